@@ -30,7 +30,7 @@ from tune_jobs.check.explain import check_table, format_symptoms_table
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.job_yaml import find_preset, list_presets, load_job
 from tune_jobs.jobs.preset_scores import count_steps, format_steps, load_preset_scores
-from tune_jobs.stopping import STOP_RULES
+from tune_jobs.stopping.stop_rules import STOP_RULES
 
 DOCS = Path(__file__).parent
 MARKED = re.compile(r"<!-- table: (?P<name>[\w.-]+) -->\n.*?<!-- end of table -->", re.S)
@@ -181,16 +181,12 @@ def format_presets_table() -> str:
 
 
 def format_stop_rules_table() -> str:
-    """Return each stop rule, in the order in which they are asked, with its file."""
+    """Return each stop rule, in the order in which they are asked, with what it ends."""
     rows: list[list[str]] = []
     for rule in STOP_RULES:
-        module = inspect.getmodule(rule)
-        assert module is not None  # noqa: S101
-        condition = inspect.getdoc(module) or ""
-        file = path(module.__name__)
-        condition = condition.partition("\n\n")[0].removeprefix("Stop rule: ")
-        rows.append([condition[:1].upper() + condition[1:], f"[`{file}`](../{file})"])
-    return format_table(("a trial ends when", "file"), rows)
+        ends = (inspect.getdoc(rule) or "").partition("\n\n")[0].removeprefix("End ")
+        rows.append([f"`{rule.__name__}`", ends])
+    return format_table(("rule", "ends"), rows)
 
 
 def format_commands_table() -> str:

@@ -29,7 +29,7 @@ from tune_jobs.health.diagnosis import StopConditions
 from tune_jobs.health.metric_table import MetricTable
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.program_settings import PROGRAM, ProgramSettings
-from tune_jobs.stopping import TrialObservation, find_stop
+from tune_jobs.stopping.stop_rules import TrialObservation, find_stop
 from tune_jobs.stopping.sweep_health import SweepHealth
 
 POINTS = 10

@@ -27,7 +27,7 @@ from tune_jobs.run_log.stop_requests import is_stop_requested
 from tune_jobs.schedulers.asha import RecordedASHA
 from tune_jobs.session.recorder import EventRecorder
 from tune_jobs.session.stopper import TrialStopper
-from tune_jobs.stopping.stop_rule import StopVerdict
+from tune_jobs.stopping.stop_rules import StopVerdict
 from tune_jobs.stopping.sweep_health import SweepHealth
 
 POLL_S = 0.5

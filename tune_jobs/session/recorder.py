@@ -16,16 +16,16 @@ from tune_jobs.evaluation.checkpoint_keeper import CheckpointKeeper
 from tune_jobs.run_log.event_log import EventLog
 from tune_jobs.run_log.events import CheckpointRow, EndRow, ExploitRow, FindingRow, Row
 from tune_jobs.run_log.resume import find_newest_intact, get_hang_report_dir, make_damage_finding
-from tune_jobs.run_log.stop_requests import clear_stop_request
+from tune_jobs.run_log.stop_requests import clear_stop_request, list_stop_requests
 from tune_jobs.schedulers.asha import RecordedASHA
 from tune_jobs.schedulers.pbt import RecordedPBT, complete_exploit
-from tune_jobs.stopping.fault import (
+from tune_jobs.stopping.stop_rules import (
     ENVIRONMENT_FAILED,
+    STOPPED_BY_HAND,
+    StopVerdict,
     describe_last_failure,
     suggest_resume,
 )
-from tune_jobs.stopping.stop_request import STOPPED_BY_HAND, withdraw_waiting_trials
-from tune_jobs.stopping.stop_rule import StopVerdict
 from tune_jobs.stopping.sweep_health import SweepHealth
 from tune_jobs.trackers.prometheus_gauges import RunGauges
 
@@ -127,8 +127,13 @@ class EventRecorder(tune.Callback):
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Write decisions that follow from no result: promotions, and ends of waiting trials."""
         self.write_decisions()
-        if isinstance(self.scheduler, RecordedASHA):
-            for name in withdraw_waiting_trials(self.directory, self.scheduler):
+        if not isinstance(self.scheduler, RecordedASHA):
+            return
+        # The stop rules see a trial only when it reports, and one that waits at a rung may never
+        # report again.
+        for name in list_stop_requests(self.directory):
+            if self.scheduler.is_waiting(name):
+                self.scheduler.withdraw(name)
                 self.write_end(name, self.sweep.get_last_iteration(name), STOPPED_BY_HAND)
 
     def on_checkpoint(

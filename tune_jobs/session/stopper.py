@@ -19,9 +19,13 @@ from tune_jobs.jobs.job import Job
 from tune_jobs.run_log.events import FindingRow, ResultRow
 from tune_jobs.run_log.stop_requests import clear_stop_request, is_stop_requested
 from tune_jobs.session.recorder import EventRecorder
-from tune_jobs.stopping import StopVerdict, TrialObservation, find_stop
-from tune_jobs.stopping.fault import ENVIRONMENT_FAILED
-from tune_jobs.stopping.patience import count_stagnant_iterations
+from tune_jobs.stopping.stop_rules import (
+    ENVIRONMENT_FAILED,
+    StopVerdict,
+    TrialObservation,
+    count_stagnant_iterations,
+    find_stop,
+)
 from tune_jobs.stopping.sweep_health import SweepHealth
 
 

@@ -37,7 +37,7 @@ from tune_jobs.run_log.resume import find_newest_intact
 from tune_jobs.run_log.trial_outcome import PER_STEP, SPREAD
 from tune_jobs.session.environment_failures import EnvironmentFailures
 from tune_jobs.session.rllib_agent import RLlibAgent
-from tune_jobs.stopping.fault import describe_last_failure
+from tune_jobs.stopping.stop_rules import describe_last_failure
 
 PROGRESS = "trial.json"
 """File of a checkpoint with the seconds trained, the last score and the recent episodes of each

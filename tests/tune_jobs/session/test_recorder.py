@@ -13,7 +13,7 @@ from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import CheckpointRow, EndRow
 from tune_jobs.run_log.stop_requests import list_stop_requests, request_stop
 from tune_jobs.session.recorder import _extract_error_message
-from tune_jobs.stopping import StopVerdict
+from tune_jobs.stopping.stop_rules import StopVerdict
 
 
 def make_trial(error=None, **last):

@@ -1,0 +1,186 @@
+"""Stop rules: when a trial ends before its scheduler asks for it, and with which reason.
+
+A stop rule is a function from a :class:`TrialObservation` to a :class:`StopVerdict`, or None while
+the trial continues. To add one, write it here and put it into :data:`STOP_RULES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from tune_jobs.formatting import count, format_command, format_measurement
+from tune_jobs.health import Finding
+from tune_jobs.health.metric_table import MetricTable
+from tune_jobs.health.plateau import Stagnation, has_reached_plateau, measure_stagnation
+from tune_jobs.jobs.job import Job
+from tune_jobs.run_log.stop_requests import is_stop_requested
+
+ENVIRONMENT_FAILED = "environment_failed"
+"""Symptom of a trial that continues after an exception of its environment."""
+
+
+@dataclass(frozen=True)
+class TrialObservation:
+    """Everything a stop rule may read about a trial after one of its iterations."""
+
+    job: Job
+    directory: Path
+    """The run directory."""
+    trial: str
+    iteration: int
+    score: float | None
+    """None where this iteration measured none, NaN where training has diverged."""
+    is_last: bool
+    """Whether the trial ends with this iteration anyway: its budget or its program is over."""
+    fault: str
+    """The message of a failed environment; empty where nothing failed."""
+    history: MetricTable
+    """All iterations of the trial, the latest last."""
+    findings: Sequence[Finding]
+    """Findings of the health rules on this history."""
+    compare_with_siblings: Callable[[str], str]
+    """Symptom -> a sentence about the other trials, or an empty text.
+
+    A function, because the comparison costs too much to be made at every iteration.
+    """
+
+
+@dataclass(frozen=True)
+class StopVerdict:
+    """Why a trial ends."""
+
+    reason: str
+    """One of the end reasons of :class:`tune_jobs.run_log.events.EndRow`."""
+    sentence: str
+    """The reason with the values that decided it, for people."""
+
+
+STOPPED_BY_HAND = StopVerdict("stopped", "stopped by hand")
+
+
+def stop_at_fault(observation: TrialObservation) -> StopVerdict | None:
+    """End a trial whose environment failed too often, or whose program cannot be followed."""
+    if not observation.fault:
+        return None
+    # A program without a readable log would fail again; an environment may be mended.
+    if observation.job.is_program:
+        return StopVerdict("error", observation.fault)
+    return StopVerdict("error", f"{observation.fault}; {suggest_resume(observation.directory)}")
+
+
+def suggest_resume(directory: Path) -> str:
+    """Return how a trial that failed is continued."""
+    return (
+        f"`{format_command('rungwise', 'resume', directory)}` continues it from its last checkpoint"
+    )
+
+
+def describe_last_failure(sentence: str, failures: int) -> str:
+    """Return how often an environment has failed, and how the last time.
+
+    >>> describe_last_failure("Lift-v0 failed in step(): KeyError: 'a'", 4)
+    "Lift-v0 failed in step(): KeyError: 'a'; its environments have failed 4 times"
+    """
+    if failures < 2:
+        return sentence
+    return f"{sentence}; its environments have failed {count(failures, 'time')}"
+
+
+def stop_unhealthy_trial(observation: TrialObservation) -> StopVerdict | None:
+    """End a trial with a finding of severity ``stop``, with what the other trials show."""
+    finding = next((f for f in observation.findings if f.severity == "stop"), None)
+    if finding is None:
+        return None
+    comparison = observation.compare_with_siblings(finding.symptom)
+    sentence = f"{finding.symptom}: {finding.evidence}"
+    return StopVerdict("health", f"{sentence}; {comparison}" if comparison else sentence)
+
+
+def stop_on_request(observation: TrialObservation) -> StopVerdict | None:
+    """End a trial for which the run directory holds a stop request."""
+    requested = is_stop_requested(observation.directory, observation.trial)
+    return STOPPED_BY_HAND if requested else None
+
+
+def stop_at_target(observation: TrialObservation) -> StopVerdict | None:
+    """End a trial whose score is at least as good as ``job.target``."""
+    job, score = observation.job, observation.score
+    if job.target is None or score is None:
+        return None
+    # A NaN score compares false either way, so a diverged trial never reaches a target.
+    reached = score >= job.target if job.mode == "max" else score <= job.target
+    if not reached:
+        return None
+    return StopVerdict("target", f"reached the target {job.target:g} with {score:.4g}")
+
+
+def stop_at_plateau(observation: TrialObservation) -> StopVerdict | None:
+    """End a trial without improvement for ``job.patience`` iterations (early stopping).
+
+    The rule reads the metric as each iteration measured it and not the score: the score is pooled
+    over trailing iterations, so consecutive scores share episodes and are not independent.
+    """
+    job, rows = observation.job, observation.history
+    if not job.patience:
+        return None
+    sign, iterations = _get_sign(job), rows.column("iteration")
+    values = sign * rows.column(job.metric)
+    if not has_reached_plateau(values, iterations, job.patience, job.min_delta):
+        return None
+    sentence = f"the score has not improved for {job.patience} iterations"
+    if (seen := _measure_stagnation(job, rows)) is not None:
+        best, latest = (format_measurement(sign * value) for value in (seen.best, seen.latest))
+        averaged = f" (means of {seen.averaged} scores)" if seen.averaged > 1 else ""
+        sentence += f": best {best} at iteration {seen.best_at}, now {latest}{averaged}"
+    return StopVerdict("plateau", sentence)
+
+
+def count_stagnant_iterations(job: Job, history: MetricTable) -> int:
+    """Return the number of iterations without a better score, at most the patience; 0 without."""
+    seen = _measure_stagnation(job, history) if job.patience else None
+    return min(seen.iterations, job.patience) if seen else 0
+
+
+def _measure_stagnation(job: Job, rows: MetricTable) -> Stagnation | None:
+    values = _get_sign(job) * rows.column(job.metric)
+    return measure_stagnation(values, rows.column("iteration"), job.patience, job.min_delta)
+
+
+def _get_sign(job: Job) -> int:
+    """Return the factor that makes a higher score a better one."""
+    return 1 if job.mode == "max" else -1
+
+
+def stop_at_budget(observation: TrialObservation) -> StopVerdict | None:
+    """End a trial that has run all iterations of the job."""
+    iterations = observation.job.iterations
+    # A program ends by itself: after its budget it may still write what it has learnt.
+    if observation.job.is_program or observation.iteration < iterations:
+        return None
+    return StopVerdict("budget", f"ran all {iterations} iterations")
+
+
+StopRule: TypeAlias = Callable[[TrialObservation], StopVerdict | None]
+# The first rule that fires names the end: what is broken comes before what was achieved, and the
+# budget comes last because it holds for every trial that reaches it.
+STOP_RULES: tuple[StopRule, ...] = (
+    stop_at_fault,
+    stop_unhealthy_trial,
+    stop_on_request,
+    stop_at_target,
+    stop_at_plateau,
+    stop_at_budget,
+)
+# After its last iteration a trial ends anyway: a stop would save nothing, and would call a run that
+# has used its whole budget a failure. Its findings stay in the log.
+LAST_STOP_RULES: tuple[StopRule, ...] = (stop_at_fault, stop_at_target, stop_at_budget)
+
+
+def find_stop(observation: TrialObservation) -> StopVerdict | None:
+    """Return the verdict of the first stop rule that fires; None while the trial continues."""
+    rules = LAST_STOP_RULES if observation.is_last else STOP_RULES
+    verdicts = (rule(observation) for rule in rules)
+    return next((verdict for verdict in verdicts if verdict is not None), None)
