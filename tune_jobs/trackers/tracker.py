@@ -16,9 +16,11 @@ from ray.tune.logger import LoggerCallback, TBXLoggerCallback
 
 from tune_jobs.formatting import first_sentence
 from tune_jobs.run_log.events import Row
-from tune_jobs.trackers.mlflow_runs import check_mlflow, make_mlflow_callbacks
-from tune_jobs.trackers.tensorboard import TensorBoardCurves
-from tune_jobs.trackers.wandb_runs import check_wandb, make_wandb_callbacks
+from tune_jobs.trackers.remote_runs import MlflowRuns, RemoteRuns, WandbRuns
+from tune_jobs.trackers.tracker_metrics import CurvePoints
+
+REMOTE: dict[str, type[RemoteRuns]] = {"W&B": WandbRuns, "MLflow": MlflowRuns}
+"""The trackers that an environment variable switches on, by their names in messages."""
 
 PAUSE_S, PAUSE_RATIO = 60.0, 10.0
 """Pause after a failed call, in seconds and as a multiple of the call's duration (the longer one).
@@ -82,6 +84,19 @@ class Tracker(TBXLoggerCallback):
                 )
 
 
+class TensorBoardCurves(TBXLoggerCallback):
+    """Tune's TensorBoard writer for metrics that are reported as a text."""
+
+    def __init__(self, earlier: Iterable[Row] = ()) -> None:
+        super().__init__()
+        self.points = CurvePoints(earlier)
+
+    def log_trial_result(self, iteration: int, trial: Any, result: dict[str, Any]) -> None:
+        """Write one point of each curve."""
+        # Tune's writer takes a flat result; ours holds its metrics as JSON (`TrialTrainable.step`).
+        super().log_trial_result(iteration, trial, self.points(result))
+
+
 def make_trackers(directory: Path, earlier: Iterable[Row] = ()) -> list[Tracker]:
     """Return the trackers that a run reports to.
 
@@ -90,10 +105,10 @@ def make_trackers(directory: Path, earlier: Iterable[Row] = ()) -> list[Tracker]
         earlier: the event rows of earlier sessions.
     """
     rows = list(earlier)
-    found = [("TensorBoard", TensorBoardCurves(rows))]
-    found += [("W&B", runs) for runs in make_wandb_callbacks(directory, rows)]
-    found += [("MLflow", runs) for runs in make_mlflow_callbacks(directory, rows)]
-    return [Tracker(name, callback) for name, callback in found]
+    remote = [
+        Tracker(name, kind(directory, rows)) for name, kind in REMOTE.items() if kind.is_wanted()
+    ]
+    return [Tracker("TensorBoard", TensorBoardCurves(rows)), *remote]
 
 
 def check_trackers() -> None:
@@ -102,5 +117,5 @@ def check_trackers() -> None:
     Raises:
         InputError: one of them cannot; the message names it.
     """
-    check_wandb()
-    check_mlflow()
+    for kind in REMOTE.values():
+        kind.check()

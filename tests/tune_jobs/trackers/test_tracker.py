@@ -1,14 +1,22 @@
 # pyright: basic, reportArgumentType=false
 """A tracker never ends training."""
 
+import json
 import os
+from types import SimpleNamespace
 
 import pytest
 
 from envs.validation import InputError
-from tune_jobs.trackers.mlflow_runs import EXPERIMENT
-from tune_jobs.trackers.tracker import PAUSE_RATIO, PAUSE_S, Tracker, check_trackers, make_trackers
-from tune_jobs.trackers.wandb_runs import PROJECT
+from tune_jobs.trackers.remote_runs import MlflowRuns, WandbRuns
+from tune_jobs.trackers.tracker import (
+    PAUSE_RATIO,
+    PAUSE_S,
+    TensorBoardCurves,
+    Tracker,
+    check_trackers,
+    make_trackers,
+)
 
 
 class Broken:
@@ -51,8 +59,8 @@ def test_a_tracker_that_fails_is_one_warning_and_is_tried_again(capsys, takes, p
 
 
 def test_every_tracker_of_a_run_may_fail(tmp_path, monkeypatch):
-    monkeypatch.setenv(PROJECT, "p")
-    monkeypatch.setenv(EXPERIMENT, "e")
+    monkeypatch.setenv(WandbRuns.VARIABLE, "p")
+    monkeypatch.setenv(MlflowRuns.VARIABLE, "e")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "gopher://nowhere")
     monkeypatch.setitem(__import__("sys").modules, "wandb", None)  # cannot be imported
     found = make_trackers(tmp_path)
@@ -72,7 +80,7 @@ def test_unusable_mlflow_is_refused_before_the_start(uri, monkeypatch):
     pytest.importorskip("mlflow", reason="pip install 'rungwise[mlflow]'")
     monkeypatch.delenv("MLFLOW_ALLOW_FILE_STORE", raising=False)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    monkeypatch.setenv(EXPERIMENT, "e")
+    monkeypatch.setenv(MlflowRuns.VARIABLE, "e")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     with pytest.raises(InputError, match="MLFLOW_TRACKING_URI") as refused:
         check_trackers()
@@ -88,7 +96,7 @@ def wandb():
 
 def test_a_w_and_b_without_a_key_is_refused_before_the_start(wandb, monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv(PROJECT, "p")
+    monkeypatch.setenv(WandbRuns.VARIABLE, "p")
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     monkeypatch.setenv("WANDB_MODE", "online")
     wandb.teardown()
@@ -97,3 +105,19 @@ def test_a_w_and_b_without_a_key_is_refused_before_the_start(wandb, monkeypatch,
     monkeypatch.setenv("WANDB_MODE", "offline")
     wandb.teardown()
     check_trackers()
+
+
+def test_metrics_are_written_one_by_one(tmp_path, monkeypatch):
+    points = {}
+    curves = TensorBoardCurves()
+    writer = SimpleNamespace(
+        add_scalar=lambda name, value, global_step: points.update({name: (value, global_step)}),
+        flush=lambda: None,
+    )
+    trial = object()
+    monkeypatch.setattr(curves, "_trial_writer", {trial: writer})
+    metrics = json.dumps({"kl": 0.1, "env_steps": 5})
+    result = {"trial": "00", "iteration": 3, "score": None, "metrics": metrics}
+    curves.log_trial_result(3, trial, result)
+    assert points["ray/tune/kl"] == (0.1, 3) and points["ray/tune/env_steps"] == (5, 3)
+    assert "ray/tune/score" not in points and "ray/tune/metrics" not in points

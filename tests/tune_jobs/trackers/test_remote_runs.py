@@ -1,5 +1,5 @@
 # pyright: basic, reportArgumentType=false
-"""Trials as runs of MLflow, in a store on this machine."""
+"""Trials as runs of MLflow, in a store on this machine, and of W&B."""
 
 import json
 from dataclasses import replace
@@ -9,22 +9,24 @@ import pytest
 from synthetic_sweep import job_row
 
 from envs.validation import InputError
-from tune_jobs.trackers import mlflow_runs
-
-mlflow = pytest.importorskip("mlflow", reason="pip install 'rungwise[mlflow]'")
+from tune_jobs.jobs.job_yaml import make_job
+from tune_jobs.session.prepare import make_job_row
+from tune_jobs.trackers.remote_runs import MlflowRuns, WandbRuns
+from tune_jobs.trackers.tracker import make_trackers
 
 
 @pytest.fixture
 def client(tmp_path, monkeypatch):
+    mlflow = pytest.importorskip("mlflow", reason="pip install 'rungwise[mlflow]'")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"file://{tmp_path}/mlruns")
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
-    monkeypatch.setenv(mlflow_runs.EXPERIMENT, "sweeps")
+    monkeypatch.setenv(MlflowRuns.VARIABLE, "sweeps")
     return mlflow.MlflowClient()
 
 
 def play(directory, iterations, trial="03", earlier=()):
     """A session that reports some iterations of a trial."""
-    (runs,) = mlflow_runs.make_mlflow_callbacks(directory, earlier)
+    runs = MlflowRuns(directory, earlier)
     runs.setup()
     told = SimpleNamespace(config={"plan": {"trial": trial, "config": {"lr": 0.01}}})
     for at in iterations:
@@ -61,10 +63,28 @@ def test_runs_with_the_same_directory_name_stay_apart(client, tmp_path):
     assert {run.info.run_name for run in found} == {"sweep-03"}
 
 
-def test_unset_variable_disables_mlflow_and_absence_is_reported(tmp_path, monkeypatch):
-    monkeypatch.delenv(mlflow_runs.EXPERIMENT, raising=False)
-    assert mlflow_runs.make_mlflow_callbacks(tmp_path) == []
-    monkeypatch.setenv(mlflow_runs.EXPERIMENT, "sweeps")
+@pytest.mark.parametrize("kind", [WandbRuns, MlflowRuns])
+def test_a_variable_switches_a_tracker_on_and_absence_is_reported(tmp_path, monkeypatch, kind):
+    for one in (WandbRuns, MlflowRuns):
+        monkeypatch.delenv(one.VARIABLE, raising=False)
+    assert [tracker.name for tracker in make_trackers(tmp_path)] == ["TensorBoard"]
+    kind.check()
+    monkeypatch.setenv(kind.VARIABLE, "sweeps")
+    assert isinstance(make_trackers(tmp_path)[-1].callback, kind)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"rungwise\[mlflow\]"):
-        mlflow_runs.check_mlflow()
+    with pytest.raises(InputError, match=rf"pip install 'rungwise\[{kind.PACKAGE}\]'"):
+        kind.check()
+
+
+def test_a_run_has_a_random_id_in_all_its_sessions(tmp_path):
+    job = make_job({"env": "CartPole-v1"})
+    first, other = (make_job_row(job, tmp_path, []) for _ in range(2))
+    again = make_job_row(job, tmp_path, [first])
+    assert first.id == again.id != other.id and (first.resumed, again.resumed) == (False, True)
+    assert MlflowRuns(tmp_path, [first, again]).prefix == first.id
+
+
+def test_a_run_of_an_earlier_version_keeps_its_name(tmp_path):
+    old = replace(job_row(), id="")
+    assert make_job_row(make_job({"env": "CartPole-v1"}), tmp_path, [old]).id == ""
+    assert MlflowRuns(tmp_path / "a", [old]).prefix == "a" == MlflowRuns(tmp_path / "a").prefix
