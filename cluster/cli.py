@@ -19,17 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.commands.groups import COMMANDS, print_overview, print_version
-from cluster.errors import (
-    Answer,
-    CommandFailed,
-    ProgramEnded,
-    RunInterrupted,
-    Terminal,
-    Unhealthy,
-    WrongCall,
-    error_answer,
-    parsing,
-)
+from cluster.errors import Answer, CommandEnded, Terminal, WrongCall, error_answer, parsing
 from envs.user_packages import extend_packages
 from envs.validation import InputError, InputWarning, unknown_name_error
 from tune_jobs.interruption import get_exit_status, treat_sigterm_as_ctrl_c
@@ -79,21 +69,12 @@ def _run(argv: list[str], terminal: Terminal) -> tuple[int, Answer | None]:
     except InputError as error:
         _print_error(str(error))
         return 2, error_answer("input", str(error))
-    except Unhealthy as verdict:
-        _print_error(str(verdict))
-        return 1, verdict.answer
-    except ProgramEnded as verdict:
-        _print_error(str(verdict))
-        return 3, verdict.answer
     except RayStartError as error:
         _print_error(str(error))
         return 1, error_answer("failed", str(error))
-    except CommandFailed as error:
-        _print_error(str(error))
-        return 1, error.answer | error_answer("failed", str(error))
-    except RunInterrupted as error:
-        _print_error(str(error))
-        return 130, error.answer | error_answer("interrupted", str(error))
+    except CommandEnded as end:
+        _print_error(str(end))
+        return end.status, end.answer | (error_answer(end.kind, str(end)) if end.kind else {})
     except KeyboardInterrupt:
         return 130, error_answer("interrupted", "Stopped by Ctrl-C.")
     # A crash is an answer, too: --json promises one object for every end.

@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from rich.console import Console
 
@@ -44,37 +44,42 @@ class Terminal(Console):
             self._stdout.flush()
 
 
-class RunInterrupted(Exception):
-    """The user stopped a run, which can be resumed. Holds the answer so far."""
+class CommandEnded(Exception):
+    """A command ended without success. Holds the answer so far, and the sentence for people."""
 
-    def __init__(self, answer: Answer, directory: Path, how: str = "") -> None:
-        how = how or "continues from the last checkpoints"
-        super().__init__(f"Stopped. `{format_command('rungwise', 'resume', directory)}` {how}.")
-        self.answer = answer
-
-
-class CommandFailed(Exception):
-    """A run ended without a result. Holds the answer so far."""
+    status: ClassVar[int] = 1
+    kind: ClassVar[Kind | None] = None
+    """The kind of the error; None where the answer itself is the verdict."""
 
     def __init__(self, answer: Answer, sentence: str) -> None:
         super().__init__(sentence)
         self.answer = answer
 
 
-class Unhealthy(Exception):
+class RunInterrupted(CommandEnded):
+    """The user stopped a run, which can be resumed."""
+
+    status, kind = 130, "interrupted"
+
+    def __init__(self, answer: Answer, directory: Path) -> None:
+        resume = format_command("rungwise", "resume", directory)
+        super().__init__(answer, f"Stopped. `{resume}` continues from the last checkpoints.")
+
+
+class CommandFailed(CommandEnded):
+    """A run ended without a result."""
+
+    kind = "failed"
+
+
+class Unhealthy(CommandEnded):
     """A finding calls for a stop: the verdict of ``check`` or ``doctor``, which is not an error."""
 
-    def __init__(self, answer: Answer, sentence: str) -> None:
-        super().__init__(sentence)
-        self.answer = answer
 
-
-class ProgramEnded(Exception):
+class ProgramEnded(CommandEnded):
     """A watched program was ended because it was doomed, which is not an error of ours."""
 
-    def __init__(self, answer: Answer, sentence: str) -> None:
-        super().__init__(sentence)
-        self.answer = answer
+    status = 3
 
 
 class WrongCall(Exception):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, make_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
@@ -20,7 +20,7 @@ from cluster.commands.live_run import (
     warn_of_late_scores,
 )
 from cluster.commands.train_answer import make_train_answer
-from cluster.errors import Answer, CommandFailed, RunInterrupted
+from cluster.errors import Answer
 from cluster.terminal.startup import show_imports
 from envs.validation import InputError
 from tune_jobs.formatting import format_command
@@ -28,6 +28,7 @@ from tune_jobs.run_directory import check_is_run, find_free_directory
 
 if TYPE_CHECKING:
     from tune_jobs.jobs.job import Job
+    from tune_jobs.run_log.outcome import Outcome
 
 QUICK_ITERATIONS, QUICK_TRIALS, QUICK_EPISODES, QUICK_WARM_START, QUICK_LM_ENVS = 4, 3, 4, 32, 32
 """Iterations, trials, evaluation episodes and warm-start episodes of ``--quick``, and copies of the
@@ -101,9 +102,13 @@ class Tune(RayCommand):
 
     def __call__(self, console: Console) -> Answer:
         """Run the sweep."""
-        return self._run(self.job, console)
+        from tune_jobs.run_log.outcome import Outcome
 
-    def _run(self, job: Job, console: Console) -> Answer:
+        return self._run(self.job, console, Outcome.as_dict)
+
+    def _run(
+        self, job: Job, console: Console, make_answer: Callable[[Outcome, Path], Answer]
+    ) -> Answer:
         from tune_jobs.session.prepare import prepare_job
 
         directory = self.out or find_free_directory(job.env)
@@ -113,7 +118,7 @@ class Tune(RayCommand):
         announce_job(prepared, self.address, self.cpus)
         warn_of_late_scores(prepared)
         outcome = run_with_progress(directory, self.address, self.cpus)
-        return print_and_check_outcome(outcome, directory, console)
+        return print_and_check_outcome(outcome, directory, console, make_answer)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,12 +127,7 @@ class Train(Tune):
 
     def __call__(self, console: Console) -> Answer:
         """Run one trial with the job's own settings."""
-        try:
-            return make_train_answer(self._run(make_single_job(self.job), console))
-        except (CommandFailed, RunInterrupted) as error:
-            if "trials" in error.answer:  # else the run stopped before its first trial
-                error.answer = make_train_answer(error.answer)
-            raise
+        return self._run(make_single_job(self.job), console, make_train_answer)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,13 +141,14 @@ class Resume(RayCommand):
         """Continue the run, or start one that was stopped before its first row."""
         check_is_run(self.run)  # a wrong path is refused at once
         find_env_module(self.run, required=True)
+        from tune_jobs.run_log.outcome import Outcome
         from tune_jobs.session.prepare import check_reporting, open_run
 
         job, rows = open_run(self.run)  # refuses what is not a run before Ray starts
         check_machine(job, self.address, self.cpus)
         check_reporting()
         outcome = run_with_progress(self.run, self.address, self.cpus, rows)
-        return print_and_check_outcome(outcome, self.run, console)
+        return print_and_check_outcome(outcome, self.run, console, Outcome.as_dict)
 
 
 @dataclass(frozen=True, kw_only=True)

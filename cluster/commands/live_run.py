@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -142,7 +142,12 @@ def _shown_ray_session(address: str, cpus: int | None) -> Generator[None]:
         yield
 
 
-def print_and_check_outcome(outcome: Outcome, directory: Path, console: Console) -> Answer:
+def print_and_check_outcome(
+    outcome: Outcome,
+    directory: Path,
+    console: Console,
+    make_answer: Callable[[Outcome, Path], Answer],
+) -> Answer:
     """Print the outcome of a run and return its answer.
 
     Raises:
@@ -152,7 +157,7 @@ def print_and_check_outcome(outcome: Outcome, directory: Path, console: Console)
     from cluster.terminal.outcome_text import print_outcome
 
     print_outcome(outcome, console, directory)
-    answer = outcome.as_dict(directory)
+    answer = make_answer(outcome, directory)
     if outcome.end and outcome.end.reason in ("interrupted", "stopped"):
         raise RunInterrupted(answer, directory)
     broken = [t for t in outcome.trials if t.end_reason in ("error", "health")]

@@ -10,35 +10,30 @@ from cluster.errors import Answer
 
 if TYPE_CHECKING:
     from tune_jobs.run_log.events import EvaluationRow, FindingRow
+    from tune_jobs.run_log.outcome import Outcome
 
 FINDING_FIELDS = ("symptom", "severity", "since", "evidence", "remedy")
 """Fields of a finding in an answer."""
 
 
-def make_train_answer(answer: Answer) -> Answer:
-    """Turn the answer about a run of one trial into that of ``rungwise train``.
+def make_train_answer(outcome: Outcome, run: Path) -> Answer:
+    """Return the answer about a run of one trial.
 
     Its metrics are those of the iteration that the resulting checkpoint was written at.
     """
-    from tune_jobs.run_log.event_log import read_event_log
-    from tune_jobs.run_log.events import ResultRow
     from tune_jobs.run_log.json_types import to_json_types
-    from tune_jobs.run_log.outcome import Outcome
 
-    trial, run = answer["trials"][0], Path(answer["run"])
-    rows = read_event_log(run / "events.jsonl")
-    results = {row.iteration: row for row in rows if isinstance(row, ResultRow)}
-    outcome = Outcome.from_rows(rows)
-    at = outcome.trials[0].checkpoint_iteration
-    result = results.get(at if trial["checkpoint"] else max(results, default=0))
+    answer, trial = outcome.as_dict(run), outcome.trials[0]
+    checkpoint = answer["trials"][0]["checkpoint"]
+    at = trial.checkpoint_iteration if checkpoint else trial.iterations
+    rows = [row for row in trial.results if row.iteration <= at]
     # Where that iteration measured no score, the last one before it counts.
-    scores = [r.score for i, r in sorted(results.items()) if result and i <= result.iteration]
-    score = next((s for s in reversed(scores) if s is not None), None)
+    score = next((row.score for row in reversed(rows) if row.score is not None), None)
     return {
         "run": answer["run"],
-        "checkpoint": trial["checkpoint"],
-        "end_reason": trial["end_reason"],
-        "metrics": to_json_types(result.metrics | {"score": score}) if result else {},
+        "checkpoint": checkpoint,
+        "end_reason": trial.end_reason,
+        "metrics": to_json_types(rows[-1].metrics | {"score": score}) if rows else {},
         "evaluation": _describe_evaluation(outcome.evaluation, run),
         "findings": _list_worst_findings(outcome.findings),
         "videos": answer["videos"],

@@ -100,15 +100,13 @@ class Watch(Command):
         _announce(job, directory)
         outcome = run_with_progress(directory, "local", None, rows)
         try:
-            answer = make_train_answer(print_and_check_outcome(outcome, directory, console))
+            return print_and_check_outcome(outcome, directory, console, make_train_answer)
         except (CommandFailed, RunInterrupted) as error:
-            error.answer = make_train_answer(error.answer)
             if _has_only_no_score(outcome):
                 return error.answer
             process = find_program(get_program_folder(directory, job.trial_ids[0]))
             _check_end(outcome, error.answer, was_ended=process is not None)
             raise
-        return answer
 
     def _prepare(self) -> Path:
         """Prepare the run directory of a new run, and return it."""

@@ -223,20 +223,11 @@ def _build_time_card(outcome: Outcome) -> dict[str, str]:
 
 
 def _build_trial(trial: TrialOutcome, best: bool, job: JobRow) -> dict[str, Any]:
-    state = trial.status_text
-    if trial.sentence and trial.sentence not in state:
-        state += f": {trial.sentence}"
-    return {
-        "id": trial.id,
+    return vars(trial.summarise()) | {
         "best": best,
-        "score": trial.finite_score,
         "measured": format_measurement(trial.score),
-        "iterations": trial.iterations,
-        "budget": trial.budget,
-        "ended": trial.end_reason,
-        "state": state,
+        "state": trial.full_status_text,
         "settings": {name: format_number(trial.config.get(name)) for name in job.searched},
-        "checkpoint": trial.checkpoint,
     }
 
 

@@ -18,14 +18,12 @@ from cluster.dashboard.run_index import RunIndex
 from cluster.dashboard.run_view import RunView
 from cluster.queue.orders import Order, get_run_state, read_order
 from cluster.queue.run_queue import RunQueue, reopen_trial, stop_run
-from cluster.web.schemas import Curve, ErrorResponse, JobDetails, JobState, Submission, TrialState
+from cluster.web.schemas import Curve, ErrorResponse, JobDetails, JobState, Submission
 from envs.validation import InputError
 from tune_jobs.run_log.event_log import read_log_ends
 from tune_jobs.run_log.events import CheckpointRow, FindingRow, JobRow
-from tune_jobs.run_log.json_types import to_json_types
-from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.stop_requests import request_stop
-from tune_jobs.run_log.trial_outcome import TrialOutcome
+from tune_jobs.run_log.trial_outcome import TrialOutcome, TrialSummary
 
 if TYPE_CHECKING:
     from tune_jobs.jobs.job import Job
@@ -99,7 +97,15 @@ class ApiHandlers:
     async def get_job(self, name: str) -> JobDetails:
         """Return a job with its trials."""
         state = await asyncio.to_thread(make_job_state, self.runs.find_run(name))
-        return make_job_details(state, await self._query_run(name, RunView.build_outcome))
+        outcome = await self._query_run(name, RunView.build_outcome)
+        return JobDetails(
+            job=state,
+            metric=outcome.job.metric,
+            mode=outcome.job.mode,
+            best=outcome.best.id if outcome.best else None,
+            compute_saved=outcome.compute_saved,
+            trials=[trial.summarise() for trial in outcome.trials],
+        )
 
     async def list_findings(self, name: str) -> list[FindingRow]:
         """List the findings of the health rules."""
@@ -156,7 +162,7 @@ class ApiHandlers:
         await asyncio.to_thread(self._require_queue().resume, directory)
         return make_job_state(directory)
 
-    async def stop_trial(self, name: str, trial: str) -> TrialState:
+    async def stop_trial(self, name: str, trial: str) -> TrialSummary:
         """Stop a trial after its next result, or at once if it waits at a rung."""
         outcome, directory = await self._find_trial(name, trial), self.runs.find_run(name)
         if outcome.end_reason is not None or get_run_state(directory)[0] != "running":
@@ -164,9 +170,9 @@ class ApiHandlers:
                 409, f"Trial {trial} of {name} does not run: {outcome.status_text}."
             )
         await asyncio.to_thread(request_stop, directory, trial)
-        return make_trial_state(outcome)
+        return outcome.summarise()
 
-    async def resume_trial(self, name: str, trial: str) -> TrialState:
+    async def resume_trial(self, name: str, trial: str) -> TrialSummary:
         """Resume a trial that was stopped by hand, at once or after the job's other trials."""
         outcome, directory = await self._find_trial(name, trial), self.runs.find_run(name)
         queue = self._require_queue()
@@ -181,7 +187,7 @@ class ApiHandlers:
         # In this order: a driver that starts at once must find the trial open.
         await asyncio.to_thread(reopen_trial, directory, trial, outcome.iterations)
         await asyncio.to_thread(queue.resume, directory)
-        return make_trial_state(await self._find_trial(name, trial))
+        return (await self._find_trial(name, trial)).summarise()
 
     async def _query_run(self, name: str, query: Callable[[RunView], T]) -> T:
         """Query the view of a run after its log has been read to the end."""
@@ -220,32 +226,6 @@ def make_job_state(directory: Path) -> JobState:
             message = "; ".join(filter(None, [message, str(error)]))
     summary = (job.env, job.algo, job.trials) if job else ("", "", 0)
     return JobState(directory.name, state, message, order and order.priority, *summary)
-
-
-def make_job_details(job: JobState, outcome: Outcome) -> JobDetails:
-    """Return a run with its trials."""
-    return JobDetails(
-        job=job,
-        metric=outcome.job.metric,
-        mode=outcome.job.mode,
-        best=outcome.best.id if outcome.best else None,
-        compute_saved=outcome.compute_saved,
-        trials=[make_trial_state(trial) for trial in outcome.trials],
-    )
-
-
-def make_trial_state(trial: TrialOutcome) -> TrialState:
-    """Return the state of a trial."""
-    return TrialState(
-        id=trial.id,
-        score=trial.finite_score,
-        iterations=trial.iterations,
-        budget=trial.budget,
-        end_reason=trial.end_reason,
-        status_text=trial.status_text,
-        config=to_json_types(trial.config),
-        checkpoint=trial.checkpoint,
-    )
 
 
 async def _respond_http_error(_: Request, error: HTTPException) -> Response:

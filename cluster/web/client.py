@@ -12,9 +12,10 @@ from urllib.request import Request, urlopen
 
 from pydantic import TypeAdapter
 
-from cluster.web.schemas import ControlAction, Curve, JobDetails, JobState, Submission, TrialState
+from cluster.web.schemas import ControlAction, Curve, JobDetails, JobState, Submission
 from envs.validation import InputError
 from tune_jobs.run_log.events import CheckpointRow, FindingRow
+from tune_jobs.run_log.trial_outcome import TrialSummary
 
 T = TypeVar("T")
 
@@ -49,10 +50,10 @@ class Client:
         # With a body, if an empty one, urllib sends a POST.
         return self._request(JobState, f"/{quote(name, '')}/{action}", {})
 
-    def control_trial(self, name: str, trial: str, action: ControlAction) -> TrialState:
+    def control_trial(self, name: str, trial: str, action: ControlAction) -> TrialSummary:
         """Stop or resume a trial."""
         return self._request(
-            TrialState, f"/{quote(name, '')}/trials/{quote(trial, '')}/{action}", {}
+            TrialSummary, f"/{quote(name, '')}/trials/{quote(trial, '')}/{action}", {}
         )
 
     def list_findings(self, name: str) -> list[FindingRow]:

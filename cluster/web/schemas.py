@@ -10,6 +10,7 @@ from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
 
 from cluster.queue.orders import RUN_NAME_PATTERN, RunState
+from tune_jobs.run_log.trial_outcome import TrialSummary
 
 _STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 _DESCRIBED = ConfigDict(use_attribute_docstrings=True)
@@ -49,25 +50,6 @@ class Submission:
 
 
 @dataclass(frozen=True, config=_DESCRIBED)
-class TrialState:
-    """A trial of a run."""
-
-    id: str
-    score: float | None
-    iterations: int
-    budget: int
-    """Iterations of a full run."""
-    end_reason: str | None
-    """None while the trial may still run."""
-    status_text: str
-    """Status in words."""
-    config: dict[str, Any]
-    """The searched settings."""
-    checkpoint: str | None
-    """The resulting checkpoint, relative to the run directory."""
-
-
-@dataclass(frozen=True, config=_DESCRIBED)
 class JobState:
     """State of a run."""
 
@@ -95,7 +77,7 @@ class JobDetails:
     """The best trial so far."""
     compute_saved: float
     """Share of the full budget, from 0 to 1."""
-    trials: list[TrialState]
+    trials: list[TrialSummary]
 
 
 @dataclass(frozen=True, config=_DESCRIBED)

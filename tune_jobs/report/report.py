@@ -205,16 +205,11 @@ def _trials(outcome: Outcome) -> str:
         settings = [escape(format_number(trial.config.get(name))) for name in job.searched]
         strong = "<b>{}</b>" if trial is best else "{}"
         iterations = f"{trial.iterations}" + (f" of {trial.budget}" if trial.budget else "")
-        ending = escape(trial.status_text)
-        if trial.sentence and trial.sentence not in trial.status_text:
-            ending += f": {escape(trial.sentence)}"
-        first, score = (
-            strong.format(escape(trial.id)),
-            strong.format(format_measurement(trial.score)),
-        )
+        score = strong.format(format_measurement(trial.score))
         if trial.score_spread is not None:
             score += f" ± {format_measurement(trial.score_spread)}"
-        rows.append([first, score, iterations, *settings, ending])
+        ending = escape(trial.full_status_text)
+        rows.append([strong.format(escape(trial.id)), score, iterations, *settings, ending])
     undrawn = job.trials - len(outcome.trials)
     note = f"{count(undrawn, 'trial')} not drawn yet." if undrawn > 0 else ""
     return table(head, rows, text=1, sentence=True) + (render_note(note) if note else "")

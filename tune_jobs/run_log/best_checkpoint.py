@@ -10,7 +10,7 @@ from tune_jobs.formatting import format_command
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import CheckpointRow, Row
 from tune_jobs.run_log.outcome import Outcome
-from tune_jobs.run_log.resume import find_newest_intact, list_checkpoints
+from tune_jobs.run_log.resume import find_newest_intact
 from tune_jobs.run_log.trial_outcome import TrialOutcome
 
 JOB, LOG = "job.yaml", "events.jsonl"
@@ -31,14 +31,14 @@ def find_checkpoint(path: Path) -> Path:
     if (path / JOB).is_file():
         rows = read_event_log(path / LOG) if (path / LOG).is_file() else []
         best = Outcome.from_rows(rows).best if rows else None
-        found, damage = _find_intact(path, best, rows) if best else (None, [])
+        found, damage = _find_intact(path, best) if best else (None, [])
         what, run = f"The run {path} has no checkpoint of a trial with a score", path
     elif run := _find_run(path):
         rows = read_event_log(run / LOG)
         trial = _find_trial(rows, path.resolve().relative_to(run.resolve()))
         if trial is None:
             return path
-        found, damage = _find_intact(run, trial, rows)
+        found, damage = _find_intact(run, trial)
         what = f"Trial {trial.id} of the run {run} has no checkpoint"
     else:
         return path
@@ -90,16 +90,14 @@ def _find_trial(rows: Sequence[Row], directory: Path) -> TrialOutcome | None:
     return next((t for t in Outcome.from_rows(rows).trials if t.id == trial), None)
 
 
-def find_best_checkpoint(directory: Path, trial: TrialOutcome, rows: Sequence[Row]) -> Path | None:
+def find_best_checkpoint(directory: Path, trial: TrialOutcome) -> Path | None:
     """Return the checkpoint that a trial keeps, or the newest intact one if that is damaged."""
-    return _find_intact(directory, trial, rows)[0]
+    return _find_intact(directory, trial)[0]
 
 
-def _find_intact(
-    directory: Path, trial: TrialOutcome, rows: Sequence[Row]
-) -> tuple[Path | None, list[str]]:
+def _find_intact(directory: Path, trial: TrialOutcome) -> tuple[Path | None, list[str]]:
     """Return the checkpoint of :func:`find_best_checkpoint`, and the damage of the others."""
     if not trial.checkpoint:
         return None, []
-    paths = [path for _, path in list_checkpoints(rows)[trial.id]]
+    paths = [row.path for row in trial.checkpoints]
     return find_newest_intact(directory / path for path in (*paths, trial.checkpoint))

@@ -26,7 +26,6 @@ from tune_jobs.run_log.events import (
     Row,
     VideoRow,
 )
-from tune_jobs.run_log.json_types import to_json_types
 from tune_jobs.run_log.rung_agreement import RungAgreement, measure_rung_agreement
 from tune_jobs.run_log.trial_outcome import TrialOutcome, average, to_finite_float
 from tune_jobs.run_log.trial_state import CONTINUED, TrialState
@@ -236,14 +235,7 @@ class Outcome:
         """
         root = Path(directory)
         trials = [
-            {
-                "id": trial.id,
-                "repeats": trial.repeats,
-                "score": trial.finite_score,
-                "iterations": trial.iterations,
-                "end_reason": trial.end_reason,
-                "checkpoint": _locate(root, trial.checkpoint),
-            }
+            vars(trial.summarise()) | {"checkpoint": _locate(root, trial.checkpoint)}
             for trial in self.trials
         ]
         best, agreement = self.best, self.rung_agreement
@@ -258,7 +250,7 @@ class Outcome:
                 "metric": self.won.metric if self.won else self.job.metric,
                 "training_score": best.finite_score,
                 "iteration": best.checkpoint_iteration,
-                "config": to_json_types(best.config),
+                "config": best.summarise().config,
                 "checkpoint": _locate(root, best.checkpoint),
             },
             "compute_saved": self.compute_saved,

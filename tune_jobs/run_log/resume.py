@@ -8,15 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from algos.checkpoint import DamagedCheckpoint, verify_checkpoint
-from tune_jobs.run_log.events import (
-    CheckpointRow,
-    DecisionRow,
-    EndRow,
-    ExploitRow,
-    FindingRow,
-    Row,
-    TrialRow,
-)
+from tune_jobs.run_log.events import EndRow, FindingRow, Row, TrialRow
+from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.trial_state import CONTINUED
 
 DAMAGED = "damaged_checkpoint"
@@ -54,38 +47,32 @@ def find_remaining_work(directory: Path, rows: Sequence[Row]) -> RemainingWork:
         directory: the run directory.
         rows: all rows of its event log; none for a run that has not started.
     """
-    # Built from the rows alone: Tune's own snapshots lag behind the checkpoints.
-    configs = {row.trial: row.config for row in rows if isinstance(row, TrialRow)}
-    # After an exploit a trial runs with other settings than those it was started with.
-    configs |= {row.trial: row.after for row in rows if isinstance(row, ExploitRow)}
-    # Later rows win: a trial that failed, was resumed and then finished has two ends.
-    ends = {row.trial: row.reason for row in rows if isinstance(row, EndRow)}
-    stops = _find_stop_decisions(rows)
-    paths = list_checkpoints(rows)
     left = RemainingWork()
-    for trial, config in configs.items():
+    planned = {row.trial for row in rows if isinstance(row, TrialRow)}
+    # Built from the rows alone: Tune's own snapshots lag behind the checkpoints.
+    for trial in Outcome.from_rows(rows).trials if rows else ():
         # A killed driver writes no ends, so a trial without one counts as interrupted.
-        if ends.get(trial, "interrupted") not in CONTINUED:
+        if trial.id not in planned or trial.end_reason not in (None, *CONTINUED):
             continue
-        if stopped := stops.get(trial):
+        if stopped := next((row for row in trial.decisions if not row.keep), None):
             # The kill came between a decision and the end that follows from it. The decision holds:
             # other trials were promoted or ended by comparison with it.
             left.missing_rows.append(
                 EndRow(
-                    trial=trial,
+                    trial=trial.id,
                     iteration=stopped.iteration,
                     reason="asha",
                     sentence=stopped.sentence,
                 )
             )
             continue
-        sound, damage = find_newest_intact(directory / path for _, path in paths.get(trial, []))
+        sound, damage = find_newest_intact(directory / row.path for row in trial.checkpoints)
         if damage:
-            left.missing_rows.append(make_damage_finding(trial, directory, damage, sound))
+            left.missing_rows.append(make_damage_finding(trial.id, directory, damage, sound))
         # Absolute: the trial's process may have another working directory.
         start = str(sound.absolute()) if sound else ""
         left.plans.append(
-            TrialPlan(trial, config, str(get_hang_report_dir(directory, trial)), start)
+            TrialPlan(trial.id, trial.config, str(get_hang_report_dir(directory, trial.id)), start)
         )
     return left
 
@@ -93,15 +80,6 @@ def find_remaining_work(directory: Path, rows: Sequence[Row]) -> RemainingWork:
 def get_hang_report_dir(directory: Path, trial: str) -> Path:
     """Return the directory in which processes of a trial leave reports when they hang."""
     return directory.absolute() / "faults" / trial
-
-
-def list_checkpoints(rows: Iterable[Row]) -> dict[str, list[tuple[int, str]]]:
-    """Return iteration and path of each checkpoint by trial, in the order written."""
-    found: dict[str, list[tuple[int, str]]] = {}
-    for row in rows:
-        if isinstance(row, CheckpointRow):
-            found.setdefault(row.trial, []).append((row.iteration, row.path))
-    return found
 
 
 def find_newest_intact(paths: Iterable[Path]) -> tuple[Path | None, list[str]]:
@@ -122,10 +100,6 @@ def find_newest_intact(paths: Iterable[Path]) -> tuple[Path | None, list[str]]:
             continue
         return path, damage
     return None, damage
-
-
-def _find_stop_decisions(rows: Iterable[Row]) -> dict[str, DecisionRow]:
-    return {row.trial: row for row in rows if isinstance(row, DecisionRow) and not row.keep}
 
 
 def make_damage_finding(

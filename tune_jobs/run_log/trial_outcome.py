@@ -6,15 +6,19 @@ import dataclasses
 import functools
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
-from tune_jobs.formatting import (
-    format_duration,
-    format_identifier,
-    format_number,
-    format_percent,
+from tune_jobs.formatting import format_duration, format_identifier, format_number, format_percent
+from tune_jobs.run_log.events import (
+    CheckpointRow,
+    DecisionRow,
+    EndRow,
+    ExploitRow,
+    FindingRow,
+    JobRow,
+    ResultRow,
 )
-from tune_jobs.run_log.events import DecisionRow, ExploitRow, FindingRow, ResultRow
+from tune_jobs.run_log.json_types import to_json_types
 
 SPREAD = "score_spread"
 """Metric of a trial of several seeds: the standard deviation of their scores."""
@@ -46,35 +50,98 @@ def average(scores: Sequence[float]) -> float:
 
 
 @dataclasses.dataclass(frozen=True)
+class TrialSummary:
+    """A trial in the answers of commands and of the service, and on the page."""
+
+    __pydantic_config__: ClassVar[dict[str, bool]] = {"use_attribute_docstrings": True}
+
+    id: str
+    repeats: str
+    """The trial whose settings it trains once more; empty for all others."""
+    score: float | None
+    """The last finite score."""
+    iterations: int
+    budget: int
+    """Iterations of a full run."""
+    end_reason: str | None
+    """None while the trial may still run."""
+    status_text: str
+    """Status in words."""
+    config: dict[str, Any]
+    """The searched settings."""
+    checkpoint: str | None
+    """The resulting checkpoint, relative to the run directory."""
+
+
+@dataclasses.dataclass(frozen=True)
 class TrialOutcome:
     """The result of one trial, read from the event log."""
 
     id: str
+    job: JobRow
+    """The latest start of its run."""
     config: dict[str, Any]
-    budget: int
-    """Iterations of a full run."""
-    iterations: int
-    """Iterations run; those which a resume repeated count once."""
+    """The latest searched settings."""
+    repeats: str
+    """The trial whose settings it trains once more, on another seed; empty for all others."""
     results: tuple[ResultRow, ...]
+    """Those which a resume repeated count once."""
+    scores: tuple[tuple[int, float], ...]
+    """The iterations with a finite score, and that score; the page has no more of most results."""
     decisions: tuple[DecisionRow, ...]
     findings: tuple[FindingRow, ...]
-    end_reason: str | None
+    exploits: tuple[ExploitRow, ...]
+    """Its exploits of other trials under PBT."""
+    checkpoints: tuple[CheckpointRow, ...]
+    """In the order written; older ones are deleted meanwhile."""
+    chosen: CheckpointRow | None
+    """The row whose ``best`` is its result."""
+    end: EndRow | None
     """None while it may still run."""
-    sentence: str
-    checkpoint: str | None
-    """Its result: the last, or an earlier one that was better."""
-    checkpoint_iteration: int = 0
-    """The iteration of that checkpoint."""
-    checkpoint_score: float | None = None
-    """What the policy of that checkpoint scored; None for the last one."""
-    patience: int = 0
-    """Iterations without improvement after which it ends; 0 without early stopping."""
-    exploits: tuple[ExploitRow, ...] = ()
-    """Its exploits of other trials under PBT; ``config`` has the latest settings."""
-    scores: tuple[tuple[int, float], ...] = ()
-    """The iterations with a finite score, and that score; the page has no more of most results."""
-    repeats: str = ""
-    """The trial whose settings it trains once more, on another seed; empty for all others."""
+
+    @property
+    def budget(self) -> int:
+        """Iterations of a full run."""
+        return self.job.iterations
+
+    @property
+    def iterations(self) -> int:
+        """Iterations run."""
+        # The last results may be missing (damaged lines are left out), so the end counts, too.
+        ends = [row.iteration for row in (*self.results[-1:], self.end) if row]
+        return max(ends, default=0)
+
+    @property
+    def end_reason(self) -> str | None:
+        """Why it ended; None while it may still run."""
+        return self.end and self.end.reason
+
+    @property
+    def sentence(self) -> str:
+        """Why it ended, in words."""
+        return self.end.sentence if self.end else ""
+
+    @property
+    def checkpoint(self) -> str | None:
+        """Its result: the last checkpoint, or an earlier one that was better."""
+        return self.chosen and self.chosen.best
+
+    @property
+    def checkpoint_iteration(self) -> int:
+        """The iteration of that checkpoint."""
+        return self.chosen.best_iteration if self.chosen else 0
+
+    @property
+    def checkpoint_score(self) -> float | None:
+        """What the policy of that checkpoint scored; None for the last one."""
+        is_earlier = self.chosen is not None and self.chosen.best != self.chosen.path
+        return self.chosen.best_score if self.chosen and is_earlier else None
+
+    def summarise(self) -> TrialSummary:
+        """Return what commands, the service and the page say of it, in types of JSON."""
+        names = [field.name for field in dataclasses.fields(TrialSummary)]
+        values = {name: getattr(self, name) for name in names if name != "score"}
+        return TrialSummary(score=self.finite_score, **to_json_types(values))
 
     @property
     def last_scored(self) -> ResultRow | None:
@@ -176,7 +243,7 @@ class TrialOutcome:
             if warning:
                 return f"{running}, {format_identifier(warning.symptom)} noticed"
             if self.results and (stagnant := self.results[-1].stagnant):
-                return f"{running}, no better for {stagnant} of {self.patience}"
+                return f"{running}, no better for {stagnant} of {self.job.patience}"
             return running
         if self.end_reason == "budget" and self.repeats:
             return f"finished, with the settings of {self.repeats}"
@@ -186,6 +253,12 @@ class TrialOutcome:
         if self.sentence.lower().startswith(word):
             return self.sentence
         return f"{word}: {self.sentence or format_identifier(self.end_reason)}"
+
+    @property
+    def full_status_text(self) -> str:
+        """The state of the trial with the sentence about its end."""
+        said = self.sentence and self.sentence not in self.status_text
+        return f"{self.status_text}: {self.sentence}" if said else self.status_text
 
 
 def describe_preparation(metrics: Mapping[str, Any]) -> str:

@@ -36,10 +36,7 @@ class TrialState:
     )
     exploits: list[ExploitRow] = dataclasses.field(default_factory=list[ExploitRow])
     end: EndRow | None = None
-    checkpoints: dict[int, CheckpointRow] = dataclasses.field(
-        default_factory=dict[int, CheckpointRow]
-    )
-    """By their iteration."""
+    checkpoints: list[CheckpointRow] = dataclasses.field(default_factory=list[CheckpointRow])
 
     def add(self, row: TrialEvent) -> None:
         """Take one row; rows come in the order of the log."""
@@ -56,7 +53,7 @@ class TrialState:
                 self.config = row.after
                 self.exploits.append(row)
             case CheckpointRow():
-                self.checkpoints[row.iteration] = row
+                self.checkpoints.append(row)
             case EndRow():
                 self.end = row
             case _:
@@ -69,54 +66,50 @@ class TrialState:
 
     def build(self, trial: str, job: JobRow, *, job_ended: bool) -> TrialOutcome:
         """Return the outcome so far."""
-        iterations = self.results[-1].iteration if self.results else 0
-        reason, sentence = None, ""
-        if self.end is not None:
-            # The last results may be missing (damaged lines are left out), so the end counts, too.
-            iterations = max(iterations, self.end.iteration)
-            reason, sentence = self.end.reason, self.end.sentence
-        elif job_ended:
+        end = self.end
+        if end is None and job_ended:
             # The driver ended before it could write the end of this trial.
-            reason, sentence = "interrupted", "the job ended before this trial did"
-        chosen = self._choose_checkpoint(job)
+            end = EndRow(
+                trial=trial,
+                iteration=0,
+                reason="interrupted",
+                sentence="the job ended before this trial did",
+            )
         return TrialOutcome(
             id=trial,
+            job=job,
             config=self.config,
-            budget=job.iterations,
-            iterations=iterations,
+            repeats=self.repeats,
             results=tuple(self.results),
-            decisions=tuple(self.decisions.values()),
-            findings=tuple(self.findings.values()),
-            end_reason=reason,
-            sentence=sentence,
-            checkpoint=chosen and chosen.best,
-            checkpoint_iteration=chosen.best_iteration if chosen else 0,
-            checkpoint_score=chosen.best_score if chosen and chosen.best != chosen.path else None,
-            patience=job.patience,
-            exploits=tuple(self.exploits),
             scores=tuple(
                 (row.iteration, score)
                 for row in self.results
                 if (score := to_finite_float(row.score)) is not None
             ),
-            repeats=self.repeats,
+            decisions=tuple(self.decisions.values()),
+            findings=tuple(self.findings.values()),
+            exploits=tuple(self.exploits),
+            checkpoints=tuple(self.checkpoints),
+            chosen=self._choose_checkpoint(job),
+            end=end,
         )
 
     def _choose_checkpoint(self, job: JobRow) -> CheckpointRow | None:
         """Return a row that names the checkpoint that is a trial's result."""
         if not self.checkpoints:
             return None
-        newest = self.checkpoints[max(self.checkpoints)]
+        by_iteration = {row.iteration: row for row in self.checkpoints}
+        newest = by_iteration[max(by_iteration)]
         if newest.best:
             return newest
         chosen = newest
         if job.keep == "best":
             # A log of old: Tune kept the checkpoint of the best score.
             scores = {row.iteration: row.score for row in self.results if row.score is not None}
-            scored = [at for at in self.checkpoints if math.isfinite(scores.get(at, math.nan))]
+            scored = [at for at in by_iteration if math.isfinite(scores.get(at, math.nan))]
             sign = 1 if job.mode == "max" else -1
             best = max(scored, key=lambda at: (sign * scores[at], at), default=newest.iteration)
-            chosen = self.checkpoints[best]
+            chosen = by_iteration[best]
         return dataclasses.replace(chosen, best=chosen.path, best_iteration=chosen.iteration)
 
     def _add_finding(self, row: FindingRow) -> None:

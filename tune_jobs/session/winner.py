@@ -52,7 +52,7 @@ def name_winner(
     outcome = Outcome.from_rows(rows := read_event_log(path))
     has_limit = job.evaluation_episodes is None
     steps = SHARE * count_training_steps(rows) if has_limit else math.inf
-    found = {trial.id: find_best_checkpoint(directory, trial, rows) for trial in outcome.candidates}
+    found = {trial.id: find_best_checkpoint(directory, trial) for trial in outcome.candidates}
     checkpoints = {
         trial: path.relative_to(directory).as_posix() for trial, path in found.items() if path
     }
@@ -120,10 +120,9 @@ def record_winner(
         write: called with the row of each video; of a failure too, which ends no run.
         show: called with the progress.
     """
-    rows = read_event_log(directory / "events.jsonl")
-    outcome = Outcome.from_rows(rows)
+    outcome = Outcome.from_rows(read_event_log(directory / "events.jsonl"))
     best = outcome.best
-    checkpoint = best and find_best_checkpoint(directory, best, rows)
+    checkpoint = best and find_best_checkpoint(directory, best)
     if not best or not checkpoint:
         return
     name = checkpoint.relative_to(directory).as_posix()

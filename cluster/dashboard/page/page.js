@@ -172,8 +172,8 @@ function showActions() {
   else if (starts) actions.push(["Resume this job", `${page.run}/resume`]);
   for (const trial of state.trials.filter((one) => page.selected.includes(one.id))) {
     const path = `${page.run}/trials/${trial.id}`;
-    if (!trial.ended && !state.job.ended) actions.push([`Stop trial ${trial.id}`, `${path}/stop`]);
-    if (trial.ended === "stopped" && starts) actions.push([`Resume trial ${trial.id}`, `${path}/resume`]);
+    if (!trial.end_reason && !state.job.ended) actions.push([`Stop trial ${trial.id}`, `${path}/stop`]);
+    if (trial.end_reason === "stopped" && starts) actions.push([`Resume trial ${trial.id}`, `${path}/resume`]);
   }
   const shown = [...$("actions").children].map((button) => button.dataset.path).join();
   if (shown === actions.map(([, path]) => path).join()) return; // a focused button stays

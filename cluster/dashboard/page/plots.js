@@ -40,13 +40,13 @@ function traces(state, curves, selected, style) {
     name: `trial ${trial.id}${trial.best ? ", the best" : ""}`, showlegend: strong(trial),
     hovertemplate: `trial ${trial.id}, iteration %{x}: %{y:.4g}<extra></extra>`,
   }));
-  const reasons = [...new Set(state.trials.map((trial) => trial.ended).filter(Boolean))];
+  const reasons = [...new Set(state.trials.map((trial) => trial.end_reason).filter(Boolean))];
   return [...lines, ...reasons.map((reason) => endMarks(reason, state, curves, style))];
 }
 
 function endMarks(reason, state, curves, style) {
   const mark = style.ends[reason] || { colour: style.muted, symbol: "triangle-up", message: reason };
-  const ended = state.trials.filter((trial) => trial.ended === reason && curves[trial.id]);
+  const ended = state.trials.filter((trial) => trial.end_reason === reason && curves[trial.id]);
   const last = ended.map((trial) => {
     const { x, y } = curves[trial.id];
     let i = y.length - 1;

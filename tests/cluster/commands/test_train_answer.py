@@ -4,7 +4,6 @@
 from synthetic_sweep import end, job_row, result
 
 from cluster.commands.train_answer import make_train_answer
-from tune_jobs.run_log.event_log import EventLog
 from tune_jobs.run_log.events import EvaluationRow, FindingRow
 from tune_jobs.run_log.outcome import Outcome
 
@@ -29,10 +28,7 @@ def test_a_training_answers_with_its_evaluation_and_findings(tmp_path):
     figures |= {"standard_errors": {"policy": {"return_mean": 0.5}}, "episodes": 8, "most": 256}
     figures |= {"seed": 0, "better_than_random": 0.5}
     rows.append(EvaluationRow(trial="00", checkpoint="trials/c", **figures))
-    log = EventLog(tmp_path / "events.jsonl")
-    for row in rows:
-        log.append(row)
-    told = make_train_answer(Outcome.from_rows(rows).as_dict(tmp_path))
+    told = make_train_answer(Outcome.from_rows(rows), tmp_path)
     assert {"run", "checkpoint", "end_reason", "metrics"} <= told.keys()
     assert told["evaluation"] == figures | {
         "checkpoint": str(tmp_path / "trials/c"),
@@ -45,18 +41,12 @@ def test_a_training_answers_with_its_evaluation_and_findings(tmp_path):
 
 
 def test_a_training_without_an_evaluation_says_so(tmp_path):
-    log = EventLog(tmp_path / "events.jsonl")
     rows = [job_row(trials=1), result("00", 1, 0.5), end("00", 1, "budget")]
-    for row in rows:
-        log.append(row)
-    told = make_train_answer(Outcome.from_rows(rows).as_dict(tmp_path))
+    told = make_train_answer(Outcome.from_rows(rows), tmp_path)
     assert (told["evaluation"], told["findings"]) == (None, [])
 
 
 def test_the_score_of_an_answer_is_the_last_one_measured(tmp_path):
     rows = [job_row(trials=1), result("00", 1, 0.5), result("00", 2, None), end("00", 2, "budget")]
-    log = EventLog(tmp_path / "events.jsonl")
-    for row in rows:
-        log.append(row)
-    told = make_train_answer(Outcome.from_rows(rows).as_dict(tmp_path))
+    told = make_train_answer(Outcome.from_rows(rows), tmp_path)
     assert told["metrics"]["score"] == 0.5

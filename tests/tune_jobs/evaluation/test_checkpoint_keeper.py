@@ -99,7 +99,7 @@ def test_a_resume_continues_from_the_last_and_not_the_best(tmp_path, monkeypatch
     driver.train(RISES + FALLS, 1)
     (plan,) = find_remaining_work(tmp_path, driver.rows).plans
     assert plan.resume_from.endswith("checkpoint_7")
-    found = find_best_checkpoint(tmp_path, driver.outcome, driver.rows)
+    found = find_best_checkpoint(tmp_path, driver.outcome)
     assert found and found.name == "best_000004"
 
 

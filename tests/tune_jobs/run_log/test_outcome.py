@@ -98,10 +98,6 @@ def test_the_answer_has_the_fields_of_the_contract(sweep_rows, tmp_path):
     fields = ["run", "trials", "best", "compute_saved", "siblings", "rung_agreement"]
     fields += ["videos", "report"]
     assert list(answer) == fields
-    of_trial = {"id", "repeats", "score", "iterations", "end_reason", "checkpoint"}
-    assert set(answer["trials"][0]) == of_trial
-    judged = {"score", "score_from", "metric", "training_score", "iteration"}
-    assert set(answer["best"]) == {"id", *judged, "config", "checkpoint"}
     assert answer["best"]["checkpoint"].startswith(f"{tmp_path}/trials/")
     assert answer["report"] == f"{tmp_path}/report.html"
 

@@ -4,9 +4,10 @@
 import shutil
 
 import pytest
+from synthetic_sweep import job_row
 
 from algos.checkpoint import write_manifest
-from tune_jobs.run_log.events import CheckpointRow, EndRow, JobRow, TrialRow
+from tune_jobs.run_log.events import CheckpointRow, EndRow, TrialRow
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.resume import find_remaining_work
 from tune_jobs.schedulers.successive_halving import Bracket
@@ -26,7 +27,7 @@ SAVED = [CheckpointRow(trial="00", iteration=i, path=str(i)) for i in (1, 2, 3)]
 
 
 def drawn(*trials):
-    return [TrialRow(trial=trial, config={"lr": 0.1}) for trial in trials]
+    return [job_row(), *(TrialRow(trial=trial, config={"lr": 0.1}) for trial in trials)]
 
 
 def end(trial, reason):
@@ -86,7 +87,6 @@ def test_stop_decision_holds_if_a_kill_cut_off_the_end_row(run):
 
 
 def test_failed_trial_waits_again_after_a_resume():
-    job = dict(run="r", env="e", algo="ppo", metric="m", mode="max", iterations=9, trials=1)
-    rows = [JobRow(**job), *drawn("00"), end("00", "error")]
+    rows = [*drawn("00"), end("00", "error")]
     assert Outcome.from_rows(rows).trials[0].end_reason == "error"
-    assert Outcome.from_rows([*rows, JobRow(**job, resumed=True)]).trials[0].end_reason is None
+    assert Outcome.from_rows([*rows, job_row(resumed=True)]).trials[0].end_reason is None
