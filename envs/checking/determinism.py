@@ -16,6 +16,7 @@ from envs.checking.guarded_calls import (
     TimeLimitError,
     Violation,
     call_guarded,
+    locate_violations,
     reset_env,
     take_step,
 )
@@ -47,7 +48,8 @@ def check_same_seed(
         _require_time(deadline, clock)
         two = call_guarded("make", make)
         try:
-            return _play_twice(one, two, deadline, clock)
+            with locate_violations(one):
+                return _play_twice(one, two, deadline, clock)
         finally:
             two.close()
     finally:

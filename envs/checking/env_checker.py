@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any, TypeAlias
 
 import gymnasium
@@ -23,6 +24,7 @@ from envs.checking.guarded_calls import (
     TimeLimitError,
     Violation,
     call_guarded,
+    locate_violations,
     reset_env,
     take_step,
 )
@@ -134,7 +136,7 @@ def _random_episodes(
     env = call_guarded("make", make)
     env.action_space.seed(derive_seed(0, "actions"))
     step, mask, check = 0, None, ObservationCheck(env.observation_space, notes)
-    try:
+    with closing(env), locate_violations(env):
         for episode in range(episodes):
             observation, info = reset_env(env, episode, step or None)
             check.judge(observation, "reset()", step or None)
@@ -155,8 +157,6 @@ def _random_episodes(
                 legal = mask.read(observation, info, step - first, ended=bool(done))
             if not any(note.rule == "success_unread" for note in notes):
                 notes += find_unread_success(info, step)
-    finally:
-        env.close()
     return step
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias, cast
 import gymnasium
 import numpy as np
 
-from envs.checking.user_frames import find_user_frame
+from envs.checking.user_frames import find_definition, find_user_frame
 
 Clock: TypeAlias = Callable[[], float]
 """Return the time in seconds from any fixed moment on; checks measure their time limits by it."""
@@ -122,6 +122,32 @@ def call_guarded(source: str, call: Callable[[], Any], step: int | None = None) 
             return call()
     except Exception as error:
         raise BrokenEnvironmentError(make_violation(source, error, step)) from error
+
+
+@contextmanager
+def locate_violations(env: gymnasium.Env[Any, Any]) -> Generator[None]:
+    """Name the line of the method that broke a rule, where no exception names one.
+
+    Raises:
+        BrokenEnvironmentError: the one raised inside, with that line.
+    """
+    try:
+        yield
+    except BrokenEnvironmentError as broken:
+        raise BrokenEnvironmentError(_add_place(broken.violation, env)) from broken
+
+
+def _add_place(violation: Violation, env: gymnasium.Env[Any, Any]) -> Violation:
+    if violation.rule == "raises":
+        return violation
+    sentence = violation.sentence
+    is_of_step = (violation.step or "step()" in sentence) and "reset()" not in sentence
+    name = "step" if is_of_step else "reset"
+    if (place := find_definition(getattr(type(env.unwrapped), name))) is None:
+        return violation
+    return dataclasses.replace(
+        violation, sentence=f"{sentence.removesuffix('.')} ({name}() is at {place})."
+    )
 
 
 @contextmanager

@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import gymnasium
@@ -19,6 +20,7 @@ from envs.checking.guarded_calls import (
     TimeLimitError,
     Violation,
     call_guarded,
+    locate_violations,
     make_violation,
     note_interrupts,
 )
@@ -40,13 +42,22 @@ def run_gymnasium_check(
     """
     env = call_guarded("make", make)
     try:
-        with warnings.catch_warnings():
+        with locate_violations(env), _raise_violations(), warnings.catch_warnings():
             # Gymnasium warns about style (unbounded boxes); only its errors are violations.
             warnings.simplefilter("ignore")
             # Unwrapped, because Gymnasium's own wrappers would raise before the checker can name
             # the fault.
             formal = _CheckedEnv(env.unwrapped, deadline, clock)
             check_env(formal, skip_render_check=True, skip_close_check=True)
+    finally:
+        env.close()
+
+
+@contextmanager
+def _raise_violations() -> Generator[None]:
+    """Turn what Gymnasium's checker raises into violations."""
+    try:
+        yield
     except TimeLimitError:
         raise
     except Exception as error:
@@ -59,8 +70,6 @@ def run_gymnasium_check(
         raise BrokenEnvironmentError(
             Violation("gymnasium_check", sentence, severity="warn")
         ) from error
-    finally:
-        env.close()
 
 
 class _CheckedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):

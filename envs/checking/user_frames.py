@@ -35,6 +35,16 @@ def find_user_frame(error: BaseException, installed: bool = True) -> str | None:
     return None
 
 
+def find_definition(function: object) -> str | None:
+    """Return ``path:line`` of a function of an environment's code; None for any other."""
+    code = getattr(function, "__code__", None)
+    if code is None:  # not written in Python
+        return None
+    path = Path(code.co_filename)
+    is_of_env = _is_user_code(path) or _is_installed(path)
+    return f"{path}:{code.co_firstlineno}" if is_of_env else None
+
+
 def find_running_frame(thread: int) -> str | None:
     """Return ``path:line`` of the innermost frame of user code that a thread runs, if any."""
     running = sys._current_frames().get(thread)  # pyright: ignore[reportPrivateUsage]

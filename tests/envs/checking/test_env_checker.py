@@ -103,6 +103,20 @@ def test_the_users_own_line_is_named():
     assert f"{__file__}:{line}" in sentence
 
 
+@pytest.mark.parametrize(
+    ("env", "rule", "name"),
+    [
+        (FourValues, "step_returns", "step"),
+        (OwnRandomness, "same_seed", "reset"),
+        (OnlyObservation, "gymnasium_check", "reset"),
+    ],
+)
+def test_the_method_is_named_where_nothing_was_raised(env, rule, name):
+    sentence = next(v.sentence for v in check_conformance(env) if v.rule == rule)
+    code = getattr(env, name).__code__
+    assert sentence.endswith(f" ({name}() is at {code.co_filename}:{code.co_firstlineno}).")
+
+
 def test_a_check_ends_in_bounded_time():
     class Endless(Sound):
         length = 10**9
