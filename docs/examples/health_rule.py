@@ -7,7 +7,7 @@ To apply it to every run, put the file into ``tune_jobs/health/rules/`` and add 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import numpy as np
 
@@ -15,22 +15,20 @@ from envs.validation import AtLeastOne, Positive
 from tune_jobs.health.diagnosis import diagnose
 from tune_jobs.health.finding import Finding
 from tune_jobs.health.history import SCORE, History
-from tune_jobs.health.remedy import Remedy, lower
+from tune_jobs.health.remedy import lower
 from tune_jobs.health.rule import Rule
 
 
 @dataclass(frozen=True)
 class UnstableScore(Rule):
-    """The score changes from iteration to iteration by more than it has gained.
+    """The score changes from iteration to iteration by more than it has gained."""
 
-    Warm-up: ``rows`` rows. NaN policy: iterations without a score are left out.
-    """
-
-    symptom: ClassVar[str] = "unstable_score"
-    needs: ClassVar[tuple[str, ...]] = (SCORE,)
-    highest: ClassVar = "warn"
-    causes: ClassVar[tuple[str, ...]] = ("a learning rate that is too high",)
-    remedy: ClassVar[Remedy] = (lower("lr", 1e-4),)
+    symptom = "unstable_score"
+    title = "The score jumps more than it gains"
+    needs = (SCORE,)
+    highest = "warn"
+    causes = ("a learning rate that is too high",)
+    remedy = (lower("lr", 1e-4),)
 
     ratio: Annotated[float, Positive] = 1.0
     """Mean change between iterations, over the gain since the start, that is unstable."""

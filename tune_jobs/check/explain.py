@@ -7,7 +7,6 @@ check`` alone and for those of a sweep, from the catalogues of findings.
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import inspect
 import re
 from typing import Any
@@ -39,12 +38,11 @@ def explain(symptom: str) -> Answer:
     symptom = symptom.strip().lower().replace("-", "_")
     known = _known(symptom)
     checked = isinstance(known, CheckSymptom)
-    meaning, warm_up = (known.meaning, "") if checked else _meaning(known)
     return {
         "symptom": symptom,
         "title": title(symptom),
-        "meaning": meaning,
-        "warm_up": warm_up,
+        "meaning": known.meaning if checked else _read_meaning(known),
+        "warm_up": "" if checked else known.describe_warm_up(),
         "measured": {
             "probe": SYMPTOMS[symptom].probe if symptom in SYMPTOMS else "",
             "needs": {} if checked else {need: _metric(need) for need in known.needs},
@@ -60,12 +58,7 @@ def explain(symptom: str) -> Answer:
 
 def title(symptom: str) -> str:
     """Return the symptom in one clause."""
-    known = _known(symptom)
-    if isinstance(known, CheckSymptom):
-        return known.title
-    module = importlib.import_module(type(known).__module__)
-    clause = (module.__doc__ or "").partition("\n\n")[0].partition("``: ")[2].strip()
-    return clause[:1].upper() + clause[1:].removesuffix(".")
+    return _known(symptom).title
 
 
 def get_stop_limits(symptom: str) -> dict[str, str]:
@@ -127,12 +120,10 @@ def _is_about(words: str, symptom: str) -> bool:
     return bool(given) and given <= set(re.findall(r"\w+", title(symptom).lower()))
 
 
-def _meaning(rule: Rule) -> tuple[str, str]:
-    """Return the rule's docstring without its warm-up, and the warm-up."""
+def _read_meaning(rule: Rule) -> str:
+    """Return the docstring of a rule."""
     doc = inspect.cleandoc(rule.__doc__ or "").replace("``", "`")
-    paragraphs = [" ".join(paragraph.split()) for paragraph in doc.split("\n\n")]
-    warm_up = next((p for p in paragraphs if p.startswith("Warm-up:")), "")
-    return "\n\n".join(p for p in paragraphs if p != warm_up), warm_up
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in doc.split("\n\n"))
 
 
 def _metric(name: str) -> dict[str, str]:

@@ -35,7 +35,7 @@ from tune_jobs.foreign_logs.record import Record
 from tune_jobs.health.history import as_number
 from tune_jobs.health.improvement import BoolArray, FloatArray
 from tune_jobs.health.remedy import OtherLibrary
-from tune_jobs.health.rules.not_finite import WATCHED
+from tune_jobs.health.rules.training_faults import WATCHED
 
 RETURNS = ("return_mean", "return_mean_100")
 _RECORD = "record"

@@ -15,19 +15,26 @@ from tune_jobs.health.remedy import Remedy, worded
 
 @dataclass(frozen=True)
 class Rule(ABC):
-    """A pure function from a history to a finding or None; one subclass per file.
+    """A pure function from a history to a finding or None.
 
-    A subclass states its symptom, its thresholds as fields, and ``judge``. This class validates the
-    thresholds and applies the warm-up. A rule asks for the severity that the rows deserve;
-    ``diagnose`` decides whether it is granted (policy of the job, budget used, patience).
+    A subclass states its symptom, its thresholds as fields, and ``judge``; its docstring is the
+    meaning of the symptom. This class validates the thresholds and applies the warm-up. A rule asks
+    for the severity that the rows deserve; ``diagnose`` decides whether it is granted (policy of
+    the job, budget used, patience).
     """
 
     symptom: ClassVar[str]
     """Id of the rule, the same in tables, filters, jobs and the ledger."""
+    title: ClassVar[str]
+    """The symptom in one clause."""
     needs: ClassVar[tuple[str, ...]]
     """Metrics of which a finite value is required; ``SCORE`` is the score of the run."""
     stand_ins: ClassVar[Mapping[str, str]] = {}
     """Needed metric -> the one that is enough in logs of others, where it is missing."""
+    warm_up: ClassVar[str] = ""
+    """What it waits for, where that is not just ``rows`` and ``budget_fraction``."""
+    nan_policy: ClassVar[str] = "rows without a number are left out"
+    """What becomes of NaN and of rows without the metric."""
     causes: ClassVar[tuple[str, ...]]
     """Usual causes, one clause each."""
     remedy: ClassVar[Remedy]
@@ -67,6 +74,13 @@ class Rule(ABC):
     @abstractmethod
     def judge(self, history: History) -> Finding | None:
         """Return the finding in a history that is past the warm-up, or None."""
+
+    def describe_warm_up(self) -> str:
+        """Return what the rule waits for and what it leaves out."""
+        waits = ["`rows` rows"] if self.rows > 1 else []
+        waits += ["`budget_fraction`"] if self.budget_fraction else []
+        warm_up = self.warm_up or " and ".join(waits) or "none"
+        return f"Warm-up: {warm_up}. NaN policy: {self.nan_policy}."
 
     def choose_remedy(self, history: History) -> Remedy:
         """Return what to try in this run: a rule may know which of its steps would be void."""

@@ -9,8 +9,7 @@ import pytest
 from health_runs import history, make_rows, rising
 
 from tune_jobs.health import History, diagnose
-from tune_jobs.health.rules.no_improvement import NoImprovement
-from tune_jobs.health.rules.performance_collapse import PerformanceCollapse
+from tune_jobs.health.rules.scores import NoImprovement, PerformanceCollapse
 
 
 def test_series_are_nan_where_a_row_has_no_number():

@@ -12,7 +12,7 @@ from health_runs import (
     severity,
 )
 
-from tune_jobs.health.rules.action_clipping import ActionClipping
+from tune_jobs.health.rules.thresholds_of_rollouts import ActionClipping
 
 RULE = ActionClipping()
 

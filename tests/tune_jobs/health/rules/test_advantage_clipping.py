@@ -12,7 +12,7 @@ from health_runs import (
     severity,
 )
 
-from tune_jobs.health.rules.advantage_clipping import AdvantageClipping
+from tune_jobs.health.rules.thresholds_of_updates import AdvantageClipping
 
 RULE = AdvantageClipping()
 

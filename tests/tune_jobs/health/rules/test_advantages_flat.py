@@ -6,7 +6,7 @@ import pytest
 from health_runs import Metrics, from_row, history, rising, seen, severity
 
 from tune_jobs.health import History
-from tune_jobs.health.rules.advantages_flat import AdvantagesFlat
+from tune_jobs.health.rules.v_star import AdvantagesFlat
 
 RULE = AdvantagesFlat()
 FLAT: Metrics = {

@@ -12,7 +12,7 @@ from health_runs import (
     severity,
 )
 
-from tune_jobs.health.rules.always_truncated import AlwaysTruncated
+from tune_jobs.health.rules.thresholds_of_rollouts import AlwaysTruncated
 
 RULE = AlwaysTruncated()
 

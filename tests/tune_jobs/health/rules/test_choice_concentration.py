@@ -17,7 +17,7 @@ from health_runs import (
 )
 
 from tune_jobs.health import diagnose
-from tune_jobs.health.rules.choice_concentration import ChoiceConcentration
+from tune_jobs.health.rules.choices import ChoiceConcentration
 
 RULE = ChoiceConcentration()
 

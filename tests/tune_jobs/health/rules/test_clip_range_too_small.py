@@ -5,7 +5,7 @@ import math
 import pytest
 from health_runs import Metrics, assert_needs_last, flat, from_row, rising, seen, severity
 
-from tune_jobs.health.rules.clip_range_too_small import ClipRangeTooSmall
+from tune_jobs.health.rules.policy_steps import ClipRangeTooSmall
 
 RULE = ClipRangeTooSmall()
 

@@ -5,7 +5,7 @@ import math
 import pytest
 from health_runs import Metrics, assert_starts_at, from_row, seen, severity
 
-from tune_jobs.health.rules.constant_reward import ConstantReward
+from tune_jobs.health.rules.rewards import ConstantReward
 
 RULE = ConstantReward()
 

@@ -12,7 +12,7 @@ from health_runs import (
     severity,
 )
 
-from tune_jobs.health.rules.dead_units import DeadUnits
+from tune_jobs.health.rules.thresholds_of_updates import DeadUnits
 
 RULE = DeadUnits()
 

@@ -11,7 +11,7 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 from training_loop import record
 
 from tune_jobs.health import diagnose
-from tune_jobs.health.rules.encoder_constant import EncoderConstant
+from tune_jobs.health.rules.thresholds_of_updates import EncoderConstant
 
 RULE = EncoderConstant()
 NAME, ALL = "encoder_constant_fraction", "feature_constant_fraction"

@@ -15,7 +15,7 @@ from health_runs import (
     severity,
 )
 
-from tune_jobs.health.rules.entropy_collapse import EntropyCollapse
+from tune_jobs.health.rules.entropy import EntropyCollapse
 
 RULE = EntropyCollapse()
 

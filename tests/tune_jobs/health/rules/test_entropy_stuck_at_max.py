@@ -15,7 +15,7 @@ from health_runs import (
     severity,
 )
 
-from tune_jobs.health.rules.entropy_stuck_at_max import EntropyStuckAtMax
+from tune_jobs.health.rules.entropy import EntropyStuckAtMax
 
 RULE = EntropyStuckAtMax()
 

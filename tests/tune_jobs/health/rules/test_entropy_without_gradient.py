@@ -5,7 +5,7 @@ import math
 import pytest
 from health_runs import Metrics, flat, rising, seen, severity
 
-from tune_jobs.health.rules.entropy_without_gradient import EntropyWithoutGradient
+from tune_jobs.health.rules.thresholds_of_updates import EntropyWithoutGradient
 
 RULE = EntropyWithoutGradient()
 

@@ -10,7 +10,7 @@ from health_runs import (
     severity,
 )
 
-from tune_jobs.health.rules.exploration_never_decays import ExplorationNeverDecays
+from tune_jobs.health.rules.thresholds_of_rollouts import ExplorationNeverDecays
 
 RULE = ExplorationNeverDecays()
 

@@ -5,7 +5,7 @@ import pytest
 from health_runs import flat, history, rising, seen
 
 from tune_jobs.health import History
-from tune_jobs.health.rules.fell_from_best import FellFromBest
+from tune_jobs.health.rules.scores import FellFromBest
 
 RULE = FellFromBest()
 RISE = [*np.linspace(20.0, 500.0, 44), *[500.0] * 6]

@@ -5,7 +5,7 @@ import math
 import pytest
 from health_runs import Metrics, assert_starts_at, flat, from_row, history, rising, seen, severity
 
-from tune_jobs.health.rules.frozen_policy import FrozenPolicy
+from tune_jobs.health.rules.policy_steps import FrozenPolicy
 
 RULE = FrozenPolicy()
 

@@ -13,7 +13,7 @@ from health_runs import (
 )
 
 from tune_jobs.health import History, diagnose
-from tune_jobs.health.rules.gamma_too_low import GammaTooLow
+from tune_jobs.health.rules.choices import GammaTooLow
 
 RULE = GammaTooLow()
 

@@ -14,7 +14,7 @@ from health_runs import (
     severity,
 )
 
-from tune_jobs.health.rules.gradients_always_clipped import GradientsAlwaysClipped
+from tune_jobs.health.rules.thresholds_of_updates import GradientsAlwaysClipped
 
 RULE = GradientsAlwaysClipped()
 

@@ -14,7 +14,7 @@ from health_runs import (
     severity,
 )
 
-from tune_jobs.health.rules.groups_without_signal import GroupsWithoutSignal
+from tune_jobs.health.rules.thresholds_of_rollouts import GroupsWithoutSignal
 
 RULE = GroupsWithoutSignal()
 

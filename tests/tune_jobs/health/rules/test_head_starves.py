@@ -5,7 +5,7 @@ import math
 import pytest
 from health_runs import Metrics, flat, from_row, rising, seen, severity
 
-from tune_jobs.health.rules.head_starves import HeadStarves
+from tune_jobs.health.rules.policy_steps import HeadStarves
 
 RULE = HeadStarves()
 

@@ -5,7 +5,7 @@ import math
 from health_runs import Metrics, from_row, make_rows, seen, severity
 
 from tune_jobs.health import History
-from tune_jobs.health.rules.hung import Hung
+from tune_jobs.health.rules.training_faults import Hung
 
 RULE = Hung()
 

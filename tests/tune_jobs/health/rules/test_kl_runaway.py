@@ -5,7 +5,7 @@ import math
 import pytest
 from health_runs import Metrics, flat, from_row, rising, scores_with_tau, seen, severity
 
-from tune_jobs.health.rules.kl_runaway import KlRunaway
+from tune_jobs.health.rules.policy_steps import KlRunaway
 
 RULE = KlRunaway()
 

@@ -14,7 +14,7 @@ from health_runs import (
     severity,
 )
 
-from tune_jobs.health.rules.low_explained_variance import LowExplainedVariance
+from tune_jobs.health.rules.values import LowExplainedVariance
 
 RULE = LowExplainedVariance()
 

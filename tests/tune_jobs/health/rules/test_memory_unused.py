@@ -11,7 +11,7 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 from training_loop import record
 
 from tune_jobs.health import diagnose
-from tune_jobs.health.rules.memory_unused import MemoryUnused
+from tune_jobs.health.rules.thresholds_of_updates import MemoryUnused
 
 RULE = MemoryUnused()
 NAME = "memory_effect_fraction"

@@ -7,7 +7,7 @@ from health_runs import Metrics, assert_starts_at, flat, history, rising, seen, 
 
 from tune_jobs.health import diagnose
 from tune_jobs.health.remedy import worded
-from tune_jobs.health.rules.no_episode_ends import NoEpisodeEnds
+from tune_jobs.health.rules.training_faults import NoEpisodeEnds
 
 RULE = NoEpisodeEnds()
 

@@ -13,7 +13,7 @@ from health_runs import (
     severity,
 )
 
-from tune_jobs.health.rules.no_exploration import NoExploration
+from tune_jobs.health.rules.entropy import NoExploration
 
 RULE = NoExploration()
 

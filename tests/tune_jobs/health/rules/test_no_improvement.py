@@ -16,7 +16,7 @@ from health_runs import (
 )
 
 from tune_jobs.health import History
-from tune_jobs.health.rules.no_improvement import NoImprovement
+from tune_jobs.health.rules.scores import NoImprovement
 
 RULE = NoImprovement()
 

@@ -13,7 +13,7 @@ from health_runs import (
     severity,
 )
 
-from tune_jobs.health.rules.no_progress_in_episode import NoProgressInEpisode
+from tune_jobs.health.rules.thresholds_of_rollouts import NoProgressInEpisode
 
 RULE = NoProgressInEpisode()
 

@@ -5,7 +5,7 @@ import math
 import pytest
 from health_runs import Metrics, flat, from_row, rising, seen, severity
 
-from tune_jobs.health.rules.no_success import NoSuccess
+from tune_jobs.health.rules.rewards import NoSuccess
 
 RULE = NoSuccess()
 

@@ -2,7 +2,7 @@
 
 from health_runs import assert_skips_nan, assert_starts_at, from_row, seen
 
-from tune_jobs.health.rules.no_updates import NoUpdates
+from tune_jobs.health.rules.training_faults import NoUpdates
 
 RULE = NoUpdates()
 

@@ -9,7 +9,7 @@ from ray.rllib.core import COMPONENT_RL_MODULE
 from training_loop import record
 
 from tune_jobs.health import diagnose
-from tune_jobs.health.rules.normaliser_without_spread import NormaliserWithoutSpread
+from tune_jobs.health.rules.thresholds_of_rollouts import NormaliserWithoutSpread
 
 RULE = NormaliserWithoutSpread()
 NAME = "normaliser_constant_fraction"

@@ -5,7 +5,7 @@ import math
 import pytest
 from health_runs import Metrics, from_row, history, rising, seen
 
-from tune_jobs.health.rules.not_finite import NotFinite
+from tune_jobs.health.rules.training_faults import NotFinite
 
 RULE = NotFinite()
 

@@ -4,7 +4,7 @@ import math
 
 from health_runs import Metrics, flat, rising, seen, severity
 
-from tune_jobs.health.rules.observation_constant import ObservationConstant
+from tune_jobs.health.rules.thresholds_of_rollouts import ObservationConstant
 
 RULE = ObservationConstant()
 

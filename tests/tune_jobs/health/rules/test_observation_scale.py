@@ -12,7 +12,7 @@ from health_runs import (
     severity,
 )
 
-from tune_jobs.health.rules.observation_scale import ObservationScale
+from tune_jobs.health.rules.thresholds_of_rollouts import ObservationScale
 
 RULE = ObservationScale()
 

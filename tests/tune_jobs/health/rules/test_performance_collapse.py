@@ -6,7 +6,7 @@ import pytest
 from health_runs import flat, history, rising, seen, severity
 
 from tune_jobs.health import History
-from tune_jobs.health.rules.performance_collapse import PerformanceCollapse
+from tune_jobs.health.rules.scores import PerformanceCollapse
 
 RULE = PerformanceCollapse()
 

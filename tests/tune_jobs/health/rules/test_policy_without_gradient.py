@@ -4,7 +4,7 @@ import math
 
 from health_runs import Metrics, flat, from_row, rising, seen, severity
 
-from tune_jobs.health.rules.policy_without_gradient import PolicyWithoutGradient
+from tune_jobs.health.rules.thresholds_of_updates import PolicyWithoutGradient
 
 RULE = PolicyWithoutGradient()
 

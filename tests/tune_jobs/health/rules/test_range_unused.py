@@ -13,7 +13,7 @@ from health_runs import (
     severity,
 )
 
-from tune_jobs.health.rules.range_unused import RangeUnused
+from tune_jobs.health.rules.thresholds_of_rollouts import RangeUnused
 
 RULE = RangeUnused()
 

@@ -16,8 +16,7 @@ from health_runs import (
     severity,
 )
 
-from tune_jobs.health.rules.no_success import NoSuccess
-from tune_jobs.health.rules.reward_hacking import RewardHacking
+from tune_jobs.health.rules.rewards import NoSuccess, RewardHacking
 
 RULE = RewardHacking()
 

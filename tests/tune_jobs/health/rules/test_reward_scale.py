@@ -16,7 +16,7 @@ from health_runs import (
     severity,
 )
 
-from tune_jobs.health.rules.reward_scale import RewardScale
+from tune_jobs.health.rules.values import RewardScale
 
 RULE = RewardScale()
 

@@ -7,14 +7,12 @@ import pytest
 from health_runs import HEALTHY, Metrics, flat, history, rising, seen, severity
 
 from tune_jobs.health import RULES, SCORE, History, Rule, diagnose
-from tune_jobs.health.rules.choice_concentration import ChoiceConcentration
-from tune_jobs.health.rules.dead_units import DeadUnits
-from tune_jobs.health.rules.entropy_collapse import EntropyCollapse
-from tune_jobs.health.rules.gradients_always_clipped import GradientsAlwaysClipped
-from tune_jobs.health.rules.groups_without_signal import GroupsWithoutSignal
-from tune_jobs.health.rules.low_explained_variance import LowExplainedVariance
-from tune_jobs.health.rules.update_ratio import UpdateRatio
-from tune_jobs.health.rules.value_divergence import ValueDivergence
+from tune_jobs.health.rules.choices import ChoiceConcentration
+from tune_jobs.health.rules.entropy import EntropyCollapse
+from tune_jobs.health.rules.policy_steps import UpdateRatio
+from tune_jobs.health.rules.thresholds_of_rollouts import GroupsWithoutSignal
+from tune_jobs.health.rules.thresholds_of_updates import DeadUnits, GradientsAlwaysClipped
+from tune_jobs.health.rules.values import LowExplainedVariance, ValueDivergence
 
 
 @pytest.mark.parametrize("symptom", RULES)

@@ -5,7 +5,7 @@ import math
 import pytest
 from health_runs import Metrics, assert_starts_at, flat, rising, scores_with_tau, seen, severity
 
-from tune_jobs.health.rules.std_blowup import StdBlowup
+from tune_jobs.health.rules.entropy import StdBlowup
 
 RULE = StdBlowup()
 

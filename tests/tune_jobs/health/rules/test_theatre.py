@@ -14,7 +14,7 @@ from health_runs import (
     severity,
 )
 
-from tune_jobs.health.rules.theatre import Theatre
+from tune_jobs.health.rules.choices import Theatre
 
 RULE = Theatre()
 

@@ -15,7 +15,7 @@ from health_runs import (
     severity,
 )
 
-from tune_jobs.health.rules.update_ratio import UpdateRatio
+from tune_jobs.health.rules.policy_steps import UpdateRatio
 
 RULE = UpdateRatio()
 

@@ -4,7 +4,7 @@ import pytest
 from health_runs import Metrics
 
 from tune_jobs.health import History, diagnose
-from tune_jobs.health.rules.v_star_few_samples import VStarFewSamples
+from tune_jobs.health.rules.v_star import VStarFewSamples
 
 RULE = VStarFewSamples()
 

@@ -15,7 +15,7 @@ from health_runs import (
     severity,
 )
 
-from tune_jobs.health.rules.v_star_optimistic import VStarOptimistic
+from tune_jobs.health.rules.v_star import VStarOptimistic
 
 RULE = VStarOptimistic()
 

@@ -13,7 +13,7 @@ from health_runs import (
     severity,
 )
 
-from tune_jobs.health.rules.v_star_pessimistic import VStarPessimistic
+from tune_jobs.health.rules.v_star import VStarPessimistic
 
 RULE = VStarPessimistic()
 

@@ -6,7 +6,7 @@ import pytest
 from health_runs import Metrics, from_row, history, rising, seen, severity
 
 from tune_jobs.health import History
-from tune_jobs.health.rules.v_star_without_success import VStarWithoutSuccess
+from tune_jobs.health.rules.v_star import VStarWithoutSuccess
 
 RULE = VStarWithoutSuccess()
 FAILED: Metrics = {

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from health_runs import Metrics, flat, from_row, history, rising, seen, severity
 
-from tune_jobs.health.rules.value_divergence import ValueDivergence
+from tune_jobs.health.rules.values import ValueDivergence
 
 RULE = ValueDivergence()
 

@@ -4,7 +4,7 @@ import math
 
 from health_runs import Metrics, flat, rising, seen, severity
 
-from tune_jobs.health.rules.value_without_gradient import ValueWithoutGradient
+from tune_jobs.health.rules.thresholds_of_updates import ValueWithoutGradient
 
 RULE = ValueWithoutGradient()
 

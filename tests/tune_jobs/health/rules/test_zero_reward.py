@@ -16,7 +16,7 @@ from health_runs import (
     severity,
 )
 
-from tune_jobs.health.rules.zero_reward import ZeroReward
+from tune_jobs.health.rules.rewards import ZeroReward
 from tune_jobs.health.withdrawal import disproved
 
 RULE = ZeroReward()

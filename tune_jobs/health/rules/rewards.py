@@ -1,0 +1,385 @@
+"""Rules for what is rewarded."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.validation import AtLeastOne, Fraction, NonNegative, Positive
+from tune_jobs.health.finding import Finding, Severity
+from tune_jobs.health.history import SCORE, History
+from tune_jobs.health.improvement import (
+    BoolArray,
+    FloatArray,
+    Improvement,
+    Rise,
+    kendall_tau,
+)
+from tune_jobs.health.remedy import (
+    WARM_START,
+    increase,
+    use,
+)
+from tune_jobs.health.rule import Rule
+
+_rises = Rise()
+FEWEST = 3
+"""Returns that can be called constant, however short the budget."""
+Indices = NDArray[np.intp]
+
+_has_improved = Improvement()
+
+
+@dataclass(frozen=True)
+class ZeroReward(Rule):
+    """Hardly any episode is rewarded for several iterations; the score has not improved.
+
+    The number of rewards per episode decides. The share of steps without a reward says nothing by
+    itself: it is 86 % at the optimum of a task of seven steps that is paid at its end. So rows are
+    sick where nearly no step is rewarded (the causal-learning post-mortem's limit) and most
+    episodes are not. Rare rewards justify a warning where fewer than ``seldom`` of the episodes
+    have any, and a note from there on: 17 % of them are enough to learn from. The rule asks for a
+    stop only where no finished episode had any reward, and only from ``stop_from`` on: healthy runs
+    were flat for up to 41 % of their length. Where the fraction of rewarded episodes rises, the
+    finding is a note.
+    Where all of at least three trials of a sweep have it and no step of any trial was rewarded,
+    waiting is useless: then the sweep stops a trial before ``stop_from``.
+    """
+
+    symptom = "zero_reward"
+    title = "Almost no step is rewarded"
+    needs = ("zero_reward_fraction", SCORE)
+    stagnant_only = True
+    warm_up = "`episodes` finished episodes (where they are counted) and `budget_fraction`"
+    causes = (
+        "the goal cannot be reached, or not within an episode",
+        "the reward of the goal never reaches the agent",
+        "the agent explores too little to find it",
+    )
+    remedy = (
+        "check with a simple policy or by hand that the goal can be reached and is rewarded",
+        increase("entropy_coef", 0.03, "then explore more: raise {}"),
+        WARM_START,
+    )
+
+    zero_fraction: Annotated[float, Fraction] = 0.85
+    """Fraction of steps without reward above which an iteration may be sick."""
+    paid: Annotated[float, Positive] = 0.5
+    """Rewards per episode from which an iteration is well, whatever that fraction."""
+    seldom: Annotated[float, Fraction] = 0.05
+    """Fraction of rewarded episodes below which rare rewards are a warning instead of a note."""
+    rows: Annotated[int, AtLeastOne] = 5
+    """Number of last iterations, all of which must be sick."""
+    episodes: Annotated[int, NonNegative] = 50
+    """Finished episodes before the rule judges."""
+    budget_fraction: Annotated[float, Fraction] = 0.2
+    stop_from: Annotated[float, Fraction] = 0.5
+    """Fraction of the budget from which it asks for a stop instead of a warning."""
+
+    def judge(self, history: History) -> Finding | None:
+        """Return a finding when all recent iterations had almost no reward."""
+        sick = self._find_sick(history)
+        known = np.isfinite(history.series("zero_reward_fraction"))
+        recent = sick[-self.rows :][known[-self.rows :]]
+        if not recent.size or not recent.all():
+            return None
+        if np.nansum(history.series("episodes")) < self.episodes and history.has("episodes"):
+            return None
+        zeros = history.recent("zero_reward_fraction", self.rows)
+        rewarded = history.recent("rewarded_episode_fraction", self.rows)
+        of_episodes = (
+            f", {rewarded.mean():.0%} of the episodes had any reward," if rewarded.size else ""
+        )
+        return self.report(
+            self._choose_severity(history),
+            history.find_onset(sick, self.rows),
+            f"{zeros.mean():.0%} of the steps had no reward in the last {self.rows} iterations"
+            f"{of_episodes} and the score has not improved",
+        )
+
+    def is_disproved(self, history: History) -> bool:
+        """Return whether most episodes are rewarded now, though the score rises too late.
+
+        The rule is silent in rows without a measurement, too, which disprove nothing.
+        """
+        return super().is_disproved(history) or self._is_paid(history)
+
+    def _is_paid(self, history: History) -> bool:
+        rewards = _count_rewards(history)[-self.rows :]
+        return bool(np.nanmedian(rewards) >= self.paid) if np.isfinite(rewards).any() else False
+
+    def _find_sick(self, history: History) -> BoolArray:
+        """Return the iterations [R] in which nearly no step and no episode was rewarded."""
+        rare = history.series("zero_reward_fraction") > self.zero_fraction
+        # Without the length of episodes the number is NaN, and the fraction of steps decides.
+        return rare & ~(_count_rewards(history) >= self.paid)
+
+    def _choose_severity(self, history: History) -> Severity:
+        rewarded = history.recent("rewarded_episode_fraction", len(history))
+        recent = history.recent("rewarded_episode_fraction", self.rows)
+        if _rises(rewarded) or (recent.size and self.seldom <= recent.mean() < 1):
+            return "note"
+        # Without the fraction of rewarded episodes it is unknown whether any was paid: then no
+        # stop.
+        never = rewarded.size and not rewarded.any()
+        return "stop" if never and history.budget_fraction_used >= self.stop_from else "warn"
+
+
+def _count_rewards(history: History) -> FloatArray:
+    """Return the rewarded steps per episode [R] in each iteration, NaN where not known."""
+    return (1 - history.series("zero_reward_fraction")) * history.series("episode_length")
+
+
+@dataclass(frozen=True)
+class ConstantReward(Rule):
+    """The mean return has been the same number since the first row.
+
+    It needs only the return, so it also judges logs of other tools. A converged run is constant as
+    well, but not from its first row on. A goal that is found late (healthy runs were flat for up to
+    41 % of their length) looks the same until it is found: hence ``stop_from``. Where steps without
+    reward are counted, ``zero_reward`` reports a return of zero.
+    """
+
+    symptom = "constant_reward"
+    title = "Every episode has the same return, whatever the agent does"
+    needs = (SCORE,)
+    warm_up = (
+        "`rows` rows, `episodes` finished episodes (where they are counted) and `budget_fraction`"
+    )
+    causes = (
+        "the goal is never reached, so that every episode runs to its time limit",
+        "the reward does not depend on the actions",
+        "the reward never reaches the agent",
+    )
+    remedy = (
+        "play an episode by hand or with a simple policy and check whether its return differs",
+        increase("entropy_coef", 0.03, "then explore more: raise {}"),
+        WARM_START,
+    )
+
+    spread: Annotated[float, NonNegative] = 1e-6
+    """Range of the returns, as a fraction of their size, up to which they count as one number."""
+    rows: Annotated[int, AtLeastOne] = 10
+    """Rows before the rule judges, at most half of the budget."""
+    episodes: Annotated[int, NonNegative] = 50
+    """Finished episodes before the rule judges."""
+    budget_fraction: Annotated[float, Fraction] = 0.2
+    stop_from: Annotated[float, Fraction] = 0.6
+    """Fraction of the budget from which it asks for a stop instead of a warning."""
+
+    def judge(self, history: History) -> Finding | None:
+        """Return a finding when no return has ever differed from the first."""
+        # The whole run, not its end: a run that has converged at the cap of the task is constant as
+        # well.
+        returns = history.recent(history.return_name, len(history))
+        episodes = np.nansum(history.series("episodes"))
+        if returns.size < max(FEWEST, min(self.rows, len(history)) / 2) or (
+            episodes < self.episodes and history.has("episodes")
+        ):
+            return None
+        if not is_constant(returns, self.spread):
+            return None
+        # One fault, one finding: `zero_reward` knows more about a return of zero.
+        if not returns.any() and history.has("zero_reward_fraction"):
+            return None
+        return self.report(
+            "stop" if history.budget_fraction_used >= self.stop_from else "warn",
+            history.iteration(0),
+            f"{history.return_name} has been {returns[-1]:.6g} in all {returns.size} iterations",
+        )
+
+
+def is_constant(returns: FloatArray, spread: float = ConstantReward.spread) -> bool:
+    """Return whether there are returns, and all are one number but for a fraction ``spread``."""
+    return returns.size > 0 and bool(np.ptp(returns) <= spread * np.abs(returns).max())
+
+
+@dataclass(frozen=True)
+class NoSuccess(Rule):
+    """The success rate is zero in every iteration while rewards vary.
+
+    In the shopping post-mortem shaping rewards were collected and nothing was bought. Where the
+    rewards do not vary either, ``zero_reward`` is more specific. Success found late is normal
+    (healthy runs on sparse tasks were flat for up to 41 % of their length), and an improving score
+    may still lead there: then it only warns.
+    """
+
+    symptom = "no_success"
+    title = "The agent is rewarded but has never solved the task"
+    needs = ("success_rate", SCORE)
+    warm_up = "`episodes` finished episodes and `budget_fraction`"
+    causes = (
+        "shaping rewards that pay more than the goal",
+        "a goal that the present exploration does not reach",
+        "success is never reported",
+    )
+    remedy = (
+        "reduce all shaping rewards together to less than the reward of the goal",
+        use(
+            "warm_start",
+            "begin with {} from a simple policy that succeeds, or with easier tasks",
+            "begin with easier tasks",
+        ),
+        increase("entropy_coef", 0.03, "explore more: raise {}"),
+    )
+
+    episodes: Annotated[int, AtLeastOne] = 100
+    """Finished episodes without a success before the rule judges."""
+    budget_fraction: Annotated[float, Fraction] = 0.5
+    """Fraction of the budget from which it warns."""
+    stop_from: Annotated[float, Fraction] = 0.6
+    """Fraction of the budget from which it asks for a stop, unless the score has improved."""
+
+    def judge(self, history: History) -> Finding | None:
+        """Return a finding when there has not been one success."""
+        # Without any variation `zero_reward` and `constant_reward` are closer to the cause.
+        if not _do_rewards_vary(history):
+            return None
+        rates = history.series("success_rate")
+        known = np.isfinite(rates)
+        if not known.any() or np.any(rates[known] > 0):
+            return None
+        # Only episodes of rows that report a rate: the others might have succeeded.
+        counted = np.where(known, history.series("episodes"), 0.0)
+        episodes = float(np.nansum(counted)) if history.has("episodes") else float(known.sum())
+        if episodes < self.episodes:
+            return None
+        hopeless = history.improved is False and history.budget_fraction_used >= self.stop_from
+        return self.report(
+            "stop" if hopeless else "warn",
+            history.iteration(0),
+            f"none of {episodes:,.0f} episodes succeeded, although rewards vary",
+        )
+
+
+def _do_rewards_vary(history: History) -> bool:
+    """Return whether rewards vary within iterations or between them."""
+    spread = history.recent("reward_std", len(history))
+    returns = history.recent(history.return_name, len(history))
+    return bool(np.any(spread > 0)) or bool(returns.size and np.any(returns != returns[0]))
+
+
+@dataclass(frozen=True)
+class RewardHacking(Rule):
+    """The agent collects rewards that are easier to get than the goal.
+
+    In the shopping post-mortem every click paid 0.2, twenty clicks paid more than the purchase, and
+    success fell from 80 to 40 % while the reward rose. There are two forms.
+
+    * A fall: since the iterations around the best success rate the return has risen and success has
+      fallen. A fall of a small rate is luck.
+    * Flat success: the return has improved over the whole run, and the success rate has not and
+      does not tend upwards. A rate near 1 cannot rise further. Success that follows the return with
+      a delay tends upwards, or it is too early for this form.
+
+    Where no episode ever succeeded ``no_success`` reports it.
+    """
+
+    symptom = "reward_hacking"
+    title = "The return rises while the success rate does not, or falls"
+    needs = ("success_rate", "return_mean")
+    stops_rising = True
+    warm_up = "`rows` rows and `budget_fraction`, `flat_from` for the second form"
+    nan_policy = "rows without both metrics are left out"
+    causes = (
+        "shaping rewards that can be collected again and again (clicks, steps, survival)",
+        "shaping rewards that together pay more than the goal",
+        "a goal that ends the episode, and so the other rewards",
+    )
+    remedy = (
+        "make the shaping potential-based, so that repetition earns nothing (reward + gamma * "
+        "potential(next) - potential(now), 0 at the end), or reduce it to less than the goal in "
+        "total",
+        "make the success rate the job's metric, so that it selects the best checkpoint",
+    )
+
+    fall: Annotated[float, Fraction] = 0.3
+    """Fraction of its best that the success rate must have lost."""
+    points: Annotated[float, Fraction] = 0.1
+    """Absolute loss of the success rate that is needed as well."""
+    full: Annotated[float, Fraction] = 0.9
+    """Success rate from which it counts as unable to rise further."""
+    relative: Annotated[float, Fraction] = 0.05
+    """Fraction of its size by which the return must have risen."""
+    noise: Annotated[float, Positive] = 3.0
+    """Standard errors that rise and fall must exceed."""
+    tau: Annotated[float, Fraction] = 0.2
+    """Kendall's tau of the success rate above which it tends upwards."""
+    rows: Annotated[int, AtLeastOne] = 15
+    """Rows before the rule judges, at most half of the budget."""
+    budget_fraction: Annotated[float, Fraction] = 0.2
+    """Fraction of the budget from which it judges a fall."""
+    flat_from: Annotated[float, Fraction] = 0.6
+    """Fraction of the budget from which it judges success that does not rise."""
+    stop_from: Annotated[float, Fraction] = 0.6
+    """Fraction of the budget from which it asks for a stop."""
+    stop_below: Annotated[float, Fraction] = 0.6
+    """Fraction of its best to which success must have fallen for a stop (post-mortem: half)."""
+
+    def judge(self, history: History) -> Finding | None:
+        """Return a finding when the return rises and the success rate does not."""
+        rate, gain = history.series("success_rate"), history.series("return_mean")
+        known = np.flatnonzero(np.isfinite(rate) & np.isfinite(gain))
+        if known.size < 8 or not np.any(rate[known] > 0):
+            return None
+        return self._judge_fall(history, known, rate[known], gain[known]) or self._judge_flat(
+            history, known, rate[known], gain[known]
+        )
+
+    def _judge_fall(
+        self, history: History, known: Indices, rate: FloatArray, gain: FloatArray
+    ) -> Finding | None:
+        """Compare the last rows with those of the best success rate."""
+        width = max(3, min(10, known.size // 5))
+        # Means over neighbours: the best single row of a success rate is mostly luck.
+        levels = np.lib.stride_tricks.sliding_window_view(rate, width).mean(axis=1)
+        # The windows must not overlap, or the same rows would count on both sides.
+        start = int(levels[:-width].argmax()) if levels.size > width else 0
+        best, now = rate[start : start + width], rate[-width:]
+        before, after = gain[start : start + width], gain[-width:]
+        lost, gained = float(best.mean() - now.mean()), float(after.mean() - before.mean())
+        size = max(abs(before.mean()), abs(after.mean()))
+        # Three limits: percentage points (a small rate halves by luck), a fraction and the noise.
+        fell = lost > max(self.points, self.fall * best.mean(), self.noise * _error(best, now))
+        rose = gained > max(self.relative * size, self.noise * _error(before, after))
+        if not (fell and rose):
+            return None
+        low = now.mean() <= self.stop_below * best.mean()
+        return self.report(
+            "stop" if low and history.budget_fraction_used >= self.stop_from else "warn",
+            history.iteration(int(known[start + width - 1])),
+            f"since then the return has risen from {before.mean():.3g} to {after.mean():.3g} while "
+            f"the success rate fell from {best.mean():.0%} to {now.mean():.0%}",
+        )
+
+    def _judge_flat(
+        self, history: History, known: Indices, rate: FloatArray, gain: FloatArray
+    ) -> Finding | None:
+        """Compare the whole course of the return with that of the success rate."""
+        episodes = history.series("episodes")[known]
+        # The median of the last third, as one good row at the end is no rise.
+        now = float(np.median(rate[-math.ceil(rate.size / 3) :]))
+        if (
+            history.budget_fraction_used < self.flat_from
+            or now >= self.full
+            or kendall_tau(rate) > self.tau
+        ):
+            return None
+        # None (too early) of the rate passes here, and that of the return does not.
+        if _has_improved(rate, episodes) or not _has_improved(gain, episodes):
+            return None
+        return self.report(
+            "warn",
+            history.iteration(int(known[0])),
+            f"the return has improved from {gain[0]:.3g} to {gain[-1]:.3g} while the success rate "
+            f"has not ({now:.0%})",
+        )
+
+
+def _error(a: FloatArray, b: FloatArray) -> float:
+    """Return the standard error of the difference of two means."""
+    return math.sqrt(float(a.var(ddof=1)) / a.size + float(b.var(ddof=1)) / b.size)

@@ -1,0 +1,287 @@
+"""Rules for the course of the score."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+
+from envs.validation import AtLeastOne, Fraction, NonNegative, Positive
+from tune_jobs.health.finding import Finding
+from tune_jobs.health.history import SCORE, History
+from tune_jobs.health.improvement import (
+    FloatArray,
+    estimate_jump_sd,
+    pool_scores,
+    root_sum_of_squares,
+)
+from tune_jobs.health.remedy import (
+    SCALED_REWARDS,
+    increase,
+    lower,
+    put,
+)
+from tune_jobs.health.rule import Rule
+
+
+@dataclass(frozen=True)
+class PerformanceCollapse(Rule):
+    """All recent scores are clearly below the start, or most of the gain is lost.
+
+    Both are measured against the noise of a single row (from the median jump between rows) and the
+    size of the start. Healthy runs dip, one by 86 % of its gain, and recover: so the fall must last
+    for a tenth of the budget, and by default the rule never ends a run.
+    """
+
+    symptom = "performance_collapse"
+    title = "The score is far below its start or has lost its gain"
+    needs = (SCORE,)
+    highest = "warn"
+    warm_up = "`rows` rows and the patience"
+    causes = (
+        "the sign of the reward, the advantage or the loss is wrong (a fall from the start)",
+        "an update too large to recover from",
+        "an environment that changes during training",
+    )
+    remedy = (
+        "if the score fell from the start check the signs of reward and loss",
+        lower("lr", 1e-4, "if it fell later lower {}"),
+        lower(
+            "clip",
+            0.1,
+            without=increase("beta", 0.1, "keep the policy closer to its reference: raise {}"),
+        ),
+        put("kl_limit", 0.02),
+        "go back to the best checkpoint",
+    )
+
+    noise: Annotated[float, Positive] = 4.0
+    """Standard deviations that a fall below the start, or a gain, must exceed."""
+    relative: Annotated[float, Fraction] = 0.3
+    """Fraction of the start's size that it must exceed as well."""
+    lost: Annotated[float, Fraction] = 0.8
+    """Fraction of the gain that must be lost; healthy runs recover from smaller losses."""
+    patience_fraction: Annotated[float, Fraction] = 0.1
+    """Fraction of the budget for which the fall must last."""
+    rows: Annotated[int, AtLeastOne] = 3
+    """Number of rows that define the start and the best; also the shortest patience."""
+
+    def judge(self, history: History) -> Finding | None:
+        """Return a warning when all recent scores are lower than any healthy run stays."""
+        known = history.score_rows
+        scores = history.scores[known]
+        patience = max(self.rows, math.ceil(self.patience_fraction * history.score_budget))
+        if scores.size < self.rows + patience:
+            return None
+        # The start is a mean and the best a median: both must not hang on one lucky row.
+        start, best = float(np.mean(scores[: self.rows])), self._find_best(scores)
+        least = max(self.noise * _estimate_row_noise(scores), self.relative * abs(start))
+        # Without a clear gain there is nothing to lose, so the reference is the start. A wrong sign
+        # of the loss is found this way.
+        floor, reference, level = start - least, "start", start
+        if best - start > least:
+            floor, reference, level = best - self.lost * (best - start), "best", best
+        # All recent rows must be below: healthy dips of up to 86 % of the gain have recovered.
+        if scores[-patience:].max() >= floor:
+            return None
+        above = np.flatnonzero(scores >= floor)
+        if not above.size:  # the mean of floats near overflow can lie above all of them
+            return None
+        rows_below = scores.size - 1 - int(above[-1])
+        now = float(np.median(scores[-patience:]))
+        sign = 1 if history.mode == "max" else -1
+        since = history.iteration(int(known[-rows_below]))
+        return self.report(
+            "warn",
+            since,
+            f"{history.score} went from {sign * level:.3g} at its {reference} to "
+            f"{sign * now:.3g} and has stayed there since iteration {since}",
+        )
+
+    def _find_best(self, scores: FloatArray) -> float:
+        """Return the highest median of ``rows`` neighbours: a single lucky row is no gain."""
+        windows = np.lib.stride_tricks.sliding_window_view(scores, self.rows)
+        return float(np.median(windows, axis=1).max())
+
+
+def _estimate_row_noise(scores: FloatArray) -> float:
+    """Return the standard deviation of a row, from the median size of the jump to the next."""
+    # Jumps instead of deviations from the mean, since a trend is not noise. The factors convert a
+    # median to a standard deviation and a jump to one row.
+    return float(np.median(np.abs(np.diff(scores)))) * 1.4826 / math.sqrt(2)
+
+
+@dataclass(frozen=True)
+class FellFromBest(Rule):
+    """The mean of the last scores is below the best mean of as many neighbours.
+
+    Judged once, when the budget is used up: until then a run may recover. The fall is measured
+    against the noise of the two means, by the larger of two estimates: the scatter of the episodes
+    of each score (where it is the mean return) and the jumps between scores. It must also be a part
+    of what the run had gained. ``performance_collapse`` reports larger and lasting falls.
+
+    A note and no warning: its best checkpoint is the result, and one in twenty healthy trainings of
+    other libraries ends so.
+    """
+
+    symptom = "fell_from_best"
+    title = "The run ended clearly below the best that it had reached"
+    needs = (SCORE,)
+    highest = "note"
+    warm_up = "the whole budget and twice the window"
+    causes = (
+        "updates that are too large once the policy is good",
+        "a value function or a normaliser that the better policy's states are new to",
+        "luck: a policy at the edge of what it can do",
+    )
+    remedy = (
+        "use the best checkpoint and not the last",
+        lower("lr", 1e-4),
+        put("lr_schedule", "linear", "let the learning rate fall: {}"),
+        lower("clip", 0.1, without=increase("beta", 0.1)),
+        put("kl_limit", 0.02),
+    )
+
+    noise: Annotated[float, Positive] = 4.0
+    """Standard errors that the fall must exceed; the best is the highest of many means."""
+    loss: Annotated[float, Fraction] = 0.1
+    """Fraction of the gain that must be lost."""
+    visible: Annotated[float, Fraction] = 0.01
+    """Fraction of the best mean that must be lost."""
+    window_fraction: Annotated[float, Fraction] = 0.05
+    """Fraction of the scores that a mean is taken over."""
+    window: Annotated[int, AtLeastOne] = 3
+    """Scores that a mean is taken over, at least."""
+    budget_fraction: Annotated[float, Fraction] = 1.0
+
+    def judge(self, history: History) -> Finding | None:
+        """Return a finding where the end is below the best by more than noise."""
+        known = history.score_rows
+        scores = history.scores[known]
+        size = max(self.window, math.ceil(self.window_fraction * scores.size))
+        if scores.size < 2 * size or PerformanceCollapse()(history) is not None:
+            return None
+        windows = np.lib.stride_tricks.sliding_window_view(scores, size)
+        means, start = windows.mean(axis=1), float(scores[: self.window].mean())
+        best, last = int(np.argmax(means)), float(means[-1])
+        # Of neighbouring means without a common score: what a policy wins and loses over some
+        # updates is noise, too, and the jumps from score to score do not show it.
+        swing = estimate_jump_sd(means[::-size][::-1]) / math.sqrt(2) if means.size > size else 0.0
+        error = _estimate_row_errors(history)[known]
+        errors = [max(swing, _combine(error[i : i + size])) for i in (best, means.size - 1)]
+        least = self.noise * math.hypot(*errors)
+        gain, fall = float(means[best]) - start, float(means[best]) - last
+        least = max(least, self.visible * abs(float(means[best])))
+        if not (fall > least and gain > least and fall > self.loss * gain):
+            return None
+        sign = 1 if history.mode == "max" else -1
+        at = history.iteration(int(known[best + size - 1]))
+        return self.report(
+            "note",
+            at,
+            f"{history.score} ended at {sign * last:.4g}, worse than its best, "
+            f"{sign * float(means[best]):.4g} at iteration {at} (means of {size} scores)",
+        )
+
+
+def _estimate_row_errors(history: History) -> FloatArray:
+    """Return the standard error of the score of each row [R]."""
+    by_jumps = estimate_jump_sd(history.scores[history.score_rows]) / math.sqrt(2)
+    if history.score != "return_mean":  # the scatter of no other metric is reported
+        return np.full(len(history), by_jumps)
+    of_episodes = history.series("return_std") / np.sqrt(np.maximum(history.episodes_per_score, 1))
+    return np.fmax(of_episodes, by_jumps)
+
+
+def _combine(errors: FloatArray) -> float:
+    """Return the standard error of the mean of values with these errors [N]."""
+    return float(np.sqrt(np.sum(errors**2))) / errors.size
+
+
+@dataclass(frozen=True)
+class NoImprovement(Rule):
+    """The score has not improved, does not tend upwards, and its best has not been beaten lately.
+
+    "The best not beaten for 20 evaluations" (causal-learning and thoughts post-mortems) alone
+    would also end converged runs, as Tune's plateau stopper does to 23 of 43 healthy runs; so the
+    score must in addition never have improved. A slow run whose score tends upwards (tau above 0.2)
+    makes progress. A run that starts at its optimum cannot be distinguished.
+
+    In pure noise the best of all rows is among the last 30 % in three runs of ten. So a best is
+    only beaten by more than the standard deviation of the scores, which is noise in a run without
+    progress. The mean of a few lucky episodes does not count as a best: rows are pooled until they
+    hold ``episodes`` episodes (where these are counted), and an incomplete pool is left out.
+    """
+
+    symptom = "no_improvement"
+    title = "Most of the budget is used and the score is where it began"
+    needs = (SCORE,)
+    stagnant_only = True
+    causes = (
+        "an environment or reward from which nothing can be learnt, if all trials are like this",
+        "the learning rate or coefficients of this trial, if the others improve",
+        "a task that needs more iterations than the budget has",
+    )
+    remedy = (
+        "first treat the other findings: they are the likelier cause",
+        "run `rungwise check ENV`, above all if all trials are like this",
+        SCALED_REWARDS,
+        put("lr", 3e-4, "try {}"),
+        put("entropy_coef", 0.01, "go back to {}"),
+    )
+
+    episodes: Annotated[int, AtLeastOne] = 20
+    """Number of finished episodes whose mean may count as the best."""
+    min_delta: Annotated[float, NonNegative] = 0.01
+    """Fraction of its size by which the best must be beaten (and by more than the noise)."""
+    patience: Annotated[int, AtLeastOne] = 20
+    """Number of later scores for which the best must stand."""
+    patience_fraction: Annotated[float, Fraction] = 0.3
+    """Upper limit of the patience as a fraction of all scores of the budget."""
+    tau: Annotated[float, Fraction] = 0.2
+    """Kendall's tau of the score above which it tends upwards."""
+    rows: Annotated[int, AtLeastOne] = 30
+    """Rows before the rule judges, at most half of the budget."""
+    budget_fraction: Annotated[float, Fraction] = 0.4
+    """Fraction of the budget from which it warns."""
+    stop_from: Annotated[float, Fraction] = 0.8
+    """Fraction of the budget from which it asks for a stop: a healthy BipedalWalker run was flat
+    for 70 % of its iterations."""
+
+    def judge(self, history: History) -> Finding | None:
+        """Return a finding when the best score has stood too long at the level of the start."""
+        last = self._find_last_record(history)
+        if last is None or history.trend > self.tau or history.had_learnt:
+            return None
+        record, best = last
+        # In scores, like the patience: a pool is counted at its last row.
+        stood = int(np.count_nonzero(history.score_rows > record))
+        if stood < min(self.patience, math.ceil(self.patience_fraction * history.score_budget)):
+            return None
+        since = history.iteration(record)
+        best = best if history.mode == "max" else -best
+        return self.report(
+            "stop" if history.budget_fraction_used >= self.stop_from else "warn",
+            since,
+            f"the best {history.score} ({best:.3g}, iteration {since}) has not been beaten by "
+            f"{self.min_delta:.0%} for {history.iteration(-1) - since} iterations and is within "
+            "the noise of the start",
+        )
+
+    def _find_last_record(self, history: History) -> tuple[int, float] | None:
+        """Return the row at which the best score was last clearly beaten, and that score."""
+        # A row whose episodes are not counted is a pool by itself.
+        counts = np.nan_to_num(history.episodes_per_score, nan=self.episodes)
+        rows, scores, _ = pool_scores(history.scores, counts, self.episodes)
+        if not rows.size:
+            return None
+        # A real gain would inflate this spread, but a run with one has usually improved and is not
+        # judged.
+        noise = root_sum_of_squares(scores - scores.mean()) / math.sqrt(scores.size)
+        record, best = int(rows[0]), float(scores[0])
+        for row, score in zip(rows.tolist(), scores.tolist(), strict=True):
+            if score > best + max(self.min_delta * abs(best), noise):
+                record, best = row, score
+        return record, best

@@ -1,0 +1,274 @@
+"""Rules for non-finite numbers, lost workers, and runs without an episode or an update."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+import numpy as np
+
+from envs.validation import AtLeastOne, Fraction
+from tune_jobs.formatting import count
+from tune_jobs.health.finding import Finding, Severity
+from tune_jobs.health.history import History, Row, as_number
+from tune_jobs.health.remedy import (
+    Remedy,
+    increase,
+    lower,
+    put,
+)
+from tune_jobs.health.rule import Rule
+
+WATCHED = ("policy_loss", "value_loss", "entropy", "kl", "grad_norm")
+"""Metrics checked in rows without a count of non-finite numbers, as in logs of other tools."""
+EPISODE_METRICS = ("return_mean", "return_mean_100", "episode_length")
+"""Metrics that are logged only of finished episodes."""
+
+
+@dataclass(frozen=True)
+class NotFinite(Rule):
+    """Any non-finite number ends the run at once: parameters do not recover from NaN.
+
+    Explained variance is not checked: it is NaN whenever all returns are equal (28 of 37 rows of
+    one healthy run). Neither is a metric that a row lacks (an empty cell of a log), nor a NaN
+    return in an iteration in which no episode finished: where those are not counted, one without a
+    length of episodes.
+    """
+
+    symptom = "not_finite"
+    title = "NaN or Inf in an observation, reward, loss, gradient or parameter"
+    needs = ()
+    can_recover = False
+    ignores_patience = True
+    stops_rising = True
+    nan_policy = (
+        "NaN is the finding. The rule needs no particular metric: it checks those that were logged"
+    )
+    causes = (
+        "NaN or Inf in an observation or reward of the environment",
+        "a division by zero or logarithm of zero in a custom loss or network",
+        "a learning rate so high that the parameters overflow",
+    )
+    remedy = (
+        "run `rungwise check ENV` on the environment first",
+        lower("lr", 1e-4, "if the environment is clean lower {}"),
+        put("grad_clip", 0.5, "clip with {}"),
+    )
+
+    def judge(self, history: History) -> Finding | None:
+        """Return a stop at the first row with a non-finite number."""
+        if not history.series("nonfinite").any():  # NaN counts as true: all rows report zero
+            return None
+        counts = [_count_nonfinite(row) for row in history.rows]
+        first = next((index for index, (amount, _) in enumerate(counts) if amount), None)
+        if first is None:
+            return None
+        amount, since = sum(amount for amount, _ in counts), history.iteration(first)
+        return self.report(
+            "stop",
+            since,
+            f"{count(amount, 'non-finite number')}, the first in {counts[first][1]}, in iteration "
+            f"{since}",
+        )
+
+
+def _count_nonfinite(row: Row) -> tuple[int, str]:
+    """Return how many numbers of this row are not finite, and where the first of them is."""
+    counted = as_number(row.get("nonfinite"))
+    if math.isfinite(counted):  # counted where they arose, which the means of this row may hide
+        return int(counted), str(row.get("nonfinite_where") or "a place that was not recorded")
+    places = [
+        f"{name} ({value})"
+        for name in WATCHED
+        if isinstance(value := row.get(name), float) and not math.isfinite(value)
+    ]
+    # A NaN return is the usual value of a row in which no episode finished.
+    mean = as_number(row.get("return_mean", 0.0))
+    lengths = as_number(row.get("episode_length"))
+    finished = as_number(row.get("episodes", 0 if math.isnan(lengths) else 1)) > 0
+    if math.isinf(mean) or (math.isnan(mean) and finished):
+        places.append(f"return_mean ({mean})")
+    return len(places), places[0] if places else ""
+
+
+@dataclass(frozen=True)
+class Hung(Rule):
+    """A worker was lost: training continues with the others, slower, and may lose it again.
+
+    A single loss gives a warning. A loss in every iteration means that the environment causes it,
+    and the run makes almost no progress. The limit is a choice, not a measurement.
+    """
+
+    symptom = "hung"
+    title = "Rollout workers die or hang, and RLlib replaces them silently"
+    needs = ("runners_lost",)
+    can_recover = False
+    stops_rising = True
+    nan_policy = "a row without the count is a row without remote workers"
+    causes = (
+        "a step or reset of the environment that never returns",
+        "an environment that kills its own process",
+        "too little memory for the workers",
+    )
+    remedy = (
+        "fix the environment where it hangs",
+        increase("hang_limit_s", 120, "if its steps may take that long raise {}"),
+    )
+
+    always: Annotated[int, AtLeastOne] = 5
+    """Consecutive iterations with a loss from which it asks for a stop."""
+
+    def judge(self, history: History) -> Finding | None:
+        """Return a finding when the last iteration lost a worker."""
+        lost = history.series("runners_lost")
+        # Only the newest row counts: a worker that was replaced and stayed alive needs no warning
+        # any more.
+        if not lost[-1] > 0:
+            return None
+        run = 1
+        # Losses in a row point to the environment; scattered ones are more often the machine.
+        while run < lost.size and lost[-1 - run] > 0:
+            run += 1
+        where = str(history.rows[-1].get("runners_lost_why") or "it was killed or ended itself")
+        return self.report(
+            "stop" if run >= self.always else "warn",
+            history.iteration(lost.size - run),
+            f"{lost[-1]:.0f} rollout workers lost in {run} iterations in a row: {where}",
+        )
+
+
+@dataclass(frozen=True)
+class NoEpisodeEnds(Rule):
+    """An agent learns but no episode has ended, so there is no return.
+
+    Episodes may be long or, in a continuing task, never end on purpose. So what is known of their
+    limit decides: before it the finding is a note, and an episode that has ended clears the run.
+    Without a known limit it is a note until one has lasted for ``long`` steps, then a warning: such
+    an episode may still be cut off (one of 60,000 steps was, in healthy runs). A stop is left for
+    episodes that last ``overdue`` times as long as their own limit, which nothing applies.
+    An improving score of another kind clears the run. A log of another tool without any return
+    gives a warning: no episode ended, or the return was not recorded. Where it counts no steps, the
+    losses of a value say that an agent learns.
+    """
+
+    symptom = "no_episode_ends"
+    title = "No episode has finished since the start"
+    needs = ("env_steps",)
+    stand_ins: ClassVar = {"env_steps": "value_loss"}
+    can_recover = False
+    nan_policy = "a NaN number of episodes counts as zero"
+    causes = (
+        "the environment returns neither terminated nor truncated",
+        "a time limit longer than the run, or none",
+        "the return is recorded under an unknown name",
+    )
+    remedy = (
+        "return terminated at the goal and give the environment a time limit "
+        "(gymnasium.register(..., max_episode_steps=1000))",
+        "in a continuing task choose a `metric` that needs no finished episode",
+    )
+
+    rows: Annotated[int, AtLeastOne] = 10
+    """Rows before the rule judges, at most half of the budget."""
+    long: Annotated[int, AtLeastOne] = 1000
+    """Steps of an unfinished episode from which it warns: a usual time limit."""
+    endless: Annotated[int, AtLeastOne] = 27_000
+    """Steps of an unfinished episode before which it never asks for a stop: Atari's time limit."""
+    overdue: Annotated[float, AtLeastOne] = 2.0
+    """How many times its known limit an episode has lasted when it asks for a stop."""
+    stop_from: Annotated[float, Fraction] = 0.1
+    """Fraction of the budget from which it asks for a stop instead of a warning."""
+
+    def judge(self, history: History) -> Finding | None:
+        """Return a finding when the steps increase and no episode has ended."""
+        if history.improved or _has_any_episode_ended(history):
+            return None
+        steps = history.recent("env_steps", len(history))
+        if not steps.any():  # not counted
+            if not history.has(self.stand_ins["env_steps"]):
+                return None
+            reached = ""
+        elif steps[-1] > steps[0]:
+            reached = f" and {steps[-1]:,.0f} steps"
+        else:  # the run is stuck or not started, which is another fault
+            return None
+        # NaN where the trainer does not log them: the comparisons of the severity are then false,
+        # and the finding is a warning.
+        longest, limit = history.latest("running_length_max"), history.latest("time_limit")
+        length = f"; one has lasted for {longest:,.0f} steps" if np.isfinite(longest) else ""
+        of_limit = f", and their limit is {limit:,.0f}" if np.isfinite(limit) else ""
+        return self.report(
+            self._choose_severity(history, longest, limit),
+            history.iteration(0),
+            f"no episode has finished in {len(history)} iterations{reached}{length}{of_limit}",
+        )
+
+    def _choose_severity(self, history: History, longest: float, limit: float) -> Severity:
+        overdue = longest >= max(self.endless, self.overdue * limit)
+        if overdue and np.isfinite(limit) and history.budget_fraction_used >= self.stop_from:
+            return "stop"
+        return "note" if longest < self.long or longest <= limit else "warn"
+
+    def choose_remedy(self, history: History) -> Remedy:
+        """Return what makes episodes end within the run, where they have a limit."""
+        longest, limit = history.latest("running_length_max"), history.latest("time_limit")
+        if np.isnan(limit) or longest > limit:
+            return self.remedy
+        if longest / history.budget_fraction_used >= limit:
+            return (f"wait until the limit of {limit:,.0f} steps ends the first episodes",)
+        return (
+            f"let each copy of the environment take the {limit:,.0f} steps of an episode: fewer "
+            "copies or more `steps`",
+        )
+
+
+def _has_any_episode_ended(history: History) -> bool:
+    """Return whether an episode has ended, or whether that is unknown."""
+    if any(history.has(name) for name in EPISODE_METRICS):
+        return True
+    episodes = history.recent("episodes", len(history))
+    if not episodes.size:
+        return history.has(history.score)  # a score that is not made of returns
+    return bool(episodes.sum() > 0)
+
+
+@dataclass(frozen=True)
+class NoUpdates(Rule):
+    """The number of optimiser steps has been zero in every row.
+
+    Agents with a replay memory fill it first, for 1,000 to 50,000 steps by their defaults: so the
+    rule asks for a stop only from half of the budget.
+    """
+
+    symptom = "no_updates"
+    title = "Environment steps are taken but the optimiser never runs"
+    needs = ("updates",)
+    can_recover = False
+    causes = (
+        "learning starts after more steps than the run has",
+        "a batch larger than what is ever collected",
+        "a training step that is skipped, or never called",
+    )
+    remedy = (
+        "begin to learn after at most a tenth of the steps (in SB3 learning_starts)",
+        "check that a batch is no larger than what is collected by then",
+    )
+
+    rows: Annotated[int, AtLeastOne] = 8
+    """Rows before the rule judges, at most half of the budget."""
+    budget_fraction: Annotated[float, Fraction] = 0.2
+    stop_from: Annotated[float, Fraction] = 0.5
+    """Fraction of the budget from which it asks for a stop instead of a warning."""
+
+    def judge(self, history: History) -> Finding | None:
+        """Return a finding when there has been no update."""
+        updates = history.recent("updates", len(history))
+        # A missing count is no evidence: many trainers do not log it.
+        if updates.size == 0 or np.any(updates > 0):
+            return None
+        return self.report(
+            "stop" if history.budget_fraction_used >= self.stop_from else "warn",
+            history.iteration(0),
+            f"no update in {len(history)} iterations",
+        )
