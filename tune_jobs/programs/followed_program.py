@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,22 @@ class FollowedProgram:
         self.is_over = ended
         return iterations
 
+    def follow(self, reached: int) -> Generator[list[Iteration]]:
+        """Yield the iterations that each look at its log brings, until the program is over.
+
+        The caller waits between two looks.
+
+        Args:
+            reached: the last iteration that is reported already, with those before it.
+
+        Raises:
+            InputError: the log is lost, is not one, or does not have the score.
+        """
+        while not self.is_over:
+            iterations = [i for i in self.poll() if i.number > reached]
+            reached = iterations[-1].number if iterations else reached
+            yield iterations
+
     def _check_names(self, rows: LogRows) -> None:
         """Refuse a log without the progress, or without the score that trials are compared by."""
         if self.job.trials > 1 or self.job.metric not in RETURNS:
@@ -135,10 +152,14 @@ class FollowedProgram:
         if self.process is not None:
             self.process.discard()
 
-    def make_result(self, trial: str, iteration: Iteration) -> dict[str, Any]:
-        """Return an iteration as the result of a trial."""
+    def make_result(
+        self, trial: str, iteration: Iteration, *, is_last: bool = False
+    ) -> dict[str, Any]:
+        """Return an iteration as the result of a trial; the last one says how the program ended."""
         other = self.rows.other if self.rows else None
+        ended = {"ended": self.explain_end()} if is_last and self.is_over else {}
         return {
+            **ended,
             "trial": trial,
             "setting_names": json.dumps(dict(other.names) if other else {}),
             "iteration": iteration.number,

@@ -105,31 +105,29 @@ class ProgramSession:
         return max((r.iteration for r in self.earlier if isinstance(r, ResultRow)), default=0)
 
     def _follow(self, trial: str, program: FollowedProgram, reached: int) -> None:
-        while True:
-            began = time.process_time()
-            iterations = [i for i in program.poll() if i.number > reached]
+        began = time.process_time()
+        for iterations in program.follow(reached):
             self._report_log(trial, program)
             self._report_problems(trial, reached, program)
             for iteration in iterations:
                 # Of what was logged since the last look the newest iteration is judged, with all
                 # before it.
                 is_newest = iteration is iterations[-1]
-                result = program.make_result(trial, iteration) | {"is_judged": is_newest}
-                if is_newest and program.is_over:
-                    result["ended"] = program.explain_end()
-                if self.stopper("", result):
+                result = program.make_result(trial, iteration, is_last=is_newest)
+                if self.stopper("", result | {"is_judged": is_newest}):
                     if not program.is_over:
                         program.end()
                     return
                 reached = iteration.number
             if program.is_over:
-                self.recorder.write_end(trial, reached, StopVerdict(*program.explain_end()))
-                return
+                continue
             if not program.follower.behind:
                 self._wait(program, (time.process_time() - began) / SHARE)
             if self.stopper.stop_all():
                 program.end()
                 return
+            began = time.process_time()
+        self.recorder.write_end(trial, reached, StopVerdict(*program.explain_end()))
 
     def _report_log(self, trial: str, program: FollowedProgram) -> None:
         """Write once which log is followed."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections import deque
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +71,6 @@ class ProgramTrainable(tune.Trainable):
         continues = self.reached > 0
         if process is None or not (process.is_running or process.has_finished):
             process = start_trial_program(self.job, self.plan, self.directory, continues=continues)
-        self.waiting: deque[Iteration] = deque()
-        self.newest = Iteration(self.reached, 0, None, {})
         return follow_trial_program(
             self.job, self.plan.trial, self.directory, process, continues=continues
         )
@@ -83,37 +81,45 @@ class ProgramTrainable(tune.Trainable):
         Raises:
             RuntimeError: the program failed.
         """
-        program = self.program = self.program or self._open()
+        if self.program is None:
+            self.program = self._open()
+            self.results = self._follow(self.program)
         try:
-            self._wait_for_iteration(program)
+            return next(self.results)
         except InputError as error:  # started again it would fail again, so the trial ends
-            program.discard()
-            result = program.make_result(self.plan.trial, Iteration(self.reached, 0, None, {}))
+            self.program.discard()
+            nothing = Iteration(self.reached, 0, None, {})
+            result = self.program.make_result(self.plan.trial, nothing)
             return result | {"fault": str(error), "done": True}
-        if self.waiting:
-            self.newest = self.waiting.popleft()
-            self.reached = self.newest.number
-        is_last = program.is_over and not self.waiting
-        if is_last and (failure := program.describe_failure()):
-            raise RuntimeError(failure)
-        result = program.make_result(self.plan.trial, self.newest)
-        result |= {TRAINING_ITERATION: self.reached, "done": is_last}
-        return result | ({"ended": program.explain_end()} if is_last else {})
 
-    def _wait_for_iteration(self, program: FollowedProgram) -> None:
-        """Follow the log until it has completed an iteration, or the program has ended.
+    def _follow(self, program: FollowedProgram) -> Generator[dict[str, Any]]:
+        """Yield the results of the program; the last one repeats an iteration if it brings none.
 
         Raises:
             InputError: there is no log, or it is lost, is not one, or does not have the score.
+            RuntimeError: the program failed.
         """
-        while not self.waiting and not program.is_over:
-            self.waiting += [i for i in program.poll() if i.number > self.reached]
+        newest = Iteration(self.reached, 0, None, {})
+        for iterations in program.follow(self.reached):
             if problem := program.find_log_problem():
                 raise InputError(problem)
             if program.is_overdue:
                 program.end()
-            elif not self.waiting and not program.is_over:
+            elif not iterations and not program.is_over:
                 time.sleep(POLL_S)
+            for newest in iterations:
+                yield self._report(program, newest, is_last=newest is iterations[-1])
+        yield self._report(program, newest, is_last=True)
+
+    def _report(
+        self, program: FollowedProgram, iteration: Iteration, *, is_last: bool
+    ) -> dict[str, Any]:
+        self.reached = iteration.number
+        result = program.make_result(self.plan.trial, iteration, is_last=is_last)
+        is_end = "ended" in result
+        if is_end and (failure := program.describe_failure()):
+            raise RuntimeError(failure)
+        return result | {TRAINING_ITERATION: self.reached, "done": is_end}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Write how far the log was read."""
