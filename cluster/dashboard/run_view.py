@@ -15,7 +15,7 @@ from typing import BinaryIO, NamedTuple
 
 from tune_jobs.run_log.driver_lock import describe_lost_driver, make_lost_end
 from tune_jobs.run_log.event_log import decode_row, decode_row_or_none, read_result_head
-from tune_jobs.run_log.events import CheckpointRow, JobRow, ResultRow, Row
+from tune_jobs.run_log.events import JobRow, ResultRow, Row
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.trial_outcome import to_finite_float
 
@@ -42,8 +42,6 @@ class TrialResults:
     """The results of one trial."""
 
     points: list[ResultPoint] = field(default_factory=list[ResultPoint])
-    checkpoints: set[int] = field(default_factory=set[int])
-    """Iterations."""
     version: int = 0
     """Version of the view at the last result."""
 
@@ -62,16 +60,6 @@ class TrialResults:
     def find_last_scored(self) -> ResultPoint | None:
         """Return the last stored result with a score, which tables show until the next one."""
         return next((p for p in reversed(self.points) if not math.isnan(p.score)), None)
-
-    def find_best_checkpointed(self, mode: str) -> ResultPoint | None:
-        """Return the best stored result that has a checkpoint."""
-        sign = 1 if mode == "max" else -1
-        points = [p for p in self.points if p.iteration in self.checkpoints]
-        return max(
-            (p for p in points if not math.isnan(p.score)),
-            key=lambda p: sign * p.score,
-            default=None,
-        )
 
 
 def thin_points(points: list[ResultPoint], max_points: int) -> list[ResultPoint]:
@@ -165,8 +153,6 @@ class RunView:
             return
         if isinstance(row, JobRow):
             self.job = row
-        if isinstance(row, CheckpointRow):
-            self.trial_results.setdefault(row.trial, TrialResults()).checkpoints.add(row.iteration)
         self.other_rows.append((offset, row))
 
     def _add_result(self, trial: str, point: ResultPoint) -> None:
@@ -175,7 +161,7 @@ class RunView:
         results.version = self.version + 1  # the version once this part has been read
 
     def build_outcome(self, full_trial: str = "") -> Outcome:
-        """Return the outcome so far, with the last results and best checkpoint of each trial.
+        """Return the outcome so far, with the last results of each trial.
 
         Its scores are those of all stored results.
 
@@ -186,12 +172,10 @@ class RunView:
             InputError: no job row has been read yet.
         """
         rows = list(self.other_rows)
-        mode = self.job.mode if self.job else "max"
         for trial, results in self.trial_results.items():
             points = results.points if trial == full_trial else results.points[-1:]
-            # The best checkpoint is chosen by the score of its iteration, so that row is needed.
-            extra = {results.find_last_scored(), results.find_best_checkpointed(mode)}
-            points = sorted({*points, *(point for point in extra if point)})
+            if scored := results.find_last_scored():
+                points = sorted({*points, scored})
             rows += zip((p.offset for p in points), self.load_rows(points), strict=True)
         # An outcome depends on the order of rows: a result after an end continues the trial.
         in_order = [row for _, row in sorted(rows, key=lambda pair: pair[0])]

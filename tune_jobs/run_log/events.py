@@ -189,7 +189,7 @@ class CheckpointRow(IterationEvent):
     """Relative to the run directory."""
     best: str = ""
     """The checkpoint that is the trial's result by now: this one or an earlier one; empty with
-    ``keep: last``, and in logs of old."""
+    ``keep: last``."""
     best_iteration: int = 0
     best_score: float | None = None
     """What its policy scored: the mean over the iterations after it."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from typing import Any
 
 from tune_jobs.run_log.events import (
@@ -90,27 +89,8 @@ class TrialState:
             findings=tuple(self.findings.values()),
             exploits=tuple(self.exploits),
             checkpoints=tuple(self.checkpoints),
-            chosen=self._choose_checkpoint(job),
             end=end,
         )
-
-    def _choose_checkpoint(self, job: JobRow) -> CheckpointRow | None:
-        """Return a row that names the checkpoint that is a trial's result."""
-        if not self.checkpoints:
-            return None
-        by_iteration = {row.iteration: row for row in self.checkpoints}
-        newest = by_iteration[max(by_iteration)]
-        if newest.best:
-            return newest
-        chosen = newest
-        if job.keep == "best":
-            # A log of old: Tune kept the checkpoint of the best score.
-            scores = {row.iteration: row.score for row in self.results if row.score is not None}
-            scored = [at for at in by_iteration if math.isfinite(scores.get(at, math.nan))]
-            sign = 1 if job.mode == "max" else -1
-            best = max(scored, key=lambda at: (sign * scores[at], at), default=newest.iteration)
-            chosen = by_iteration[best]
-        return dataclasses.replace(chosen, best=chosen.path, best_iteration=chosen.iteration)
 
     def _add_finding(self, row: FindingRow) -> None:
         """Keep the first row of a finding; its withdrawal, and a finding after that, replace it."""

@@ -9,7 +9,7 @@ from cluster.dashboard.run_view import MAX_RESULTS, ResultPoint, thin_points
 from cluster.web import auth
 from envs.validation import InputError
 from tune_jobs.run_log.event_log import EventLog, encode_row
-from tune_jobs.run_log.events import CheckpointRow, ResultRow, Row, TrialRow
+from tune_jobs.run_log.events import ResultRow, Row, TrialRow
 from tune_jobs.run_log.outcome import Outcome
 
 
@@ -74,21 +74,16 @@ def test_what_a_resume_repeats_replaces_what_was_there(tmp_path):
     assert board.build_outcome().trials[0].end_reason is None
 
 
-def test_thinning_keeps_spikes_and_the_best_checkpoint(tmp_path):
+def test_thinning_keeps_spikes(tmp_path):
     length, spike = 5 * MAX_RESULTS, 1234
-    rows: list[Row] = [job_row(keep="best", iterations=length)]
+    rows: list[Row] = [job_row(iterations=length)]
     for i in range(1, length + 1):
         rows.append(result("00", i, 99.0 if i == spike else 1.0 + (i % 7) / 100))
-        if i == 2500:
-            rows[-1] = result("00", i, 0.01)
-        if i % 500 == 0:
-            rows.append(CheckpointRow(trial="00", iteration=i, path=f"checkpoint-{i}"))
     board = read_whole(write(tmp_path, rows))
     assert len(board.trial_results["00"].points) <= MAX_RESULTS
     curve = board.get_curve("00", "", 100)
     assert len(curve) <= 100 and curve[0][0] == 1 and curve[-1][0] == length
     assert (spike, 99.0) in curve
-    assert board.build_outcome().trials[0].checkpoint == "checkpoint-2500"
 
 
 def test_thinning_keeps_both_ends_and_local_extremes():

@@ -151,16 +151,14 @@ def test_a_log_without_a_job_is_refused():
         Outcome.from_rows([result("01", 1, 0.5)])
 
 
-@pytest.mark.parametrize(("keep", "iteration"), [("last", 6), ("best", 4)])
-def test_trial_result_is_its_last_or_best_checkpoint(keep, iteration):
-    # Scores of a mode min; there is no checkpoint of iteration 3, the best of all.
-    scores = {1: 9.0, 2: 5.0, 3: 1.0, 4: 2.0, 5: 3.0, 6: math.nan}
-    rows = [job_row(mode="min", keep=keep), TrialRow(trial="00", config={})]
-    for i, score in scores.items():
-        rows.append(result("00", i, score))
-        if i % 2 == 0:
-            rows.append(CheckpointRow(trial="00", iteration=i, path=f"checkpoint-{i}"))
-    assert Outcome.from_rows(rows).trials[0].checkpoint == f"checkpoint-{iteration}"
+@pytest.mark.parametrize(("best", "iteration", "score"), [({}, 6, None), ("c/4", 4, 2.0)])
+def test_a_trials_result_is_what_its_newest_checkpoint_names(best, iteration, score):
+    named = {"best": "c/4", "best_iteration": 4, "best_score": 2.0} if best else {}
+    rows = [job_row(), *(result("00", i, 1.0) for i in range(1, 7))]
+    rows += [CheckpointRow(trial="00", iteration=i, path=f"c/{i}", **named) for i in (2, 6)]
+    trial = Outcome.from_rows(rows).trials[0]
+    assert (trial.checkpoint, trial.checkpoint_iteration) == (f"c/{iteration}", iteration)
+    assert trial.checkpoint_score == score
 
 
 def progress(done, left, **metrics):
