@@ -12,12 +12,12 @@ from typing import Any
 
 from tune_jobs.check import examine, load_check_target
 from tune_jobs.env_module import restore_module
-from tune_jobs.evaluation.evaluation_status import EvaluationStatus
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.resources import check_resources
 from tune_jobs.ray_session import offered_cpus, ray_session
 from tune_jobs.run_directory import find_free_directory
 from tune_jobs.run_log.driver_lock import hold_driver_lock
+from tune_jobs.run_log.evaluation_status import EvaluationStatus
 from tune_jobs.run_log.events import Row
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.session.prepare import check_reporting, open_run, prepare_job

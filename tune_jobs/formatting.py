@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 REASONS = {
     "budget": "full budget",
@@ -18,6 +18,8 @@ REASONS = {
     "interrupted": "interrupted",
 }
 """End reason of a trial to its heading."""
+MANY_NAMES = 8
+"""Names with the same value up to which each is written."""
 
 
 def format_end_reason(name: str) -> str:
@@ -88,6 +90,18 @@ def format_names(names: Sequence[str], most: int = 12) -> str:
     return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 
+def format_values(values: Mapping[str, Any]) -> str:
+    """Return names and values as text; a value that many of them share is written once."""
+    names_by_text: dict[str, list[str]] = {}
+    for name, value in values.items():
+        names_by_text.setdefault(_format_change(value), []).append(name)
+    # `--quick` has nearly all rules only warn.
+    many = {text: len(names) for text, names in names_by_text.items() if len(names) > MANY_NAMES}
+    parts = [f"{text} for {number} of them" for text, number in many.items()]
+    texts = ((name, _format_change(value)) for name, value in values.items())
+    return ", ".join([*parts, *(f"{name} {text}" for name, text in texts if text not in many)])
+
+
 def format_command(*words: str | Path) -> str:
     """Format a command for a shell: a path with spaces stays one word."""
     return shlex.join(map(str, words))
@@ -110,3 +124,13 @@ def _decimal(value: float) -> str:
     # Python writes 8.10e-04: shorten both parts.
     mantissa, exponent = f"{value:.2e}".split("e")
     return f"{float(mantissa):g}e{int(exponent)}"
+
+
+def _format_change(value: Any) -> str:
+    """Return a changed value as text, as exactly as a flag would state it."""
+    if isinstance(value, Mapping):
+        items = cast("Mapping[str, Any]", value).items()
+        return " ".join(f"{name} {_format_change(part)}" for name, part in items)
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_format_change, cast('list[Any]', value)))}]"
+    return str(value)

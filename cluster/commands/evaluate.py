@@ -56,8 +56,8 @@ class Evaluate(EnvironmentCommand):
         checkpoint = choose_checkpoint(self.checkpoint, plays=True)
         from algos.policy import Policy
         from cluster.commands.solver_tables import compare_with_solvers, print_comparison
-        from tune_jobs.evaluation.evaluation_status import describe_cut_off, recommend_sampling
         from tune_jobs.evaluation.evaluation_world import list_changed_arguments
+        from tune_jobs.run_log.evaluation_status import describe_cut_off, recommend_sampling
         from tune_jobs.run_log.json_types import to_json_types
 
         policy = Policy.load(checkpoint, device="auto")

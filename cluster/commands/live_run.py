@@ -90,9 +90,9 @@ def run_with_progress(
     """
     from cluster.terminal.progress import ProgressDisplay
     from tune_jobs.disk_space import DiskFullError
-    from tune_jobs.evaluation.evaluation_status import EvaluationStatus
     from tune_jobs.interruption import run_last_words
     from tune_jobs.run_log.driver_lock import hold_driver_lock
+    from tune_jobs.run_log.evaluation_status import EvaluationStatus
     from tune_jobs.run_log.events import JobRow
     from tune_jobs.session.prepare import open_run
     from tune_jobs.session.run_lifecycle import DriverError, drive, end_interrupted

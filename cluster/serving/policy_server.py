@@ -14,10 +14,12 @@ import os
 import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from operator import methodcaller
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import numpy as np
+import tree
 from gymnasium import spaces
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from ray import serve
@@ -30,7 +32,7 @@ from starlette.routing import Route
 from algos.policy import Policy, State
 from cluster.serving.sessions import Sessions
 from cluster.web.auth import TokenMiddleware
-from envs.pytree import take
+from envs.pytree import concatenate, take
 from envs.validation import InputError
 
 # The proxy of Ray Serve takes most of a request (some 13 ms, measured on two busy cores), so
@@ -106,16 +108,19 @@ def act_on_batches(
     # A policy that accepts any size gets observations that do not fit into one array.
     by_shape: dict[Any, list[int]] = {}
     for index, batch in enumerate(batches):
-        by_shape.setdefault(_get_shapes(batch), []).append(index)
+        shapes = tuple(leaf.shape for leaf in tree.flatten(batch))
+        by_shape.setdefault(shapes, []).append(index)
     answers: list[Any] = [None] * len(batches)
     for indices in by_shape.values():
         observations, given = (
-            _concat_batches([parts[index] for index in indices]) for parts in (batches, states)
+            concatenate(*(parts[index] for index in indices)) for parts in (batches, states)
         )
         actions, after = policy.act_batch(observations, given)
         for row, index in enumerate(indices):
             state = {name: column[row : row + 1] for name, column in after.items()}
-            answers[index] = _to_plain(take(actions, row)), state
+            # Of numpy: its scalars, too, become plain numbers by this method.
+            plain = tree.map_structure(methodcaller("tolist"), take(actions, row))
+            answers[index] = plain, state
     return answers
 
 
@@ -351,27 +356,3 @@ def _list_leaves(batch: Any, space: spaces.Space[Any], name: str) -> list[tuple[
     else:
         return [(name, batch, space)]
     return [leaf for n, below, part in parts for leaf in _list_leaves(below, part, n)]
-
-
-def _get_shapes(batch: Any) -> Any:
-    if isinstance(batch, dict):
-        return tuple(_get_shapes(part) for part in batch.values())
-    return tuple(map(_get_shapes, batch)) if isinstance(batch, tuple) else batch.shape
-
-
-def _concat_batches(batches: Sequence[Any]) -> Any:
-    first = batches[0]
-    if isinstance(first, dict):
-        return {name: _concat_batches([batch[name] for batch in batches]) for name in first}
-    if isinstance(first, tuple):
-        return tuple(_concat_batches([batch[n] for batch in batches]) for n in range(len(first)))
-    return np.concatenate(batches)
-
-
-def _to_plain(action: Any) -> Any:
-    """Return an action in the types of JSON."""
-    if isinstance(action, dict):
-        return {name: _to_plain(part) for name, part in action.items()}
-    if isinstance(action, tuple):
-        return [_to_plain(part) for part in cast("tuple[Any, ...]", action)]
-    return np.asarray(action).tolist()

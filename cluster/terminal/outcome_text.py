@@ -8,11 +8,6 @@ from rich.console import Console
 from rich.text import Text
 
 from cluster.terminal.trial_table import make_trial_table
-from tune_jobs.evaluation.evaluation_status import (
-    describe_cut_off,
-    format_episode_count,
-    recommend_sampling,
-)
 from tune_jobs.formatting import (
     count,
     format_command,
@@ -24,6 +19,11 @@ from tune_jobs.formatting import (
 )
 from tune_jobs.health.diagnosis import SHORTEST
 from tune_jobs.report.video_section import describe_video
+from tune_jobs.run_log.evaluation_status import (
+    describe_cut_off,
+    format_episode_count,
+    recommend_sampling,
+)
 from tune_jobs.run_log.events import EvaluationRow, VideoRow
 from tune_jobs.run_log.outcome import Outcome
 

@@ -25,13 +25,13 @@ from cluster.terminal.widgets import (
     join_lines,
     summarise_outcome,
 )
-from tune_jobs.evaluation.evaluation_status import EvaluationStatus
 from tune_jobs.formatting import (
     count,
     format_identifier,
     format_measurement,
 )
 from tune_jobs.jobs.program_settings import PROGRAM
+from tune_jobs.run_log.evaluation_status import EvaluationStatus
 from tune_jobs.run_log.events import (
     DISPROVED,
     EndRow,

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 
 from tune_jobs.evaluation.recent_score import FEWEST, is_episode_mean
-from tune_jobs.evaluation.scoring import HELD_OUT
 from tune_jobs.health.history import as_number
 from tune_jobs.health.improvement import estimate_jump_sd
+from tune_jobs.run_log.trial_outcome import HELD_OUT
 
 NOISE = 2.0
 """Standard errors by which a rating may be below the best one."""

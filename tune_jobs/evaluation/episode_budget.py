@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 
+from tune_jobs.run_log.evaluation_status import FEWEST_STEPS
 from tune_jobs.run_log.events import ResultRow, Row
 
 SHARE = 0.2
@@ -21,8 +22,6 @@ LEAST = 20
 MOST_STEPS = 30_000
 """Steps after which an episode is cut off in an environment without a longer limit of its own. The
 most likely actions may go in circles for ever. The longest episodes of Atari games are as long."""
-FEWEST_STEPS = 5_000
-"""The same, at least, where the steps of the evaluation are limited to fewer."""
 LEAST_SINGLE = 2
 """The same in any other environment, where each copy takes its own time (20 episodes of 1,000 steps
 of 2 ms by three players take two minutes): the fewest that have a standard error."""

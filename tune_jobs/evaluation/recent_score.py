@@ -14,8 +14,7 @@ from typing import Any
 
 from algos.metrics import METRICS
 from algos.rollouts.episode_statistics import INFO_METRICS
-from tune_jobs.evaluation.scoring import HELD_OUT
-from tune_jobs.run_log.trial_outcome import POOLED
+from tune_jobs.run_log.trial_outcome import HELD_OUT, POOLED
 
 FEWEST = 20
 """Finished episodes below which a score is not given: it would rank trials by luck."""

@@ -16,9 +16,7 @@ from tune_jobs.evaluation.players import (
 )
 from tune_jobs.foreign_logs.names import match_metrics
 from tune_jobs.jobs.job import Job
-
-HELD_OUT = "held_out_"
-"""Prefix of the metrics of a policy under training on seeds that it never trains on."""
+from tune_jobs.run_log.trial_outcome import HELD_OUT
 
 
 def resolve_metric(job: Job) -> tuple[str, Any]:

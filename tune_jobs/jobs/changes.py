@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, cast
 
+from tune_jobs.formatting import format_values
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.rllib_settings import RLlibSettings
 from tune_jobs.jobs.search_space import Space
@@ -15,9 +16,6 @@ PARTS = ("settings", "env_kwargs", "evaluation_env_kwargs", "search", "health")
 """Fields of a job that hold names and values; the other fields are the part ``job``."""
 SHOWN_ELSEWHERE = ("env", "algo", "metric", "mode", "trials", "scheduler", "points")
 """Fields that every display of a job names, or that are too long for one."""
-
-MANY = 8
-"""Names with the same value up to which each is written."""
 
 
 def list_changes(job: Job) -> dict[str, dict[str, Any]]:
@@ -46,18 +44,6 @@ def format_changes(changes: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return [f"{part}: {format_values(values)}" for part, values in changes.items()]
 
 
-def format_values(values: Mapping[str, Any]) -> str:
-    """Return names and values as text; a value that many of them share is written once."""
-    names_by_text: dict[str, list[str]] = {}
-    for name, value in values.items():
-        names_by_text.setdefault(_format_change(value), []).append(name)
-    # `--quick` has nearly all rules only warn.
-    many = {text: len(names) for text, names in names_by_text.items() if len(names) > MANY}
-    parts = [f"{text} for {number} of them" for text, number in many.items()]
-    texts = ((name, _format_change(value)) for name, value in values.items())
-    return ", ".join([*parts, *(f"{name} {text}" for name, text in texts if text not in many)])
-
-
 def _compare_with_defaults(instance: Any) -> dict[str, Any]:
     """Return the fields of a dataclass whose value is not the default."""
     changed: dict[str, Any] = {}
@@ -75,13 +61,3 @@ def _to_plain(value: Any) -> Any:
     if isinstance(value, Space):
         return {value.kind: list(value.values)}
     return list(cast("tuple[Any, ...]", value)) if isinstance(value, tuple) else value
-
-
-def _format_change(value: Any) -> str:
-    """Return a changed value as text, as exactly as a flag would state it."""
-    if isinstance(value, Mapping):
-        items = cast("Mapping[str, Any]", value).items()
-        return " ".join(f"{name} {_format_change(part)}" for name, part in items)
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_format_change, cast('list[Any]', value)))}]"
-    return str(value)

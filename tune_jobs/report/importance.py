@@ -10,7 +10,7 @@ import numpy as np
 from tune_jobs.formatting import format_percent
 from tune_jobs.report.html_parts import render_note
 from tune_jobs.run_log.outcome import Outcome
-from tune_jobs.run_log.rung_agreement import rank, score_at
+from tune_jobs.run_log.rung_agreement import score_at
 
 FEWEST = 20
 """Trials below which nothing is said."""
@@ -66,14 +66,15 @@ def measure_importance(outcome: Outcome) -> Importance | None:
     scored = [(t.config, s) for t, s in zip(trials, scores, strict=True) if s is not None]
     if len(scored) < FEWEST or len(names) < 2 or len({s for _, s in scored}) < 2:
         return None
-    # Only where it is needed: the import takes most of a second.
+    # Only where they are needed: the imports take most of a second.
+    from scipy.stats import rankdata
     from sklearn.ensemble import RandomForestRegressor
 
     columns = [_encode([config.get(name) for config, _ in scored]) for name in names]
     forest = RandomForestRegressor(
         TREES, min_samples_leaf=SMALLEST_LEAF, oob_score=True, random_state=0
     )
-    forest.fit(np.stack(columns, 1), rank(np.array([score for _, score in scored])))
+    forest.fit(np.stack(columns, 1), rankdata([score for _, score in scored]))
     shares = dict(zip(names, forest.feature_importances_.tolist(), strict=True))
     largest_first = dict(sorted(shares.items(), key=lambda pair: -pair[1]))
     return Importance(float(forest.oob_score_), largest_first)

@@ -10,11 +10,6 @@ from pathlib import Path
 
 from plotly.offline import get_plotlyjs
 
-from tune_jobs.evaluation.evaluation_status import (
-    describe_cut_off,
-    format_episode_count,
-    recommend_sampling,
-)
 from tune_jobs.formatting import (
     count,
     format_command,
@@ -25,8 +20,8 @@ from tune_jobs.formatting import (
     format_measurement,
     format_number,
     format_percent,
+    format_values,
 )
-from tune_jobs.jobs.changes import format_values
 from tune_jobs.report import (
     causal_section,
     episode_figure,
@@ -40,6 +35,11 @@ from tune_jobs.report.importance import render_importance
 from tune_jobs.report.lineage import plot_lineage
 from tune_jobs.report.parallel_coordinates import plot_parallel_coordinates
 from tune_jobs.report.plots import Plot
+from tune_jobs.run_log.evaluation_status import (
+    describe_cut_off,
+    format_episode_count,
+    recommend_sampling,
+)
 from tune_jobs.run_log.events import DISPROVED, EvaluationRow, FindingRow, Row
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.trial_outcome import TrialOutcome

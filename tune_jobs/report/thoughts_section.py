@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from tune_jobs.evaluation.scoring import HELD_OUT
 from tune_jobs.report.html_parts import figure, render_note, section, table
 from tune_jobs.report.plots import ACCENT, MUTED, PALETTE, Plot, make_blank_figure
 from tune_jobs.run_log.events import EvaluationRow
 from tune_jobs.run_log.outcome import Outcome
-from tune_jobs.run_log.trial_outcome import to_finite_float
+from tune_jobs.run_log.trial_outcome import HELD_OUT, to_finite_float
 
 LINES = {
     "log_p_with": ("with its thought", ACCENT, "solid"),

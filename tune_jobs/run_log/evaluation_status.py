@@ -1,11 +1,10 @@
-"""The progress of an evaluation: shown while it runs, and never logged."""
+"""An evaluation in words: its progress, which is never logged, and what its row shows."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
 
-from tune_jobs.evaluation.episode_budget import FEWEST_STEPS
 from tune_jobs.formatting import count, format_percent
 from tune_jobs.run_log.events import EvaluationRow, Row
 
@@ -29,6 +28,8 @@ class EvaluationStatus:
         return f"{self.activity}: {self.player} {self.episodes} of {self.of} episodes{steps}"
 
 
+FEWEST_STEPS = 5_000
+"""Steps after which an episode is cut off at the earliest, in an environment without a limit."""
 SAMPLED_IS_BETTER, FEWEST_SEEDS = 0.75, 20
 """Share of the seeds, and their number, from which sampled actions are recommended: by chance so
 large a share of 20 seeds comes about in 2 % of all cases."""

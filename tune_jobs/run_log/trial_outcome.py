@@ -20,6 +20,9 @@ from tune_jobs.run_log.events import (
 )
 from tune_jobs.run_log.json_types import to_json_types
 
+HELD_OUT = "held_out_"
+"""Prefix of the metrics of a policy under training on seeds that it never trains on."""
+
 SPREAD = "score_spread"
 """Metric of a trial of several seeds: the standard deviation of their scores."""
 
@@ -94,8 +97,6 @@ class TrialOutcome:
     """Its exploits of other trials under PBT."""
     checkpoints: tuple[CheckpointRow, ...]
     """In the order written; older ones are deleted meanwhile."""
-    chosen: CheckpointRow | None
-    """The row whose ``best`` is its result."""
     end: EndRow | None
     """None while it may still run."""
 
@@ -121,21 +122,28 @@ class TrialOutcome:
         """Why it ended, in words."""
         return self.end.sentence if self.end else ""
 
+    @functools.cached_property
+    def _newest(self) -> CheckpointRow | None:
+        # Of rows of one iteration the last one: a resume repeats iterations.
+        return max(reversed(self.checkpoints), key=lambda row: row.iteration, default=None)
+
     @property
     def checkpoint(self) -> str | None:
         """Its result: the last checkpoint, or an earlier one that was better."""
-        return self.chosen and self.chosen.best
+        return self._newest and (self._newest.best or self._newest.path)
 
     @property
     def checkpoint_iteration(self) -> int:
         """The iteration of that checkpoint."""
-        return self.chosen.best_iteration if self.chosen else 0
+        if self._newest is None:
+            return 0
+        return self._newest.best_iteration if self._newest.best else self._newest.iteration
 
     @property
     def checkpoint_score(self) -> float | None:
         """What the policy of that checkpoint scored; None for the last one."""
-        is_earlier = self.chosen is not None and self.chosen.best != self.chosen.path
-        return self.chosen.best_score if self.chosen and is_earlier else None
+        is_earlier = self._newest is not None and self.checkpoint != self._newest.path
+        return self._newest.best_score if self._newest and is_earlier else None
 
     def summarise(self) -> TrialSummary:
         """Return what commands, the service and the page say of it, in types of JSON."""

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from envs.validation import InputError
 from tune_jobs.disk_space import DiskFullError, check_disk_space, report_full_disk
-from tune_jobs.evaluation.evaluation_status import Listener
 from tune_jobs.formatting import first_sentence, format_command
 from tune_jobs.jobs.job import Job
 from tune_jobs.report.report import write_report
+from tune_jobs.run_log.evaluation_status import Listener
 from tune_jobs.run_log.event_log import EventLog, read_event_log
 from tune_jobs.run_log.events import EndRow, JobEndRow, JobRow, Row, TrialRow
 from tune_jobs.run_log.ledger import write_ledger

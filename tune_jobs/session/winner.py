@@ -15,18 +15,18 @@ from algos.policy import Policy
 from envs.validation import InputError
 from tune_jobs.evaluation.episode_budget import SHARE, count_training_steps
 from tune_jobs.evaluation.evaluate import ProgressCallback, compute_standard_error, evaluate
-from tune_jobs.evaluation.evaluation_status import EvaluationStatus
 from tune_jobs.evaluation.final_evaluation import evaluate_checkpoint
 from tune_jobs.evaluation.players import PLAIN_SCORE
 from tune_jobs.evaluation.recent_score import FEWEST
-from tune_jobs.evaluation.scoring import HELD_OUT
 from tune_jobs.evaluation.videos import record_checkpoint
 from tune_jobs.formatting import first_sentence
 from tune_jobs.jobs.job import Job
 from tune_jobs.run_log.best_checkpoint import find_best_checkpoint
+from tune_jobs.run_log.evaluation_status import EvaluationStatus
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import EvaluationRow, FinalRow, Row, VideoRow
 from tune_jobs.run_log.outcome import Outcome
+from tune_jobs.run_log.trial_outcome import HELD_OUT
 
 
 def name_winner(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -13,8 +14,8 @@ from tune_jobs.foreign_logs.smoothed import SmoothedHistory, is_smoothed
 from tune_jobs.health import Finding, History, diagnose
 from tune_jobs.health.history import as_number
 from tune_jobs.health.metric_table import MetricTable
-from tune_jobs.health.open_findings import OpenFindings
 from tune_jobs.health.remedy import OtherLibrary
+from tune_jobs.health.withdrawal import disproved
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.rllib_names import describe_rllib_settings
 from tune_jobs.jobs.rllib_settings import RLlibSettings
@@ -28,6 +29,35 @@ from tune_jobs.run_log.events import ExploitRow, FindingRow, ResultRow, Row, Tri
 
 COMPARED = 50
 """Sick trials up to which every finding is compared with all other trials."""
+
+
+class OpenFindings:
+    """The findings of each trial that are reported and not withdrawn."""
+
+    def __init__(self) -> None:
+        self._rows: defaultdict[str, dict[tuple[str, str], FindingRow]] = defaultdict(dict)
+
+    def take(self, row: FindingRow) -> None:
+        """Add a finding, or remove one that is withdrawn."""
+        if row.withdrawn:
+            self._rows[row.trial].pop((row.symptom, row.severity), None)
+        else:
+            self._rows[row.trial][row.symptom, row.severity] = row
+
+    def holds(self, trial: str, finding: Finding) -> bool:
+        """Return whether a finding of this symptom and severity is open."""
+        return (finding.symptom, finding.severity) in self._rows[trial]
+
+    def withdrawals(self, trial: str, history: History) -> list[FindingRow]:
+        """Return the rows that withdraw what the trial's history disproves."""
+        rows = self._rows[trial].values()
+        gone = disproved(dict.fromkeys(row.symptom for row in rows), history)
+        at = history.iteration(-1)
+        return [
+            dataclasses.replace(row, withdrawn=at, time=time.time())
+            for row in rows
+            if row.symptom in gone
+        ]
 
 
 class SweepHealth:

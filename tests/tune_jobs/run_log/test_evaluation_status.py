@@ -1,7 +1,7 @@
 # pyright: basic, reportArgumentType=false
 """The progress of an evaluation, in words."""
 
-from tune_jobs.evaluation.evaluation_status import (
+from tune_jobs.run_log.evaluation_status import (
     EvaluationStatus,
     describe_cut_off,
     format_episode_count,

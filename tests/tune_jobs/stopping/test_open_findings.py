@@ -5,8 +5,8 @@ from dataclasses import replace
 from health_runs import make_rows, rising
 
 from tune_jobs.health import Finding, History
-from tune_jobs.health.open_findings import OpenFindings
 from tune_jobs.run_log.events import FindingRow
+from tune_jobs.stopping.sweep_health import OpenFindings
 
 SYMPTOM = "gradients_always_clipped"
 ROW = FindingRow(
