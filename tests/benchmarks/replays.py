@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 
-from tune_jobs.schedulers.score_noise import NoiseSource
+from tune_jobs.health.score_noise import NoiseSource
 from tune_jobs.schedulers.successive_halving import UNKNOWN_NOISE, make_brackets
 
 

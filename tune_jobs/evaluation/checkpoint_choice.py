@@ -20,7 +20,8 @@ import numpy as np
 
 from tune_jobs.evaluation.recent_score import FEWEST, is_episode_mean
 from tune_jobs.health.history import as_number
-from tune_jobs.health.improvement import estimate_jump_sd
+from tune_jobs.health.improvement import estimate_score_sd
+from tune_jobs.health.score_noise import NoiseSource, average_errors
 from tune_jobs.run_log.trial_outcome import HELD_OUT
 
 NOISE = 2.0
@@ -149,15 +150,13 @@ class CheckpointChoice:
         weights = weights / weights.sum()
         # Policies differ from update to update by more than the scatter of their episodes.
         errors = np.maximum([m.error for m in known], self._estimate_noise())
-        error = math.sqrt(float(np.sum((weights * errors) ** 2)))
-        return Rating(float(weights @ np.array([m.value for m in known])), error)
+        mean = float(weights @ np.array([m.value for m in known]))
+        return Rating(mean, average_errors(errors, weights))
 
     def _estimate_noise(self) -> float:
         """Return the standard deviation of one measurement, by the jumps between neighbours."""
         values = np.array([m.value for m in self._measured if math.isfinite(m.value)])
-        return (
-            estimate_jump_sd(values) / math.sqrt(2) if values.size >= FEWEST_MEASUREMENTS else 0.0
-        )
+        return estimate_score_sd(values) if values.size >= FEWEST_MEASUREMENTS else 0.0
 
 
 def _measure(
@@ -172,7 +171,5 @@ def _measure(
     if not is_episode_mean(metric):
         return Measurement(iteration, value)
     episodes = max(1.0, np.nan_to_num(as_number(metrics.get("episodes"))))
-    # Of other metrics the scatter between the episodes is not reported.
-    sd = as_number(metrics.get("return_std")) if metric == "return_mean" else 0.0
-    error = sd / math.sqrt(episodes) if math.isfinite(sd) else 0.0
-    return Measurement(iteration, value, float(episodes), error)
+    sample = NoiseSource(metric).read(metrics)
+    return Measurement(iteration, value, float(episodes), sample.error if sample else 0.0)

@@ -199,8 +199,7 @@ def _gain(r: FloatArray, start: int) -> tuple[float, float, float]:
     # Around a line, because a score that still rises in the last third is progress, not noise. The
     # line costs two degrees of freedom, so at least six rows are used.
     sd = _detrended_sd(r[-max(last, 6) :])
-    # A jump is the difference of two scores, so its variance is twice that of one score.
-    early_sd = max(sd, estimate_jump_sd(r[: max(last, 6)]) / math.sqrt(2))
+    early_sd = max(sd, estimate_score_sd(r[: max(last, 6)]))
     error = math.hypot(sd * math.sqrt(math.pi / 2 / last), early_sd / math.sqrt(start))
     return plateau - first, error, max(abs(first), abs(plateau))
 
@@ -213,6 +212,12 @@ def estimate_jump_sd(values: FloatArray) -> float:
     jumps = np.diff(values)
     # The factor converts the median absolute deviation of normal noise to a standard deviation.
     return 1.4826 * float(np.median(np.abs(jumps - np.median(jumps))))
+
+
+def estimate_score_sd(values: FloatArray) -> float:
+    """The standard deviation of one row by the jumps between rows: values [R], R > 1."""
+    # A jump is the difference of two scores, so its variance is twice that of one score.
+    return estimate_jump_sd(values) / math.sqrt(2)
 
 
 def kendall_tau(values: FloatArray) -> float:

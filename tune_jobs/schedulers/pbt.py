@@ -22,11 +22,11 @@ from ray.tune.schedulers import PopulationBasedTraining
 
 from envs.validation import InputError
 from tune_jobs.formatting import format_measurement, format_number
+from tune_jobs.health.score_noise import NoiseSource, TrialCurve
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.search_space import perturb_config
 from tune_jobs.run_log.events import ExploitRow
 from tune_jobs.schedulers.rung import NOISE
-from tune_jobs.schedulers.score_noise import NoiseSource, TrialCurve
 
 QUANTILE = 0.25
 """Fraction of the trials that are replaced, and fraction that replaces them."""

@@ -11,6 +11,7 @@ from ray import tune
 from ray.tune.execution.placement_groups import PlacementGroupFactory
 
 from tune_jobs.evaluation.checkpoint_keeper import CheckpointKeeper
+from tune_jobs.health.score_noise import NoiseSource
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.resources import list_bundles
 from tune_jobs.run_log.events import JobRow, Row, TrialRow
@@ -19,7 +20,6 @@ from tune_jobs.schedulers.asha import RecordedASHA
 from tune_jobs.schedulers.optuna_sampler import OptunaSampler
 from tune_jobs.schedulers.pbt import RecordedPBT
 from tune_jobs.schedulers.repeats import Repeats
-from tune_jobs.schedulers.score_noise import NoiseSource
 from tune_jobs.schedulers.successive_halving import make_brackets
 from tune_jobs.schedulers.trial_queue import TrialQueue
 from tune_jobs.session.program_trial import make_program_trainable

@@ -13,7 +13,7 @@ from tune_jobs.health.finding import Finding
 from tune_jobs.health.history import SCORE, History
 from tune_jobs.health.improvement import (
     FloatArray,
-    estimate_jump_sd,
+    estimate_score_sd,
     pool_scores,
     root_sum_of_squares,
 )
@@ -24,6 +24,7 @@ from tune_jobs.health.remedy import (
     put,
 )
 from tune_jobs.health.rule import Rule
+from tune_jobs.health.score_noise import average_errors
 
 
 @dataclass(frozen=True)
@@ -168,9 +169,9 @@ class FellFromBest(Rule):
         best, last = int(np.argmax(means)), float(means[-1])
         # Of neighbouring means without a common score: what a policy wins and loses over some
         # updates is noise, too, and the jumps from score to score do not show it.
-        swing = estimate_jump_sd(means[::-size][::-1]) / math.sqrt(2) if means.size > size else 0.0
+        swing = estimate_score_sd(means[::-size][::-1]) if means.size > size else 0.0
         error = _estimate_row_errors(history)[known]
-        errors = [max(swing, _combine(error[i : i + size])) for i in (best, means.size - 1)]
+        errors = [max(swing, average_errors(error[i : i + size])) for i in (best, means.size - 1)]
         least = self.noise * math.hypot(*errors)
         gain, fall = float(means[best]) - start, float(means[best]) - last
         least = max(least, self.visible * abs(float(means[best])))
@@ -188,16 +189,11 @@ class FellFromBest(Rule):
 
 def _estimate_row_errors(history: History) -> FloatArray:
     """Return the standard error of the score of each row [R]."""
-    by_jumps = estimate_jump_sd(history.scores[history.score_rows]) / math.sqrt(2)
+    by_jumps = estimate_score_sd(history.scores[history.score_rows])
     if history.score != "return_mean":  # the scatter of no other metric is reported
         return np.full(len(history), by_jumps)
     of_episodes = history.series("return_std") / np.sqrt(np.maximum(history.episodes_per_score, 1))
     return np.fmax(of_episodes, by_jumps)
-
-
-def _combine(errors: FloatArray) -> float:
-    """Return the standard error of the mean of values with these errors [N]."""
-    return float(np.sqrt(np.sum(errors**2))) / errors.size
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,8 @@
-"""How far the score that ranks a trial may be off: its standard error over episodes and seeds."""
+"""How far a score may be off: its standard error over episodes and seeds.
+
+The scatter of episodes says nothing about what a policy wins and loses from update to update. That
+is estimated from the jumps between scores (:func:`estimate_score_sd`).
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from tune_jobs.health.improvement import FloatArray, root_sum_of_squares
 from tune_jobs.run_log.trial_outcome import POOLED, SPREAD, average_later_half, to_finite_float
 
 
@@ -18,6 +25,11 @@ class EpisodeSample(NamedTuple):
     variance: float
     seed_error: float = 0.0
     """Standard error over the seeds of the trial; 0 where there is only one."""
+
+    @property
+    def error(self) -> float:
+        """Standard error of the mean by the scatter of these episodes."""
+        return math.sqrt(self.variance / self.episodes)
 
 
 @dataclass(frozen=True)
@@ -44,6 +56,17 @@ class NoiseSource:
             return None
         spread = to_finite_float(metrics.get(SPREAD)) or 0.0
         return EpisodeSample(int(number), mean, variance, spread / math.sqrt(self.seeds))
+
+
+def average_errors(errors: FloatArray, weights: FloatArray | None = None) -> float:
+    """Return the standard error of the mean of values with these errors [N].
+
+    Args:
+        errors: of each value, independent of those of the others.
+        weights: of each value [N], with a sum of 1; equal by default.
+    """
+    shares = np.full(errors.size, 1 / errors.size) if weights is None else weights
+    return root_sum_of_squares(shares * errors)
 
 
 @dataclass
