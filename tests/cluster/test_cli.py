@@ -178,9 +178,8 @@ def test_help_of_a_command_is_its_own(capsys):
     assert not exit_.value.code and "usage: rungwise ledger" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("words", [["envs"], ["algos"], ["check", "CartPole-v1"]])
-def test_with_json_stdout_is_one_object(words, tmp_path):
-    done = rungwise(*words, "--json", cwd=tmp_path)
+def test_with_json_stdout_is_one_object(tmp_path):
+    done = rungwise("envs", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert isinstance(answer(done), dict)
 
@@ -191,8 +190,7 @@ def test_a_custom_environment_is_trained_and_evaluated(project):
     said = answer(done)
     assert said["end_reason"] == "budget"
     assert said["metrics"]["env_steps"] == 4096
-    done = rungwise("evaluate", said["checkpoint"], "--episodes", 8, "--json", cwd=project)
-    told = answer(done)
+    told = answer(rungwise("evaluate", said["checkpoint"], "--episodes", 8, "--json", cwd=project))
     assert told["policy"].keys() == told["baselines"]["random"].keys()
     assert 0 <= told["policy"]["return_mean"] <= 10
 

@@ -5,7 +5,7 @@ import json
 import warnings
 
 import pytest
-from command_line import answer, rungwise
+from command_line import answer, call, rungwise
 
 from cluster import cli
 from cluster.commands.catalogue import Envs
@@ -113,7 +113,7 @@ def test_what_is_left_out_is_said_once_and_in_a_sentence(monkeypatch, capsys):
 
 
 def test_the_dashboard_refuses_before_it_says_an_address(tmp_path):
-    done = rungwise("dashboard", "nowhere", cwd=tmp_path)
+    done = call("dashboard", "nowhere", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert "no directory nowhere" in done.stderr
 

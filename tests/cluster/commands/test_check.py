@@ -1,44 +1,31 @@
 # pyright: basic
-"""``rungwise check`` as a user calls it, on an environment of their own."""
+"""``rungwise check`` as a user calls it, on a simulated clock."""
 
-import textwrap
+from functools import partial
 
-from command_line import answer, rungwise
+import pytest
+import sick_worlds  # noqa: F401 (registers its worlds)
+from checks import DAY_S
+from command_line import answer, call
+from stepping_clock import SteppingClock
 
-LAMPS = textwrap.dedent(
-    """
-    import gymnasium, numpy as np
-    from gymnasium import spaces
-
-
-    class Lamps(gymnasium.Env):
-        observation_space = spaces.Box(-1, 1, (2,), np.float32)
-        action_space = spaces.Discrete(2)
-
-        def reset(self, *, seed=None, options=None):
-            super().reset(seed=seed)
-            self.time = 0
-            return self._seen(), {}
-
-        def step(self, action):
-            self.time += 1
-            action = self.np_random.integers(2)  # the fault: the action is drawn again
-            reward = float(action == self.lamp)
-            return self._seen(), reward, self.time >= 10, False, {}
-
-        def _seen(self):
-            self.lamp = int(self.np_random.integers(2))
-            return np.eye(2, dtype=np.float32)[self.lamp]
+from tune_jobs import check
+from tune_jobs.check import examine, load_check_target
 
 
-    gymnasium.register("Lamps-v0", Lamps)
-    """
-)
+@pytest.fixture(autouse=True)
+def simulated_clock(monkeypatch):
+    def load(*words):
+        target = load_check_target(*words)
+        target.clock = SteppingClock(look_s=0.002)
+        return target
+
+    monkeypatch.setattr(check, "load_check_target", load)
+    monkeypatch.setattr(check, "examine", partial(examine, overrun_s=DAY_S))
 
 
-def test_a_broken_custom_environment_fails_with_a_remedy(tmp_path):
-    (tmp_path / "my_lamps.py").write_text(LAMPS)
-    done = rungwise("check", "my_lamps:Lamps-v0", "--json", cwd=tmp_path)
+def test_a_broken_environment_fails_with_a_remedy(tmp_path):
+    done = call("check", "SickBrokenSampler-v0", "--json", cwd=tmp_path)
     assert done.returncode == 1, done.stderr
     assert "cannot be trained on as it is: reward_blind_to_action." in done.stderr
     assert "whether the reward depends on the actions (up to 16 s)" in done.stderr
@@ -52,7 +39,7 @@ def test_a_broken_custom_environment_fails_with_a_remedy(tmp_path):
 
 
 def test_a_healthy_environment_is_shown_probe_by_probe(tmp_path):
-    done = rungwise("check", "CartPole-v1", "--algo", "reinforce", cwd=tmp_path)
+    done = call("check", "CartPole-v1", "--algo", "reinforce", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "variance by actions, same randomness 1" in " ".join(done.stdout.split())
     assert "gradients" in done.stdout

@@ -3,25 +3,25 @@
 
 from pathlib import Path
 
-from command_line import answer, rungwise
+from command_line import answer, call
 
 
 def test_deploy_writes_a_standing_cluster_and_a_served_policy(tmp_path):
     words = ("--image", "i:1", "--claim", "c", "--render", "--json")
-    told = answer(rungwise("deploy", *words, cwd=tmp_path))
+    told = answer(call("deploy", *words, cwd=tmp_path))
     assert [Path(f).name for f in told["files"]] == ["raycluster.yaml"]
-    told = answer(rungwise("deploy", "/runs/x/checkpoint_000001", *words, cwd=tmp_path))
+    told = answer(call("deploy", "/runs/x/checkpoint_000001", *words, cwd=tmp_path))
     assert [Path(f).name for f in told["files"]] == ["rayservice.yaml"]
-    done = rungwise("deploy", "--claim", "c", "--render", cwd=tmp_path)
+    done = call("deploy", "--claim", "c", "--render", cwd=tmp_path)
     assert done.returncode == 2 and "--image" in done.stderr
 
 
 def test_the_command_writes_the_files_and_says_what_is_left(tmp_path):
     run = ("--run", "/shared/runs/sweep", "--render", "--json")
-    told = answer(rungwise("submit", "cartpole", "--slurm", *run, cwd=tmp_path))
+    told = answer(call("submit", "cartpole", "--slurm", *run, cwd=tmp_path))
     assert [Path(f).name for f in told["files"]] == ["job.yaml", "slurm.sh"]
     script = Path(told["files"][1])
     assert told["commands_left"] == [f"sbatch {script}"]
     assert script.parent.parent == tmp_path / "submitted"
-    neither = rungwise("submit", "cartpole", *run, cwd=tmp_path)
+    neither = call("submit", "cartpole", *run, cwd=tmp_path)
     assert neither.returncode == 2 and "exactly one of" in neither.stderr

@@ -5,7 +5,7 @@ import csv
 import math
 
 import pytest
-from command_line import answer, rungwise
+from command_line import answer, call
 
 from tune_jobs.health import RULES
 from tune_jobs.health.remedy import worded
@@ -44,7 +44,7 @@ def healthy(tmp_path):
 
 
 def test_doctor_says_what_is_wrong_since_when_and_what_to_try(sick, tmp_path):
-    done = rungwise("doctor", sick, cwd=tmp_path)
+    done = call("doctor", sick, cwd=tmp_path)
     assert done.returncode == 1
     said = " ".join(done.stdout.split())
     assert "sick.csvCSV,40iterations" in said.replace(" ", "")  # a long path is wrapped
@@ -56,7 +56,7 @@ def test_doctor_says_what_is_wrong_since_when_and_what_to_try(sick, tmp_path):
 
 
 def test_doctor_with_json_prints_one_object_and_the_same_status(sick, tmp_path):
-    done = rungwise("doctor", sick, "--json", cwd=tmp_path)
+    done = call("doctor", sick, "--json", cwd=tmp_path)
     assert done.returncode == 1
     told = answer(done)
     assert {"findings", "judged", "not_judged", "siblings", "logs"} <= told.keys()
@@ -66,7 +66,7 @@ def test_doctor_with_json_prints_one_object_and_the_same_status(sick, tmp_path):
 
 
 def test_doctor_of_a_healthy_run_says_how_many_rules_looked(healthy, tmp_path):
-    done = rungwise("doctor", healthy, cwd=tmp_path)
+    done = call("doctor", healthy, cwd=tmp_path)
     assert done.returncode == 0, done.stdout
     assert "nothing found by" in done.stdout
     assert done.stderr == ""
@@ -74,11 +74,11 @@ def test_doctor_of_a_healthy_run_says_how_many_rules_looked(healthy, tmp_path):
 
 def test_doctor_renames_metrics_and_lists_the_unknown_ones(tmp_path):
     path = write(tmp_path / "a.csv", step=float, profit=learns, certainty=dead, mood=dead)
-    refused = rungwise("doctor", path, cwd=tmp_path)
+    refused = call("doctor", path, cwd=tmp_path)
     assert refused.returncode == 2
     assert "--rename" in refused.stderr
     renamed = ["--rename", "profit=return_mean", "--rename", "certainty=entropy"]
-    done = rungwise("doctor", path, *renamed, cwd=tmp_path)
+    done = call("doctor", path, *renamed, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "unknown metrics: mood" in done.stdout
 
@@ -86,14 +86,14 @@ def test_doctor_renames_metrics_and_lists_the_unknown_ones(tmp_path):
 def test_doctor_separates_shared_faults_from_single_ones(tmp_path):
     for name in "abc":
         write(tmp_path / name / "log.csv", step=float, reward=dead, entropy=collapsed)
-    done = rungwise("doctor", tmp_path, cwd=tmp_path)
+    done = call("doctor", tmp_path, cwd=tmp_path)
     said = " ".join(done.stdout.split())
     assert "entropy_collapse: all 3 trials that came as far: suspect the environment" in said
 
 
 def test_doctor_judges_several_paths_and_says_which_is_too_short(sick, tmp_path):
     short = write(tmp_path / "short.csv", count=1, step=float, reward=dead)
-    done = rungwise("doctor", sick, short, cwd=tmp_path)
+    done = call("doctor", sick, short, cwd=tmp_path)
     assert done.returncode == 1
     said = " ".join(done.stdout.split())
     assert "sick.csvCSV,40iterations" in said.replace(" ", "")  # a long path is wrapped
@@ -110,20 +110,20 @@ def test_doctor_judges_several_paths_and_says_which_is_too_short(sick, tmp_path)
     ],
 )
 def test_a_wrong_call_gets_a_sentence_and_status_2(words, said, tmp_path):
-    done = rungwise(*words, cwd=tmp_path)
+    done = call(*words, cwd=tmp_path)
     assert done.returncode == 2, done.stderr
     assert said in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
 
 
 def test_explain_describes_one_symptom_or_lists_all(tmp_path):
-    done = rungwise("explain", "value_divergence", cwd=tmp_path)
+    done = call("explain", "value_divergence", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     said = " ".join(done.stdout.split())
     assert "growth = 30: Value loss of the last third" in said
     assert worded(RULES["value_divergence"].remedy) in said
-    listed = rungwise("explain", cwd=tmp_path).stdout
+    listed = call("explain", cwd=tmp_path).stdout
     assert all(symptom in listed for symptom in RULES)
-    assert set(answer(rungwise("explain", "--json", cwd=tmp_path))["symptoms"]) == set(RULES)
-    one = answer(rungwise("explain", "hung", "--json", cwd=tmp_path))
+    assert set(answer(call("explain", "--json", cwd=tmp_path))["symptoms"]) == set(RULES)
+    one = answer(call("explain", "hung", "--json", cwd=tmp_path))
     assert one["symptom"] == "hung"

@@ -4,7 +4,7 @@
 import json
 from pathlib import Path
 
-from command_line import answer, rungwise
+from command_line import answer, call
 
 from cluster.deploy.prometheus_files import (
     make_dashboard,
@@ -12,7 +12,7 @@ from cluster.deploy.prometheus_files import (
 
 
 def test_the_command_writes_the_files(tmp_path):
-    told = answer(rungwise("monitoring", "--json", cwd=tmp_path))
+    told = answer(call("monitoring", "--json", cwd=tmp_path))
     assert [Path(file).name for file in told["files"]] == [
         "prometheus.yaml",
         "alerts.yaml",

@@ -3,7 +3,7 @@
 
 import pytest
 import yaml
-from command_line import answer, rungwise
+from command_line import answer, call, rungwise
 from paths import DATA
 
 from cluster.commands.jobs import QUICK_EPISODES
@@ -40,18 +40,18 @@ def test_a_custom_causal_model_is_trained_on_and_compared(tmp_path):
     assert page.count("<svg role") == 11 and "<title>Slow " in page
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    own = answer(rungwise("evaluate", checkpoint, "--quick", "--json", cwd=elsewhere))
+    own = answer(call("evaluate", checkpoint, "--quick", "--json", cwd=elsewhere))
     assert own["episodes"] == QUICK_EPISODES and own["env_kwargs"] == {}
     assert set(own["baselines"]) == {"greedy", "random", "round_robin", "parents_first"}
     words = ("evaluate", checkpoint, "--quick", "--episodes", 4, "--json", "--scm")
-    other = answer(rungwise(*words, SPRINKLER, cwd=elsewhere))
+    other = answer(call(*words, SPRINKLER, cwd=elsewhere))
     assert other["episodes"] == 4 and other["policy"]["median"] > 0
 
 
 @pytest.mark.parametrize(("nodes", "said"), WRONG.values(), ids=WRONG)
 def test_an_invalid_causal_model_is_refused_before_the_check(nodes, said, tmp_path):
     (tmp_path / "my.yaml").write_text(f"domain: [0, 1]\nnodes: {nodes}\n")
-    done = rungwise("check", ENV, "--scm", "my.yaml", cwd=tmp_path)
+    done = call("check", ENV, "--scm", "my.yaml", cwd=tmp_path)
     assert done.returncode == 2 and done.stdout == ""
     assert "The model my.yaml cannot be used." in done.stderr and said in done.stderr
     assert "Traceback" not in done.stderr

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 import pytest
-from command_line import answer, command, rungwise
+from command_line import answer, call, command
 from dashboard_app import TOKEN, write
 from synthetic_sweep import synthetic_rows
 from waiting import wait_until
@@ -29,13 +29,13 @@ def test_the_command_line_is_a_client_of_the_service(idle, monkeypatch, tmp_path
     monkeypatch.setenv("RUNGWISE_TOKEN", TOKEN)
     at = ("--service", client.url)
     words = ("submit", "cartpole", "--name", "mine", "--priority", 3, "--json")
-    assert answer(rungwise("jobs", *words, *at, cwd=tmp_path))["job"]["priority"] == 3
-    shown = rungwise("jobs", *at, cwd=tmp_path)
+    assert answer(call("jobs", *words, *at, cwd=tmp_path))["job"]["priority"] == 3
+    shown = call("jobs", *at, cwd=tmp_path)
     assert "mine" in shown.stdout and "queued" in shown.stdout, shown.stderr
     assert "priority 3" in shown.stdout and "sweep" in shown.stdout
-    assert "KL 14.2" in rungwise("jobs", "findings", "sweep", *at, cwd=tmp_path).stdout
+    assert "KL 14.2" in call("jobs", "findings", "sweep", *at, cwd=tmp_path).stdout
     monkeypatch.setenv("RUNGWISE_TOKEN", "wrong")
-    refused = rungwise("jobs", *at, cwd=tmp_path)
+    refused = call("jobs", *at, cwd=tmp_path)
     assert refused.returncode == 2 and "token" in refused.stderr
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from command_line import answer, rungwise
+from command_line import answer, call, rungwise
 from scipy import io, sparse
 
 pytest.importorskip("pyamg")
@@ -39,7 +39,7 @@ def test_the_report_shows_the_chosen_edges(trained):
 
 def test_a_policy_stands_beside_pyamgs_solvers_and_case_by_case(trained, tmp_path):
     _, checkpoint = trained
-    told = answer(rungwise("evaluate", checkpoint, "--episodes", 6, "--json", cwd=tmp_path))
+    told = answer(call("evaluate", checkpoint, "--episodes", 6, "--json", cwd=tmp_path))
     # Trained on few matrices and on predictions; judged on others, solved to the end.
     assert told["env_kwargs"] == {"instances": 0, "solve": True}
     assert told["baselines"]["sa_default"]["work_ratio"] == pytest.approx(1)
@@ -57,7 +57,7 @@ def test_the_advice_for_a_custom_matrix_is_code_that_runs(trained, tmp_path):
     _, checkpoint = trained
     A: Any = sparse.csr_matrix(instances.anisotropic(12, 0.4, 0.01))
     io.mmwrite(tmp_path / "own.mtx", A, precision=17)
-    told = answer(rungwise("evaluate", checkpoint, "--matrix", "own.mtx", "--json", cwd=tmp_path))
+    told = answer(call("evaluate", checkpoint, "--matrix", "own.mtx", "--json", cwd=tmp_path))
     own = told["matrix"]
     assert (own["nodes"], own["edges"]) == (144, 1012)
     assert told["episodes"] == 1 and own["best_solver"] in SOLVERS
@@ -72,6 +72,6 @@ def test_the_advice_for_a_custom_matrix_is_code_that_runs(trained, tmp_path):
 
 def test_a_matrix_that_cannot_be_solved_is_refused_in_a_sentence(trained, tmp_path):
     io.mmwrite(tmp_path / "own.mtx", np.array([[2.0, 1], [0, 2]]))
-    done = rungwise("evaluate", trained[1], "--matrix", "own.mtx", cwd=tmp_path)
+    done = call("evaluate", trained[1], "--matrix", "own.mtx", cwd=tmp_path)
     assert done.returncode == 2 and done.stdout == "" and "Traceback" not in done.stderr
     assert "own.mtx is not symmetric" in done.stderr

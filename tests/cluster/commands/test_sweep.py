@@ -9,7 +9,7 @@ import subprocess
 
 import pyarrow.parquet as pq
 import pytest
-from command_line import answer, command, rungwise
+from command_line import answer, call, command, rungwise
 from dashboard_app import TOKEN, served
 from waiting import wait_until
 
@@ -57,10 +57,8 @@ def test_compute_saved_adds_up_from_the_event_rows(sweep):
 def test_the_best_trial_is_evaluated_again_on_fresh_seeds(sweep):
     run, said, _ = sweep
     evaluation = Outcome.from_rows(read_event_log(run / "events.jsonl")).evaluation
-    done = rungwise(
-        *("evaluate", said["best"]["checkpoint"], "--episodes", 64, "--json"), cwd=run.parent
-    )
-    told = answer(done)
+    words = ("evaluate", said["best"]["checkpoint"], "--episodes", 64, "--json")
+    told = answer(call(*words, cwd=run.parent))
     assert told["policy"] == pytest.approx(evaluation.policy)
     assert set(told["baselines"]) >= {"random", "round_robin", "parents_first"}
     assert set(told["policy"]) == {"median", "mean", "q90", "geometric_mean", "to_round_robin"}
@@ -103,7 +101,7 @@ def test_progress_goes_to_stderr_only(sweep):
 
 def test_a_used_directory_is_refused(sweep):
     run, _, _ = sweep
-    done = rungwise("tune", "causal-quick", "--out", run, cwd=run.parent)
+    done = call("tune", "causal-quick", "--out", run, cwd=run.parent)
     assert done.returncode == 2
     assert "rungwise resume" in done.stderr
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from checkpoints import write_checkpoint
-from command_line import answer, rungwise
+from command_line import answer, call
 from gymnasium import spaces
 
 from algos.checkpoint import write_manifest
@@ -125,10 +125,10 @@ def test_a_number_that_is_not_finite_on_one_side_is_a_difference(ours, theirs, l
 
 def test_the_command_says_how_far_the_export_is_off(tmp_path):
     write_checkpoint(tmp_path / "checkpoint", BOX, spaces.Discrete(2))
-    told = answer(rungwise("export", "checkpoint", "--out", "out", "--json", cwd=tmp_path))
+    told = answer(call("export", "checkpoint", "--out", "out", "--json", cwd=tmp_path))
     assert told["parity"]["policy.pt2"]["largest"] <= 1e-5
     assert (tmp_path / "out" / "policy.pt2").is_file()
-    again = rungwise("export", "checkpoint", "--out", "out", cwd=tmp_path)
+    again = call("export", "checkpoint", "--out", "out", cwd=tmp_path)
     assert again.returncode == 2 and "not empty" in again.stderr
 
 
@@ -154,7 +154,7 @@ def foreign(tmp_path):
 
 
 def test_an_imported_policy_acts_as_before_and_brings_no_pickles(foreign, tmp_path):
-    told = answer(rungwise("import", foreign, "--out", "own", "--json", cwd=tmp_path))
+    told = answer(call("import", foreign, "--out", "own", "--json", cwd=tmp_path))
     own = tmp_path / "own"
     assert told["checkpoint"] == str(own)
     files = sorted(p.relative_to(own).as_posix() for p in own.rglob("*") if p.is_file())

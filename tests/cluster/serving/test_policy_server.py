@@ -16,7 +16,7 @@ import pytest
 import small
 import uvicorn
 from checkpoints import write_checkpoint
-from command_line import command, rungwise
+from command_line import call, command
 from gymnasium import spaces
 from waiting import wait_until
 
@@ -267,7 +267,7 @@ def test_the_metrics_count_what_was_answered(policies):
 
 
 def test_what_cannot_be_served_is_refused_before_ray_starts(tmp_path):
-    done = rungwise("serve", "nothing", cwd=tmp_path)
+    done = call("serve", "nothing", cwd=tmp_path)
     assert done.returncode == 2 and "is not a checkpoint" in done.stderr
 
 
