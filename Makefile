@@ -99,7 +99,7 @@ bench-landscapes: $(READY)
 bench-panel: $(ZOO_READY)
 	@PYTHONPATH=.:tests $(BIN)/python -m benchmarks.panel $(BENCH)
 
-# Logs of other tools, as files, judged by doctor and by its peers.
+# Logs of other tools, as files, judged by doctor.
 bench-doctor: $(READY)
 	@OMP_NUM_THREADS=1 PYTHONPATH=.:tests $(BIN)/python -m benchmarks.foreign_suite
 

@@ -8,8 +8,6 @@ program_logs has those that program_logs.py records. Seeds from 200 on are the h
 reported, the rest that on which readers and thresholds may be set. A warning or a stop counts, a
 note does not. Counted apart, by their returns alone: runs meant to be healthy that did not learn,
 and settings meant to be faulty with which a run learnt all the same.
-
-Beside it, on the same logs, are the tools of log_judges.py.
 """
 
 import argparse
@@ -19,8 +17,6 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.log_judges import JUDGES, judge
-from tune_jobs.foreign_logs import find_readers, read_logs
 from tune_jobs.judging.doctor import doctor
 
 DATA = Path(__file__).parents[1] / "data"
@@ -37,8 +33,6 @@ class Verdict:
     run: dict
     warned: tuple[str, ...]
     """Symptoms that doctor warned of; "crash: ..." if it could not read the log."""
-    rivals: dict
-    """Other tools: whether they flagged it, or None if they are not installed."""
 
     @property
     def right(self) -> bool:
@@ -57,32 +51,18 @@ def unpacked(to: Path) -> list[dict]:
     return entries
 
 
-def verdicts(folder: Path, entries, rivals: bool = True) -> list[Verdict]:
+def verdicts(folder: Path, entries) -> list[Verdict]:
     """What is said of each run."""
-    return [verdict(folder / entry["place"], entry, rivals) for entry in entries]
+    return [verdict(folder / entry["place"], entry) for entry in entries]
 
 
-def verdict(place: Path, entry, rivals: bool = True) -> Verdict:
+def verdict(place: Path, entry) -> Verdict:
     try:
         findings = doctor(place)["findings"]
     except Exception as error:
-        return Verdict(entry, (f"crash: {type(error).__name__}: {error}",), {})
+        return Verdict(entry, (f"crash: {type(error).__name__}: {error}",))
     warned = tuple(f["symptom"] for f in findings if f["severity"] != "note")
-    return Verdict(entry, warned, others(place) if rivals else {})
-
-
-def others(place: Path) -> dict:
-    """Whether each of the other tools flags the log."""
-    (log,) = read_logs(place)
-    return judge(log, native(place))
-
-
-def native(place: Path):
-    """The lines of a log under the names that its tool gave them."""
-    csv = place / "progress.csv"
-    (reader,) = find_readers(csv if csv.exists() else place)
-    records = reader.read(final=True)
-    return [{"step": i + 1} | dict(record.values) for i, record in enumerate(records)]
+    return Verdict(entry, warned)
 
 
 def group(run: dict) -> str:
@@ -108,30 +88,18 @@ def summary(found: list[Verdict], half: str) -> dict:
         "harmless": len(groups["harmless"]),
         "harmless_flagged": share(bool(v.warned) for v in groups["harmless"]),
         "crashes": sum(w.startswith("crash") for v in found for w in v.warned),
-        "others": {
-            name: {
-                "flagged": share(v.rivals.get(name) for v in sick),
-                "false_warnings": share(v.rivals.get(name) for v in well),
-            }
-            for name in JUDGES
-        },
     }
 
 
 def share(hits):
-    """The share of those that are true; None of nothing; words if a tool is not there."""
+    """The share of those that are true; None of nothing."""
     hits = list(hits)
-    known = [hit for hit in hits if hit is not None]
-    if hits and not known:
-        return "not installed"
-    return round(sum(known) / len(known), 3) if known else None
+    return round(sum(hits) / len(hits), 3) if hits else None
 
 
 def table(found: list[Verdict]) -> str:
     """A line for each kind and half, then the runs that were missed."""
-    lines = [
-        "kind                                half      runs flagged right  others       names given"
-    ]
+    lines = ["kind                                half      runs flagged right  names given"]
     for half in HALVES:
         kinds: dict[str, list[Verdict]] = {}
         for v in sorted(found, key=lambda v: GROUPS.index(group(v.run))):
@@ -140,10 +108,9 @@ def table(found: list[Verdict]) -> str:
                 kinds.setdefault(v.run["kind"] + told, []).append(v)
         for kind, runs in kinds.items():
             names = sorted({name for v in runs for name in v.warned})
-            rivals = "/".join(str(sum(bool(v.rivals.get(o)) for v in runs)) for o in JUDGES)
             lines.append(
                 f"{kind:<35} {half:<9} {len(runs):4} {sum(bool(v.warned) for v in runs):7} "
-                f"{sum(v.right for v in runs):5}  {rivals:11}  {', '.join(names)}"
+                f"{sum(v.right for v in runs):5}  {', '.join(names)}"
             )
     lines += ["", "missed or misnamed:"]
     lines += [

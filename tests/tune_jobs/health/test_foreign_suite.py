@@ -16,7 +16,7 @@ more are to be flagged."""
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
     place = tmp_path_factory.mktemp("logs")
-    return verdicts(place, unpacked(place), rivals=False)
+    return verdicts(place, unpacked(place))
 
 
 def test_sick_runs_are_named_and_healthy_ones_left_alone(found):
