@@ -6,14 +6,13 @@ import os
 import random
 import re
 import signal
-import subprocess
 import time
 
 import psutil
 import pytest
-from command_line import command, rungwise
+from command_line import rungwise
+from live_runs import read_rows, start
 
-from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import CheckpointRow, EndRow, ResultRow
 from tune_jobs.run_log.outcome import Outcome
 
@@ -34,15 +33,13 @@ class Sweep:
         self.begin(*SWEEP)
 
     def begin(self, *words):
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        self.process = subprocess.Popen(command(*words), cwd=self.directory, **quiet)
+        self.process = start(*words, cwd=self.directory)
 
     def rows(self):
-        path = self.directory / "run" / "events.jsonl"
-        return read_event_log(path) if path.exists() else []
+        return read_rows(self.directory / "run")
 
     def steps(self):
-        return sum(isinstance(row, ResultRow) for row in self.rows())
+        return len(read_rows(self.directory / "run", ResultRow))
 
     def goes_on(self):
         """Wait until something new is reported; False once the sweep is over."""

@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 from command_line import answer, command, rungwise
+from live_runs import read_rows, start
 from waiting import wait_until
 
 from tune_jobs.run_log.event_log import read_event_log
@@ -20,22 +21,15 @@ SWEEP += ["--checkpoint-interval", 2, "--evaluation-episodes", 0, "--out", "run"
 
 def is_saved_twice(run):
     """Whether a trial has two checkpoints and has not ended."""
-    rows = read_event_log(run / "events.jsonl") if (run / "events.jsonl").exists() else []
-    ended = {row.trial for row in rows if isinstance(row, EndRow)}
-    saved = [row.trial for row in rows if isinstance(row, CheckpointRow)]
+    ended = {row.trial for row in read_rows(run, EndRow)}
+    saved = [row.trial for row in read_rows(run, CheckpointRow)]
     return any(saved.count(trial) > 1 for trial in set(saved) - ended)
 
 
 @pytest.mark.system
 def test_a_copied_run_resumes_before_its_damaged_checkpoint(tmp_path):
     (tmp_path / "here").mkdir()
-    process = subprocess.Popen(
-        command(*SWEEP),
-        cwd=tmp_path / "here",
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    process = start(*SWEEP, cwd=tmp_path / "here", start_new_session=True)
     wait_until(lambda: is_saved_twice(tmp_path / "here" / "run"))
     process.send_signal(signal.SIGKILL)
     process.wait()

@@ -10,7 +10,8 @@ import time
 
 import psutil
 import pytest
-from command_line import answer, command, rungwise
+from command_line import answer, rungwise
+from live_runs import read_rows, start
 from waiting import wait_until
 
 from tune_jobs.run_log.event_log import read_event_log
@@ -129,9 +130,7 @@ def test_a_remote_runner_that_hangs_or_exits_is_replaced(project, trouble):
 )
 def test_a_kill_costs_at_most_one_checkpoint_interval(project, victim, words):
     words = [*RUN, "--iterations", 60, "--checkpoint-interval", 2, "--out", "run", *words, "--json"]
-    process = subprocess.Popen(
-        command("train", *words), cwd=project, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+    process = start("train", *words, cwd=project, stderr=subprocess.PIPE)
     before = wait_until(lambda: find_reached(project / "run"))
     os.kill(_descendant(process.pid, victim), signal.SIGKILL)
     killed = time.time()
@@ -149,8 +148,7 @@ def test_a_kill_costs_at_most_one_checkpoint_interval(project, victim, words):
 
 def find_reached(run):
     """The iteration reached, once a checkpoint is saved; 0 before."""
-    rows = read_event_log(run / "events.jsonl") if (run / "events.jsonl").exists() else []
-    return max(iterations_of(rows)) if any(isinstance(r, CheckpointRow) for r in rows) else 0
+    return max(iterations_of(read_rows(run))) if read_rows(run, CheckpointRow) else 0
 
 
 def _descendant(pid, names):

@@ -15,17 +15,15 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from typing import TypeVar
 
 import pytest
 import torch
 from command_line import command
+from live_runs import read_rows
 from paths import SUPPORT
 
-from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import CheckpointRow, EndRow, FindingRow, JobEndRow, ResultRow
 
-R = TypeVar("R")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 NAMES = {"00", "01", "02"}
@@ -103,11 +101,6 @@ def sweep(place, environment, iterations):
             process.wait(60)
 
 
-def of(run, kind: type[R]) -> list[R]:
-    path = run / "events.jsonl"
-    return [row for row in read_event_log(path) if isinstance(row, kind)] if path.exists() else []
-
-
 def until(true, process, seconds=300):
     end = time.monotonic() + seconds
     while not (value := true()):
@@ -117,7 +110,11 @@ def until(true, process, seconds=300):
 
 
 def all_saved(run):
-    return {row.trial for row in of(run, CheckpointRow)} == NAMES
+    return {row.trial for row in read_rows(run, CheckpointRow)} == NAMES
+
+
+def find_reasons(run):
+    return {row.trial: row.reason for row in read_rows(run, EndRow)}
 
 
 def test_trials_of_a_killed_node_continue_on_others(tmp_path):
@@ -125,16 +122,16 @@ def test_trials_of_a_killed_node_continue_on_others(tmp_path):
         until(lambda: all_saved(run), driver)
         where = tell("where")
         assert [len(trials) for trials in where] == [1, 1, 1]
-        before = len(of(run, ResultRow))
-        saved = {row.trial: row.iteration for row in of(run, CheckpointRow)}
+        before = len(read_rows(run, ResultRow))
+        saved = {row.trial: row.iteration for row in read_rows(run, CheckpointRow)}
         tell("kill 0")
         assert driver.wait(400) == 0, (tmp_path / "tune.log").read_text()[-3000:]
-    assert {row.trial: row.reason for row in of(run, EndRow)} == dict.fromkeys(saved, "budget")
-    (moved,) = {row.trial for row in of(run, FindingRow) if row.symptom == "crashed"}
+    assert find_reasons(run) == dict.fromkeys(saved, "budget")
+    (moved,) = {row.trial for row in read_rows(run, FindingRow) if row.symptom == "crashed"}
     if not torch.backends.cuda.is_built():
-        idle = {row.trial for row in of(run, FindingRow) if row.symptom == "idle_gpu"}
+        idle = {row.trial for row in read_rows(run, FindingRow) if row.symptom == "idle_gpu"}
         assert idle == set(saved), "a GPU that torch cannot use is named"
-    rows = [row.iteration for row in of(run, ResultRow) if row.trial == moved]
+    rows = [row.iteration for row in read_rows(run, ResultRow) if row.trial == moved]
     back = [later for earlier, later in itertools.pairwise(rows) if later <= earlier]
     # Nothing was run twice but what came after the last checkpoint, which is one iteration here.
     assert len(back) <= 1 and len(rows) <= 41 and rows[-1] == 40
@@ -168,13 +165,11 @@ def test_a_restarted_head_loses_nothing(tmp_path, memory):
         until(lambda: all_saved(run), driver)
         assert tell("gcs") < 30
         assert driver.wait(500) == 0, (tmp_path / "tune.log").read_text()[-3000:]
-    assert [row.reason for row in of(run, EndRow)] == ["budget"] * 3
+    assert [row.reason for row in read_rows(run, EndRow)] == ["budget"] * 3
     for trial in ("00", "01", "02"):
-        rows = [row.iteration for row in of(run, ResultRow) if row.trial == trial]
+        rows = [row.iteration for row in read_rows(run, ResultRow) if row.trial == trial]
         assert rows == list(range(1, 41)), "an iteration was lost or run twice"
-    assert of(run, FindingRow) == [] or {r.symptom for r in of(run, FindingRow)}.isdisjoint(
-        {"crashed", "hung"}
-    )
+    assert {row.symptom for row in read_rows(run, FindingRow)}.isdisjoint({"crashed", "hung"})
 
 
 def test_a_job_is_handed_to_a_ray_that_runs(tmp_path):
@@ -185,7 +180,7 @@ def test_a_job_is_handed_to_a_ray_that_runs(tmp_path):
         submitted = subprocess.Popen(command(*words), cwd=tmp_path, env=environment)
         assert submitted.wait(120) == 0
         end = time.monotonic() + 300
-        while not of(run, JobEndRow):
+        while not read_rows(run, JobEndRow):
             assert time.monotonic() < end, "it never came to its end"
             time.sleep(0.5)
-    assert {row.trial: row.reason for row in of(run, EndRow)} == dict.fromkeys(NAMES, "budget")
+    assert find_reasons(run) == dict.fromkeys(NAMES, "budget")

@@ -1,15 +1,12 @@
 # pyright: basic, reportOptionalMemberAccess=false
 """A sweep whose trials are programs: rungs, failures, and a driver that is killed."""
 
-import signal
-import subprocess
-import time
-
 import psutil
 import pytest
-from command_line import answer, command, rungwise
+from command_line import answer, rungwise
+from live_runs import read_rows, start
+from waiting import wait_until
 
-from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import DecisionRow, EndRow, FindingRow, ResultRow
 
 pytestmark = pytest.mark.system
@@ -68,7 +65,7 @@ def test_a_sweep_of_programs_saves_compute_and_says_why_each_ended(project):
     assert done.returncode == 0, done.stderr
     said = answer(done)
     assert said["best"]["config"]["lr"] == 1.0 and said["compute_saved"] > 0.3
-    rows = read_event_log(folder / "run/events.jsonl")
+    rows = read_rows(folder / "run")
     ends = ends_of(rows)
     assert len(ends) == 6 and {e.reason for e in ends.values()} == {"budget", "asha", "error"}
     (failed,) = (end for end in ends.values() if end.reason == "error")
@@ -82,21 +79,14 @@ def test_a_sweep_of_programs_saves_compute_and_says_why_each_ended(project):
 
 def test_after_a_kill_a_resumed_sweep_ends_all_trials_and_leaves_no_program(project):
     folder = project(0.5)
-    driver = subprocess.Popen(
-        [*command("tune", "sweep.yaml", "--out", "run", "--cpus", 2)],
-        cwd=folder,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    log = folder / "run/events.jsonl"
-    while not log.exists() or sum(isinstance(r, ResultRow) for r in read_event_log(log)) < 4:
-        time.sleep(0.2)
-        assert driver.poll() is None
-    driver.send_signal(signal.SIGKILL)
+    driver = start("tune", "sweep.yaml", "--out", "run", "--cpus", 2, cwd=folder)
+    wait_until(lambda: len(read_rows(folder / "run", ResultRow)) >= 4)
+    assert driver.poll() is None
+    driver.kill()
     driver.wait()
     done = rungwise("resume", "run", "--json", cwd=folder)
     assert done.returncode == 0, done.stderr
-    ends = ends_of(read_event_log(log))
+    ends = ends_of(read_rows(folder / "run"))
     assert len(ends) == 6 and answer(done)["best"]["config"]["lr"] == 1.0
     left = [p.pid for p in psutil.process_iter(["cmdline"]) if is_of(p, folder)]
     assert not left

@@ -2,13 +2,12 @@
 """RLlib's own algorithms as a user runs them: train, tune, resume, evaluate, doctor."""
 
 import signal
-import subprocess
-import time
 
 import pytest
-from command_line import answer, command, rungwise
+from command_line import answer, rungwise
+from live_runs import read_rows, start
+from waiting import wait_until
 
-from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import CheckpointRow, ResultRow
 
 pytestmark = pytest.mark.system
@@ -47,21 +46,14 @@ def test_dqn_is_trained_and_its_policy_evaluated(tmp_path):
 
 def test_stopped_sweep_is_resumed_under_asha(tmp_path):
     (tmp_path / "ppo.yaml").write_text(SWEEP)
-    words = command("tune", "ppo.yaml", "--out", "run", "--json")
-    process = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    events = tmp_path / "run" / "events.jsonl"
-    while process.poll() is None:
-        rows = read_event_log(events) if events.exists() else []
-        if any(isinstance(row, CheckpointRow) for row in rows):
-            break
-        time.sleep(0.5)
+    process, run = start("tune", "ppo.yaml", "--out", "run", cwd=tmp_path), tmp_path / "run"
+    wait_until(lambda: read_rows(run, CheckpointRow) or process.poll() is not None)
     process.send_signal(signal.SIGINT)
-    process.communicate()
-    assert process.returncode == 130
-    before = sum(isinstance(row, ResultRow) for row in read_event_log(events))
+    assert process.wait() == 130
+    before = len(read_rows(run, ResultRow))
     done = rungwise("resume", "run", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     summary = answer(done)
     assert {trial["end_reason"] for trial in summary["trials"]} <= {"budget", "asha", "health"}
     assert 0 < summary["compute_saved"] < 1 and summary["best"]["checkpoint"]
-    assert sum(isinstance(row, ResultRow) for row in read_event_log(events)) > before
+    assert len(read_rows(run, ResultRow)) > before

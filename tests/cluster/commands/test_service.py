@@ -6,21 +6,18 @@ import os
 import signal
 import subprocess
 from contextlib import contextmanager
-from typing import TypeVar
 
 import pytest
 from command_line import answer, call, command
 from dashboard_app import TOKEN, write
+from live_runs import read_rows
 from synthetic_sweep import synthetic_rows
 from waiting import wait_until
 
 from cluster.web.client import Client
 from cluster.web.schemas import Submission
 from envs.validation import InputError
-from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import CheckpointRow, EndRow, ResultRow
-
-R = TypeVar("R", EndRow, ResultRow, CheckpointRow)
 
 
 def test_the_command_line_is_a_client_of_the_service(idle, monkeypatch, tmp_path):
@@ -59,12 +56,6 @@ def service(home, *words):
         process.wait()
 
 
-def rows_of(run, kind: type[R], trial=None) -> list[R]:
-    path = run / "events.jsonl"
-    found = [row for row in read_event_log(path) if isinstance(row, kind)] if path.exists() else []
-    return [row for row in found if trial is None or row.trial == trial]
-
-
 @pytest.mark.system
 def test_a_restarted_service_finds_and_stops_its_run(tmp_path):
     long = {"search": {"lr": {"loguniform": [1e-4, 1e-3]}}, "trials": 2, "checkpoint_interval": 1}
@@ -72,13 +63,13 @@ def test_a_restarted_service_finds_and_stops_its_run(tmp_path):
     run = tmp_path / "runs" / "long"
     with service(tmp_path) as (process, client):
         client.submit(Submission(job=long, name="long"))
-        wait_until(lambda: rows_of(run, CheckpointRow, "00"))
+        wait_until(lambda: read_rows(run, CheckpointRow, "00"))
         client.control_trial("long", "00", "stop")
-        (ended,) = wait_until(lambda: rows_of(run, EndRow, "00"))
+        (ended,) = wait_until(lambda: read_rows(run, EndRow, "00"))
         assert ended.reason == "stopped" and "by hand" in ended.sentence
         process.send_signal(signal.SIGKILL)
         process.wait()
-    wait_until(lambda: rows_of(run, CheckpointRow, "01"))  # the run continues without the service
+    wait_until(lambda: read_rows(run, CheckpointRow, "01"))  # the run continues without the service
     with service(tmp_path) as (process, client):
         assert client.get_job("long").job.state == "running"
         with pytest.raises(InputError, match="already running"):
@@ -86,10 +77,10 @@ def test_a_restarted_service_finds_and_stops_its_run(tmp_path):
         client.control_trial("long", "00", "resume")  # when the others are done
         client.control_job("long", "stop")  # a newer request overrides the one before
         wait_until(lambda: client.get_job("long").job.state == "stopped")
-        before = {t: rows_of(run, CheckpointRow, t)[-1].iteration for t in ("00", "01")}
-        known = len(rows_of(run, ResultRow))
+        before = {t: read_rows(run, CheckpointRow, t)[-1].iteration for t in ("00", "01")}
+        known = len(read_rows(run, ResultRow))
         client.control_job("long", "resume")
-        first = wait_until(lambda: rows_of(run, ResultRow)[known:])[0]
+        first = wait_until(lambda: read_rows(run, ResultRow)[known:])[0]
         assert (first.trial, first.iteration) == ("00", before["00"] + 1)
         client.control_job("long", "stop")
         wait_until(lambda: client.get_job("long").job.state == "stopped")

@@ -9,14 +9,14 @@ import subprocess
 
 import pyarrow.parquet as pq
 import pytest
-from command_line import answer, call, command, rungwise
+from command_line import answer, call, rungwise
 from dashboard_app import TOKEN, served
+from live_runs import read_rows, start
 from waiting import wait_until
 
 from cluster.web.client import Client
 from tune_jobs.foreign_logs import find_readers
 from tune_jobs.run_log.driver_lock import has_driver
-from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import (
     CheckpointRow,
     DecisionRow,
@@ -45,7 +45,7 @@ def test_every_trial_ends_with_a_reason(sweep):
 
 def test_compute_saved_adds_up_from_the_event_rows(sweep):
     run, said, _ = sweep
-    rows = read_event_log(run / "events.jsonl")
+    rows = read_rows(run)
     last = {row.trial: row.iteration for row in rows if isinstance(row, ResultRow)}
     assert said["compute_saved"] == pytest.approx(1 - sum(last.values()) / (6 * 9))
     assert 0 < said["compute_saved"] < 1
@@ -56,7 +56,7 @@ def test_compute_saved_adds_up_from_the_event_rows(sweep):
 
 def test_the_best_trial_is_evaluated_again_on_fresh_seeds(sweep):
     run, said, _ = sweep
-    evaluation = Outcome.from_rows(read_event_log(run / "events.jsonl")).evaluation
+    evaluation = Outcome.from_rows(read_rows(run)).evaluation
     words = ("evaluate", said["best"]["checkpoint"], "--episodes", 64, "--json")
     told = answer(call(*words, cwd=run.parent))
     assert told["policy"] == pytest.approx(evaluation.policy)
@@ -66,7 +66,7 @@ def test_the_best_trial_is_evaluated_again_on_fresh_seeds(sweep):
 
 def test_the_winner_is_the_best_of_three_on_unused_seeds(sweep):
     run, said, _ = sweep
-    outcome = Outcome.from_rows(read_event_log(run / "events.jsonl"))
+    outcome = Outcome.from_rows(read_rows(run))
     ranked = [trial.id for trial in outcome.ranked]
     assert {row.trial for row in outcome.finals} == set(ranked[:3])
     assert said["best"]["id"] == min(outcome.finals, key=lambda row: row.score or 0.0).trial
@@ -89,7 +89,7 @@ def test_the_report_opens_offline(sweep):
     run, _, _ = sweep
     page = (run / "report.html").read_text()
     assert not re.search(r"<(script|link|img)[^>]+(src|href)=[\"']?(https?:)?//", page)
-    for trial in Outcome.from_rows(read_event_log(run / "events.jsonl")).trials:
+    for trial in Outcome.from_rows(read_rows(run)).trials:
         assert trial.id in page
 
 
@@ -108,12 +108,11 @@ def test_a_used_directory_is_refused(sweep):
 
 def test_resuming_a_finished_run_runs_nothing_again(sweep):
     run, said, _ = sweep
-    before = [row for row in read_event_log(run / "events.jsonl") if isinstance(row, ResultRow)]
+    before = read_rows(run, ResultRow)
     done = rungwise("resume", "run", "--json", cwd=run.parent)
     assert done.returncode == 0, done.stderr
     assert answer(done)["trials"] == said["trials"]
-    after = [row for row in read_event_log(run / "events.jsonl") if isinstance(row, ResultRow)]
-    assert after == before
+    assert read_rows(run, ResultRow) == before
 
 
 ENDLESS = ["--iterations", 4000, "--checkpoint-interval", 2]
@@ -124,18 +123,14 @@ LONG = ["--iterations", 40, "--grace", 2, "--checkpoint-interval", 2, "--evaluat
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["kill -9", "Ctrl-C"])
 def test_a_stopped_driver_costs_at_most_one_checkpoint_interval(tmp_path, how):
     run = tmp_path / "run"
-    process = subprocess.Popen(
-        command("tune", "causal-quick", "--out", run, *LONG),
-        cwd=tmp_path,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
+    process = start(
+        "tune", "causal-quick", "--out", run, *LONG, cwd=tmp_path, start_new_session=True
     )
     wait_until(lambda: is_in_the_middle(run))
     os.killpg(process.pid, how) if how == signal.SIGINT else process.kill()
     status = process.wait()
     assert status == (130 if how == signal.SIGINT else -signal.SIGKILL)
-    rows = read_event_log(run / "events.jsonl")
+    rows = read_rows(run)
     ended = {r.trial: r for r in rows if isinstance(r, EndRow) and r.reason != "interrupted"}
     saved = {r.trial: r.iteration for r in rows if isinstance(r, CheckpointRow)}
     reached = {r.trial: r.iteration for r in rows if isinstance(r, ResultRow)}
@@ -143,7 +138,7 @@ def test_a_stopped_driver_costs_at_most_one_checkpoint_interval(tmp_path, how):
     done = rungwise("resume", run, "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert {t["end_reason"] for t in answer(done)["trials"]} <= {"budget", "asha", "health"}
-    new = [r for r in read_event_log(run / "events.jsonl")[len(rows) :] if isinstance(r, ResultRow)]
+    new = [row for row in read_rows(run)[len(rows) :] if isinstance(row, ResultRow)]
     assert not {r.trial for r in new} & set(ended), "a finished trial ran again"
     for trial in {r.trial for r in new}:
         first = next(r for r in new if r.trial == trial)
@@ -154,14 +149,15 @@ def test_a_stopped_driver_costs_at_most_one_checkpoint_interval(tmp_path, how):
 @pytest.mark.system
 def test_a_terminated_run_is_resumed_by_one_of_two(tmp_path):
     run = tmp_path / "run"
-    first = started(tmp_path, "tune", "causal-quick", "--out", run, *ENDLESS)
+    own = {"stderr": subprocess.PIPE, "text": True, "start_new_session": True}
+    first = start("tune", "causal-quick", "--out", run, *ENDLESS, cwd=tmp_path, **own)
     wait_until(lambda: has_driver(run))  # before Ray has started
     os.killpg(first.pid, signal.SIGTERM)
     said = first.communicate()[1]
     assert first.returncode == 143, said
     assert "rungwise resume" in said and "SIGTERM received" not in said
-    second = started(tmp_path, "resume", run)
-    wait_until(lambda: (run / "events.jsonl").exists() and checkpoints(run))
+    second = start("resume", run, cwd=tmp_path, **own)
+    wait_until(lambda: read_rows(run, CheckpointRow))
     refused = rungwise("resume", run, cwd=tmp_path)
     assert refused.returncode == 2 and f"process {second.pid}" in refused.stderr
     # To all of its processes, as SLURM and `timeout` send it: Ray ends at the same time.
@@ -170,37 +166,17 @@ def test_a_terminated_run_is_resumed_by_one_of_two(tmp_path):
     assert second.returncode == 143, said
     assert "rungwise resume" in said and "SIGTERM received" not in said
     assert "Traceback" not in said
-    rows = read_event_log(run / "events.jsonl")
+    rows = read_rows(run)
     assert isinstance(rows[-1], JobEndRow) and rows[-1].reason == "interrupted"
     assert sum(isinstance(row, JobRow) for row in rows) == 1
     assert {r.reason for r in rows if isinstance(r, EndRow)} >= {"interrupted"}
 
 
-def checkpoints(run):
-    return [row for row in read_event_log(run / "events.jsonl") if isinstance(row, CheckpointRow)]
-
-
-def started(directory, *words):
-    return subprocess.Popen(
-        command(*words),
-        cwd=directory,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
 @pytest.mark.system
 def test_a_trial_waiting_at_a_rung_is_stopped_from_the_page(tmp_path):
     run = tmp_path / "run"
-    process = subprocess.Popen(
-        command("tune", "causal-quick", "--out", run, *LONG, "--json"),
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
+    words = ("tune", "causal-quick", "--out", run, *LONG, "--json")
+    process = start(*words, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
     try:
         first = wait_until(lambda: find_waiting(run))
         with served(run) as url:
@@ -209,7 +185,7 @@ def test_a_trial_waiting_at_a_rung_is_stopped_from_the_page(tmp_path):
     finally:
         process.kill()
     assert process.returncode == 0
-    rows = read_event_log(run / "events.jsonl")
+    rows = read_rows(run)
     (end,) = [row for row in rows if isinstance(row, EndRow) and row.trial == first.trial]
     assert (end.reason, end.iteration) == ("stopped", first.rung)
     # At once: nobody else came to a rung meanwhile, and it took up no training again.
@@ -222,17 +198,12 @@ def test_a_trial_waiting_at_a_rung_is_stopped_from_the_page(tmp_path):
     assert len(reasons) == 5 and set(reasons.values()) <= {"budget", "asha", "health"}
 
 
-def read_rows(run):
-    return read_event_log(run / "events.jsonl") if (run / "events.jsonl").exists() else []
-
-
 def is_in_the_middle(run):
     """Whether one trial has ended and another one has a checkpoint."""
-    rows = read_rows(run)
-    ended = {row.trial for row in rows if isinstance(row, EndRow)}
-    return bool(ended and {row.trial for row in rows if isinstance(row, CheckpointRow)} - ended)
+    ended = {row.trial for row in read_rows(run, EndRow)}
+    return bool(ended and {row.trial for row in read_rows(run, CheckpointRow)} - ended)
 
 
 def find_waiting(run):
     """The first decision by which a trial waits at a rung; None if there is none."""
-    return next((r for r in read_rows(run) if isinstance(r, DecisionRow) and r.waits), None)
+    return next((row for row in read_rows(run, DecisionRow) if row.waits), None)

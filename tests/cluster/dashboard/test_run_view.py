@@ -1,13 +1,10 @@
 # pyright: basic, reportOptionalMemberAccess=false, reportArgumentType=false
 """The live page: what it knows of a log, whom it lets in, and what a browser makes of it."""
 
-import pytest
 from dashboard_app import read_whole, write
 from synthetic_sweep import end, job_row, result, synthetic_rows
 
 from cluster.dashboard.run_view import MAX_RESULTS, ResultPoint, thin_points
-from cluster.web import auth
-from envs.validation import InputError
 from tune_jobs.run_log.event_log import EventLog, encode_row
 from tune_jobs.run_log.events import ResultRow, Row, TrialRow
 from tune_jobs.run_log.outcome import Outcome
@@ -100,23 +97,6 @@ def test_another_metric_is_read_from_the_whole_rows(tmp_path):
     rows += [result("00", i, 1.0, metrics={"kl": v}) for i, v in enumerate(values, start=1)]
     board = read_whole(write(tmp_path, rows))
     assert board.get_curve("00", "kl", 10) == [(1, 0.5), (2, None), (3, None), (4, 0.25)]
-
-
-def test_the_token_file_is_only_for_its_owner(tmp_path, monkeypatch):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    token = auth.load_or_create_token()
-    assert len(token) > 30 and auth.load_or_create_token() == token
-    assert auth.get_token_path().stat().st_mode & 0o777 == 0o600
-    auth.get_token_path().chmod(0o644)
-    with pytest.raises(InputError, match="can read"):
-        auth.load_or_create_token()
-
-
-def test_without_a_token_only_this_machine_is_served():
-    assert auth.choose_token("127.0.0.1", require_token=False) is None
-    for host in ("0.0.0.0", "192.0.2.1", "::", "example.org"):
-        with pytest.raises(InputError, match="can reach"):
-            auth.choose_token(host, require_token=False)
 
 
 def test_the_page_shows_the_progress_of_stage_1(tmp_path):

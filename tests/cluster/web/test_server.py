@@ -41,24 +41,6 @@ def test_without_the_token_every_address_is_refused(page, path):
         assert status == 401 and "token" in json.loads(body)["error"]
 
 
-def test_the_token_moves_from_the_address_to_a_cookie(page):
-    status, headers, _ = get(page, f"runs?x=1&token={TOKEN}")
-    assert status == 303 and headers["location"] == "/runs?x=1"
-    cookie = headers["set-cookie"]
-    assert "HttpOnly" in cookie and "samesite=lax" in cookie.lower()
-    assert get(page, "runs", Cookie=cookie.partition(";")[0])[0] == 200
-
-
-def test_a_page_from_elsewhere_cannot_use_the_cookie(page):
-    headers = {"Cookie": f"{auth.COOKIE}={TOKEN}", "Origin": "http://elsewhere.example"}
-    assert get(page, "runs", **headers)[0] == 401
-
-
-def test_an_address_with_two_slashes_stays_on_this_host(page):
-    _, headers, _ = get(page, f"/elsewhere.example/?token={TOKEN}")
-    assert headers["location"].startswith("/elsewhere")
-
-
 @pytest.mark.parametrize("path", ["", "runs", "nothing"])
 def test_every_answer_has_the_security_headers(page, path):
     for headers in (bearer(), {}):
