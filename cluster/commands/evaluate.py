@@ -18,15 +18,15 @@ from cluster.commands.jobs import QUICK_EPISODES
 from cluster.commands.videos import check_recording, record_videos
 from cluster.errors import Answer
 from envs.validation import InputError
+from tune_jobs.evaluation.episode_budget import STEPS
 from tune_jobs.formatting import count
 
 if TYPE_CHECKING:
     from algos.policy import Policy
     from tune_jobs.evaluation.evaluate import Evaluation
 
-EPISODES, STEPS = 256, 100_000
-"""Episodes of a comparison by default, and how many steps of all players they may take in an
-environment that is not batched: about a minute."""
+EPISODES = 256
+"""Episodes of a comparison by default."""
 
 
 @dataclass(frozen=True, kw_only=True)

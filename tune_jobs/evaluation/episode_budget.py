@@ -15,6 +15,8 @@ from tune_jobs.run_log.events import ResultRow, Row
 SHARE = 0.2
 """Steps of the evaluation at the end as a fraction of those of training, where no number of
 episodes is requested. A step of training costs more: its policy learns from it."""
+STEPS = 100_000
+"""Steps that all players of a comparison may take by default: about a minute."""
 SLOW_STEPS = 20
 """Steps that one of a slow baseline counts for (measured: 10 to 25 times the time of others)."""
 LEAST = 20
@@ -27,16 +29,22 @@ LEAST_SINGLE = 2
 of 2 ms by three players take two minutes): the fewest that have a standard error."""
 
 
-def limit_episode_steps(steps: float, players: int) -> int:
+def limit_episode_steps(steps: float, players: int, episodes: int) -> int:
     """Return the steps after which an episode is cut off where no longer limit is known.
 
-    The fewest episodes that are always played then hardly take more than the limit of steps.
+    The episodes that are played in any case then hardly take more than the limit of steps: the
+    fewest, or all where there is no such limit.
 
     Args:
         steps: limit of the steps of all players.
         players: their number.
+        episodes: of each player, at most.
     """
-    return int(min(MOST_STEPS, max(FEWEST_STEPS, steps / players / LEAST_SINGLE)))
+    if math.isfinite(steps):
+        episodes = min(episodes, LEAST_SINGLE)
+    else:
+        steps = STEPS
+    return int(min(MOST_STEPS, max(FEWEST_STEPS, steps / players / episodes)))
 
 
 def plan_batches(

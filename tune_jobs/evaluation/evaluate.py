@@ -146,7 +146,7 @@ def evaluate(
         if with_baselines
         else {"policy": make_sampled_player(policy, seed)}
     )
-    longest = limit_episode_steps(steps, len(players))
+    longest = limit_episode_steps(steps, len(players), episodes)
     with closing(EnvironmentCopies(env, env_kwargs, longest)) as copies:
         parts = _play_batches(world or copies, players, episodes, seed, steps, on_progress)
     played = {name: join_episodes([part[name] for part in parts]) for name in players}

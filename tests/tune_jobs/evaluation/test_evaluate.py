@@ -162,9 +162,11 @@ def test_steps_of_a_slow_baseline_count_for_more():
 def test_episodes_without_an_end_are_cut_off(monkeypatch):
     monkeypatch.setattr("tune_jobs.evaluation.episode_budget.MOST_STEPS", 25)
     monkeypatch.setattr("tune_jobs.evaluation.episode_budget.FEWEST_STEPS", 10)
+    monkeypatch.setattr("tune_jobs.evaluation.episode_budget.STEPS", 600)
     # A limit of the steps of all three players leaves each the two episodes that are always played.
-    for steps, count, length in ((math.inf, 70, 25), (90, 2, 15), (9, 2, 10)):
-        found = evaluate(policy("Endless-v0"), 70, 0, steps=steps)
+    for steps, count, length in ((math.inf, 7, 25), (math.inf, 10, 20), (90, 2, 15), (9, 2, 10)):
+        most = 70 if math.isfinite(steps) else count
+        found = evaluate(policy("Endless-v0"), most, 0, steps=steps)
         assert found.cut_off == {"policy": count, "greedy": count, "random": count}
         for episodes in found.episodes.values():
             assert set(episodes.lengths) == {length}

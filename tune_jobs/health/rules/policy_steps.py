@@ -33,7 +33,8 @@ class FrozenPolicy(Rule):
     the finding is a warning, not a stop.
 
     Without a baseline that is learnt, a return that never differs moves nothing either;
-    ``constant_reward`` reports that, and gives a goal that is found late its time.
+    ``constant_reward`` reports that, and gives a goal that is found late its time. So do steps that
+    are never paid, also where no episode has ended.
     """
 
     symptom = "frozen_policy"
@@ -72,6 +73,9 @@ class FrozenPolicy(Rule):
     def judge(self, history: History) -> Finding | None:
         """Return a finding when neither KL nor the entropy has moved since the start."""
         if history.improved or is_constant(history.recent(history.return_name, len(history))):
+            return None
+        rewards = history.recent("reward_abs_max", len(history))
+        if rewards.size and not rewards.any():
             return None
         entropy = history.series("entropy")[1:]
         entropy = entropy[np.isfinite(entropy)]

@@ -36,6 +36,12 @@ def test_without_kl_a_constant_entropy_is_warned_about():
     assert seen(RULE, 30, score=flat(30), kl=0.0, entropy=1.38) == ("warn", 1)
 
 
+@pytest.mark.parametrize(("reward", "found"), [(0.0, None), (1.0, ("stop", 1))])
+def test_steps_that_are_never_paid_move_nothing(reward, found):
+    metrics: Metrics = {**STILL, "score": math.nan, "episodes": 0, "reward_abs_max": reward}
+    assert seen(RULE, 30, **metrics) == found
+
+
 def test_converged_kl_of_zero_at_the_end_is_healthy():
     metrics: Metrics = {"kl": from_row(20, 0.0, 0.01), "clip_fraction": from_row(20, 0.0, 0.1)}
     metrics["entropy"] = lambda i: max(1.4 - 0.07 * i, 0.0)
