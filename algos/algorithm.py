@@ -77,7 +77,6 @@ from algos.rollouts.runner_group import (
 from algos.rollouts.unfinished_episodes import measure_unfinished
 from algos.rollouts.watchdog import take_hang_reports
 from envs.batched import World, get_world
-from envs.capabilities import SupportsTeacherWeights
 
 WEIGHTS = COMPONENT_LEARNER + "/" + COMPONENT_RL_MODULE
 
@@ -175,9 +174,7 @@ class ColumnAlgorithm(Algorithm):
         if not s.warm_start:
             return {}
         world = self._make_world()
-        if isinstance(world, SupportsTeacherWeights) and self._load_teacher_weights(
-            world.get_network_weights(s.warm_start)
-        ):
+        if world and self._load_teacher_weights(world.get_network_weights(s.warm_start)):
             return {}
         metrics = self._imitate_teacher(world, s.warm_start_episodes, 0)
         self.push_weights()

@@ -21,7 +21,8 @@ from pathlib import Path
 
 import gymnasium
 
-from envs.batched import BatchedVectorEnv, SingleEnv, Step, World
+from envs.batched import BatchedVectorEnv, SingleEnv
+from envs.world import Step, World
 
 __all__ = ["FAMILIES", "BatchedVectorEnv", "EnvFamily", "SingleEnv", "Step", "World"]
 

@@ -1,17 +1,14 @@
-"""Batched worlds: one core that steps B copies at once, and the two Gymnasium shells around it.
+"""The two Gymnasium shells around a :class:`~envs.world.World`: a vector and a single environment.
 
-A :class:`World` is pure: ``step(state, action)`` changes nothing and draws its random numbers from
-the keys in the state. The shells add only what Gymnasium requires (seeds, automatic resets, info
+The shells add only what Gymnasium requires (seeds, automatic resets, info
 masks), so that copy b of a batch seeded s, a batch of one seeded s + b and a single environment
 seeded s + b have the same episodes.
 """
 
 from __future__ import annotations
 
-import dataclasses
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Generic, Literal, Protocol, TypeAlias, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, Generic
 
 import gymnasium
 import numpy as np
@@ -20,12 +17,9 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from envs import counter_rng
-from envs.capabilities import SupportsResetOptions
 from envs.pytree import (
     Array,
     Bools,
-    Floats,
-    Ints,
     Keys,
     Observation,
     copy_tree,
@@ -34,98 +28,7 @@ from envs.pytree import (
     take,
 )
 from envs.validation import InputError
-
-Action: TypeAlias = Any
-"""A batched action: [B, ...], or one such array for each name of a Dict space."""
-
-
-class HasKeys(Protocol):
-    """The minimum of a state: a frozen dataclass of arrays [B, ...] with the copies' keys."""
-
-    @property
-    def keys(self) -> Keys:
-        """Keys [B] of the current episodes; they do not change within an episode."""
-        ...
-
-    @property
-    def step(self) -> Ints:
-        """Steps done [B] in the current episodes."""
-        ...
-
-
-StateT = TypeVar("StateT", bound=HasKeys)
-
-Agent: TypeAlias = Callable[[Any, Any, Keys], Action]
-"""A policy without parameters: (world, state, keys [B]) -> batched action."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Step(Generic[StateT]):
-    """The result of one step of B copies."""
-
-    state: StateT
-    """The state after the step; of a finished copy, its final state."""
-    observation: Observation
-    """The observation after the step; of a finished copy, its final observation."""
-    reward: Array
-    """[B] float32."""
-    terminated: Bools
-    """[B]: the task ended; the value of what follows is 0."""
-    truncated: Bools
-    """[B]: a time limit cut the episode off; the value of what follows is bootstrapped."""
-    info: dict[str, Array]
-    """Figures [B, ...] by name."""
-
-
-class World(ABC, Generic[StateT]):
-    """A world that advances B copies together."""
-
-    params_type: ClassVar[type]
-    """The frozen dataclass that configures the world."""
-    episode_metrics: ClassVar[tuple[str, ...]]
-    """Names in ``info`` whose final value describes an episode."""
-    list_metrics: tuple[str, ...] = ()
-    """Names in ``info`` with a value for each choice, whose final values describe an episode; their
-    means are reported in training, as lists."""
-    step_metrics: tuple[str, ...] = ()
-    """Names in ``info`` whose mean over steps is reported in training, such as reward terms."""
-    choice_names: tuple[str, ...]
-    """Names of the discrete choices, for their shares in reports."""
-    baselines: Mapping[str, Agent]
-    """Simple agents to compare policies with, by name."""
-    slow_baselines: ClassVar[frozenset[str]] = frozenset({"oracle"})
-    """Baselines much slower than a policy, left out of a quick evaluation."""
-    score_metric: ClassVar[str]
-    """The episode metric by which policies are compared."""
-    score_mode: ClassVar[Literal["min", "max"]]
-    """Whether a low or a high score is good."""
-    params: Any
-    """The configuration, of ``params_type``."""
-    observation_space: gymnasium.Space[Any]
-    """The observation space of one copy."""
-    action_space: gymnasium.Space[Any]
-    """The action space of one copy."""
-
-    def __init__(self, params: Any) -> None:
-        """Prepare the world that a ``params_type`` describes."""
-        self.params = params
-
-    @property
-    def episode_limit(self) -> int | None:
-        """Largest number of steps of an episode; None if unknown."""
-        return None
-
-    @abstractmethod
-    def reset(self, keys: Keys) -> tuple[StateT, Observation]:
-        """Return the first state and observation of the episodes of keys [B]."""
-
-    @abstractmethod
-    def step(self, state: StateT, action: Action) -> Step[StateT]:
-        """Advance all copies by one step, without changing ``state``."""
-
-    @abstractmethod
-    def summarise(self, episodes: Mapping[str, Floats]) -> dict[str, float]:
-        """Summarise finished episodes, from their metrics [N] by name."""
+from envs.world import Action, StateT, World
 
 
 class BatchedVectorEnv(VectorEnv[Observation, Action, Array], Generic[StateT]):
@@ -197,7 +100,9 @@ class BatchedVectorEnv(VectorEnv[Observation, Action, Array], Generic[StateT]):
         keys = (
             self._make_seeded_keys(seed) if isinstance(seed, Sequence) else self._derive_keys(seed)
         )
-        self._state, observation = _reset_world(self.world, keys, options)
+        self._state, observation = (
+            self.world.reset_to(keys, options) if options else self.world.reset(keys)
+        )
         return copy_tree(observation), {}
 
     def _derive_keys(self, seed: int | None) -> Keys:
@@ -287,7 +192,9 @@ class SingleEnv(gymnasium.Env[Any, Any], Generic[StateT]):
             keys = counter_rng.make_keys(start, 1)
         # A batch of one with the same key derivation as copy 0 of a vector environment, so both
         # have equal episodes.
-        self.state, observation = _reset_world(self.world, keys, options)
+        self.state, observation = (
+            self.world.reset_to(keys, options) if options else self.world.reset(keys)
+        )
         return _only(observation), {}
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
@@ -313,20 +220,6 @@ def get_world(env: gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any]) -> World[
     # Wrappers such as TimeLimit hide the type; only the innermost environment can be checked.
     inner = env.unwrapped
     return inner.world if isinstance(inner, BatchedVectorEnv | SingleEnv) else None
-
-
-def _reset_world(
-    world: World[StateT], keys: Keys, options: Mapping[str, Any] | None
-) -> tuple[StateT, Observation]:
-    """Return the first state and observation [B], with Gymnasium's reset options if any."""
-    if not options:
-        return world.reset(keys)
-    if not isinstance(world, SupportsResetOptions):
-        raise InputError(
-            f"{type(world).__name__} has no reset options, but it got {sorted(options)}: leave "
-            "them out."
-        )
-    return world.reset_to(keys, options)
 
 
 def _mask_figures(info: Mapping[str, Array], mask: Bools) -> dict[str, Any]:

@@ -7,8 +7,9 @@ import importlib
 from collections.abc import Mapping
 from typing import Any
 
-from envs.batched import BatchedVectorEnv, SingleEnv, World
+from envs.batched import BatchedVectorEnv, SingleEnv
 from envs.validation import get_fields, unknown_name_error
+from envs.world import World
 
 
 def make_single(world: str, **fields: Any) -> SingleEnv[Any]:

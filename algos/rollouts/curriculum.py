@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from envs.batched import World
-from envs.capabilities import SupportsCurriculum
 
 Array = np.ndarray[Any, Any]
 STAGE = "stage"
@@ -24,7 +23,7 @@ class Curriculum:
     """
 
     def __init__(self, world: World[Any] | None) -> None:
-        self.stages = world.stages if isinstance(world, SupportsCurriculum) else ()
+        self.stages = world.stages if world else ()
         self.score_metric = world.score_metric if world else ""
         self.sign = -1.0 if world and world.score_mode == "min" else 1.0
         self.stage = 0

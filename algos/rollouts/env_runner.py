@@ -45,7 +45,6 @@ from algos.rollouts.rollout_buffer import RolloutBuffer
 from algos.rollouts.watchdog import Watchdog
 from envs.agents import PRESENT
 from envs.batched import BatchedVectorEnv
-from envs.capabilities import SupportsCurriculum, SupportsPolicyWeights
 from envs.time_limit import find_time_limit
 from envs.validation import InputError
 
@@ -364,14 +363,10 @@ class ColumnRunner(EnvRunner, Checkpointable):
             self.module.set_state(weights)
             self.weights_seq_no = state.get("weights_seq_no", 0)
             if isinstance(self.env, BatchedVectorEnv):
-                world = self.env.world
-                if isinstance(world, SupportsPolicyWeights):
-                    self.env.world = world.with_policy_weights(weights)
+                self.env.world = self.env.world.with_policy_weights(weights)
         self.reward_unit = state.get("reward_unit", self.reward_unit)
         if "stage" in state and isinstance(self.env, BatchedVectorEnv):
-            world = self.env.world
-            if isinstance(world, SupportsCurriculum):
-                self.env.world = world.at_stage(state["stage"])
+            self.env.world = self.env.world.at_stage(state["stage"])
         if "generator" in state:
             self.generator.set_state(torch.from_numpy(state["generator"].copy()))
         lifetime = self.num_env_steps_sampled_lifetime

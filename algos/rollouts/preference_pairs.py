@@ -22,7 +22,6 @@ from algos.rollouts.columns import Columns, Ragged
 from algos.rollouts.env_runner import ColumnRunner
 from algos.rollouts.rollout_io import read_columns
 from envs import counter_rng
-from envs.capabilities import SupportsLookaheadCost, SupportsRewardPrediction
 from envs.pytree import take
 from envs.validation import InputError
 
@@ -54,9 +53,8 @@ class CandidateRunner(ColumnRunner):
             judged = self._call_env(world.predict_rewards, state, tried)
         else:
             judged = self._call_env(world.step, state, tried).reward
-            if isinstance(world, SupportsLookaheadCost):
-                # The one that is done is not paid for twice: its rows are drawn again, the same.
-                self.env.state = world.charge_lookahead(self.env.state, K - 1)
+            # The one that is done is not paid for twice: its rows are drawn again, the same.
+            self.env.state = world.charge_lookahead(self.env.state, K - 1)
         judged = judged.reshape(B, K)
         # Candidate 0 was drawn like any other, so executing it keeps the data on-policy.
         best = judged.argmax(1) if self.settings.execute == "best" else 0
@@ -76,15 +74,17 @@ def check_reward_prediction(world: Any, env_id: str) -> None:
     Raises:
         InputError: there is no student, or it cannot predict such a reward.
     """
-    if not isinstance(world, SupportsRewardPrediction):
+    predicted = None
+    if world is not None:
+        keys = counter_rng.make_keys(0, 1)
+        state, _ = world.reset(keys)
+        action = world.baselines["random"](world, state, keys)
+        predicted = world.predict_rewards(state, action)
+    if predicted is None:
         raise InputError(
             f"{env_id} has no student inside that could imagine what actions bring: set "
-            "pairs='candidates', or take CausalLearning-v0."
+            "pairs='candidates', or take an environment with one (CausalLearning-v0)."
         )
-    known: Any = world
-    keys = counter_rng.make_keys(0, 1)
-    state, _ = known.reset(keys)
-    known.predict_rewards(state, known.baselines["random"](known, state, keys))
 
 
 def make_candidate_pairs(steps: Columns) -> Columns:

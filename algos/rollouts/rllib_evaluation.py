@@ -17,7 +17,6 @@ from algos.models.base import to_observation_columns
 from algos.rollouts.env_factory import make_vector_env
 from algos.rollouts.episode_returns import play_episodes
 from envs.batched import get_world
-from envs.capabilities import SupportsCurriculum, SupportsPolicyWeights
 from envs.validation import InputError
 
 
@@ -57,11 +56,8 @@ def evaluate_episodes(
 
     env: Any = make_vector_env(own.env, own.env_config, episodes)
     world = get_world(env)
-    if isinstance(world, SupportsPolicyWeights):
-        env.unwrapped.world = world.with_policy_weights(weights)
-    if isinstance(world, SupportsCurriculum) and world.stages:
-        # The last stage is the task that the curriculum leads to.
-        env.unwrapped.world = world.at_stage(len(world.stages) - 1)
+    if world:
+        env.unwrapped.world = world.with_policy_weights(weights).at_last_stage()
     try:
         returns, lengths = play_episodes(env, act, seed)
     finally:

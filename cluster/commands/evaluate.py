@@ -131,15 +131,14 @@ class Evaluate(EnvironmentCommand):
 
     def _choose_env_kwargs(self, policy: Policy) -> dict[str, Any]:
         """Return the environment arguments that differ from those of the job's evaluations."""
-        from envs.capabilities import SupportsSolverComparison
         from tune_jobs.evaluation.evaluation_world import make_scm_kwargs, make_world
 
         env, env_kwargs = policy.metadata["env"], policy.metadata["env_kwargs"]
         chosen = make_scm_kwargs(self.scm, env, env_kwargs) if self.scm else {}
         world = make_world(env, policy.full_evaluation_env_kwargs)
-        if isinstance(world, SupportsSolverComparison):
-            chosen |= world.make_comparison_kwargs(self.matrix)
-        elif self.matrix:
+        fair = world.make_comparison_kwargs(self.matrix) if world else None
+        chosen |= fair or {}
+        if fair is None and self.matrix:
             raise InputError(
                 "--matrix is for environments that compare policies with solvers, but this policy "
                 f"was trained for {env}: leave it out."

@@ -9,16 +9,16 @@ from rich.table import Table
 
 from algos.policy import Policy
 from envs import counter_rng
-from envs.capabilities import ComparisonDetails, SupportsSolverComparison
+from envs.world import Comparison
 from tune_jobs.evaluation.evaluate import Evaluation
 
 
 def compare_with_solvers(
     policy: Policy, evaluation: Evaluation, seed: int, checkpoint: Path
-) -> ComparisonDetails:
-    """Add the policy's set-up times to its metrics, and return the details of the comparison.
+) -> Comparison:
+    """Add the world's measurements of the policy to its metrics; return the details to print.
 
-    Both only in a world that compares policies with solvers; the details are empty in others.
+    Both are empty in a world that compares policies with no solvers.
 
     Args:
         policy: the policy that was evaluated.
@@ -27,12 +27,12 @@ def compare_with_solvers(
         checkpoint: the policy's path.
     """
     world, found = evaluation.world, evaluation.episodes
-    if not isinstance(world, SupportsSolverComparison):
-        return ComparisonDetails(answer={})
+    if world is None:
+        return Comparison()
     keys = counter_rng.make_keys(seed, len(found["policy"]))
-    seconds = world.measure_setup_seconds(keys, policy.act)
+    measured = world.measure_player(keys, policy.act)
     for name in ("policy", "greedy"):
-        found[name].metrics["setup_seconds"] = seconds
+        found[name].metrics |= measured
     return world.describe_comparison(
         keys,
         {name: played.metrics for name, played in found.items()},
@@ -42,7 +42,7 @@ def compare_with_solvers(
     )
 
 
-def print_comparison(details: ComparisonDetails, console: Console) -> None:
+def print_comparison(details: Comparison, console: Console) -> None:
     """Print the table and the text of a comparison with solvers."""
     if details.rows:
         table = Table(title=details.title, title_justify="left", box=None)

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from envs.capabilities import ComparisonDetails
 from envs.edges import multigrid, selection
 from envs.edges.objectives import Multigrid
 from envs.edges.state import Task
 from envs.pytree import Array, Floats
+from envs.world import Comparison
 
 EPSILONS = (0.0, 0.008, 0.063, np.inf)
 """Bounds of the cases of anisotropy: thirds of ln .001 .. ln .5, weakest last."""
@@ -38,7 +38,7 @@ def make_comparison_kwargs(matrix: str) -> dict[str, Any]:
 
 def describe_cases(
     parameters: Mapping[str, Floats], episodes: Mapping[str, Mapping[str, Floats]]
-) -> ComparisonDetails:
+) -> Comparison:
     """Return the table of work ratios in each case of (epsilon, theta) that occurs.
 
     Args:
@@ -47,7 +47,7 @@ def describe_cases(
     """
     rows = compute_work_ratio_by_case(parameters, episodes)
     if not rows:
-        return ComparisonDetails(answer={})
+        return Comparison()
     names = [name for name in rows[0]["work_ratio"] if not name.startswith(_HIDDEN)]
     cells: list[tuple[str, ...]] = []
     for row in rows:
@@ -55,7 +55,7 @@ def describe_cases(
         ratios = [f"{row['work_ratio'][name]:.3f}" for name in names]
         case = (f"{low:.2g}-{high:.2g}", f"{left:.0f}-{right:.0f}°", str(row["episodes"]))
         cells.append((*case, *ratios))
-    return ComparisonDetails(
+    return Comparison(
         answer={"cases": rows},
         title="Work ratio by anisotropy and angle",
         columns=("epsilon", "angle", "matrices", *(name.replace("_", " ") for name in names)),
@@ -98,7 +98,7 @@ def describe_choice(
     solvers: Sequence[str],
     action: Array,
     checkpoint: str,
-) -> ComparisonDetails:
+) -> Comparison:
     """Return what the policy chose on a user's matrix, what that saves, and how to use it."""
     greedy = episodes["greedy"]
     best = min(solvers, key=lambda name: episodes[name]["work_per_digit"][0])
@@ -115,7 +115,7 @@ def describe_choice(
         advice["weights"] = _read_weights(task, action)
     if isinstance(task.objective, Multigrid):
         advice["call"] = _format_code(checkpoint, task.objective)
-    return ComparisonDetails(answer={"matrix": advice}, lines=tuple(_format_advice(advice)))
+    return Comparison(answer={"matrix": advice}, lines=tuple(_format_advice(advice)))
 
 
 def _read_weights(task: Task, latent: Array) -> dict[str, float]:

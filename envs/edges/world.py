@@ -7,19 +7,16 @@ one batch per step.
 
 from __future__ import annotations
 
-import copy
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
 
 from envs import counter_rng
-from envs.batched import Agent, Step, World
-from envs.capabilities import ComparisonDetails, Stage
 from envs.edges import baselines, comparison, graph, instances, matrices, record, solvers
 from envs.edges.instances import Matrix
 from envs.edges.objectives import (
@@ -36,6 +33,7 @@ from envs.edges.state import State
 from envs.episode_trace import EpisodeTrace
 from envs.pytree import Array, Bools, Floats, Keys, Observation
 from envs.validation import InputError
+from envs.world import Agent, Comparison, Stage, Step, World
 
 REMEMBERED = 2**18
 """Largest total number of nodes of cached instances; at least eight instances are cached."""
@@ -72,7 +70,6 @@ class EdgeSelection(World[State]):
         names = [f"{side} x {side}" for side in self.sides] if params.sizes else []
         names += [f"eps from {epsilon:g}" for epsilon in epsilons] if params.epsilons else []
         self.stages = tuple(Stage(name, params.mastered) for name in names)
-        self._stage = 0
         # An instance includes a measured reference, so it is cached by key and stage.
         self._memory: OrderedDict[tuple[int, int], Instance] = OrderedDict()
         # Shapes of the space follow from bounds of the family, without a draw: all instances are
@@ -94,17 +91,10 @@ class EdgeSelection(World[State]):
             else spaces.Box(-1, self.edges - 1, (self.decisions, self.picks), np.int64)
         )
 
-    def at_stage(self, stage: int) -> Self:
-        """See :class:`~envs.capabilities.SupportsCurriculum`; instances stay in one memory."""
-        # Shallow, so that the cache is shared between stages.
-        world = copy.copy(self)
-        world._stage = stage
-        return world
-
     def get_instance(self, key: Keys, stage: int | None = None) -> Instance:
         """Return the instance of an episode's key [1], computed again if no longer cached."""
         # An episode keeps the stage that it began in, even if the curriculum advances meanwhile.
-        stage = self._stage if stage is None else stage
+        stage = self.stage if stage is None else stage
         name = int(self._get_matrix_key(key)[0]), stage
         if name not in self._memory:
             self._memory[name] = self._make_instance(key, stage)
@@ -116,7 +106,7 @@ class EdgeSelection(World[State]):
 
     def draw_matrix(self, key: Keys, stage: int | None = None) -> tuple[Matrix, Keys]:
         """Return the matrix of an episode's key [1] and the key [1] of its other random numbers."""
-        named, stage = self._get_matrix_key(key), self._stage if stage is None else stage
+        named, stage = self._get_matrix_key(key), self.stage if stage is None else stage
         matrix = self.matrix
         if matrix is None:
             own, law = counter_rng.fold(named, 1), self.params.law
@@ -159,7 +149,7 @@ class EdgeSelection(World[State]):
             E = len(instance.kept)
             kept[b, :E], scores[b, :E] = instance.kept, instance.graph.scores
             level[b] = instance.start.level
-        state = State(keys, np.zeros(B, np.int64), kept, scores, level, np.full(B, self._stage))
+        state = State(keys, np.zeros(B, np.int64), kept, scores, level, np.full(B, self.stage))
         return state, self._observe(state)
 
     def step(self, state: State, action: Array) -> Step[State]:
@@ -219,26 +209,26 @@ class EdgeSelection(World[State]):
             instances.parameters(
                 self.params.law,
                 counter_rng.fold(self._get_matrix_key(keys[b : b + 1]), 1),
-                self.epsilons[self._stage],
+                self.epsilons[self.stage],
             )
             for b in range(len(keys))
         ]
         return {name: np.array([own[name] for own in each]) for name in each[0]}
 
     def trace_episode(self, states: Sequence[State], actions: Sequence[Array]) -> EpisodeTrace:
-        """See :class:`~envs.capabilities.SupportsEpisodeTrace`: a part of the graph."""
+        """See :class:`~envs.world.World`: a part of the graph."""
         del actions
         return record.trace_episode(self, states)
 
     def evaluate_competitors(self, keys: Keys) -> dict[str, dict[str, Floats]]:
         """Return the episode metrics [N] of solvers, by name, on the matrices of keys [N]."""
         instances = (self.get_instance(keys[b : b + 1]) for b in range(len(keys)))
-        constant = {"stage": np.full(len(keys), float(self._stage)), "length": np.ones(len(keys))}
+        constant = {"stage": np.full(len(keys), float(self.stage)), "length": np.ones(len(keys))}
         found = solvers.evaluate_competitors(self.objective, instances)
         return {name: figures | constant for name, figures in found.items()}
 
-    def measure_setup_seconds(self, keys: Keys, act: Callable[[Any], Array]) -> Floats:
-        """Return the seconds [N] from a matrix to a usable solver, on episodes of keys [N].
+    def measure_player(self, keys: Keys, act: Callable[[Any], Array]) -> dict[str, Floats]:
+        """Return ``setup_seconds`` [N] from a matrix to a usable solver, on episodes of keys [N].
 
         They include the scores of the edges, the agent's own time (``act(observation)``) and the
         construction of what the edges are for, such as PyAMG's hierarchy.
@@ -249,10 +239,10 @@ class EdgeSelection(World[State]):
             started = time.perf_counter()
             self.objective.build(*self.choose_on_matrix(matrix, key, act))
             seconds[b] = time.perf_counter() - started
-        return seconds
+        return {"setup_seconds": seconds}
 
     def make_comparison_kwargs(self, matrix: str) -> dict[str, Any]:
-        """See :class:`~envs.capabilities.SupportsSolverComparison`."""
+        """See :class:`~envs.world.World`."""
         return comparison.make_comparison_kwargs(matrix)
 
     def describe_comparison(
@@ -262,8 +252,8 @@ class EdgeSelection(World[State]):
         solvers: Sequence[str],
         actions: Array,
         checkpoint: str,
-    ) -> ComparisonDetails:
-        """See :class:`~envs.capabilities.SupportsSolverComparison`."""
+    ) -> Comparison:
+        """See :class:`~envs.world.World`."""
         if self.matrix is None:
             return comparison.describe_cases(self.draw_case_parameters(keys), episodes)
         return comparison.describe_choice(

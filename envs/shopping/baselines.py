@@ -11,7 +11,6 @@ from collections.abc import Mapping
 import numpy as np
 
 from envs import counter_rng
-from envs.batched import Agent
 from envs.pytree import Bools, Floats, Ints, Keys
 from envs.shopping import pages
 from envs.shopping.pages import (
@@ -26,6 +25,7 @@ from envs.shopping.pages import (
     WINDOW,
 )
 from envs.shopping.state import State, Task
+from envs.world import Agent
 
 
 def anything(task: Task, state: State, keys: Keys) -> Ints:

@@ -16,7 +16,6 @@ import numpy as np
 from gymnasium import spaces
 
 from envs import counter_rng
-from envs.batched import Agent, Step, World
 from envs.pytree import Array, Bools, Floats, Ints, Keys, Observation
 from envs.shopping import baselines as agents
 from envs.shopping import observation, pages
@@ -28,6 +27,7 @@ from envs.shopping.state import State
 from envs.shopping.store import Store, get_store
 from envs.shopping.texts import Tokens
 from envs.validation import InputError
+from envs.world import Agent, Step, World, validate_choices
 
 
 class Shopping(World[State]):
@@ -96,7 +96,8 @@ class Shopping(World[State]):
 
     def step(self, state: State, action: Array) -> Step[State]:
         """Click or search in each copy."""
-        slot = self._validate_action(action, len(state.keys))
+        meaning = f"a slot from 0 to {self.slots - 1}, or -1 for none"
+        slot = validate_choices(action, len(state.keys), -1, self.slots, meaning)
         done = state.page == DONE
         mask = pages.compute_legal_mask(state, self.store)
         every = np.arange(len(slot))
@@ -172,21 +173,6 @@ class Shopping(World[State]):
     def summarise(self, episodes: Mapping[str, Floats]) -> dict[str, float]:
         """Return means over episodes [N]: score 0 to 100, success and purchases 0 to 1."""
         return {name: float(np.mean(episodes[name])) for name in self.episode_metrics}
-
-    def _validate_action(self, action: Array, copies: int) -> Ints:
-        slot = np.asarray(action)
-        if slot.shape != (copies,) or not np.issubdtype(slot.dtype, np.integer):
-            raise InputError(
-                f"An action needs {copies} whole numbers, one for each copy, but it has the shape "
-                f"{slot.shape} and the type {slot.dtype}."
-            )
-        if ((slot < -1) | (slot >= self.slots)).any():
-            wrong = slot[(slot < -1) | (slot >= self.slots)][0]
-            raise InputError(
-                f"The action must be a slot from 0 to {self.slots - 1}, or -1 for none, but it is "
-                f"{wrong}."
-            )
-        return slot.astype(np.int64)
 
 
 def _reader(store: Store, params: Params) -> Reader:

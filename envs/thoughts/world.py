@@ -18,9 +18,9 @@ import numpy as np
 from gymnasium import spaces
 
 from envs import counter_rng
-from envs.batched import Agent, Step, World
 from envs.episode_trace import EpisodeTrace, Frame
 from envs.pytree import Array, Bools, Floats, Ints, Keys, Observation, take
+from envs.report_chart import ReportChart
 from envs.thoughts import baselines as agents
 from envs.thoughts import proof
 from envs.thoughts.corpus import THINK, Corpus
@@ -35,6 +35,7 @@ from envs.thoughts.reader import (
 from envs.thoughts.readings import read_thoughts
 from envs.thoughts.state import State
 from envs.validation import InputError
+from envs.world import Agent, Step, World, validate_choices
 
 
 class QuietThoughts(World[State]):
@@ -57,6 +58,23 @@ class QuietThoughts(World[State]):
     score_mode: ClassVar = "max"
     slow_baselines: ClassVar = frozenset[str]()
     baselines: Mapping[str, Agent] = agents.AGENTS
+    charts = (
+        ReportChart(
+            "Do the thoughts work?",
+            "Log-probability of what follows, in nats, mean over the thoughts of an iteration of "
+            "the best trial (rings: held-out ones). Thoughts that help lie above all other lines; "
+            "where thoughts of another place or random tokens reach the same, they carry no "
+            "information.",
+            curves={
+                "log_p_with": "with its thought",
+                "log_p_without": "without a thought",
+                "log_p_shuffled": "with the thought of another place",
+                "log_p_random": "with random tokens",
+            },
+            layout="overlaid",
+            axis="log p of what follows, nats",
+        ),
+    )
 
     def __init__(self, params: Params) -> None:
         super().__init__(params)
@@ -96,7 +114,7 @@ class QuietThoughts(World[State]):
         return {n: w.float().numpy() for n, w in weights.items()}
 
     def with_policy_weights(self, weights: Mapping[str, Any]) -> Self:
-        """See :class:`~envs.capabilities.SupportsPolicyWeights`: the policy reads if ``shared``."""
+        """See :class:`~envs.world.World`: the policy reads if ``shared``."""
         if bool(self.params.language_model) != ("gpt.marks" in weights):
             raise InputError(
                 f"The environment's language_model is {self.params.language_model!r}: set the "
@@ -129,7 +147,8 @@ class QuietThoughts(World[State]):
 
     def step(self, state: State, action: Array) -> Step[State]:
         """Think one more token in each copy, or end."""
-        choice = self._validate_action(action, len(state.keys))
+        meaning = f"0 to end the thought or a word from 1 to {self.choices - 1}"
+        choice = validate_choices(action, len(state.keys), 0, self.choices, meaning)
         # Copies that are over ignore their action, because others may still think.
         thinks = (choice > 0) & ~state.over
         thought = state.thought.copy()
@@ -172,7 +191,7 @@ class QuietThoughts(World[State]):
         return info
 
     def compute_evaluation_metrics(self, state: State) -> dict[str, Floats]:
-        """See :class:`~envs.capabilities.SupportsEvaluationMetrics`: the metrics of the proof."""
+        """See :class:`~envs.world.World`: the metrics of the proof."""
         return proof.compute_proof_metrics(self, state)
 
     def summarise(self, episodes: Mapping[str, Floats]) -> dict[str, float]:
@@ -181,7 +200,7 @@ class QuietThoughts(World[State]):
         return means | proof.judge_episodes(episodes)
 
     def trace_episode(self, states: Sequence[State], actions: Sequence[Array]) -> EpisodeTrace:
-        """See :class:`~envs.capabilities.SupportsEpisodeTrace`: the thought word by word."""
+        """See :class:`~envs.world.World`: the thought word by word."""
         passages = states[0].passages
         context, answer = (
             self.format_tokens(passages.context[0]),
@@ -220,21 +239,6 @@ class QuietThoughts(World[State]):
     def format_tokens(self, tokens: Ints) -> str:
         """Format tokens [L] as text."""
         return self.corpus.decode(tokens)
-
-    def _validate_action(self, action: Array, copies: int) -> Ints:
-        choice = np.asarray(action)
-        if choice.shape != (copies,) or not np.issubdtype(choice.dtype, np.integer):
-            raise InputError(
-                f"An action needs {copies} whole numbers, one for each copy, but it has the shape "
-                f"{choice.shape} and the type {choice.dtype}."
-            )
-        wrong = choice[(choice < 0) | (choice >= self.choices)]
-        if wrong.size:
-            raise InputError(
-                f"The action must be 0 to end the thought or a word from 1 to {self.choices - 1}, "
-                f"but it is {wrong[0]}."
-            )
-        return choice.astype(np.int64)
 
 
 _PASSAGE = 1

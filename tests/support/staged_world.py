@@ -1,16 +1,14 @@
 # pyright: basic
 """A world with a curriculum: in stage s the arm to pull is s, and one pull is an episode."""
 
-import copy
 import dataclasses
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from envs.batched import Step, World
-from envs.capabilities import Stage
 from envs.pytree import Keys
+from envs.world import Stage, Step, World
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,12 +35,6 @@ class Ladder(World[State]):
         super().__init__(params)
         self.baselines = {}
         self.stages = tuple(Stage(f"arm {i}", 0.8, 40) for i in range(params.stages))
-        self.stage = 0
-
-    def at_stage(self, stage):
-        world = copy.copy(self)
-        world.stage = stage
-        return world
 
     def reset(self, keys):
         state = State(keys, np.full(len(keys), self.stage), np.zeros(len(keys), np.int64))

@@ -15,7 +15,6 @@ from algos.policy import Policy
 from algos.rollouts.group_sampler import TRAINING_SEED
 from envs import counter_rng
 from envs.batched import World
-from envs.capabilities import SupportsCompetitors, SupportsRuleComparison
 from envs.validation import InputError
 from tune_jobs.evaluation.compatibility import check_policy_fits
 from tune_jobs.evaluation.episode_budget import (
@@ -68,7 +67,7 @@ class Evaluation:
             return summarise_gym_episodes(episodes)
         # Paired by seed: the comparison with a rule takes single episodes, not means.
         figures = world.summarise(episodes.metrics)
-        if isinstance(world, SupportsRuleComparison) and world.reference_rule in self.episodes:
+        if world.reference_rule in self.episodes:
             rule = self.episodes[world.reference_rule].metrics
             figures |= world.compare_with_rule(episodes.metrics, rule)
         return figures
@@ -153,7 +152,7 @@ def evaluate(
     if world is None:
         return Evaluation(played, PLAIN_SCORE, "max", None)
     keys = counter_rng.make_keys(seed, len(played["policy"]))
-    if with_baselines and isinstance(world, SupportsCompetitors):
+    if with_baselines:
         competitors = world.evaluate_competitors(keys)
         played |= {name: EvaluatedEpisodes(metrics) for name, metrics in competitors.items()}
     return Evaluation(played, world.score_metric, world.score_mode, world)

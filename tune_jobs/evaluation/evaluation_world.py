@@ -10,7 +10,6 @@ from algos.policy import Policy
 from algos.rollouts.env_factory import list_arguments, make_vector_env
 from envs import FAMILIES
 from envs.batched import World, get_world
-from envs.capabilities import SupportsCurriculum, SupportsPolicyWeights
 from envs.factory import make_params
 from envs.validation import InputError, get_fields
 
@@ -28,12 +27,10 @@ def make_world(
     made = make_vector_env(env, dict(env_kwargs), 1)
     made.close()
     world = get_world(made)
-    if isinstance(world, SupportsCurriculum) and world.stages:
-        # The last stage is the task that the curriculum leads to.
-        world = world.at_stage(len(world.stages) - 1)
-    if policy is not None and isinstance(world, SupportsPolicyWeights):
-        world = world.with_policy_weights(policy.module.get_state())
-    return world
+    if world is None:
+        return None
+    world = world.at_last_stage()
+    return world.with_policy_weights(policy.module.get_state()) if policy else world
 
 
 def list_changed_arguments(

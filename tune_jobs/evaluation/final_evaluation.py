@@ -11,7 +11,6 @@ import numpy as np
 from algos.policy import Policy
 from envs import counter_rng
 from envs.batched import World
-from envs.capabilities import SupportsEpisodeTrace
 from envs.pytree import take
 from tune_jobs.evaluation.evaluate import ProgressCallback, evaluate
 from tune_jobs.evaluation.players import EvaluatedEpisodes
@@ -79,8 +78,6 @@ def record_median_episode(
 
     Empty where the world cannot show episodes step by step.
     """
-    if not isinstance(world, SupportsEpisodeTrace):
-        return {}
     scores = episodes.metrics[world.score_metric]
     middle = int(np.argsort(scores, kind="stable")[len(scores) // 2])
     state, _ = world.reset(counter_rng.make_keys(seed, len(scores))[middle : middle + 1])
@@ -89,4 +86,5 @@ def record_median_episode(
     for batch in episodes.actions[: int(episodes.lengths[middle])]:
         actions.append(take(batch, np.array([middle])))
         states.append(world.step(states[-1], actions[-1]).state)
-    return world.trace_episode(states, actions).to_dict() | {"seed": seed + middle}
+    trace = world.trace_episode(states, actions)
+    return trace.to_dict() | {"seed": seed + middle} if trace else {}

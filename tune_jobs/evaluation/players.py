@@ -22,7 +22,6 @@ from envs import counter_rng
 from envs.action_masks import MASK_PART, is_mask_of, sample_legal
 from envs.agents import count_agents
 from envs.batched import World
-from envs.capabilities import SupportsEvaluationMetrics, SupportsNodeLosses
 from envs.pytree import concatenate, take
 from envs.time_limit import find_time_limit
 from tune_jobs.evaluation.episode_budget import MOST_STEPS
@@ -140,7 +139,7 @@ def play_world_episodes(
         fresh = (moved.terminated | moved.truncated) & ~ended
         for name in world.episode_metrics:
             metrics.setdefault(name, np.zeros(episodes))[fresh] = moved.info[name][fresh]
-        if fresh.any() and isinstance(world, SupportsEvaluationMetrics):
+        if fresh.any():
             for name, figures in world.compute_evaluation_metrics(take(moved.state, fresh)).items():
                 metrics.setdefault(name, np.zeros(episodes))[fresh] = figures
         _append_trace(traces, world, moved.state)
@@ -160,8 +159,9 @@ def _start_episodes(act: Act, count: int) -> None:
 
 def _append_trace(traces: list[Array], world: World[Any], state: Any) -> None:
     """Append the mean loss per node, in worlds that have nodes to be learnt."""
-    if isinstance(world, SupportsNodeLosses):
-        traces.append(world.node_losses(state).mean(0))
+    losses = world.compute_choice_losses(state)
+    if losses is not None:
+        traces.append(losses.mean(0))
 
 
 def play_vector_episodes(

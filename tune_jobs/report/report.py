@@ -23,9 +23,8 @@ from tune_jobs.formatting import (
     format_values,
 )
 from tune_jobs.report import (
-    causal_section,
+    chart_section,
     episode_figure,
-    thoughts_section,
     video_section,
     winner_section,
 )
@@ -83,8 +82,8 @@ def _page(outcome: Outcome, job_yaml: str, directory: Path) -> str:
         *winner_section.render_winner_sections(outcome),
         section("Trials", _trials(outcome)),
         section("Learning curves", *_learning(outcome)),
-        *thoughts_section.render_thoughts_section(outcome),
-        *causal_section.render_causal_sections(outcome),
+        *chart_section.render_chart_sections(outcome),
+        *chart_section.render_examples(outcome.evaluation),
         section("Choices", *_choices(outcome)),
         section("Loss of each node by interventions", *_nodes(outcome.evaluation)),
         section("One episode, step by step", *_episode(outcome.evaluation)),

@@ -58,6 +58,8 @@ class JobRow(Event):
     scheduler: dict[str, Any] = dataclasses.field(default_factory=dict[str, Any])
     """``kind``, ``grace``, ``reduction_factor`` and ``rungs`` (the iterations of its decisions)."""
     choice_names: list[str] = dataclasses.field(default_factory=list[str])
+    charts: list[dict[str, Any]] = dataclasses.field(default_factory=list[dict[str, Any]])
+    """What the report draws of the environment's own metrics (:mod:`envs.report_chart`)."""
     searched: list[str] = dataclasses.field(default_factory=list[str])
     """The fields that differ between trials."""
     keep: str = "last"

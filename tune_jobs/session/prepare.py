@@ -200,6 +200,7 @@ def make_job_row(job: Job, directory: Path, earlier: Sequence[Row]) -> JobRow:
             "brackets": job.brackets,
         },
         choice_names=list(world.choice_names) if world else [],
+        charts=[chart.to_dict() for chart in world.charts] if world else [],
         searched=list(job.search),
         seed=job.seed,
         seeds=job.seeds,

@@ -18,11 +18,11 @@ from tune_jobs.disk_space import DiskFullError, check_disk_space, report_full_di
 from tune_jobs.formatting import first_sentence, format_command
 from tune_jobs.jobs.job import Job
 from tune_jobs.report.report import write_report
+from tune_jobs.run_log.chart_tables import write_chart_tables
 from tune_jobs.run_log.evaluation_status import Listener
 from tune_jobs.run_log.event_log import EventLog, read_event_log
 from tune_jobs.run_log.events import EndRow, JobEndRow, JobRow, Row, TrialRow
 from tune_jobs.run_log.ledger import write_ledger
-from tune_jobs.run_log.node_losses import write_node_losses
 from tune_jobs.run_log.object_storage import mirror_run
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.resume import TrialPlan, find_remaining_work, get_hang_report_dir
@@ -138,7 +138,7 @@ def _run_session(
         recorder.write(JobEndRow(reason=reason, seconds=time.monotonic() - started))
         rows = read_event_log(directory / LOG)
         write_ledger(rows, directory / "ledger.parquet")
-        write_node_losses(rows, directory / "node_losses.parquet")
+        write_chart_tables(rows, directory)
         write_report(rows, (directory / JOB).read_text(), directory / "report.html")
     return Outcome.from_rows(rows)
 

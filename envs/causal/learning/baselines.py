@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from envs import counter_rng
-from envs.batched import Agent
 from envs.causal.learning.params import Params
 from envs.causal.learning.state import State, Task
 from envs.pytree import Array, Bools, Floats, Ints, Keys
 from envs.validation import InputError
+from envs.world import Agent
 
 CANDIDATES = 24
 """Number of candidate interventions that the design compares before each step."""

@@ -16,7 +16,6 @@ import numpy as np
 from gymnasium import spaces
 
 from envs import counter_rng
-from envs.batched import Agent, Step, World
 from envs.causal.action import validate_action
 from envs.causal.learning import baselines, belief, record, reward
 from envs.causal.learning import problem as learning_problem
@@ -31,6 +30,8 @@ from envs.causal.learning.student import BayesLinear, Student
 from envs.causal.models.scm import Scm
 from envs.episode_trace import EpisodeTrace
 from envs.pytree import Array, Bools, Floats, Ints, Keys, Observation, put, take
+from envs.report_chart import ReportChart
+from envs.world import Agent, Step, World
 
 
 class CausalLearning(World[State]):
@@ -65,11 +66,14 @@ class CausalLearning(World[State]):
             names = model.names
             # Of a family every episode has other nodes: their mean would say nothing.
             self.list_metrics = ("node_excess",)
+            self.charts = (_NODE_LOSSES,)
         self.choice_names = names
         weighted = [name for name in reward.NAMES if getattr(params.reward, name)]
         # A single term is the reward itself.
         if len(weighted) > 1:
-            self.step_metrics = tuple(f"reward_{name}" for name in weighted)
+            terms = {f"reward_{name}": name.replace("_", " ") for name in weighted}
+            self.step_metrics = tuple(terms)
+            self.charts += (ReportChart(*_REWARD_TERMS, curves=terms, layout="own scales"),)
         self.baselines: Mapping[str, Agent] = baselines.make_agents(params)
         n, features = len(names), FAMILY_FEATURES if params.many_graphs else FEATURES
         self.observation_space = spaces.Dict(
@@ -216,7 +220,7 @@ class CausalLearning(World[State]):
             info=_info(after, terms),
         )
 
-    def node_losses(self, state: State) -> Floats:
+    def compute_choice_losses(self, state: State) -> Floats:
         """Return the excess risk [B, n] of each node."""
         return state.risk.node_excess
 
@@ -254,6 +258,21 @@ class CausalLearning(World[State]):
         own = scm if self._common else take(scm, due)
         rows = own.sample(noise, nothing, np.zeros(nothing.shape))
         return put(student, due, self.student.learn(take(student, due), rows, nothing))
+
+
+_NODE_LOSSES = ReportChart(
+    "Loss of each node by iteration",
+    "Excess risk at the end of the episodes of an iteration, mean over the episodes of the best "
+    "trial, on the same scale for every node.",
+    curves={"node_losses": "loss"},
+    layout="common scale",
+    table="node_losses",
+)
+_REWARD_TERMS = (
+    "Terms of the reward by iteration",
+    "Mean over the steps of an iteration of the best trial, weights included; each on a scale of "
+    "its own.",
+)
 
 
 _STUDENT, _ROWS, _OBSERVATION = 1, 2, 3

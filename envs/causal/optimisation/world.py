@@ -9,18 +9,15 @@ intervention.
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
 
 from envs import counter_rng
-from envs.batched import Agent, Step, World
-from envs.capabilities import Stage
 from envs.causal.action import validate_action
 from envs.causal.models.families import FAMILIES
 from envs.causal.models.named import load_model
@@ -39,6 +36,7 @@ from envs.causal.optimisation.params import Params
 from envs.causal.optimisation.state import State
 from envs.episode_trace import EpisodeTrace
 from envs.pytree import Array, Floats, Ints, Keys, Observation
+from envs.world import Agent, Stage, Step, World
 
 ROWS = ("rows", "rows_lookahead")
 FROM_POOL = "from_pool"
@@ -73,7 +71,6 @@ class CausalOptimisation(World[State]):
         pooled = f", and {params.pool_fraction:.0%} of the pool" if params.pool else ""
         lessons = CURRICULUM.items() if params.curriculum else ()
         self.stages = tuple(Stage(lesson.name + pooled, score) for lesson, score in lessons)
-        self._stage = 0
         self.choice_names = self.source.names
         n = len(self.choice_names)
         self.baselines: Mapping[str, Agent] = baselines.AGENTS
@@ -97,18 +94,11 @@ class CausalOptimisation(World[State]):
         """See :class:`World`."""
         return self.params.interventions
 
-    def at_stage(self, stage: int) -> Self:
-        """See :class:`~envs.capabilities.SupportsCurriculum`."""
-        # Shallow: stages share the source and its noise, and the original keeps its stage.
-        world = copy.copy(self)
-        world._stage = stage
-        return world
-
     def reset(self, keys: Keys) -> tuple[State, Observation]:
         """Draw models for keys [B] and their rows without an intervention."""
         params, B, n, N = self.params, len(keys), len(self.source.names), self.source.nodes
         T = params.interventions
-        problem = self.source.draw(counter_rng.fold(keys, _MODEL), self._stage)
+        problem = self.source.draw(counter_rng.fold(keys, _MODEL), self.stage)
         # All N nodes are sampled, but hidden ones (the last) are cut off before the policy sees
         # rows.
         noise = counter_rng.normal(counter_rng.fold(keys, _OBSERVED), (params.observations, N))
@@ -132,7 +122,7 @@ class CausalOptimisation(World[State]):
         )
         state = State(
             keys=keys,
-            stage=np.full(B, self._stage),
+            stage=np.full(B, self.stage),
             problem=problem,
             seen=seen,
             chosen=np.full((B, T), -1),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from algos.rollouts.curriculum import STAGE, Curriculum
-from envs.capabilities import Stage
+from envs.world import Stage
 
 
 def world(mode="max", thresholds=(0.5, 0.5, 0.5), episodes=4):

@@ -93,11 +93,10 @@ def test_what_chooses_no_strength_is_refused_in_a_sentence(by, sentence):
 
 def test_setup_is_timed_from_the_matrix_to_the_hierarchy():
     world = EdgeSelection(Params(size=12))
-    seconds = world.measure_setup_seconds(counter_rng.make_keys(0, 2), lambda _: RULE)
-    slow = world.measure_setup_seconds(
-        counter_rng.make_keys(0, 2), lambda _: time.sleep(0.2) or RULE
-    )
-    assert (seconds > 0).all() and (slow > 0.2).all()
+    keys = counter_rng.make_keys(0, 2)
+    quick = world.measure_player(keys, lambda _: RULE)
+    slow = world.measure_player(keys, lambda _: time.sleep(0.2) or RULE)
+    assert (quick["setup_seconds"] > 0).all() and (slow["setup_seconds"] > 0.2).all()
 
 
 def test_an_agent_chooses_the_same_edges_without_the_rewards():

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from synthetic_sweep import job_row
 
-from envs.capabilities import SupportsEpisodeTrace
 from envs.episode_trace import EpisodeTrace, Frame
 from tune_jobs.evaluation.evaluation_world import make_world
 from tune_jobs.evaluation.final_evaluation import record_median_episode
@@ -136,9 +135,3 @@ def test_many_steps_show_few_pictures_with_first_and_last():
     assert runs == [range(1), range(1, 3), range(3, 4), range(4, 5)]
     assert choose_shown_runs(runs, 9) == runs
     assert choose_shown_runs(runs, 2) == [runs[0], runs[-1]]
-
-
-@pytest.mark.parametrize("env", ["CartPole-v1", "envs:Shopping-v0"])
-def test_other_environments_need_not_tell_anything(env):
-    world = make_world(env, {})
-    assert not isinstance(world, SupportsEpisodeTrace)

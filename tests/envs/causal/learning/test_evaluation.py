@@ -2,7 +2,6 @@
 """What an evaluation says of policies in the causal worlds, and on which models it can."""
 
 import io
-from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -10,7 +9,6 @@ from rich.console import Console
 
 from cluster.commands.evaluate import make_comparison_table
 from envs import counter_rng
-from envs.capabilities import SupportsRuleComparison
 from envs.causal.learning.params import Params as Learning
 from envs.causal.learning.world import CausalLearning
 from envs.causal.optimisation.params import Params
@@ -54,8 +52,6 @@ def test_optimising_is_compared_with_observed_regression():
 
 @pytest.mark.parametrize("world", [CausalLearning(Learning()), CausalOptimisation(Params())])
 def test_the_rule_is_played_in_a_first_look_too(world):
-    assert isinstance(world, SupportsRuleComparison)
-    world = cast(Any, world)
     assert (
         world.reference_rule in world.baselines and world.reference_rule not in world.slow_baselines
     )

@@ -1,0 +1,138 @@
+"""The report sections that an environment asks for: curves of its own metrics, sample episodes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+import plotly.graph_objects as go
+
+from envs.report_chart import ReportChart
+from tune_jobs.report.html_parts import figure, render_note, section, table
+from tune_jobs.report.plots import (
+    ACCENT,
+    MUTED,
+    PALETTE,
+    compute_range,
+    make_blank_figure,
+    spans_decades,
+)
+from tune_jobs.run_log.events import EvaluationRow, ResultRow
+from tune_jobs.run_log.outcome import Outcome
+from tune_jobs.run_log.trial_outcome import HELD_OUT, to_finite_float
+
+FLOOR = 1e-4
+"""Fraction of the largest value below which smaller ones are drawn on a common scale: a root of a
+causal model is learnt to the last digit."""
+STROKES = (
+    {"color": ACCENT, "dash": "solid", "width": 2.5},
+    {"color": MUTED, "dash": "solid", "width": 2.5},
+    {"color": PALETTE[1], "dash": "dot", "width": 1.5},
+    {"color": PALETTE[3], "dash": "dash", "width": 1.5},
+)
+"""Strokes of overlaid curves, in turn; they differ also for readers who see no colours."""
+
+
+def render_chart_sections(outcome: Outcome) -> list[str]:
+    """Render a section for each chart of the job whose metrics the best trial reports."""
+    sections: list[str] = []
+    for number, chart in enumerate(map(ReportChart.from_dict, outcome.job.charts)):
+        curves = read_curves(outcome, chart)
+        if not curves:
+            continue
+        if chart.layout == "overlaid":
+            drawn = figure(f"chart-{number}", "", plot_overlaid(outcome, chart), False)
+        else:
+            plots = plot_small_multiples(outcome, curves, chart.layout == "common scale")
+            parts = enumerate(plots.items())
+            cells = (figure(f"chart-{number}-{i}", name, plot, False) for i, (name, plot) in parts)
+            drawn = f'<div class="grid">{"".join(cells)}</div>'
+        sections.append(section(chart.title, render_note(chart.about), drawn))
+    return sections
+
+
+def read_curves(outcome: Outcome, chart: ReportChart) -> dict[str, dict[int, float]]:
+    """Return the best trial's values by iteration of each curve of a chart, by its label."""
+    curves: dict[str, dict[int, float]] = {}
+    for row in _get_results(outcome):
+        for metric, label in chart.curves.items():
+            value = row.metrics.get(metric)
+            named = (
+                zip(outcome.job.choice_names, value, strict=False)
+                if isinstance(value, list)
+                else [(label, value)]
+            )
+            for name, number in named:
+                if (known := to_finite_float(number)) is not None:
+                    curves.setdefault(name, {})[row.iteration] = known
+    return curves
+
+
+def plot_overlaid(outcome: Outcome, chart: ReportChart) -> go.Figure:
+    """Plot the curves of a chart in one figure, with rings for their values on held-out seeds."""
+    plot = make_blank_figure(height=340, legend=True)
+    rows = _get_results(outcome)
+    for place, (metric, label) in enumerate(chart.curves.items()):
+        stroke = STROKES[place % len(STROKES)]
+        plot.add_scatter(**_read_series(rows, metric), name=label, mode="lines", line=stroke)
+        held = _read_series(rows, HELD_OUT + metric)
+        if any(y is not None for y in held["y"]):
+            marker = {"color": stroke["color"], "symbol": "circle-open", "size": 7}
+            plot.add_scatter(**held, name=label, mode="markers", marker=marker, showlegend=False)
+    plot.update_xaxes(title="iteration", range=[0, outcome.job.iterations * 1.02])
+    plot.update_yaxes(title=chart.axis)
+    return plot
+
+
+def plot_small_multiples(
+    outcome: Outcome, series: Mapping[str, Mapping[int, float]], common_scale: bool
+) -> dict[str, go.Figure]:
+    """Plot each series by iteration in a small figure of its own.
+
+    Args:
+        outcome: the run.
+        series: values by name and iteration.
+        common_scale: whether all figures have one range, logarithmic where it spans a decade.
+    """
+    values = [value for by_iteration in series.values() for value in by_iteration.values()]
+    floor = max(values) * FLOOR
+    log = common_scale and spans_decades((max(value, floor) for value in values), decades=1)
+    figures: dict[str, go.Figure] = {}
+    for name, by_iteration in series.items():
+        plot = figures[name] = make_blank_figure(height=200)
+        plot.add_scatter(
+            x=list(by_iteration),
+            y=[max(value, floor) if log else value for value in by_iteration.values()],
+            mode="lines" if len(by_iteration) > 1 else "markers",
+            line={"width": 2, "color": ACCENT},
+            hovertemplate="iteration %{x}: %{y:.3g}<extra></extra>",
+        )
+        plot.update_layout(margin={"l": 48, "r": 8, "t": 8, "b": 36})
+        plot.update_xaxes(title="iteration", range=[0, outcome.job.iterations * 1.02])
+        plot.update_yaxes(type="log" if log else "linear", tickformat=".3~g")
+        if common_scale:
+            plot.update_yaxes(range=compute_range(max(min(values), floor), max(values), log))
+    return figures
+
+
+def render_examples(evaluation: EvaluationRow | None) -> list[str]:
+    """Render the sample episodes of the evaluation as a table; an empty list without any."""
+    rows: Sequence[Mapping[str, str]] = evaluation.examples if evaluation else ()
+    if not rows:
+        return []
+    head = list(rows[0])
+    cells = [[escape(row.get(name, "")) for name in head] for row in rows]
+    return [section("Sample episodes", table(head, cells, text=len(head) - 1))]
+
+
+def _get_results(outcome: Outcome) -> Sequence[ResultRow]:
+    return outcome.best.results if outcome.best else ()
+
+
+def _read_series(rows: Sequence[ResultRow], metric: str) -> dict[str, Any]:
+    return {
+        "x": [row.iteration for row in rows],
+        "y": [to_finite_float(row.metrics.get(metric)) for row in rows],
+        "hovertemplate": "iteration %{x}: %{y:.3g}",
+    }
