@@ -2,7 +2,7 @@
 
 A log goes through three steps: a reader of ``formats`` yields the records that a file has gained,
 ``names`` finds the catalogue's metrics among their names, and ``translate_log`` makes rows of them.
-A format or a library is added by one file and one line: see ``formats`` and ``names``.
+To add a format or a library, see ``formats`` and ``names``.
 """
 
 from tune_jobs.foreign_logs.discovery import find_readers

@@ -22,9 +22,9 @@ from tune_jobs.foreign_logs.formats.delimited import DelimitedReader, TuneTableR
 from tune_jobs.foreign_logs.formats.json_lines import JsonLinesReader, TuneResultsReader
 from tune_jobs.foreign_logs.formats.mlflow_runs import MlflowDatabaseReader, MlflowFolderReader
 from tune_jobs.foreign_logs.formats.monitors import MonitorReader
+from tune_jobs.foreign_logs.formats.point_files import ScalarFolderReader
 from tune_jobs.foreign_logs.formats.reader import Reader
 from tune_jobs.foreign_logs.formats.sb3_table import SB3TableReader
-from tune_jobs.foreign_logs.formats.scalar_folder import ScalarFolderReader
 from tune_jobs.foreign_logs.formats.tensorboard import TensorBoardReader
 from tune_jobs.foreign_logs.formats.trainer_state import TrainerStateReader
 from tune_jobs.foreign_logs.formats.wandb_offline import WandbReader

@@ -7,10 +7,8 @@ before it. A progress bar on the same line ends with a carriage return, which co
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from pathlib import Path
 
-from envs.validation import InputError
 from tune_jobs.foreign_logs.formats.reader import Reader, read_first_lines
 from tune_jobs.foreign_logs.formats.tail import Lines
 from tune_jobs.foreign_logs.record import Record
@@ -46,16 +44,11 @@ class ConsoleReader(Reader):
         return next((list(values) for values in lines if values), [])
 
     def _read_more(self, final: bool) -> list[Record]:
-        self.behind = False
-        if self.damage:
-            return []
-        try:
-            lines = self._lines.read(self.limit, final=final)
-        except InputError as error:
-            self.damage = str(error)
-            return []
-        self.behind = self._lines.tail.behind
-        return list(_parse_lines(lines, self._lines.number - len(lines)))
+        lines = self._lines.read_numbered(self.limit, final)
+        self.behind, self.damage = self._lines.behind, self._lines.damage
+        rows = [Record(place, parse_line(line)) for place, line in lines]
+        # The summary of the Trainer repeats means over the whole run.
+        return [row for row in rows if row.values and "train_runtime" not in row.values]
 
 
 def parse_line(line: str) -> dict[str, float]:
@@ -70,11 +63,3 @@ def parse_line(line: str) -> dict[str, float]:
     items = _DICT_ITEM.findall(printed[0]) if printed else []
     known = [(name, value.replace("None", "nan")) for name, value in items]
     return {name: float(value) for name, value in known} if len(items) > 1 else {}
-
-
-def _parse_lines(lines: Iterable[str], before: int) -> Iterable[Record]:
-    for number, line in enumerate(lines, start=before + 1):
-        values = parse_line(line)
-        # The summary of the Trainer repeats means over the whole run.
-        if values and "train_runtime" not in values:
-            yield Record(f"line {number}", values)

@@ -6,15 +6,12 @@ import csv
 import io
 from pathlib import Path
 
-from envs.validation import InputError
-from tune_jobs.foreign_logs.formats.broken_lines import BrokenLines
 from tune_jobs.foreign_logs.formats.reader import Reader, read_header
-from tune_jobs.foreign_logs.formats.tail import Lines
+from tune_jobs.foreign_logs.formats.tail import BrokenLines, Lines
 from tune_jobs.foreign_logs.record import Record, parse_json
 
 EMPTY = {"", "none", "null", "na", "n/a", "-"}
 """Cells that say that there is no value. NaN is not among them."""
-ENDINGS = (".csv", ".tsv", "progress.txt")
 
 
 class DelimitedFile:
@@ -52,13 +49,8 @@ class DelimitedFile:
         self.behind = False
         if self.damage:
             return []
-        try:
-            lines = self._lines.read(limit, final=final)
-        except InputError as error:
-            self.damage = str(error)
-            return []
-        tail = self._lines.tail
-        self.behind = tail.behind
+        lines, tail = self._lines.read(limit, final=final), self._lines.tail
+        self.behind, self.damage = self._lines.behind, self._lines.damage
         # A new header above the same rows: those that were returned lack only empty cells.
         if tail.rewritten:
             self._rows_to_skip = self._rows
@@ -163,6 +155,7 @@ class DelimitedReader(Reader):
 
     name = "CSV"
     needs_return = True
+    endings = (".csv", ".tsv", "progress.txt")
     readable_above_damage = True
 
     def _open(self) -> None:
@@ -170,12 +163,12 @@ class DelimitedReader(Reader):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Whether the name, or else the content, is that of a table."""
-        return path.name.endswith(ENDINGS) and not path.name.endswith("monitor.csv")
+        """Whether it has the ending of a table, and not of SB3's episodes."""
+        return super().recognises(path) and not path.name.endswith("monitor.csv")
 
     @classmethod
     def first_names(cls, path: Path) -> list[str]:
-        """Return the names of the first metrics of a file."""
+        """Return the names of the columns."""
         return read_header(path)
 
     def _read_more(self, final: bool) -> list[Record]:
@@ -193,7 +186,7 @@ class TuneTableReader(DelimitedReader):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Whether the name, or else the content, is that of a table."""
+        """Whether it has Tune's columns."""
         # Tune, SB3 and others all write a progress.csv: the columns decide.
         return super().recognises(path) and "training_iteration" in read_header(path)
 

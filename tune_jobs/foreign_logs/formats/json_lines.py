@@ -6,10 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from envs.validation import InputError
-from tune_jobs.foreign_logs.formats.broken_lines import BrokenLines
 from tune_jobs.foreign_logs.formats.reader import Reader, read_first_lines
-from tune_jobs.foreign_logs.formats.tail import Lines
+from tune_jobs.foreign_logs.formats.tail import BrokenLines, Lines
 from tune_jobs.foreign_logs.record import Record, flatten, parse_json
 
 FIRST = 20
@@ -21,16 +19,12 @@ class JsonLinesReader(Reader):
 
     name = "JSON lines"
     needs_return = True
+    endings = (".json", ".jsonl")
 
     def _open(self) -> None:
         self._lines = Lines(self.files[0])
         self._broken = BrokenLines()
         self._rows = 0
-
-    @classmethod
-    def recognises(cls, path: Path) -> bool:
-        """Whether the name, or else the content, is that of lines of JSON."""
-        return path.name.endswith((".json", ".jsonl"))
 
     @classmethod
     def first_names(cls, path: Path) -> list[str]:
@@ -43,48 +37,38 @@ class JsonLinesReader(Reader):
         return names
 
     def _read_more(self, final: bool) -> list[Record]:
+        lines = self._lines.read_numbered(self.limit, final)
+        self.damage = self.damage or self._lines.damage
         records: list[Record] = []
-        self.behind = False
-        if self.damage:
-            return records
-        try:
-            lines = self._lines.read(self.limit, final=final)
-        except InputError as error:
-            self.damage = str(error)
-            return records
-        self.behind = self._lines.tail.behind
-        first = self._lines.number - len(lines)
-        for number, line in enumerate(lines, start=first + 1):
-            if not line.strip():
-                continue
-            record = self._parse(number, line)
+        for place, line in lines:
+            record = self._parse(place, line)
             self.damage = self.damage or self._broken.damage
             if self.damage:
                 break
             if record is not None:
                 records.append(record)
         self._rows += len(records)
+        self.behind = self._lines.behind and not self.damage
         # A broken line is forgiven where it is the last one: the program died in the middle. A file
         # of one broken line is no log at all.
         if final and not self.behind and not self._rows:
             self.damage = self.damage or self._broken.pending
         self.left_out = self._broken.note
-        self.behind &= not self.damage
         return records
 
-    def _parse(self, number: int, line: str) -> Record | None:
+    def _parse(self, place: str, line: str) -> Record | None:
         try:
             data: Any = parse_json(line.rstrip())
         except ValueError as error:
-            self._broken.add_broken(f"{self.files[0]}, line {number} is not JSON: {error}.")
+            self._broken.add_broken(f"{self.files[0]}, {place} is not JSON: {error}.")
             return None
         self._broken.add_sound()
         if not isinstance(data, dict):
             self.damage = (
-                f"{self.files[0]}, line {number} is not a JSON object but {line[:40].rstrip()!r}."
+                f"{self.files[0]}, {place} is not a JSON object but {line[:40].rstrip()!r}."
             )
             return None
-        return Record(f"line {number}", flatten(data))
+        return Record(place, flatten(data))
 
 
 class TuneResultsReader(JsonLinesReader):
@@ -95,5 +79,5 @@ class TuneResultsReader(JsonLinesReader):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Whether the name, or else the content, is that of lines of JSON."""
+        """Whether it has the name of Tune's results."""
         return path.name == "result.json"

@@ -8,9 +8,8 @@ from contextlib import closing
 from pathlib import Path
 
 from tune_jobs.foreign_logs.formats.point_files import PointFilesReader
-from tune_jobs.foreign_logs.formats.points import Points
+from tune_jobs.foreign_logs.formats.points import PointsReader
 from tune_jobs.foreign_logs.formats.reader import Reader
-from tune_jobs.foreign_logs.record import Record
 
 ROWS = 100_000
 """Points that one read of a database takes at most."""
@@ -21,6 +20,7 @@ class MlflowFolderReader(PointFilesReader):
     """A run in the file store: ``metrics/NAME`` with lines ``time value step``."""
 
     name = "MLflow run"
+    joins_directory = True
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
@@ -28,13 +28,6 @@ class MlflowFolderReader(PointFilesReader):
         if path.name != "meta.yaml":
             return False
         return "run_id:" in path.read_text(encoding="utf-8", errors="replace")
-
-    @classmethod
-    def open_all(
-        cls, files: Sequence[Path], rename: Mapping[str, str], directory: Path
-    ) -> list[Reader]:
-        """Return the reader of the run."""
-        return [cls(files, rename, directory)]
 
     @classmethod
     def parse(cls, line: str) -> tuple[int, float] | None:
@@ -52,13 +45,14 @@ class MlflowFolderReader(PointFilesReader):
         return {file: file.relative_to(root).as_posix() for file in files}
 
 
-class MlflowDatabaseReader(Reader):
+class MlflowDatabaseReader(PointsReader):
     """A run in a database; the file may hold many."""
 
     name = "MLflow database"
+    is_directory = False
 
     def _open(self) -> None:
-        self._points = Points(self.rename)
+        super()._open()
         self._row = 0
         self._run = self.label or next(iter(_list_runs(self.files[0])), "")
 
@@ -77,7 +71,7 @@ class MlflowDatabaseReader(Reader):
         """Return a reader for each run with metrics."""
         return [cls([f], rename, directory, run) for f in files for run in _list_runs(f)]
 
-    def _read_more(self, final: bool) -> list[Record]:
+    def _read_points(self, final: bool) -> None:
         query = (
             "SELECT rowid, key, step, CASE WHEN is_nan THEN NULL ELSE value END FROM metrics "
             "WHERE run_uuid = ? AND rowid > ? ORDER BY rowid LIMIT ?"
@@ -87,15 +81,11 @@ class MlflowDatabaseReader(Reader):
                 rows = database.execute(query, (self._run, self._row, ROWS)).fetchall()
         except sqlite3.DatabaseError as error:
             self.damage, self.behind = f"{self.files[0]} cannot be read: {error}.", False
-            return []
+            return
         self._row = rows[-1][0] if rows else self._row
         nan = float("nan")
         self._points.add("", [(key, step, nan if v is None else v) for _, key, step, v in rows])
         self.behind = len(rows) == ROWS
-        return []
-
-    def _assemble(self, records: list[Record], final: bool) -> list[Record]:
-        return self._points.take(final)
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -72,17 +72,13 @@ class MonitorReader(Reader):
     """The episodes of all environments of one run."""
 
     name = "SB3 monitor"
+    endings = ("monitor.csv",)
 
     def _open(self) -> None:
         self._monitors = MonitorFiles(self.files, self.directory)
         self._episodes: list[Episode] = []
         self._grouped = 0
         self._steps = 0.0
-
-    @classmethod
-    def recognises(cls, path: Path) -> bool:
-        """Whether the name, or else the content, is that of one of SB3's monitors."""
-        return path.name.endswith("monitor.csv")
 
     @classmethod
     def open_all(

@@ -1,24 +1,23 @@
-"""Folders with a text file for each metric, a line for each point."""
+"""Folders with a text file for each metric, a line for each point: also those of TorchRL's CSV."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from envs.validation import InputError
-from tune_jobs.foreign_logs.formats.points import Points
+from tune_jobs.foreign_logs.formats.points import PointsReader
 from tune_jobs.foreign_logs.formats.reader import Reader
 from tune_jobs.foreign_logs.formats.tail import Lines
-from tune_jobs.foreign_logs.record import Record
+
+FOLDER = "scalars"
 
 
-class PointFilesReader(Reader):
+class PointFilesReader(PointsReader):
     """The files of one run; a line that is no point is left out."""
 
-    is_directory = True
-
     def _open(self) -> None:
-        self._points = Points(self.rename)
+        super()._open()
         self._lines: dict[Path, Lines] = {}
 
     @classmethod
@@ -30,24 +29,63 @@ class PointFilesReader(Reader):
     def find_files(self) -> dict[Path, str]:
         """Return the files that are there now and the names of their metrics."""
 
-    def _read_more(self, final: bool) -> list[Record]:
+    def _read_points(self, final: bool) -> None:
         self.behind = False
-        if self.damage:
-            return []
-        files = self.find_files()
+        files = {} if self.damage else self.find_files()
         for file, name in files.items():
             lines = self._lines.setdefault(file, Lines(file))
-            try:
-                # Each file gets its part of the limit, so that the metrics stay side by side.
-                added = lines.read(max(1, self.limit // len(files)), final=final)
-            except InputError as error:
-                self.damage = str(error)
-                return []
+            # Each file gets its part of the limit, so that the metrics stay side by side.
+            added = lines.read(max(1, self.limit // len(files)), final=final)
+            if lines.damage:
+                self.damage, self.behind = lines.damage, False
+                return
             points = [point for line in added if (point := self.parse(line)) is not None]
             # Of one source, since the files are of one run, and none repeats another.
             self._points.add("", [(name, step, value) for step, value in points])
-            self.behind |= lines.tail.behind
-        return []
+            self.behind |= lines.behind
 
-    def _assemble(self, records: list[Record], final: bool) -> list[Record]:
-        return self._points.take(final)
+
+class ScalarFolderReader(PointFilesReader):
+    """TorchRL's files below one folder ``scalars``, without a header, with lines ``step,value``.
+
+    Part of a metric's name may be a folder.
+    """
+
+    name = "TorchRL CSV"
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Whether it lies below a folder of scalars and begins with a step and a value."""
+        if path.suffix != ".csv" or FOLDER not in path.parts:
+            return False
+        with path.open(encoding="utf-8", errors="replace") as file:
+            return cls.parse(file.readline()) is not None
+
+    @classmethod
+    def open_all(
+        cls, files: Sequence[Path], rename: Mapping[str, str], directory: Path
+    ) -> list[Reader]:
+        """Return one reader for the folder, when its first files are met."""
+        root = find_root(files[0])
+        first = min(path for path in root.rglob("*.csv") if cls.recognises(path))
+        return [cls(files, rename, root)] if first in files else []
+
+    @classmethod
+    def parse(cls, line: str) -> tuple[int, float] | None:
+        """Return the step and the value of a line."""
+        step, _, value = line.partition(",")
+        try:
+            return int(float(step)), float(value)
+        except (ValueError, OverflowError):  # a step that is infinite is none
+            return None
+
+    def find_files(self) -> dict[Path, str]:
+        """Return the files of the folder and the names of their metrics."""
+        root = self.directory or find_root(self.files[0])
+        files = sorted(root.rglob("*.csv")) if self.directory else self.files
+        return {file: file.relative_to(root).with_suffix("").as_posix() for file in files}
+
+
+def find_root(path: Path) -> Path:
+    """Return the innermost folder of scalars that a file lies in."""
+    return next(parent for parent in path.parents if parent.name == FOLDER)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from tune_jobs.foreign_logs.formats.monitors import group_episodes
+from tune_jobs.foreign_logs.formats.reader import Reader
 from tune_jobs.foreign_logs.names import (
     CatalogueMetric,
     Library,
@@ -154,6 +156,26 @@ class Points:
             self._last[source] = step
             for tag, values in series.items():
                 series[tag] = {later: v for later, v in values.items() if later > step}
+
+
+class PointsReader(Reader):
+    """A reader of points, which are made into iterations."""
+
+    is_directory = True
+
+    def _open(self) -> None:
+        self._points = Points(self.rename)
+
+    def _read_more(self, final: bool) -> list[Record]:
+        self._read_points(final)
+        return []
+
+    @abstractmethod
+    def _read_points(self, final: bool) -> None:
+        """Add at most `limit` bytes of points, and set `behind` and `damage`: never both."""
+
+    def _assemble(self, records: list[Record], final: bool) -> list[Record]:
+        return self._points.take(final)
 
 
 def _fill(

@@ -20,11 +20,15 @@ class Reader(ABC):
 
     name: ClassVar[str]
     """The format as `doctor` calls it, e.g. ``SB3 progress.csv``."""
+    endings: ClassVar[tuple[str, ...]] = ()
+    """Ends of the names of its files."""
     needs_return: ClassVar[bool] = False
     """Whether files of other content have this form too: of those in a folder, only one that logs a
     return is taken for a log."""
     is_directory: ClassVar[bool] = False
     """Whether the log is called by its directory, since file names say nothing."""
+    joins_directory: ClassVar[bool] = False
+    """Whether all of its files in one directory are of one run; else each is a run."""
     readable_above_damage: ClassVar[bool] = False
     """Whether the records above a damaged line are judged; else the log is refused."""
 
@@ -58,16 +62,17 @@ class Reader(ABC):
         self._open()
 
     @classmethod
-    @abstractmethod
     def recognises(cls, path: Path) -> bool:
         """Whether a file has this format: by its name, then by its content."""
+        return path.name.endswith(cls.endings)
 
     @classmethod
     def open_all(
         cls, files: Sequence[Path], rename: Mapping[str, str], directory: Path
     ) -> list[Reader]:
         """Return a reader for each run of some files of this format, all in one directory."""
-        # The files of most formats are a run each.
+        if cls.joins_directory:
+            return [cls(files, rename, directory)]
         return [cls([file], rename) for file in files]
 
     @classmethod

@@ -45,7 +45,7 @@ class SB3TableReader(DelimitedReader):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Whether the name, or else the content, is that of SB3's table."""
+        """Whether it has SB3's columns."""
         return super().recognises(path) and "time/total_timesteps" in read_header(path)
 
     @classmethod

@@ -1,12 +1,11 @@
-"""What is added to a file that another process writes: each byte is read once."""
+"""What is added to a file that another process writes, and lines that do not fit the others."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-
-from envs.validation import InputError
 
 CHUNK = 8_000_000
 """Bytes that one read takes at most: about 0.2 s of parsing, so that a log of 100 MB does not stall
@@ -14,7 +13,7 @@ the process that follows it."""
 
 
 class Tail:
-    """The bytes of one file from where the last read ended."""
+    """The bytes of one file from where the last read ended; each is read once."""
 
     def __init__(self, path: Path) -> None:
         """Start before the first byte; the file need not exist yet."""
@@ -23,6 +22,8 @@ class Tail:
         """Where the bytes of the last read began, in bytes from the start of the file."""
         self.offset = 0
         """Where the next read begins."""
+        self.consumed = 0
+        """New bytes of the last read."""
         self.replaced = False
         """Whether the last read began anew, since the file was truncated or another took its
         place."""
@@ -34,19 +35,20 @@ class Tail:
         """First bytes of the file that must stay as they are, such as a table's header: a logger
         that meets a new column writes the whole file again, in place. They alone are read twice."""
         self._identity: tuple[int, int] | None = None
+        self._kept = b""
 
     def read(self, limit: int = CHUNK) -> bytes:
-        """Return at most `limit` new bytes; empty while the file is missing or has not grown.
+        """Return what was kept, and at most `limit` new bytes; none while the file is missing.
 
         Raises:
             OSError: if the file exists and cannot be read.
         """
-        self.start = self.offset
         self.replaced = self.rewritten = self.behind = False
+        self.consumed = 0
         try:
             file = self.path.open("rb")
         except FileNotFoundError:
-            return b""  # between the two steps of a rotation
+            return self._take(b"")  # between the two steps of a rotation
         with file:
             state = os.fstat(file.fileno())
             identity = (state.st_dev, state.st_ino)
@@ -57,19 +59,29 @@ class Tail:
             self._identity = identity
             if state.st_size == self.offset or limit <= 0:
                 self.behind = state.st_size > self.offset
-                return b""
+                return self._take(b"")
             if self.offset and self.top and file.read(len(self.top)) != self.top:
                 self._rewind()
                 self.rewritten = True
             file.seek(self.offset)
             data = file.read(limit)
+        self.behind = self.offset + len(data) < state.st_size
+        return self._take(data)
+
+    def keep(self, rest: bytes) -> None:
+        """Keep the last bytes of a read, which are incomplete, for the next one."""
+        self._kept = rest
+
+    def _take(self, data: bytes) -> bytes:
+        self.start = self.offset - len(self._kept)
         self.offset += len(data)
-        self.behind = self.offset < state.st_size
+        self.consumed = len(data)
+        data, self._kept = self._kept + data, b""
         return data
 
     def _rewind(self) -> None:
-        self.start = self.offset = 0
-        self.top = b""
+        self.offset = 0
+        self.top = self._kept = b""
 
 
 class Lines:
@@ -80,7 +92,13 @@ class Lines:
         self.tail = Tail(path)
         self.number = 0
         """Lines returned so far."""
-        self._waiting = b""
+        self.damage = ""
+        """Why nothing more is read, in a sentence; empty while the file is text."""
+
+    @property
+    def behind(self) -> bool:
+        """Whether the last read stopped at its limit, so that there is more."""
+        return self.tail.behind and not self.damage
 
     def read(self, limit: int = CHUNK, *, final: bool = False) -> list[str]:
         """Return the new complete lines, with their line breaks; at the end also a cut off one.
@@ -91,29 +109,71 @@ class Lines:
 
         Raises:
             OSError: if the file exists and cannot be read.
-            InputError: if a line is not UTF-8.
         """
+        if self.damage:
+            return []
         data = self.tail.read(limit)
         if self.tail.replaced or self.tail.rewritten:
-            self._waiting, self.number = b"", 0
-        before = self.tail.start - len(self._waiting)
-        data = self._waiting + data
+            self.number = 0
         cut = len(data) if final and not self.tail.behind else data.rfind(b"\n") + 1
-        text, self._waiting = data[:cut], data[cut:]
+        self.tail.keep(data[cut:])
         # The encoding drops the byte order mark that Excel puts at the start of a file.
         encoding = "utf-8-sig" if self.number == 0 else "utf-8"
         try:
-            decoded = text.decode(encoding)
+            decoded = data[:cut].decode(encoding)
         except UnicodeDecodeError as error:
-            place = f"byte {before + error.start} is not UTF-8"
-            raise InputError(f"{self.tail.path} is not a text file: {place}.") from None
+            place = f"byte {self.tail.start + error.start} is not UTF-8"
+            self.damage = f"{self.tail.path} is not a text file: {place}."
+            return []
         lines = decoded.replace("\r\n", "\n").replace("\r", "\n").split("\n")
         last = lines.pop()
         lines = [f"{line}\n" for line in lines] + [last] * bool(last)
         self.number += len(lines)
         return lines
 
+    def read_numbered(self, limit: int, final: bool) -> Iterator[tuple[str, str]]:
+        """Read at once, and yield each new line that is not blank with its location."""
+        lines = self.read(limit, final=final)
+        numbered = enumerate(lines, start=self.number - len(lines) + 1)
+        return ((f"line {number}", line) for number, line in numbered if line.strip())
+
     def pin(self, count: int) -> None:
         """Expect the first lines of the file to stay as they are; see :attr:`Tail.top`."""
         with self.tail.path.open("rb") as file:
             self.tail.top = b"".join(islice(file, count))
+
+
+class BrokenLines:
+    """Distinguishes a line that was cut off from a file of another content.
+
+    A program that is killed leaves half a line, since its output is written in blocks. Where it is
+    continued from a checkpoint, its next line stands behind that half: one line is broken, and the
+    next is sound. Two broken lines in a row are damage.
+    """
+
+    def __init__(self) -> None:
+        """Know of no line."""
+        self.damage = ""
+        """What is wrong with the log, in a sentence; empty while it is sound."""
+        self.pending = ""
+        """What is wrong with the last line, until the next one decides."""
+        self._first, self._count = "", 0
+
+    def add_broken(self, sentence: str) -> None:
+        """Take over that a line does not fit, and why."""
+        if self.pending:
+            self.damage = self.pending
+        self.pending = sentence
+
+    def add_sound(self) -> None:
+        """Take over that a line fits: a broken one before it stands alone."""
+        if self.pending:
+            self._first, self._count = self._first or self.pending, self._count + 1
+            self.pending = ""
+
+    @property
+    def note(self) -> str:
+        """A sentence on the lines that were left out; empty if none was."""
+        if self._count < 2:
+            return self._first and f"{self._first} The line is left out."
+        return f"{self._first} This line and {self._count - 1} more are left out."

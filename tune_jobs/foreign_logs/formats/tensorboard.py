@@ -10,16 +10,13 @@ from __future__ import annotations
 
 import importlib
 import struct
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tune_jobs.foreign_logs.formats.points import Points
-from tune_jobs.foreign_logs.formats.reader import Reader
+from tune_jobs.foreign_logs.formats.points import PointsReader
 from tune_jobs.foreign_logs.formats.tail import Tail
-from tune_jobs.foreign_logs.record import Record
 
 FRAME = 16
 """Bytes of a frame around its data."""
@@ -36,7 +33,6 @@ class EventFile:
         self.consumed = 0
         """Bytes of the last read."""
         self._tail = Tail(path)
-        self._waiting = b""
         self._number = 0
 
     def read(self, limit: int) -> list[tuple[str, int, float]]:
@@ -45,13 +41,11 @@ class EventFile:
         if self.damage:
             return []
         data = self._tail.read(limit)
-        self.consumed = len(data)
+        self.consumed = self._tail.consumed
         if self._tail.replaced:
-            self._waiting, self._number = b"", 0
-        start = self._tail.start - len(self._waiting)
-        data = self._waiting + data
-        points, used = self._parse(data, start)
-        self._waiting = data[used:]
+            self._number = 0
+        points, used = self._parse(data, self._tail.start)
+        self._tail.keep(data[used:])
         self.behind = self._tail.behind and not self.damage
         return points
 
@@ -88,29 +82,22 @@ class EventFile:
         return points, at
 
 
-class TensorBoardReader(Reader):
+class TensorBoardReader(PointsReader):
     """The scalars of the event files of one run."""
 
     name = "TensorBoard"
-    is_directory = True
+    joins_directory = True
 
     def _open(self) -> None:
-        self._points = Points(self.rename)
+        super()._open()
         self._events: dict[Path, EventFile] = {}
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Whether the name, or else the content, is that of an event file."""
+        """Whether the name is that of an event file."""
         return ".tfevents." in path.name
 
-    @classmethod
-    def open_all(
-        cls, files: Sequence[Path], rename: Mapping[str, str], directory: Path
-    ) -> list[Reader]:
-        """Return a reader for each run of files in one directory."""
-        return [cls(files, rename, directory)]
-
-    def _read_more(self, final: bool) -> list[Record]:
+    def _read_points(self, final: bool) -> None:
         if self.directory is not None:
             self.files = [f for f in self.directory.iterdir() if self.recognises(f)] or self.files
         # File names contain the time of their creation, so a resume comes after what it repeats.
@@ -122,10 +109,6 @@ class TensorBoardReader(Reader):
             self.behind |= events.behind
             self.damage = self.damage or events.damage
             left -= events.consumed
-        return []
-
-    def _assemble(self, records: list[Record], final: bool) -> list[Record]:
-        return self._points.take(final)
 
 
 def _parse_scalar(value: Any) -> float | None:

@@ -11,57 +11,46 @@ from __future__ import annotations
 import importlib
 import math
 import struct
-from pathlib import Path
 from typing import Any
 
-from tune_jobs.foreign_logs.formats.points import Points
-from tune_jobs.foreign_logs.formats.reader import Reader
+from tune_jobs.foreign_logs.formats.points import PointsReader
 from tune_jobs.foreign_logs.formats.tail import Tail
-from tune_jobs.foreign_logs.record import Record, parse_json
+from tune_jobs.foreign_logs.record import parse_json
 
 BLOCK, HEAD = 32 * 1024, 7
 IDENT = b":W&B"
 _WHOLE, _FIRST, _LAST = 1, 2, 4
 
 
-class WandbReader(Reader):
+class WandbReader(PointsReader):
     """The history of one run."""
 
     name = "W&B offline run"
-    is_directory = True
+    endings = (".wandb",)
 
     def _open(self) -> None:
-        self._points = Points(self.rename)
+        super()._open()
         self._tail = Tail(self.files[0])
-        self._waiting = b""
         self._record = b""
         self._rows = 0
 
-    @classmethod
-    def recognises(cls, path: Path) -> bool:
-        """Whether it has the ending of a run's file."""
-        return path.suffix == ".wandb"
-
-    def _read_more(self, final: bool) -> list[Record]:
+    def _read_points(self, final: bool) -> None:
         self.behind = False
         if self.damage:
-            return []
+            return
         try:
             messages: Any = importlib.import_module("wandb.proto.wandb_internal_pb2")
         except ImportError:
             self.damage = f"{self.files[0]} needs the package wandb: `pip install wandb`."
-            return []
+            return
         data = self._tail.read(self.limit)
         if self._tail.replaced:
-            self._waiting = self._record = b""
-        start = self._tail.start - len(self._waiting)
-        data = self._waiting + data
-        used, whole = self._split(data, start)
-        self._waiting = data[used:]
+            self._record = b""
+        used, whole = self._split(data, self._tail.start)
+        self._tail.keep(data[used:])
         for record in whole:
             self._add(messages.Record.FromString(record))
         self.behind = self._tail.behind and not self.damage
-        return []
 
     def _split(self, data: bytes, start: int) -> tuple[int, list[bytes]]:
         """Return how many bytes were used, and the records that are complete with them.
@@ -121,9 +110,6 @@ class WandbReader(Reader):
             ],
         )
         self._rows += not has_step
-
-    def _assemble(self, records: list[Record], final: bool) -> list[Record]:
-        return self._points.take(final)
 
 
 def _parse_number(text: str) -> float | None:

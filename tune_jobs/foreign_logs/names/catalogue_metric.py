@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from functools import cached_property
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,10 +30,10 @@ class CatalogueMetric:
 class Library:
     """The names of one library."""
 
-    metrics: Mapping[str, CatalogueMetric | None]
-    """Foreign name in lower case to its metric; None for a name that is none of the catalogue's in
-    this library, although it is in others."""
-    signs: frozenset[str] = frozenset()
+    table: Mapping[str | CatalogueMetric | None, str | tuple[str, ...]]
+    """Metric to its foreign names in lower case, that which is preferred first; None for names that
+    are none of the catalogue's in this library, although they are in others."""
+    signs: tuple[str, ...] = ()
     """Names that only this library logs. Where a log has one of them, the library's names go before
     those of the catalogue, which it uses for something else; without, they are known anywhere."""
     prefix: str = ""
@@ -48,3 +49,16 @@ class Library:
     settings: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
     """Its name of each setting that a remedy may change, by ours; those of the same purpose and
     another scale are left out."""
+    patchy: bool = False
+    """Whether NaN may stand for an empty cell in every metric."""
+
+    @cached_property
+    def metrics(self) -> Mapping[str, CatalogueMetric | None]:
+        """The metric of each foreign name."""
+        metrics: dict[str, CatalogueMetric | None] = {}
+        for ours, names in self.table.items():
+            metric = CatalogueMetric(ours) if isinstance(ours, str) else ours
+            if metric and self.patchy:
+                metric = dataclasses.replace(metric, patchy=True)
+            metrics |= dict.fromkeys((names,) if isinstance(names, str) else names, metric)
+        return metrics

@@ -8,24 +8,7 @@ from collections.abc import Iterable, Mapping
 from algos.metrics import METRICS
 from envs.validation import unknown_name_error
 from tune_jobs.foreign_logs.names.catalogue_metric import CatalogueMetric, Library
-from tune_jobs.foreign_logs.names.cleanrl import CLEANRL
-from tune_jobs.foreign_logs.names.plain import PLAIN
-from tune_jobs.foreign_logs.names.rl_games import RL_GAMES
-from tune_jobs.foreign_logs.names.rllib import RLLIB
-from tune_jobs.foreign_logs.names.rsl_rl import RSL_RL
-from tune_jobs.foreign_logs.names.sb3 import SB3
-from tune_jobs.foreign_logs.names.skrl import SKRL
-from tune_jobs.foreign_logs.names.tianshou import TIANSHOU
-from tune_jobs.foreign_logs.names.torchrl import TORCHRL
-from tune_jobs.foreign_logs.names.trl import TRL
-from tune_jobs.foreign_logs.names.verl import VERL
-
-LIBRARIES = (
-    *(RLLIB, SB3, CLEANRL, SKRL, RSL_RL, RL_GAMES, TIANSHOU, TORCHRL),
-    *(TRL, VERL),
-    PLAIN,
-)
-"""Where a log has several names for one metric, that of the first table is used."""
+from tune_jobs.foreign_logs.names.libraries import LIBRARIES
 
 KNOWN = {
     theirs: ours
@@ -64,7 +47,7 @@ def match_metrics(names: Iterable[str], rename: Mapping[str, str]) -> dict[str, 
 def recognise_libraries(names: Iterable[str]) -> list[Library]:
     """Return the libraries of which a log has a name that no other one uses."""
     short = {strip_tune_prefix(name).casefold() for name in names}
-    return [library for library in LIBRARIES if library.signs & short]
+    return [library for library in LIBRARIES if not short.isdisjoint(library.signs)]
 
 
 def find_setting_names(names: Iterable[str]) -> Mapping[str, str]:

@@ -144,7 +144,6 @@ class GammaTooLow(Rule):
     length: Annotated[float, Positive] = 10.0
     """Median steps of an episode from which that is too few."""
     rows: Annotated[int, AtLeastOne] = 15
-    """Rows before the rule judges, at most half of the budget."""
 
     def judge(self, history: History) -> Finding | None:
         """Return a warning when hardly more than the next reward counts."""

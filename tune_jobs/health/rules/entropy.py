@@ -61,7 +61,6 @@ class NoExploration(Rule):
     tau: Annotated[float, Fraction] = 0.2
     """Kendall's tau of the score above which it tends upwards."""
     rows: Annotated[int, AtLeastOne] = 5
-    """Rows before the rule judges, at most half of the budget."""
 
     def judge(self, history: History) -> Finding | None:
         """Return a finding when the policy has been deterministic in every row."""
@@ -122,7 +121,6 @@ class EntropyCollapse(Rule):
     tau: Annotated[float, Fraction] = 0.3
     """Kendall's tau of the score above which it tends upwards."""
     rows: Annotated[int, AtLeastOne] = 8
-    """Rows before the rule judges, at most half of the budget."""
 
     def judge(self, history: History) -> Finding | None:
         """Return a finding when the late entropy is close to zero."""
@@ -204,7 +202,6 @@ class EntropyStuckAtMax(Rule):
     tau: Annotated[float, Fraction] = 0.3
     """Kendall's tau of the score above which it tends upwards."""
     rows: Annotated[int, Between(6)] = 12
-    """Rows before the rule judges, at most half of the budget."""
     budget_fraction: Annotated[float, Fraction] = 0.2
 
     def judge(self, history: History) -> Finding | None:
@@ -262,7 +259,6 @@ class StdBlowup(Rule):
     tau: Annotated[float, Fraction] = 0.5
     """Kendall's tau of the entropy above which it still rises."""
     rows: Annotated[int, AtLeastOne] = 10
-    """Rows before the rule judges, at most half of the budget."""
 
     def judge(self, history: History) -> Finding | None:
         """Return a stop when the standard deviation has grown fourfold."""

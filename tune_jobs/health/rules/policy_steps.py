@@ -67,7 +67,6 @@ class FrozenPolicy(Rule):
     nats: Annotated[float, Positive] = 1e-5
     """Range of the entropy in nats below which it does not move, where KL is unknown."""
     rows: Annotated[int, Between(4)] = 7
-    """Rows before the rule judges, at most half of the budget."""
     budget_fraction: Annotated[float, Fraction] = 0.1
 
     def judge(self, history: History) -> Finding | None:

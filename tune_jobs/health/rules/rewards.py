@@ -164,7 +164,6 @@ class ConstantReward(Rule):
     spread: Annotated[float, NonNegative] = 1e-6
     """Range of the returns, as a fraction of their size, up to which they count as one number."""
     rows: Annotated[int, AtLeastOne] = 10
-    """Rows before the rule judges, at most half of the budget."""
     episodes: Annotated[int, NonNegative] = 50
     """Finished episodes before the rule judges."""
     budget_fraction: Annotated[float, Fraction] = 0.2
@@ -310,7 +309,6 @@ class RewardHacking(Rule):
     tau: Annotated[float, Fraction] = 0.2
     """Kendall's tau of the success rate above which it tends upwards."""
     rows: Annotated[int, AtLeastOne] = 15
-    """Rows before the rule judges, at most half of the budget."""
     budget_fraction: Annotated[float, Fraction] = 0.2
     """Fraction of the budget from which it judges a fall."""
     flat_from: Annotated[float, Fraction] = 0.6

@@ -239,7 +239,6 @@ class NoImprovement(Rule):
     tau: Annotated[float, Fraction] = 0.2
     """Kendall's tau of the score above which it tends upwards."""
     rows: Annotated[int, AtLeastOne] = 30
-    """Rows before the rule judges, at most half of the budget."""
     budget_fraction: Annotated[float, Fraction] = 0.4
     """Fraction of the budget from which it warns."""
     stop_from: Annotated[float, Fraction] = 0.8

@@ -170,7 +170,6 @@ class NoEpisodeEnds(Rule):
     )
 
     rows: Annotated[int, AtLeastOne] = 10
-    """Rows before the rule judges, at most half of the budget."""
     long: Annotated[int, AtLeastOne] = 1000
     """Steps of an unfinished episode from which it warns: a usual time limit."""
     endless: Annotated[int, AtLeastOne] = 27_000
@@ -256,7 +255,6 @@ class NoUpdates(Rule):
     )
 
     rows: Annotated[int, AtLeastOne] = 8
-    """Rows before the rule judges, at most half of the budget."""
     budget_fraction: Annotated[float, Fraction] = 0.2
     stop_from: Annotated[float, Fraction] = 0.5
     """Fraction of the budget from which it asks for a stop instead of a warning."""

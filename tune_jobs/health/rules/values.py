@@ -292,7 +292,6 @@ class LowExplainedVariance(Rule):
     tau: Annotated[float, Fraction] = 0.3
     """Kendall's tau of the score above which it tends upwards."""
     rows: Annotated[int, AtLeastOne] = 15
-    """Rows before the rule judges, at most half of the budget."""
     budget_fraction: Annotated[float, Fraction] = 0.2
 
     def judge(self, history: History) -> Finding | None:
