@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 import gymnasium
+import numpy as np
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 from gymnasium.vector import AutoresetMode, VectorEnv
 
@@ -220,13 +221,12 @@ def make_vector_env(
     """
     check_arguments(env_id, env_kwargs)
     try:
-        return _native(env_id, env_kwargs, num_envs, per_copy_seeds) or gymnasium.make_vec(
-            env_id,
-            num_envs,
-            "sync",
-            {"autoreset_mode": AutoresetMode.SAME_STEP},
-            [make_mask_wrapper()],
-            **env_kwargs,
+        if native := _native(env_id, env_kwargs, num_envs, per_copy_seeds):
+            return native
+        same_step = {"autoreset_mode": AutoresetMode.SAME_STEP}
+        wrappers = [make_mask_wrapper()]
+        return batch_any_infos(
+            gymnasium.make_vec(env_id, num_envs, "sync", same_step, wrappers, **env_kwargs)
         )
     except InputError:
         raise
@@ -236,6 +236,36 @@ def make_vector_env(
             f"{env_id} cannot be made with {env_kwargs}: {type(error).__name__}: {error}"
             f"{f' ({frame})' if frame else ''}"
         ) from error
+
+
+def batch_any_infos(env: VectorEnv[Any, Any, Any]) -> VectorEnv[Any, Any, Any]:
+    """Let copies give entries of ``info`` that differ in kind or shape; return the same copies.
+
+    Gymnasium makes an array of the kind that the first copy gives, and fails where another one
+    gives None, or a list of another length. Such entries become arrays of objects.
+    """
+    name = "_add_info"
+    add_info = getattr(env, name)
+
+    def add_any_info(infos: dict[str, Any], info: dict[str, Any], number: int) -> dict[str, Any]:
+        try:
+            return add_info(infos, info, number)
+        except (TypeError, ValueError):
+            pass  # each by itself, which repeats those that were added
+        for key, value in info.items():
+            try:
+                infos = add_info(infos, {key: value}, number)
+            except (TypeError, ValueError):
+                array = np.full(env.num_envs, None, object)
+                for copy in np.flatnonzero(infos[f"_{key}"]):
+                    array[copy] = infos[key][copy]
+                array[number] = value
+                infos[key] = array
+                infos[f"_{key}"][number] = True
+        return infos
+
+    setattr(env, name, add_any_info)
+    return env
 
 
 def make_single_env(env_id: str, env_kwargs: Mapping[str, Any]) -> gymnasium.Env[Any, Any]:

@@ -167,6 +167,30 @@ def test_a_package_that_registers_by_an_entry_point_is_asked_to(tmp_path, monkey
     del gymnasium.registry["OldGame-v0"]
 
 
+class MixedInfos(Street):
+    """What its copies say differs in kind and shape."""
+
+    copies = 0
+
+    def __init__(self):
+        self.number, MixedInfos.copies = MixedInfos.copies, MixedInfos.copies + 1
+
+    def reset(self, *, seed=None, options=None):
+        observation, _ = super().reset(seed=seed, options=options)
+        first = self.number % 3 == 0
+        cars = np.arange(2 if first else 3)
+        return observation, {"gap": 4 if first else None, "cars": cars, "at": {"x": cars}, "t": 7}
+
+
+def test_copies_may_differ_in_what_their_infos_hold():
+    gymnasium.register("MixedInfos-v0", MixedInfos)
+    env = make_vector_env("MixedInfos-v0", {}, 3)
+    _, infos = env.reset(seed=1)
+    assert infos["gap"].tolist() == [4, None, None] and infos["_gap"].all()
+    assert [len(cars) for cars in infos["cars"]] == [2, 3, 3] == [len(x) for x in infos["at"]["x"]]
+    assert infos["t"].dtype == int and infos["t"].tolist() == [7, 7, 7]
+
+
 def test_an_environment_of_gymnasium_shows_the_mask_of_its_info():
     env = make_vector_env("Taxi-v3", {}, 3)
     observation, infos = env.reset(seed=1)
