@@ -185,7 +185,7 @@ class EventRecorder(tune.Callback):
         symptom, sentence = self._describe_failure(name, trial)
         if symptom == ENVIRONMENT_FAILED:
             sentence = describe_last_failure(sentence, trial.run_metadata.num_failures)
-            sentence = f"{sentence}; {suggest_resume(self.directory)}"
+            sentence = f"{sentence}; {suggest_resume(self.directory, reached)}"
         self.write(EndRow(trial=name, iteration=reached, reason="error", sentence=sentence))
 
     def _describe_failure(self, name: str, trial: Any) -> tuple[str, str]:

@@ -68,14 +68,16 @@ def stop_at_fault(observation: TrialObservation) -> StopVerdict | None:
     # A program without a readable log would fail again; an environment may be mended.
     if observation.job.is_program:
         return StopVerdict("error", observation.fault)
-    return StopVerdict("error", f"{observation.fault}; {suggest_resume(observation.directory)}")
+    resume = suggest_resume(observation.directory, observation.iteration)
+    return StopVerdict("error", f"{observation.fault}; {resume}")
 
 
-def suggest_resume(directory: Path) -> str:
-    """Return how a trial that failed is continued."""
-    return (
-        f"`{format_command('rungwise', 'resume', directory)}` continues it from its last checkpoint"
-    )
+def suggest_resume(directory: Path, iteration: int) -> str:
+    """Return how a trial that failed after an iteration is continued, once its cause is mended."""
+    resume = format_command("rungwise", "resume", directory)
+    if not iteration:
+        return f"mend it, then `{resume}` starts the trial again"
+    return f"`{resume}` continues it from its last checkpoint"
 
 
 def describe_last_failure(sentence: str, failures: int) -> str:

@@ -49,13 +49,16 @@ def test_a_trial_that_failed_for_good_ends_with_its_error(recorder, tmp_path):
     assert (row.iteration, row.reason, row.sentence) == (4, "error", "no shelf 9")
 
 
-def test_an_environment_that_failed_for_good_says_how_often(recorder, tmp_path):
-    trial = make_trial(EnvironmentFault("Lift-v0 failed in step()"), iteration=4)
+@pytest.mark.parametrize(
+    ("reached", "words"), [(4, "continues it from its last"), (0, "starts the trial again")]
+)
+def test_an_environment_that_failed_for_good_says_how_often(recorder, tmp_path, reached, words):
+    trial = make_trial(EnvironmentFault("Lift-v0 failed in step()"), iteration=reached)
     trial.run_metadata = SimpleNamespace(num_failures=4)
     recorder.on_trial_error(0, [], trial)
     (row,) = read_event_log(tmp_path / "events.jsonl")
     assert "Lift-v0 failed in step()" in row.sentence and "failed 4 times" in row.sentence
-    assert f"rungwise resume {tmp_path}" in row.sentence
+    assert f"rungwise resume {tmp_path}` {words}" in row.sentence
 
 
 @pytest.mark.parametrize(
