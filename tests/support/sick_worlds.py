@@ -302,33 +302,6 @@ class Levers(Targets):
         return named - float(np.square(action["push"]).sum() + action["aim"]["value"] ** 2)
 
 
-for _world in (
-    Targets,
-    BrokenSampler,
-    OwnDice,
-    CoinToss,
-    PaidByTheClock,
-    Endless,
-    Unseeded,
-    Blindfolded,
-    Millions,
-    Tall,
-    Broke,
-    Always,
-    Late,
-    Bandit,
-    Informal,
-    Waiting,
-    Screen,
-    Still,
-    Whispers,
-    Proverbs,
-    Noisy,
-    Masked,
-    Forced,
-    Levers,
-    Tortoise,
-    Cue,
-    Shown,
-):
-    gymnasium.register(f"Sick{_world.__name__}-v0", f"sick_worlds:{_world.__name__}")
+for _world in [world for world in vars().values() if isinstance(world, type)]:
+    if issubclass(_world, gymnasium.Env):
+        gymnasium.register(f"Sick{_world.__name__}-v0", f"sick_worlds:{_world.__name__}")

@@ -238,12 +238,9 @@ class Unseeded(Counting):
         return self._observed(), {}
 
 
-WORLDS = (
-    Counting, Sick, Drawing, Bandit, Masked, Forced, Leaving, Slow, Exiting, Reaching, Alike,
-    Fragile, Unseeded,
-)  # fmt: skip
-for _world in WORLDS:
-    gymnasium.register(f"{_world.__name__}-v0", f"toy_worlds:{_world.__name__}")
+for _world in [world for world in vars().values() if isinstance(world, type)]:
+    if issubclass(_world, gymnasium.Env):
+        gymnasium.register(f"{_world.__name__}-v0", f"toy_worlds:{_world.__name__}")
 
 
 def leaving_next_step(num_envs, **kwargs):

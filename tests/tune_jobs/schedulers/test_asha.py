@@ -79,20 +79,6 @@ def test_a_trial_without_a_score_goes_on_past_its_rung(asha):
     assert (waits.trial, waits.rung, waits.iteration, waits.waits) == ("00", 3, 8, True)
 
 
-def test_an_undecided_trial_is_known_as_such_after_a_resume(asha):
-    tune = Tune(asha, ["00", "01"])
-    rows = [
-        result("00", 9, None),
-        *(EndRow(trial=t, iteration=1, reason="health") for t in NAMES[2:]),
-    ]
-    tune.report("00", 9, None)
-    tune.report("01", 3, 1.0)
-    again = RecordedASHA(make_brackets(NAMES, [3, 9], "max", 3, 1))
-    again.restore_decisions([*rows, *asha.decisions])
-    assert again.promote_from_earlier_session() == "01", "00 comes to the first rung no more"
-    assert not again.done
-
-
 def test_who_is_the_best_on_arrival_is_not_paused_at_all(asha):
     tune = Tune(asha)
     tune.report("00", 3, 1.0)

@@ -208,11 +208,3 @@ def test_one_bracket_has_all_trials_all_levels_and_no_name():
     (only,) = make_brackets(["a", "b", "c"], [1, 3], "min", 4, 1)
     assert (only.levels, only.mode, only.reduction_factor, only.name) == ([1, 3], "min", 4, "")
     assert list(only.next_rung_index) == ["a", "b", "c"]
-
-
-def test_every_trial_is_in_one_bracket_in_order():
-    names = [f"{i:02d}" for i in range(10)]
-    two = make_brackets(names, [2, 4], "max", 2, 2)
-    # The weights are 4 / 3 and 2 / 2.
-    assert [list(rungs.next_rung_index) for rungs in two] == [names[:6], names[6:]]
-    assert [rungs.name for rungs in two] == ["bracket 1, ", "bracket 2, "]

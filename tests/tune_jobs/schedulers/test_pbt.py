@@ -73,6 +73,13 @@ def test_a_resume_goes_on_with_the_changed_settings(tmp_path):
     }
 
 
+def make_pbt(directory, **fields):
+    """The scheduler of a population that searches the learning rate."""
+    about = {"env": "CartPole-v1", "scheduler": "pbt", "trials": 4}
+    search = {"lr": {"loguniform": [1e-4, 1e-2]}}
+    return RecordedPBT(make_job(about | {"search": search} | fields), directory, 0)
+
+
 def make_member(name):
     """A trial of a population, as Tune's scheduler sees it."""
     plan = {"trial": name, "config": {"lr": 1e-3}, "resume_from": "old"}
@@ -82,14 +89,7 @@ def make_member(name):
 
 @pytest.mark.parametrize("mode", ["max", "min"])
 def test_an_undecided_member_is_neither_donor_nor_replaced(tmp_path, mode):
-    job = make_job(
-        {
-            **{"env": "CartPole-v1", "scheduler": "pbt", "trials": 5, "mode": mode},
-            **{"search": {"lr": {"loguniform": [1e-4, 1e-2]}}},
-        }
-    )
-    sign = 1 if mode == "max" else -1
-    pbt = RecordedPBT(job, tmp_path, 0)
+    sign, pbt = 1 if mode == "max" else -1, make_pbt(tmp_path, trials=5, mode=mode)
     members = [make_member(f"{i:02d}") for i in range(5)]
     for trial in members:
         pbt._trial_state[trial] = SimpleNamespace(last_score=None)
@@ -118,9 +118,7 @@ def test_an_undecided_member_is_neither_donor_nor_replaced(tmp_path, mode):
     ],
 )
 def test_a_member_within_the_noise_of_its_donor_keeps_its_weights(tmp_path, score, std, replaced):
-    fields = {"env": "CartPole-v1", "scheduler": "pbt", "trials": 4, "mode": "max"}
-    fields |= {"metric": "return_mean", "search": {"lr": {"loguniform": [1e-4, 1e-2]}}}
-    pbt = RecordedPBT(make_job(fields), tmp_path, 0)
+    pbt = make_pbt(tmp_path, metric="return_mean", mode="max")
     for name, value in (("00", score), ("01", 10.0)):
         trial = make_member(name)
         state = pbt._trial_state[trial] = SimpleNamespace(last_score=None)
@@ -134,10 +132,7 @@ def test_a_member_within_the_noise_of_its_donor_keeps_its_weights(tmp_path, scor
 
 @pytest.mark.parametrize("mode", ["min", "max"])
 def test_an_exploit_is_written_with_scores_as_measured(tmp_path, mode):
-    fields = {"env": "CartPole-v1", "scheduler": "pbt", "trials": 4, "mode": mode}
-    pbt = RecordedPBT(
-        make_job(fields | {"search": {"lr": {"loguniform": [1e-4, 1e-2]}}}), tmp_path, 0
-    )
+    pbt = make_pbt(tmp_path, mode=mode)
     loser, donor = make_member("00"), make_member("01")
     for trial, score in ((loser, 2.0), (donor, 5.0)):
         state = pbt._trial_state[trial] = SimpleNamespace(last_score=None)
@@ -192,11 +187,6 @@ def test_a_float32_of_the_learner_is_the_setting_it_was_given():
 
 
 def test_settings_that_contradict_each_other_are_not_taken(tmp_path, monkeypatch):
-    search = {"lr": {"loguniform": [1e-4, 1e-2]}}
-    pbt = RecordedPBT(
-        make_job({"env": "CartPole-v1", "scheduler": "pbt", "trials": 4, "search": search}),
-        tmp_path,
-        0,
-    )
+    pbt = make_pbt(tmp_path)
     monkeypatch.setattr(pbt_module, "perturb_config", lambda *_: {"lr": -1.0})
     assert pbt._perturb_config({"lr": 1e-3}) == {"lr": 1e-3}

@@ -73,18 +73,6 @@ def test_running_trial_is_never_ended_by_better_trials():
     assert rungs.report_score("00", 9, 0.0).rung == 9, "it is judged where it comes to"
 
 
-def test_trial_ends_once_too_many_are_better_for_certain():
-    rungs = rungs_of(9)
-    for number in range(4):
-        rungs.report_score(f"{number:02d}", 3, float(number))
-    ends = rungs.end_hopeless()
-    # Three of nine can go on at most, and three are better already.
-    assert [(row.trial, row.keep, row.cut) for row in ends] == [("00", False, 1.0)]
-    assert ends[0].sentence == (
-        "rung 3: 0 is below 1, the cut for the best 3 of 9 when 4 of them had a score there"
-    )
-
-
 @pytest.mark.parametrize("score", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("mode", ["min", "max"])
 def test_a_score_that_is_not_finite_always_loses(score, mode):
@@ -93,16 +81,6 @@ def test_a_score_that_is_not_finite_always_loses(score, mode):
     assert not lost.keep and "cannot be compared" in lost.sentence
     rungs.report_score("01", 3, 1.0)
     assert rungs.find_promotable() == "01"
-
-
-def test_best_of_few_is_promoted_if_no_other_can_come():
-    rungs = rungs_of(2)
-    rungs.report_score("00", 3, 1.0)
-    assert rungs.find_promotable() is None
-    rungs.remove_trial("01")  # it failed
-    assert rungs.find_promotable() == "00"
-    said = rungs.promote("00").sentence
-    assert said == "rung 3: 1 is the best of 1, and no other trial can come"
 
 
 def play(rungs, scores, order):
@@ -202,28 +180,6 @@ def test_brackets_skip_low_rungs_at_about_equal_cost():
     assert three[0].report_score("060", 9, 1.0) is None, "a trial belongs to one bracket"
 
 
-def test_the_highest_rung_is_served_first():
-    """Its trials are nearest to their end: a free worker helps one of them, not a beginner."""
-    rungs = rungs_of(6, factor=2)
-    for number in range(6):
-        rungs.report_score(f"{number:02d}", 3, float(number))
-    for trial in ("05", "04"):
-        rungs.promote(trial)
-        rungs.report_score(trial, 9, float(trial))
-    # 03 is among the best three of six at the first rung, 05 the better of two at the second.
-    assert rungs.waiting_rung_index["03"] == 0 and rungs.waiting_rung_index["05"] == 1
-    assert rungs.find_promotable() == "05"
-
-
-@pytest.mark.parametrize("mode", ["min", "max"])
-def test_of_equal_scores_the_trial_that_came_first_goes_on(mode):
-    rungs = rungs_of(3, levels=[3], mode=mode)
-    for trial in ("02", "00", "01"):
-        rungs.report_score(trial, 3, 1.0)
-    assert rungs.find_promotable() == "02"
-    assert [rungs.rungs[0].rank(trial) for trial in ("02", "00", "01")] == [1, 2, 3]
-
-
 def test_a_trial_without_a_score_is_neither_promoted_nor_ended():
     rungs = rungs_of(2)
     assert rungs.report_score("00", 3, None) is None
@@ -245,14 +201,6 @@ def test_the_first_score_enters_the_highest_rung_reached_by_then():
     waits = rungs.report_score("01", 12, 4.0)
     assert (waits.rung, waits.iteration) == (9, 12)
     assert "01" not in rungs.rungs[0].keys, "a score of iteration 12 is none of iteration 3"
-
-
-def test_a_first_score_at_the_second_rung_is_none_of_the_first():
-    rungs = rungs_of(3)
-    for iteration in range(3, 9):
-        rungs.report_score("00", iteration, None)
-    assert rungs.report_score("00", 9, 4.0).rung == 9
-    assert not rungs.rungs[0].keys
 
 
 def test_a_rung_does_not_wait_for_a_trial_that_has_passed_it():
