@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import abc
 import difflib
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, is_dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import tyro
@@ -53,37 +53,48 @@ def parse_flags(cls: Any, argv: Sequence[str], prog: str, default: Any = None) -
 
     Raises:
         InputError: a word that belongs to no flag.
-        SystemExit: help was requested, or a flag is wrong; tyro has printed which.
+        SystemExit: help was requested, or a value is wrong; tyro has printed which.
     """
     given: dict[str, Any] = {} if default is None else {"default": default}
     parsed, unknown = tyro.cli(cls, prog=prog, args=argv, return_unknown_args=True, **given)
-    if not unknown:
-        return parsed
-    if not unknown[0].startswith("-"):
-        raise InputError(_describe_stray_word(unknown[0], list_flags(parsed), prog))
-    return tyro.cli(cls, prog=prog, args=argv, **given)  # prints which flags are near
+    if unknown:
+        raise InputError(_describe_unknown_word(unknown[0], list_flags(vars(parsed)), prog))
+    return parsed
 
 
-def list_flags(values: Any, prefix: str = "--") -> list[str]:
-    """List the flags of a dataclass and of those in its fields."""
+def list_flags(values: Mapping[str, Any], prefix: str = "--") -> list[str]:
+    """List the flags of named values, some of which are dataclasses or mappings of their own."""
     flags: list[str] = []
-    for one in fields(values):
-        flag, value = prefix + one.name.replace("_", "-"), getattr(values, one.name)
+    for name, value in values.items():
+        flag = prefix + name.replace("_", "-")
         # A command and its job stand side by side, without a prefix of their own.
-        inner = prefix if one.name in ("command", "job") else f"{flag}."
-        flags += list_flags(value, inner) if is_dataclass(value) else [flag]
+        inner = prefix if name in ("command", "job") else f"{flag}."
+        parts = vars(value) if is_dataclass(value) else value
+        flags += list_flags(parts, inner) if parts and isinstance(parts, dict) else [flag]
     return flags
 
 
-def _describe_stray_word(word: str, flags: Sequence[str], prog: str) -> str:
+def _describe_unknown_word(word: str, flags: Sequence[str], prog: str) -> str:
     """Describe a word that belongs to no flag, with the nearest flag where it looks like one."""
-    name, _, value = word.partition("=")
-    by_name = {flag.lstrip("-").rpartition(".")[2]: flag for flag in reversed(flags)}
-    near = difflib.get_close_matches(name.replace("_", "-"), by_name, n=1, cutoff=0.7)
+    spelt, _, value = word.partition("=")
+    spelt = spelt.replace("_", "-")
+    group, _, name = spelt.rpartition(".")
+    # By its last part, among the flags of its group first: `--lr` and `lr` mean `--settings.lr`.
+    by_name = {flag.rpartition(".")[2].lstrip("-"): flag for flag in reversed(flags)}
+    in_group = {n: f"{group}.{n}" for n in by_name if f"{group}.{n}" in flags}
+    near = [
+        known[close]
+        for known in (in_group, by_name)
+        for close in difflib.get_close_matches(name.lstrip("-"), known, n=1, cutoff=0.7)
+    ]
     if near:
-        hint = f"did you mean `{by_name[near[0]]} {value or 'VALUE'}`?"
+        hint = f"did you mean `{near[0]} {value or 'VALUE'}`?"
+    elif any(flag.startswith(f"{spelt}.") for flag in flags):
+        hint = f"write `{spelt}.NAME VALUE`."
     else:
         hint = f"`{prog} --help` lists its flags."
+    if word.startswith("-"):
+        return f"`{prog}` has no flag {spelt}: {hint}"
     return f"`{prog}` has no place for the word {word!r}: {hint}"
 
 

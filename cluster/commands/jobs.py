@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, make_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
@@ -70,34 +70,25 @@ class Tune(RayCommand):
             InputError: no job is named, or something in it cannot be used.
             SystemExit: help was requested, or a flag is wrong; tyro has printed which.
         """
-        from tune_jobs.jobs.cli_flags import (
-            make_job_flags,
-            make_job_from_flags,
-            with_budget,
-            with_pairs,
-        )
-        from tune_jobs.jobs.early_checks import check_number_flags
+        from tune_jobs.jobs.cli_flags import find_job_fields, make_job_flags, split_pairs
 
         command = cls.__name__.lower()
         # The flags depend on the job: its algorithm has settings, its environment arguments. So the
         # words that determine the job are looked up before the rest is parsed.
-        check_number_flags(argv)
+        given = find_job_fields(argv)
         name = argv[0] if argv and not argv[0].startswith("-") else None
-        env, algo = _find_flag(argv, "--env"), _find_flag(argv, "--algo")
         with show_imports():
-            base = _load_base_job(command, argv, name, env, algo)
-            flags = make_job_flags(base, env=env, algo=algo)
-        flags = with_budget(flags, argv)
-        flags, rest = with_pairs(flags, argv[1:] if name else argv)
+            base = _load_base_job(command, argv, name, given)
+            flags = make_job_flags(base, given)
+        rest, pairs = split_pairs(argv[1:] if name else argv, flags.pairs)
 
         flat = tyro.conf.arg(name="")
         fields = [("command", Annotated[cls, flat]), ("job", Annotated[flags.type, flat])]
         call_type = make_dataclass("Call", fields, frozen=True)
         call_type.__doc__ = cls.__doc__
-        default = call_type(cls(), flags.default)
         prog = f"rungwise {command} {name or '[PRESET or FILE.yaml]'}"
-        call = parse_flags(call_type, rest, prog, default)
-        job = make_job_from_flags(call.job)
+        call = parse_flags(call_type, rest, prog, call_type(cls(), flags.defaults))
+        job = flags.make_job(call.job, pairs)
         return replace(call.command, job=shorten_job(job) if call.command.quick else job)
 
     def __call__(self, console: Console) -> Answer:
@@ -269,7 +260,7 @@ def shorten_job(job: Job) -> Job:
 
 
 def _load_base_job(
-    command: str, argv: Sequence[str], name: str | None, env: str | None, algo: str | None
+    command: str, argv: Sequence[str], name: str | None, given: Mapping[str, Any]
 ) -> Job:
     """Load the job that flags are then applied to: a preset's, a file's, or ``--env``'s."""
     from algos.rollouts.env_factory import find_env_spec
@@ -278,23 +269,13 @@ def _load_base_job(
 
     if name:
         return load_job(name)
-    if env:
+    if "env" in given:
         # Before the algorithm is imported, which takes far longer than looking up a name.
-        find_env_spec(resolve_env_id(env))
-        return make_job({"env": env, "algo": algo or "ppo"})
+        find_env_spec(resolve_env_id(given["env"]))
+        return make_job({"env": given["env"], "algo": given.get("algo", "ppo")})
     if set(argv) & {"-h", "--help"}:
         return load_job("causal")
     raise InputError(
         f"`rungwise {command}` needs a preset ({', '.join(list_presets())}), a job file "
         "ending in .yaml, or --env."
     )
-
-
-def _find_flag(argv: Sequence[str], name: str) -> str | None:
-    """Return the value of a flag before the flags are parsed; None if it is missing."""
-    for i, word in enumerate(argv):
-        if word == name and i + 1 < len(argv):
-            return argv[i + 1]
-        if word.startswith(name + "="):
-            return word.removeprefix(name + "=")
-    return None

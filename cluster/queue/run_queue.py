@@ -91,8 +91,7 @@ class RunQueue:
         Raises:
             InputError: something in it cannot be used, or the name is taken.
         """
-        from tune_jobs.jobs.job_yaml import load_job, make_job
-        from tune_jobs.jobs.replaced_fields import replace_fields
+        from tune_jobs.jobs.job_yaml import load_job, make_job, replace_fields
         from tune_jobs.session.prepare import prepare_job
 
         try:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 from tune_jobs.formatting import format_values
 from tune_jobs.jobs.job import Job
-from tune_jobs.jobs.rllib_settings import RLlibSettings
-from tune_jobs.jobs.search_space import Space
+from tune_jobs.jobs.job_yaml import make_plain
 from tune_jobs.jobs.step_budget import DEFAULT_ITERATIONS
 
 PARTS = ("settings", "env_kwargs", "evaluation_env_kwargs", "search", "health")
@@ -23,41 +21,18 @@ def list_changes(job: Job) -> dict[str, dict[str, Any]]:
 
     The arguments of the environment are all listed: a job holds only those that were given.
     """
-    own = _compare_with_defaults(job)
+    plain, default = make_plain(job), make_plain(Job(env=job.env, algo=job.algo))
+    own = {name: value for name, value in plain.items() if value != default[name]}
     if job.steps or job.iterations == DEFAULT_ITERATIONS:
-        own.pop("iterations")  # resolved from the steps, or the default
-    if isinstance(job.settings, RLlibSettings):
-        changes = {"settings": job.settings.values}
-    else:
-        changes = {"settings": _compare_with_defaults(job.settings)}
-    changes |= {part: dict(getattr(job, part)) for part in PARTS[1:]}
+        own.pop("iterations", None)  # resolved from the steps, or the default
+    settings = plain["settings"].items()
+    changes = {part: plain[part] for part in PARTS}
+    # RLlib's defaults are as slow to read as RLlib: all that a job sets differs from them.
+    changes["settings"] = {n: v for n, v in settings if v != default["settings"].get(n, ...)}
     changes["job"] = {n: v for n, v in own.items() if n not in (*PARTS, *SHOWN_ELSEWHERE)}
-    return {
-        part: {name: _to_plain(value) for name, value in values.items()}
-        for part, values in changes.items()
-        if values
-    }
+    return {part: values for part, values in changes.items() if values}
 
 
 def format_changes(changes: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Return a line for each part: ``settings: lr 0.001, epochs 2``."""
     return [f"{part}: {format_values(values)}" for part, values in changes.items()]
-
-
-def _compare_with_defaults(instance: Any) -> dict[str, Any]:
-    """Return the fields of a dataclass whose value is not the default."""
-    changed: dict[str, Any] = {}
-    for field in dataclasses.fields(instance):
-        value = getattr(instance, field.name)
-        factory = field.default_factory
-        default = field.default if factory is dataclasses.MISSING else factory()
-        if value != default:
-            changed[field.name] = value
-    return changed
-
-
-def _to_plain(value: Any) -> Any:
-    """Return a value as the event log holds it."""
-    if isinstance(value, Space):
-        return {value.kind: list(value.values)}
-    return list(cast("tuple[Any, ...]", value)) if isinstance(value, tuple) else value

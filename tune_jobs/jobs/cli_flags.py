@@ -1,17 +1,16 @@
-"""A job as command-line flags: its fields, with the types of its algorithm and environment.
+"""A job's fields as command-line flags: the words become a mapping like that of a YAML file.
 
-``settings`` has the class of the chosen algorithm, ``env_kwargs`` the parameters of the family
-where the environment is ours. Searches, health limits and other environments' arguments are
-name-value pairs whose values are read as YAML.
+``settings`` has the fields of the chosen algorithm and ``env_kwargs`` those of a family of ours;
+tyro reads and lists them with their types. Searches, health limits, RLlib's settings and the
+arguments of other environments are name-value pairs of any names, whose values are read as YAML.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any
+from contextlib import suppress
+from dataclasses import asdict, dataclass, is_dataclass
+from typing import Annotated, Any, TypedDict
 
 import tyro
 import yaml
@@ -19,88 +18,128 @@ import yaml
 import envs
 from envs.factory import make_params
 from envs.field_docs import get_field_groups, read_field_docs
-from envs.validation import InputError
-from tune_jobs.jobs.job import Job
-from tune_jobs.jobs.job_yaml import JobDumper, JobLoader, make_job
-from tune_jobs.jobs.replaced_fields import get_dropped_budget, list_replaceable_fields
+from envs.validation import InputError, get_fields
+from tune_jobs.jobs.job import Job, resolve_env_id
+from tune_jobs.jobs.job_yaml import (
+    JobDumper,
+    JobLoader,
+    check_numbers,
+    make_job,
+    replace_fields,
+    to_tuples,
+)
 from tune_jobs.jobs.rllib_settings import RLlibSettings
 from tune_jobs.jobs.settings_class import get_settings_class
 
 PAIRS = ("env_kwargs", "evaluation_env_kwargs", "search", "health")
+ALIASES = {"evaluation_episodes": ("--episodes",), "videos": ("--video",)}
+"""The same flags as of `rungwise evaluate`."""
 
 
 @dataclass(frozen=True)
 class JobFlags:
-    """The dataclass of a job's flags and its values before any flag is read."""
+    """The flags of a job, and its fields before any flag is read."""
 
     type: type
-    default: Any
+    """A TypedDict of the flags: plain values, so that one mistake is reported once, by Job."""
+    defaults: dict[str, Any]
+    """The values that help shows; pairs are texts."""
+    fields: dict[str, Any]
+    """The job as plain fields."""
+    pairs: list[str]
+    """Fields that are name-value pairs."""
+
+    def make_job(self, values: Mapping[str, Any], given: Mapping[str, Mapping[str, str]]) -> Job:
+        """Return the job of these values of the flags and these name-value pairs by field.
+
+        Raises:
+            InputError: values that cannot be used.
+        """
+        fields = dict(values)
+        for name in self.pairs:
+            fields[name] = self.fields[name] | read_values(name, given.get(name, {}))
+        if "env_kwargs" not in self.pairs:
+            # Only what differs from the defaults, so that a job's copy shows the choice.
+            params = envs.FAMILIES[resolve_env_id(fields["env"]).removeprefix("envs:")].params
+            defaults = asdict(params())
+            chosen = fields["env_kwargs"].items()
+            fields["env_kwargs"] = {name: v for name, v in chosen if v != defaults[name]}
+        return make_job(fields, "the command line")
 
 
-def make_job_flags(job: Job, *, env: str | None = None, algo: str | None = None) -> JobFlags:
-    """Return the flags of ``job``, changed to another environment or algorithm if one is given."""
-    plain = list_replaceable_fields(job, env=env, algo=algo)
-    job = make_job(plain)
-    family = envs.FAMILIES.get(job.env.removeprefix("envs:"))
-    types = typing.get_type_hints(Job, include_extras=True)
-    values = {f.name: getattr(job, f.name) for f in dataclasses.fields(job)}
-    types |= dict.fromkeys(PAIRS, dict[str, str])
-    values |= {name: {k: _format_yaml(v) for k, v in plain[name].items()} for name in PAIRS}
-    values["iterations"] = plain["iterations"]
-    # The same flags as of `rungwise evaluate`.
-    alias = tyro.conf.arg(aliases=("--episodes",))
-    types["evaluation_episodes"] = Annotated[int | None, alias]
-    types["videos"] = Annotated[int, tyro.conf.arg(aliases=("--video",))]
-    types["settings"] = _without_validation(get_settings_class(job.algo))
-    about = {f.name: getattr(job.settings, f.name) for f in dataclasses.fields(job.settings)}
-    values["settings"] = types["settings"](**about)
-    if isinstance(job.settings, RLlibSettings):
-        from algos.rllib_algorithms import list_settings  # as slow to import as RLlib
+def find_job_fields(argv: Sequence[str]) -> dict[str, Any]:
+    """Return the job's own fields among the words, numbers as numbers, before flags have types.
 
-        known = ", ".join(sorted(list_settings(job.algo)))
-        help_text = f"Arguments of RLlib's AlgorithmConfig that differ from its defaults: {known}."
-        types["settings"] = Annotated[dict[str, str], tyro.conf.arg(help=help_text)]
-        values["settings"] = {k: _format_yaml(v) for k, v in plain["settings"].items()}
-    if family:
-        types["env_kwargs"] = _without_validation(family.params)
-        values["env_kwargs"] = make_params(types["env_kwargs"], plain["env_kwargs"])
-    # The class takes over names and docstrings of the fields and validates nothing, so that a wrong
-    # value is reported once, by Job.
-    cls = dataclasses.make_dataclass("Job", [(name, types[name]) for name in values], frozen=True)
-    cls.__doc__ = _field_docs(Job)
-    return JobFlags(cls, cls(**values))
-
-
-def _without_validation(cls: type) -> type:
-    """Return a class of the same fields that accepts any value.
-
-    The parser of the flags would report an error of a constructor in its own words; the job made
-    from the flags is validated, and so is its environment.
-    """
-    return type(cls.__name__, (cls,), {"__post_init__": lambda self: None, "__doc__": cls.__doc__})
-
-
-def with_budget(flags: JobFlags, argv: Sequence[str]) -> JobFlags:
-    """Drop the job's own budget where an argument gives one in the other unit."""
-    given = {word.partition("=")[0].removeprefix("--") for word in argv if word.startswith("--")}
-    changed = get_dropped_budget(given)
-    return dataclasses.replace(flags, default=dataclasses.replace(flags.default, **changed))
-
-
-def with_pairs(flags: JobFlags, argv: Sequence[str]) -> tuple[JobFlags, list[str]]:
-    """Apply the name-value pairs among the arguments to the flags.
-
-    Returns:
-        The changed flags and the remaining arguments.
+    Reading the settings of an algorithm imports torch and Ray: seconds, or half a minute on a busy
+    machine. A wrong number is refused at once.
 
     Raises:
-        InputError: a name without a value.
+        InputError: a number has the wrong type or is out of bounds.
     """
-    types = typing.get_type_hints(flags.type, include_extras=True)
-    names = [n for n in (*PAIRS, "settings") if not dataclasses.is_dataclass(types[n])]
-    rest, pairs = split_pairs(argv, names)
-    changed = {name: getattr(flags.default, name) | given for name, given in pairs.items()}
-    return dataclasses.replace(flags, default=dataclasses.replace(flags.default, **changed)), rest
+    known, given = get_fields(Job), dict[str, Any]()
+    for word, following in zip(argv, [*argv[1:], ""], strict=False):
+        flag, equals, value = word.partition("=")
+        name, text = flag.removeprefix("--").replace("-", "_"), value if equals else following
+        if not (flag.startswith("--") and name in known and text):
+            continue
+        if known[name][0] is str:
+            given[name] = text
+            continue
+        for read in (float, int):
+            with suppress(ValueError):  # no number: the parser of the flags says so
+                given[name] = read(text)
+    check_numbers(given)
+    return given
+
+
+def make_job_flags(job: Job, given: Mapping[str, Any]) -> JobFlags:
+    """Return the flags of a job.
+
+    Args:
+        job: the preset or file.
+        given: its fields that the words replace, some of which decide which flags there are.
+    """
+    deciding = {"env", "algo", "steps", "iterations"}
+    fields = replace_fields(job, {n: v for n, v in given.items() if n in deciding})
+    types: dict[str, Any] = {name: hint for name, (hint, _) in get_fields(Job).items()}
+    docs, groups = read_field_docs(Job), get_field_groups(Job)
+    defaults, pairs = dict(fields), list[str](PAIRS)
+    if family := envs.FAMILIES.get(fields["env"].removeprefix("envs:")):
+        pairs.remove("env_kwargs")
+        types["env_kwargs"] = make_flags_type(family.params)
+        params = make_params(family.params, fields["env_kwargs"])
+        defaults["env_kwargs"] = asdict(params)
+    settings = get_settings_class(fields["algo"])
+    if settings is RLlibSettings:
+        from algos.rllib_algorithms import list_settings  # as slow to import as RLlib
+
+        pairs.append("settings")
+        known = ", ".join(sorted(list_settings(fields["algo"])))
+        docs["settings"] = f"AlgorithmConfig's arguments that differ from its defaults: {known}."
+    else:
+        types["settings"] = make_flags_type(settings)
+        defaults["settings"] = asdict(settings()) | to_tuples(fields["settings"])
+    types |= dict.fromkeys(pairs, dict[str, str])
+    defaults |= {name: {k: _format_yaml(v) for k, v in fields[name].items()} for name in pairs}
+    helps = {name: f"[{groups[name]}] {docs[name]}" for name in types}
+    return JobFlags(_make_typed_dict("Job", types, helps), defaults, fields, pairs)
+
+
+def make_flags_type(config: type) -> type:
+    """Return a TypedDict of the fields of a configuration, with their docstrings as help."""
+    types = {
+        name: make_flags_type(hint) if isinstance(hint, type) and is_dataclass(hint) else hint
+        for name, (hint, _) in get_fields(config).items()
+    }
+    return _make_typed_dict(config.__name__, types, read_field_docs(config))
+
+
+def _make_typed_dict(name: str, types: Mapping[str, Any], helps: Mapping[str, str]) -> type:
+    fields: dict[str, Any] = {}
+    for field, hint in types.items():
+        argument = tyro.conf.arg(help=helps.get(field), aliases=ALIASES.get(field))
+        fields[field] = Annotated[hint, argument]
+    return TypedDict(name, fields)  # type: ignore[operator]
 
 
 def split_pairs(
@@ -138,25 +177,6 @@ def split_pairs(
     return kept, pairs
 
 
-def make_job_from_flags(flags: Any) -> Job:
-    """Return the job that these flags describe.
-
-    Raises:
-        InputError: values that cannot be used.
-    """
-    plain = {f.name: getattr(flags, f.name) for f in dataclasses.fields(flags)}
-    if isinstance(plain["settings"], Mapping):
-        plain["settings"] = read_values("settings", plain["settings"])
-    else:
-        plain["settings"] = dataclasses.asdict(plain["settings"])
-    for name in PAIRS:
-        if dataclasses.is_dataclass(plain[name]):
-            plain[name] = _get_changed_fields(plain[name])
-        else:
-            plain[name] = read_values(name, plain[name])
-    return make_job(plain, "the command line")
-
-
 def read_values(field: str, pairs: Mapping[str, str]) -> dict[str, Any]:
     """Return the values of a field's name-value pairs, read as YAML.
 
@@ -173,23 +193,7 @@ def read_values(field: str, pairs: Mapping[str, str]) -> dict[str, Any]:
     return read
 
 
-def _get_changed_fields(params: Any) -> dict[str, Any]:
-    """Return the fields that differ from their defaults, so that a job's copy shows the choice."""
-    default, chosen = dataclasses.asdict(type(params)()), dataclasses.asdict(params)
-    return {name: value for name, value in chosen.items() if value != default[name]}
-
-
 def _format_yaml(value: Any) -> str:
     return (
         yaml.dump(value, Dumper=JobDumper, default_flow_style=True).removesuffix("\n...\n").strip()
     )
-
-
-def _field_docs(cls: type) -> str:
-    """Return the docstrings under the fields of a class as a Google-style Attributes section.
-
-    tyro reads the help of each flag from it. The group of a field stands in front of its help.
-    """
-    docs, groups = read_field_docs(cls), get_field_groups(cls)
-    lines = [f"    {name}: [{groups[name]}] {text}" for name, text in docs.items()]
-    return "\n".join(["A job.", "", "Attributes:", *lines])

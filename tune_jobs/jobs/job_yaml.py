@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import yaml
 
+from algos.config import is_rllib_name
 from envs import FAMILIES
-from envs.validation import InputError, get_fields, unknown_name_error
-from tune_jobs.jobs.early_checks import check_plain_fields
+from envs.validation import InputError, check_value, get_fields, unknown_name_error
 from tune_jobs.jobs.job import Job, resolve_env_id
 from tune_jobs.jobs.program_settings import PROGRAM, ProgramSettings, name_program
 from tune_jobs.jobs.rllib_settings import RLlibSettings
@@ -146,7 +146,7 @@ def make_job(given: Mapping[str, Any], where: str = "the job") -> Job:
     if values["env"].removeprefix("envs:") in FAMILIES:
         ours = ("env_kwargs", "evaluation_env_kwargs", "search")
         values |= {name: resolve_paths(given[name]) for name in ours if name in given}
-    check_plain_fields(given)
+    check_numbers(given)  # before the algorithm is imported, which takes seconds
     settings = get_settings_class(str(values.get("algo", "ppo")))
     chosen = values.get("settings") or {}
     chosen = {"values": dict(chosen)} if settings is RLlibSettings else chosen
@@ -157,18 +157,7 @@ def make_job(given: Mapping[str, Any], where: str = "the job") -> Job:
         values["health"] = {n: "off" if limit is False else limit for n, limit in limits}
     search = values.get("search") or {}
     values["search"] = {name: Space.parse(name, space) for name, space in search.items()}
-    values["points"] = [
-        {n: tuple(v) if isinstance(v, list) else v for n, v in point.items()}
-        for point in _read_points(values.get("points") or [], where)
-    ]
-    # Those of a program are what its command asks for; a job checks those of RLlib's algorithms.
-    if settings not in (ProgramSettings, RLlibSettings):
-        _check_known_names(
-            search,
-            {k for k in get_fields(settings)} | {k for k in search if k.startswith("env.")},
-            f"setting of {given.get('algo', 'ppo')}",
-            f"in search of {where}",
-        )
+    values["points"] = list(map(to_tuples, _read_points(values.get("points") or [], where)))
     return Job(**values)
 
 
@@ -202,23 +191,65 @@ def _read_environment(given: Mapping[str, Any], where: str) -> dict[str, Any]:
     return {"environment": {**variables, **whole}}
 
 
-def dump_job(job: Job) -> str:
-    """Write a job as YAML with every default; :func:`parse_job` reads it back."""
-    # With defaults, so that a run repeated by a later version has the settings of today.
+def check_numbers(given: Mapping[str, Any]) -> None:
+    """Check the numbers among the plain fields of a job.
+
+    Raises:
+        InputError: one has the wrong type or is out of bounds.
+    """
+    for name, (hint, bounds) in get_fields(Job).items():
+        if isinstance(value := given.get(name), int | float):
+            check_value(name, value, hint, bounds)
+
+
+def replace_fields(job: Job, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the plain fields of a job with some replaced, by flags or by a request.
+
+    Settings are replaced one by one. Another environment has its own arguments and score, another
+    algorithm its own settings and search, and a budget replaces one in the other unit.
+    """
+    plain = make_plain(job)
+    env = resolve_env_id(str(fields.get("env", job.env)))
+    if env != job.env:
+        plain |= {"env_kwargs": {}, "metric": "", "mode": ""}
+    algo = fields.get("algo", job.algo)
+    if algo != job.algo:
+        # Without a search there is one setting to train, until the fields name another.
+        alone = {"search": {}, "points": [], "trials": 1, "repeats": None}
+        plain |= {"settings": {}, **alone}
+    if job.steps and not is_rllib_name(str(algo)):  # of RLlib's algorithms a job may state both
+        plain["iterations"] = 0  # as many as the steps hold, whatever is made of the rollouts
+    for unit, other in (("steps", "iterations"), ("iterations", "steps")):
+        if unit in fields:
+            plain[other] = 0
+    settings = fields.get("settings", {})
+    if isinstance(settings, Mapping):
+        settings = plain["settings"] | dict(cast("Mapping[str, Any]", settings))
+    return {**plain, **fields, "env": env, "settings": settings}
+
+
+def make_plain(job: Job) -> dict[str, Any]:
+    """Return the fields of a job as YAML holds them, with every default."""
     plain = dataclasses.asdict(job)
     if isinstance(job.settings, RLlibSettings):
         plain["settings"] = job.settings.values
-    if "hidden" in plain["settings"]:
-        plain["settings"]["hidden"] = list(plain["settings"]["hidden"])
-    plain["search"] = {
-        n: {s.kind: [list(v) if isinstance(v, tuple) else v for v in s.values]}
-        for n, s in job.search.items()
-    }
-    plain["points"] = [
-        {n: list(v) if isinstance(v, tuple) else v for n, v in point.items()}
-        for point in job.points
-    ]
-    return yaml.dump(plain, Dumper=JobDumper, sort_keys=False, width=100)
+    plain["search"] = {name: {space.kind: space.values} for name, space in job.search.items()}
+    return {name: _to_lists(value) for name, value in plain.items()}
+
+
+def _to_lists(value: Any) -> Any:
+    """Return a value with its tuples as lists, for YAML has no tuples."""
+    if isinstance(value, dict):
+        return {name: _to_lists(part) for name, part in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list | tuple):
+        return [_to_lists(part) for part in cast("Sequence[Any]", value)]
+    return value
+
+
+def dump_job(job: Job) -> str:
+    """Write a job as YAML with every default; :func:`parse_job` reads it back."""
+    # With defaults, so that a run repeated by a later version has the settings of today.
+    return yaml.dump(make_plain(job), Dumper=JobDumper, sort_keys=False, width=100)
 
 
 def resolve_paths(value: Any) -> Any:
@@ -242,9 +273,15 @@ def _dataclass(cls: type, given: Any, where: str) -> Any:
         raise InputError(f"{where} must hold fields, but it is {given!r}.")
     known = get_fields(cls)
     _check_known_names(given, known, "field", f"in {where}")
-    # YAML has no tuples.
-    values = {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
-    return cls(**values)
+    return cls(**to_tuples(given))
+
+
+def to_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings with their lists as tuples: YAML has no tuples, and settings no lists."""
+    return {
+        name: tuple(cast("list[Any]", value)) if isinstance(value, list) else value
+        for name, value in values.items()
+    }
 
 
 def _read_points(given: Any, where: str) -> list[Mapping[str, Any]]:

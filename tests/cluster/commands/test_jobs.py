@@ -8,7 +8,6 @@ from cluster.commands.jobs import (
     QUICK_ITERATIONS,
     QUICK_TRIALS,
     QUICK_WARM_START,
-    _find_flag,
     make_single_job,
     shorten_job,
 )
@@ -113,11 +112,3 @@ def test_quick_lets_health_rules_only_warn():
     assert limits["kl_runaway"] == "off" and limits["not_finite"] == "warn"
     # A rule that never warns by itself is not made to.
     assert not any(rule.highest == "note" and symptom in limits for symptom, rule in RULES.items())
-
-
-@pytest.mark.parametrize(
-    ("words", "value"),
-    [(["--env", "a"], "a"), (["--env=b"], "b"), (["--env"], None), (["--algo", "dqn"], None)],
-)
-def test_a_flag_is_found_before_the_flags_are_parsed(words, value):
-    assert _find_flag(words, "--env") == value

@@ -5,7 +5,7 @@ import pytest
 
 from cluster.commands.jobs import Train, Tune
 from envs.validation import InputError
-from tune_jobs.jobs.cli_flags import split_pairs
+from tune_jobs.jobs.cli_flags import find_job_fields, split_pairs
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,38 @@ def test_another_algorithm_trains_one_setting_until_a_search_is_given():
     assert (alone.algo, alone.trials) == ("reinforce", 1)
     words = ["--algo", "reinforce", "--trials", "4", "--search.lr", "{loguniform: [1e-4, 1e-2]}"]
     assert Tune.parse(["acrobot", *words]).job.trials == 4
+
+
+@pytest.mark.parametrize(
+    ("words", "fields"),
+    [
+        ("cartpole --env a --steps=3", {"env": "a", "steps": 3}),
+        ("--env=b --cpus-per-trial 0.5 --mode max", {"env": "b", "cpus_per_trial": 0.5}),
+        ("--env", {}),
+        ("--iterations three --json", {}),
+        ("--metric 1 --settings.lr 2", {"metric": "1"}),
+    ],
+)
+def test_fields_of_a_job_are_found_before_flags_have_types(words, fields):
+    assert find_job_fields(words.split()) == fields
+
+
+def test_a_wrong_number_is_refused_before_anything_slow_is_imported():
+    with pytest.raises(InputError, match=r"trials must be in \[1, 100000\], but it is 0"):
+        find_job_fields(["cartpole", "--trials", "0"])
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        ("cartpole --settings.lrr 2", "no flag --settings.lrr: did you mean `--settings.lr VALUE`"),
+        ("cartpole --lr=2", "no flag --lr: did you mean `--settings.lr 2`"),
+        ("causal --env-kwargs.mlp.epoch 2", "did you mean `--env-kwargs.mlp.epochs VALUE`"),
+        ("causal --env-kwargs.mlp.blob 2", "no flag --env-kwargs.mlp.blob: `rungwise .* --help`"),
+        ("causal --env-kwargs rows 9", "no flag --env-kwargs: write `--env-kwargs.NAME VALUE`"),
+        ("cartpole lr 2", "no place for the word 'lr': did you mean `--settings.lr VALUE`"),
+    ],
+)
+def test_an_unknown_word_names_the_flag_that_was_meant(words, hint):
+    with pytest.raises(InputError, match=hint):
+        Train.parse(words.split())

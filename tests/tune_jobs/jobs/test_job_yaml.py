@@ -7,8 +7,15 @@ import envs
 from envs.factory import make_params
 from envs.validation import InputError
 from tune_jobs.evaluation.scoring import resolve_metric
-from tune_jobs.jobs.cli_flags import make_job_flags, make_job_from_flags
-from tune_jobs.jobs.job_yaml import dump_job, list_presets, load_job, make_job, parse_job
+from tune_jobs.jobs.cli_flags import make_job_flags
+from tune_jobs.jobs.job_yaml import (
+    dump_job,
+    list_presets,
+    load_job,
+    make_job,
+    parse_job,
+    replace_fields,
+)
 
 
 @pytest.mark.parametrize("name", list_presets())
@@ -22,7 +29,8 @@ def test_every_preset_loads_and_survives_being_written_out(name):
 @pytest.mark.parametrize("name", list_presets())
 def test_a_job_survives_the_way_through_command_line_flags(name):
     job = load_job(name)
-    again = make_job_from_flags(make_job_flags(job).default)
+    flags = make_job_flags(job, {})
+    again = flags.make_job(flags.defaults, {})
     # What a preset says although it is the default is left out of a job's copy.
     assert world(again) == world(job)
     assert dataclasses.replace(again, env_kwargs={}) == dataclasses.replace(job, env_kwargs={})
@@ -109,9 +117,9 @@ def test_yaml_off_switches_a_health_rule_off():
     job = parse_job("env: CartPole-v1\nhealth: {entropy_collapse: off}\n", "job.yaml")
     assert job.health == {"entropy_collapse": "off"}
     assert parse_job(dump_job(job), "copy").health == job.health
-    flags = make_job_flags(make_job({"env": "CartPole-v1"}))
-    given = dataclasses.replace(flags.default, health={"entropy_collapse": "off"})
-    assert make_job_from_flags(given).health == job.health
+    flags = make_job_flags(make_job({"env": "CartPole-v1"}), {})
+    given = {"health": {"entropy_collapse": "off"}}
+    assert flags.make_job(flags.defaults, given).health == job.health
 
 
 def test_short_environment_names_resolve_with_their_score():
@@ -151,3 +159,36 @@ def test_files_named_in_a_job_are_found_from_anywhere(tmp_path, monkeypatch):
 def test_brackets_without_end_are_refused_with_a_sentence(text):
     with pytest.raises(InputError, match=r"deep\.yaml is nested too deeply"):
         parse_job(text, "deep.yaml")
+
+
+@pytest.mark.parametrize(
+    ("preset", "fields", "steps", "iterations"),
+    [
+        ("acrobot", {"steps": 20_000}, 20_000, 19),
+        ("acrobot", {"iterations": 3}, 0, 3),
+        ("acrobot", {"settings": {"num_envs": 4}}, 200_000, 195),
+        ("cartpole", {"steps": 20_480}, 20_480, 5),
+        ("cartpole", {"iterations": 7, "grace": 1}, 0, 7),
+    ],
+)
+def test_a_budget_replaces_that_of_the_other_unit(preset, fields, steps, iterations):
+    job = make_job(replace_fields(load_job(preset), fields))
+    assert (job.steps, job.iterations) == (steps, iterations)
+
+
+def test_another_algorithm_has_its_own_settings_and_search():
+    job = make_job(replace_fields(load_job("acrobot"), {"algo": "reinforce"}))
+    assert job.algo == "reinforce" and job.steps == load_job("acrobot").steps
+    assert not job.search and not job.points
+
+
+def test_settings_are_replaced_one_by_one():
+    preset = load_job("acrobot")
+    job = make_job(replace_fields(preset, {"settings": {"gamma": 0.5}}))
+    assert job.training.gamma == 0.5 and job.training.lr == preset.training.lr
+
+
+def test_another_environment_has_its_own_arguments_and_score():
+    own = {"env": "Acrobot-v1", "env_kwargs": {"render_mode": "rgb_array"}, "metric": "kl"}
+    job = make_job(replace_fields(make_job(own), {"env": "CartPole-v1"}))
+    assert (job.env, job.env_kwargs, job.metric) == ("CartPole-v1", {}, "")

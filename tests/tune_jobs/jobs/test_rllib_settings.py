@@ -5,7 +5,7 @@ import pytest
 
 from envs.validation import InputError
 from tune_jobs.jobs.changes import list_changes
-from tune_jobs.jobs.cli_flags import make_job_flags, make_job_from_flags, with_pairs
+from tune_jobs.jobs.cli_flags import make_job_flags, split_pairs
 from tune_jobs.jobs.job_validation import validate_job
 from tune_jobs.jobs.job_yaml import dump_job, make_job, parse_job
 from tune_jobs.jobs.resources import list_bundles
@@ -21,17 +21,18 @@ def test_a_job_is_read_back_as_it_was_written():
 
 
 def test_flags_change_any_setting_of_rllib():
-    flags = make_job_flags(make_job(JOB | {"settings": {"gamma": 0.9}}))
+    flags = make_job_flags(make_job(JOB | {"settings": {"gamma": 0.9}}), {})
     argv = ["--settings.lr", "1e-3", "--settings.model-config", "{fcnet_hiddens: [8]}"]
-    flags, rest = with_pairs(flags, argv)
-    settings = make_job_from_flags(flags.default).settings
+    rest, pairs = split_pairs(argv, flags.pairs)
+    settings = flags.make_job(flags.defaults, pairs).settings
     assert not rest
     assert settings.values == {"gamma": 0.9, "lr": 1e-3, "model_config": {"fcnet_hiddens": [8]}}
 
 
 def test_flags_keep_the_parts_of_a_budget_in_steps():
     job = make_job(JOB | {"algo": "rllib/DQN", "steps": 2000, "iterations": 10})
-    assert make_job_from_flags(make_job_flags(job).default) == job
+    flags = make_job_flags(job, {})
+    assert flags.make_job(flags.defaults, {}) == job
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from envs.causal.learning.reward import (
 )
 from envs.factory import make_params
 from envs.validation import InputError
-from tune_jobs.jobs.cli_flags import make_job_flags, make_job_from_flags
+from tune_jobs.jobs.cli_flags import make_job_flags
 from tune_jobs.jobs.job_yaml import dump_job, make_job, parse_job
 
 ALL = np.ones((1, 4), bool)
@@ -112,7 +112,8 @@ def test_a_weight_given_besides_the_post_mortems_stays():
 
 def test_the_post_mortems_reward_is_one_field_of_a_job():
     job = make_job({"env": "CausalLearning-v0", "env_kwargs": {"reward": {"postmortem": True}}})
-    again = make_job_from_flags(make_job_flags(job).default)
+    flags = make_job_flags(job, {})
+    again = flags.make_job(flags.defaults, {})
     for found in (job, again, parse_job(dump_job(again), "copy")):
         assert make_params(Params, found.env_kwargs).reward == RewardTerms(postmortem=True)
 
