@@ -238,17 +238,21 @@ class TrainingEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
         # RLlib adds the numbers of runners and copies to the trial's seed, which has 31 bits; some
         # environments take no more than that.
         seed = None if seed is None else TRAINING_SEED + seed % TRAINING_SEED
-        return self._call(self.env.reset, seed=seed, options=options)
+        return self._call(self.env.reset, seed=seed, options=options)[0], {}
 
     def step(self, action: Any) -> Any:
-        """Advance by one step."""
+        """Advance by one step; of ``info`` what is known of an episode that has ended is kept.
+
+        The rest may differ in kind between copies, which Gymnasium cannot batch.
+        """
         action = reshape_action(self.action_space, action)
         observation, reward, terminated, truncated, info = self._call(self.env.step, action)
+        kept: dict[str, Any] = {}
         if terminated or truncated:
             figures = {n: read_number(info[n]) for n in self.metric_names if n in info}
             known = {n: figure for n, figure in figures.items() if figure is not None}
-            info = {**info, EPISODE_METRICS: known}
-        return observation, reward, terminated, truncated, info
+            kept = {EPISODE_METRICS: known}
+        return observation, reward, terminated, truncated, kept
 
     def _call(self, call: Any, *args: Any, **kwargs: Any) -> Any:
         try:
