@@ -1,11 +1,12 @@
 """Synthetic runs for the health tests: one metric, one curve."""
 
 import math
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from tune_jobs.health import History, Rule
+from tune_jobs.health import RULES, History, Rule
 
 Curve = Any
 """A constant, a sequence of one value per row, or a function of the iteration."""
@@ -181,3 +182,44 @@ def assert_skips_nan(rule: Rule, n: int, name: str, sick: float, **metrics: Curv
     half: Curve = lambda i: math.nan if i % 2 else sick  # noqa: E731
     assert severity(rule, n, **{**metrics, name: half})
     assert severity(rule, n, **{**metrics, name: math.nan}) is None
+
+
+class Case(NamedTuple):
+    """A run and the finding of one rule in it."""
+
+    symptom: str
+    expected: tuple[str, int] | str | None
+    """Severity and first iteration, or the severity alone; None for no finding."""
+    metrics: Metrics
+    n: int
+    budget: int | None
+    score: Any
+
+    def check(self) -> None:
+        """The rule finds what is expected."""
+        metrics = self.metrics if self.score is None else self.metrics | {"score": self.score}
+        finding = RULES[self.symptom](history(self.n, self.budget, **metrics))
+        if isinstance(self.expected, tuple):
+            assert finding and (finding.severity, finding.since) == self.expected
+        else:
+            assert (finding.severity if finding else None) == self.expected
+
+    def __str__(self) -> str:
+        return f"{self.symptom}-{self.expected}"
+
+
+def case(
+    symptom: str,
+    expected: tuple[str, int] | str | None,
+    metrics: Metrics,
+    n: int = 27,
+    budget: int | None = None,
+    score: Callable[[int], Sequence[float]] | Sequence[float] | None = flat,
+) -> Case:
+    """A run of ``n`` rows; its score is flat where nothing else is said."""
+    return Case(symptom, expected, metrics, n, budget, score(n) if callable(score) else score)
+
+
+def cases(symptom: str, base: Metrics, *rows: tuple[Any, Metrics], **options: Any) -> list[Case]:
+    """Runs of one rule that differ from the base: expected finding and change of each."""
+    return [case(symptom, expected, base | change, **options) for expected, change in rows]

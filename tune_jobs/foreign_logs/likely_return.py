@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from tune_jobs.health.improvement import FloatArray, kendall_tau
+from tune_jobs.health.improvement import FloatArray, keep_finite, kendall_tau
 
 _RETURN = re.compile(r"return|reward|score|fitness|(?<![a-z])(ep_?)?(rew|ret)(?![a-z])")
 """Names of a return in other tools."""
@@ -55,7 +55,7 @@ def _named(name: str) -> int:
 
 def _shaped(values: FloatArray) -> tuple[int, float]:
     """Score how much values [R] look like a return: noise that may rise, no clock or constant."""
-    known = values[np.isfinite(values)]
+    known = keep_finite(values)
     if known.size < 2 or np.ptp(known) == 0:
         return 0, 0.0
     trend = kendall_tau(known)

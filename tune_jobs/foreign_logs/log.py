@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from tune_jobs.foreign_logs.smoothed import SmoothedHistory
+from tune_jobs.foreign_logs.smoothed import make_history
 from tune_jobs.health.history import History, as_number
 from tune_jobs.health.remedy import OtherLibrary
 
@@ -51,7 +51,7 @@ class Log:
     def history(self) -> History:
         """What the rules judge. A run of unknown budget is taken to have used it all."""
         last = int(as_number(self.rows[-1].get("iteration"))) if self.rows else 0
-        kind = SmoothedHistory if self.score == "return_mean_100" else History
-        return kind(
-            self.rows, self.budget or max(SHORTEST, last), self.score, self.mode, other=self.other
+        budget, smoothed = self.budget or max(SHORTEST, last), self.score == "return_mean_100"
+        return make_history(
+            self.rows, budget, self.score, self.mode, is_smoothed=smoothed, other=self.other
         )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping, Sequence
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 
-from tune_jobs.health.history import History, SupportsColumn
+from tune_jobs.health.history import History, Row, SupportsColumn
 from tune_jobs.health.improvement import (
     FloatArray,
     Improvement,
@@ -16,6 +18,7 @@ from tune_jobs.health.improvement import (
     estimate_jump_sd,
     kendall_tau,
 )
+from tune_jobs.health.remedy import OtherLibrary
 
 WINDOW = 100
 """Number of episodes that a ``return_mean_100`` is the mean of."""
@@ -27,7 +30,7 @@ EVEN = 1e-6
 """Difference between mean lengths, over their size, up to which all episodes are as long."""
 
 
-def is_smoothed(rows: SupportsColumn) -> bool:
+def repeats_episodes(rows: SupportsColumn) -> bool:
     """Return whether the returns of a log are means of the last 100 episodes, by another name."""
     smooth, exact = rows.column("return_mean_100"), rows.column("return_mean")
     return bool(np.isfinite(smooth).any()) and np.array_equal(smooth, exact, equal_nan=True)
@@ -70,7 +73,7 @@ class SmoothedHistory(History):
         rose = plain(self.scores, self.series("episodes"))
         if not rose:
             return rose
-        r = self.scores[np.isfinite(self.scores)]
+        r = self.known_scores
         last = math.ceil(r.size / 3)
         plateau, first = float(np.median(r[-last:])), float(r[0])
         # Rows that differ by e new episodes have jumps of sd sqrt(2e) / 100 of an episode's sd.
@@ -98,14 +101,14 @@ class SmoothedHistory(History):
     @cached_property
     def rising(self) -> bool:
         """Whether the scores rise now, by rows that share no episode."""
-        scores = self.scores[np.isfinite(self.scores)]
+        scores = self.known_scores
         # Thinned from the end, so that the newest score is among them.
         return Rise()(scores[:: -math.ceil(self.repeats)][::-1])
 
     @cached_property
     def trend(self) -> float:
         """Kendall's tau of the rows that share no episode; 0 where chance would give as much."""
-        scores = self.scores[np.isfinite(self.scores)]
+        scores = self.known_scores
         # A short log is thinned less, to leave about eight rows that can have a trend.
         apart = scores[:: -min(math.ceil(self.repeats), max(1, scores.size // 8))][::-1]
         n = apart.size
@@ -115,3 +118,18 @@ class SmoothedHistory(History):
         # Few rows are left after thinning, and among few rows chance alone often exceeds a tau of
         # 0.2.
         return tau if abs(tau) > CHANCE * math.sqrt(2 * (2 * n + 5) / (9 * n * (n - 1))) else 0.0
+
+
+def make_history(
+    rows: Sequence[Row],
+    budget: int,
+    score: str,
+    mode: Literal["min", "max"],
+    *,
+    is_smoothed: bool,
+    settings: Mapping[str, object] | None = None,
+    other: OtherLibrary | None = None,
+) -> History:
+    """Return what the rules judge of a run whose score may be a moving average."""
+    kind = SmoothedHistory if is_smoothed else History
+    return kind(rows, budget, score, mode, settings or {}, other)

@@ -33,7 +33,7 @@ from tune_jobs.foreign_logs.names import (
 )
 from tune_jobs.foreign_logs.record import Record
 from tune_jobs.health.history import as_number
-from tune_jobs.health.improvement import BoolArray, FloatArray
+from tune_jobs.health.improvement import BoolArray, FloatArray, keep_finite
 from tune_jobs.health.remedy import OtherLibrary
 from tune_jobs.health.rules.training_faults import WATCHED
 
@@ -268,8 +268,7 @@ def _normalise_entropy(rows: Sequence[dict[str, Any]], names: Iterable[str]) -> 
     # A language model is trained before: its first entropy lies near that of k words by chance.
     if any(library.chooses_tokens for library in recognise_libraries(names)):
         return
-    entropy = _column(rows, "entropy")
-    known = entropy[np.isfinite(entropy)]
+    known = keep_finite(_column(rows, "entropy"))
     # The differential entropy of a continuous policy may be negative and has no maximum.
     if known.size == 0 or known.min() < 0 or any("entropy_normalised" in row for row in rows):
         return
@@ -292,8 +291,7 @@ def _infer_discount(rows: Sequence[dict[str, Any]]) -> None:
     all the same also leave no variance, but not from the first row on.)
     """
     explained = [row["explained_variance"] for row in rows if "explained_variance" in row]
-    returns = np.concatenate([_column(rows, name) for name in RETURNS])
-    returns = returns[np.isfinite(returns)]
+    returns = keep_finite(np.concatenate([_column(rows, name) for name in RETURNS]))
     if any("gamma" in row for row in rows) or len(explained) < len(rows) / 2 or not returns.size:
         return
     if np.isnan(explained).all() and np.ptp(returns) > 0:

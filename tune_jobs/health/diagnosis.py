@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Literal
 
 import numpy as np
@@ -16,6 +16,9 @@ from tune_jobs.health.rules import RULES
 
 SHORTEST = 20
 """Iterations of the shortest budget whose runs the rules may end."""
+SILENT_CHECKS = 5
+"""Consecutive checks, one per score, at which a rule must be silent before its finding is
+withdrawn: a value near its threshold would otherwise be reported and withdrawn in turn."""
 Limit = Literal["off", "note", "warn", "stop"]
 """Highest severity that a job grants a rule, or ``off``."""
 
@@ -138,6 +141,24 @@ def diagnose(
     # before their consequences.
     findings.sort(key=lambda finding: -SEVERITIES.index(finding.severity))
     return Diagnosis(tuple(findings), tuple(judged), not_judged)
+
+
+def find_disproved(
+    symptoms: Iterable[str], history: History, rules: Mapping[str, Rule] = RULES
+) -> list[str]:
+    """Return the reported symptoms that no longer hold, as the score or the rule itself shows.
+
+    It is computed from the history alone, like the diagnosis, so that a resumed run gets the same
+    answer.
+    """
+    checks = [history.before_scores(ago) for ago in range(SILENT_CHECKS)]
+    return [
+        symptom
+        for symptom in symptoms
+        if symptom in rules
+        and rules[symptom].is_disproved(history)
+        and not any(rules[symptom](check) for check in checks)
+    ]
 
 
 def _missing(rule: Rule, history: History) -> str | None:

@@ -19,7 +19,9 @@ from tune_jobs.health.improvement import (
     Improvement,
     IndexArray,
     Rise,
+    keep_finite,
     kendall_tau,
+    median_of_finite,
     pool_scores,
 )
 from tune_jobs.health.remedy import OtherLibrary
@@ -121,8 +123,7 @@ class History:
         """Return the finite values of a metric in the last ``rows`` rows [at most ``rows``]."""
         # The window counts rows, not values: a rarely logged metric gives fewer numbers, not older
         # ones.
-        values = self._last(name, rows)
-        return values[np.isfinite(values)]
+        return keep_finite(self._last(name, rows))
 
     def median(self, name: str, rows: int) -> float:
         """Return the median of the finite values in the last ``rows`` rows, NaN if there is none.
@@ -130,8 +131,7 @@ class History:
         Every comparison with NaN is false, so a rule that asks for ``median > limit`` finds nothing
         in a metric without a number.
         """
-        values = self.recent(name, rows)
-        return float(np.median(values)) if values.size else math.nan
+        return median_of_finite(self._last(name, rows))
 
     def latest(self, name: str) -> float:
         """Return the last finite value of a metric, or of the setting of this name; else NaN."""
@@ -228,6 +228,11 @@ class History:
         return scores if self.mode == "max" else -scores
 
     @property
+    def known_scores(self) -> FloatArray:
+        """The finite ones of :attr:`scores`."""
+        return keep_finite(self.scores)
+
+    @property
     def episodes_per_score(self) -> FloatArray:
         """Number of episodes [R] that each score is the mean of, NaN where not counted."""
         return self.series("episodes")
@@ -300,7 +305,7 @@ class History:
     @cached_property
     def trend(self) -> float:
         """Kendall's tau of the score over the iterations: -1 falls, 1 rises at every row."""
-        return kendall_tau(self.scores[np.isfinite(self.scores)])
+        return kendall_tau(self.known_scores)
 
     def without_last(self, rows: int) -> History:
         """Return the history as it was ``rows`` rows ago."""

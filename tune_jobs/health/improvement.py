@@ -145,7 +145,7 @@ class Rise:
         """Whether the scores rise now; rows without a finite score are left out."""
         # All pairs are compared, so the cost is quadratic. The newest rows are kept instead of an
         # even sample, because the question is whether the score rises now.
-        r = scores[np.isfinite(scores)][-TREND_ROWS:]
+        r = keep_finite(scores)[-TREND_ROWS:]
         if r.size < self.rows:
             return False
         # Signs only: a single lucky mean of few episodes must not decide the trend.
@@ -159,6 +159,17 @@ class Rise:
         # The start of a recovery is unknown, so stretches of all lengths are tried. Three
         # deviations instead of the usual two allow for the best of many.
         return bool(np.any(pairs[self.rows - 1 :] > self.deviations * deviation[self.rows - 1 :]))
+
+
+def keep_finite(values: FloatArray) -> FloatArray:
+    """Return the values [at most R] that are finite, in their order."""
+    return values[np.isfinite(values)]
+
+
+def median_of_finite(values: FloatArray) -> float:
+    """Return the median of the finite values [R], NaN if there is none."""
+    known = keep_finite(values)
+    return float(np.median(known)) if known.size else math.nan
 
 
 def pool_scores(

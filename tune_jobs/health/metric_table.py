@@ -18,23 +18,23 @@ class MetricTable(Sequence[Row]):
     """Rows of flat metrics, oldest first; numbers in one array per metric.
 
     Other values (a list, a text, a logged NaN) are stored separately, unchanged. A number is
-    returned as a float.
+    returned as a float. A slice is a table of the same arrays, to which no row is appended.
     """
 
     def __init__(self) -> None:
         self._numbers: dict[str, FloatArray] = {}
         self._others: dict[str, dict[int, object]] = {}
-        self._length, self._room = 0, FIRST
+        self._room, self._places = FIRST, range(0)
 
     def append(self, row: Row) -> None:
         """Append the row of one iteration."""
-        if self._length == self._room:
+        at = len(self)
+        if at == self._room:
             # Doubling keeps the total cost of copying linear in the number of rows.
             self._room *= 2
             for name, column in self._numbers.items():
                 # A new array, because views of the old one must stay valid.
                 self._numbers[name] = np.concatenate([column, np.full_like(column, np.nan)])
-        at = self._length
         for name, value in row.items():
             number = as_number(value)
             if name not in self._numbers:
@@ -45,55 +45,26 @@ class MetricTable(Sequence[Row]):
             # The logged value is kept aside, so that the rows still distinguish them.
             if not math.isfinite(number):
                 self._others.setdefault(name, {})[at] = value
-        self._length += 1
+        self._places = range(at + 1)
 
     def pop(self) -> None:
         """Remove the last row."""
-        self._length -= 1
+        last = len(self) - 1
         for column in self._numbers.values():
             # The next append writes only its own metrics and would inherit the others from this
             # row.
-            column[self._length] = np.nan
+            column[last] = np.nan
         for others in self._others.values():
-            others.pop(self._length, None)
+            others.pop(last, None)
+        self._places = range(last)
 
     def column(self, name: str) -> FloatArray:
         """Return the values [R] of a metric, NaN where a row lacks it as a number."""
         if name not in self._numbers:
-            return np.full(self._length, np.nan)
+            return np.full(len(self), np.nan)
         # A view: a check after every row would otherwise copy each column each time.
-        return self._numbers[name][: self._length]
-
-    def __len__(self) -> int:
-        return self._length
-
-    @overload
-    def __getitem__(self, index: int) -> Row: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Row]: ...
-    def __getitem__(self, index: int | slice) -> Row | Sequence[Row]:
-        if isinstance(index, slice):
-            return MetricTableSlice(self, range(self._length)[index])
-        at = range(self._length)[index]
-        row: dict[str, object] = {}
-        for name, column in self._numbers.items():
-            if math.isfinite(column[at]):
-                row[name] = float(column[at])
-            elif at in self._others.get(name, ()):
-                row[name] = self._others[name][at]
-        return row
-
-
-class MetricTableSlice(Sequence[Row]):
-    """A slice of :class:`MetricTable`."""
-
-    def __init__(self, whole: MetricTable, places: range) -> None:
-        self._whole, self._places = whole, places
-
-    def column(self, name: str) -> FloatArray:
-        """Return the values of a metric in these rows."""
         places = self._places
-        return self._whole.column(name)[places.start : places.stop : places.step]
+        return self._numbers[name][places.start : places.stop : places.step]
 
     def __len__(self) -> int:
         return len(self._places)
@@ -101,8 +72,18 @@ class MetricTableSlice(Sequence[Row]):
     @overload
     def __getitem__(self, index: int) -> Row: ...
     @overload
-    def __getitem__(self, index: slice) -> Sequence[Row]: ...
-    def __getitem__(self, index: int | slice) -> Row | Sequence[Row]:
+    def __getitem__(self, index: slice) -> MetricTable: ...
+    def __getitem__(self, index: int | slice) -> Row | MetricTable:
         if isinstance(index, slice):
-            return MetricTableSlice(self._whole, self._places[index])
-        return self._whole[self._places[index]]
+            part = MetricTable()
+            part._numbers, part._others = self._numbers, self._others
+            part._places = self._places[index]
+            return part
+        at = self._places[index]
+        row: dict[str, object] = {}
+        for name, column in self._numbers.items():
+            if math.isfinite(column[at]):
+                row[name] = float(column[at])
+            elif at in self._others.get(name, ()):
+                row[name] = self._others[name][at]
+        return row

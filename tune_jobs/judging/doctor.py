@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from bisect import bisect_left
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,12 +12,11 @@ import numpy as np
 
 from algos.metrics import METRICS
 from tune_jobs.foreign_logs import Log, read_all
-from tune_jobs.foreign_logs.log import SHORTEST
 from tune_jobs.formatting import count
 from tune_jobs.health.diagnosis import RULES, Diagnosis, diagnose
 from tune_jobs.health.finding import Finding
 from tune_jobs.health.history import History
-from tune_jobs.health.improvement import Improvement
+from tune_jobs.judging.verdict import count_needed_rows
 from tune_jobs.run_log.cross_trial import Sibling, compare_trials_on_all_symptoms
 
 Answer = dict[str, Any]
@@ -89,7 +87,7 @@ def _entry(log: Log) -> Answer:
     findings = [*_judge_empty_return(log), *diagnosis.findings]
     judged, not_judged = list(diagnosis.judged), diagnosis.not_judged
     reasons = {symptom: _why(name) for symptom, name in not_judged.items()}
-    needed = rows_needed(log.history) if log.rows else 1
+    needed = count_needed_rows(log.history) if log.rows else 1
     # Silence of a short log is no sign of health: what is still in its warm-up counts as not
     # judged, unless the rule has already reported or needs a single check only.
     if len(log.rows) < needed:
@@ -121,7 +119,7 @@ def _judge_empty_return(log: Log) -> list[Finding]:
 
     A run that is still at work may log NaN until its first episode ends, so no rule says this.
     """
-    if not log.empty_return or len(log.rows) < rows_needed(log.history):
+    if not log.empty_return or len(log.rows) < count_needed_rows(log.history):
         return []
     rule = RULES["not_finite"]
     found = rule.report(
@@ -132,15 +130,6 @@ def _judge_empty_return(log: Log) -> list[Finding]:
     )
     remedy = rule.word_remedy(log.history)
     return [dataclasses.replace(found, remedy=remedy)]
-
-
-def rows_needed(history: History) -> int:
-    """Iterations before a run without findings can be called well.
-
-    Until then most rules are in their warm-up, which counted in rows asks for half of the budget at
-    most, or know too few scores to say whether these have improved.
-    """
-    return max(Improvement().rows, math.ceil(min(SHORTEST, history.budget) / 2))
 
 
 def _why(missing: str) -> str:

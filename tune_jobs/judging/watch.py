@@ -19,12 +19,12 @@ from envs.validation import NonNegative, Positive, check_value, unknown_name_err
 from tune_jobs.foreign_logs.log_rows import RETURNS, Iteration, LogRows, assume_budget
 from tune_jobs.foreign_logs.names import check_rename, match_metrics
 from tune_jobs.foreign_logs.record import Record, flatten
-from tune_jobs.foreign_logs.smoothed import SmoothedHistory
+from tune_jobs.foreign_logs.smoothed import make_history
 from tune_jobs.health.diagnosis import Diagnosis, Limit, check_limits, diagnose
 from tune_jobs.health.finding import Finding
 from tune_jobs.health.history import History, as_number
 from tune_jobs.health.metric_table import MetricTable
-from tune_jobs.judging.doctor import rows_needed
+from tune_jobs.judging.verdict import Verdict, decide_verdict
 
 LOGGER = logging.getLogger("rungwise")
 PARTS = 500
@@ -38,7 +38,6 @@ MOST_WAITING = 400
 """Rows that wait at most, so that no judgement is long. Of a script that logs hundreds of rows a
 second, for which 1 % of its time is too little, older ones are dropped."""
 Mode = Literal["min", "max"]
-Verdict = Literal["too_short", "healthy", "note", "warn", "stop"]
 
 
 @dataclass
@@ -164,16 +163,14 @@ class Watch:
         budget = assume_budget(self._rows)
         if self._log.budget and last.number <= PARTS:
             budget = max(1, round(self._rows * PARTS / last.number))
-        kind, score = History, self._log.metric
-        if self._log.is_smoothed:
-            kind, score = SmoothedHistory, RETURNS[1]
-        history = kind(self._table, budget, score, self._mode, other=self._log.other)
+        smoothed = self._log.is_smoothed
+        score = RETURNS[1] if smoothed else self._log.metric
+        history = make_history(
+            self._table, budget, score, self._mode, is_smoothed=smoothed, other=self._log.other
+        )
         self.diagnosis = diagnose(history, self._limits)
         self.stop = self.stop or self.diagnosis.stop
-        if self.diagnosis.findings:
-            self.verdict = self.diagnosis.findings[0].severity
-        else:
-            self.verdict = "healthy" if self._rows >= rows_needed(history) else "too_short"
+        self.verdict = decide_verdict(self.diagnosis, history, self._rows)
         for finding in self.diagnosis.findings:
             self._log_finding(finding)
         if self._rows >= FEWEST and not self._names_checked:

@@ -10,12 +10,12 @@ from typing import Any
 
 from algos.config import TrainingSettings
 from tune_jobs.foreign_logs.log_rows import assume_budget
-from tune_jobs.foreign_logs.smoothed import SmoothedHistory, is_smoothed
+from tune_jobs.foreign_logs.smoothed import make_history, repeats_episodes
 from tune_jobs.health import Finding, History, diagnose
+from tune_jobs.health.diagnosis import find_disproved
 from tune_jobs.health.history import as_number
 from tune_jobs.health.metric_table import MetricTable
 from tune_jobs.health.remedy import OtherLibrary
-from tune_jobs.health.withdrawal import disproved
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.rllib_names import describe_rllib_settings
 from tune_jobs.jobs.rllib_settings import RLlibSettings
@@ -51,7 +51,7 @@ class OpenFindings:
     def withdrawals(self, trial: str, history: History) -> list[FindingRow]:
         """Return the rows that withdraw what the trial's history disproves."""
         rows = self._rows[trial].values()
-        gone = disproved(dict.fromkeys(row.symptom for row in rows), history)
+        gone = find_disproved(dict.fromkeys(row.symptom for row in rows), history)
         at = history.iteration(-1)
         return [
             dataclasses.replace(row, withdrawn=at, time=time.time())
@@ -145,15 +145,15 @@ class SweepHealth:
         rows = self._histories[trial]
         # Nothing of our own training is smoothed; what other libraries log may be.
         own = isinstance(self._job.settings, TrainingSettings)
-        smoothed = not own and is_smoothed(rows)
         last, budget = self.get_last_iteration(trial), self._job.iterations
         if last > budget:  # of a program whose budget is not known, or was too small
             budget = assume_budget(last)
-        history = (SmoothedHistory if smoothed else History)(
+        history = make_history(
             rows,
             budget,
             self._job.metric,
             self._job.mode or "max",
+            is_smoothed=not own and repeats_episodes(rows),
             settings=self._get_settings(trial),
             other=self._describe_other(trial),
         )

@@ -9,7 +9,7 @@ from sessions import make_result, make_session
 
 from cluster.dashboard.views import _describe_event
 from tune_jobs.health import History
-from tune_jobs.health.withdrawal import PATIENCE, disproved
+from tune_jobs.health.diagnosis import SILENT_CHECKS, find_disproved
 from tune_jobs.report.report import _finding
 from tune_jobs.run_log.event_log import EventLog, read_event_log
 from tune_jobs.run_log.events import FindingRow, JobRow, TrialRow
@@ -27,19 +27,19 @@ def rows(n, clipped=1.0):
 
 
 def test_a_finding_the_score_has_disproved_is_withdrawn():
-    gone = [n for n in range(1, 41) if disproved([SYMPTOM], History(rows(n), 40))]
+    gone = [n for n in range(1, 41) if find_disproved([SYMPTOM], History(rows(n), 40))]
     assert gone == list(range(gone[0], 41))
     first = next(n for n in range(21, 41) if History(rows(n), 40).improved)
-    assert gone[0] == first + PATIENCE - 1
+    assert gone[0] == first + SILENT_CHECKS - 1
 
 
 def test_without_an_improved_score_nothing_is_withdrawn():
-    assert not disproved([SYMPTOM], History(rows(20, clipped=0.0), 40))
+    assert not find_disproved([SYMPTOM], History(rows(20, clipped=0.0), 40))
 
 
 def test_a_lost_worker_is_not_undone_by_a_rising_score():
     lost = [row | {"runners_lost": float(i == 5)} for i, row in enumerate(rows(40))]
-    assert not disproved(["hung"], History(lost, 40))
+    assert not find_disproved(["hung"], History(lost, 40))
 
 
 @pytest.fixture

@@ -6,19 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, cast
 
-import numpy as np
-
 from envs.validation import AtLeastOne, Fraction, NonNegative, Positive
 from tune_jobs.health.finding import Finding
 from tune_jobs.health.history import SCORE, History
-from tune_jobs.health.improvement import (
-    FloatArray,
-    kendall_tau,
-)
-from tune_jobs.health.remedy import (
-    at_least,
-    increase,
-)
+from tune_jobs.health.improvement import FloatArray, keep_finite, kendall_tau, median_of_finite
+from tune_jobs.health.remedy import at_least, increase
 from tune_jobs.health.rule import Rule, grade
 
 
@@ -74,11 +66,12 @@ class Theatre(Rule):
     def judge(self, history: History) -> Finding | None:
         """Return a finding when the answer would be as likely without these thoughts."""
         gains, losses, random = _compute_differences(history)
-        known = gains[np.isfinite(gains)]
+        known = keep_finite(gains)
         if known.size == 0 or -history.median("log_p_without", self.rows) <= self.gain:
             return None
-        gain = self._median(gains)
-        fault = self._describe_fault(gain, self._median(losses), self._median(random))
+        gain = median_of_finite(gains[-self.rows :])
+        loss, by_random = (median_of_finite(x[-self.rows :]) for x in (losses, random))
+        fault = self._describe_fault(gain, loss, by_random)
         if not fault or (gain <= self.gain and kendall_tau(known) > self.tau):
             return None
         hopeless = history.improved is False and history.budget_fraction_used >= self.stop_from
@@ -105,11 +98,6 @@ class Theatre(Rule):
         if random >= self.random * gain:
             return f"the thought adds {gain:.2g}, and random tokens add {random:.2g} as well"
         return ""
-
-    def _median(self, values: FloatArray) -> float:
-        recent = values[-self.rows :]
-        recent = recent[np.isfinite(recent)]
-        return float(np.median(recent)) if recent.size else np.nan
 
 
 def _compute_differences(history: History) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -228,7 +216,7 @@ class ChoiceConcentration(Rule):
         )
 
     def _rises(self, history: History) -> bool:
-        scores = history.scores[np.isfinite(history.scores)]
+        scores = history.known_scores
         # The first score is a noisy start, so all recent ones must be above it, not only their
         # mean.
         first, recent = scores[0], scores[1:][-self.rows :]

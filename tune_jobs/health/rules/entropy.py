@@ -11,18 +11,8 @@ import numpy as np
 from envs.validation import AtLeastOne, Between, Fraction, Positive
 from tune_jobs.health.finding import Finding, Severity
 from tune_jobs.health.history import SCORE, History
-from tune_jobs.health.improvement import (
-    BoolArray,
-    kendall_tau,
-)
-from tune_jobs.health.remedy import (
-    SCALED_OBSERVATIONS,
-    at_least,
-    at_most,
-    increase,
-    lower,
-    put,
-)
+from tune_jobs.health.improvement import BoolArray, keep_finite, kendall_tau
+from tune_jobs.health.remedy import SCALED_OBSERVATIONS, at_least, at_most, increase, lower, put
 from tune_jobs.health.rule import Rule
 from tune_jobs.health.rules.policy_steps import is_policy_frozen
 
@@ -157,7 +147,7 @@ class EntropyCollapse(Rule):
             return "stop", values < self.nats
         # A tenth of the rows instead of the first alone: the first update often moves the entropy
         # most.
-        early = values[np.isfinite(values)][: max(1, len(history) // 10)]
+        early = keep_finite(values)[: max(1, len(history) // 10)]
         floor = float(np.median(early)) - self.fall
         return ("warn" if late < floor else None), values < floor
 

@@ -10,14 +10,8 @@ import numpy as np
 from envs.validation import AtLeastOne, Between, Fraction, Positive
 from tune_jobs.health.finding import Finding, Severity
 from tune_jobs.health.history import SCORE, History
-from tune_jobs.health.remedy import (
-    SCALED_REWARDS,
-    at_least,
-    at_most,
-    increase,
-    lower,
-    put,
-)
+from tune_jobs.health.improvement import keep_finite
+from tune_jobs.health.remedy import SCALED_REWARDS, at_least, at_most, increase, lower, put
 from tune_jobs.health.rule import Rule
 from tune_jobs.health.rules.rewards import is_constant
 
@@ -76,8 +70,7 @@ class FrozenPolicy(Rule):
         rewards = history.recent("reward_abs_max", len(history))
         if rewards.size and not rewards.any():
             return None
-        entropy = history.series("entropy")[1:]
-        entropy = entropy[np.isfinite(entropy)]
+        entropy = keep_finite(history.series("entropy")[1:])
         if entropy.size < 3:
             return None
         moved = float(entropy.max() - entropy.min())
@@ -100,8 +93,7 @@ class FrozenPolicy(Rule):
         quarter = max(self.rows, len(history) // 4)
         kl = np.abs(history.series("kl"))
         clip = history.series("clip_fraction")[1:quarter]
-        early, late = kl[1:quarter], kl[-3:]
-        early, late = early[np.isfinite(early)], late[np.isfinite(late)]
+        early, late = keep_finite(kl[1:quarter]), keep_finite(kl[-3:])
         if early.size == 0 or late.size == 0 or np.any(clip > self.clip_fraction):
             return False
         return bool(np.median(early) < self.kl and np.median(late) < self.kl)

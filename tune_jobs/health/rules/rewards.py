@@ -12,18 +12,8 @@ from numpy.typing import NDArray
 from envs.validation import AtLeastOne, Fraction, NonNegative, Positive
 from tune_jobs.health.finding import Finding, Severity
 from tune_jobs.health.history import SCORE, History
-from tune_jobs.health.improvement import (
-    BoolArray,
-    FloatArray,
-    Improvement,
-    Rise,
-    kendall_tau,
-)
-from tune_jobs.health.remedy import (
-    WARM_START,
-    increase,
-    use,
-)
+from tune_jobs.health.improvement import BoolArray, FloatArray, Improvement, Rise, kendall_tau
+from tune_jobs.health.remedy import WARM_START, increase, use
 from tune_jobs.health.rule import Rule
 
 _rises = Rise()

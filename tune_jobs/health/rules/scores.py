@@ -17,12 +17,7 @@ from tune_jobs.health.improvement import (
     pool_scores,
     root_sum_of_squares,
 )
-from tune_jobs.health.remedy import (
-    SCALED_REWARDS,
-    increase,
-    lower,
-    put,
-)
+from tune_jobs.health.remedy import SCALED_REWARDS, increase, lower, put
 from tune_jobs.health.rule import Rule
 from tune_jobs.health.score_noise import average_errors
 

@@ -11,16 +11,8 @@ import numpy as np
 from envs.validation import AtLeastOne, Fraction, NonNegative, Positive
 from tune_jobs.health.finding import Severity
 from tune_jobs.health.history import SCORE, History
-from tune_jobs.health.improvement import (
-    FloatArray,
-)
-from tune_jobs.health.remedy import (
-    at_least,
-    at_most,
-    increase,
-    put,
-    use,
-)
+from tune_jobs.health.improvement import FloatArray
+from tune_jobs.health.remedy import at_least, at_most, increase, put, use
 from tune_jobs.health.threshold_rule import ByImprovement, ThresholdRule
 
 

@@ -12,12 +12,7 @@ from envs.validation import AtLeastOne, Fraction
 from tune_jobs.formatting import count
 from tune_jobs.health.finding import Finding, Severity
 from tune_jobs.health.history import History, Row, as_number
-from tune_jobs.health.remedy import (
-    Remedy,
-    increase,
-    lower,
-    put,
-)
+from tune_jobs.health.remedy import Remedy, increase, lower, put
 from tune_jobs.health.rule import Rule
 
 WATCHED = ("policy_loss", "value_loss", "entropy", "kl", "grad_norm")

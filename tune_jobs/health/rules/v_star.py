@@ -11,12 +11,7 @@ import numpy as np
 from envs.validation import AtLeastOne, Fraction, NonNegative, Positive
 from tune_jobs.health.finding import Finding
 from tune_jobs.health.history import SCORE, History
-from tune_jobs.health.remedy import (
-    at_least,
-    increase,
-    lower,
-    put,
-)
+from tune_jobs.health.remedy import at_least, increase, lower, put
 from tune_jobs.health.rule import Rule
 from tune_jobs.health.threshold_rule import ByImprovement, ThresholdRule
 

@@ -11,16 +11,8 @@ import numpy as np
 from envs.validation import AtLeastOne, Between, Fraction, Positive
 from tune_jobs.health.finding import Finding, Severity
 from tune_jobs.health.history import SCORE, History
-from tune_jobs.health.improvement import (
-    FloatArray,
-    kendall_tau,
-)
-from tune_jobs.health.remedy import (
-    SCALED_REWARDS,
-    at_most,
-    increase,
-    lower,
-)
+from tune_jobs.health.improvement import FloatArray, keep_finite, kendall_tau
+from tune_jobs.health.remedy import SCALED_REWARDS, at_most, increase, lower
 from tune_jobs.health.rule import Rule
 
 STANDARDISED = ("normalise_values", "normalise_advantages")
@@ -174,14 +166,14 @@ class ValueDivergence(Rule):
         values, targets = history.series("value_abs_max"), history.series("target_abs_max")
         # The floor avoids a division by zero before the first reward, when all targets are zero.
         ratio = values / np.fmax(targets, 1e-9)
-        recent = ratio[-self.rows :][np.isfinite(ratio[-self.rows :])]
+        recent = keep_finite(ratio[-self.rows :])
         # Growth is required too: a fresh critic may be far above small targets and shrink to them.
         if recent.size and recent.min() > self.beyond and _grows(values[-self.rows :]):
             since = history.find_onset(ratio > self.beyond, self.rows)
             seen = f"values are {np.median(recent):.3g} times their targets and grow"
             return self._report(history, since, seen)
         over = targets / _bound_returns(history)
-        recent = over[-self.rows :][np.isfinite(over[-self.rows :])]
+        recent = keep_finite(over[-self.rows :])
         if recent.size and recent.min() > self.reach and _grows(targets[-self.rows :]):
             since = history.find_onset(over > self.reach, self.rows)
             seen = f"targets are {np.median(recent):.3g} times the largest possible return"
@@ -211,7 +203,7 @@ class ValueDivergence(Rule):
 
 
 def _grows(values: FloatArray) -> bool:
-    return kendall_tau(values[np.isfinite(values)]) > 0
+    return kendall_tau(keep_finite(values)) > 0
 
 
 def _bound_returns(history: History) -> FloatArray:
@@ -245,8 +237,11 @@ def _compute_relative_loss(history: History) -> FloatArray:
 
 
 def _compute_ends(errors: FloatArray) -> tuple[float, float]:
-    """Return the medians of the first three rows and of the last third; NaN if too few."""
-    known = errors[np.isfinite(errors)]
+    """Return the medians of the first three rows and of the last third; NaN if too few.
+
+    A ratio of them needs a positive start; a loss of zero means that there was no reward yet.
+    """
+    known = keep_finite(errors)
     if known.size < 6 or np.median(known[:3]) <= 0:
         return math.nan, math.nan
     return float(np.median(known[:3])), float(np.median(known[-math.ceil(known.size / 3) :]))
@@ -308,7 +303,8 @@ class LowExplainedVariance(Rule):
         # The 90th percentile as well: a critic that is good in a tenth of the rows does learn.
         if late >= self.median or float(np.quantile(recent, 0.9)) >= self.high:
             return None
-        growth = _compute_growth(history)
+        early, later = _compute_ends(history.series("value_loss"))
+        growth = later / early
         # With learning, a low value is usually a saturated return. A growing loss is what separates
         # the two.
         learns = history.improved or history.trend > self.tau
@@ -322,12 +318,3 @@ class LowExplainedVariance(Rule):
             history.find_onset(history.series("explained_variance") < self.median, window),
             f"explained variance is {late:.2g} over the last {window} iterations and {reason}",
         )
-
-
-def _compute_growth(history: History) -> float:
-    """Return the value loss of the last third of the rows over that of the first three, or NaN."""
-    losses = history.recent("value_loss", len(history))
-    # A ratio needs a positive start; a loss of zero means that there was no reward yet.
-    if losses.size < 6 or np.median(losses[:3]) <= 0:
-        return math.nan
-    return float(np.median(losses[-math.ceil(losses.size / 3) :]) / np.median(losses[:3]))

@@ -2,16 +2,17 @@
 """Rules that compare a metric with a limit: sick and healthy runs, each threshold, warm-up, NaN."""
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
 
 import pytest
 from health_runs import (
+    Case,
     Metrics,
     assert_judges_median,
     assert_needs_last,
     assert_skips_nan,
     assert_starts_at,
+    case,
+    cases,
     flat,
     from_row,
     history,
@@ -25,35 +26,6 @@ from tune_jobs.health import RULES, History, diagnose
 NAN = math.nan
 LIMIT = {symptom: vars(rule) for symptom, rule in RULES.items()}
 """By symptom its thresholds."""
-
-
-class Case(NamedTuple):
-    """A run and the finding of one rule in it."""
-
-    symptom: str
-    expected: tuple[str, int] | str | None
-    """Severity and first iteration, or the severity alone; None for no finding."""
-    metrics: Metrics
-    n: int
-    budget: int | None
-    score: Any
-
-
-def case(
-    symptom: str,
-    expected: tuple[str, int] | str | None,
-    metrics: Metrics,
-    n: int = 27,
-    budget: int | None = None,
-    score: Callable[[int], Sequence[float]] | Sequence[float] | None = flat,
-) -> Case:
-    """A run of ``n`` rows; its score is flat where nothing else is said."""
-    return Case(symptom, expected, metrics, n, budget, score(n) if callable(score) else score)
-
-
-def cases(symptom: str, base: Metrics, *rows: tuple[Any, Metrics], **options: Any) -> list[Case]:
-    """Runs of one rule that differ from the base: expected finding and change of each."""
-    return [case(symptom, expected, base | change, **options) for expected, change in rows]
 
 
 CUT: Metrics = {"truncated_fraction": 1.0, "episode_length": 200.0}
@@ -471,14 +443,9 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("run", CASES, ids=[f"{i}-{c.symptom}" for i, c in enumerate(CASES)])
+@pytest.mark.parametrize("run", CASES, ids=str)
 def test_severity_and_onset(run: Case):
-    metrics = run.metrics if run.score is None else run.metrics | {"score": run.score}
-    finding = RULES[run.symptom](history(run.n, run.budget, **metrics))
-    if isinstance(run.expected, tuple):
-        assert finding and (finding.severity, finding.since) == run.expected
-    else:
-        assert (finding.severity if finding else None) == run.expected
+    run.check()
 
 
 @pytest.mark.parametrize(

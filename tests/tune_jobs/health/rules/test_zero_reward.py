@@ -16,8 +16,8 @@ from health_runs import (
     severity,
 )
 
+from tune_jobs.health.diagnosis import find_disproved
 from tune_jobs.health.rules.rewards import ZeroReward
-from tune_jobs.health.withdrawal import disproved
 
 RULE = ZeroReward()
 
@@ -112,7 +112,7 @@ def paid_at_the_end(n: int, found_at: int) -> Metrics:
 def test_a_finding_is_withdrawn_where_most_episodes_are_paid_at_last():
     run = paid_at_the_end(60, 48)
     assert severity(RULE, 48, 60, **run) == "warn"
-    withdrawn = [n for n in range(1, 61) if disproved(["zero_reward"], history(n, 60, **run))]
+    withdrawn = [n for n in range(1, 61) if find_disproved(["zero_reward"], history(n, 60, **run))]
     assert withdrawn
     assert withdrawn == list(range(withdrawn[0], 61))
     # Long before the score of a run that was flat for most of it has improved.
@@ -120,9 +120,9 @@ def test_a_finding_is_withdrawn_where_most_episodes_are_paid_at_last():
 
 
 def test_a_finding_stays_where_nothing_is_paid():
-    assert not disproved(["zero_reward"], history(40, **{**DEAD, "zero_reward_fraction": 1.0}))
+    assert not find_disproved(["zero_reward"], history(40, **{**DEAD, "zero_reward_fraction": 1.0}))
     unknown: Metrics = {**DEAD, "zero_reward_fraction": from_row(20, math.nan, 1.0)}
-    assert not disproved(["zero_reward"], history(40, **unknown))
+    assert not find_disproved(["zero_reward"], history(40, **unknown))
 
 
 def test_few_episodes_or_little_budget_are_too_early():
