@@ -31,7 +31,7 @@ from benchmarks.landscape_tables import DATA, Table, Trial, load
 from benchmarks.published_incumbents import COST, SEEDS, compare_incumbents
 from benchmarks.replays import Nothing, Ours, Stock, Way, replay
 from tune_jobs.health.score_noise import NoiseSource
-from tune_jobs.jobs.first_rung import FIRST_RUNG
+from tune_jobs.jobs.budget import FIRST_RUNG
 from tune_jobs.jobs.job import REPEATS, REPEATS_FROM, Job
 from tune_jobs.run_log.rung_agreement import measure_rung_agreement
 from tune_jobs.run_log.trial_outcome import average_later_half

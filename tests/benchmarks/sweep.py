@@ -29,7 +29,7 @@ from benchmarks.replays import Nothing, Ours, Replay, Stock, Way, replay
 from tune_jobs.evaluation.evaluate import evaluate
 from tune_jobs.health import RULES, History, diagnose
 from tune_jobs.health.score_noise import NoiseSource
-from tune_jobs.jobs.first_rung import choose_first_rung
+from tune_jobs.jobs.budget import choose_first_rung
 from tune_jobs.jobs.job import Job
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.outcome import Outcome

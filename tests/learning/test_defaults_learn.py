@@ -7,7 +7,7 @@ import torch
 
 import algos
 from algos.ppo import PPOSettings
-from tune_jobs.jobs.step_budget import count_iterations
+from tune_jobs.jobs.budget import count_iterations
 
 pytestmark = [
     pytest.mark.slow,

@@ -34,8 +34,7 @@ from tune_jobs.evaluation.evaluation_world import make_scm_kwargs
 from tune_jobs.health.remedy import OtherLibrary
 from tune_jobs.jobs.job import Job, resolve_env_id
 from tune_jobs.jobs.job_yaml import list_presets, load_job
-from tune_jobs.jobs.rllib_names import describe_rllib_settings
-from tune_jobs.jobs.rllib_settings import RLlibSettings
+from tune_jobs.jobs.rllib_settings import RLlibSettings, describe_rllib_settings
 
 SPREAD = 0.3
 """Standard deviation of the weights of a policy that is far from uniform."""

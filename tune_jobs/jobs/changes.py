@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from tune_jobs.formatting import format_values
+from tune_jobs.jobs.budget import DEFAULT_ITERATIONS
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.job_yaml import make_plain
-from tune_jobs.jobs.step_budget import DEFAULT_ITERATIONS
 
 PARTS = ("settings", "env_kwargs", "evaluation_env_kwargs", "search", "health")
 """Fields of a job that hold names and values; the other fields are the part ``job``."""

@@ -20,6 +20,7 @@ from envs.factory import make_params
 from envs.field_docs import get_field_groups, read_field_docs
 from envs.validation import InputError, get_fields
 from tune_jobs.jobs.job import Job, resolve_env_id
+from tune_jobs.jobs.job_fields import get_settings_class
 from tune_jobs.jobs.job_yaml import (
     JobDumper,
     JobLoader,
@@ -29,7 +30,6 @@ from tune_jobs.jobs.job_yaml import (
     to_tuples,
 )
 from tune_jobs.jobs.rllib_settings import RLlibSettings
-from tune_jobs.jobs.settings_class import get_settings_class
 
 PAIRS = ("env_kwargs", "evaluation_env_kwargs", "search", "health")
 ALIASES = {"evaluation_episodes": ("--episodes",), "videos": ("--video",)}

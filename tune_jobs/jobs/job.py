@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -10,20 +9,11 @@ from algos.config import TrainingSettings
 from envs import FAMILIES
 from envs.validation import InputError, validate
 from tune_jobs.health import check_limits
-from tune_jobs.jobs.first_rung import choose_first_rung
-from tune_jobs.jobs.gpu_shares import check_gpus
-from tune_jobs.jobs.job_fields import (
-    CheckpointFields,
-    EvaluationFields,
-    ResourceFields,
-    SchedulerFields,
-    ScoreFields,
-    SearchFields,
-    StoppingFields,
-    TaskFields,
-)
+from tune_jobs.jobs.budget import choose_first_rung, fit_settings, resolve_iterations
+from tune_jobs.jobs.job_fields import JobFields, get_settings_class
 from tune_jobs.jobs.program_settings import ProgramSettings, list_placeholders
-from tune_jobs.jobs.rllib_settings import RLlibSettings, count_parts
+from tune_jobs.jobs.resources import check_gpus
+from tune_jobs.jobs.rllib_settings import RLlibSettings
 from tune_jobs.jobs.search_checks import (
     check_number_of_trials,
     check_points,
@@ -31,8 +21,6 @@ from tune_jobs.jobs.search_checks import (
     check_search,
 )
 from tune_jobs.jobs.search_space import ENV_PREFIX, make_grid, sample_configs
-from tune_jobs.jobs.settings_class import get_settings_class
-from tune_jobs.jobs.step_budget import DEFAULT_ITERATIONS, count_iterations
 
 MOST_EVALUATED = 256
 """Episodes of the final evaluation, where the job sets no number and time allows them."""
@@ -40,8 +28,6 @@ PBT_INTERVAL = 3
 """Without ``grace``: iterations between exploits."""
 REPEATS, REPEATS_FROM = 3, 40
 """Without ``repeats``: how many of the trials repeat others, and from how many trials on."""
-FITTED_TO = frozenset({"accumulate", "memory", "minibatch_size", "sequence_length"})
-"""Settings by which rollouts are fitted to a budget, where they are not searched."""
 
 
 def resolve_env_id(name: str) -> str:
@@ -68,21 +54,8 @@ def _refuse_class(env: Any) -> None:
 
 
 @dataclass(frozen=True)
-class Job(
-    ResourceFields,
-    CheckpointFields,
-    EvaluationFields,
-    SchedulerFields,
-    StoppingFields,
-    ScoreFields,
-    SearchFields,
-    TaskFields,
-):
-    """Everything that defines a run; a YAML file holds it, and the run directory keeps a copy.
-
-    Each base class is a group of fields; flags and YAML keys are flat. The last one comes first, as
-    dataclasses order inherited fields.
-    """
+class Job(JobFields):
+    """Everything that defines a run; a YAML file holds it, and the run directory keeps a copy."""
 
     def __post_init__(self) -> None:
         _refuse_class(self.env)
@@ -98,59 +71,19 @@ class Job(
                 f"settings must be {settings_class.__name__} for algo {self.algo!r}, "
                 f"but they are {type(self.settings).__name__}."
             )
-        self._resolve_budget()
+        object.__setattr__(self, "iterations", resolve_iterations(self))
         check_limits(self.health)
-        check_search(self.algo, self.settings, self.search)
-        # Both change or model the values of a point by their place in the space.
-        proposed_by = "searcher optuna" if self.searcher == "optuna" else ""
-        outside_by = "scheduler pbt" if self.scheduler == "pbt" else proposed_by
-        check_points(self.points, self.settings, self.search, outside_by=outside_by)
-        check_number_of_trials(self.trials, self.num_repeats, len(self.points), self.search)
-        check_gpus(self.settings, self.gpu_processes, self.gpus_per_trial, self.gpus_per_process)
+        check_search(self)
+        check_points(self)
+        check_number_of_trials(self, self.num_repeats)
+        check_gpus(self)
         if self.scheduler == "pbt":
-            check_population(
-                self.algo,
-                self.settings,
-                self.search,
-                searcher=self.searcher,
-                trials=self.trials,
-                repeats=self.num_repeats,
-            )
+            check_population(self, self.num_repeats)
         if self.scheduler == "asha" and self.brackets > max(1, len(self.rungs)):
             raise InputError(
                 f"brackets is {self.brackets}, but there are only {len(self.rungs)} rungs: "
                 f"{self.rungs}. Lower brackets, grace or reduction_factor."
             )
-
-    def _resolve_budget(self) -> None:
-        """Set the iterations that the budget holds.
-
-        Raises:
-            InputError: steps that contradict the iterations, hold none, or whose number in an
-                iteration is not fixed.
-        """
-        iterations = self.iterations or DEFAULT_ITERATIONS
-        if isinstance(self.settings, ProgramSettings):
-            if self.steps:
-                raise InputError(
-                    f"steps is {self.steps:,}, but only our own training counts them: give what a "
-                    "program's log counts as progress, and how far it goes as budget."
-                )
-            if not self.settings.budget:
-                iterations = 0
-        elif self.steps and isinstance(self.settings, RLlibSettings):
-            iterations = count_parts(
-                self.algo, self.settings, self.search, self.steps, self.iterations
-            )
-        elif self.steps:
-            iterations = count_iterations(self.steps, self.training, self.search)
-            # Equal in the copy of a job that a run keeps, which holds both.
-            if self.iterations not in (0, iterations):
-                raise InputError(
-                    f"steps is {self.steps:,} ({iterations:,} iterations), but iterations is "
-                    f"{self.iterations:,}: give one of them."
-                )
-        object.__setattr__(self, "iterations", iterations)
 
     @property
     def training(self) -> TrainingSettings:
@@ -165,9 +98,7 @@ class Job(
             )
         if isinstance(self.settings, RLlibSettings):
             raise InputError(f"{self.algo} has RLlib's own settings, not those of our algorithms.")
-        # The rollouts of all trials are alike, and must hold the largest minibatch of any.
-        is_fitted = not FITTED_TO.intersection(self.search)
-        return self.settings.fit_to_budget(self.steps if is_fitted else 0)
+        return fit_settings(self, self.settings)
 
     @property
     def program(self) -> ProgramSettings:
@@ -214,25 +145,6 @@ class Job(
         if self.is_program:
             return 0  # its policy is its own
         return MOST_EVALUATED if self.evaluation_episodes is None else self.evaluation_episodes
-
-    @property
-    def trial_holds_gpu(self) -> bool:
-        """Whether the trial's own process learns, or acts on a GPU, where the job has GPUs."""
-        s = self.settings
-        return not s.num_learners or (s.acts_on_gpu and not s.num_env_runners)
-
-    @property
-    def gpu_processes(self) -> int:
-        """Number of processes of a trial that share its GPUs."""
-        s = self.settings
-        acting = s.num_env_runners if s.acts_on_gpu else 0
-        return int(self.trial_holds_gpu) + s.num_learners + acting
-
-    @property
-    def gpus_per_process(self) -> float:
-        """GPUs of each process that learns or acts on one."""
-        # Ray counts in parts of 1/10,000: rounded up, seven sevenths would not fit into a GPU.
-        return math.floor(self.gpus_per_trial / self.gpu_processes * 1e4) / 1e4
 
     @property
     def num_repeats(self) -> int:

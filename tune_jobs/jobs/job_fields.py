@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
-from algos.config import TrainingSettings
+import algos
+from algos.config import TrainingSettings, is_rllib_name
 from envs.validation import AtLeastOne, Between, NonNegative
 from tune_jobs.health import Limit
+from tune_jobs.jobs.program_settings import PROGRAM, ProgramSettings
+from tune_jobs.jobs.rllib_settings import RLlibSettings
 from tune_jobs.jobs.search_space import Space
-from tune_jobs.jobs.settings_class import Settings
 
+Settings: TypeAlias = TrainingSettings | ProgramSettings | RLlibSettings
+"""Those of our own training, of a program, or of one of RLlib's own algorithms."""
 Budget = Between(0, 10**10)
 """Iterations or steps of a trial: the columns of a ledger hold 64 bits."""
 MOST_VIDEOS = 100
 """Videos of a run, at most: its report holds them."""
 MOST_TRIALS = 100_000
 """Trials of a job, at most: all settings are drawn and validated before the start."""
+
+
+def get_settings_class(algo: str) -> type[Settings]:
+    """Return the class of the settings of an algorithm, or of a program.
+
+    Raises:
+        InputError: no algorithm has that name.
+    """
+    if is_rllib_name(algo):
+        return RLlibSettings
+    return ProgramSettings if algo == PROGRAM else algos.get_algorithm_class(algo).settings_class
 
 
 @dataclass(frozen=True)
@@ -171,3 +186,20 @@ class ResourceFields:
     max_failures: Annotated[int, NonNegative] = 3
     """How many times a crashed trial is restarted from its last checkpoint, and how many exceptions
     of its environment it survives: the iteration is repeated with new environments."""
+
+
+@dataclass(frozen=True)
+class JobFields(
+    ResourceFields,
+    CheckpointFields,
+    EvaluationFields,
+    SchedulerFields,
+    StoppingFields,
+    ScoreFields,
+    SearchFields,
+    TaskFields,
+):
+    """All fields of a job; flags and YAML keys are flat.
+
+    Each base class is a group. The last one comes first, as dataclasses order inherited fields.
+    """

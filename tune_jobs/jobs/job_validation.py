@@ -1,8 +1,10 @@
-"""What can be refused before anything starts is refused before anything starts."""
+"""Validate a job before any process starts."""
 
 from __future__ import annotations
 
+import os
 import warnings
+from collections import defaultdict
 from typing import Any
 
 import gymnasium
@@ -26,6 +28,7 @@ from envs.batched import get_world
 from envs.checking.env_checker import check_random_play
 from envs.validation import InputError, InputWarning
 from tune_jobs.jobs.job import Job
+from tune_jobs.jobs.program_settings import check_command, fill_command, list_placeholders
 from tune_jobs.jobs.rllib_settings import RLlibSettings
 
 EPISODES, STEPS, SECONDS = 3, 300, 5.0
@@ -38,11 +41,13 @@ def validate_job(job: Job) -> None:
     Raises:
         InputError: settings that do not go together, a grace without a rung, an environment that
             cannot be made or breaks Gymnasium's rules, one whose spaces no policy can read or act
-            in, or one that does not have what the algorithm needs.
+            in, or one that does not have what the algorithm needs; of programs, a command that does
+            not exist, or trials without a budget or with one log.
     """
     _check_sweep(job)
     if job.is_program:
-        return  # see programs/program_validation.py
+        _validate_program(job)
+        return
     if isinstance(job.settings, RLlibSettings):
         _validate_rllib_job(job, job.settings)
         return
@@ -146,3 +151,22 @@ def _play(env_id: str, env_kwargs: dict[str, Any]) -> None:
             )
         if violation.rule in ("observation_in_space", "success_unread"):
             warnings.warn(f"{env_id}: {violation.sentence}", InputWarning, stacklevel=2)
+
+
+def _validate_program(job: Job) -> None:
+    """Make sure that the programs of a job can start and their trials can be distinguished."""
+    settings = job.program
+    if settings.command:
+        check_command(fill_command(settings, defaultdict(str)), os.environ)
+    if job.trials == 1:
+        return
+    if not settings.budget:
+        raise InputError(
+            f"{job.trials} trials are compared at parts of a budget: give the name of what their "
+            "logs count as progress, and how far it goes as budget."
+        )
+    if "out" not in list_placeholders(settings):
+        raise InputError(
+            f"The command of {job.trials} trials does not contain {{out}}, so that all would log "
+            "to the same place: pass it where the program takes its output directory."
+        )

@@ -14,10 +14,10 @@ from algos.config import is_rllib_name
 from envs import FAMILIES
 from envs.validation import InputError, check_value, get_fields, unknown_name_error
 from tune_jobs.jobs.job import Job, resolve_env_id
+from tune_jobs.jobs.job_fields import get_settings_class
 from tune_jobs.jobs.program_settings import PROGRAM, ProgramSettings, name_program
 from tune_jobs.jobs.rllib_settings import RLlibSettings
 from tune_jobs.jobs.search_space import Space
-from tune_jobs.jobs.settings_class import get_settings_class
 
 PRESETS = Path(__file__).with_name("presets")
 

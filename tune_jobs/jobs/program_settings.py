@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -96,6 +97,32 @@ def split_command(text: str) -> list[str]:
             f"The command {text!r} cannot be read ({str(error).lower()}): close each quotation "
             "mark, and write a backslash in front of one that is text."
         ) from error
+
+
+def check_command(command: Sequence[str], env: Mapping[str, str]) -> None:
+    """Refuse a command that cannot be started.
+
+    Raises:
+        InputError: there is no such program, or it may not be executed.
+    """
+    if not command:
+        raise InputError("There is no command: write it after --, e.g. -- python train.py.")
+    name = command[0]
+    path = Path(name)
+    found = _is_executable(path) if path.name != name else _find_on_path(name, env)
+    if not found:
+        seen = "may not be executed" if path.is_file() else "does not exist"
+        hint = f" (`python {name}`?)" if path.suffix == ".py" else ""
+        raise InputError(f"The command {name!r} {seen}{hint}.")
+
+
+def _find_on_path(name: str, env: Mapping[str, str]) -> bool:
+    folders = env.get("PATH", os.defpath).split(os.pathsep)
+    return any(_is_executable(Path(folder, name)) for folder in folders)
+
+
+def _is_executable(path: Path) -> bool:
+    return path.is_file() and os.access(path, os.X_OK)
 
 
 def fill_command(

@@ -7,16 +7,24 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from envs.validation import InputError
-from tune_jobs.formatting import count
+from tune_jobs.health.remedy import OtherLibrary
 from tune_jobs.jobs.search_space import Space
-from tune_jobs.jobs.step_budget import DEFAULT_ITERATIONS
 
-BATCH = "train_batch_size_per_learner"
-"""Setting that says how many steps RLlib's on-policy algorithms take at once."""
-SAMPLED = "min_sample_timesteps_per_iteration"
-"""Setting that says how many steps an iteration has where the job has no budget of steps."""
 PROCESSES = ("num_env_runners", "num_learners")
 """Settings that say what a trial reserves, so that all trials share them."""
+RLLIB_NAMES = {
+    "clip": ("clip_param",),
+    "entropy_coef": ("entropy_coeff",),
+    "epochs": ("num_epochs",),
+    "gamma": ("gamma",),
+    "grad_clip": ("grad_clip",),
+    "lr": ("lr", "actor_lr"),
+}
+"""Our name of a setting -> RLlib's, the first of which that an algorithm uses counts. Settings of
+the same purpose and another scale (a limit of the KL, the weight of the value error) are left
+out."""
+EPOCHS_OF = ("rllib/PPO",)
+"""Algorithms that take several epochs; the others inherit the setting and do not read it."""
 
 
 @dataclass(frozen=True)
@@ -65,46 +73,21 @@ def check_settings(algo: str, settings: RLlibSettings, search: Mapping[str, Spac
             )
 
 
-def count_parts(
-    algo: str, settings: RLlibSettings, search: Mapping[str, Space], steps: int, iterations: int
-) -> int:
-    """Return into how many iterations a budget of environment steps is divided.
-
-    RLlib's on-policy algorithms take whole batches. An iteration holds at least one, the largest of
-    all trials: with fewer steps each would take more than it is meant to.
+def describe_rllib_settings(algo: str, values: Mapping[str, Any]) -> OtherLibrary:
+    """Return the settings of one of RLlib's own algorithms that a remedy may name.
 
     Args:
-        algo: the algorithm.
-        settings: its settings.
-        search: what is searched.
-        steps: the budget.
-        iterations: the number that the job asks for; 0 takes as many as fit, at most 100.
-
-    Raises:
-        InputError: the algorithm takes no steps, or more at once than an iteration has.
+        algo: its name, such as ``rllib/SAC``.
+        values: those that a job or trial sets; the others have RLlib's defaults.
     """
-    from algos.rllib_algorithms import OFFLINE, make_config
+    # RLlib takes seconds to import, and most jobs do not need it.
+    from algos.rllib_algorithms import list_settings
 
-    if algo in OFFLINE:
-        raise InputError(
-            f"steps is {steps:,}, but {algo} learns from recorded data and takes no steps: give "
-            "iterations instead."
-        )
-    if SAMPLED in {*settings.values, *search}:
-        raise InputError(
-            f"steps is {steps:,}, which says how many an iteration has: remove {SAMPLED}, or give "
-            "iterations in place of steps."
-        )
-    config = make_config(algo, settings.values)
-    batches = [config.total_train_batch_size]
-    if BATCH in search:
-        batches += [int(size) * max(1, settings.num_learners) for size in search[BATCH].values]
-    # With a replay buffer a batch says nothing about the steps that are taken.
-    batch = 1 if hasattr(config, "replay_buffer_config") else max(batches)
-    if steps < batch * max(1, iterations):
-        raise InputError(
-            f"steps is {steps:,} in {count(max(1, iterations), 'iteration')}, but {algo} takes "
-            f"{batch:,} at once ({BATCH} * learners): raise steps, or lower iterations or "
-            f"settings.{BATCH}."
-        )
-    return iterations or min(DEFAULT_ITERATIONS, steps // batch)
+    known = {name: default for name, (_, default) in list_settings(algo).items()} | dict(values)
+    names: dict[str, str] = {}
+    for ours, theirs in RLLIB_NAMES.items():
+        present = [name for name in theirs if name in known]
+        if present and (ours != "epochs" or algo in EPOCHS_OF):
+            # SAC's common rate is none: it has one for each network.
+            names[ours] = next((n for n in present if known[n] is not None), present[0])
+    return OtherLibrary(names, {ours: known[name] for ours, name in names.items()})

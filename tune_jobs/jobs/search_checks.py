@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
 from algos.config import TrainingSettings
 from envs.validation import InputError, check_value, get_fields, unknown_name_error
+from tune_jobs.jobs.job_fields import JobFields
 from tune_jobs.jobs.program_settings import ProgramSettings, check_placeholders
 from tune_jobs.jobs.rllib_settings import RLlibSettings, check_settings
-from tune_jobs.jobs.search_space import ENV_PREFIX, Space
-from tune_jobs.jobs.settings_class import Settings
+from tune_jobs.jobs.search_space import ENV_PREFIX
 
 
-def check_search(algo: str, settings: Settings, search: Mapping[str, Space]) -> None:
+def check_search(job: JobFields) -> None:
     """Validate the searched fields and their spaces.
 
     Raises:
         InputError: a field that does not exist, or a value that it cannot have.
     """
+    algo, settings, search = job.algo, job.settings, job.search
     known = get_fields(type(settings))
     if isinstance(settings, ProgramSettings):
         check_placeholders(settings, search)
@@ -37,26 +35,17 @@ def check_search(algo: str, settings: Settings, search: Mapping[str, Space]) -> 
             check_value(f"search.{name}", value, hint, bounds)
 
 
-def check_points(
-    points: Sequence[Mapping[str, Any]],
-    settings: Settings,
-    search: Mapping[str, Space],
-    *,
-    outside_by: str,
-) -> None:
+def check_points(job: JobFields) -> None:
     """Validate the settings of the first trials.
-
-    Args:
-        points: the settings.
-        settings: those of the job.
-        search: the searched fields.
-        outside_by: what cannot take a value outside of its search space, such as `searcher optuna`;
-            empty for nothing.
 
     Raises:
         InputError: a field that is not searched, or a value that it cannot have.
     """
-    known = get_fields(type(settings))
+    search, points = job.search, job.points
+    # Both change or model the values of a point by their place in the space.
+    proposed_by = "searcher optuna" if job.searcher == "optuna" else ""
+    outside_by = "scheduler pbt" if job.scheduler == "pbt" else proposed_by
+    known = get_fields(type(job.settings))
     for place, point in enumerate(points):
         for name, value in point.items():
             if name not in search:
@@ -71,15 +60,14 @@ def check_points(
                 )
 
 
-def check_number_of_trials(
-    trials: int, repeats: int, points: int, search: Mapping[str, Space]
-) -> None:
+def check_number_of_trials(job: JobFields, repeats: int) -> None:
     """Validate that the trials hold the points and the repeats, and have something to search.
 
     Raises:
         InputError: they do not.
     """
-    if trials > 1 and not search:
+    trials, points = job.trials, len(job.points)
+    if trials > 1 and not job.search:
         raise InputError(
             f"{trials} trials need something to search, but search is empty: "
             "name a field, such as lr: {loguniform: [1.0e-4, 1.0e-2]}, or set trials: 1."
@@ -94,15 +82,7 @@ def check_number_of_trials(
         raise InputError(f"{points} points need as many trials, but trials is {trials}{besides}.")
 
 
-def check_population(
-    algo: str,
-    settings: Settings,
-    search: Mapping[str, Space],
-    *,
-    searcher: str,
-    trials: int,
-    repeats: int,
-) -> None:
+def check_population(job: JobFields, repeats: int) -> None:
     """Refuse a population that PBT cannot train.
 
     PBT changes settings in the middle of training, so none may be searched that the network, the
@@ -111,12 +91,13 @@ def check_population(
     Raises:
         InputError: saying why.
     """
+    settings = job.settings
     if not isinstance(settings, TrainingSettings):
         raise InputError(
-            f"scheduler pbt changes settings in the middle of training, which {algo} does "
+            f"scheduler pbt changes settings in the middle of training, which {job.algo} does "
             "not allow: take scheduler asha."
         )
-    if searcher == "optuna":
+    if job.searcher == "optuna":
         raise InputError(
             "scheduler pbt needs all its trials at once, but searcher optuna proposes them one "
             "by one: take searcher random."
@@ -126,10 +107,10 @@ def check_population(
             f"scheduler pbt changes settings in the middle of training, so that none can be "
             f"repeated, but repeats is {repeats}: set repeats to 0."
         )
-    if trials < 2:
-        raise InputError(f"scheduler pbt needs at least 2 trials, but trials is {trials}.")
+    if job.trials < 2:
+        raise InputError(f"scheduler pbt needs at least 2 trials, but trials is {job.trials}.")
     fixed = {*settings.model_config, "model", "num_envs", "rollout_length"}
-    for name in search:
+    for name in job.search:
         if name.startswith(ENV_PREFIX) or name in fixed or name.startswith("num_"):
             raise InputError(
                 f"scheduler pbt cannot change {name} in the middle of training: search it with "

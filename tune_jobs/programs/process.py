@@ -23,6 +23,7 @@ from uuid import uuid4
 import psutil
 
 from envs.validation import InputError
+from tune_jobs.jobs.program_settings import check_command
 from tune_jobs.programs.process_identity import TOKEN, is_any_of, list_group, read_start_id
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
@@ -203,23 +204,6 @@ def read_start_time(folder: Path) -> float:
     return (folder / START).stat().st_mtime
 
 
-def check_command(command: Sequence[str], env: Mapping[str, str]) -> None:
-    """Refuse a command that cannot be started.
-
-    Raises:
-        InputError: there is no such program, or it may not be executed.
-    """
-    if not command:
-        raise InputError("There is no command: write it after --, e.g. -- python train.py.")
-    name = command[0]
-    path = Path(name)
-    found = _is_executable(path) if path.name != name else _find_on_path(name, env)
-    if not found:
-        seen = "may not be executed" if path.is_file() else "does not exist"
-        hint = f" (`python {name}`?)" if path.suffix == ".py" else ""
-        raise InputError(f"The command {name!r} {seen}{hint}.")
-
-
 def find_program(folder: Path) -> ProgramProcess | None:
     """Return the program of this machine that a folder remembers, running or not; None if none."""
     try:
@@ -278,12 +262,3 @@ def read_last_lines(path: Path, lines: int = 3, most: int = 4096) -> str:
     if raised and raised[-1] not in shown:
         shown = [raised[-1], *shown[1:]]
     return " | ".join(kept[i].strip() for i in shown)
-
-
-def _find_on_path(name: str, env: Mapping[str, str]) -> bool:
-    folders = env.get("PATH", os.defpath).split(os.pathsep)
-    return any(_is_executable(Path(folder, name)) for folder in folders)
-
-
-def _is_executable(path: Path) -> bool:
-    return path.is_file() and os.access(path, os.X_OK)

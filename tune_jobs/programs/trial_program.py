@@ -13,7 +13,7 @@ from tune_jobs.jobs.program_settings import (
     list_placeholders,
     split_command,
 )
-from tune_jobs.jobs.seeds import derive_trial_seed
+from tune_jobs.jobs.trials import derive_trial_seed
 from tune_jobs.programs.followed_program import FollowedProgram
 from tune_jobs.programs.log_follower import LogFollower
 from tune_jobs.programs.log_places import LogPlaces

@@ -21,13 +21,12 @@ from tune_jobs.evaluation.scoring import resolve_metric
 from tune_jobs.evaluation.videos import check_recording
 from tune_jobs.formatting import format_command
 from tune_jobs.jobs.changes import list_changes
-from tune_jobs.jobs.default_point import add_default_point
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.job_validation import validate_job
 from tune_jobs.jobs.job_yaml import dump_job, read_job
 from tune_jobs.jobs.resources import list_bundles
 from tune_jobs.jobs.rllib_settings import RLlibSettings
-from tune_jobs.programs.program_validation import validate_program
+from tune_jobs.jobs.trials import add_default_point
 from tune_jobs.run_directory import JOB, check_is_run
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import JobRow, Row
@@ -58,9 +57,7 @@ def prepare_job(job: Job, directory: Path) -> Job:
     metric, mode = resolve_metric(job)
     job = add_default_point(replace(job, metric=metric, mode=mode))
     validate_job(job)
-    if job.is_program:
-        validate_program(job)
-    else:
+    if not job.is_program:
         _check_evaluation_environment(job)
         _check_folders(job)
     if job.videos:

@@ -30,9 +30,9 @@ from algos.rollouts.watchdog import Watchdog
 from tune_jobs.evaluation.recent_score import AgentScore
 from tune_jobs.evaluation.scoring import evaluate_held_out
 from tune_jobs.jobs.job import Job
-from tune_jobs.jobs.resources import describe_missing_cuda
+from tune_jobs.jobs.resources import describe_missing_cuda, holds_gpu, share_gpus
 from tune_jobs.jobs.rllib_settings import RLlibSettings
-from tune_jobs.jobs.seeds import derive_trial_seed
+from tune_jobs.jobs.trials import derive_trial_seed
 from tune_jobs.run_log.resume import find_newest_intact
 from tune_jobs.run_log.trial_outcome import PER_STEP, SPREAD
 from tune_jobs.session.environment_failures import EnvironmentFailures
@@ -83,8 +83,8 @@ class TrialTrainable(tune.Trainable):
     def _build_agents(self, plan: dict[str, Any]) -> None:
         job = self.job
         # torch without CUDA works on the CPU; the finding `idle_gpu` reports it.
-        self.idle_gpu = describe_missing_cuda(job.trial_holds_gpu) if job.gpus_per_trial else ""
-        gpus = 0.0 if self.idle_gpu else job.gpus_per_process
+        self.idle_gpu = describe_missing_cuda(holds_gpu(job.settings)) if job.gpus_per_trial else ""
+        gpus = 0.0 if self.idle_gpu else share_gpus(job)
         self.agents = [build_agent(job, plan, place, gpus) for place in range(job.seeds)]
         settings = self.agents[0].settings
         # A hung runner is replaced while the trial waits: the trial itself must wait longer.

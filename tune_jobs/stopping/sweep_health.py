@@ -17,8 +17,7 @@ from tune_jobs.health.history import as_number
 from tune_jobs.health.metric_table import MetricTable
 from tune_jobs.health.remedy import OtherLibrary
 from tune_jobs.jobs.job import Job
-from tune_jobs.jobs.rllib_names import describe_rllib_settings
-from tune_jobs.jobs.rllib_settings import RLlibSettings
+from tune_jobs.jobs.rllib_settings import RLlibSettings, describe_rllib_settings
 from tune_jobs.run_log.cross_trial import (
     FEWEST,
     Sibling,

@@ -1,14 +1,21 @@
 # pyright: basic, reportAttributeAccessIssue=false, reportArgumentType=false
 """A job of one of RLlib's own algorithms: its settings, its search and its budget."""
 
+import re
+from dataclasses import fields
+
 import pytest
 
+from algos.ppo import PPOSettings
 from envs.validation import InputError
+from tune_jobs.health import RULES
+from tune_jobs.health.remedy import worded
 from tune_jobs.jobs.changes import list_changes
 from tune_jobs.jobs.cli_flags import make_job_flags, split_pairs
 from tune_jobs.jobs.job_validation import validate_job
 from tune_jobs.jobs.job_yaml import dump_job, make_job, parse_job
 from tune_jobs.jobs.resources import list_bundles
+from tune_jobs.jobs.rllib_settings import RLLIB_NAMES, describe_rllib_settings
 
 JOB = {"env": "CartPole-v1", "algo": "rllib/PPO"}
 SEARCHED = {"search": {"lr": {"loguniform": [1e-4, 1e-2]}}, "trials": 3}
@@ -116,3 +123,40 @@ def test_any_environment_of_our_jobs_is_accepted(changed):
 def test_what_rllib_cannot_train_is_refused_before_the_start(changed, part):
     with pytest.raises(InputError, match=part):
         validate_job(make_job(JOB | changed))
+
+
+@pytest.mark.parametrize(
+    ("algo", "names"),
+    [
+        ("rllib/PPO", {"lr": "lr", "clip": "clip_param", "epochs": "num_epochs"}),
+        ("rllib/SAC", {"lr": "actor_lr", "gamma": "gamma", "grad_clip": "grad_clip"}),
+        ("rllib/DQN", {"lr": "lr", "gamma": "gamma", "grad_clip": "grad_clip"}),
+    ],
+)
+def test_settings_have_the_names_that_the_algorithm_reads(algo: str, names: dict[str, str]):
+    found = describe_rllib_settings(algo, {}).names
+    assert names.items() <= found.items()
+    assert ("entropy_coef" in found) == (algo == "rllib/PPO")
+
+
+def test_values_are_those_of_the_job_or_the_defaults():
+    found = describe_rllib_settings("rllib/PPO", {"lr": 0.01})
+    assert found.values["lr"] == 0.01
+    assert found.values["clip"] == 0.3
+    assert describe_rllib_settings("rllib/SAC", {"lr": 0.01}).names["lr"] == "lr"
+
+
+OF_OURS = ("theatre", "v_star_", "advantages_flat")
+"""Beginnings of symptoms that only algorithms or environments of ours can have."""
+
+
+@pytest.mark.parametrize("symptom", [name for name in RULES if not name.startswith(OF_OURS)])
+@pytest.mark.parametrize("algo", ["rllib/SAC", "rllib/PPO"])
+def test_no_remedy_names_a_setting_that_the_algorithm_lacks(symptom: str, algo: str):
+    other = describe_rllib_settings(algo, {})
+    said = worded(RULES[symptom].remedy, other.values, names=other.names)
+    ours = {field.name for field in fields(PPOSettings)} | {"group_size", "starts"}
+    named = set(re.findall(r"`(\w+)", said)) & ours
+    assert named <= set(other.names.values())
+    lacking = set(RLLIB_NAMES) - set(other.names)
+    assert not [name for name in lacking if f"`{RLLIB_NAMES[name][0]}" in said]

@@ -1,11 +1,12 @@
-"""The settings of a job as they are, as one of the trials of its search."""
+"""Seeds of the trials of a job, and the trial with its own settings."""
 
+import itertools
 from typing import Any
 
 import pytest
 
-from tune_jobs.jobs.default_point import add_default_point
 from tune_jobs.jobs.job_yaml import dump_job, make_job, parse_job
+from tune_jobs.jobs.trials import add_default_point, derive_trial_seed
 
 SWEEP: dict[str, Any] = {
     "env": "CartPole-v1",
@@ -71,3 +72,13 @@ def test_settings_of_rllib_count_where_they_are_given():
     about |= {"search": {"lr": {"loguniform": [1e-5, 1e-2]}}}
     assert add_default_point(make_job(about)).points == []
     assert add_default_point(make_job(about | {"settings": {"lr": 1e-3}})).points == [{"lr": 1e-3}]
+
+
+def test_every_agent_of_every_trial_has_a_seed_below_2_to_the_31():
+    jobs = (0, 1, 4_294_968, 20261124, 2**30 - 1)
+    seeds = [
+        derive_trial_seed(*parts) for parts in itertools.product(jobs, (0, 7, 1000), (0, 1, 2))
+    ]
+    assert len(set(seeds)) == len(seeds)
+    assert min(seeds) >= 0 and max(seeds) < 2**31
+    assert derive_trial_seed(3, 1, 2) == derive_trial_seed(3, 1, 2)
