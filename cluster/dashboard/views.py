@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,9 @@ from tune_jobs.formatting import (
     format_identifier,
     format_measurement,
     format_number,
-    format_percent,
 )
 from tune_jobs.report.plots import ACCENT, ENDS, MUTED, PALETTE, spans_decades
+from tune_jobs.report.shared_sections import describe_job, list_cards
 from tune_jobs.run_log.driver_lock import has_driver
 from tune_jobs.run_log.event_log import read_log_ends
 from tune_jobs.run_log.events import (
@@ -59,7 +58,7 @@ def _summarise_run(directory: Path) -> dict[str, Any]:
     path = directory / "events.jsonl"
     job, _ = read_log_ends(path)
     state, message = get_run_state(directory)
-    about = f"{_plain_env(job)}, {job.algo}" if job else "not an event log"
+    about = f"{job.env.split(':')[-1]}, {job.algo}" if job else "not an event log"
     changed = path.stat().st_mtime
     return {"name": directory.name, "changed": changed, "state": message or state, "about": about}
 
@@ -82,7 +81,7 @@ def build_run_state(view: RunView) -> dict[str, Any]:
         "read_fraction": view.read_fraction,
         "job": {
             "name": view.directory.name,
-            "about": _describe_job(job) + _describe_failure(outcome),
+            "about": describe_job(job) + _describe_failure(outcome),
             "metric": format_identifier(job.metric),
             "mode": job.mode,
             "iterations": job.iterations,
@@ -92,7 +91,7 @@ def build_run_state(view: RunView) -> dict[str, Any]:
             "ended": outcome.end is not None,
             "resumed": job.resumed,
         },
-        "cards": _build_cards(outcome),
+        "cards": [card._asdict() for card in list_cards(outcome)],
         "trials": [_build_trial(trial, trial is best, job) for trial in outcome.trials],
         "metrics": _list_metrics(outcome),
         "num_events": sum(_is_event(row) for _, row in view.other_rows),
@@ -164,62 +163,11 @@ def _describe_event(row: Row) -> dict[str, Any]:
     return event
 
 
-def _describe_job(job: JobRow) -> str:
-    started = datetime.fromtimestamp(job.time, UTC).strftime("%d %B %Y, %H:%M UTC")
-    scheduler = format_end_reason(str(job.scheduler.get("kind", "none")))
-    trials = count(job.trials, "trial")
-    return f"{_plain_env(job)}, {job.algo}, {trials}, scheduler {scheduler}, {started}"
-
-
 def _describe_failure(outcome: Outcome) -> str:
     """Return why the driver failed; empty if it did not."""
     if outcome.end is None or outcome.end.reason != "error":
         return ""
     return f" · failed: {outcome.end.sentence or 'its log does not say why'}"
-
-
-def _plain_env(job: JobRow) -> str:
-    return job.env.split(":")[-1]
-
-
-def _build_cards(outcome: Outcome) -> list[dict[str, str]]:
-    job, best = outcome.job, outcome.best
-    better = "higher" if job.mode == "max" else "lower"
-    of_best = f"trial {best.id}, by {outcome.best_by}; {better} is better" if best else ""
-    ended = sum(trial.end_reason is not None for trial in outcome.trials)
-    return [
-        {
-            "name": f"best {format_identifier(outcome.won.metric if outcome.won else job.metric)}",
-            "value": format_measurement(outcome.best_score),
-            "note": of_best or "no finite score yet",
-        },
-        {
-            "name": "compute saved",
-            "value": format_percent(outcome.compute_saved),
-            "note": outcome.progress_text + _describe_risk(outcome),
-        },
-        _build_time_card(outcome) | {"note": f"{ended} of {count(job.trials, 'trial')} ended"},
-    ]
-
-
-def _describe_risk(outcome: Outcome) -> str:
-    """Return what the rungs say against early stopping; empty where they say nothing."""
-    agreement = outcome.rung_agreement
-    return f" · {agreement.sentence}" if agreement and agreement.is_low else ""
-
-
-def _build_time_card(outcome: Outcome) -> dict[str, str]:
-    """Build the card of the time taken, or of the time left if no more compute is saved."""
-    if outcome.end is not None:
-        return {"name": "time taken", "value": format_duration(outcome.end.seconds)}
-    times = [trial.results[-1].time for trial in outcome.trials if trial.results]
-    spent = max(times, default=outcome.job.time) - outcome.job.time
-    # After a resume the iterations include those of earlier starts, but the time does not: a pace
-    # would be wrong.
-    if not (outcome.iterations_run and outcome.budget) or outcome.job.resumed:
-        return {"name": "time so far", "value": format_duration(spent)}
-    left = spent * outcome.iterations_open / outcome.iterations_run
-    return {"name": "time left, at most", "value": format_duration(left)}
 
 
 def _build_trial(trial: TrialOutcome, best: bool, job: JobRow) -> dict[str, Any]:

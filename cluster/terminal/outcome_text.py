@@ -36,14 +36,7 @@ def print_outcome(outcome: Outcome, console: Console, directory: str | Path | No
         console: the console to print on.
         directory: the run directory; with it, the paths of checkpoint and report are printed.
     """
-    best_first = sorted(
-        outcome.trials,
-        key=lambda trial: (
-            trial.finite_score is None,
-            (trial.finite_score or 0.0) * (-1 if outcome.job.mode == "max" else 1),
-        ),
-    )
-    console.print(make_trial_table(outcome, best_first, console.width, live=False))
+    console.print(make_trial_table(outcome, outcome.best_first, console.width, live=False))
     console.print()
     lines = [f"{format_identifier(name)}: {spread}" for name, spread in outcome.siblings.items()]
     if outcome.end and outcome.end.reason == "error":

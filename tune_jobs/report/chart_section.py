@@ -9,7 +9,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from envs.report_chart import ReportChart
-from tune_jobs.report.html_parts import figure, render_note, section, table
+from tune_jobs.report.html_parts import Part, draw, render_note, section, table
 from tune_jobs.report.plots import (
     ACCENT,
     MUTED,
@@ -42,12 +42,11 @@ def render_chart_sections(outcome: Outcome) -> list[str]:
         if not curves:
             continue
         if chart.layout == "overlaid":
-            drawn = figure(f"chart-{number}", "", plot_overlaid(outcome, chart), False)
+            drawn: Part = draw(f"chart-{number}", "", plot_overlaid(outcome, chart))
         else:
             plots = plot_small_multiples(outcome, curves, chart.layout == "common scale")
             parts = enumerate(plots.items())
-            cells = (figure(f"chart-{number}-{i}", name, plot, False) for i, (name, plot) in parts)
-            drawn = f'<div class="grid">{"".join(cells)}</div>'
+            drawn = [draw(f"chart-{number}-{i}", name, plot) for i, (name, plot) in parts]
         sections.append(section(chart.title, render_note(chart.about), drawn))
     return sections
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
+from typing import TypeAlias
 
 import plotly.graph_objects as go
 
@@ -82,9 +84,48 @@ matchMedia("print").addEventListener("change", fit);
 them, before their row is complete, and paper is narrower than the screen."""
 
 
-def section(title: str, *parts: str) -> str:
+@dataclass(frozen=True)
+class Drawing:
+    """A Plotly figure of a page."""
+
+    name: str
+    """The id of its element, unique on the page."""
+    caption: str
+    """A plain heading; empty for none."""
+    plot: go.Figure
+    wide: bool = False
+    """Whether a narrow screen scrolls it sideways instead of narrowing it."""
+
+
+Part: TypeAlias = "str | Drawing | list[str | Drawing]"
+"""A part of a page: HTML, a figure, or a grid of small figures."""
+
+
+def draw(name: str, caption: str, plot: go.Figure | str, wide: bool = False) -> str | Drawing:
+    """Return a figure, or the note that explains why there is none."""
+    return render_note(plot) if isinstance(plot, str) else Drawing(name, caption, plot, wide)
+
+
+def section(title: str, *parts: Part) -> str:
     """Render a section with a heading."""
-    return f"<section><h2>{escape(title)}</h2>\n{''.join(parts)}</section>\n"
+    return f"<section><h2>{escape(title)}</h2>\n{''.join(map(render, parts))}</section>\n"
+
+
+def render(part: Part) -> str:
+    """Render a part as HTML; Plotly's script must already be on the page."""
+    if isinstance(part, str):
+        return part
+    if isinstance(part, list):
+        return f'<div class="grid">{"".join(map(render, part))}</div>'
+    html = part.plot.to_html(
+        full_html=False,
+        include_plotlyjs=False,
+        div_id=f"plot-{part.name}",
+        config={"displayModeBar": False, "responsive": True},
+    )
+    kind = "wide" if part.wide else "fitted"
+    heading = f"<h3>{escape(part.caption)}</h3>" if part.caption else ""
+    return f'<figure class="{kind}">{heading}{html}</figure>'
 
 
 def render_note(sentence: str) -> str:
@@ -116,23 +157,3 @@ def table(
     top = f"<thead>{line('th', [escape(name) for name in head])}</thead>" if head else ""
     body = "\n".join(line("td", row) for row in rows)
     return f'<div class="scroll"><table>{top}<tbody>{body}</tbody></table></div>'
-
-
-def figure(name: str, caption: str, plot: go.Figure, wide: bool) -> str:
-    """Render a Plotly figure; Plotly's script must already be on the page.
-
-    Args:
-        name: the id of its element, unique on the page.
-        caption: a plain heading; empty for none.
-        plot: the figure.
-        wide: whether a narrow screen scrolls it sideways instead of narrowing it.
-    """
-    html = plot.to_html(
-        full_html=False,
-        include_plotlyjs=False,
-        div_id=f"plot-{name}",
-        config={"displayModeBar": False, "responsive": True},
-    )
-    kind = "wide" if wide else "fitted"
-    heading = f"<h3>{escape(caption)}</h3>" if caption else ""
-    return f'<figure class="{kind}">{heading}{html}</figure>'

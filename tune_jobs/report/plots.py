@@ -287,7 +287,7 @@ def _shown(values: Iterable[Any], log: bool) -> list[float]:
     return [known for value in values if (known := _point(value, log)) is not None]
 
 
-def _point(value: Any, log: bool) -> float | None:
+def _point(value: object, log: bool) -> float | None:
     """Return the value if it can be drawn, else None: a gap in its line."""
     known = to_finite_float(value)
     return None if known is None or (log and known <= 0) else known

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 
@@ -13,8 +12,6 @@ from plotly.offline import get_plotlyjs
 from tune_jobs.formatting import (
     count,
     format_command,
-    format_duration,
-    format_end_reason,
     format_estimate,
     format_identifier,
     format_measurement,
@@ -29,11 +26,25 @@ from tune_jobs.report import (
     winner_section,
 )
 from tune_jobs.report import plots as figures
-from tune_jobs.report.html_parts import FITTING, STYLE, figure, render_note, section, table
-from tune_jobs.report.importance import render_importance
+from tune_jobs.report.html_parts import (
+    FITTING,
+    STYLE,
+    Part,
+    draw,
+    render,
+    render_note,
+    section,
+    table,
+)
 from tune_jobs.report.lineage import plot_lineage
-from tune_jobs.report.parallel_coordinates import plot_parallel_coordinates
-from tune_jobs.report.plots import Plot
+from tune_jobs.report.shared_sections import (
+    describe_job,
+    list_cards,
+    list_choice_parts,
+    list_ledger_parts,
+    list_node_parts,
+    list_setting_parts,
+)
 from tune_jobs.run_log.evaluation_status import (
     describe_cut_off,
     format_episode_count,
@@ -41,7 +52,6 @@ from tune_jobs.run_log.evaluation_status import (
 )
 from tune_jobs.run_log.events import DISPROVED, EvaluationRow, FindingRow, Row
 from tune_jobs.run_log.outcome import Outcome
-from tune_jobs.run_log.trial_outcome import TrialOutcome
 
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
@@ -84,14 +94,14 @@ def _page(outcome: Outcome, job_yaml: str, directory: Path) -> str:
         section("Learning curves", *_learning(outcome)),
         *chart_section.render_chart_sections(outcome),
         *chart_section.render_examples(outcome.evaluation),
-        section("Choices", *_choices(outcome)),
-        section("Loss of each node by interventions", *_nodes(outcome.evaluation)),
+        section("Choices", *list_choice_parts(outcome)),
+        section("Loss of each node by interventions", *list_node_parts(outcome.evaluation)),
         section("One episode, step by step", *_episode(outcome.evaluation)),
         *video_section.render_video_section(outcome, directory),
-        section("Inside the training", *_inside(outcome)),
-        section("Settings and score", *_settings(outcome)),
+        section("Inside the training", _inside(outcome)),
+        section("Settings and score", *list_setting_parts(outcome)),
         *_lineage(outcome),
-        section("Ledger", *_ledger(outcome)),
+        section("Ledger", *list_ledger_parts(outcome)),
         section("Findings", _findings(outcome.findings), _siblings(outcome.siblings)),
         section("To run it again", *_again(outcome, job_yaml, directory)),
     ]
@@ -109,45 +119,14 @@ def _page(outcome: Outcome, job_yaml: str, directory: Path) -> str:
 
 
 def _headline(outcome: Outcome) -> str:
-    job, best = outcome.job, outcome.best
-    started = datetime.fromtimestamp(job.time, UTC).strftime("%d %B %Y, %H:%M UTC")
-    scheduler = format_end_reason(str(job.scheduler.get("kind", "none")))
-    about = f"{job.env}, {job.algo}, {count(job.trials, 'trial')}, scheduler {scheduler}, {started}"
-    better = "higher" if job.mode == "max" else "lower"
-    of_best = "no trial has a finite score"
-    if best:
-        of_best = f"trial {best.id}, by {outcome.best_by}; {better} is better"
-        if best.checkpoint_score is not None:
-            of_best += f"; of iteration {best.checkpoint_iteration} of {best.iterations}"
-    metric = outcome.won.metric if outcome.won else job.metric
-    run = outcome.progress_text
-    if job.steps:
-        run += f", {outcome.env_steps:,} steps (budget {job.steps:,} a trial and seed)"
-    figures_ = [
-        (f"best {format_identifier(metric)}", format_measurement(outcome.best_score), of_best),
-        ("compute saved", format_percent(outcome.compute_saved), run),
-        _third_figure(outcome),
-    ]
     cards = "".join(
-        f"<div><span>{escape(name)}</span><strong>{escape(value)}</strong><small>{escape(note)}</small></div>"
-        for name, value, note in figures_
+        f"<div><span>{escape(card.name)}</span><strong>{escape(card.value)}</strong>"
+        f"<small>{escape(card.note)}</small></div>"
+        for card in list_cards(outcome)
     )
     return (
-        f"<header><h1>{escape(job.run)}</h1><p>{escape(about)}</p>{_unfinished(outcome)}"
-        f'<div class="cards">{cards}</div></header>'
-    )
-
-
-def _third_figure(outcome: Outcome) -> tuple[str, str, str]:
-    ended = sum(trial.end_reason is not None for trial in outcome.trials)
-    note = f"{ended} of {count(outcome.job.trials, 'trial')} ended"
-    if outcome.end is not None:
-        return "time taken", format_duration(outcome.end.seconds), note
-    times = [trial.results[-1].time for trial in outcome.trials if trial.results]
-    return (
-        "time so far",
-        format_duration(max(times, default=outcome.job.time) - outcome.job.time),
-        note,
+        f"<header><h1>{escape(outcome.job.run)}</h1><p>{escape(describe_job(outcome.job))}</p>"
+        f'{_unfinished(outcome)}<div class="cards">{cards}</div></header>'
     )
 
 
@@ -193,14 +172,8 @@ def _comparison(evaluation: EvaluationRow | None, failure: str = "") -> str:
 def _trials(outcome: Outcome) -> str:
     job, best = outcome.job, outcome.best
     head = ["trial", format_identifier(job.metric), "iterations", *job.searched, "how it ended"]
-    sign = -1 if job.mode == "max" else 1
-
-    def rank(trial: TrialOutcome) -> tuple[bool, float]:
-        score = trial.finite_score
-        return score is None, sign * (score or 0.0)
-
     rows: list[list[str]] = []
-    for trial in sorted(outcome.trials, key=rank):
+    for trial in outcome.best_first:
         settings = [escape(format_number(trial.config.get(name))) for name in job.searched]
         strong = "<b>{}</b>" if trial is best else "{}"
         iterations = f"{trial.iterations}" + (f" of {trial.budget}" if trial.budget else "")
@@ -214,65 +187,29 @@ def _trials(outcome: Outcome) -> str:
     return table(head, rows, text=1, sentence=True) + (render_note(note) if note else "")
 
 
-def _learning(outcome: Outcome) -> list[str]:
+def _learning(outcome: Outcome) -> list[Part]:
     unscored = [trial.id for trial in outcome.trials if not trial.finite_scores]
-    parts = [_plot("learning", "", figures.plot_learning_curves(outcome))]
+    parts: list[Part] = [draw("learning", "", figures.plot_learning_curves(outcome))]
     if unscored:
-        parts.append(
-            render_note(f"Without a finite score, so not drawn: trial {', '.join(unscored)}.")
-        )
+        note = f"Without a finite score, so not drawn: trial {', '.join(unscored)}."
+        parts.append(render_note(note))
     return parts
-
-
-def _choices(outcome: Outcome) -> list[str]:
-    over_time = _plot(
-        "over-time", "Of the best trial, by iteration", figures.plot_choices_over_time(outcome)
-    )
-    compared = _plot(
-        "compared", "In the evaluation, by policy", figures.plot_choices_by_policy(outcome)
-    )
-    return [over_time, compared]
-
-
-def _nodes(evaluation: EvaluationRow | None) -> list[str]:
-    plots = figures.plot_node_losses(evaluation)
-    if not plots or evaluation is None:
-        return [render_note("No evaluation has recorded losses by node.")]
-    legend = "".join(
-        f'<span><i style="background:{colour}"></i>{policy}</span>'
-        for policy, colour in figures.list_policy_colours(evaluation)
-    )
-    grid = "".join(
-        _plot(f"node-{place}", node, plot) for place, (node, plot) in enumerate(plots.items())
-    )
-    note = render_note("Mean over the episodes, on the same scale for every node.")
-    return [f'<p class="legend">{legend}</p>{note}<div class="grid">{grid}</div>']
 
 
 def _episode(evaluation: EvaluationRow | None) -> list[str]:
     return episode_figure.render_episode_section(evaluation.experiment if evaluation else {})
 
 
-def _inside(outcome: Outcome) -> list[str]:
+def _inside(outcome: Outcome) -> str:
     entropy = figures.plot_metric_curves(outcome, "entropy_normalised", "entropy / its maximum")
     gradient = figures.plot_metric_curves(outcome, "grad_norm", "gradient norm", log=True)
-    pair = _plot("entropy", "Entropy", entropy) + _plot("gradient", "Gradient norm", gradient)
+    parts = [draw("entropy", "Entropy", entropy), draw("gradient", "Gradient norm", gradient)]
     for part in ("head", "backbone"):
         plot = figures.plot_metric_curves(outcome, f"grad_norm_{part}", "gradient norm", log=True)
         # Not every network has a head of its own.
         if not isinstance(plot, str):
-            pair += _plot(part, f"Gradient norm of the policy's {part}", plot)
-    return [f'<div class="pair">{pair}</div>']
-
-
-def _settings(outcome: Outcome) -> list[str]:
-    plot = plot_parallel_coordinates(outcome)
-    key = (
-        ""
-        if isinstance(plot, str)
-        else render_note("A line is a trial; blue is better, orange worse.")
-    )
-    return [key, _plot("settings", "", plot, wide=True), render_importance(outcome)]
+            parts.append(draw(part, f"Gradient norm of the policy's {part}", plot))
+    return f'<div class="pair">{"".join(map(render, parts))}</div>'
 
 
 def _lineage(outcome: Outcome) -> list[str]:
@@ -282,37 +219,7 @@ def _lineage(outcome: Outcome) -> list[str]:
     exploits = sorted((e for t in outcome.trials for e in t.exploits), key=lambda e: e.time)
     rows = [[f"trial {escape(e.trial)}", f"{e.iteration}", escape(e.sentence)] for e in exploits]
     told = table(["trial", "iteration", "exploit"], rows, text=1, sentence=True) if rows else ""
-    return [section("Lineage", _plot("lineage", "", plot_lineage(outcome)), told)]
-
-
-def _ledger(outcome: Outcome) -> list[str]:
-    rows: list[list[str]] = []
-    for name, iterations in outcome.iterations_saved_by_reason.items():
-        trials = [t for t in outcome.trials if t.end_reason == name and t.iterations_saved]
-        seconds = sum(trial.seconds_saved or 0.0 for trial in trials)
-        share = format_percent(iterations / outcome.budget)
-        figures_ = [f"{len(trials)}", f"{iterations:,}", share, format_duration(seconds)]
-        rows.append([escape(format_end_reason(name)), *figures_])
-    total = sum(outcome.iterations_saved_by_reason.values())
-    seconds = sum(trial.seconds_saved or 0.0 for trial in outcome.trials)
-    saving = sum(trial.iterations_saved > 0 for trial in outcome.trials)
-    values = [
-        f"{saving}",
-        f"{total:,}",
-        format_percent(outcome.compute_saved),
-        format_duration(seconds),
-    ]
-    rows.append(["<b>all</b>", *(f"<b>{value}</b>" for value in values)])
-    head = ["saved by", "trials", "iterations not run", "of the budget", "training time, estimated"]
-    note = "The time is estimated from each trial's own seconds per iteration."
-    if agreement := outcome.rung_agreement:
-        sentence = agreement.sentence
-        note += f" {sentence[:1].upper()}{sentence[1:]}."
-    return [
-        _plot("compute", "", figures.plot_compute(outcome)),
-        table(head, rows, text=1),
-        render_note(note),
-    ]
+    return [section("Lineage", draw("lineage", "", plot_lineage(outcome)), told)]
 
 
 def _findings(findings: Sequence[FindingRow]) -> str:
@@ -369,9 +276,3 @@ def _again(outcome: Outcome, job_yaml: str, directory: Path) -> list[str]:
         rows.append(["resumed", "yes, from its last checkpoints"])
     details = f"<details><summary>The resolved job</summary><pre>{escape(job_yaml)}</pre></details>"
     return [table([], rows, text=2, sentence=True), details]
-
-
-def _plot(name: str, caption: str, plot: Plot, wide: bool = False) -> str:
-    if isinstance(plot, str):
-        return render_note(plot)
-    return figure(name, caption, plot, wide)

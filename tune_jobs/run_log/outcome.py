@@ -110,6 +110,13 @@ class Outcome:
         return sorted(scored, key=lambda trial: self._sign * (trial.settled_score or 0.0))
 
     @property
+    def best_first(self) -> list[TrialOutcome]:
+        """All trials by their last score, the best first; those without a finite one come last."""
+        return sorted(
+            self.trials, key=lambda t: (t.finite_score is None, self._sign * (t.finite_score or 0))
+        )
+
+    @property
     def candidates(self) -> list[TrialOutcome]:
         """Those of which the first play the finals; where settings are repeated, the best ones'."""
         if not self.repeated:

@@ -2,7 +2,7 @@
 
 import plotly.graph_objects as go
 
-from tune_jobs.report.html_parts import figure, render_note, section, table
+from tune_jobs.report.html_parts import Drawing, render, render_note, section, table
 
 
 def test_headings_and_notes_are_escaped():
@@ -24,7 +24,7 @@ def test_a_table_without_headings_has_no_head():
 
 
 def test_a_figure_has_its_caption_and_no_second_script():
-    page = figure("curve", "loss < 1", go.Figure(), wide=True)
+    page = render(Drawing("curve", "loss < 1", go.Figure(), wide=True))
     assert page.startswith('<figure class="wide"><h3>loss &lt; 1</h3>')
     assert 'id="plot-curve"' in page and len(page) < 20_000
-    assert "<h3>" not in figure("curve", "", go.Figure(), wide=False)
+    assert "<h3>" not in render(Drawing("curve", "", go.Figure()))

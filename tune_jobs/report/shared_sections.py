@@ -1,0 +1,132 @@
+"""What the report and the live page both show of a run: headline, choices, settings, ledger."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from html import escape
+from typing import NamedTuple
+
+from tune_jobs.formatting import (
+    count,
+    format_duration,
+    format_end_reason,
+    format_identifier,
+    format_measurement,
+    format_percent,
+)
+from tune_jobs.report import plots
+from tune_jobs.report.html_parts import Part, draw, render_note, table
+from tune_jobs.report.importance import render_importance
+from tune_jobs.report.parallel_coordinates import plot_parallel_coordinates
+from tune_jobs.run_log.events import EvaluationRow, JobRow
+from tune_jobs.run_log.outcome import Outcome
+
+
+class Card(NamedTuple):
+    """One of the large figures at the top."""
+
+    name: str
+    value: str
+    note: str
+
+
+def describe_job(job: JobRow) -> str:
+    """Describe the job of a run in one line."""
+    started = datetime.fromtimestamp(job.time, UTC).strftime("%d %B %Y, %H:%M UTC")
+    scheduler = format_end_reason(str(job.scheduler.get("kind", "none")))
+    trials = count(job.trials, "trial")
+    return f"{job.env.split(':')[-1]}, {job.algo}, {trials}, scheduler {scheduler}, {started}"
+
+
+def list_cards(outcome: Outcome) -> list[Card]:
+    """Return the best score, the compute saved, and the time taken or left."""
+    job, best = outcome.job, outcome.best
+    of_best = "no trial has a finite score"
+    if best:
+        better = "higher" if job.mode == "max" else "lower"
+        of_best = f"trial {best.id}, by {outcome.best_by}; {better} is better"
+        if best.checkpoint_score is not None:
+            of_best += f"; of iteration {best.checkpoint_iteration} of {best.iterations}"
+    metric = format_identifier(outcome.won.metric if outcome.won else job.metric)
+    run = outcome.progress_text
+    if job.steps:
+        run += f", {outcome.env_steps:,} steps (budget {job.steps:,} a trial and seed)"
+    if (agreement := outcome.rung_agreement) and agreement.is_low:
+        run += f" · {agreement.sentence}"
+    ended = sum(trial.end_reason is not None for trial in outcome.trials)
+    name, seconds = _measure_time(outcome)
+    return [
+        Card(f"best {metric}", format_measurement(outcome.best_score), of_best),
+        Card("compute saved", format_percent(outcome.compute_saved), run),
+        Card(name, format_duration(seconds), f"{ended} of {count(job.trials, 'trial')} ended"),
+    ]
+
+
+def _measure_time(outcome: Outcome) -> tuple[str, float]:
+    """Return the time taken in seconds, or that left if no more compute is saved, and its name."""
+    if outcome.end is not None:
+        return "time taken", outcome.end.seconds
+    times = [trial.results[-1].time for trial in outcome.trials if trial.results]
+    spent = max(times, default=outcome.job.time) - outcome.job.time
+    # After a resume the iterations include those of earlier starts, but the time does not: a pace
+    # would be wrong.
+    if not (outcome.iterations_run and outcome.budget) or outcome.job.resumed:
+        return "time so far", spent
+    return "time left, at most", spent * outcome.iterations_open / outcome.iterations_run
+
+
+def list_choice_parts(outcome: Outcome) -> list[Part]:
+    """Return the choices of the best trial, and those of the policies of the evaluation."""
+    over_time = plots.plot_choices_over_time(outcome)
+    compared = plots.plot_choices_by_policy(outcome)
+    return [
+        draw("over-time", "Choices of the best trial, by iteration", over_time),
+        draw("compared", "Choices in the evaluation, by policy", compared),
+    ]
+
+
+def list_node_parts(evaluation: EvaluationRow | None) -> list[Part]:
+    """Return the loss of each node of a causal model by interventions, with their legend."""
+    figures = plots.plot_node_losses(evaluation)
+    if not figures or evaluation is None:
+        return [render_note("No evaluation has recorded losses by node.")]
+    legend = "".join(
+        f'<span><i style="background:{colour}"></i>{policy}</span>'
+        for policy, colour in plots.list_policy_colours(evaluation)
+    )
+    note = render_note("Mean over the episodes, on the same scale for every node.")
+    grid = [draw(f"node-{i}", node, plot) for i, (node, plot) in enumerate(figures.items())]
+    return [f'<p class="legend">{legend}</p>{note}', grid]
+
+
+def list_setting_parts(outcome: Outcome) -> list[Part]:
+    """Return the settings of every trial with its score, and which of them decided."""
+    plot = plot_parallel_coordinates(outcome)
+    key = render_note("Each line is a trial; blue is better, orange is worse.")
+    parts = [] if isinstance(plot, str) else [key]
+    return [*parts, draw("settings", "", plot, wide=True), render_importance(outcome)]
+
+
+def list_ledger_parts(outcome: Outcome) -> list[Part]:
+    """Return the budget, and what was saved of it by each end reason."""
+    rows: list[list[str]] = []
+    for name, iterations in outcome.iterations_saved_by_reason.items():
+        trials = [t for t in outcome.trials if t.end_reason == name and t.iterations_saved]
+        seconds = sum(trial.seconds_saved or 0.0 for trial in trials)
+        share = format_percent(iterations / outcome.budget)
+        cells = [f"{len(trials)}", f"{iterations:,}", share, format_duration(seconds)]
+        rows.append([escape(format_end_reason(name)), *cells])
+    totals = [
+        f"{sum(trial.iterations_saved > 0 for trial in outcome.trials)}",
+        f"{sum(outcome.iterations_saved_by_reason.values()):,}",
+        format_percent(outcome.compute_saved),
+        format_duration(sum(trial.seconds_saved or 0.0 for trial in outcome.trials)),
+    ]
+    rows.append(["<b>all</b>", *(f"<b>{value}</b>" for value in totals)])
+    head = ["saved by", "trials", "iterations not run", "of the budget", "training time, estimated"]
+    note = "The time is estimated from each trial's own seconds per iteration."
+    if agreement := outcome.rung_agreement:
+        sentence = agreement.sentence
+        note += f" {sentence[:1].upper()}{sentence[1:]}."
+    budget = draw("compute", "", plots.plot_compute(outcome))
+    return [budget, table(head, rows, text=1), render_note(note)]
