@@ -23,11 +23,16 @@ from tune_jobs.run_log.events import (
 from tune_jobs.run_log.outcome import Outcome
 
 
+def show(*rows, job=JOB, directory=None):
+    """Return the lines printed of a sweep of 12 trials with these further rows."""
+    out = console(width=300, terminal=False)
+    print_outcome(Outcome.from_rows([job, *rows_of(), *rows]), out, directory)
+    return written(out).splitlines()
+
+
 def test_the_result_says_what_each_symptom_points_at():
-    out = console(width=200)
-    rows = [JOB, *rows_of(), *(noticed(f"{i:02d}") for i in range(12))]
-    print_outcome(Outcome.from_rows(rows), out)
-    assert "kl runaway: all 12 trials that came as far: suspect the environment" in written(out)
+    text = "".join(show(*(noticed(f"{i:02d}") for i in range(12))))
+    assert "kl runaway: all 12 trials that came as far: suspect the environment" in text
 
 
 def test_the_result_names_best_comparison_compute_and_report():
@@ -58,20 +63,17 @@ def test_the_result_names_best_comparison_compute_and_report():
 
 def test_the_best_line_names_an_earlier_checkpoint_and_the_last_score(tmp_path):
     best = {"best": "c/best_000004", "best_iteration": 4, "best_score": 0.05}
-    rows = [JOB, *rows_of(), CheckpointRow(trial="00", iteration=9, path="c/9", **best)]
-    out = console(terminal=False)
+    row = CheckpointRow(trial="00", iteration=9, path="c/9", **best)
     (tmp_path / "my runs" / "c" / "best_000004").mkdir(parents=True)
-    print_outcome(Outcome.from_rows(rows), out, tmp_path / "my runs")
-    assert "Best: trial 00, excess risk 0.0500 at iteration 4, but 0.111 at 9\n" in written(out)
-    assert f"Checkpoint: {tmp_path}/my runs/c/best_000004\n" in written(out)
-    assert f"rungwise resume '{tmp_path}/my runs'\n" in written(out)
+    lines = show(row, directory=tmp_path / "my runs")
+    assert "Best: trial 00, excess risk 0.0500 at iteration 4, but 0.111 at 9" in lines
+    assert f"Checkpoint: {tmp_path}/my runs/c/best_000004" in lines
+    assert f"Continue: rungwise resume '{tmp_path}/my runs'" in lines
 
 
 def test_a_checkpoint_that_was_deleted_is_not_named(tmp_path):
-    rows = [JOB, *rows_of(), CheckpointRow(trial="00", iteration=9, path="c/9")]
-    out = console(terminal=False)
-    print_outcome(Outcome.from_rows(rows), out, tmp_path)
-    assert "Checkpoint" not in written(out)
+    row = CheckpointRow(trial="00", iteration=9, path="c/9")
+    assert "Checkpoint" not in "".join(show(row, directory=tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -88,9 +90,7 @@ def test_sampling_is_advised_where_greedy_scores_worse(share, episodes, advised)
         baselines={"greedy": {"median": 1.48}},
         better_than_greedy=share,
     )
-    out = console(width=200)
-    print_outcome(Outcome.from_rows([JOB, *rows_of(), evaluation]), out)
-    advice = [line for line in written(out).splitlines() if "greedy=False" in line]
+    advice = [line for line in show(evaluation) if "greedy=False" in line]
     assert bool(advice) == advised
     if advised:
         assert "on 75 % of the seeds" in advice[0]
@@ -98,10 +98,7 @@ def test_sampling_is_advised_where_greedy_scores_worse(share, episodes, advised)
 
 def test_only_a_short_run_is_called_too_short_to_judge():
     for iterations in (SHORTEST - 1, SHORTEST):
-        out = console(width=200)
-        job = replace(JOB, iterations=iterations)
-        print_outcome(Outcome.from_rows([job, *rows_of()]), out)
-        last = written(out).splitlines()[-1]
+        last = show(job=replace(JOB, iterations=iterations))[-1]
         assert last.startswith("Too short to judge") == (iterations < SHORTEST)
 
 
@@ -112,9 +109,7 @@ def test_where_finals_decide_the_result_says_so():
         FinalRow(trial=trial, score=score, error=0.01, **about)
         for trial, score in (("00", 0.5), ("03", 0.25))
     ]
-    out = console(width=200)
-    print_outcome(Outcome.from_rows([JOB, *rows_of(), *finals]), out)
-    (best,) = (line for line in written(out).splitlines() if line.startswith("Best"))
+    (best,) = (line for line in show(*finals) if line.startswith("Best"))
     assert best == (
         "Best: trial 03, by 256 fresh episodes of each of the best 2: excess risk 0.250 ± 0.0100 "
         "(in training excess risk 1.33 after 3 iterations)"
@@ -132,9 +127,7 @@ def test_means_come_with_their_standard_errors():
         baselines={"random": {"return_mean": -500.0}},
         standard_errors={"policy": {"return_mean": 3.2}, "random": {"return_mean": 0.5}},
     )
-    out = console(width=300)
-    print_outcome(Outcome.from_rows([JOB, *rows_of(), row]), out)
-    lines = written(out).splitlines()
+    lines = show(row)
     assert "Evaluated: trial 00 on 40 fresh episodes (of 256: " in "".join(lines)
     assert any(line.endswith(": return mean -83.2 ± 3.20, return std 20.0") for line in lines)
     assert "Compared on the same seeds (return mean): random -500 ± 0.500" in lines
@@ -144,10 +137,8 @@ def test_videos_are_listed_with_their_returns():
     video = VideoRow(
         trial="00", checkpoint="c", path="videos/a.mp4", seed=2, steps=90, episode_return=9.5
     )
-    out = console(width=200)
     failed = VideoRow(trial="00", checkpoint="c", failure="OSError: gone")
-    print_outcome(Outcome.from_rows([JOB, *rows_of(), video, failed]), out, "runs/r")
-    lines = written(out).splitlines()
+    lines = show(video, failed, directory="runs/r")
     assert "Video: runs/r/videos/a.mp4 (seed 2: return 9.50 in 90 steps)" in lines
     assert "No video of trial 00: OSError: gone." in lines
 

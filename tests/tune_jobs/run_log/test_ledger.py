@@ -1,21 +1,92 @@
-"""The ledger holds every decision and its sums are those of the outcome."""
+# pyright: basic, reportArgumentType=false
+# pyright: reportOptionalSubscript=false, reportOptionalMemberAccess=false
+"""The ledger of a run: every column worked out by hand, and sums that are those of the outcome."""
 
-# pyright: basic, reportOptionalSubscript=false, reportOptionalMemberAccess=false
 import re
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from paths import ROOT
 from synthetic_sweep import end, job_row, result
 
-from envs.validation import InputError
-from tune_jobs.run_log.events import JobEndRow
-from tune_jobs.run_log.ledger import SCHEMA, write_ledger
+from tune_jobs.run_log.events import DecisionRow
+from tune_jobs.run_log.ledger import SCHEMA, build_ledger, write_ledger
+from tune_jobs.run_log.ledger_summary import RUN, SAVED
 from tune_jobs.run_log.outcome import Outcome
 
-TUNING = ROOT / "docs" / "tuning.md"
+JOB = job_row(trials=3, cpus_per_trial=2.0, gpus_per_trial=0.5, iterations=27)
+
+
+def decision(**changed):
+    fields = {
+        "trial": "00", "iteration": 9, "rung": 9, "score": 0.5, "cut": None, "rank": 1, "of": 1,
+        "keep": True, "waits": False, "sentence": "said",
+    }  # fmt: skip
+    return DecisionRow(**fields | changed)
+
+
+def test_the_columns_and_their_types_are_those_of_version_2():
+    texts = {"trial", "kind", "reason", "sentence"}
+    whole = {"iteration", "iterations_run", "iterations_not_run", "iterations_saved"}
+    whole |= {"env_steps", "env_steps_budget"}
+    for field in SCHEMA:
+        expected = (
+            pa.string() if field.name in texts else pa.int64() if field.name in whole else None
+        )
+        assert field.type == (expected or pa.float64()), field.name
+        always = {"trial", "kind", "iteration", "sentence"}
+        assert field.nullable == (field.name not in always), field.name
+    assert len(SCHEMA) == 18
+    assert SCHEMA.metadata[b"rungwise_ledger_version"] == b"2"
+    assert b"estimated" in SCHEMA.metadata[b"seconds_saved"]
+
+
+def test_the_last_row_of_a_trial_has_all_its_costs():
+    rows = [JOB, result("00", 9, 0.3, seconds=18.0, env_steps=900), end("00", 9, "asha", "why")]
+    (row,) = build_ledger(rows).to_pylist()
+    assert row == {
+        "trial": "00",
+        "kind": "end",
+        "iteration": 9,
+        "reason": "asha",
+        "score": 0.3,
+        "iterations_run": 9,
+        "iterations_not_run": 18,
+        "iterations_saved": 18,
+        "env_steps": 900,
+        "env_steps_budget": None,
+        "env_steps_saved": 1800.0,
+        "seconds": 18.0,
+        "seconds_saved": 36.0,
+        "cpu_seconds": 36.0,
+        "cpu_seconds_saved": 72.0,
+        "gpu_seconds": 9.0,
+        "gpu_seconds_saved": 18.0,
+        "sentence": "why",
+    }
+
+
+def test_a_trial_that_ended_before_its_first_result_has_no_pace():
+    (row,) = build_ledger([JOB, end("00", 0, "error", "failed")]).to_pylist()
+    assert (row["iterations_saved"], row["seconds"]) == (27, 0.0)
+    saved = ("env_steps_saved", "seconds_saved", "cpu_seconds_saved", "gpu_seconds_saved")
+    assert [row[name] for name in saved] == [None] * 4
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [({}, "keep"), ({"waits": True}, "wait"), ({"keep": False}, "stop")],
+)
+def test_a_decision_has_its_reason_and_no_costs(changed, reason):
+    rows = [JOB, result("00", 9, 0.3), decision(**changed)]
+    first, last = build_ledger(rows).to_pylist()
+    assert (first["kind"], first["reason"], first["score"]) == ("decision", reason, 0.5)
+    assert (first["trial"], first["iteration"], first["sentence"]) == ("00", 9, "said")
+    assert all(first[name] is None for name in (*RUN, *SAVED, "iterations_not_run"))
+    assert (last["kind"], last["reason"], last["iterations_saved"]) == ("open", None, 0)
 
 
 @pytest.fixture
@@ -47,44 +118,6 @@ def test_it_has_a_row_for_each_decision_and_each_trial(ledger, sweep_rows):
     assert {row.sentence for row in decisions} <= set(ledger["sentence"].to_pylist())
 
 
-def test_its_columns_are_typed_and_its_estimates_named(ledger):
-    assert ledger.schema.equals(SCHEMA)
-    assert ledger.schema.metadata[b"rungwise_ledger_version"] == b"2"
-    assert b"estimated" in ledger.schema.metadata[b"seconds_saved"]
-
-
-def test_seconds_are_estimated_by_the_own_pace_of_a_trial(tmp_path):
-    rows = [job_row(trials=1, gpus_per_trial=0.5), result("01", 9, 0.3, seconds=18.0)]
-    write_ledger([*rows, end("01", 9, "asha")], tmp_path / "ledger.parquet")
-    (row,) = pq.read_table(tmp_path / "ledger.parquet").to_pylist()
-    assert (row["seconds"], row["seconds_saved"]) == (18.0, 36.0)
-    assert (row["gpu_seconds"], row["gpu_seconds_saved"]) == (9.0, 18.0)
-
-
-def test_interrupted_trial_saves_nothing_and_running_one_is_open(tmp_path):
-    path = tmp_path / "ledger.parquet"
-    rows = [job_row(), result("01", 9, float("nan"))]
-    write_ledger(rows, path)
-    assert pq.read_table(path)["kind"].to_pylist() == ["open"]
-    write_ledger([*rows, JobEndRow(reason="interrupted", seconds=1.0)], path)
-    (row,) = pq.read_table(path).to_pylist()
-    assert (row["reason"], row["iterations_not_run"], row["iterations_saved"]) == (
-        "interrupted",
-        18,
-        0,
-    )
-
-
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, sweep_rows):
-    path = tmp_path / "ledger.parquet"
-    write_ledger(sweep_rows, path)
-    before = path.read_bytes()
-    with pytest.raises(InputError):
-        write_ledger([], path)
-    assert path.read_bytes() == before
-    assert [file.name for file in tmp_path.iterdir()] == ["ledger.parquet"]
-
-
 def test_a_reader_never_sees_half_a_ledger(tmp_path, sweep_rows, monkeypatch):
     """The disk fills up, or the driver is killed, in the middle of the file."""
     path = tmp_path / "ledger.parquet"
@@ -103,7 +136,7 @@ def test_a_reader_never_sees_half_a_ledger(tmp_path, sweep_rows, monkeypatch):
 
 
 def test_the_sql_of_the_documentation_works_as_written(tmp_path, sweep_rows, monkeypatch):
-    sql = re.search(r"```sql\n(.*?)```", TUNING.read_text(), re.DOTALL)
+    sql = re.search(r"```sql\n(.*?)```", (ROOT / "docs" / "tuning.md").read_text(), re.DOTALL)
     for run in ("one", "two"):
         (tmp_path / "runs" / run).mkdir(parents=True)
         write_ledger(sweep_rows, tmp_path / "runs" / run / "ledger.parquet")

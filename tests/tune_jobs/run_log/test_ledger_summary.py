@@ -1,10 +1,12 @@
 # pyright: basic, reportArgumentType=false, reportOptionalMemberAccess=false
 """The sums over several runs are those of the runs."""
 
+import math
 import os
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from command_line import answer, rungwise
@@ -12,9 +14,21 @@ from synthetic_sweep import end, job_row, result
 
 from envs.validation import InputError, InputWarning
 from tune_jobs.run_log.event_log import EventLog
-from tune_jobs.run_log.ledger import write_ledger
-from tune_jobs.run_log.ledger_summary import RUN, SAVED, find_runs, load_ledger, summarise_spending
+from tune_jobs.run_log.events import DecisionRow
+from tune_jobs.run_log.ledger import SCHEMA, write_ledger
+from tune_jobs.run_log.ledger_summary import (
+    RUN,
+    SAVED,
+    SUMMED,
+    find_runs,
+    load_ledger,
+    summarise_spending,
+)
 from tune_jobs.run_log.outcome import Outcome
+
+JOB = job_row(trials=3, cpus_per_trial=2.0, gpus_per_trial=0.5, iterations=27)
+DECISION = {"trial": "00", "iteration": 9, "rung": 9, "score": 0.5, "cut": None, "rank": 1, "of": 1}
+DECISION["sentence"] = "said"
 
 
 def write(directory, rows):
@@ -36,12 +50,6 @@ def runs(tmp_path, sweep_rows):
     return tmp_path / "runs"
 
 
-def test_a_run_of_several_cpus_costs_and_saves_by_each_of_them(runs):
-    total = summarise_spending([runs / "single"])["total"]
-    assert [total[name] for name in RUN] == [9, 900, 18.0, 36.0, 9.0]
-    assert [total[name] for name in SAVED] == [18, 1800, 36.0, 72.0, 18.0]
-
-
 def test_the_sums_are_those_of_the_runs_by_reason(runs, sweep_rows):
     found = summarise_spending([runs])
     outcome = Outcome.from_rows(sweep_rows)
@@ -58,36 +66,12 @@ def test_the_sums_are_those_of_the_runs_by_reason(runs, sweep_rows):
         assert sum(row[name] for row in by_reason.values()) == pytest.approx(found["total"][name])
 
 
-def test_a_run_named_twice_counts_once(runs):
-    assert (
-        summarise_spending([runs, runs / "single"])["total"] == summarise_spending([runs])["total"]
-    )
-
-
-def test_a_run_that_was_killed_is_read_from_its_events(tmp_path):
-    rows = [job_row(trials=1), result("00", 9, 0.3)]
-    run = write(tmp_path / "run", rows)
-    EventLog(run / "events.jsonl").append(result("00", 10, 0.2))
-    os.utime(run / "ledger.parquet", (0, 0))
-    found = summarise_spending([run])
-    assert found["by_reason"]["open"]["iterations_run"] == 10
-    assert found["total"]["iterations_open"] == 17
-
-
 def test_iterations_for_a_resume_are_open_and_not_saved(tmp_path):
     ended = [result("00", 9, 0.3), end("00", 9, "asha"), result("01", 9, 0.3)]
     run = write(tmp_path / "run", [job_row(trials=2), *ended, end("01", 9, "interrupted")])
     by_reason = summarise_spending([run])["by_reason"]
     found = {r: (row["iterations_saved"], row["iterations_open"]) for r, row in by_reason.items()}
     assert found == {"asha": (18, 0), "interrupted": (0, 18)}
-
-
-def test_the_file_is_read_where_it_is_as_new_as_the_events(runs):
-    path = runs / "single" / "ledger.parquet"
-    changed = pq.read_table(path)
-    place = changed.schema.get_field_index("seconds")
-    pq.write_table(changed.set_column(place, changed.schema.field(place), [[1.0]]), path)
-    assert load_ledger(runs / "single")["seconds"].to_pylist() == [1.0]
 
 
 @pytest.mark.parametrize("damage", ["nonsense", "a block"])
@@ -142,3 +126,66 @@ def test_the_command_prints_one_object_and_without_json_a_table(runs):
     assert answer(done)["total"] == pytest.approx(summarise_spending([runs])["total"])
     shown = rungwise("ledger", "sweep", "single", cwd=runs).stdout
     assert "2 runs" in shown and "GPU time" in shown and "health" in shown
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A trial that was stopped for good, one that failed at once, and one that may still run."""
+    rows = [
+        JOB,
+        result("00", 9, 0.3, seconds=18.0, env_steps=900),
+        DecisionRow(**DECISION, keep=False),
+        end("00", 9, "health"),
+        end("01", 0, "error"),
+        result("02", 7, math.nan, seconds=7.0, env_steps=70),
+    ]
+    return write(tmp_path / "runs" / "one", rows)
+
+
+def test_sums_leave_out_decisions_and_what_is_unknown(run):
+    found = summarise_spending([run])
+    assert found["runs"] == [str(run)]
+    assert list(found["by_reason"]) == ["health", "open", "error"], "the longest run first"
+    total = found["total"]
+    assert set(total) == {"trials", *SUMMED}
+    assert [total[n] for n in ("trials", "iterations_run", "env_steps", "seconds")] == [
+        3, 16, 970, 25,
+    ]  # fmt: skip
+    assert (total["cpu_seconds"], total["gpu_seconds"]) == (50, 12.5)
+    assert (total["iterations_saved"], total["env_steps_saved"]) == (18 + 27, 1800)
+    assert (total["seconds_saved"], total["cpu_seconds_saved"]) == (36, 72)
+    assert total["gpu_seconds_saved"] == 18
+    failed = found["by_reason"]["error"]
+    assert (failed["trials"], failed["iterations_saved"], failed["seconds_saved"]) == (1, 27, 0)
+    # What a resume would still run.
+    assert [row["iterations_open"] for row in found["by_reason"].values()] == [0, 20, 0]
+    assert total["iterations_open"] == 20
+
+
+def test_runs_below_folders_are_listed_once_in_name_order(run):
+    other = write(run.parent / "a" / "b", [JOB])
+    assert find_runs([run.parent]) == [other, run]
+    assert find_runs([run, run.parent, run]) == [run, other]
+
+
+@pytest.mark.parametrize(
+    ("age", "version", "is_read"),
+    [(0, None, True), (5, None, True), (-5, None, False), (5, b"1", False)],
+)
+def test_a_ledger_is_read_where_it_is_new_and_of_this_version(run, age, version, is_read):
+    path, events = run / "ledger.parquet", run / "events.jsonl"
+    table = pq.read_table(path)
+    if version:
+        table = table.replace_schema_metadata({b"rungwise_ledger_version": version})
+    changed = table.set_column(0, SCHEMA.field(0), pa.array(["mine"] * len(table)))
+    pq.write_table(changed, path)
+    now = events.stat().st_mtime
+    os.utime(path, (now + age, now + age))
+    assert (set(load_ledger(run)["trial"].to_pylist()) == {"mine"}) == is_read
+    assert load_ledger(run).schema.equals(SCHEMA)
+
+
+def test_a_run_without_a_ledger_is_read_from_its_events(run):
+    expected = load_ledger(run).to_pylist()
+    (run / "ledger.parquet").unlink()
+    assert str(load_ledger(run).to_pylist()) == str(expected)

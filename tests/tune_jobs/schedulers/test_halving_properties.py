@@ -8,7 +8,7 @@ import pytest
 from tune_jobs.run_log.events import DecisionRow, EndRow, ResultRow
 from tune_jobs.run_log.trial_state import CONTINUED
 from tune_jobs.schedulers.rung import Rung
-from tune_jobs.schedulers.successive_halving import Bracket, make_brackets
+from tune_jobs.schedulers.successive_halving import Bracket
 
 
 def rungs_of(count, levels=(3, 9), mode="max", factor=3):
@@ -44,15 +44,6 @@ def test_where_low_is_good_the_lowest_score_is_first():
     assert (end.trial, end.keep, end.waits, end.cut, end.score) == ("03", False, False, 3.0, 4.0)
     assert end.sentence == (
         "rung 3: 4 is above 3, the cut for the best 3 of 9 when 4 of them had a score there"
-    )
-
-
-def test_a_decision_names_its_rung_its_score_and_who_waits():
-    row = rungs_of(4, levels=(9, 3)).report_score("02", 4, 1.23456)
-    assert (row.trial, row.iteration, row.rung, row.score, row.cut) == ("02", 4, 3, 1.23456, None)
-    assert (row.keep, row.waits, row.rank, row.of) == (True, True, 1, 1)
-    assert row.sentence == (
-        "rung 3 (entered at iteration 4): 1.235 waits: number 1 of 1, too few to compare"
     )
 
 
@@ -202,9 +193,3 @@ def test_recalled_ends_count_unless_the_trial_goes_on():
     assert set(rungs.next_rung_index) == {"00", "01", "02"}
     rungs.restore_decisions([EndRow(trial="00", iteration=1, reason="health")])
     assert set(rungs.next_rung_index) == {"01", "02"}
-
-
-def test_one_bracket_has_all_trials_all_levels_and_no_name():
-    (only,) = make_brackets(["a", "b", "c"], [1, 3], "min", 4, 1)
-    assert (only.levels, only.mode, only.reduction_factor, only.name) == ([1, 3], "min", 4, "")
-    assert list(only.next_rung_index) == ["a", "b", "c"]
