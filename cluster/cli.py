@@ -16,7 +16,6 @@ import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from cluster.commands.groups import COMMANDS, print_overview, print_version
 from cluster.errors import Answer, CommandEnded, Terminal, WrongCall, error_answer, parsing
@@ -88,7 +87,7 @@ def _print_error(sentence: str) -> None:
 
 
 def _show_warning(
-    message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: object
 ) -> None:
     if issubclass(category, InputWarning):
         _print_error(str(message))

@@ -6,7 +6,7 @@ import re
 import string
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from envs.validation import AtLeastOne, InputError, NonNegative, Positive, validate
 
@@ -67,6 +67,6 @@ class _Template(string.Template):
     delimiter = "@"  # $ is common in shell scripts
 
 
-def fill_template(template: str, cluster: ClusterSpec, **values: Any) -> str:
+def fill_template(template: str, cluster: ClusterSpec, **values: object) -> str:
     """Fill a template of ``deploy/`` for a cluster."""
     return _Template((TEMPLATE_DIR / template).read_text()).substitute(vars(cluster) | values)

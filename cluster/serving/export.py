@@ -320,7 +320,7 @@ def _torch_runner(path: Path) -> Runner:
     return lambda columns: [t.numpy() for t in module(*map(torch.from_numpy, columns.values()))]
 
 
-def _write_onnx(greedy: GreedyPolicy, program: Any, path: Path) -> None:
+def _write_onnx(greedy: GreedyPolicy, program: torch.export.ExportedProgram, path: Path) -> None:
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     # In one file: separate weights are easily lost when a model is copied.
     torch.onnx.export(

@@ -12,12 +12,12 @@ import ipaddress
 import os
 import secrets
 import stat
-from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.requests import cookie_parser
 from starlette.responses import JSONResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -153,7 +153,8 @@ class TokenMiddleware:
             return None
         # SameSite does not distinguish ports, so a page of another server on this host could use
         # the cookie: the origin must match, too.
-        if self._is_token(_read_cookie(headers)) and _has_own_origin(headers):
+        cookie = cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
+        if self._is_token(cookie) and _has_own_origin(headers):
             return None
         return _make_error_response(
             401,
@@ -180,14 +181,6 @@ def _redirect_with_cookie(
     # No script can read the cookie. It is not `secure`, because the servers speak plain HTTP.
     response.set_cookie(COOKIE, token, max_age=30 * 86400, httponly=True, samesite="lax")
     return response
-
-
-def _read_cookie(headers: Headers) -> str:
-    try:
-        morsel = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-    except CookieError:
-        return ""
-    return morsel.value if morsel else ""
 
 
 def _has_own_origin(headers: Headers) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from envs.validation import InputError
 
@@ -53,7 +53,7 @@ def make_interrupt_event() -> threading.Event:
     """
     event = threading.Event()
 
-    def stop(*_: Any) -> None:
+    def stop(*_: object) -> None:
         event.set()
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

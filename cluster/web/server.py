@@ -169,7 +169,7 @@ async def _read_on(runs: RunIndex, run: str) -> None:
             return
 
 
-def _event(name: str, data: Any) -> str:
+def _event(name: str, data: object) -> str:
     # NaN is not JSON: a browser would refuse the whole state because of one number.
     return f"event: {name}\ndata: {json.dumps(data, allow_nan=False)}\n\n"
 

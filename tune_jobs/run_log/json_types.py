@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 
-def to_json_types(value: Any) -> Any:
+def to_json_types(value: object) -> Any:
     """Return a value in types of strict JSON: arrays become lists, non-finite numbers None."""
     return convert_to_json(value)[0]
 
 
-def convert_to_json(value: Any) -> tuple[Any, list[list[str | int]]]:
+def convert_to_json(value: object) -> tuple[Any, list[list[str | int]]]:
     """Convert a value to types of strict JSON.
 
     Returns:

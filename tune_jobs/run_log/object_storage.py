@@ -11,11 +11,10 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from stat import S_ISREG
-from typing import Any
 
 from pyarrow import fs
 
@@ -176,7 +175,7 @@ def mirror_run(directory: Path) -> Generator[None]:
         _copy_or_warn(mirror.finish, uri)
 
 
-def _copy_or_warn(copy: Any, uri: str) -> None:
+def _copy_or_warn(copy: Callable[[], None], uri: str) -> None:
     """Copy, or warn: a failed network must not end training, and the next update retries."""
     try:
         copy()

@@ -290,7 +290,7 @@ def describe_preparation(metrics: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def to_finite_float(value: Any) -> float | None:
+def to_finite_float(value: object) -> float | None:
     """Return the value if it is a finite number, else None."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None

@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ray.tune.experiment import Trial as TuneTrial
+from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from tune_jobs.run_log.events import DecisionRow, Row
 from tune_jobs.schedulers.successive_halving import Bracket
+
+if TYPE_CHECKING:
+    from ray.tune.execution.tune_controller import TuneController
 
 
 class RecordedASHA(FIFOScheduler):
@@ -31,9 +34,9 @@ class RecordedASHA(FIFOScheduler):
         self._bracket_by_trial = {
             trial: rungs for rungs in brackets for trial in rungs.next_rung_index
         }
-        self._tune_trials: dict[str, Any] = {}
+        self._tune_trials: dict[str, Trial] = {}
         """Tune's trials by id, without those that wait since an earlier session."""
-        self._next: Any = None
+        self._next: Trial | None = None
         self._trials_to_stop: list[str] = []
 
     def restore_decisions(self, rows: Iterable[Row]) -> None:
@@ -56,11 +59,13 @@ class RecordedASHA(FIFOScheduler):
         if trial in self._tune_trials:
             self._trials_to_stop.append(trial)
 
-    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+    def on_trial_add(self, tune_controller: TuneController, trial: Trial) -> None:
         """Register a trial, new or restarted."""
         self._tune_trials[_get_id(trial)] = trial
 
-    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+    def on_trial_result(
+        self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]
+    ) -> str:
         """Return whether a trial continues, waits at its rung, or ends."""
         name, at = result["trial"], result["iteration"]
         rungs = self._bracket_by_trial.get(name)
@@ -91,11 +96,13 @@ class RecordedASHA(FIFOScheduler):
             return TrialScheduler.PAUSE
         return TrialScheduler.CONTINUE if decision.keep else TrialScheduler.STOP
 
-    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
+    def on_trial_complete(
+        self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]
+    ) -> None:
         """Stop expecting a trial that ended while it ran."""
         self._stop_expecting(_get_id(trial))
 
-    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
+    def on_trial_error(self, tune_controller: TuneController, trial: Trial) -> None:
         """Stop expecting a trial that failed for good."""
         # A trial that Tune restarts will still reach its rung: others must continue to wait for it.
         if not trial.should_recover():
@@ -105,7 +112,7 @@ class RecordedASHA(FIFOScheduler):
         if rungs := self._bracket_by_trial.get(name):
             rungs.remove_trial(name)
 
-    def choose_trial_to_run(self, tune_controller: Any) -> Any:
+    def choose_trial_to_run(self, tune_controller: TuneController) -> Trial | None:
         """Return the paused trial to continue; None lets Tune start the next new trial.
 
         Tune calls this at every step, so waiting trials that cannot be promoted end here, too.
@@ -114,18 +121,18 @@ class RecordedASHA(FIFOScheduler):
         # A trial whose checkpoint is being written cannot be stopped yet: it stays in the list.
         for name in self._trials_to_stop:
             trial = self._tune_trials[name]
-            if trial.status in (TuneTrial.PAUSED, TuneTrial.PENDING):
+            if trial.status in (Trial.PAUSED, Trial.PENDING):
                 tune_controller.stop_trial(trial)
         self._trials_to_stop = [
             n for n in self._trials_to_stop if not self._tune_trials[n].is_finished()
         ]
         # Tune may ask several times before the trial runs: a promotion is decided only once.
-        if self._next is None or self._next.status not in (TuneTrial.PAUSED, TuneTrial.PENDING):
+        if self._next is None or self._next.status not in (Trial.PAUSED, Trial.PENDING):
             self._next = None
             for rungs in self.brackets:
                 name = rungs.find_promotable()
                 # While its checkpoint is being written, a trial is not paused yet.
-                if name in self._tune_trials and self._tune_trials[name].status == TuneTrial.PAUSED:
+                if name in self._tune_trials and self._tune_trials[name].status == Trial.PAUSED:
                     self.decisions.append(rungs.promote(name))
                     self._next = self._tune_trials[name]
                     break
@@ -161,5 +168,5 @@ class RecordedASHA(FIFOScheduler):
                 self._trials_to_stop.append(decision.trial)
 
 
-def _get_id(trial: Any) -> str:
+def _get_id(trial: Trial) -> str:
     return trial.config["plan"]["trial"]

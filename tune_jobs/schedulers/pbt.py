@@ -15,9 +15,10 @@ import json
 import math
 from collections import defaultdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+from ray.tune.experiment import Trial
 from ray.tune.schedulers import PopulationBasedTraining
 
 from envs.validation import InputError
@@ -27,6 +28,9 @@ from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.search_space import perturb_config
 from tune_jobs.run_log.events import ExploitRow
 from tune_jobs.schedulers.rung import NOISE
+
+if TYPE_CHECKING:
+    from ray.tune.execution.tune_controller import TuneController
 
 QUANTILE = 0.25
 """Fraction of the trials that are replaced, and fraction that replaces them."""
@@ -59,7 +63,9 @@ class RecordedPBT(PopulationBasedTraining):
         # the session before it.
         self.rng = np.random.default_rng([job.seed, sessions])
 
-    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+    def on_trial_result(
+        self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]
+    ) -> str:
         """Return what Ray decides; remember the noise of the score."""
         sample = self._noise.read(json.loads(result["metrics"]))
         self._curves[result["trial"]].add(result["iteration"], result["score"], sample)
@@ -70,18 +76,20 @@ class RecordedPBT(PopulationBasedTraining):
         lower, upper = super()._quantiles()
         return [t for t in lower if all(self._exceeds_noise(t, donor) for donor in upper)], upper
 
-    def _exceeds_noise(self, trial: Any, donor: Any) -> bool:
+    def _exceeds_noise(self, trial: Trial, donor: Trial) -> bool:
         states: dict[Any, Any] = self._trial_state
         noise = math.hypot(*(self._estimate_error(one) for one in (trial, donor)))
         return states[donor].last_score - states[trial].last_score > NOISE * noise
 
-    def _estimate_error(self, trial: Any) -> float:
+    def _estimate_error(self, trial: Trial) -> float:
         """Return the standard error of a trial's last score; 0 where it is not known."""
         curve = self._curves[trial.config["plan"]["trial"]]
         last = curve.scores[-1][0] if curve.scores else 0
         return curve.estimate_standard_error(last) or 0.0
 
-    def _save_trial_state(self, state: Any, time: int, result: dict[str, Any], trial: Any) -> float:
+    def _save_trial_state(
+        self, state: Any, time: int, result: dict[str, Any], trial: Trial
+    ) -> float:
         name = trial.config["plan"]["trial"]
         # All trials are compared at the same iteration, which may lie between two measurements: the
         # last one counts, and it is equally old for all of them.
@@ -96,7 +104,7 @@ class RecordedPBT(PopulationBasedTraining):
         result = result | {"score": score}
         return super()._save_trial_state(state, time, result, trial)
 
-    def _get_new_config(self, trial: Any, trial_to_clone: Any) -> tuple[dict[str, Any], Any]:
+    def _get_new_config(self, trial: Trial, trial_to_clone: Trial) -> tuple[dict[str, Any], Any]:
         """Return the new settings of a trial (the method that Ray's PB2 overrides, too)."""
         loser, donor = trial.config["plan"], trial_to_clone.config["plan"]
         after = self._perturb_config(donor["config"])
@@ -163,8 +171,8 @@ def complete_exploit(row: ExploitRow, applied_settings: dict[str, Any]) -> Explo
     return dataclasses.replace(row, took=applied_settings, sentence=said)
 
 
-def _same(one: Any, other: Any) -> bool:
-    if isinstance(one, float) or isinstance(other, float):
+def _same(one: object, other: object) -> bool:
+    if isinstance(one, int | float) and isinstance(other, int | float):
         # The settings went through JSON and the learner, which may hold a number as float32.
         return math.isclose(one, other, rel_tol=1e-6)
-    return one == (tuple(other) if isinstance(other, list) else other)
+    return one == (tuple(cast("list[Any]", other)) if isinstance(other, list) else other)

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from ray import tune
 from ray.exceptions import RayActorError
+from ray.tune.experiment import Trial
 
 from algos.rollouts.environment_fault import EnvironmentFault
 from algos.rollouts.watchdog import take_hang_reports
@@ -95,14 +96,7 @@ class EventRecorder(tune.Callback):
         for row in self.scheduler.decisions:
             self.write(row)
             if not row.keep:
-                self.write(
-                    EndRow(
-                        trial=row.trial,
-                        iteration=row.iteration,
-                        reason="asha",
-                        sentence=row.sentence,
-                    )
-                )
+                self.write_end(row.trial, row.iteration, StopVerdict("asha", row.sentence))
         self.scheduler.decisions.clear()
 
     def _write_exploit(self, exploits: dict[str, ExploitRow], result: dict[str, Any]) -> None:
@@ -119,12 +113,17 @@ class EventRecorder(tune.Callback):
             )
 
     def on_trial_result(
-        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+        self,
+        iteration: int,
+        trials: list[Trial],
+        trial: Trial,
+        result: dict[str, Any],
+        **info: object,
     ) -> None:
         """Write what the scheduler decided on a result, which the stopper has written before."""
         self.write_scheduling(result)
 
-    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: object) -> None:
         """Write decisions that follow from no result: promotions, and ends of waiting trials."""
         self.write_decisions()
         if not isinstance(self.scheduler, RecordedASHA):
@@ -137,7 +136,7 @@ class EventRecorder(tune.Callback):
                 self.write_end(name, self.sweep.get_last_iteration(name), STOPPED_BY_HAND)
 
     def on_checkpoint(
-        self, iteration: int, trials: list[Any], trial: Any, checkpoint: Any, **info: Any
+        self, iteration: int, trials: list[Trial], trial: Trial, checkpoint: Any, **info: object
     ) -> None:
         """Write a checkpoint once it is complete."""
         path = Path(checkpoint.path).relative_to(self.directory.absolute()).as_posix()
@@ -167,7 +166,9 @@ class EventRecorder(tune.Callback):
             )
         )
 
-    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+    def on_trial_recover(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: object
+    ) -> None:
         """Write the failure of a trial that Tune starts again from its last checkpoint."""
         name, reached = _get_trial_and_iteration(trial)
         symptom, evidence = self._describe_failure(name, trial)
@@ -179,16 +180,18 @@ class EventRecorder(tune.Callback):
                 root = self.directory.absolute()
                 self.write(make_damage_finding(name, root, damage, intact, reached))
 
-    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+    def on_trial_error(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: object
+    ) -> None:
         """Write the end of a trial that failed for good."""
         name, reached = _get_trial_and_iteration(trial)
         symptom, sentence = self._describe_failure(name, trial)
         if symptom == ENVIRONMENT_FAILED:
             sentence = describe_last_failure(sentence, trial.run_metadata.num_failures)
             sentence = f"{sentence}; {suggest_resume(self.directory, reached)}"
-        self.write(EndRow(trial=name, iteration=reached, reason="error", sentence=sentence))
+        self.write_end(name, reached, StopVerdict("error", sentence))
 
-    def _describe_failure(self, name: str, trial: Any) -> tuple[str, str]:
+    def _describe_failure(self, name: str, trial: Trial) -> tuple[str, str]:
         """Return the symptom and the evidence of a failed process of a trial."""
         if reports := take_hang_reports(get_hang_report_dir(self.directory, name), "trial"):
             return "hung", reports[0].removeprefix("trial ")
@@ -198,7 +201,7 @@ class EventRecorder(tune.Callback):
         return symptom, _extract_error_message(error)
 
 
-def _get_trial_and_iteration(trial: Any) -> tuple[str, int]:
+def _get_trial_and_iteration(trial: Trial) -> tuple[str, int]:
     last = trial.last_result or {}
     return trial.config["plan"]["trial"], last.get("iteration", 0)
 

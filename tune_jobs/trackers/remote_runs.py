@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ray.air.constants import TRAINING_ITERATION
+from ray.tune.experiment import Trial
 from ray.tune.logger import LoggerCallback
 
 from envs.validation import InputError
@@ -58,7 +59,7 @@ class RemoteRuns(LoggerCallback):
         self.prefix = first.id if first and first.id else self.group
         self.runs: dict[str, Any] = {}
 
-    def log_trial_result(self, iteration: int, trial: Any, result: dict[str, Any]) -> None:
+    def log_trial_result(self, iteration: int, trial: Trial, result: dict[str, Any]) -> None:
         """Write one point of each curve; the first point starts the tracker's run."""
         number = result["trial"]
         if number not in self.runs:
@@ -67,7 +68,7 @@ class RemoteRuns(LoggerCallback):
         points = self.points(result)
         self.log_points(self.runs[number], points, int(points[TRAINING_ITERATION]))
 
-    def log_trial_end(self, trial: Any, failed: bool = False) -> None:
+    def log_trial_end(self, trial: Trial, failed: bool = False) -> None:
         """Finish the tracker's run of a trial."""
         if run := self.runs.pop(trial.config["plan"]["trial"], None):
             self.finish_run(run, failed)

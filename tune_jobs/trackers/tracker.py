@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from ray.tune.experiment import Trial
 from ray.tune.logger import LoggerCallback, TBXLoggerCallback
 
 from tune_jobs.formatting import first_sentence
@@ -51,23 +52,23 @@ class Tracker(TBXLoggerCallback):
         """Return nothing: Tune pickles callbacks for its own restore, which is not used here."""
         return {}
 
-    def setup(self, *args: Any, **kwargs: Any) -> None:
+    def setup(self, *args: object, **kwargs: object) -> None:
         """Start the session."""
         self._try(self.callback.setup, *args, **kwargs)
 
-    def log_trial_start(self, trial: Any) -> None:
+    def log_trial_start(self, trial: Trial) -> None:
         """Start a trial."""
         self._try(self.callback.log_trial_start, trial)
 
-    def log_trial_result(self, iteration: int, trial: Any, result: dict[str, Any]) -> None:
+    def log_trial_result(self, iteration: int, trial: Trial, result: dict[str, Any]) -> None:
         """Report a result."""
         self._try(self.callback.log_trial_result, iteration, trial, result)
 
-    def log_trial_end(self, trial: Any, failed: bool = False) -> None:
+    def log_trial_end(self, trial: Trial, failed: bool = False) -> None:
         """End a trial."""
         self._try(self.callback.log_trial_end, trial, failed)
 
-    def _try(self, call: Callable[..., None], *args: Any, **kwargs: Any) -> None:
+    def _try(self, call: Callable[..., None], *args: object, **kwargs: object) -> None:
         if (begun := self._clock()) < self._resumes:
             return
         try:
@@ -91,7 +92,7 @@ class TensorBoardCurves(TBXLoggerCallback):
         super().__init__()
         self.points = CurvePoints(earlier)
 
-    def log_trial_result(self, iteration: int, trial: Any, result: dict[str, Any]) -> None:
+    def log_trial_result(self, iteration: int, trial: Trial, result: dict[str, Any]) -> None:
         """Write one point of each curve."""
         # Tune's writer takes a flat result; ours holds its metrics as JSON (`TrialTrainable.step`).
         super().log_trial_result(iteration, trial, self.points(result))
