@@ -315,12 +315,11 @@ class OutcomeBuilder:
         Raises:
             InputError: if no job row has come yet.
         """
-        if self._job is None:
-            raise InputError("The event log has no job row, so it is not the log of a run.")
+        job = self._require_job()
         # The live table asks after every row: only the trial of that row is rebuilt.
         if trial not in self._cached_outcomes:
             self._cached_outcomes[trial] = self._trials[trial].build(
-                trial, self._job, job_ended=self._end is not None
+                trial, job, job_ended=self._end is not None
             )
         return self._cached_outcomes[trial]
 
@@ -330,8 +329,7 @@ class OutcomeBuilder:
         Raises:
             InputError: if no job row has come yet.
         """
-        if self._job is None:
-            raise InputError("The event log has no job row, so it is not the log of a run.")
+        job = self._require_job()
         if len(self._ids) < len(self._trials):
             # By length first: ids have equal width up to the job's number of trials, and 9 comes
             # before 10 where a log has more.
@@ -339,7 +337,12 @@ class OutcomeBuilder:
         trials = tuple(map(self.build_trial_outcome, self._ids))
         finals, videos = tuple(self._finals.values()), tuple(self._videos.values())
         evaluations, failure = tuple(self._evaluations), self._evaluation_failure
-        return Outcome(self._job, trials, evaluations, self._end, finals, videos, failure)
+        return Outcome(job, trials, evaluations, self._end, finals, videos, failure)
+
+    def _require_job(self) -> JobRow:
+        if self._job is None:
+            raise InputError("The event log has no job row, so it is not the log of a run.")
+        return self._job
 
     def _begin(self, job: JobRow) -> None:
         # A resume withdraws the job's end and the ends of trials that it continues.

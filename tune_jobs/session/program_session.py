@@ -11,7 +11,6 @@ from pathlib import Path
 
 from envs.validation import InputError
 from tune_jobs.formatting import format_command
-from tune_jobs.health.finding import Severity
 from tune_jobs.jobs.job import Job
 from tune_jobs.programs.followed_program import FollowedProgram
 from tune_jobs.programs.log_follower import LogFollower
@@ -148,7 +147,13 @@ class ProgramSession:
 
     def _report_problems(self, trial: str, iteration: int, program: FollowedProgram) -> None:
         """Write once each what is wrong with the log that does not end the program."""
-        for symptom, severity, evidence, remedy in _list_problems(program):
+        log = program.follower.chosen
+        judge_all = f"judge all of it by `rungwise doctor {log.files[0]}` with it." if log else ""
+        problems = {
+            "no_log": (program.find_log_problem(), "The program still runs and is not judged."),
+            "no_score": (program.missing_score, f"Start it with that option, or {judge_all}"),
+        }
+        for symptom, (evidence, remedy) in problems.items():
             if not evidence or symptom in self._reported:
                 continue
             self._reported.add(symptom)
@@ -156,7 +161,7 @@ class ProgramSession:
                 trial=trial,
                 iteration=iteration,
                 symptom=symptom,
-                severity=severity,
+                severity="warn",
                 since=iteration,
                 evidence=evidence,
                 remedy=remedy,
@@ -171,25 +176,3 @@ class ProgramSession:
             f"The program still runs, as process {program.process.pid}: "
             f"`{resume}` follows it again."
         )
-
-
-def _list_problems(program: FollowedProgram) -> list[tuple[str, Severity, str, str]]:
-    """Return symptom, severity, evidence (empty where all is well) and remedy of problems."""
-    log = program.follower.chosen
-    return [
-        (
-            "no_log",
-            "warn",
-            program.find_log_problem(),
-            "The program still runs and is not judged.",
-        ),
-        (
-            "no_score",
-            "warn",
-            program.missing_score,
-            f"Start it with that option, or judge all of it by `rungwise doctor {log.files[0]}` "
-            "with it."
-            if log
-            else "",
-        ),
-    ]
