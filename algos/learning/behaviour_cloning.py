@@ -11,13 +11,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from algos.actions.action_heads import ActionHead
 from algos.config import TrainingSettings
 from algos.models.base import to_observation_columns
 from algos.objective import Loss, Objective
 from algos.rollouts.columns import Columns, concat
+from algos.rollouts.episodes import play_episodes
 from algos.rollouts.rollout_io import read_columns
 from envs import counter_rng
 from envs.batched import World
@@ -93,15 +92,13 @@ def merge_teacher_weights(
 
 
 def _play_rule(world: World[Any], rule: Any, head: ActionHead, keys: Any) -> Columns:
-    """Play the episodes of keys [B] by a rule; return every step."""
-    state, observation = world.reset(keys)
+    """Play the episodes of keys [B] by a rule; return every step of each."""
     steps: list[Columns] = []
-    while len(keys):
-        action = rule(world, state, counter_rng.fold(state.keys, len(steps)))
-        steps.append(Columns(to_observation_columns(observation) | head.to_action_columns(action)))
-        step = world.step(state, action)
-        # The batch shrinks to the episodes under way: steps after an end are not imitated.
-        go_on = np.flatnonzero(~(step.terminated | step.truncated))
-        state, observation = take(step.state, go_on), take(step.observation, go_on)
-        keys = state.keys
+    for step in play_episodes(
+        world.reset(keys),
+        world.step,
+        lambda state, _, number: rule(world, state, counter_rng.fold(state.keys, number)),
+    ):
+        seen, action = take((step.observation, step.action), step.running)
+        steps.append(Columns(to_observation_columns(seen) | head.to_action_columns(action)))
     return concat(steps)

@@ -15,7 +15,7 @@ from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 
 from algos.models.base import to_observation_columns
 from algos.rollouts.env_factory import make_vector_env
-from algos.rollouts.episode_returns import play_episodes
+from algos.rollouts.episodes import measure_returns
 from envs.batched import get_world
 from envs.validation import InputError
 
@@ -59,7 +59,7 @@ def evaluate_episodes(
     if world:
         env.unwrapped.world = world.with_policy_weights(weights).at_last_stage()
     try:
-        returns, lengths = play_episodes(env, act, seed)
+        returns, lengths = measure_returns(env, act, seed)
     finally:
         env.close()
     return {

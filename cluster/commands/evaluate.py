@@ -15,7 +15,7 @@ from rich.table import Table
 from cluster.commands.checkpoints import choose_checkpoint
 from cluster.commands.command import EnvironmentCommand
 from cluster.commands.jobs import QUICK_EPISODES
-from cluster.commands.videos import check_recording, record_videos
+from cluster.commands.videos import record_videos
 from cluster.errors import Answer
 from envs.validation import InputError
 from tune_jobs.evaluation.episode_budget import STEPS
@@ -57,13 +57,15 @@ class Evaluate(EnvironmentCommand):
         from algos.policy import Policy
         from cluster.commands.solver_tables import compare_with_solvers, print_comparison
         from tune_jobs.evaluation.evaluation_world import list_changed_arguments
+        from tune_jobs.evaluation.videos import check_recording
         from tune_jobs.run_log.evaluation_status import describe_cut_off, recommend_sampling
         from tune_jobs.run_log.json_types import to_json_types
 
         policy = Policy.load(checkpoint, device="auto")
         arguments = self._choose_env_kwargs(policy)
         if self.videos:
-            check_recording(policy, arguments)
+            played_in = policy.full_evaluation_env_kwargs | arguments
+            check_recording(policy.metadata["env"], played_in)
         most, evaluation = self._evaluate(policy, arguments)
         # Before the figures, to which this adds the set-up times.
         details = compare_with_solvers(policy, evaluation, self.seed, checkpoint)

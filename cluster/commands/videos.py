@@ -13,18 +13,6 @@ if TYPE_CHECKING:
     from tune_jobs.run_log.events import VideoRow
 
 
-def check_recording(policy: Policy, env_kwargs: Mapping[str, Any]) -> None:
-    """Check that episodes of a policy can be recorded, before any is played.
-
-    Raises:
-        InputError: they cannot.
-    """
-    from tune_jobs.evaluation import videos
-
-    arguments = policy.full_evaluation_env_kwargs | dict(env_kwargs)
-    videos.check_recording(policy.metadata["env"], arguments)
-
-
 def record_videos(
     policy: Policy,
     checkpoint: Path,

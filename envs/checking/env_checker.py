@@ -11,7 +11,7 @@ import dataclasses
 import time
 from collections.abc import Callable
 from contextlib import closing
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import gymnasium
 import numpy as np
@@ -31,8 +31,8 @@ from envs.checking.guarded_calls import (
 from envs.checking.gymnasium_check import run_gymnasium_check
 from envs.checking.mask_check import CheckedMask
 from envs.checking.observation_check import ObservationCheck
-from envs.checking.success_check import find_unread_success
 from envs.counter_rng import derive_seed
+from envs.success import SUCCESS_NAMES, read_number
 
 Make: TypeAlias = Callable[[], gymnasium.Env[Any, Any]]
 
@@ -50,27 +50,22 @@ class Conformance:
     """Reason by rule for those that were not judged."""
 
 
-def check_conformance(
-    make: Make, episodes: int = 200, max_steps: int = 20_000, seconds: float = 60.0
-) -> list[Violation]:
-    """Check an environment; an empty list is a pass.
+def examine(
+    make: Make,
+    episodes: int = 200,
+    max_steps: int = 20_000,
+    seconds: float = 60.0,
+    clock: Clock = time.monotonic,
+) -> Conformance:
+    """Check an environment; list violations and rules that there was no time for.
 
     Args:
         make: makes the environment.
         episodes: random episodes to play at most.
         max_steps: steps to play at most.
         seconds: time after which no further step is taken.
-
-    Returns:
-        At most one violation of each rule, Gymnasium's findings first.
+        clock: the clock of this time.
     """
-    return examine(make, episodes, max_steps, seconds).violations
-
-
-def examine(
-    make: Make, episodes: int, max_steps: int, seconds: float, clock: Clock = time.monotonic
-) -> Conformance:
-    """Check an environment; list violations and rules that there was no time for."""
     found: list[Violation] = []
     cut: dict[str, str] = {}
     started = clock()
@@ -103,7 +98,7 @@ def check_random_play(
 ) -> list[Violation]:
     """Play random episodes of legal actions; return the first violation, if any, and the notes.
 
-    The part of :func:`check_conformance` that every training needs. A violation comes first.
+    The part of :func:`examine` that every training needs. A violation comes first.
     """
     deadline = clock() + seconds
     notes: list[Violation] = []
@@ -156,7 +151,7 @@ def _random_episodes(
                 done = terminated or truncated
                 legal = mask.read(observation, info, step - first, ended=bool(done))
             if not any(note.rule == "success_unread" for note in notes):
-                notes += find_unread_success(info, step)
+                notes += _find_unread_success(info, step)
     return step
 
 
@@ -182,3 +177,20 @@ def _check_reward(reward: Any, step: int) -> None:
                 step,
             )
         )
+
+
+def _find_unread_success(info: Any, step: int) -> list[Violation]:
+    """Return a note if the last info of an episode names its success as something unreadable."""
+    entries = cast("dict[str, Any]", info) if isinstance(info, dict) else {}
+    return [
+        Violation(
+            "success_unread",
+            f"Expected a truth value as info[{name!r}], but the episode that ended at step {step} "
+            f"gave {entries[name]!r} ({type(entries[name]).__name__}): its success is not counted; "
+            "give True or False.",
+            step,
+            "note",
+        )
+        for name in SUCCESS_NAMES
+        if name in entries and read_number(entries[name]) is None
+    ]

@@ -52,7 +52,7 @@ def test_every_metric_is_in_the_catalogue_or_the_world():
     elsewhere |= {"grad_norm_likelihood"}  # of model thinker alone: see test_thoughts_shared
     elsewhere |= {"v_star_failed_fraction"}  # of worlds that report success: see test_v_star
     elsewhere |= {"unfinished_return_mean"}  # of very long episodes: see test_unfinished_episodes
-    elsewhere |= {"scored_reward_mean"}  # of trials: see test_recent_score
+    elsewhere |= {"scored_reward_mean"}  # of trials: see test_scoring
     elsewhere |= {"warm_up_steps"}  # of RLlib's algorithms: see test_rllib_agent
     missing = set(METRICS) - reported - elsewhere
     assert not missing, f"promised, but never reported: {missing}"

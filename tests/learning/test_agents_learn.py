@@ -12,7 +12,7 @@ from training_loop import train
 
 from algos.ppo import PPOSettings
 from algos.rollouts.env_factory import make_vector_env
-from algos.rollouts.episode_returns import play_episodes
+from algos.rollouts.episodes import measure_returns
 from tune_jobs.jobs.job_yaml import load_job
 
 pytest.importorskip("mpe2", reason="the games mpe2 are not installed")
@@ -61,7 +61,7 @@ def share_out(seen):
 def play(act):
     """Mean return of an agent in fresh games, and its standard error over games."""
     env = make_vector_env(SPREAD, {}, GAMES)
-    returns, _ = play_episodes(env, act, PLAY_SEED)
+    returns, _ = measure_returns(env, act, PLAY_SEED)
     env.close()
     games = returns.reshape(GAMES, AGENTS).mean(1)
     return float(games.mean()), float(games.std() / GAMES**0.5)

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import torch
+from gymnasium.vector.utils import batch_space, iterate
 
 from algos.actions.action_heads import (
     BoxHead,
@@ -197,19 +198,9 @@ def _describe_alteration(head: Any, action: Mapping[str, Array]) -> str:
         # Values may be clipped on their way to the environment; choices must arrive as drawn.
         if np.issubdtype(part.dtype, np.integer) and not np.array_equal(part, stored[name]):
             return f"the {name} that the environment gets is not the one that was drawn"
-    outside = sum(
-        row not in head.space for row in _split_rows(passed, len(next(iter(action.values()))))
-    )
+    rows = iterate(batch_space(head.space, len(next(iter(action.values())))), passed)
+    outside = sum(row not in head.space for row in rows)
     return f"{outside} drawn actions are outside of {head.space}" if outside else ""
-
-
-def _split_rows(passed: Any, count: int) -> list[Any]:
-    if isinstance(passed, Mapping):
-        parts = {name: _split_rows(part, count) for name, part in passed.items()}
-        return [{name: part[i] for name, part in parts.items()} for i in range(count)]
-    if isinstance(passed, tuple):
-        return list(zip(*(_split_rows(part, count) for part in passed), strict=True))
-    return list(passed)
 
 
 def _repeat(module: Any, observation: Mapping[str, Array], count: int) -> dict[str, Array]:

@@ -6,8 +6,9 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import gymnasium
 import torch
@@ -36,6 +37,7 @@ from tune_jobs.jobs.job import Job, resolve_env_id
 from tune_jobs.jobs.job_yaml import list_presets, load_job
 from tune_jobs.jobs.rllib_settings import RLlibSettings, describe_rllib_settings
 
+Found = TypeVar("Found")
 SPREAD = 0.3
 """Standard deviation of the weights of a policy that is far from uniform."""
 CHECK_SETTINGS = {
@@ -93,16 +95,12 @@ class CheckTarget:
     @cached_property
     def world(self) -> World[Any] | None:
         """The batched world of the environment, if it is one of Rungwise's."""
-        env = make_vector_env(self.env, dict(self.env_kwargs), 1)
-        env.close()
-        return get_world(env)
+        return self._inspect(get_world)
 
     @cached_property
     def agents(self) -> int:
         """Agents of each game; 1 of an environment that is no game."""
-        env = make_vector_env(self.env, dict(self.env_kwargs), 1)
-        env.close()
-        return count_agents(env)
+        return self._inspect(count_agents)
 
     @cached_property
     def nondeterministic(self) -> bool:
@@ -112,22 +110,30 @@ class CheckTarget:
     @cached_property
     def offered_needs(self) -> frozenset[Need]:
         """The abilities of the environment that some algorithms need."""
-        env = make_vector_env(self.env, dict(self.env_kwargs), 2, per_copy_seeds=True)
-        try:
-            return detect_offered_needs(env)
-        finally:
-            env.close()
+        return self._inspect(detect_offered_needs, 2, per_copy_seeds=True)
+
+    def _inspect(
+        self, read: Callable[[Any], Found], copies: int = 1, per_copy_seeds: bool = False
+    ) -> Found:
+        """Return what is read from copies of the environment."""
+        kwargs = dict(self.env_kwargs)
+        env = make_vector_env(self.env, kwargs, copies, per_copy_seeds=per_copy_seeds)
+        with closing(env):
+            return read(env)
+
+    @cached_property
+    def spaces(self) -> tuple[gymnasium.Space[Any], gymnasium.Space[Any]]:
+        """The spaces of observations and actions, as policies see them."""
+        with closing(self.make_env()) as env:
+            return env.observation_space, env.action_space
 
     @cached_property
     def module(self) -> Any:
         """A policy network with weights so large that its probabilities differ."""
-        env, s = self.make_env(), self.make_small_settings()
+        (observed, acted), s = self.spaces, self.make_small_settings()
         module = MODELS[s.model](
-            observation_space=env.observation_space,
-            action_space=env.action_space,
-            model_config=s.model_config,
+            observation_space=observed, action_space=acted, model_config=s.model_config
         )
-        env.close()
         return randomise_weights(module, SPREAD)
 
     def make_small_settings(

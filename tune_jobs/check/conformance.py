@@ -10,10 +10,8 @@ from envs.checking.env_checker import examine
 from envs.validation import InputError
 from tune_jobs.check.check_target import CheckTarget
 from tune_jobs.check.findings import ProbeResult
-from tune_jobs.check.rollouts import Episode, EpisodePlan, play_episodes
+from tune_jobs.check.rollouts import Episode, EpisodePlan, play_plans
 
-MAX_EPISODES, MAX_STEPS = 200, 20_000
-"""Maximum number of episodes and steps of random play."""
 AGENTS_FRACTION = 0.25
 """Fraction of the time in which each agent of a game of several must appear."""
 SEEDS = 8
@@ -32,9 +30,7 @@ def probe_conformance(target: CheckTarget, seconds: float) -> ProbeResult:
     outcome = ProbeResult()
     is_game = target.env.startswith(f"{PREFIX}:")
     for_agents_s = AGENTS_FRACTION * seconds if is_game else 0.0
-    report = examine(
-        target.make_bare_env, MAX_EPISODES, MAX_STEPS, seconds - for_agents_s, target.clock
-    )
+    report = examine(target.make_bare_env, seconds=seconds - for_agents_s, clock=target.clock)
     outcome.figures["violations"] = sum(v.severity != "note" for v in report.violations)
     outcome.not_judged = dict(report.cut_short)
     for violation in report.violations:
@@ -63,8 +59,8 @@ def probe_determinism(target: CheckTarget, seconds: float) -> ProbeResult:
         return outcome
     plans = [EpisodePlan(seed, seed) for seed in range(SEEDS)]
     # Half of the time for the first pass; the second then plays as many episodes.
-    first = play_episodes(target, plans, seconds / 2)
-    second = play_episodes(target, plans[: len(first)], seconds)
+    first = play_plans(target, plans, seconds / 2)
+    second = play_plans(target, plans[: len(first)], seconds)
     pairs = list(zip(first, second, strict=False))
     steps = [step for one, two in pairs if (step := _find_difference(one, two)) is not None]
     outcome.figures = {"episodes_twice": len(pairs), "differing": len(steps)}

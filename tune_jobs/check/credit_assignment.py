@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from algos.rollouts.rollout import Rollout, mask_first_episodes
 from tune_jobs.check.check_target import CheckTarget
 from tune_jobs.check.findings import ProbeResult
 from tune_jobs.check.rollouts import sample_random_play
+from tune_jobs.formatting import count
 
 Array = np.ndarray[Any, Any]
 
@@ -39,6 +40,8 @@ STEP_INDEX = "obs.position"
 """Column that numbers the steps: observations are part of every kind of row."""
 AFFINE_TOLERANCE = 1e-3
 """Tolerance within which a difference counts as a common scale and shift of all rows."""
+Rows: TypeAlias = dict[tuple[int, ...], Array]
+"""Numbers of the steps that a row was made of -> the C values that the algorithm added."""
 NUMBERS = {
     "rewards": "the reward of copy {} at step {}",
     "judged": "the reward of a candidate of copy {} at step {}",
@@ -68,15 +71,9 @@ class Change:
     @property
     def leak(self) -> str:
         """The leak as a clause."""
-        parts = [_format_count(self.copies, "other copy", "other copies")]
-        parts.append(
-            _format_count(
-                self.episodes,
-                "other episode of its own",
-                "other episodes of its own",
-            )
-        )
-        reached = " and ".join(part for part in parts if part)
+        own = f"{count(self.episodes, 'other episode')} of its own"
+        parts = [count(self.copies, "other copy", "other copies")] * bool(self.copies)
+        reached = " and ".join([*parts, *[own] * bool(self.episodes)])
         what = NUMBERS[self.name].format(self.copy, self.step)
         return f"{what} changed the {' and '.join(self.columns)} of {reached}"
 
@@ -86,9 +83,9 @@ def probe_credit(target: CheckTarget, seconds: float) -> ProbeResult:
     outcome = ProbeResult()
     synthetic = make_synthetic_rollout(target, seconds / 4)
     deadline = target.clock() + seconds * 3 / 4
-    rows = synthetic.compute_rows()
+    added, rows = synthetic.compute_rows()
     # Algorithms that learn from the steps as they are compute nothing that could leak.
-    if not (rows.columns and rows.step_indices):
+    if not (added and rows):
         why = f"{target.algo} with these settings adds no column to the collected steps"
         outcome.not_judged |= dict.fromkeys(("credit_leaks", "reward_without_credit"), why)
         return outcome
@@ -160,23 +157,6 @@ def make_synthetic_rollout(target: CheckTarget, seconds: float) -> SyntheticRoll
 
 
 @dataclasses.dataclass(frozen=True)
-class CreditedRows:
-    """Rows that an algorithm made of a rollout."""
-
-    step_indices: list[Array]
-    """Step numbers of each row."""
-    values: Array
-    """[N, C]: columns that the algorithm added to the steps."""
-    columns: tuple[str, ...]
-    """The C names of these columns."""
-
-    @property
-    def index(self) -> dict[bytes, int]:
-        """Steps of a row -> its index."""
-        return {position.tobytes(): i for i, position in enumerate(self.step_indices)}
-
-
-@dataclasses.dataclass(frozen=True)
 class SyntheticRollout:
     """A synthetic rollout, of which single numbers can be changed."""
 
@@ -225,8 +205,12 @@ class SyntheticRollout:
 
     def compute_rows(
         self, name: str = "", copy: int = 0, step: int = 0, size: float = 0
-    ) -> CreditedRows:
-        """Return the algorithm's rows with one number set to this size."""
+    ) -> tuple[tuple[str, ...], Rows]:
+        """Return the algorithm's rows with one number set to this size.
+
+        Returns:
+            Names of the C columns that the algorithm added to the steps, and the rows.
+        """
         # Copies, because one number is changed below and the rollout is used again.
         n = {key: array.copy() for key, array in self.numbers.items()}
         if name:
@@ -245,17 +229,19 @@ class SyntheticRollout:
         values = [_to_matrix(rows[c], len(rows)) for c in added]
         names = tuple(c for c, part in zip(added, values, strict=True) for _ in part.T)
         table = np.concatenate(values, 1) if values else np.zeros((len(rows), 0))
-        return CreditedRows(step_indices, table, names)
+        steps = (tuple(positions.tolist()) for positions in step_indices)
+        return names, dict(zip(steps, table, strict=True))
 
     def measure_change(self, name: str, copy: int, step: int) -> Change:
         """Set a number very low and very high, and compare the rows."""
         # Two extremes instead of one change: clipping may hide a change in one direction.
-        low, high = (self.compute_rows(name, copy, step, size) for size in (-EXTREME, EXTREME))
+        names, low = self.compute_rows(name, copy, step, -EXTREME)
+        _, high = self.compute_rows(name, copy, step, EXTREME)
         B, own_episode = len(self.group), self._mask_own_episode(name, copy, step)
         allowed = (own_episode | (self.whole_episodes & (self.group == self.group[copy]))).reshape(
             -1
         )
-        changed, columns = _find_differing_rows(low, high, allowed)
+        changed, columns = _find_differing_rows(names, low, high, allowed)
         earlier = (own_episode & (np.arange(len(own_episode)) <= step)[:, None]).reshape(-1)
         leaked = np.concatenate([np.zeros(0, int), *(p for p in changed if not allowed[p].all())])
         leaked = leaked[~allowed[leaked]]
@@ -280,31 +266,28 @@ class SyntheticRollout:
 
 
 def _find_differing_rows(
-    low: CreditedRows, high: CreditedRows, allowed: Array
+    names: Sequence[str], low: Rows, high: Rows, allowed: Array
 ) -> tuple[list[Array], tuple[str, ...]]:
     """Return the steps of each row that differs, and the columns in which forbidden rows do.
 
     ``allowed`` marks the steps whose rows may differ; other rows may only be scaled and shifted
     together.
     """
-    first, second = low.index, high.index
     # Rows are matched by their steps, since an algorithm may order or drop them differently.
-    both = [key for key in first if key in second]
-    one = low.values[[first[key] for key in both]]
-    two = high.values[[second[key] for key in both]]
-    step_indices = [low.step_indices[first[key]] for key in both]
-    foreign = np.array([not allowed[p].all() for p in step_indices], bool)
+    both = [steps for steps in low if steps in high]
+    shape = len(both), len(names)
+    one, two = (np.reshape([rows[steps] for steps in both], shape) for rows in (low, high))
+    foreign = np.array([not allowed[list(steps)].all() for steps in both], bool)
     # Exact, because a row without influence goes through the same arithmetic both times.
     differ = one != two
     # Normalising the advantages over the batch moves all rows together, which is no leak.
     if _is_affine(one[foreign], two[foreign]):
         differ &= ~foreign[:, None]
-    names = (n for n, d in zip(low.columns, differ[foreign].any(0), strict=True) if d)
-    changed = [p for p, d in zip(step_indices, differ.any(1), strict=True) if d]
+    columns = (name for name, d in zip(names, differ[foreign].any(0), strict=True) if d)
+    changed = [steps for steps, d in zip(both, differ.any(1), strict=True) if d]
     # Rows that exist in one case only, such as pairs of other episodes.
-    changed += [low.step_indices[i] for key, i in first.items() if key not in second]
-    changed += [high.step_indices[i] for key, i in second.items() if key not in first]
-    return changed, tuple(dict.fromkeys(names)) or ("pairing",)
+    changed += [steps for steps in low | high if not (steps in low and steps in high)]
+    return list(map(np.array, changed)), tuple(dict.fromkeys(columns)) or ("pairing",)
 
 
 def _split_rows(column: Any) -> list[Array]:
@@ -330,7 +313,3 @@ def _is_affine(one: Array, two: Array) -> bool:
         return (table - table.mean(0)) / (table.std(0) + 1e-8)
 
     return len(one) > 0 and np.allclose(standard(one), standard(two), atol=AFFINE_TOLERANCE)
-
-
-def _format_count(number: int, one: str, several: str) -> str:
-    return f"{number} {one if number == 1 else several}" if number else ""

@@ -8,11 +8,12 @@ import numpy as np
 from gymnasium import spaces
 
 from algos.actions.bounds import has_bounds
+from algos.rollouts.episodes import play_episodes
 from envs import counter_rng
 from tune_jobs.check.check_target import CheckTarget
 from tune_jobs.check.findings import ProbeResult
-from tune_jobs.check.rollouts import STEPS, EpisodePlan, play_episodes
-from tune_jobs.check.statistics import ROUNDING
+from tune_jobs.check.rollouts import STEPS, EpisodePlan, play_plans
+from tune_jobs.check.statistics import compute_paired_gap
 
 EPISODES, MAX_EPISODES = 64, 512
 """Number of seeds per policy: in batched worlds, and at most in other environments."""
@@ -27,50 +28,43 @@ Array = np.ndarray[Any, Any]
 def probe_headroom(target: CheckTarget, seconds: float) -> ProbeResult:
     """Play random actions, simple policies and a planner, if any, on the same seeds."""
     outcome = ProbeResult()
-    returns_by_rule = (
-        _play_baselines(target, seconds) if target.world else _play_constants(target, seconds)
-    )
+    play = _play_baselines if target.world else _play_constants
+    returns_by_rule = play(target, seconds)
     least = min(len(returns) for returns in returns_by_rule.values())
     # The same seeds for all, so that the differences are paired and the luck of the start cancels.
     returns_by_rule = {name: returns[:least] for name, returns in returns_by_rule.items()}
+    chance, outcome.figures = returns_by_rule["random"], {"episodes": least}
+    gaps: dict[str, float] = {}
     # Also where nothing else can be played: it is the one return of random play that is shown.
-    outcome.figures = {"episodes": least} | {
-        name: {
-            "return_mean": float(r.mean()),
-            "return_std": float(r.std()),
-            "above_random": _compute_gap(r, returns_by_rule["random"]),
+    for name, returns in returns_by_rule.items() if least > 1 else ():
+        gaps[name] = compute_paired_gap(chance, returns)
+        outcome.figures[name] = {
+            "return_mean": float(returns.mean()),
+            "return_std": float(returns.std()),
+            "above_random": gaps[name],
         }
-        for name, r in returns_by_rule.items()
-        if least > 1
-    }
     if least < 8 or len(returns_by_rule) < 2:
         outcome.not_judged["no_headroom_seen"] = (
             f"there was time for {least} episodes of each of {len(returns_by_rule)} policies"
         )
         return outcome
-    chance = returns_by_rule["random"]
     best = max(returns_by_rule, key=lambda name: float(returns_by_rule[name].mean()))
     outcome.figures["best"] = best
-    gaps = {
-        name: _compute_gap(returns, chance)
-        for name, returns in returns_by_rule.items()
-        if name != "random"
-    }
     rules = "the simple policies of the family" if target.world else "a constant action"
+    means = ", ".join(f"{name} {returns.mean():.4g}" for name, returns in returns_by_rule.items())
     # In both directions: a policy that is much worse than chance shows that actions matter.
     if all(abs(gap) < ERRORS for gap in gaps.values()):
         outcome.add_finding(
             "no_headroom_seen",
             "note",
-            f"on the same {least} seeds {rules} and random play bring the same return "
-            f"({_format_means(returns_by_rule)})",
+            f"on the same {least} seeds {rules} and random play bring the same return ({means})",
         )
     elif best != "random" and not target.world and gaps[best] > ERRORS:
         outcome.add_finding(
             "constant_action_beats_random",
             "note",
             f"always taking the same action ({best}) brings more than random play on the "
-            f"same {least} seeds ({_format_means(returns_by_rule)})",
+            f"same {least} seeds ({means})",
         )
     return outcome
 
@@ -81,34 +75,31 @@ def _play_baselines(target: CheckTarget, seconds: float) -> dict[str, Array]:
     agents = {"random": world.baselines["random"]} if "random" in world.baselines else {}
     agents |= world.baselines
     deadline = target.clock() + seconds
+    keys = counter_rng.make_keys(0, EPISODES)
     returns_by_rule: dict[str, Array] = {}
     for name, agent in agents.items():
-        keys = counter_rng.make_keys(0, EPISODES)
-        state, _ = world.reset(keys)
-        returns, ended = np.zeros(EPISODES), np.zeros(EPISODES, bool)
-        for step in range(STEPS):
-            moved = world.step(state, agent(world, state, counter_rng.fold(keys, step + 2**20)))
-            returns += np.where(ended, 0, moved.reward)
-            ended |= moved.terminated | moved.truncated
-            state = moved.state
-            if ended.all() or target.clock() > deadline:
+        returns = np.zeros(EPISODES)
+
+        def act(state: Any, observation: Any, number: int, agent: Any = agent) -> Any:
+            return agent(world, state, counter_rng.fold(keys, number + 2**20))
+
+        for step in play_episodes(world.reset(keys), world.step, act, STEPS):
+            returns += np.where(step.running, step.moved.reward, 0)
+            if not step.left:
+                returns_by_rule[name] = returns
+            elif target.clock() > deadline:
                 break
-        if ended.all():
-            returns_by_rule[name] = returns
     if "random" not in returns_by_rule:
         plans = [EpisodePlan(seed, 4 * seed) for seed in range(EPISODES)]
         returns_by_rule["random"] = np.array(
-            [e.episode_return for e in play_episodes(target, plans, seconds)]
+            [e.episode_return for e in play_plans(target, plans, seconds)]
         )
     return returns_by_rule
 
 
 def _play_constants(target: CheckTarget, seconds: float) -> dict[str, Array]:
     """Return the returns [N] of random play and of constant actions."""
-    env = target.make_env()
-    space = env.action_space
-    env.close()
-    actions = _list_constant_actions(space)
+    actions = _list_constant_actions(target.spaces[1])
     # Divided evenly, because the shortest series limits the pairs.
     seconds_each = seconds / (len(actions) + 1)
     plans = [EpisodePlan(seed, 4 * seed) for seed in range(MAX_EPISODES)]
@@ -121,7 +112,7 @@ def _play_constants(target: CheckTarget, seconds: float) -> dict[str, Array]:
 def _play_returns(
     target: CheckTarget, plans: list[EpisodePlan], seconds: float, action: Any
 ) -> Array:
-    episodes = play_episodes(target, plans, seconds, constant=action)
+    episodes = play_plans(target, plans, seconds, constant=action)
     return np.array([e.episode_return for e in episodes if e.end or len(e.rewards) >= STEPS])
 
 
@@ -135,20 +126,3 @@ def _list_constant_actions(space: spaces.Space[Any]) -> dict[str, Any]:
         ends = {"lowest": space.low, "middle": (space.low + space.high) / 2, "highest": space.high}
         return {f"always {name}": np.asarray(v, space.dtype) for name, v in ends.items()}
     return {}
-
-
-def _compute_gap(returns: Array, chance: Array) -> float:
-    """Return the mean difference, seed by seed, in standard errors."""
-    # Paired by seed, which removes the variance between starts from the error.
-    difference = returns - chance
-    error = float(difference.std(ddof=1)) / np.sqrt(len(difference))
-    tiny = ROUNDING * max(float(np.abs(chance).max()), 1.0)
-    return (
-        float(difference.mean() / max(error, tiny))
-        if np.ptp(difference) or error
-        else (0.0 if abs(difference.mean()) <= tiny else float(np.sign(difference.mean())) * 1e6)
-    )
-
-
-def _format_means(returns_by_rule: dict[str, Array]) -> str:
-    return ", ".join(f"{name} {returns.mean():.4g}" for name, returns in returns_by_rule.items())

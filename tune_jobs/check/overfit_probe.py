@@ -15,7 +15,7 @@ from algos.learning.learner import PROGRESS
 from tune_jobs.check.check_target import CheckTarget
 from tune_jobs.check.findings import ProbeResult
 from tune_jobs.check.gradients import choose_rollout_length
-from tune_jobs.check.rollouts import EpisodePlan, play_episodes
+from tune_jobs.check.rollouts import EpisodePlan, play_plans
 from tune_jobs.check.statistics import compute_welch_gap
 
 LR = 1e-3
@@ -102,7 +102,7 @@ def _play_randomly(target: CheckTarget, seconds: float, fixed: bool) -> Any:
     """Return the returns of uniform play, from the same starts if they are fixed."""
     # Seeds of actions that are multiples of four: a new action in each step.
     plans = [EpisodePlan(i % STARTS if fixed else i, 4 * i) for i in range(64)]
-    return np.array([e.episode_return for e in play_episodes(target, plans, seconds) if e.end])
+    return np.array([e.episode_return for e in play_plans(target, plans, seconds) if e.end])
 
 
 def _join_last_third(returns: list[Any]) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -19,10 +19,16 @@ Scale: TypeAlias = tuple[Array, Array]
 HOLDS = (1, 1, 4, 16)
 """Numbers of steps for which an action is repeated, in turn: an action drawn anew at each step
 makes no progress in many tasks. Seeds that are multiples of four draw anew."""
-
-
 CANDIDATES = 8
 """Number of actions that a random rule chooses from."""
+
+
+class Actor(Protocol):
+    """Acts in one copy of an environment."""
+
+    def act(self, columns: Mapping[str, Array]) -> Any:
+        """Return the next action, legal by these observation columns."""
+        ...
 
 
 class RandomActor:

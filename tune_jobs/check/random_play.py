@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -38,9 +39,8 @@ def probe_episodes(target: CheckTarget, seconds: float) -> ProbeResult:
     played = sample_random_play(target, seconds).episodes
     lengths = np.array([len(e.rewards) for e in played])
     ended = [e for e in played if e.end]
-    env = target.make_env()
-    limit = find_time_limit(env)
-    env.close()
+    with closing(target.make_env()) as env:
+        limit = find_time_limit(env)
     outcome.figures = {
         "episodes": len(ended),
         "steps": int(lengths.sum()),
@@ -128,9 +128,7 @@ def probe_observations(target: CheckTarget, seconds: float) -> ProbeResult:
 def _list_normalised(target: CheckTarget) -> Collection[str]:
     """Return the columns of the observation that the policy normalises."""
     settings: Any = target.settings
-    env = target.make_env()
-    columns = {n: s for n, s in get_column_spaces(env.observation_space).items() if n != MASK}
-    env.close()
+    columns = {n: s for n, s in get_column_spaces(target.spaces[0]).items() if n != MASK}
     try:
         normaliser = make_observation_normaliser(settings.normalise_observations, columns, False)
     except InputError:  # nothing can be normalised, which making the policy reports
@@ -143,9 +141,7 @@ def _judge_images(target: CheckTarget, outcome: ProbeResult) -> dict[str, str]:
     settings: Any = target.settings
     if target.other or settings.model not in ("auto", "mlp"):
         return {}
-    env = target.make_env()
-    space = env.observation_space
-    env.close()
+    space = target.spaces[0]
     try:
         images = list_images(space)
         if not images:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from algos.models.base import to_observation_columns
+from algos.rollouts.episodes import EnvStep, EpisodeStep, play_episodes, start_env, step_env
 from envs import counter_rng
+from envs.batched import World
 from envs.checking.guarded_calls import Clock
 from envs.pytree import take
+from envs.world import Step
 from tune_jobs.check.check_target import CheckTarget
 from tune_jobs.check.random_agents import (
+    Actor,
     ConstantActor,
     RandomActor,
     RandomRule,
@@ -87,7 +91,7 @@ class Episode:
         return float(sum(self.rewards))
 
 
-def play_episodes(
+def play_plans(
     target: CheckTarget,
     plans: Sequence[EpisodePlan],
     seconds: float = np.inf,
@@ -110,28 +114,31 @@ def play_episodes(
     """
     deadline = target.clock() + seconds
 
-    def actor(space: Any, plan: EpisodePlan) -> Any:
+    def make_actor(space: Any, plan: EpisodePlan) -> Actor:
         if constant is not None:
             return ConstantActor(space, constant)
         return RandomRule(space, plan.actions, scale) if scale else RandomActor(space, plan.actions)
 
-    if target.world is not None:
-        actors = [actor(target.world.action_space, plan) for plan in plans]
-        return _play_batched(
-            target.world, plans, actors, deadline, target.clock, steps, observations
-        )
+    world = target.world
+    if world is not None:
+        batch = PlayedBatch([make_actor(world.action_space, plan) for plan in plans], observations)
+        batch.play(_start_world(world, plans), world.step, deadline, target.clock, steps)
+        return batch.episodes
     env = target.make_env()
     episodes: list[Episode] = []
     try:
         for plan in plans:
-            generator = actor(env.action_space, plan)
-            episode = _play_single(
-                env, plan, generator, deadline, target.clock, steps, observations
-            )
+            batch = PlayedBatch([make_actor(env.action_space, plan)], observations, is_single=True)
+            start = start_env(env, plan.seed)
+            if plan.noise is not None:
+                generator = counter_rng.derive_seed(plan.noise, "fresh noise")
+                # After the reset, so that the start is the seed's and only what follows is random.
+                env.unwrapped.np_random = np.random.default_rng(generator)
+            batch.play(start, step_env(env), deadline, target.clock, steps)
             # The first episode is kept even if it is incomplete: the probes need some observation.
-            if episodes and target.clock() > deadline and not episode.end:
+            if episodes and target.clock() > deadline and not batch.episodes[0].end:
                 break
-            episodes.append(episode)
+            episodes += batch.episodes
             if target.clock() > deadline:
                 break
     finally:
@@ -139,45 +146,83 @@ def play_episodes(
     return episodes
 
 
-def _play_single(
-    env: Any,
-    plan: EpisodePlan,
-    actor: Any,
-    deadline: float,
-    clock: Clock,
-    steps: int,
-    sample: ObservationSample | None,
-) -> Episode:
-    observation, _ = env.reset(seed=plan.seed)
-    if plan.noise is not None:
-        generator = counter_rng.derive_seed(plan.noise, "fresh noise")
-        # After the reset, so that the start is the seed's and only what follows is random.
-        env.unwrapped.np_random = np.random.default_rng(generator)
-    episode = Episode()
-    columns = _record_observation(observation, episode, sample)
-    # An episode has at least one step, however long the reset took.
-    while not episode.rewards or (len(episode.rewards) < steps and clock() < deadline):
-        action = actor.act(columns)
-        observation, reward, terminated, truncated, _ = env.step(action)
-        columns = _record_observation(observation, episode, sample)
-        episode.action_keys.append(compute_key(to_named_arrays(action)))
-        episode.rewards.append(float(reward))
-        if terminated or truncated:
-            episode.end = "terminated" if terminated else "truncated"
-            break
-    return episode
+def _start_world(world: World[Any], plans: Sequence[EpisodePlan]) -> tuple[Any, Any]:
+    """Return state and observation of the start of these plans."""
+    make_keys = counter_rng.make_keys_from_seeds
+    state, observation = world.reset(make_keys(np.array([p.seed for p in plans], np.uint64)))
+    if plans[0].noise is not None:
+        keys = make_keys(np.array([plan.noise for plan in plans], np.uint64))
+        state = dataclasses.replace(state, keys=keys)
+    return state, observation
 
 
-def _record_observation(
-    observation: Any, episode: Episode, sample: ObservationSample | None
-) -> dict[str, Array]:
-    columns = to_named_arrays(observation)
-    key = compute_key(columns)
-    episode.observation_keys.append(key)
-    episode.observation_checksum = zlib.crc32(key.to_bytes(4), episode.observation_checksum)
-    if sample is not None:
-        sample.add(columns)
-    return columns
+class PlayedBatch:
+    """Episodes that are played together, each by an actor of its own.
+
+    Args:
+        actors: the actor of each episode.
+        sample: collects the observations, if given.
+        is_single: whether they are one episode of a single environment, whose observations and
+            actions have no axis [B].
+    """
+
+    def __init__(
+        self, actors: Sequence[Actor], sample: ObservationSample | None, is_single: bool = False
+    ) -> None:
+        self.episodes = [Episode() for _ in actors]
+        self._actors, self._sample, self._is_single = actors, sample, is_single
+        self._columns: list[dict[str, Array]] = [{} for _ in actors]
+        self._actions: list[Any] = [None] * len(actors)
+
+    def play(
+        self,
+        start: tuple[Any, Any],
+        step: Callable[[Any, Any], Step[Any] | EnvStep],
+        deadline: float,
+        clock: Clock,
+        steps: int,
+    ) -> None:
+        """Play until all episodes have ended, or the deadline or this many steps are reached."""
+        for b in range(len(self.episodes)):
+            self._observe(start[1], b, self._sample)
+        # An episode has at least one step, however long the reset took.
+        for moved in play_episodes(start, step, self._act, steps):
+            self._record(moved)
+            if moved.left and clock() >= deadline:
+                break
+
+    def _act(self, state: Any, observation: Any, number: int) -> Any:
+        # An ended copy repeats its last action: the batch keeps its size, and its rewards are
+        # ignored.
+        for b, episode in enumerate(self.episodes):
+            if not episode.end:
+                self._actions[b] = self._actors[b].act(self._columns[b])
+        return self._actions[0] if self._is_single else stack_actions(self._actions)
+
+    def _record(self, step: EpisodeStep) -> None:
+        moved, running, ended = step.moved, [0], [not step.left]
+        rewards, terminated = [moved.reward], [moved.terminated]
+        if not self._is_single:
+            running, ended = np.flatnonzero(step.running).tolist(), step.ended
+            rewards, terminated = moved.reward, moved.terminated
+        for b in running:
+            episode = self.episodes[b]
+            episode.action_keys.append(compute_key(to_named_arrays(self._actions[b])))
+            episode.rewards.append(float(rewards[b]))
+            if ended[b]:
+                episode.end = "terminated" if terminated[b] else "truncated"
+            # No world's policy acts on a final observation, whose mask may allow nothing.
+            is_shown = self._is_single or not ended[b]
+            self._observe(moved.observation, b, self._sample if is_shown else None)
+
+    def _observe(self, observation: Any, b: int, sample: ObservationSample | None) -> None:
+        columns = to_named_arrays(observation if self._is_single else take(observation, b))
+        key, episode = compute_key(columns), self.episodes[b]
+        episode.observation_keys.append(key)
+        episode.observation_checksum = zlib.crc32(key.to_bytes(4), episode.observation_checksum)
+        if sample is not None:
+            sample.add(columns)
+        self._columns[b] = columns
 
 
 def to_named_arrays(value: Any) -> dict[str, Array]:
@@ -193,44 +238,6 @@ def compute_key(columns: Mapping[str, Array]) -> int:
         same = part + 0.0 if np.issubdtype(part.dtype, np.floating) else part
         key = zlib.crc32(same.tobytes(), key)
     return key
-
-
-def _play_batched(
-    world: Any,
-    plans: Sequence[EpisodePlan],
-    actors: list[Any],
-    deadline: float,
-    clock: Clock,
-    steps: int,
-    sample: ObservationSample | None,
-) -> list[Episode]:
-    state, observation = world.reset(
-        counter_rng.make_keys_from_seeds(np.array([p.seed for p in plans], np.uint64))
-    )
-    if plans and plans[0].noise is not None:
-        keys = counter_rng.make_keys_from_seeds(np.array([plan.noise for plan in plans], np.uint64))
-        state = dataclasses.replace(state, keys=keys)
-    episodes, done = [Episode() for _ in plans], [None] * len(plans)
-    for step in range(steps):
-        rows = [
-            _record_observation(take(observation, b), e, sample) if not e.end else {}
-            for b, e in enumerate(episodes)
-        ]
-        if all(e.end for e in episodes) or (step and clock() > deadline):
-            break
-        for b, row in enumerate(rows):
-            # An ended copy repeats its last action: the batch keeps its size, and its rewards are
-            # ignored.
-            done[b] = actors[b].act(row) if row else done[b]
-        stepped = world.step(state, stack_actions(done))
-        state, observation = stepped.state, stepped.observation
-        for b, episode in enumerate(episodes):
-            if not episode.end:
-                episode.action_keys.append(compute_key(to_named_arrays(done[b])))
-                episode.rewards.append(float(stepped.reward[b]))
-                ends = {"terminated": stepped.terminated[b], "truncated": stepped.truncated[b]}
-                episode.end = next((name for name, over in ends.items() if over), "")
-    return episodes
 
 
 @dataclasses.dataclass
@@ -262,8 +269,8 @@ def sample_random_play(target: CheckTarget, seconds: float) -> RandomPlay:
         plans = [EpisodePlan(seed, seed) for seed in range(256)]
         started = target.clock()
         # The first episode alone, because one long episode must not take the time of all others.
-        episodes = play_episodes(target, plans[:1], seconds / 4, observations=observed)
-        episodes += play_episodes(target, plans[1:], seconds * 3 / 4, observations=observed)
+        episodes = play_plans(target, plans[:1], seconds / 4, observations=observed)
+        episodes += play_plans(target, plans[1:], seconds * 3 / 4, observations=observed)
         steps = sum(len(episode.rewards) for episode in episodes)
         speed = steps / max(target.clock() - started, 1e-6)
         target.probe_cache["sample"] = RandomPlay(episodes, observed.rows, speed)

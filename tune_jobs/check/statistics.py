@@ -124,7 +124,21 @@ def compute_welch_gap(first: Array, second: Array) -> float:
         return 0.0
     gap = float(np.mean(second) - np.mean(first))
     error = np.sqrt(np.var(first, ddof=1) / len(first) + np.var(second, ddof=1) / len(second))
+    return _count_errors(gap, float(error), abs(float(np.mean(first))))
+
+
+def compute_paired_gap(first: Array, second: Array) -> float:
+    """Return the same for returns [N] on the same seeds, by the scatter of their differences."""
+    # Paired by seed, which removes the variance between starts from the error.
+    difference = second - first
+    error = float(np.std(difference, ddof=1) / np.sqrt(len(difference)))
+    return _count_errors(float(difference.mean()), error, float(np.abs(first).max()))
+
+
+def _count_errors(gap: float, error: float, size: float) -> float:
+    """Return a gap between means of this size in its standard errors."""
+    tiny = ROUNDING * max(size, 1.0)
     # Two deterministic returns have no error: then any difference is significant and none is not.
-    if error <= ROUNDING * max(abs(float(np.mean(first))), 1e-300):
-        return 0.0 if abs(gap) <= ROUNDING else float(np.sign(gap)) * 1e6
-    return float(gap / error)
+    if error <= tiny:
+        return 0.0 if abs(gap) <= tiny else float(np.sign(gap)) * 1e6
+    return gap / error

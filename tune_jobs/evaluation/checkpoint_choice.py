@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from tune_jobs.evaluation.recent_score import FEWEST, is_episode_mean
+from tune_jobs.evaluation.scoring import FEWEST, is_episode_mean
 from tune_jobs.health.history import as_number
 from tune_jobs.health.improvement import estimate_score_sd
 from tune_jobs.health.score_noise import NoiseSource, average_errors

@@ -16,35 +16,27 @@ from algos.rollouts.group_sampler import TRAINING_SEED
 from envs import counter_rng
 from envs.batched import World
 from envs.validation import InputError
-from tune_jobs.evaluation.compatibility import check_policy_fits
-from tune_jobs.evaluation.episode_budget import (
-    LEAST,
-    LEAST_SINGLE,
-    SLOW_STEPS,
-    limit_episode_steps,
-    plan_batches,
-)
-from tune_jobs.evaluation.evaluation_world import make_world
+from tune_jobs.evaluation.episode_budget import SLOW_STEPS, limit_episode_steps, plan_batches
+from tune_jobs.evaluation.evaluation_world import check_policy_fits, make_world
 from tune_jobs.evaluation.players import (
     PLAIN_SCORE,
     Act,
     EnvironmentCopies,
     EvaluatedEpisodes,
+    PolicyPlayer,
+    WorldCopies,
     join_episodes,
     make_random_player,
     make_sampled_player,
-    play_vector_episodes,
     summarise_gym_episodes,
 )
-from tune_jobs.evaluation.policy_player import PolicyPlayer
+from tune_jobs.jobs.job import Job
+from tune_jobs.run_log.trial_outcome import HELD_OUT
 
 Array = np.ndarray[Any, Any]
 ProgressCallback: TypeAlias = Callable[[str, int, int, int], None]
 """Takes a player, the episodes it has finished, the most that it will play, and the steps that the
 episodes in progress have advanced."""
-
-COPIES = 64
-"""Copies of a Gymnasium environment that play side by side: each is a Python object of its own."""
 
 
 @dataclass(frozen=True)
@@ -146,8 +138,9 @@ def evaluate(
         else {"policy": make_sampled_player(policy, seed)}
     )
     longest = limit_episode_steps(steps, len(players), episodes)
-    with closing(EnvironmentCopies(env, env_kwargs, longest)) as copies:
-        parts = _play_batches(world or copies, players, episodes, seed, steps, on_progress)
+    copies = WorldCopies(world) if world else EnvironmentCopies(env, env_kwargs, longest)
+    with closing(copies):
+        parts = _play_batches(copies, players, episodes, seed, steps, on_progress)
     played = {name: join_episodes([part[name] for part in parts]) for name in players}
     if world is None:
         return Evaluation(played, PLAIN_SCORE, "max", None)
@@ -159,7 +152,7 @@ def evaluate(
 
 
 def _play_batches(
-    world: World[Any] | EnvironmentCopies,
+    copies: WorldCopies | EnvironmentCopies,
     players: Mapping[str, Act],
     episodes: int,
     seed: int,
@@ -168,17 +161,19 @@ def _play_batches(
 ) -> list[dict[str, EvaluatedEpisodes]]:
     """Play batches with every player until ``episodes`` or ``steps`` are used up."""
     parts: list[dict[str, EvaluatedEpisodes]] = []
-    is_batched = not isinstance(world, EnvironmentCopies)
-    most, least = (None, LEAST) if is_batched else (COPIES, LEAST_SINGLE)
-    slow = world.slow_baselines if is_batched else frozenset[str]()
-    play = partial(play_vector_episodes, world) if is_batched else world.play
+    count_steps = partial(_count_steps, parts, copies.slow_baselines)
     # A batch is played by all players before the steps are counted again: they divide them by what
     # their episodes take, and every player plays the same seeds.
     for first, count in plan_batches(
-        episodes, steps, most, least, partial(_count_steps, parts, slow)
+        episodes, steps, copies.most_together, copies.least, count_steps
     ):
-        report = partial(_report_progress, on_progress, first, episodes)
-        parts.append(play(players, count, seed + first, report))
+
+        def report(player: str, finished: int, advanced: int, first: int = first) -> None:
+            # The finished episodes of all batches, of which this one began at `first`.
+            if on_progress:
+                on_progress(player, first + finished, episodes, advanced)
+
+        parts.append(copies.play(players, count, seed + first, report))
     return parts
 
 
@@ -191,17 +186,24 @@ def _count_steps(parts: Sequence[Mapping[str, EvaluatedEpisodes]], slow: Set[str
     )
 
 
-def _report_progress(
-    on_progress: ProgressCallback | None,
-    first: int,
-    most: int,
-    player: str,
-    finished: int,
-    steps: int,
-) -> None:
-    """Report the finished episodes of all batches, of which the last began at ``first``."""
-    if on_progress:
-        on_progress(player, first + finished, most, steps)
+def evaluate_held_out(policy: Policy, job: Job) -> dict[str, float]:
+    """Return the metrics ``held_out_...`` of a policy under training on the job's held-out seeds.
+
+    The comparison with baselines and the finals have other seeds: these held-out episodes choose
+    the checkpoint and the trial, and would flatter whatever is measured on them afterwards.
+    """
+    # Below it lie the seeds of the comparison [0, most) and of the finals [most, 2 most).
+    seed, episodes = 2 * job.most_evaluated, job.held_out_episodes
+    env, env_kwargs = policy.metadata["env"], policy.full_evaluation_env_kwargs
+    act, world = make_sampled_player(policy, seed), make_world(env, env_kwargs, policy)
+    with closing(WorldCopies(world) if world else EnvironmentCopies(env, env_kwargs)) as copies:
+        played = copies.play({"policy": act}, episodes, seed)["policy"]
+    if world is None:
+        figures = summarise_gym_episodes(played)
+    else:
+        figures = {name: float(played.metrics[name].mean()) for name in world.episode_metrics}
+        figures |= world.summarise(played.metrics)
+    return {HELD_OUT + name: figure for name, figure in figures.items()}
 
 
 def compute_standard_error(values: Array) -> float:

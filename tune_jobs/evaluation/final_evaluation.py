@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from algos.policy import Policy
+from algos.rollouts.episodes import EpisodeStep, play_episodes
 from envs import counter_rng
 from envs.batched import World
-from envs.pytree import take
+from envs.pytree import Array, Keys, take
 from tune_jobs.evaluation.evaluate import ProgressCallback, evaluate
 from tune_jobs.evaluation.players import EvaluatedEpisodes
-from tune_jobs.evaluation.sample_episodes import SHOWN, collect_examples
 from tune_jobs.jobs.job import Job
 from tune_jobs.run_log.events import EvaluationRow
+
+SHOWN = 8
+"""Sample episodes of a report."""
 
 
 def evaluate_checkpoint(
@@ -43,8 +47,6 @@ def evaluate_checkpoint(
     evaluation = evaluate(policy, most, seed, steps=steps, on_progress=on_progress)
     world, episodes = evaluation.world, evaluation.episodes
     nodes, played = world.choice_names if world else (), episodes["policy"]
-    # After the longest of the episodes shown, actions may belong to another batch.
-    steps_shown = int(played.lengths[:SHOWN].max())
     keys = counter_rng.make_keys(seed, len(played))
     return EvaluationRow(
         trial=trial,
@@ -67,8 +69,21 @@ def evaluate_checkpoint(
             name: e.choice_fractions for name, e in episodes.items() if e.choice_fractions
         },
         experiment=record_median_episode(world, played, seed) if world else {},
-        examples=collect_examples(world, keys, played.actions[:steps_shown]),
+        examples=collect_examples(world, keys, played.actions),
     )
+
+
+def collect_examples(
+    world: World[Any] | None, keys: Keys, actions: Sequence[Any]
+) -> list[dict[str, str]]:
+    """Return the first episodes of keys [N], played with these actions [N] per step, as rows.
+
+    Empty where the world cannot show episodes.
+    """
+    if world is None:
+        return []
+    steps = _replay(world, keys, actions, np.arange(min(SHOWN, len(keys))))
+    return world.list_examples(steps[-1].moved.state)
 
 
 def record_median_episode(
@@ -80,11 +95,23 @@ def record_median_episode(
     """
     scores = episodes.metrics[world.score_metric]
     middle = int(np.argsort(scores, kind="stable")[len(scores) // 2])
-    state, _ = world.reset(counter_rng.make_keys(seed, len(scores))[middle : middle + 1])
-    states, actions = [state], list[Any]()
-    # The world is pure: replayed alone, a copy repeats what it did in the batch.
-    for batch in episodes.actions[: int(episodes.lengths[middle])]:
-        actions.append(take(batch, np.array([middle])))
-        states.append(world.step(states[-1], actions[-1]).state)
-    trace = world.trace_episode(states, actions)
+    keys = counter_rng.make_keys(seed, len(scores))
+    steps = _replay(world, keys, episodes.actions, np.array([middle]))
+    states = [steps[0].state, *(step.moved.state for step in steps)]
+    trace = world.trace_episode(states, [step.action for step in steps])
     return trace.to_dict() | {"seed": seed + middle} if trace else {}
+
+
+def _replay(
+    world: World[Any], keys: Keys, actions: Sequence[Any], index: Array
+) -> list[EpisodeStep]:
+    """Play the episodes of ``keys[index]`` again, with their actions [N] of each step."""
+    # The world is pure: with the same actions a copy repeats what it did in the batch.
+    return list(
+        play_episodes(
+            world.reset(keys[index]),
+            world.step,
+            lambda state, observation, number: take(actions[number], index),
+            len(actions),
+        )
+    )

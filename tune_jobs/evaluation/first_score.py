@@ -16,7 +16,7 @@ from algos import get_algorithm_class
 from algos.config import TrainingSettings
 from algos.rollouts.env_factory import make_vector_env
 from envs.time_limit import find_time_limit
-from tune_jobs.evaluation.recent_score import FEWEST, is_episode_mean
+from tune_jobs.evaluation.scoring import FEWEST, is_episode_mean
 from tune_jobs.formatting import count
 from tune_jobs.jobs.job import Job
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -15,17 +14,16 @@ import torch
 from gymnasium.vector import VectorEnv
 from gymnasium.vector import utils as vector_utils
 
-from algos.policy import Policy
+from algos.policy import Policy, State
 from algos.rollouts.env_factory import find_env_spec, list_arguments, make_vector_env
-from algos.rollouts.episode_returns import play_episodes
+from algos.rollouts.episodes import EpisodeStep, measure_returns, play_episodes
 from envs import counter_rng
 from envs.action_masks import MASK_PART, is_mask_of, sample_legal
 from envs.agents import count_agents
 from envs.batched import World
 from envs.pytree import concatenate, take
 from envs.time_limit import find_time_limit
-from tune_jobs.evaluation.episode_budget import MOST_STEPS
-from tune_jobs.evaluation.policy_player import PolicyPlayer
+from tune_jobs.evaluation.episode_budget import LEAST, LEAST_SINGLE, MOST_STEPS
 
 Array = np.ndarray[Any, Any]
 
@@ -35,6 +33,11 @@ Act = Callable[[Any, Any, Any], Any]
 Count = Callable[[int, int], None]
 """Takes the number of finished episodes, and the steps that the batch has advanced."""
 
+ReportPlayer = Callable[[str, int, int], None]
+"""The same, after the name of the player."""
+
+COPIES = 64
+"""Copies of a Gymnasium environment that play side by side: each is a Python object of its own."""
 PLAIN_SCORE = "return"
 """Episode metric of an environment without a batched world: its undiscounted return."""
 
@@ -114,41 +117,41 @@ def play_world_episodes(
         seed: the first of them.
         report_progress: called as episodes finish.
     """
-    # The batch keeps its size until the last episode has ended: a world's random numbers belong to
-    # the keys of its copies, and `~ended` leaves finished copies out of every count.
     keys = counter_rng.make_keys(seed, episodes)
     _start_episodes(act, episodes)
-    state, observation = world.reset(keys)
-    ended = np.zeros(episodes, bool)
-    metrics: dict[str, Array] = {}
-    traces: list[Array] = []
-    counts = np.zeros(len(world.choice_names))
-    actions: list[Any] = []
-    lengths = np.zeros(episodes, np.int64)
-    _append_trace(traces, world, state)
-    while not ended.all():
+    start = world.reset(keys)
+    played = EvaluatedEpisodes(
+        metrics={}, choices=np.zeros(len(world.choice_names)), lengths=np.zeros(episodes, np.int64)
+    )
+    traces = _list_node_losses(world, start[0])
+
+    def choose(state: Any, observation: Any, number: int) -> Any:
         # A player's draws must differ from those of the world, which folds in others.
-        action = act(state, observation, counter_rng.fold(keys, len(actions) + 2**20))
-        actions.append(action)
-        lengths += ~ended
-        choice = action["choice"] if isinstance(action, Mapping) else action
-        if len(counts):
-            counts += np.bincount(np.asarray(choice)[~ended], minlength=len(counts))
-        moved = world.step(state, action)
-        # Metrics are read in the step in which an episode ends; later steps may change the state.
-        fresh = (moved.terminated | moved.truncated) & ~ended
-        for name in world.episode_metrics:
-            metrics.setdefault(name, np.zeros(episodes))[fresh] = moved.info[name][fresh]
-        if fresh.any():
-            for name, figures in world.compute_evaluation_metrics(take(moved.state, fresh)).items():
-                metrics.setdefault(name, np.zeros(episodes))[fresh] = figures
-        _append_trace(traces, world, moved.state)
-        ended |= fresh
-        if report_progress and fresh.any():
-            report_progress(int(ended.sum()), len(actions))
-        state, observation = moved.state, moved.observation
-    losses = np.stack(traces) if traces else None
-    return EvaluatedEpisodes(metrics, losses, counts, actions, lengths)
+        return act(state, observation, counter_rng.fold(keys, number + 2**20))
+
+    for step in play_episodes(start, world.step, choose):
+        played.actions.append(step.action)
+        played.lengths += step.running
+        if len(played.choices):
+            choice = step.action["choice"] if isinstance(step.action, Mapping) else step.action
+            taken = np.asarray(choice)[step.running]
+            played.choices += np.bincount(taken, minlength=len(played.choices))
+        traces += _list_node_losses(world, step.moved.state)
+        if step.ended.any():
+            _read_metrics(world, step, played.metrics)
+            if report_progress:
+                report_progress(episodes - step.left, step.number + 1)
+    played.traces = np.stack(traces) if traces else None
+    return played
+
+
+def _read_metrics(world: World[Any], step: EpisodeStep, metrics: dict[str, Array]) -> None:
+    """Read the metrics of the episodes that ended with a step: later ones may change the state."""
+    ended = step.ended
+    figures = {name: step.moved.info[name][ended] for name in world.episode_metrics}
+    figures |= world.compute_evaluation_metrics(take(step.moved.state, ended))
+    for name, values in figures.items():
+        metrics.setdefault(name, np.zeros(len(ended)))[ended] = values
 
 
 def _start_episodes(act: Act, count: int) -> None:
@@ -157,37 +160,40 @@ def _start_episodes(act: Act, count: int) -> None:
         act.start_episodes(count)
 
 
-def _append_trace(traces: list[Array], world: World[Any], state: Any) -> None:
-    """Append the mean loss per node, in worlds that have nodes to be learnt."""
+def _list_node_losses(world: World[Any], state: Any) -> list[Array]:
+    """Return the mean loss per node, in worlds that have nodes to be learnt."""
     losses = world.compute_choice_losses(state)
-    if losses is not None:
-        traces.append(losses.mean(0))
+    return [] if losses is None else [losses.mean(0)]
 
 
-def play_vector_episodes(
-    world: World[Any],
-    players: Mapping[str, Act],
-    episodes: int,
-    seed: int,
-    report_progress: Callable[[str, int, int], None],
-) -> dict[str, EvaluatedEpisodes]:
-    """Play one episode on each seed with every player in a batched world."""
-    return {
-        name: play_world_episodes(world, act, episodes, seed, partial(report_progress, name))
-        for name, act in players.items()
-    }
+class WorldCopies:
+    """Copies of a batched world that play batch after batch."""
 
+    most_together: int | None = None
+    """The largest batch; None for one of any size."""
+    least = LEAST
+    """Episodes that are always played."""
 
-def play_gym_episodes(
-    env_id: str,
-    env_kwargs: Mapping[str, Any],
-    players: Mapping[str, Act],
-    episodes: int,
-    seed: int,
-) -> dict[str, EvaluatedEpisodes]:
-    """Play one episode on each seed with every player in copies of an environment."""
-    with closing(EnvironmentCopies(env_id, env_kwargs)) as copies:
-        return copies.play(players, episodes, seed)
+    def __init__(self, world: World[Any]) -> None:
+        self.world, self.slow_baselines = world, world.slow_baselines
+
+    def play(
+        self,
+        players: Mapping[str, Act],
+        episodes: int,
+        seed: int,
+        report_progress: ReportPlayer | None = None,
+    ) -> dict[str, EvaluatedEpisodes]:
+        """Play one episode on each seed with every player, as :class:`EnvironmentCopies` does."""
+        return {
+            name: play_world_episodes(
+                self.world, act, episodes, seed, report_progress and partial(report_progress, name)
+            )
+            for name, act in players.items()
+        }
+
+    def close(self) -> None:
+        """Do nothing: a world holds nothing."""
 
 
 class EnvironmentCopies:
@@ -198,6 +204,10 @@ class EnvironmentCopies:
         env_kwargs: its arguments.
         longest: the steps after which an episode is cut off where no longer limit is known.
     """
+
+    most_together = COPIES
+    least = LEAST_SINGLE
+    slow_baselines: frozenset[str] = frozenset()
 
     def __init__(
         self, env_id: str, env_kwargs: Mapping[str, Any], longest: int = MOST_STEPS
@@ -211,7 +221,7 @@ class EnvironmentCopies:
         players: Mapping[str, Act],
         episodes: int,
         seed: int,
-        report_progress: Callable[[str, int, int], None] | None = None,
+        report_progress: ReportPlayer | None = None,
     ) -> dict[str, EvaluatedEpisodes]:
         """Play one episode on each seed with every player, one after the other.
 
@@ -230,10 +240,10 @@ class EnvironmentCopies:
             self._most_steps = self._find_most_steps(self._env)
         played: dict[str, EvaluatedEpisodes] = {}
         for name, act in players.items():
-            progress = partial(report_progress, name) if report_progress else None
+            progress = report_progress and partial(report_progress, name)
             # Of games of several agents a row for each agent.
             _start_episodes(act, self._env.num_envs)
-            returns, lengths = play_episodes(
+            returns, lengths = measure_returns(
                 self._env, lambda o, act=act: act(None, o, None), seed, progress, self._most_steps
             )
             joined = join_agents(self._env, returns, lengths)
@@ -277,6 +287,33 @@ def summarise_gym_episodes(episodes: EvaluatedEpisodes) -> dict[str, float]:
     returns = episodes.metrics[PLAIN_SCORE]
     agents = {n: float(r.mean()) for n, r in episodes.metrics.items() if n != PLAIN_SCORE}
     return {"return_mean": float(returns.mean()), "return_std": float(returns.std()), **agents}
+
+
+class PolicyPlayer:
+    """Acts in batches of episodes that begin together.
+
+    Args:
+        policy: the policy.
+        greedy: the most likely actions instead of sampled ones.
+        generator: draws the actions; None: torch's own.
+    """
+
+    def __init__(
+        self, policy: Policy, *, greedy: bool, generator: torch.Generator | None = None
+    ) -> None:
+        self.policy, self.greedy, self.generator = policy, greedy, generator
+        self.state: State | None = None
+
+    def start_episodes(self, count: int) -> None:
+        """Forget the episodes before; ``count`` new ones begin."""
+        self.state = self.policy.initial_state(count)
+
+    def __call__(self, world_state: Any, observations: Any, keys: Any) -> Any:
+        """Return the actions [N] for observations [N]."""
+        actions, self.state = self.policy.act_batch(
+            observations, self.state, greedy=self.greedy, generator=self.generator
+        )
+        return actions
 
 
 def make_sampled_player(policy: Policy, seed: int) -> Act:

@@ -1,22 +1,30 @@
-"""The metric that a job is scored by, and its value on held-out seeds during training."""
+"""The metric that a job is scored by, and the score of an agent from what its iterations measured.
+
+An iteration may finish hundreds of episodes, two, or none: its own mean is then as noisy as two
+episodes are, and trials that are compared by it are compared by luck. So the means of trailing
+iterations are pooled, each weighted by its episodes.
+"""
 
 from __future__ import annotations
 
+import math
+from collections import deque
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from algos.metrics import METRICS
-from algos.policy import Policy
+from algos.rollouts.episode_statistics import INFO_METRICS
 from envs.validation import InputError, unknown_name_error
 from tune_jobs.evaluation.evaluation_world import make_world
-from tune_jobs.evaluation.players import (
-    make_sampled_player,
-    play_gym_episodes,
-    play_world_episodes,
-    summarise_gym_episodes,
-)
 from tune_jobs.foreign_logs.names import match_metrics
 from tune_jobs.jobs.job import Job
-from tune_jobs.run_log.trial_outcome import HELD_OUT
+from tune_jobs.run_log.trial_outcome import HELD_OUT, POOLED
+
+FEWEST = 20
+"""Finished episodes below which a score is not given: it would rank trials by luck."""
+RETURN = "return_mean"
+EPISODE_MEANS = frozenset({RETURN, "episode_length", *INFO_METRICS.values()})
+"""Metrics of the catalogue that are means over the episodes that finished in an iteration."""
 
 
 def resolve_metric(job: Job) -> tuple[str, Any]:
@@ -60,21 +68,118 @@ def _resolve_program_metric(job: Job) -> tuple[str, Any]:
     raise InputError(f"mode must say whether a small (min) or large (max) {metric} is good.")
 
 
-def evaluate_held_out(policy: Policy, job: Job) -> dict[str, float]:
-    """Return the metrics ``held_out_...`` of a policy under training on the job's held-out seeds.
+def is_episode_mean(metric: str) -> bool:
+    """Return whether a job's metric is a mean over the episodes that finished in an iteration.
 
-    The comparison with baselines and the finals have other seeds: these held-out episodes choose
-    the checkpoint and the trial, and would flatter whatever is measured on them afterwards.
+    A metric that is not in the catalogue is one of the environment's own episode metrics
+    (``resolve_metric`` has refused all others), except for those of held-out episodes.
     """
-    # Below it lie the seeds of the comparison [0, most) and of the finals [most, 2 most).
-    seed, episodes = 2 * job.most_evaluated, job.held_out_episodes
-    env, env_kwargs = policy.metadata["env"], policy.full_evaluation_env_kwargs
-    act, world = make_sampled_player(policy, seed), make_world(env, env_kwargs, policy)
-    if world is None:
-        played = play_gym_episodes(env, env_kwargs, {"policy": act}, episodes, seed)["policy"]
-        figures = summarise_gym_episodes(played)
-    else:
-        metrics = play_world_episodes(world, act, episodes, seed).metrics
-        figures = {name: float(metrics[name].mean()) for name in world.episode_metrics}
-        figures |= world.summarise(metrics)
-    return {HELD_OUT + name: figure for name, figure in figures.items()}
+    # Held-out metrics are means over a fixed number of episodes and need no pooling.
+    if metric.startswith(HELD_OUT):
+        return False
+    return metric in EPISODE_MEANS or metric not in METRICS
+
+
+class RecentEpisodes:
+    """The last finished episodes of one agent, as the means and counts of trailing iterations.
+
+    Args:
+        iterations: what :attr:`iterations` of an earlier object held.
+    """
+
+    def __init__(self, iterations: Iterable[tuple[float, int]] = ()) -> None:
+        self.iterations: list[tuple[float, int]] = [(mean, n) for mean, n in iterations]
+        """Mean and number of the episodes of each iteration kept, the oldest first."""
+
+    @property
+    def episodes(self) -> int:
+        """How many episodes are pooled."""
+        return sum(n for _, n in self.iterations)
+
+    def add(self, mean: float, episodes: int) -> None:
+        """Add the episodes of an iteration; drop iterations that the last 100 do not need."""
+        # Whole iterations only: single returns are not reported, and a mean cannot be split.
+        self.iterations.append((mean, episodes))
+        while self.episodes - self.iterations[0][1] >= POOLED:
+            del self.iterations[0]
+
+    def mean(self, fewest: int = FEWEST, unfinished: tuple[float, int] = (0.0, 0)) -> float | None:
+        """Return the mean over the pooled episodes; None if there are fewer than ``fewest``.
+
+        Args:
+            fewest: finished episodes that it needs.
+            unfinished: mean return so far, and number, of long episodes that have not ended.
+        """
+        if self.episodes < max(fewest, 1):
+            return None
+        counted = [*self.iterations, unfinished]
+        return math.fsum(mean * n for mean, n in counted) / sum(n for _, n in counted)
+
+
+class AgentScore:
+    """The score of one agent: what it is made of, from its metrics of each iteration.
+
+    Args:
+        metric: the job's.
+        iterations: the job's budget.
+        episodes: what :attr:`RecentEpisodes.iterations` of an earlier object held.
+        rewards: what :attr:`rewards` of an earlier object held.
+    """
+
+    def __init__(
+        self,
+        metric: str,
+        iterations: int,
+        episodes: Iterable[tuple[float, int]] = (),
+        rewards: Iterable[float] = (),
+    ) -> None:
+        self.metric, self.episodes = metric, RecentEpisodes(episodes)
+        self.rewards = deque(rewards, maxlen=max(1, iterations // 10))
+        """Mean reward of a step in each iteration of the last tenth, the oldest first."""
+        self.scored_reward: float | None = None
+        """The mean reward per step that scored it; None where episodes did."""
+
+    def measure(self, metrics: Mapping[str, Any], over: bool) -> float | None:
+        """Return the score that an iteration measured, if it measured one.
+
+        Args:
+            metrics: the metrics of the iteration.
+            over: whether the budget is used up.
+        """
+        if metrics["nonfinite"]:
+            return math.nan
+        measured = metrics.get(self.metric)
+        if not is_episode_mean(self.metric):
+            return None if measured is None else float(measured)
+        if "reward_mean" in metrics:
+            self.rewards.append(metrics["reward_mean"])
+        unfinished = self._get_unfinished(metrics)
+        if measured is not None:
+            self.episodes.add(float(measured), metrics["episodes"])
+        elif not unfinished[1] and not over:
+            return None
+        if not over:
+            return self.episodes.mean(FEWEST, unfinished)
+        # At the end of the budget no more episodes follow, so a single one is enough.
+        score = self.episodes.mean(1, unfinished)
+        return self._estimate_return(metrics) if score is None else score
+
+    def _get_unfinished(self, metrics: Mapping[str, Any]) -> tuple[float, int]:
+        """Return mean and number of the unfinished episodes that count."""
+        # Their returns are known so far; of what else an episode is measured by nothing is.
+        if self.metric != RETURN:
+            return 0.0, 0
+        return metrics.get("unfinished_return_mean", 0.0), metrics.get("unfinished_episodes", 0)
+
+    def _estimate_return(self, metrics: Mapping[str, Any]) -> float | None:
+        """Return what a whole episode would return at the mean reward per step.
+
+        In the unit of a return, so that trials with and without finished episodes can be compared:
+        an episode lasts until its limit, where that is known, else at least as long as the longest
+        has lasted so far.
+        """
+        steps = metrics.get("time_limit") or metrics.get("running_length_max")
+        if self.metric != RETURN or not self.rewards or not steps:
+            return None
+        self.scored_reward = math.fsum(self.rewards) / len(self.rewards)
+        return self.scored_reward * steps

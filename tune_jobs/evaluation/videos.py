@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import torch
 
 from algos.policy import Policy
 from algos.rollouts.env_factory import check_arguments, make_mask_wrapper
+from algos.rollouts.episodes import REPORT_INTERVAL, play_episodes, start_env, step_env
 from envs.checking.user_frames import find_user_frame
 from envs.optional_imports import import_extra
 from envs.validation import InputError
@@ -34,25 +35,9 @@ FPS = 30
 """Frames per second of environments that name no ``render_fps``."""
 MOST_STEPS = 10_000
 """Steps after which a video ends: an episode without a time limit may have no end."""
-REPORT_INTERVAL = 100
-"""Steps between two reports of progress."""
 QUIET = {"SDL_VIDEODRIVER": "dummy", "SDL_AUDIODRIVER": "dummy", "PYGAME_HIDE_SUPPORT_PROMPT": "1"}
 """Variables with which pygame, that most environments draw with, opens no window, looks for no
 sound card and prints no greeting."""
-
-
-@dataclass(frozen=True)
-class Recording:
-    """An episode that has been recorded."""
-
-    path: Path
-    seed: int
-    steps: int
-    """The video has one frame more: the first shows the state after the reset."""
-    episode_return: float
-    """Undiscounted, of the steps shown."""
-    is_complete: bool
-    """Whether the episode ended, rather than the video."""
 
 
 def check_recording(env_id: str, env_kwargs: Mapping[str, Any]) -> None:
@@ -107,48 +92,13 @@ def record_checkpoint(
 ) -> Iterator[VideoRow]:
     """Record episodes of a run's checkpoint into the run; yield the event row of each.
 
+    Actions are sampled, as in training.
+
     Args:
         policy: the policy of the checkpoint.
         directory: the run directory.
         trial: the checkpoint's trial; empty for one outside of a run.
         checkpoint: its directory, inside of ``directory``.
-        episodes: the number of episodes.
-        seed: as for :func:`record_episodes`, like what follows.
-        env_kwargs_overrides: environment arguments that are replaced.
-        on_progress: called with the progress.
-    """
-    name = f"{trial}-{checkpoint.name}" if trial else checkpoint.name
-    # A path may be relative to another directory than that of the run.
-    inside = checkpoint.resolve().relative_to(directory.resolve()).as_posix()
-    for recording in record_episodes(
-        policy, directory / VIDEOS, name, episodes, seed, env_kwargs_overrides, on_progress
-    ):
-        yield VideoRow(
-            trial=trial,
-            checkpoint=inside,
-            path=recording.path.relative_to(directory).as_posix(),
-            seed=recording.seed,
-            steps=recording.steps,
-            episode_return=recording.episode_return,
-            is_complete=recording.is_complete,
-        )
-
-
-def record_episodes(
-    policy: Policy,
-    directory: Path,
-    name: str,
-    episodes: int,
-    seed: int = 0,
-    env_kwargs_overrides: Mapping[str, Any] | None = None,
-    on_progress: Callable[[str, int, int, int], None] | None = None,
-) -> Iterator[Recording]:
-    """Record episodes of a policy whose actions are sampled, as in training; yield each.
-
-    Args:
-        policy: the policy.
-        directory: the folder for the files, which is created.
-        name: how their names begin.
         episodes: the number of episodes, one a seed.
         seed: the first of these seeds.
         env_kwargs_overrides: environment arguments that replace those of the policy's evaluation.
@@ -158,46 +108,53 @@ def record_episodes(
     Raises:
         InputError: the environment cannot be recorded.
     """
-    env_id = policy.metadata["env"]
+    name = f"{trial}-{checkpoint.name}" if trial else checkpoint.name
+    # A path may be relative to another directory than that of the run.
+    inside = checkpoint.resolve().relative_to(directory.resolve()).as_posix()
     env_kwargs = policy.full_evaluation_env_kwargs | dict(env_kwargs_overrides or {})
-    directory.mkdir(parents=True, exist_ok=True)
+    (directory / VIDEOS).mkdir(parents=True, exist_ok=True)
     # A generator of its own: a second recording of these seeds shows the same episodes.
     generator = torch.Generator().manual_seed(seed)
-    with closing(make_rendering_env(env_id, env_kwargs)) as env:
+    with closing(make_rendering_env(policy.metadata["env"], env_kwargs)) as env:
         for done in range(episodes):
-            path = directory / f"{name}-seed-{seed + done}.mp4"
+            path = f"{VIDEOS}/{name}-seed-{seed + done}.mp4"
+            row = VideoRow(trial=trial, checkpoint=inside, path=path, seed=seed + done)
 
             def report(steps: int, done: int = done) -> None:
                 if on_progress:
                     on_progress("policy", done, episodes, steps)
 
-            yield _record_episode(policy, env, path, seed + done, generator, report)
+            yield _record_episode(policy, env, directory, row, generator, report)
 
 
 def _record_episode(
     policy: Policy,
     env: gymnasium.Env[Any, Any],
-    path: Path,
-    seed: int,
+    directory: Path,
+    row: VideoRow,
     generator: torch.Generator,
     report: Callable[[int], None],
-) -> Recording:
-    """Play one episode and write what it renders."""
-    env_id = policy.metadata["env"]
-    observation, _ = env.reset(seed=seed)
-    state = policy.initial_state()
-    total, steps, ended = 0.0, 0, False
-    first = _render(env, env_id)
-    with _open_video(path, first, env.metadata.get("render_fps") or FPS) as write:
+) -> VideoRow:
+    """Play the episode of a row, write what it renders, and return the row with its figures."""
+    env_id, memory = policy.metadata["env"], policy.initial_state()
+
+    def act(state: None, observation: Any, number: int) -> Any:
+        nonlocal memory
+        action, memory = policy.act(observation, memory, greedy=False, generator=generator)
+        return action
+
+    start = start_env(env, row.seed)
+    first, total = _render(env, env_id), 0.0
+    fps = env.metadata.get("render_fps") or FPS
+    with _open_video(directory / row.path, first, fps) as write:
         write(first)
-        while not ended and steps < MOST_STEPS:
-            action, state = policy.act(observation, state, greedy=False, generator=generator)
-            observation, reward, terminated, truncated, _ = env.step(action)
-            total, steps, ended = total + float(reward), steps + 1, terminated or truncated
+        for step in play_episodes(start, step_env(env), act, MOST_STEPS):
             write(_render(env, env_id))
+            total, steps = total + float(step.moved.reward), step.number + 1
+            row = replace(row, steps=steps, episode_return=total, is_complete=not step.left)
             if steps % REPORT_INTERVAL == 0:
                 report(steps)
-    return Recording(path, seed, steps, total, bool(ended))
+    return row
 
 
 @contextmanager

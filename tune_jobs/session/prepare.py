@@ -15,8 +15,7 @@ from algos.rollouts.env_factory import make_vector_env
 from envs.validation import InputError
 from tune_jobs.disk_space import check_disk_space
 from tune_jobs.env_module import remember_module
-from tune_jobs.evaluation.compatibility import check_spaces_fit
-from tune_jobs.evaluation.evaluation_world import make_world
+from tune_jobs.evaluation.evaluation_world import check_spaces_fit, make_world
 from tune_jobs.evaluation.scoring import resolve_metric
 from tune_jobs.evaluation.videos import check_recording
 from tune_jobs.formatting import format_command

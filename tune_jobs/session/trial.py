@@ -27,8 +27,8 @@ from algos.checkpoint import verify_checkpoint, write_manifest
 from algos.policy import Policy, save_policy
 from algos.rollouts.environment_fault import EnvironmentFault
 from algos.rollouts.watchdog import Watchdog
-from tune_jobs.evaluation.recent_score import AgentScore
-from tune_jobs.evaluation.scoring import evaluate_held_out
+from tune_jobs.evaluation.evaluate import evaluate_held_out
+from tune_jobs.evaluation.scoring import AgentScore
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.resources import describe_missing_cuda, holds_gpu, share_gpus
 from tune_jobs.jobs.rllib_settings import RLlibSettings

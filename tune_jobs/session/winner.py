@@ -17,7 +17,7 @@ from tune_jobs.evaluation.episode_budget import SHARE, count_training_steps
 from tune_jobs.evaluation.evaluate import ProgressCallback, compute_standard_error, evaluate
 from tune_jobs.evaluation.final_evaluation import evaluate_checkpoint
 from tune_jobs.evaluation.players import PLAIN_SCORE
-from tune_jobs.evaluation.recent_score import FEWEST
+from tune_jobs.evaluation.scoring import FEWEST
 from tune_jobs.evaluation.videos import record_checkpoint
 from tune_jobs.formatting import first_sentence
 from tune_jobs.jobs.job import Job

@@ -10,7 +10,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from toy_worlds import Counting
 
 from algos.models.base import PolicyModule
-from algos.rollouts.episode_returns import play_episodes
+from algos.rollouts.episodes import measure_returns
 from algos.rollouts.rllib_evaluation import _count_episodes, evaluate_episodes
 from envs.validation import InputError
 
@@ -112,7 +112,7 @@ def test_evaluate_plays_on_an_algorithm_and_during_its_training():
 def test_returns_are_those_of_the_first_episode_of_each_copy(mode):
     makers = [lambda length=length: Counting(length) for length in (2, 4, 2)]
     finished: list[int] = []
-    returns, lengths = play_episodes(
+    returns, lengths = measure_returns(
         SyncVectorEnv(makers, autoreset_mode=mode),
         lambda seen: np.zeros(3, int),
         7,

@@ -1,8 +1,10 @@
 # pyright: basic, reportArgumentType=false, reportAttributeAccessIssue=false
 """`--video` of the commands: into the run and its report."""
 
+import dataclasses
 import shutil
 
+import gymnasium
 import pytest
 from finished_run import silent
 
@@ -10,7 +12,6 @@ from cluster.commands.evaluate import Evaluate
 from cluster.commands.jobs import Train
 from envs.validation import InputError
 from tune_jobs.evaluation import videos
-from tune_jobs.evaluation.videos import Recording
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.outcome import Outcome
 
@@ -20,14 +21,13 @@ def recorded(monkeypatch):
     """A recorder without an encoder and without a picture; returns the seeds asked for."""
     seeds = []
 
-    def record(policy, directory, name, episodes, seed, env_kwargs_overrides, on_progress):
-        directory.mkdir(exist_ok=True)
-        for n in range(seed, seed + episodes):
-            seeds.append(n)
-            (path := directory / f"{name}-seed-{n}.mp4").write_bytes(b"frames")
-            yield Recording(path, n, 9, 9.0, True)
+    def record(policy, env, directory, row, generator, report):
+        seeds.append(row.seed)
+        (directory / row.path).write_bytes(b"frames")
+        return dataclasses.replace(row, steps=9, episode_return=9.0)
 
-    monkeypatch.setattr(videos, "record_episodes", record)
+    monkeypatch.setattr(videos, "_record_episode", record)
+    monkeypatch.setattr(videos, "make_rendering_env", lambda env_id, _: gymnasium.make(env_id))
     monkeypatch.setattr(videos, "check_recording", lambda env_id, env_kwargs: None)
     return seeds
 

@@ -7,9 +7,9 @@ import time
 import gymnasium
 import pytest
 from sound_env import Sound
+from violations import check_conformance
 
 from envs.checking.determinism import check_same_seed
-from envs.checking.env_checker import check_conformance
 from envs.checking.guarded_calls import BrokenEnvironmentError, TimeLimitError
 
 

@@ -7,8 +7,9 @@ import gymnasium
 import numpy as np
 import pytest
 from sound_env import Sound
+from violations import check_conformance
 
-from envs.checking.env_checker import check_conformance, check_random_play
+from envs.checking.env_checker import check_random_play
 
 
 class NotFinite(Sound):

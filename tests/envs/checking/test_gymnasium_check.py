@@ -4,8 +4,9 @@
 import numpy as np
 from sound_env import Sound
 from stepping_clock import SteppingClock
+from violations import check_conformance
 
-from envs.checking.env_checker import check_conformance, examine
+from envs.checking.env_checker import examine
 
 
 class NumpyFlags(Sound):

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 from sound_env import Sound
+from violations import check_conformance
 
-from envs.checking.env_checker import check_conformance, check_random_play
+from envs.checking.env_checker import check_random_play
 
 UNIT = spaces.Box(0, 1, (2,), np.float32)
 BYTES = spaces.Box(0, 255, (2,), np.uint8)

@@ -7,8 +7,8 @@ import gymnasium
 import numpy as np
 import pytest
 from sound_env import Sound
+from violations import check_conformance
 
-from envs.checking.env_checker import check_conformance
 from envs.checking.user_frames import find_user_frame, is_raised_by
 
 

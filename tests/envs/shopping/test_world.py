@@ -7,6 +7,7 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
+from violations import check_conformance
 
 pytest.importorskip("tantivy", reason="the extra [shop] is not installed")
 pytest.importorskip("rapidfuzz", reason="the extra [shop] is not installed")
@@ -15,7 +16,6 @@ from shop_visits import find_slots, play, visit, walk
 
 from envs import counter_rng
 from envs.batched import BatchedVectorEnv, SingleEnv
-from envs.checking.env_checker import check_conformance
 from envs.pytree import take
 from envs.shopping import baselines, pages
 from envs.shopping.pages import BUY, DONE, LISTED

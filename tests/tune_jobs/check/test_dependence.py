@@ -5,7 +5,14 @@ import numpy as np
 import sick_worlds
 from checks import check, get_only_evidence, get_severities
 
-from tune_jobs.check.paired_rollouts import LEVEL, SETTLED_P
+from tune_jobs.check.dependence import (
+    LEVEL,
+    SETTLED_P,
+    count_informative_starts,
+    summarise_test,
+)
+from tune_jobs.check.rollouts import Episode
+from tune_jobs.check.statistics import run_paired_test
 
 
 def test_unseeded_dice_differ_from_a_reward_of_the_action(monkeypatch):
@@ -42,3 +49,30 @@ def test_the_evidence_says_if_actions_reach_the_observations():
     evidence = get_only_evidence(answer, "reward_blind_to_action")
     assert "exactly the same" in evidence
     assert "nor do the observations" in evidence
+
+
+def test_a_world_tries_several_actions_from_the_same_state():
+    figures = check("CausalLearning-v0", "dependence")["figures"]["dependence"]
+    assert figures["step"]["variance_fraction"] == 1
+    assert figures["step"]["starts"] > 300
+    assert 0.5 < figures["step_fresh_noise"]["variance_fraction"] < 1
+
+
+def make_starts(*rewards):
+    return [[Episode(list(part)) for part in start] for start in rewards]
+
+
+def test_a_start_is_informative_where_it_differs_from_the_usual():
+    usual, paid = [0.0, 0.0], [0.0, 1.0]
+    assert count_informative_starts([]) == 0
+    assert count_informative_starts(make_starts([usual] * 4, [usual] * 4)) == 0
+    assert count_informative_starts(make_starts([usual] * 4, [usual, usual, usual, paid])) == 1
+    # A cost of each step carries no information, an episode of another length does.
+    cost = [-1.0, -1.0]
+    assert count_informative_starts(make_starts([cost] * 4, [cost, cost, cost, [-1.0]])) == 1
+
+
+def test_a_test_is_summarised_by_its_figures():
+    figures = summarise_test(run_paired_test(np.array([[[1, 1], [2, 2]]] * 5)))
+    assert (figures["starts"], figures["differing"], figures["variance_fraction"]) == (5, 5, 1)
+    assert figures["p"] < 0.01

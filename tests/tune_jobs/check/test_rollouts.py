@@ -9,16 +9,14 @@ from tune_jobs.check.rollouts import (
     MAX_ENTRIES,
     EpisodePlan,
     ObservationSample,
-    play_episodes,
+    play_plans,
     sample_random_play,
 )
 
 
 def test_actions_of_one_plan_are_the_same_each_time():
     target = load_check_target("SickTargets-v0")
-    first, second = (
-        play_episodes(target, [EpisodePlan(3, 3), EpisodePlan(4, 4)]) for _ in range(2)
-    )
+    first, second = (play_plans(target, [EpisodePlan(3, 3), EpisodePlan(4, 4)]) for _ in range(2))
     assert [e.rewards for e in first] == [e.rewards for e in second]
     assert first[0].rewards != first[1].rewards
 

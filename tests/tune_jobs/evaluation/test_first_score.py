@@ -25,7 +25,7 @@ from tune_jobs.evaluation.first_score import (
     explain_late_score,
     explain_missing_score,
 )
-from tune_jobs.evaluation.recent_score import FEWEST
+from tune_jobs.evaluation.scoring import FEWEST
 from tune_jobs.jobs.job_validation import validate_job
 from tune_jobs.jobs.job_yaml import dump_job, list_presets, load_job, make_job
 from tune_jobs.run_log.event_log import EventLog, read_event_log

@@ -1,18 +1,23 @@
 # pyright: basic, reportOptionalMemberAccess=false, reportArgumentType=false
 """Players and their episodes."""
 
+from contextlib import closing
+
 import gymnasium
 import numpy as np
 import pytest
+import small
 from gymnasium.vector.utils import batch_space
 from masked_games import FORMS
 
+from algos.policy import Policy
 from tune_jobs.evaluation.evaluation_world import make_world
 from tune_jobs.evaluation.players import (
+    EnvironmentCopies,
     EvaluatedEpisodes,
+    PolicyPlayer,
     join_episodes,
     make_random_player,
-    play_gym_episodes,
     play_world_episodes,
 )
 
@@ -66,6 +71,32 @@ def test_random_play_in_an_evaluation_is_legal(form, kind):
     env_id, kwargs = f"masked_games:Game-{form}-v0", {"kind": kind}
     space = FORMS[form](kind).action_space
     # The game raises at every illegal move.
-    found = play_gym_episodes(env_id, kwargs, {"random": make_random_player(space, 3)}, 16, 0)
+    with closing(EnvironmentCopies(env_id, kwargs)) as copies:
+        found = copies.play({"random": make_random_player(space, 3)}, 16, 0)
     assert (found["random"].lengths >= 3).all()
     assert 0 < found["random"].metrics["return"].mean() < found["random"].lengths.mean()
+
+
+MEMORY = [{"frame_stack": 3}, {"memory": "gru", "sequence_length": 8}]
+
+
+@pytest.mark.parametrize("chosen", MEMORY)
+def test_every_batch_of_episodes_begins_without_memory(chosen):
+    space = gymnasium.make("CartPole-v1").observation_space
+    module = small.module(space, gymnasium.spaces.Discrete(2), scale=1.0, **chosen)
+    player = PolicyPlayer(Policy(module, {}), greedy=True)
+    with closing(EnvironmentCopies("CartPole-v1", {})) as copies:
+        played = [copies.play({"policy": player}, 6, 0)["policy"].lengths for _ in range(2)]
+    np.testing.assert_array_equal(*played)
+
+
+def test_a_player_acts_as_the_policy_that_carries_its_state():
+    space = gymnasium.spaces.Box(-1, 1, (2,))
+    module = small.module(space, gymnasium.spaces.Discrete(9), scale=1.0, frame_stack=3)
+    policy, rng = Policy(module, {}), np.random.default_rng(0)
+    player, state = PolicyPlayer(policy, greedy=True), policy.initial_state(5)
+    player.start_episodes(5)
+    for _ in range(6):
+        observations = rng.normal(size=(5, 2)).astype(np.float32)
+        expected, state = policy.act_batch(observations, state)
+        np.testing.assert_array_equal(player(None, observations, None), expected)

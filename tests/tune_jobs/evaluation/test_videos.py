@@ -12,7 +12,7 @@ from algos.models import MODELS
 from algos.policy import Policy
 from envs.validation import InputError
 from tune_jobs.evaluation import videos
-from tune_jobs.evaluation.videos import check_recording, record_checkpoint, record_episodes
+from tune_jobs.evaluation.videos import check_recording, record_checkpoint
 from tune_jobs.jobs.job_yaml import make_job
 from tune_jobs.session.prepare import prepare_job
 
@@ -80,17 +80,18 @@ def policy():
 
 
 def test_a_video_has_the_frames_of_its_episode(tmp_path, ffmpeg):
-    found = list(record_episodes(policy(), tmp_path / "videos", "a", 2, seed=1))
+    found = list(record_checkpoint(policy(), tmp_path, "", tmp_path / "a", 2, seed=1))
     assert [(r.seed, r.steps, r.episode_return) for r in found] == [(1, 4, 10.0), (2, 5, 15.0)]
-    assert [r.path.name for r in found] == ["a-seed-1.mp4", "a-seed-2.mp4"]
+    assert [r.path for r in found] == ["videos/a-seed-1.mp4", "videos/a-seed-2.mp4"]
     for recording in found:
         assert recording.is_complete
-        frames = ffmpeg.read_frames(recording.path)
+        path = tmp_path / recording.path
+        frames = ffmpeg.read_frames(path)
         about = next(frames)
         assert about["size"] == (90, 66) and about["fps"] == 10 and about["codec"] == "h264"
         # The state after the reset comes first, the one at the end last.
         light = [np.frombuffer(frame, np.uint8).mean() for frame in frames]
-        assert len(light) == recording.steps + 1 == ffmpeg.count_frames_and_secs(recording.path)[0]
+        assert len(light) == recording.steps + 1 == ffmpeg.count_frames_and_secs(path)[0]
         assert light == pytest.approx(20 * np.arange(len(light)), abs=4)
 
 
@@ -98,11 +99,13 @@ def test_an_episode_without_an_end_is_cut_off(tmp_path, ffmpeg, monkeypatch):
     monkeypatch.setattr(videos, "MOST_STEPS", 7)
     reports = []
     monkeypatch.setattr(videos, "REPORT_INTERVAL", 3)
-    (found,) = record_episodes(
-        policy(), tmp_path, "a", 1, seed=50, on_progress=lambda *report: reports.append(report)
+    (found,) = record_checkpoint(
+        *(policy(), tmp_path, "", tmp_path / "a", 1),
+        seed=50,
+        on_progress=lambda *report: reports.append(report),
     )
     assert (found.steps, found.is_complete) == (7, False)
-    assert ffmpeg.count_frames_and_secs(found.path)[0] == 8
+    assert ffmpeg.count_frames_and_secs(tmp_path / found.path)[0] == 8
     assert reports == [("policy", 0, 1, 3), ("policy", 0, 1, 6)]
 
 

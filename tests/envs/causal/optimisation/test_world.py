@@ -8,12 +8,12 @@ import gymnasium
 import numpy as np
 import pytest
 from driven_episodes import play, score
+from violations import check_conformance
 
 from envs import counter_rng
 from envs.causal.optimisation import baselines as baselines
 from envs.causal.optimisation.params import Params
 from envs.causal.optimisation.world import _MODEL, _OBSERVED, CausalOptimisation
-from envs.checking.env_checker import check_conformance
 from envs.factory import make_vector
 from envs.validation import InputError
 
