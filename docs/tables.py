@@ -23,13 +23,13 @@ from algos.config import TrainingSettings
 from algos.metrics import METRICS
 from algos.requirements import format_requirements_table
 from algos.rllib_algorithms import list_rllib_algorithms
+from cluster.commands.catalogue import list_preset_rows
 from cluster.commands.groups import summarise_commands
 from envs.field_docs import get_field_groups, read_field_docs
 from envs.validation import get_fields
 from tune_jobs.check.explain import check_table, format_symptoms_table
 from tune_jobs.jobs.job import Job
-from tune_jobs.jobs.job_yaml import find_preset, list_presets, load_job
-from tune_jobs.jobs.preset_scores import count_steps, format_steps, load_preset_scores
+from tune_jobs.jobs.preset_scores import format_steps
 from tune_jobs.stopping.stop_rules import STOP_RULES
 
 DOCS = Path(__file__).parent
@@ -162,19 +162,13 @@ def format_environments_table() -> str:
 def format_presets_table() -> str:
     """Return each preset with its environment, algorithm, size, score and first sentence."""
     rows: list[list[str]] = []
-    scores = load_preset_scores()
-    for name in list_presets():
-        file = find_preset(name)
-        lines = file.read_text().splitlines()
-        comment = " ".join(line.removeprefix("#") for line in lines if line.startswith("#"))
-        purpose = re.split(r"(?<=\.)\s", " ".join(comment.split()), maxsplit=1)[0]
-        job = load_job(name)
-        size = f"{job.trials} x {job.iterations}"
-        steps = format_steps(count_steps(job)).removesuffix(" steps")
-        score = scores.get(name)
+    for preset in list_preset_rows():
+        size = f"{preset.trials} x {preset.iterations}"
+        steps = format_steps(preset.steps).removesuffix(" steps")
+        score = preset.score
         reached = [score.time_text or "-", score.score_text] if score else ["-", "-"]
-        env = [f"`{name}`", job.env.removeprefix("envs:"), job.algo, size, steps]
-        rows.append([*env, *reached, purpose])
+        job = [f"`{preset.name}`", preset.env, preset.algo, size, steps]
+        rows.append([*job, *reached, preset.shows])
     header = ("preset", "environment", "algorithm", "trials x iterations")
     header += ("steps of a trial", "time", "score", "purpose")
     return format_table(header, rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -25,6 +26,8 @@ class PresetRow(NamedTuple):
     env: str
     algo: str
     trials: int
+    iterations: int
+    """Iterations of one trial."""
     steps: int
     """Environment steps of one trial."""
     score: PresetScore | None
@@ -103,19 +106,21 @@ def list_preset_rows() -> list[PresetRow]:
     for name in list_presets():
         job = load_job(name)
         shows = extract_first_sentence(find_preset(name).read_text())
-        about = job.env.removeprefix("envs:"), job.algo, job.trials, count_steps(job)
+        about = (
+            job.env.removeprefix("envs:"),
+            job.algo,
+            job.trials,
+            job.iterations,
+            count_steps(job),
+        )
         rows.append(PresetRow(name, *about, scores.get(name), shows))
     return rows
 
 
 def extract_first_sentence(text: str) -> str:
     """Return the first sentence of the comment at the top of a YAML file."""
-    comment: list[str] = []
-    for line in text.splitlines():
-        if not line.startswith("#"):
-            break
-        comment.append(line.lstrip("# "))
-    sentence, stop, _ = " ".join(comment).partition(". ")
+    comment = itertools.takewhile(lambda line: line.startswith("#"), text.splitlines())
+    sentence, stop, _ = " ".join(line.lstrip("# ") for line in comment).partition(". ")
     return sentence + stop.rstrip()
 
 

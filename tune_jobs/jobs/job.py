@@ -71,9 +71,9 @@ class Job(JobFields):
                 f"settings must be {settings_class.__name__} for algo {self.algo!r}, "
                 f"but they are {type(self.settings).__name__}."
             )
+        check_search(self)
         object.__setattr__(self, "iterations", resolve_iterations(self))
         check_limits(self.health)
-        check_search(self)
         check_points(self)
         check_number_of_trials(self, self.num_repeats)
         check_gpus(self)

@@ -25,6 +25,19 @@ PRESETS = Path(__file__).with_name("presets")
 class JobLoader(yaml.SafeLoader):
     """The YAML reader of job files: ``1e-4`` is a number, as in YAML 1.2."""
 
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Refuse a key that is given twice, of which YAML would silently take the last."""
+        lines: dict[tuple[str, str], int] = {}
+        for key, _ in node.value:
+            line, name = key.start_mark.line + 1, (key.tag, str(key.value))
+            if name in lines and isinstance(key, yaml.ScalarNode):
+                raise InputError(
+                    f"{self.name}, line {line}: {key.value!r} is given twice, first in line "
+                    f"{lines[name]}. Remove one of them."
+                )
+            lines[name] = line
+        return super().construct_mapping(node, deep)
+
 
 class JobDumper(yaml.SafeDumper):
     """The YAML writer of job files: the text ``1e-4`` is quoted."""
@@ -89,8 +102,9 @@ def parse_job(text: str, where: str) -> Job:
         InputError: a part of it is not valid; the message names it and what to write instead.
     """
     try:
-        _refuse_repeated_keys(yaml.compose(text, JobLoader), where)
-        given = yaml.load(text, JobLoader)
+        loader = JobLoader(text)
+        loader.name = where
+        given = loader.get_single_data()
     except yaml.YAMLError as error:
         raise InputError(f"{where} is not valid YAML: {' '.join(str(error).split())}") from error
     except RecursionError as error:
@@ -102,34 +116,9 @@ def parse_job(text: str, where: str) -> Job:
     return make_job(given, where)
 
 
-def _refuse_repeated_keys(root: yaml.Node | None, where: str) -> None:
-    """Refuse a key that is given twice, of which YAML would silently take the last."""
-    # A stack, not recursion: an anchor that contains itself has no end.
-    waiting, seen = [root], set[int]()
-    while waiting:
-        node = waiting.pop()
-        if id(node) in seen or not isinstance(node, yaml.CollectionNode):
-            continue
-        seen.add(id(node))  # an anchor may be used often, even within itself
-        if isinstance(node, yaml.SequenceNode):
-            waiting += node.value
-            continue
-        lines: dict[tuple[str, str], int] = {}
-        for key, value in node.value:
-            waiting.append(value)
-            if not isinstance(key, yaml.ScalarNode):
-                continue
-            line, name = key.start_mark.line + 1, (key.tag, key.value)
-            if name in lines:
-                raise InputError(
-                    f"{where}, line {line}: {key.value!r} is given twice, first in line "
-                    f"{lines[name]}. Remove one of them."
-                )
-            lines[name] = line
-
-
 def make_job(given: Mapping[str, Any], where: str = "the job") -> Job:
     """Make a job from plain fields; validate them, and set the others to their defaults."""
+    _check_names_are_text(given, where)
     given = _fold_program(given, where)
     _check_known_names(given, get_fields(Job), "field", f"in {where}")
     if "env" not in given:
@@ -139,8 +128,6 @@ def make_job(given: Mapping[str, Any], where: str = "the job") -> Job:
             raise InputError(
                 f"{name} in {where} must hold names and values: {given[name]!r} does not."
             )
-        for key in given.get(name) or {}:
-            _check_is_text(key, f"{name} of {where}")
     values = dict(given)
     values["env"] = resolve_env_id(str(given["env"]))
     if values["env"].removeprefix("envs:") in FAMILIES:
@@ -175,17 +162,15 @@ def _fold_program(given: Mapping[str, Any], where: str) -> Mapping[str, Any]:
         "env": name_program(str(given["command"])),
         "algo": PROGRAM,
         "settings": {name: value for name, value in given.items() if name in known}
-        | _read_environment(given, where),
+        | _read_environment(given),
     }
 
 
-def _read_environment(given: Mapping[str, Any], where: str) -> dict[str, Any]:
+def _read_environment(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the environment variables of a program, where it has any, with numbers as text."""
     variables = given.get("environment")
     if not isinstance(variables, Mapping):
         return {}
-    for name in cast("Mapping[Any, Any]", variables):
-        _check_is_text(name, f"environment of {where}")
     # Only whole numbers: of 1.10 YAML keeps 1.1, and of `on` it keeps true.
     whole = {n: str(v) for n, v in variables.items() if type(v) is int}  # type: ignore[misc]
     return {"environment": {**variables, **whole}}
@@ -290,19 +275,19 @@ def _read_points(given: Any, where: str) -> list[Mapping[str, Any]]:
             f"points in {where} must be a list of settings, such as [{{lr: 0.001}}], but it is "
             f"{given!r}."
         )
-    points = cast("list[Mapping[str, Any]]", given)
-    for place, point in enumerate(points):
-        for name in point:
-            _check_is_text(name, f"points[{place}] of {where}")
-    return points
+    return cast("list[Mapping[str, Any]]", given)
 
 
-def _check_is_text(name: Any, where: str) -> None:
+def _check_names_are_text(given: Mapping[str, Any], where: str) -> None:
     """Refuse a name that YAML has read as a number or a truth value, such as ``1`` or ``on``."""
-    if not isinstance(name, str):
-        raise InputError(
-            f"A name in {where} must be text, but it is {name!r}: put it in quotes if it is meant."
-        )
+    for field, value in given.items():
+        parts = cast("list[Any]", value) if isinstance(value, list) else [value]
+        for name in (name for part in parts if isinstance(part, Mapping) for name in part):
+            if not isinstance(name, str):
+                raise InputError(
+                    f"A name in {field} of {where} must be text, but it is {name!r}: put it in "
+                    "quotes if it is meant."
+                )
 
 
 def _check_known_names(given: Mapping[str, Any], known: Any, kind: str, where: str) -> None:

@@ -16,23 +16,21 @@ def check_search(job: JobFields) -> None:
     Raises:
         InputError: a field that does not exist, or a value that it cannot have.
     """
-    algo, settings, search = job.algo, job.settings, job.search
-    known = get_fields(type(settings))
-    if isinstance(settings, ProgramSettings):
-        check_placeholders(settings, search)
-    if isinstance(settings, RLlibSettings):
-        searched = {n: s for n, s in search.items() if not n.startswith(ENV_PREFIX)}
-        check_settings(algo, settings, searched)
-    for name, space in search.items():
+    algo, settings = job.algo, job.settings
+    for name, space in job.search.items():
         space.check(name)
-        if name.startswith(ENV_PREFIX) or not isinstance(settings, TrainingSettings):
-            continue
-        if name not in known:
-            kind = f"setting of {algo} to search"
-            raise unknown_name_error(kind, name, known)
-        hint, bounds = known[name]
-        for value in space.values:
-            check_value(f"search.{name}", value, hint, bounds)
+    searched = {n: s for n, s in job.search.items() if not n.startswith(ENV_PREFIX)}
+    if isinstance(settings, ProgramSettings):
+        check_placeholders(settings, job.search)
+    elif isinstance(settings, RLlibSettings):
+        check_settings(algo, settings, searched)
+    else:
+        known = get_fields(type(settings))
+        for name, space in searched.items():
+            if name not in known:
+                raise unknown_name_error(f"setting of {algo} to search", name, known)
+            for value in space.values:
+                check_value(f"search.{name}", value, *known[name])
 
 
 def check_points(job: JobFields) -> None:

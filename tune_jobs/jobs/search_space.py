@@ -56,14 +56,11 @@ class Space:
                 f"{{uniform: [0.1, 0.4]}}, but it is {given!r}."
             )
         kind, values = next(iter(given.items()))
-        _check_kind(str(kind), field)
         if not isinstance(values, Sequence) or isinstance(values, str) or not values:
             raise InputError(
                 f"search.{field}: {kind} needs a list of values, but it is {values!r}."
             )
-        space = cls(kind, tuple(tuple(v) if isinstance(v, list) else v for v in values))
-        space.check(field)
-        return space
+        return cls(kind, tuple(tuple(v) if isinstance(v, list) else v for v in values))
 
     def contains(self, value: Any) -> bool:
         """Return whether a value is one of the space."""
@@ -82,7 +79,8 @@ class Space:
         Raises:
             InputError: an unknown kind, no values, or bounds that cannot be drawn from.
         """
-        _check_kind(self.kind, field)
+        if self.kind not in KINDS:
+            raise unknown_name_error("kind of space", str(self.kind), KINDS, f"for search.{field}")
         if not self.values:
             raise InputError(f"search.{field}: {self.kind} needs values, but there are none.")
         if self.kind == "choice":
@@ -112,11 +110,6 @@ class Space:
                 f"search.{field}: {self.kind} needs a lower and a higher bound{above}, "
                 f"but it is {list(self.values)}."
             )
-
-
-def _check_kind(kind: str, field: str) -> None:
-    if kind not in KINDS:
-        raise unknown_name_error("kind of space", kind, KINDS, f"for search.{field}")
 
 
 def make_grid(spaces: Mapping[str, Space], count: int) -> list[dict[str, Any]]:

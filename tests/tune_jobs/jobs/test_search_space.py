@@ -75,7 +75,7 @@ def test_integers_and_choices_cover_exactly_their_range():
 )
 def test_invalid_space_is_refused_with_its_field(given, said):
     with pytest.raises(InputError, match=said) as error:
-        Space.parse("lr", given)
+        Space.parse("lr", given).check("lr")
     assert "lr" in str(error.value)
 
 
@@ -154,7 +154,7 @@ def test_a_grid_after_the_points_is_part_of_the_same_job():
         ({"points": [{"lr": 0.1}] * 3, "repeats": 2}, "trials is 4, 2 of which are repeats"),
         ({"repeats": 4}, "4 of the trials are to repeat others, but trials is 4"),
         ({"scheduler": "pbt", "repeats": 1}, "set repeats to 0"),
-        ({"points": [{1: 0.1}]}, r"A name in points\[0\] of the job must be text, but it is 1"),
+        ({"points": [{1: 0.1}]}, r"A name in points of the job must be text, but it is 1"),
         ({"trials": 100_000_000}, "trials must be in .*but it is 100000000"),
         ({"points": {"lr": 0.1}}, "must be a list of settings"),
         ({"searcher": "rnadom"}, "searcher must be one of 'random', 'grid'"),
