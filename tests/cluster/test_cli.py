@@ -3,7 +3,6 @@ import json
 import resource
 import subprocess
 import sys
-import textwrap
 
 import pytest
 from command_line import answer, rungwise
@@ -15,48 +14,6 @@ HURRIED = ["--iterations", 2, "--evaluation-episodes", 4, "--cpus", 1]
 
 CARTPOLE = ["train", "--env", "CartPole-v1"]
 COURIERS = ["train", "--env", "agent_games:Couriers-v0", "--env-kwargs"]
-
-WAREHOUSE = textwrap.dedent(
-    """
-    import gymnasium, numpy as np
-    from gymnasium import spaces
-
-
-    class Warehouse(gymnasium.Env):
-        observation_space = spaces.Box(-1, 1, (2,), np.float32)
-        action_space = spaces.Discrete(2)
-        steps = 0
-
-        def __init__(self, fault="none"):
-            self.fault = fault
-
-        def reset(self, *, seed=None, options=None):
-            super().reset(seed=seed)
-            self.time = 0
-            return np.zeros(2, np.float32), self.tell(1)
-
-        def step(self, action):
-            Warehouse.steps += 1
-            self.time += 1
-            late = Warehouse.steps > 1500  # later than any check before the start would look
-            if late and self.fault == "raise":
-                raise KeyError("shelf 9")
-            reward = np.nan if late and self.fault == "nan" else float(action)
-            return np.zeros(2, np.float32), reward, self.time >= 10, False, self.tell(not late)
-
-        def tell(self, legal):
-            return {"action_mask": np.full(2, legal, np.int8)} if self.fault == "mask" else {}
-
-
-    gymnasium.register("Warehouse-v0", Warehouse)
-    """
-)
-
-
-@pytest.fixture
-def project(tmp_path):
-    (tmp_path / "my_envs.py").write_text(WAREHOUSE)
-    return tmp_path
 
 
 def test_help_answers_at_once(tmp_path):

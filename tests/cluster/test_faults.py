@@ -5,7 +5,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import textwrap
 import time
 
 import psutil
@@ -19,66 +18,13 @@ from tune_jobs.run_log.events import CheckpointRow, EndRow, FindingRow, ResultRo
 
 pytestmark = pytest.mark.system
 
-TROUBLED = textwrap.dedent(
-    """
-    import os, pathlib, time
-    import gymnasium, numpy as np
-    from gymnasium import spaces
+RUN = ["--env", "my_envs:Warehouse-v0", "--evaluation-episodes", 0, "--checkpoint-interval", 1]
+RUN += ["--out", "run"]
 
 
-    class Troubled(gymnasium.Env):
-        observation_space = spaces.Box(-1, 1, (2,), np.float32)
-        action_space = spaces.Discrete(2)
-        steps = 0
-
-        def __init__(self, trouble="none", flag="flag"):
-            self.trouble, self.flag = trouble, pathlib.Path(flag)
-
-        def reset(self, *, seed=None, options=None):
-            super().reset(seed=seed)
-            self.time = 0
-            return np.zeros(2, np.float32), {}
-
-        def step(self, action):
-            Troubled.steps += 1
-            self.time += 1
-            # Later than the look before the start, and once in the run unless it is "always".
-            if Troubled.steps > 4000 and self.trouble != "none":
-                if "always" in self.trouble or self.first():
-                    self.fall(self.trouble.removesuffix("-always"))
-            return np.zeros(2, np.float32), float(action), self.time >= 10, False, {}
-
-        def first(self):
-            try:
-                self.flag.touch(exist_ok=False)  # of two runners at the same step only one can
-            except FileExistsError:
-                return False
-            return True
-
-        def fall(self, trouble):
-            if trouble == "hang":
-                while True:
-                    time.sleep(0.1)
-            if trouble == "exit":
-                os._exit(3)
-
-
-    gymnasium.register("Troubled-v0", Troubled)
-    """
-)
-
-RUN = ["--env", "my_envs:Troubled-v0", "--evaluation-episodes", 0, "--checkpoint-interval", 1]
-
-
-@pytest.fixture
-def project(tmp_path):
-    (tmp_path / "my_envs.py").write_text(TROUBLED)
-    return tmp_path
-
-
-def train(project, trouble, *words, iterations=8):
-    trouble = ["--env-kwargs", "trouble", trouble, "flag", project / "flag", "--out", "run"]
-    words = [*RUN, "--iterations", iterations, *trouble, "--settings.hang-limit-s", 3, *words]
+def train(project, fault, *words, iterations=8):
+    fault = ["--env-kwargs", "fault", fault, "late", 4000, "flag", project / "flag"]
+    words = [*RUN, "--iterations", iterations, *fault, "--settings.hang-limit-s", 3, *words]
     done = rungwise("train", *words, "--json", cwd=project)
     return done, read_event_log(project / "run" / "events.jsonl")
 
@@ -87,36 +33,36 @@ def iterations_of(rows):
     return [row.iteration for row in rows if isinstance(row, ResultRow)]
 
 
-@pytest.mark.parametrize(("trouble", "symptom"), [("hang", "hung"), ("exit", "crashed")])
-def test_a_trial_resumes_after_its_environment_hangs_or_exits(project, trouble, symptom):
-    done, rows = train(project, trouble)
+@pytest.mark.parametrize(("fault", "symptom"), [("hang", "hung"), ("exit", "crashed")])
+def test_a_trial_resumes_after_its_environment_hangs_or_exits(project, fault, symptom):
+    done, rows = train(project, fault)
     assert done.returncode == 0, done.stderr
     assert answer(done)["end_reason"] == "budget"
     finding = next(row for row in rows if isinstance(row, FindingRow) and row.symptom == symptom)
-    if trouble == "hang":
-        assert "in fall" in finding.evidence and "my_envs.py:" in finding.evidence
+    if fault == "hang":
+        assert "in fail" in finding.evidence and "my_envs.py:" in finding.evidence
     # Checkpoints are taken every iteration: none of those reported is run again.
     assert iterations_of(rows) == list(range(1, 9))
 
 
 def test_an_environment_that_always_exits_ends_the_trial(project):
-    done, rows = train(project, "exit-always", "--max-failures", 1, iterations=20)
+    done, rows = train(project, "exit always", "--max-failures", 1, iterations=20)
     assert done.returncode == 1
     assert answer(done)["end_reason"] == "error"
     assert "its process died" in next(r for r in rows if isinstance(r, EndRow)).sentence
 
 
-@pytest.mark.parametrize("trouble", ["hang", "exit"])
-def test_a_remote_runner_that_hangs_or_exits_is_replaced(project, trouble):
-    done, rows = train(project, trouble, "--settings.num-env-runners", 2, "--cpus", 3)
+@pytest.mark.parametrize("fault", ["hang", "exit"])
+def test_a_remote_runner_that_hangs_or_exits_is_replaced(project, fault):
+    done, rows = train(project, fault, "--settings.num-env-runners", 2, "--cpus", 3)
     assert done.returncode == 0, done.stderr
     assert iterations_of(rows) == list(range(1, 9))
     assert not [row for row in rows if isinstance(row, FindingRow) and row.symptom == "crashed"]
     hung = next(row for row in rows if isinstance(row, FindingRow) and row.symptom == "hung")
-    if trouble == "hang":
-        assert "in fall" in hung.evidence and "my_envs.py:" in hung.evidence
+    if fault == "hang":
+        assert "in fail" in hung.evidence and "my_envs.py:" in hung.evidence
     slowest = max(r.metrics["iteration_s"] for r in rows if isinstance(r, ResultRow))
-    print(f"\n{trouble}: the slowest iteration took {slowest:.1f} s")
+    print(f"\n{fault}: the slowest iteration took {slowest:.1f} s")
 
 
 @pytest.mark.parametrize(
@@ -129,7 +75,7 @@ def test_a_remote_runner_that_hangs_or_exits_is_replaced(project, trouble):
     ids=["trial", "learner"],
 )
 def test_a_kill_costs_at_most_one_checkpoint_interval(project, victim, words):
-    words = [*RUN, "--iterations", 60, "--checkpoint-interval", 2, "--out", "run", *words, "--json"]
+    words = [*RUN, "--iterations", 60, "--checkpoint-interval", 2, *words, "--json"]
     process = start("train", *words, cwd=project, stderr=subprocess.PIPE)
     before = wait_until(lambda: find_reached(project / "run"))
     os.kill(_descendant(process.pid, victim), signal.SIGKILL)
