@@ -99,7 +99,7 @@ def test_the_job_with_the_highest_priority_starts_first(tmp_path):
         assert not has_driver(tmp_path / "middle")
     finally:
         child.kill()
-        child.wait(20)
+        child.wait()
     assert not has_driver(tmp_path / "high")
 
 
@@ -142,7 +142,7 @@ def test_a_run_that_cannot_be_started_holds_up_no_other(tmp_path, capsys):
         assert capsys.readouterr().err.count("high") == 1
     finally:
         child.kill()
-        child.wait(20)
+        child.wait()
 
 
 def test_the_queue_outlives_any_error_of_a_tick(tmp_path, monkeypatch):

@@ -63,7 +63,7 @@ def served(checkpoint):
         yield f"127.0.0.1:{door.getsockname()[1]}"
     finally:
         server.should_exit = True
-        thread.join(10)
+        thread.join()
         door.close()
 
 
