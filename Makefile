@@ -6,6 +6,7 @@ SEEDS ?= 1
 BIN := .venv/bin
 READY := .venv/.ready
 PEERS_READY := .venv/.ready-peers
+DOCS_READY := .venv/.ready-docs
 ZOO_READY := .venv/.ready-zoo
 
 .PHONY: setup zoo tune test test-system test-gpu test-learning test-peers check coverage docs bench bench-health bench-sweep bench-landscapes bench-panel bench-doctor clean
@@ -70,9 +71,15 @@ coverage: $(READY)
 	@$(BIN)/coverage combine -q
 	@$(BIN)/coverage report
 
-# HTML in build/docs. A stale table is refreshed by .venv/bin/python -m docs.tables.
-docs: $(READY)
-	@$(BIN)/python -m docs.build
+# HTML in build/docs, whose first page is docs/README.html. A stale table is refreshed by
+# .venv/bin/python -m docs.tables. Sphinx is an extra, installed by the first call.
+docs: $(DOCS_READY)
+	@$(BIN)/python -m docs.tables --check
+	@$(BIN)/sphinx-build -q -W --keep-going -d build/doctrees -c docs . build/docs
+
+$(DOCS_READY): $(READY)
+	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e ".[docs]"
+	@touch $(DOCS_READY)
 
 # Arguments go into BENCH: make bench BENCH="--only cartpole --full" (five rounds instead of three;
 # --help lists the rest).

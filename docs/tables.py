@@ -1,7 +1,8 @@
 """Tables of the documentation that are generated from the code.
 
 A page holds a table between two markers, ``<!-- table: NAME -->`` and ``<!-- end of table -->``.
-``python -m docs.tables`` rewrites every table whose code has changed.
+``python -m docs.tables`` rewrites every table whose code has changed; with ``--check`` it fails if
+there is one.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
+import sys
 import types
 import typing
 from collections.abc import Callable, Iterable
@@ -224,14 +226,25 @@ TABLES: dict[str, Callable[[], str]] = {
 """Name of a table -> the function that makes it."""
 
 
-def main() -> None:
-    """Rewrite the pages whose tables are stale, and print their names."""
-    for page in sorted(DOCS.glob("*.md")):
-        text = page.read_text()
-        if (fresh := refresh_tables(text)) != text:
-            page.write_text(fresh)
-            print(f"refreshed {page.relative_to(DOCS.parent)}")  # noqa: T201
+def find_stale_pages() -> dict[Path, str]:
+    """Return the pages with a stale table and their current text."""
+    texts = {page: page.read_text() for page in sorted(DOCS.glob("*.md"))}
+    fresh = {page: refresh_tables(text) for page, text in texts.items()}
+    return {page: text for page, text in fresh.items() if text != texts[page]}
+
+
+def main(words: list[str]) -> None:
+    """Rewrite the pages whose tables are stale and print their names, or only name the first.
+
+    Raises:
+        SystemExit: with ``--check``, a table is stale.
+    """
+    for page, text in find_stale_pages().items():
+        if words == ["--check"]:
+            sys.exit(f"A table in {page.name} is stale: run `python -m docs.tables`.")
+        page.write_text(text)
+        print(f"refreshed {page.name}")  # noqa: T201
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
