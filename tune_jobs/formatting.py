@@ -32,7 +32,7 @@ def format_identifier(name: str) -> str:
     return name.replace("_", " ")
 
 
-def format_number(value: Any) -> str:
+def format_number(value: object) -> str:
     """Format a setting or a figure with three significant digits: 0.071, 8.1e-4, 1,240."""
     if value is None:
         return "-"
@@ -126,7 +126,7 @@ def _decimal(value: float) -> str:
     return f"{float(mantissa):g}e{int(exponent)}"
 
 
-def _format_change(value: Any) -> str:
+def _format_change(value: object) -> str:
     """Return a changed value as text, as exactly as a flag would state it."""
     if isinstance(value, Mapping):
         items = cast("Mapping[str, Any]", value).items()

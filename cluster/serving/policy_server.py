@@ -49,7 +49,7 @@ class SupportsAct(Protocol):
     policy: Policy
     sessions: Sessions
 
-    async def act(self, observation: Any, state: State) -> tuple[Any, State]:
+    async def act(self, observation: object, state: State) -> tuple[Any, State]:
         """Return action and next state for one validated observation, a batch of one."""
         ...
 
@@ -75,7 +75,7 @@ def make_json_schema(space: spaces.Space[Any], any_size: bool = False) -> dict[s
             return schema
 
 
-def validate_observation(policy: Policy, observation: Any) -> Any:
+def validate_observation(policy: Policy, observation: object) -> Any:
     """Convert one observation from JSON to a batch of one.
 
     Raises:
@@ -212,7 +212,7 @@ class PolicyServer:
         self.policy = Policy.load(config["checkpoint"])
         self._act_on_requests.set_max_batch_size(config["batch"])  # pyright: ignore[reportAttributeAccessIssue]
 
-    async def act(self, observation: Any, state: State) -> tuple[Any, State]:
+    async def act(self, observation: object, state: State) -> tuple[Any, State]:
         """Return action and next state for one observation; Ray Serve forms the batches."""
         return await self._act_on_requests((self.policy, observation, state))
 

@@ -90,7 +90,7 @@ def _format_figures(probe: str, figures: Mapping[str, Any]) -> Iterator[str]:
             yield f"{name.replace('_', ' ')} {_format_mean(value, figures['episodes'])}"  # pyright: ignore
 
 
-def _format_number(value: Any) -> str:
+def _format_number(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 

@@ -61,7 +61,7 @@ def _list_effective(env: str, env_kwargs: Mapping[str, Any]) -> dict[str, Any]:
     return {**env_kwargs, **vars(make_params(family.params, own))}
 
 
-def _encode(value: Any) -> str:
+def _encode(value: object) -> str:
     """Return a value as text, in which a tuple equals the list that a file made of it."""
     return json.dumps(value, sort_keys=True, default=str)
 

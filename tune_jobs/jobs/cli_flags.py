@@ -193,7 +193,7 @@ def read_values(field: str, pairs: Mapping[str, str]) -> dict[str, Any]:
     return read
 
 
-def _format_yaml(value: Any) -> str:
+def _format_yaml(value: object) -> str:
     return (
         yaml.dump(value, Dumper=JobDumper, default_flow_style=True).removesuffix("\n...\n").strip()
     )

@@ -35,7 +35,7 @@ def resolve_env_id(name: str) -> str:
     return f"envs:{name}" if name in FAMILIES else name
 
 
-def _refuse_class(env: Any) -> None:
+def _refuse_class(env: object) -> None:
     """Say how a job names the class of an environment.
 
     Raises:

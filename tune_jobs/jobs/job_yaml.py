@@ -222,7 +222,7 @@ def make_plain(job: Job) -> dict[str, Any]:
     return {name: _to_lists(value) for name, value in plain.items()}
 
 
-def _to_lists(value: Any) -> Any:
+def _to_lists(value: object) -> Any:
     """Return a value with its tuples as lists, for YAML has no tuples."""
     if isinstance(value, dict):
         return {name: _to_lists(part) for name, part in cast("dict[str, Any]", value).items()}
@@ -237,7 +237,7 @@ def dump_job(job: Job) -> str:
     return yaml.dump(make_plain(job), Dumper=JobDumper, sort_keys=False, width=100)
 
 
-def resolve_paths(value: Any) -> Any:
+def resolve_paths(value: object) -> Any:
     """Make the file names in a value absolute, so that workers in any directory find them.
 
     As in the environments, a text names a file (or folder) if it has a suffix or a slash.
@@ -269,7 +269,7 @@ def to_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _read_points(given: Any, where: str) -> list[Mapping[str, Any]]:
+def _read_points(given: object, where: str) -> list[Mapping[str, Any]]:
     if not isinstance(given, list) or not all(isinstance(p, Mapping) for p in given):
         raise InputError(
             f"points in {where} must be a list of settings, such as [{{lr: 0.001}}], but it is "

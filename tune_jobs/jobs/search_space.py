@@ -62,7 +62,7 @@ class Space:
             )
         return cls(kind, tuple(tuple(v) if isinstance(v, list) else v for v in values))
 
-    def contains(self, value: Any) -> bool:
+    def contains(self, value: object) -> bool:
         """Return whether a value is one of the space."""
         if self.kind == "choice":
             return value in self.values

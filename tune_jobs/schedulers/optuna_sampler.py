@@ -11,6 +11,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from envs.validation import InputError
@@ -142,7 +143,7 @@ class OptunaSampler:
         )
 
 
-def _distribution(optuna: Any, space: Space) -> Any:
+def _distribution(optuna: ModuleType, space: Space) -> Any:
     if space.kind == "choice":
         # By index: Optuna takes no lists as values.
         return optuna.distributions.CategoricalDistribution(range(len(space.values)))

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from ray import tune
 from ray.exceptions import RayActorError
+from ray.tune import Checkpoint
 from ray.tune.experiment import Trial
 
 from algos.rollouts.environment_fault import EnvironmentFault
@@ -136,7 +137,12 @@ class EventRecorder(tune.Callback):
                 self.write_end(name, self.sweep.get_last_iteration(name), STOPPED_BY_HAND)
 
     def on_checkpoint(
-        self, iteration: int, trials: list[Trial], trial: Trial, checkpoint: Any, **info: object
+        self,
+        iteration: int,
+        trials: list[Trial],
+        trial: Trial,
+        checkpoint: Checkpoint,
+        **info: object,
     ) -> None:
         """Write a checkpoint once it is complete."""
         path = Path(checkpoint.path).relative_to(self.directory.absolute()).as_posix()
@@ -206,7 +212,7 @@ def _get_trial_and_iteration(trial: Trial) -> tuple[str, int]:
     return trial.config["plan"]["trial"], last.get("iteration", 0)
 
 
-def _extract_error_message(error: Any) -> str:
+def _extract_error_message(error: object) -> str:
     """Return the message of an error raised in a worker, without the framework's frames."""
     if error is None or error == "":  # empty, where the disk was too full to write it
         return "its process failed; the trial's error.txt may say why"

@@ -11,7 +11,6 @@ from collections import defaultdict
 from ray.util.metrics import Counter, Gauge
 
 from algos.metrics import METRICS
-from tune_jobs.health.finding import SEVERITIES
 from tune_jobs.run_log.events import EndRow, FindingRow, ResultRow, Row
 from tune_jobs.run_log.trial_outcome import to_finite_float
 
@@ -25,7 +24,7 @@ COUNTED = {
     "trials_ended": "trials that have ended, by reason",
 }
 """Counters and what each counts."""
-LEVEL = {name: place for place, name in enumerate(SEVERITIES, start=1)}
+LEVEL = {"note": 1, "warn": 2, "stop": 3}
 """Value of the gauge ``finding`` for each severity; 0 once the trial has ended."""
 
 
