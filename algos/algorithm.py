@@ -36,7 +36,7 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 import ray
@@ -63,7 +63,6 @@ from algos.rollouts.episode_statistics import merge_statistics
 from algos.rollouts.group_sampler import TRAINING_SEED
 from algos.rollouts.reward_scale import RewardScale
 from algos.rollouts.reward_signal import WITHOUT_SIGNAL, RewardSignal
-from algos.rollouts.rllib_evaluation import evaluate_episodes
 from algos.rollouts.rollout import scale_advantages
 from algos.rollouts.runner_group import (
     SYNC_TIMEOUT_S,
@@ -77,6 +76,7 @@ from algos.rollouts.runner_group import (
 from algos.rollouts.unfinished_episodes import measure_unfinished
 from algos.rollouts.watchdog import take_hang_reports
 from envs.batched import World, get_world
+from envs.validation import InputError
 
 WEIGHTS = COMPONENT_LEARNER + "/" + COMPONENT_RL_MODULE
 
@@ -307,10 +307,17 @@ class ColumnAlgorithm(Algorithm):
         logger.aggregate(results, key="learners")
         return logger.peek(("learners", DEFAULT_MODULE_ID), default={})
 
-    def evaluate(self, parallel_train_future: Any = None) -> dict[str, Any]:
-        """Play whole episodes with the current policy (see ``rollouts/rllib_evaluation.py``)."""
-        group: Any = self.learner_group
-        return evaluate_episodes(self.config, self.spaces, group.get_weights()[DEFAULT_MODULE_ID])
+    def evaluate(self, parallel_train_future: Any = None) -> NoReturn:
+        """Refuse RLlib's evaluation: its runners collect episodes, ours columns of steps.
+
+        Raises:
+            InputError: always; names what evaluates instead.
+        """
+        raise InputError(
+            "Algorithm.evaluate() and evaluation_interval of RLlib are not supported: evaluate a "
+            "checkpoint (`rungwise evaluate CHECKPOINT`), or set held_out_interval in the job to "
+            "evaluate during training."
+        )
 
     def step(self) -> dict[str, Any]:
         """Return RLlib's result with our flat metrics added."""

@@ -30,5 +30,5 @@ def refuse_sample_arguments(asked: Mapping[str, Any], settings: TrainingSettings
                 f"sample({name}={value!r}) is not possible: a runner of Rungwise samples "
                 f"rollouts of {settings.rollout_length} steps of {settings.num_envs} copies, as "
                 "the settings rollout_length and num_envs say. Call sample() as often as you need "
-                "steps; for whole episodes, drawn or greedy, call Algorithm.evaluate()."
+                "steps; whole episodes are played by `rungwise evaluate CHECKPOINT`."
             )

@@ -58,12 +58,15 @@ def probe_dependence(target: CheckTarget, seconds: float) -> ProbeResult:
         return outcome
     four = [episode for start in played for episode in start]
     paid = RewardSummary(four)
+    starts_paid = count_informative_starts(played)
+    # Whether different actions from a start gave different observations.
+    follow = [s[0].observation_checksum != s[2].observation_checksum for s in played]
     outcome.figures = {
         "repeated": summarise_test(pairs),
-        "starts_paid": count_informative_starts(played),
+        "starts_paid": starts_paid,
+        "observations_follow": float(np.mean(follow)),
+        "ended_fraction": float(np.mean([bool(e.end) for e in four])),
     }
-    outcome.figures["observations_follow"] = _compute_follow_fraction(played)
-    outcome.figures["ended_fraction"] = float(np.mean([bool(e.end) for e in four]))
     if target.world is not None:
         tests = compare_immediate_rewards(target.world)
         outcome.figures |= {name: summarise_test(test) for name, test in tests.items()}
@@ -81,10 +84,9 @@ def probe_dependence(target: CheckTarget, seconds: float) -> ProbeResult:
         _judge_fresh_noise(target, left, outcome)
     elif pairs.noisy and pairs.p_value <= LEVEL:
         pass  # the return is noisy, but depends on the actions as well
-    elif count_informative_starts(played) < MIN_PAID_STARTS:
+    elif starts_paid < MIN_PAID_STARTS:
         outcome.not_judged[SYMPTOM] = (
-            f"only {count_informative_starts(played)} of {len(played)} starts had a reward; "
-            f"{MIN_PAID_STARTS} are needed"
+            f"only {starts_paid} of {len(played)} starts had a reward; {MIN_PAID_STARTS} are needed"
         )
     # A reward at the end of an episode has not been seen in plays that were cut off.
     elif outcome.figures["ended_fraction"] < 0.5:
@@ -118,15 +120,6 @@ def _judge_fresh_noise(target: CheckTarget, seconds: float, outcome: ProbeResult
         f"actions with other randomness: they explain {pairs.variance_fraction:.1%} of the "
         f"variance of the return (p = {pairs.p_value:.2g}, {pairs.starts} starts, four plays each; "
         f"{pairs.detectable_fraction:.0%} would have been detected)",
-    )
-
-
-def _compute_follow_fraction(starts: list[list[Episode]]) -> float | None:
-    """Return the fraction of starts from which different actions gave different observations."""
-    return (
-        float(np.mean([s[0].observation_checksum != s[2].observation_checksum for s in starts]))
-        if starts
-        else None
     )
 
 

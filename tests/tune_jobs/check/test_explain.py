@@ -13,11 +13,13 @@ from algos import ALGORITHMS, get_algorithm_class
 from algos.metrics import METRICS
 from envs.validation import InputError
 from tune_jobs.check.explain import (
+    CHECKED,
     explain,
     format_symptoms_table,
     get_stop_limits,
     title,
 )
+from tune_jobs.check.findings import SWEEP_FINDINGS
 from tune_jobs.health import RULES, SCORE
 from tune_jobs.health.remedy import worded
 from tune_jobs.jobs.job import Job
@@ -29,22 +31,25 @@ FIELDS = {field.name for field in dataclasses.fields(Job)} | {
 }
 
 
-@pytest.mark.parametrize("symptom", RULES)
+@pytest.mark.parametrize("symptom", [*RULES, *CHECKED, *SWEEP_FINDINGS])
 def test_every_symptom_is_explained_in_full(symptom: str):
-    rule: Any = RULES[symptom]
-    answer = explain(symptom)
+    answer, hung = explain(symptom), explain("hung")
     assert json.loads(json.dumps(answer, allow_nan=False)) == answer
-    assert answer["title"][0].isupper() or answer["title"].startswith("V*")
+    assert answer.keys() == hung.keys() and answer["measured"].keys() == hung["measured"].keys()
+    assert answer["title"] and not answer["title"].endswith(".")
     assert len(answer["meaning"]) > 60
-    assert answer["warm_up"].startswith("Warm-up: ")
-    assert "NaN policy: " in answer["warm_up"]
+    assert answer["causes"] and not any(cause.endswith(".") for cause in answer["causes"])
+    assert answer["remedy"].endswith(".")
+    if symptom not in RULES:
+        assert answer["stops"]["when"].startswith("never")
+        return
+    rule: Any = RULES[symptom]
+    assert answer["title"][0].isupper()
+    assert answer["warm_up"].startswith("Warm-up: ") and "NaN policy: " in answer["warm_up"]
     assert set(answer["measured"]["needs"]) == set(rule.needs)
     thresholds = answer["measured"]["thresholds"]
     assert set(thresholds) == {field.name for field in dataclasses.fields(rule)}
     assert all(one["meaning"].endswith(".") for one in thresholds.values())
-    assert answer["causes"]
-    assert not any(cause.endswith(".") for cause in answer["causes"])
-    assert answer["remedy"].endswith(".")
 
 
 @pytest.mark.parametrize("symptom", RULES)
@@ -86,6 +91,8 @@ def test_an_unknown_symptom_is_refused_with_the_nearest_one():
     for ask in (explain, title, get_stop_limits):
         with pytest.raises(InputError, match=r"no symptom 'entropy_colapse'.*did you mean entropy"):
             ask("entropy_colapse")
+    with pytest.raises(InputError, match="did you mean credit_leaks"):
+        explain("credit_leak")
 
 
 @pytest.mark.parametrize(
@@ -122,8 +129,3 @@ def test_the_table_has_a_row_for_each_symptom():
     assert len(lines) == len(RULES) + 2
     assert all(line.count("|") == 5 for line in lines)
     assert lines[2].startswith("| `not_finite` | NaN or Inf in")
-
-
-def test_a_misspelt_finding_is_answered_with_the_nearest_one():
-    with pytest.raises(InputError, match="did you mean credit_leaks"):
-        explain("credit_leak")

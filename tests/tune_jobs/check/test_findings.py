@@ -1,28 +1,12 @@
 """The catalogue of what only a check finds is complete and explained."""
 
-import json
 import re
 
 import pytest
 from paths import ROOT
 
-from tune_jobs.check.explain import CHECKED, explain
-from tune_jobs.check.findings import SWEEP_FINDINGS, SYMPTOMS, ProbeResult
-
-
-@pytest.mark.parametrize("symptom", [*CHECKED, *SWEEP_FINDINGS])
-def test_what_a_check_or_a_sweep_finds_is_explained_in_full(symptom: str):
-    answer = explain(symptom)
-    assert answer.keys() == explain("hung").keys()
-    assert answer["measured"].keys() == explain("hung")["measured"].keys()
-    assert json.loads(json.dumps(answer, allow_nan=False)) == answer
-    assert answer["title"]
-    assert not answer["title"].endswith(".")
-    assert len(answer["meaning"]) > 60
-    assert answer["causes"]
-    assert not any(cause.endswith(".") for cause in answer["causes"])
-    assert answer["remedy"].endswith(".")
-    assert answer["stops"]["when"].startswith("never")
+from tune_jobs.check.explain import explain
+from tune_jobs.check.findings import SYMPTOMS, ProbeResult
 
 
 def test_a_symptom_is_explained_with_its_probe():
