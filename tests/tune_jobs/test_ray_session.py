@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from command_line import rungwise
+from command_line import call
 
 from cluster.queue.run_queue import RunQueue
 from envs.validation import InputError
@@ -63,6 +63,6 @@ def test_a_service_that_would_begin_no_run_is_refused(tmp_path):
 
 
 def test_commands_refuse_zero_cpus_before_making_a_directory(tmp_path):
-    done = rungwise("train", "cartpole", "--cpus", 0, "--out", "run", cwd=tmp_path)
+    done = call("train", "cartpole", "--cpus", 0, "--out", "run", cwd=tmp_path)
     assert done.returncode == 2 and "--cpus must be at least 1" in done.stderr
     assert not (tmp_path / "run").exists()

@@ -270,4 +270,3 @@ def test_what_is_no_request_passes_unasked():
 
 def test_a_token_of_any_characters_is_refused_without_an_error():
     assert call("/", bearer("schlüssel"))[0] == 401
-

@@ -8,7 +8,7 @@ from pathlib import Path
 import gymnasium
 import numpy as np
 import pytest
-from command_line import answer, rungwise
+from command_line import answer, call, rungwise
 
 from algos import get_algorithm_class
 from algos.models import MODELS
@@ -312,9 +312,9 @@ def test_evaluate_uses_the_environment_of_the_jobs_evaluation(tmp_path):
         r for r in read_event_log(tmp_path / "run" / "events.jsonl") if isinstance(r, EvaluationRow)
     )
     evaluate = ("evaluate", answer(done)["checkpoint"], "--episodes", 8, "--json")
-    told = answer(rungwise(*evaluate, cwd=tmp_path))
+    told = answer(call(*evaluate, cwd=tmp_path))
     assert told["env_kwargs"] == {"interventions": 7}
     assert told["policy"] == pytest.approx(compared.policy)
-    other = answer(rungwise(*evaluate, "--env-kwargs", "interventions", 3, cwd=tmp_path))
+    other = answer(call(*evaluate, "--env-kwargs", "interventions", 3, cwd=tmp_path))
     assert other["env_kwargs"] == {"interventions": 3}
     assert other["baselines"]["random"]["mean"] > told["baselines"]["random"]["mean"]

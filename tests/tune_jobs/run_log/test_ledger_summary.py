@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from command_line import answer, rungwise
+from command_line import answer, call
 from synthetic_sweep import end, job_row, result
 
 from envs.validation import InputError, InputWarning
@@ -108,10 +108,10 @@ def test_a_run_with_impossible_numbers_is_left_out_of_the_sum(runs, iterations):
 
 
 def test_without_a_path_the_runs_in_runs_are_summed(runs, tmp_path):
-    done = rungwise("ledger", "--json", cwd=runs.parent)
+    done = call("ledger", "--json", cwd=runs.parent)
     assert answer(done)["runs"] == ["runs/single", "runs/sweep"]
     (tmp_path / "elsewhere").mkdir()
-    refused = rungwise("ledger", cwd=tmp_path / "elsewhere")
+    refused = call("ledger", cwd=tmp_path / "elsewhere")
     assert refused.returncode == 2 and "no run in or below runs" in refused.stderr
 
 
@@ -121,10 +121,10 @@ def test_a_folder_without_a_run_is_refused_by_name(tmp_path):
 
 
 def test_the_command_prints_one_object_and_without_json_a_table(runs):
-    done = rungwise("ledger", "sweep", "single", "--json", cwd=runs)
+    done = call("ledger", "sweep", "single", "--json", cwd=runs)
     assert done.returncode == 0, done.stderr
     assert answer(done)["total"] == pytest.approx(summarise_spending([runs])["total"])
-    shown = rungwise("ledger", "sweep", "single", cwd=runs).stdout
+    shown = call("ledger", "sweep", "single", cwd=runs).stdout
     assert "2 runs" in shown and "GPU time" in shown and "health" in shown
 
 
