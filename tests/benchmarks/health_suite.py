@@ -152,6 +152,19 @@ def trained(case: Case, seed: int):
     algorithm.stop()
 
 
+def train_until_named(case: Case, seed: int):
+    """Train until one of the case's symptoms is found: rows, findings that name it, seconds."""
+    torch.set_num_threads(1)
+    rows, named, started = [], [], time.perf_counter()
+    for row in trained(case, seed):
+        rows.append(row)
+        findings = diagnose(History(rows, case.iterations)).findings
+        named = [f for f in findings if f.symptom in case.symptoms and f.severity != "note"]
+        if named:
+            break
+    return rows, named, time.perf_counter() - started
+
+
 def settings_of(case: Case):
     base = BASE.get(case.algo, {"normalise_observations": False})
     return algos.get_algorithm_class(case.algo).settings_class(**base | case.settings)

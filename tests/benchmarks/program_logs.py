@@ -7,7 +7,6 @@ Programs and faults are those of watched.py; foreign_suite.py judges the logs. S
 no threshold was set by these runs, which are all of the half that is reported.
 """
 
-import argparse
 import io
 import json
 import lzma
@@ -21,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.watched import CONSTANT, NAMES, PROGRAMS, Program
+from benchmarks.watched import CONSTANT, NAMES, PROGRAMS, Program, parse_programs
 from tune_jobs.foreign_logs import read_logs
 
 ARCHIVE = Path(__file__).parents[1] / "data" / "program_logs.tar.xz"
@@ -112,17 +111,12 @@ def pack(folder: Path, entries, archive: Path):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--to", type=Path, required=True, help="folder of the logs")
-    parser.add_argument("--only", nargs="*", default=list(LEARNT), choices=list(LEARNT))
-    parser.add_argument("--cleanrl", default="ppo.py", help="CleanRL's ppo.py")
-    parser.add_argument("--pythonpath", action="append", default=[], help="PROGRAM=FOLDERS")
-    args = parser.parse_args()
-    paths = dict(text.split("=", 1) for text in args.pythonpath)
+    args = parse_programs(__doc__, list(LEARNT))
     runs = [
         (PROGRAMS[name], fault, seed)
         for name in args.only
         for fault in ("", *PROGRAMS[name].faults)
+        if fault in args.faults
         for seed in SEEDS[fault][: FEWER.get(name)]
     ]
     entries = []
@@ -131,7 +125,7 @@ def main() -> None:
         entry = to / "entry.json"
         if not entry.exists():
             shutil.rmtree(to, ignore_errors=True)
-            own = paths.get(program.name, "")
+            own = args.pythonpath.get(program.name, "")
             found = record(program, fault, seed, to, args.cleanrl, own)
             entry.write_text(json.dumps(found))
         entries.append(json.loads(entry.read_text()))

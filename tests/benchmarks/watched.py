@@ -159,15 +159,22 @@ def find_version(program: Program, cleanrl: str, pythonpath: str) -> str:
     return f"{program.library} {done.stdout.strip() or 'unknown'}"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+def parse_programs(doc: str | None, programs: list[str]) -> argparse.Namespace:
+    """The flags of a benchmark that runs programs; ``pythonpath`` is by program."""
+    parser = argparse.ArgumentParser(description=(doc or "").split("\n")[0])
     parser.add_argument("--to", type=Path, required=True, help="folder of the runs")
-    parser.add_argument("--only", nargs="*", default=list(PROGRAMS), choices=list(PROGRAMS))
+    parser.add_argument("--only", nargs="*", default=programs, choices=programs)
     parser.add_argument("--cleanrl", default="ppo.py", help="CleanRL's ppo.py")
     parser.add_argument("--pythonpath", action="append", default=[], help="PROGRAM=FOLDERS")
     parser.add_argument("--faults", nargs="*", default=["", *NAMES], choices=["", *NAMES])
     args = parser.parse_args()
-    pythonpaths = dict(text.split("=", 1) for text in args.pythonpath)
+    args.pythonpath = dict(text.split("=", 1) for text in args.pythonpath)
+    return args
+
+
+def main() -> None:
+    args = parse_programs(__doc__, list(PROGRAMS))
+    pythonpaths = args.pythonpath
     for fault in args.faults:
         for program in (PROGRAMS[name] for name in args.only):
             to = find_folder(args.to, program, fault)

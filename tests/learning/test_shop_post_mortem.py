@@ -6,13 +6,11 @@ product has no such reward; here a subclass plants it.
 """
 
 import dataclasses
-import time
 from typing import ClassVar
 
 import gymnasium
 import numpy as np
 import pytest
-import torch
 from benchmarks import health_suite
 from benchmarks.health_cases import Case
 
@@ -20,7 +18,6 @@ from envs import counter_rng
 from envs.shopping import baselines, pages
 from envs.shopping.params import Params
 from envs.shopping.world import Shopping
-from tune_jobs.health import History, diagnose
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -57,7 +54,7 @@ KWARGS = {"products": 300, "goals": 1000}
 def test_clicks_that_pay_more_than_the_purchase_are_found_live(seed):
     case = Case("farmed", ("reward_hacking", "no_success"), "FarmedShop-v0", KWARGS,
                 settings=SETTINGS, iterations=60)  # fmt: skip
-    rows, named, seconds = watched(case, seed)
+    rows, named, seconds = health_suite.train_until_named(case, seed)
     first, last = rows[0], rows[-1]
     print(
         f"\nseed {seed}: {named and named[0].symptom} in iteration {len(rows)} of "
@@ -65,30 +62,17 @@ def test_clicks_that_pay_more_than_the_purchase_are_found_live(seed):
         f"{first['return_mean']:.2f} to {last['return_mean']:.2f}"
     )
     assert named, f"not found in {len(rows)} iterations"
-    assert len(rows) <= case.iterations / 2 and seconds < 120
+    assert len(rows) <= case.iterations / 2
 
 
 @pytest.mark.usefixtures("local_ray")
 def test_the_shop_as_it_is_raises_neither_alarm():
     case = Case("honest", ("reward_hacking", "no_success"), "Shopping-v0", KWARGS,
                 settings=SETTINGS, iterations=40)  # fmt: skip
-    rows, named, _ = watched(case, 0)
+    rows, named, _ = health_suite.train_until_named(case, 0)
     assert len(rows) == case.iterations and not named
     rates = [row["success_rate"] for row in rows]  # an iteration's has a deviation of 0.03
     assert np.mean(rates[-10:]) > np.mean(rates[:10])
-
-
-def watched(case, seed):
-    """Train until one of the case's symptoms is found: rows, findings, seconds."""
-    torch.set_num_threads(1)
-    rows, named, started = [], [], time.perf_counter()
-    for row in health_suite.trained(case, seed):
-        rows.append(row)
-        findings = diagnose(History(rows, case.iterations)).findings
-        named = [f for f in findings if f.symptom in case.symptoms and f.severity != "note"]
-        if named:
-            break
-    return rows, named, time.perf_counter() - started
 
 
 def test_clicking_without_a_purchase_earns_nothing():

@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 import small
-import uvicorn
 from checkpoints import write_checkpoint
 from command_line import call, command
+from dashboard_app import served_app
 from gymnasium import spaces
 from waiting import wait_until
 
@@ -24,7 +24,6 @@ from algos.policy import Policy
 from cluster.serving import policy_server
 from cluster.serving.sessions import Sessions, refuse_replicas
 from cluster.web import auth
-from cluster.web.listening import bind_socket
 from envs.validation import InputError
 
 TOKEN = "a-token-of-the-tests"
@@ -54,17 +53,9 @@ class Holder:
 
 @contextmanager
 def served(checkpoint):
-    door = bind_socket("127.0.0.1", 0)
     app = policy_server.make_application(Holder(checkpoint), TOKEN)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [door]})
-    thread.start()
-    try:
-        yield f"127.0.0.1:{door.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join()
-        door.close()
+    with served_app(app) as url:
+        yield urlsplit(url).netloc
 
 
 @pytest.fixture(scope="module")
