@@ -1,29 +1,19 @@
 # pyright: basic
-"""The examples in the docstrings of pure modules are right."""
+"""The examples in the docstrings are right."""
 
 import doctest
 import importlib
+from pathlib import Path
 
 import pytest
 
-MODULES = [
-    "algos.actions.fused_entropy",
-    "algos.actions.topk",
-    "algos.advantages",
-    "algos.config",
-    "algos.exploration",
-    "algos.losses",
-    "algos.rollouts.columns",
-    "algos.rollouts.rollout",
-    "algos.schedules",
-    "envs",
-    "envs.action_masks",
-    "envs.counter_rng",
-    "envs.pytree",
-    "envs.thoughts.proof",
-    "envs.validation",
-    "envs.causal.learning.reward",
-]
+ROOT = Path(__file__).parents[1]
+MODULES = sorted(
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    for package in ("algos", "envs", "tune_jobs", "cluster")
+    for path in (ROOT / package).rglob("*.py")
+    if ">>> " in path.read_text()
+)
 
 
 @pytest.mark.parametrize("name", MODULES)

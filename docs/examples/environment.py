@@ -17,8 +17,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from envs import counter_rng
-from envs.batched import BatchedVectorEnv, SingleEnv, Step, World
+from envs import BatchedVectorEnv, SingleEnv, Step, World, counter_rng
 from envs.pytree import Array, Keys
 from envs.validation import AtLeastOne, validate
 

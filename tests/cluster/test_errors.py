@@ -72,7 +72,7 @@ def test_a_server_that_has_said_its_address_says_nothing_more(capsys):
     [
         (["doctr", "x"], "did you mean doctor"),
         ([], "needs a command"),
-        (["doctor", "x", "--renme", "a=b"], r"--renme, a=b\. Perhaps you meant: --rename"),
+        (["doctor", "x", "--renme", "a=b"], "no flag --renme: did you mean `--rename VALUE`"),
         (["evaluate"], "Missing from rungwise evaluate: PATH"),
         (["jobs", "foo"], "invalid choice 'foo'"),
         (["tune", "causal", "--trials", "x"], "--trials: invalid literal"),

@@ -1,7 +1,6 @@
 """Synthetic runs for the health tests: one metric, one curve."""
 
 import math
-from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -214,7 +213,7 @@ def case(
     metrics: Metrics,
     n: int = 27,
     budget: int | None = None,
-    score: Callable[[int], Sequence[float]] | Sequence[float] | None = flat,
+    score: Any = flat,
 ) -> Case:
     """A run of ``n`` rows; its score is flat where nothing else is said."""
     return Case(symptom, expected, metrics, n, budget, score(n) if callable(score) else score)

@@ -54,4 +54,4 @@ class Warehouse(gymnasium.Env):
         return True
 
 
-gymnasium.register("Warehouse-v0", Warehouse)
+gymnasium.register("Warehouse-v0", Warehouse)  # type: ignore[arg-type]

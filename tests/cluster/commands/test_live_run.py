@@ -44,7 +44,7 @@ def test_the_work_of_stage_1_is_announced_before_the_start(capsys):
 
 def answer_for(tmp_path, *rows):
     outcome = Outcome.from_rows([job_row(trials=1), result("00", 4, 0.5), *rows])
-    return print_and_check_outcome(outcome, tmp_path, silent())
+    return print_and_check_outcome(outcome, tmp_path, silent(), Outcome.as_dict)
 
 
 def test_an_outcome_is_answered_unless_the_run_was_stopped(tmp_path):

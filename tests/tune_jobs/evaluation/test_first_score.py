@@ -147,7 +147,10 @@ def test_a_run_without_any_score_fails_with_the_reason(tmp_path, score, said):
         log.append(end(trial, 1, "budget"))
     with pytest.raises(CommandFailed, match=said):
         print_and_check_outcome(
-            Outcome.from_rows(read_event_log(log.path)), tmp_path, Console(file=io.StringIO())
+            Outcome.from_rows(read_event_log(log.path)),
+            tmp_path,
+            Console(file=io.StringIO()),
+            Outcome.as_dict,
         )
 
 

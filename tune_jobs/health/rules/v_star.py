@@ -103,7 +103,7 @@ class VStarWithoutSuccess(ThresholdRule):
     """Starts after which an unfinished stage 1 is judged."""
 
     def is_excused(self, history: History) -> bool:
-        """Return whether stage 1 has just begun."""
+        """Return whether stage 1 is at its beginning."""
         return is_stage_1_young(history, self.starts)
 
     def describe(self, history: History) -> Mapping[str, object]:
@@ -151,7 +151,7 @@ class AdvantagesFlat(ThresholdRule):
     """Starts after which an unfinished stage 1 is judged."""
 
     def is_excused(self, history: History) -> bool:
-        """Return whether stage 1 has just begun, or a sample can only equal itself."""
+        """Return whether stage 1 is at its beginning, or a sample can only equal itself."""
         few = is_stage_1_young(history, self.starts)
         return few or history.latest("reference_samples") == 1
 
@@ -269,5 +269,5 @@ class VStarPessimistic(Rule):
 
 
 def is_stage_1_young(history: History, starts: int) -> bool:
-    """Return whether stage 1 goes on and has fewer than ``starts`` starts."""
+    """Return whether stage 1 has starts left, and has fewer than ``starts`` starts."""
     return history.latest("v_star_starts") < starts and history.latest("v_star_starts_left") > 0
