@@ -213,9 +213,9 @@ def case(
     metrics: Metrics,
     n: int = 27,
     budget: int | None = None,
-    score: Any = flat,
+    score: Curve = flat,
 ) -> Case:
-    """A run of ``n`` rows; its score is flat where nothing else is said."""
+    """A run of ``n`` rows; its score, flat by default, is a curve, a function of ``n``, or None."""
     return Case(symptom, expected, metrics, n, budget, score(n) if callable(score) else score)
 
 

@@ -1,0 +1,307 @@
+"""Rules about rewards and success: sick and healthy runs, each threshold, warm-up and NaN."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from health_runs import (
+    Case,
+    Metrics,
+    assert_needs_last,
+    assert_starts_at,
+    case,
+    cases,
+    flat,
+    from_row,
+    history,
+    rising,
+    scores_with_tau,
+    seen,
+    severity,
+)
+
+from tune_jobs.health import RULES
+from tune_jobs.health.diagnosis import find_disproved
+
+NAN = math.nan
+DEAD: Metrics = {
+    "score": 0.0,
+    "episodes": 20,
+    "episode_length": 25,
+    "rewarded_episode_fraction": 0.0,
+}
+ZERO: Metrics = {**DEAD, "zero_reward_fraction": 1.0}
+PLATEAU: Metrics = {**DEAD, "zero_reward_fraction": from_row(4, 0.99, 0.5)}
+MORE_AND_MORE: Metrics = {
+    **{**DEAD, "zero_reward_fraction": 0.99},
+    "rewarded_episode_fraction": [0.0] * 15 + np.linspace(0.02, 0.3, 15).tolist(),
+}
+RARE: Metrics = {**DEAD, "score": flat(60, 0.03, 0.01), "zero_reward_fraction": 0.999}
+
+
+def falling(n: int, high: float = 0.8, low: float = 0.4) -> list[float]:
+    """A success rate: kept for a tenth of the rows, then it falls within another tenth."""
+    t = np.clip(10 * np.arange(n) / n - 1, 0, 1)
+    noise = np.random.default_rng(2).normal(0, 0.04, n)
+    return np.clip(high + (low - high) * t + noise, 0, 1).tolist()
+
+
+def stepped(before: float, after: float, rows: int = 60, noise: float = 0.0) -> list[float]:
+    """One level for 20 rows (a third of fewer), then another, with a noise that alternates."""
+    first = min(20, rows // 3)
+    levels = [before] * first + [after] * (rows - first)
+    return [level + noise * (-1) ** i for i, level in enumerate(levels)]
+
+
+RETURNS: Metrics = {"episodes": 30, "return_mean": rising(60, 1, 4)}
+DOUBLED: Metrics = {"episodes": 30, "return_mean": stepped(10, 20)}
+LEARNT_AND_LOST = [*np.linspace(0.1, 0.8, 20), *np.linspace(0.8, 0.1, 20), *[0.1] * 20]
+
+
+def success(*rows: tuple[Any, list[float]], base: Metrics = RETURNS, **options: Any) -> list[Case]:
+    """Runs of the rule reward_hacking: expected severity and success rate of each."""
+    changes = ((expected, {"success_rate": rate}) for expected, rate in rows)
+    return cases("reward_hacking", base, *changes, score=None, **options)
+
+
+CASES = [
+    case("zero_reward", ("warn", 4), PLATEAU, 10, 27, None),
+    case("zero_reward", ("stop", 4), PLATEAU, 15, 27, None),
+    # Where the length of episodes is not known, the fraction of steps decides alone.
+    *cases(
+        "zero_reward",
+        {**DEAD, "episode_length": NAN},
+        ("warn", {"zero_reward_fraction": 0.86}),
+        (None, {"zero_reward_fraction": 0.84}),
+        (None, {"zero_reward_fraction": 0.55}),
+        n=12,
+        budget=27,
+        score=None,
+    ),
+    # Otherwise the number of rewards per episode does.
+    *(
+        case(
+            "zero_reward",
+            expected,
+            {
+                **{**DEAD, "episode_length": steps, "zero_reward_fraction": 1 - rewards / steps},
+                "rewarded_episode_fraction": min(1.0, rewards),
+            },
+            score=None,
+        )
+        for steps, rewards, expected in (
+            *((7, 1.0, None), (200, 5.0, None), (25, 0.5, None)),
+            *((25, 0.49, "note"), (25, 0.04, "warn")),
+        )
+    ),
+    # A rising share of rewarded episodes is a note; where these are not counted, it warns.
+    case("zero_reward", ("note", 1), MORE_AND_MORE, 30, 60, None),
+    case("zero_reward", ("warn", 1), MORE_AND_MORE, 18, 60, None),
+    case(
+        "zero_reward",
+        ("warn", 1),
+        {**ZERO, "rewarded_episode_fraction": lambda i: None},
+        score=None,
+    ),
+    # A few episodes are rewarded by chance, and their share is flat: that never ends a run.
+    *(
+        case(
+            "zero_reward",
+            ("warn", 1),
+            {**RARE, "rewarded_episode_fraction": flat(60, 0.03, 0.005, seed=1)},
+            *(n, 60, None),
+        )
+        for n in range(15, 61)
+    ),
+    case("zero_reward", ("stop", 1), RARE, 60, score=None),
+    # It waits for 50 episodes and a fifth of the budget, and stops from half of it.
+    case("zero_reward", None, {**ZERO, "episodes": 2}, 20, 27, None),
+    case("zero_reward", "warn", {**ZERO, "episodes": 2.6}, 20, 60, None),
+    case("zero_reward", None, {**ZERO, "episodes": 2.4}, 20, 60, None),
+    case("zero_reward", None, ZERO, 15, 100, None),
+    case("zero_reward", "warn", ZERO, 49, 100, None),
+    case("zero_reward", "stop", ZERO, 50, 100, None),
+    # Rows without the share are left out.
+    *cases(
+        "zero_reward",
+        DEAD,
+        (("stop", 24), {"zero_reward_fraction": lambda i: NAN if i % 2 else 1.0}),
+        (None, {"zero_reward_fraction": NAN}),
+        score=None,
+    ),
+    # Success that falls, or was learnt and lost, while the return rises.
+    *success(
+        ("stop", falling(60, 0.8, 0.3)),
+        ("stop", falling(60, 0.3, 0.0)),
+        ("stop", LEARNT_AND_LOST),
+        # Success that does not rise is found late.
+        ("warn", flat(60, 0.3, 0.05)),
+        ("warn", [0.89] * 60),
+        (None, [0.91] * 60),
+        ("warn", [0.3 * s for s in scores_with_tau(60, 0.19)]),
+        (None, [0.3 * s for s in scores_with_tau(60, 0.21)]),
+        n=60,
+    ),
+    *success(
+        (None, flat(60, 0.3, 0.05)),
+        n=30,
+        budget=60,
+        base={**RETURNS, "return_mean": rising(30, 1, 4)},
+    ),
+    *success(
+        ("warn", falling(20)), n=20, budget=60, base={**RETURNS, "return_mean": rising(20, 1, 4)}
+    ),
+    # A fall of both is no hacking.
+    *success((None, falling(60)), n=60, base={**RETURNS, "return_mean": rising(60, 4.0, 1.0)}),
+    *success(
+        ("warn", stepped(0.8, 0.55)),
+        (None, stepped(0.8, 0.57)),
+        ("warn", stepped(0.3, 0.195)),
+        (None, stepped(0.3, 0.205)),
+        ("warn", stepped(0.8, 0.5, noise=0.2)),
+        (None, stepped(0.8, 0.5, noise=0.22)),
+        n=60,
+        budget=120,
+        base=DOUBLED,
+    ),
+    *(
+        case(
+            "reward_hacking",
+            expected,
+            {"episodes": 30, "return_mean": stepped(10, after), "success_rate": stepped(0.8, 0.2)},
+            *(60, 120, None),
+        )
+        for after, expected in ((10.55, "warn"), (10.5, None))
+    ),
+    # It stops late and only after a large fall.
+    *success(
+        ("stop", stepped(0.8, 0.47)), ("warn", stepped(0.8, 0.49)), n=60, budget=100, base=DOUBLED
+    ),
+    *success(("warn", stepped(0.8, 0.47)), n=59, budget=100, base=DOUBLED),
+    # Rows without both metrics are left out.
+    *success(
+        ("stop", [NAN if i % 2 else value for i, value in enumerate(stepped(0.8, 0.2))]),
+        (None, [NAN] * 60),
+        n=60,
+        base={"return_mean": stepped(10, 20)},
+    ),
+]
+
+
+@pytest.mark.parametrize("run", CASES, ids=str)
+def test_severity_and_onset(run: Case):
+    run.check()
+
+
+def test_a_sparse_reward_found_late_is_never_stopped():
+    # Nothing until 30 % of the budget, as in healthy runs on sparse tasks.
+    n = 100
+    share = [1.0] * 30 + np.linspace(0.99, 0.6, n - 30).tolist()
+    score = [0.0] * 30 + np.linspace(0.02, 1.0, n - 30).tolist()
+    metrics: Metrics = {"episodes": 20.0, "episode_length": 200.0, "zero_reward_fraction": share}
+    rule = RULES["zero_reward"]
+    found = [seen(rule, end, n, score=score, **metrics) for end in range(1, n + 1)]
+    assert set(found) == {None, ("warn", 1)}
+    assert set(found[60:]) == {None}
+
+
+def paid_at_the_end(n: int, found_at: int) -> Metrics:
+    """Seven steps, the last of which may be paid: 86 % without a reward at the optimum."""
+    fraction = [0.02] * found_at + np.linspace(0.02, 1.0, 8).tolist()
+    fraction += [1.0] * (n - len(fraction))
+    zeros = [1 - share / 7 for share in fraction]
+    return {
+        **{"episodes": 290, "episode_length": 7, "score": fraction},
+        **{"zero_reward_fraction": zeros, "rewarded_episode_fraction": fraction},
+    }
+
+
+def test_a_finding_is_withdrawn_where_most_episodes_are_paid_at_last():
+    run = paid_at_the_end(60, 48)
+    assert severity(RULES["zero_reward"], 48, 60, **run) == "warn"
+    withdrawn = [n for n in range(1, 61) if find_disproved(["zero_reward"], history(n, 60, **run))]
+    assert withdrawn
+    assert withdrawn == list(range(withdrawn[0], 61))
+    # Long before the score of a run that was flat for most of it has improved.
+    assert not history(withdrawn[0], 40, **run).improved
+
+
+def test_a_finding_stays_where_nothing_is_paid():
+    for share in (1.0, from_row(20, NAN, 1.0)):
+        run = history(40, **{**DEAD, "zero_reward_fraction": share})
+        assert not find_disproved(["zero_reward"], run)
+
+
+def test_the_last_five_rows_must_all_be_without_a_reward():
+    metrics: Metrics = {**DEAD, "score": flat(27, 0.0)}
+    assert_needs_last(RULES["zero_reward"], 5, "zero_reward_fraction", 1.0, 0.5, **metrics)
+
+
+@pytest.mark.parametrize(
+    ("symptom", "rows", "budget", "metrics"),
+    [
+        ("zero_reward", 20, 100, ZERO),
+        ("zero_reward", 20, 27, {**ZERO, "episodes": vars(RULES["zero_reward"])["episodes"] / 20}),
+        (
+            "reward_hacking",
+            *(15, 45),
+            {"success_rate": stepped(0.8, 0.2, 15), "return_mean": stepped(10, 20, 15)},
+        ),
+        (
+            "reward_hacking",
+            *(20, 100),
+            {"success_rate": stepped(0.8, 0.2, 20), "return_mean": stepped(10, 20, 20)},
+        ),
+        ("reward_hacking", 60, 100, {**RETURNS, "success_rate": 0.3}),
+    ],
+)
+def test_a_rule_waits_for_rows_and_budget(symptom: str, rows: int, budget: int, metrics: Metrics):
+    assert_starts_at(RULES[symptom], rows, budget, **metrics)
+
+
+@pytest.mark.parametrize(
+    ("symptom", "metrics", "words"),
+    [
+        ("zero_reward", ZERO, "0% of the episodes had any reward"),
+        ("reward_hacking", {**RETURNS, "success_rate": falling(60)}, "from 76% to 41%"),
+    ],
+)
+def test_the_evidence_has_the_fractions(symptom: str, metrics: Metrics, words: str):
+    finding = RULES[symptom](history(60, **metrics))
+    assert finding and words in finding.evidence
+
+
+def test_the_evidence_is_silent_about_episodes_that_are_not_counted():
+    unknown = RULES["zero_reward"](history(30, **{**ZERO, "rewarded_episode_fraction": NAN}))
+    assert unknown and "of the episodes" not in unknown.evidence
+
+
+@pytest.mark.parametrize(
+    ("rate", "why"),
+    [
+        (rising(60, 0.1, 0.9), "success rises with the return"),
+        ([*flat(25, 0.1, 0.03), *rising(35, 0.1, 0.8)], "success rises later"),
+        (flat(60, 0.97, 0.02), "success cannot rise further"),
+        ([0.3, *np.zeros(4), *rising(55, 0.0, 0.7)], "a lucky start"),
+        ([0.0] * 60, "nothing ever succeeded: no_success reports it"),
+    ],
+)
+def test_healthy_courses_of_success_are_silent(rate: list[float], why: str):
+    for n in range(8, 61):
+        run = history(n, 60, **RETURNS, success_rate=list(map(float, rate)))
+        assert RULES["reward_hacking"](run) is None, why
+
+
+def test_a_rare_success_has_not_fallen():
+    rate = (np.random.default_rng(3).binomial(30, 0.02, 60) / 30).tolist()
+    run: Metrics = {**RETURNS, "success_rate": rate}
+    found = [severity(RULES["reward_hacking"], n, 60, **run) for n in range(61)]
+    assert found[:36] == [None] * 36
+    assert set(found[36:]) <= {"warn", None}
+
+
+def test_hacking_and_no_success_exclude_each_other():
+    for rate in ([0.0] * 60, falling(60, 0.8, 0.0), falling(60)):
+        run = history(60, **RETURNS, score=rising(60, 1, 4), success_rate=rate, reward_std=1.0)
+        assert (RULES["reward_hacking"](run) is None) != (RULES["no_success"](run) is None)

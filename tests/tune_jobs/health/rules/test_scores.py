@@ -1,0 +1,225 @@
+"""Rules that judge the score alone: sick and healthy courses, each threshold, warm-up and NaN."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from health_runs import Case, assert_starts_at, case, flat, history, rising, scores_with_tau
+
+from tune_jobs.health import RULES, History
+from tune_jobs.health.rules.scores import NoImprovement
+
+RISE = [*np.linspace(20.0, 500.0, 44), *[500.0] * 6]
+SOLVED = [*np.linspace(0.05, 0.92, 12), *flat(48, 0.957, 0.003)]
+
+
+def course(symptom: str, expected: Any, score: Sequence[float], budget: int | None = None) -> Case:
+    """A run that has only this score, one of each row."""
+    return case(symptom, expected, {}, len(score), budget, score)
+
+
+def spiked(n: int, row: int, size: float = 1.0) -> list[float]:
+    """A constant score with one higher value."""
+    return [1.0 + size * (i == row) for i in range(1, n + 1)]
+
+
+def fallen(before: float, after: float, rows: int = 60, late: int = 30, noise: float = 0.0):
+    """One level, then another, with a noise that alternates."""
+    levels = [before] * (rows - late) + [after] * late
+    return [level + noise * (-1) ** i for i, level in enumerate(levels)]
+
+
+LATE_START = [*flat(41, 1.0, 0.02), *np.linspace(1.0, 5.0, 59).tolist()]
+"""Flat for 41 % of the run, as one healthy DQN run was."""
+FALLS_FOR_A_WHILE = [*SOLVED, *flat(10, 0.0, 0.003), *flat(27, 0.957, 0.003)]
+BELOW_ITS_START = [20.0, 19.5, 16.0, 13.0, *flat(40, 9.0, 0.2)]
+AT_ITS_PATIENCE = [20.0, 20.1, 19.9, *([2.0] * 6)]
+"""Of a budget of 60 the patience is six rows, and three define the start."""
+DIP = [*rising(30, 60, 230, 3), *flat(5, 70.0, 3.0), *flat(25, 208.0, 3.0)]
+LUCKY = [2.0 if i == 45 else s for i, s in enumerate(flat(60, 1.0, 0.1, seed=1))]
+
+CASES = [
+    *(
+        case("no_improvement", (severity, 2), {}, n, budget, [1.0, 1.2, *([1.1] * budget)])
+        for budget in (27, 100, 300)
+        for n, severity in ((math.ceil(budget * 0.75), "warn"), (math.ceil(budget * 0.8), "stop"))
+    ),
+    # Converged, slowly rising, late and record-breaking runs are healthy.
+    course("no_improvement", None, [*rising(50), *([1.0] * 250)]),
+    course("no_improvement", None, np.linspace(1.0, 1.04, 100).tolist()),
+    *(course("no_improvement", None, LATE_START[:n], 100) for n in range(60, 101)),
+    course("no_improvement", None, [*([1.0] * 50), 1.5, *([1.0] * 9)], 100),
+    # A lucky iteration of few episodes is no best; with as many as the others have it is one.
+    case(
+        "no_improvement", ("stop", 2), {"episodes": lambda i: 1 if i == 46 else 10}, 60, None, LUCKY
+    ),
+    case("no_improvement", None, {"episodes": 20}, 60, None, LUCKY),
+    # Nothing is said before any score has enough episodes.
+    case("no_improvement", None, {"episodes": lambda i: float(i % 4 == 0)}, 40, 100, 1.0),
+    case("no_improvement", ("stop", 20), {"episodes": 1}, 60, 60, 1.0),
+    course("no_improvement", ("stop", 2), [math.nan if i % 3 == 0 else 1.0 for i in range(60)]),
+    # A best of twenty episodes counts; fewer are pooled with the next row.
+    *(
+        case(
+            "no_improvement",
+            ("stop", since),
+            {"episodes": lambda i, e=episodes: e if i == 30 else 100},
+            *(60, None, spiked(60, 30)),
+        )
+        for episodes, since in ((20, 30), (19, 31))
+    ),
+    # A best is beaten by more than one percent, and must stand for the patience.
+    course("no_improvement", ("stop", 30), spiked(60, 30, 0.0105)),
+    course("no_improvement", ("stop", 1), spiked(60, 30, 0.0095)),
+    course("no_improvement", "stop", spiked(90, 70), 100),
+    course("no_improvement", None, spiked(90, 71), 100),
+    course("no_improvement", "stop", spiked(30, 21), 30),
+    course("no_improvement", None, spiked(30, 22), 30),
+    course("no_improvement", "stop", scores_with_tau(60, 0.19)),
+    course("no_improvement", None, scores_with_tau(60, 0.21)),
+    course("no_improvement", "warn", [1.0] * 79, 100),
+    course("no_improvement", "stop", [1.0] * 80, 100),
+    # The best by 5 % in a late row is within the noise.
+    course("no_improvement", "stop", [*flat(34), 1.2, *flat(5, seed=1)]),
+    course("no_improvement", None, [*flat(34), *flat(6, 2.0)]),
+    # A gain inflates the noise, within which nothing later can beat the best.
+    course(
+        "no_improvement",
+        None,
+        [*flat(20, 0.0, 0.05), *flat(20, 1.0, 0.05), *flat(40, 0.4, 0.05)],
+        100,
+    ),
+    *(course("no_improvement", None, FALLS_FOR_A_WHILE[:n], 97) for n in range(40, 98)),
+    # A score far below its start is warned about early.
+    course("performance_collapse", None, BELOW_ITS_START[:9], 60),
+    course("performance_collapse", ("warn", 5), BELOW_ITS_START[:10], 60),
+    course("performance_collapse", None, AT_ITS_PATIENCE[:8], 60),
+    course("performance_collapse", ("warn", 4), AT_ITS_PATIENCE, 60),
+    # A dip of most of the gain that recovers is healthy, and so is half of it.
+    *(course("performance_collapse", None, DIP[:n], 60) for n in range(1, 61)),
+    course("performance_collapse", None, [*rising(30, 20, 200, 3), *flat(30, 110.0, 10.0)]),
+    course("performance_collapse", None, [20.0, 20.0, 1.0, 1.0, 1.0], 60),
+    course("performance_collapse", None, [math.nan] * 30),
+    # Four standard deviations are 8.4.
+    course("performance_collapse", "warn", fallen(20, 20 - 9.3, noise=1)),
+    course("performance_collapse", None, fallen(20, 20 - 8.8, noise=1)),
+    course("performance_collapse", "warn", fallen(20, 13.9)),
+    course("performance_collapse", None, fallen(20, 14.1)),
+    course("performance_collapse", "warn", [20.0] * 10 + [100.0] * 20 + [35.0] * 30),
+    course("performance_collapse", None, [20.0] * 10 + [100.0] * 20 + [37.0] * 30),
+    course("performance_collapse", "warn", fallen(20, 9, late=6)),
+    course("performance_collapse", None, fallen(20, 9, late=5)),
+    course("performance_collapse", "warn", fallen(20, 9, rows=10, late=3)),
+    course("performance_collapse", None, fallen(20, 9, rows=10, late=2)),
+    # A tenth of the gain must be lost: 480 less the mean of the first three scores.
+    course("fell_from_best", "note", [*RISE, *[300.0] * 3]),
+    course("fell_from_best", "note", [*RISE, *[450.0] * 3]),
+    course("fell_from_best", None, [*RISE, *[455.0] * 3]),
+    course("fell_from_best", None, [*RISE, *[500.0] * 3]),
+    # A fall that no digit shows, one that may recover, and a collapse, which has a rule of its own.
+    course("fell_from_best", None, [1000 + 1e-3 * value for value in [*RISE, *[300.0] * 3]]),
+    course("fell_from_best", None, [*RISE, *[300.0] * 10], 61),
+    course("fell_from_best", None, [*RISE, *[21.0] * 10]),
+    # Without a gain there is nothing to lose, and few scores say nothing.
+    course("fell_from_best", None, [*flat(30, 20.0, 1.0), *flat(30, 18.0, 1.0)]),
+    course("fell_from_best", None, [1.0, 9.0, 9.0, 9.0, 1.0]),
+    course("fell_from_best", None, [math.nan] * 10),
+]
+
+
+@pytest.mark.parametrize("run", CASES, ids=str)
+def test_severity_and_onset(run: Case):
+    run.check()
+
+
+@pytest.mark.parametrize(
+    ("symptom", "make_score", "seeds", "ends"),
+    [
+        ("performance_collapse", lambda seed: flat(60, 20.0, 6.0, seed), 20, range(1, 61)),
+        (
+            "fell_from_best",
+            lambda seed: [*rising(20, 20, 480, 3), *flat(60, 480.0, 40.0, seed)],
+            100,
+            [80],
+        ),
+    ],
+)
+def test_noise_is_no_fall(symptom: str, make_score: Any, seeds: int, ends: Sequence[int]):
+    for seed in range(seeds):
+        score = make_score(seed)
+        for n in ends:
+            assert RULES[symptom](history(n, len(score), score=score)) is None
+
+
+def test_no_improvement_waits_for_thirty_rows_and_two_fifths_of_the_budget():
+    assert_starts_at(RULES["no_improvement"], 30, 70, score=1.0)
+    assert_starts_at(RULES["no_improvement"], 40, 100, score=1.0)
+
+
+def test_a_trend_equal_to_the_threshold_does_not_excuse():
+    runs = history(30, score=[1.0, 1.2, *([1.1] * 28)])
+    assert NoImprovement(tau=runs.trend)(runs)
+    assert NoImprovement(tau=runs.trend - 1e-9)(runs) is None
+
+
+def test_a_fall_is_left_alone_for_the_sake_of_earlier_checks():
+    # Without a look at these the run would be ended.
+    assert history(90, 97, score=FALLS_FOR_A_WHILE).improved is False
+
+
+COSTS = [3.0, 2.5, *([3.0] * 28)]
+
+
+@pytest.mark.parametrize(
+    ("symptom", "run", "words"),
+    [
+        (
+            "no_improvement",
+            History(history(30, cost=COSTS).rows, 30, "cost", "min"),
+            "the best cost (2.5, iteration 2)",
+        ),
+        # The square of this best overflows.
+        (
+            "no_improvement",
+            history(30, score=[-1e300, 1e300] * 15),
+            "the best score (1e+300, iteration 2)",
+        ),
+        (
+            "performance_collapse",
+            history(40, 60, score=[*rising(30, 20, 200, 3), *flat(30, 25.0, 3.0)]),
+            "score went from 201 at its best to 24.7 and has stayed there since iteration 31",
+        ),
+        (
+            "fell_from_best",
+            history(60, score=[*RISE, *np.linspace(485.0, 348.0, 10)]),
+            "score ended at 363.2, worse than its best, 500 at iteration 46 (means of 3 scores)",
+        ),
+    ],
+)
+def test_the_evidence_has_the_scores_as_the_user_knows_them(symptom: str, run: History, words: str):
+    finding = RULES[symptom](run)
+    assert finding and words in finding.evidence
+
+
+def test_of_a_cost_a_fall_is_a_gain():
+    collapse, fell = RULES["performance_collapse"], RULES["fell_from_best"]
+    cost = [{"score": -score} for score in rising(60, -50, -10)]
+    assert collapse(History(cost, 60, mode="min")) is None
+    finding = collapse(History(cost[::-1], 60, mode="min"))
+    assert (
+        finding and "went from 10" in finding.evidence and "at its start to 4" in finding.evidence
+    )
+    risen = History([{"score": -value} for value in [*RISE, *[300.0] * 3]], 53, mode="min")
+    found = fell(risen)
+    assert found and found.severity == "note"
+    assert fell(History([{"score": value} for value in reversed(RISE)], 50, mode="min")) is None
+
+
+def test_the_scatter_of_few_episodes_is_no_fall():
+    score = [*RISE, *[400.0] * 3]
+    for std, is_fall in ((200.0, False), (20.0, True)):
+        rows = [{"episodes": 4, "return_std": std, "return_mean": value} for value in score]
+        found = RULES["fell_from_best"](History(rows, 53, "return_mean"))
+        assert (found is not None) == is_fall

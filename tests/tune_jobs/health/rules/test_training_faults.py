@@ -1,0 +1,178 @@
+"""Faults of training and environment: sick and healthy runs, each threshold, warm-up and NaN."""
+
+import math
+
+import pytest
+from health_runs import (
+    Case,
+    Metrics,
+    assert_starts_at,
+    case,
+    cases,
+    from_row,
+    history,
+    make_rows,
+    rising,
+)
+
+from tune_jobs.health import RULES, History, diagnose
+from tune_jobs.health.remedy import worded
+from tune_jobs.health.rules.training_faults import NoEpisodeEnds
+
+NAN = math.nan
+ENDLESS: Metrics = {
+    "env_steps": lambda i: 2048.0 * i,
+    "episodes": 0,
+    "running_length_max": lambda i: 256.0 * i,
+}
+LIMITED: Metrics = {**ENDLESS, "time_limit": 60_000}
+LONG: Metrics = {**ENDLESS, "running_length_max": 30_000, "time_limit": 1000}
+FOREIGN: Metrics = {"env_steps": lambda i: 2048.0 * i, "value_loss": 1.0}
+LOST: Metrics = {"runners_lost": lambda i: float(i == 9)}
+
+CASES = [
+    # Without a known limit it is noted and then warned about.
+    case("no_episode_ends", ("note", 1), {**ENDLESS, "running_length_max": 900}, 10, 200, None),
+    case("no_episode_ends", ("warn", 1), ENDLESS, 10, 200, None),
+    case("no_episode_ends", ("warn", 1), {**ENDLESS, "running_length_max": 3e5}, 199, 200, None),
+    *(
+        case(
+            "no_episode_ends",
+            expected,
+            {**ENDLESS, "running_length_max": longest, "time_limit": limit},
+            *(110, 200, None),
+        )
+        for longest, limit, expected in (
+            *((990, NAN, "note"), (1000, NAN, "warn"), (5000, 5000, "note"), (5001, 5000, "warn")),
+            *((26_900, 1000, "warn"), (27_000, 1000, "stop")),
+            *((39_999, 20_000, "warn"), (40_000, 20_000, "stop")),
+        )
+    ),
+    # It stops only from a tenth of the budget.
+    case("no_episode_ends", "warn", LONG, 19, 200, None),
+    case("no_episode_ends", "stop", LONG, 20, 200, None),
+    *cases(
+        "no_episode_ends",
+        {},
+        # A log of others without any return; one without steps is judged by its losses.
+        (("warn", 1), FOREIGN),
+        (None, {**FOREIGN, "return_mean_100": 3.0}),
+        (("warn", 1), {"value_loss": 1.0}),
+        (("warn", 1), {"value_loss": 1.0, "env_steps": 0.0}),
+        (None, {"policy_loss": 1.0, "env_steps": 0.0}),
+        (None, {"value_loss": 1.0, "return_mean": 3.0}),
+        n=20,
+        score=None,
+    ),
+    # Episodes that are long but end, and a continuing task that improves, are healthy.
+    case("no_episode_ends", None, {**ENDLESS, "episodes": lambda i: float(i == 9)}, 30, score=None),
+    case("no_episode_ends", None, ENDLESS, 110, score=rising),
+    case("no_episode_ends", None, {"env_steps": lambda i: 9.0 * i}, 30),
+    case("no_episode_ends", None, {**ENDLESS, "env_steps": 5.0}, 30, score=None),
+    case(
+        "no_episode_ends",
+        "warn",
+        {**ENDLESS, "episodes": lambda i: NAN if i % 2 else 0.0},
+        *(20, 200, None),
+    ),
+    # Logs without a count are judged by their metrics.
+    *(
+        case("not_finite", ("stop", 5), {name: from_row(5, value, 1.0)}, 5, score=1)
+        for name in ("policy_loss", "value_loss", "entropy", "kl", "grad_norm")
+        for value in (NAN, math.inf)
+    ),
+    # NaN in the explained variance and an empty cell are healthy; a row that counted is believed.
+    case("not_finite", None, {"explained_variance": NAN}, 37, score=rising),
+    case("not_finite", None, {"policy_loss": from_row(2, 0.1, None)}, 9, score=1),
+    case("not_finite", None, {"nonfinite": 0, "kl": NAN}, 9, score=None),
+    # A return may be NaN only when no episode finished.
+    *cases(
+        "not_finite",
+        {"return_mean": NAN},
+        (None, {"episodes": 0}),
+        (("stop", 1), {"episodes": 3}),
+        (("stop", 1), {"return_mean": math.inf, "episodes": 0}),
+        # Where episodes are not counted, those that finished have a mean length.
+        (None, {}),
+        (None, {"episode_length": NAN}),
+        (("stop", 1), {"episode_length": 8.0}),
+        n=9,
+        score=None,
+    ),
+    # A lost worker is warned about; five losses in a row, one in every iteration, ask for a stop.
+    case("hung", ("warn", 9), LOST, 9, score=None),
+    case("hung", None, LOST, 10, score=None),
+    case("hung", ("stop", 8), {"runners_lost": from_row(8, 1.0, 0.0)}, 12, score=None),
+    case("hung", "warn", {"runners_lost": from_row(9, 1.0, 0.0)}, 12, score=None),
+    case("hung", None, {"runners_lost": NAN}, 12, score=None),
+]
+
+
+@pytest.mark.parametrize("run", CASES, ids=str)
+def test_severity_and_onset(run: Case):
+    run.check()
+
+
+def test_episodes_before_their_limit_are_healthy_however_long():
+    for n in (10, 110, 200):
+        diagnosis = diagnose(history(n, 240, **LIMITED))
+        assert [f.severity for f in diagnosis.findings] == ["note"]
+        assert "limit is 60,000" in diagnosis.findings[0].evidence
+
+
+@pytest.mark.parametrize(
+    ("pace", "advice"), [(256, "Wait until the limit of 60,000"), (200, "fewer copies")]
+)
+def test_the_remedy_knows_whether_the_limit_comes_before_the_end(pace: int, advice: str):
+    run = history(110, 240, **{**LIMITED, "running_length_max": lambda i: float(pace * i)})
+    assert advice in worded(NoEpisodeEnds().choose_remedy(run))
+
+
+def test_a_limit_that_nothing_applies_is_a_reason_to_stop():
+    long: Metrics = {**ENDLESS, "running_length_max": lambda i: 4096.0 * i, "time_limit": 1000}
+    diagnosis = diagnose(history(30, 200, **long))
+    assert diagnosis.stop
+    assert diagnosis.stop.symptom == "no_episode_ends"
+    assert "return terminated" in diagnosis.stop.remedy.lower()
+
+
+def test_a_log_without_steps_and_losses_is_not_judged():
+    assert diagnose(history(20, policy_loss=1.0)).not_judged["no_episode_ends"] == "env_steps"
+
+
+def test_the_length_of_episodes_is_judged_from_ten_rows_on():
+    assert_starts_at(RULES["no_episode_ends"], 10, 200, **ENDLESS)
+
+
+COUNTED: Metrics = {
+    "nonfinite": from_row(3, 7.0, 0.0),
+    "nonfinite_where": lambda i: "rewards" if i == 3 else None,
+}
+NAMED = [row | {"runners_lost_why": f"reason {row['iteration']}"} for row in make_rows(12)]
+
+
+@pytest.mark.parametrize(
+    ("symptom", "run", "words"),
+    [
+        ("no_episode_ends", history(110, 200, **ENDLESS), "one has lasted for 28,160 steps"),
+        (
+            "no_episode_ends",
+            history(20, value_loss=1.0),
+            "no episode has finished in 20 iterations",
+        ),
+        (
+            "not_finite",
+            history(5, 50, **COUNTED),
+            "21 non-finite numbers, the first in rewards, in iteration 3",
+        ),
+        ("hung", History([row | {"runners_lost": 1.0} for row in NAMED], 12), ": reason 12"),
+    ],
+)
+def test_the_evidence_has_the_values(symptom: str, run: History, words: str):
+    finding = RULES[symptom](run)
+    assert finding and words in finding.evidence
+
+
+def test_a_number_that_is_not_finite_is_found_where_it_was_first_met():
+    finding = RULES["not_finite"](history(5, 50, **COUNTED))
+    assert finding and (finding.severity, finding.since) == ("stop", 3)
