@@ -7,13 +7,13 @@ import json
 import pytest
 import small
 import torch
+import trials
 
 import algos
 import tune_jobs
 from algos.policy import Policy
 from tune_jobs.jobs.job_yaml import make_job
 from tune_jobs.run_log.events import EndRow, FindingRow, ResultRow
-from tune_jobs.session.trial import make_trainable
 
 pytestmark = [pytest.mark.usefixtures("local_ray"), pytest.mark.timeout(900)]
 
@@ -23,11 +23,7 @@ JOB = {"env": "CartPole-v1", "iterations": 3, "gpus_per_trial": 1, "settings": S
 
 def make_trial(tmp_path, resume="", **changed):
     chosen = {"metric": "return_mean", "mode": "max"} | JOB | changed
-    kind = make_trainable(make_job(chosen))
-    made = kind.__new__(kind)
-    plan = {"trial": "00", "config": {}, "hang_report_dir": str(tmp_path), "resume_from": resume}
-    made.setup({"plan": plan})
-    return made
+    return trials.make_trial(chosen, tmp_path, resume)
 
 
 def get_devices(algorithm):

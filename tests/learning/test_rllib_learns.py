@@ -4,11 +4,11 @@
 import json
 
 import pytest
+from trials import make_trial
 
 from algos.policy import Policy
 from tune_jobs.evaluation.evaluate import evaluate
 from tune_jobs.jobs.job_yaml import make_job
-from tune_jobs.session.trial import make_trainable
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(5400)]
 
@@ -65,11 +65,8 @@ SAC = {
     ("name", "bar"), [("PPO", 475), ("DQN", 200), ("SAC", -250)], ids=["ppo", "dqn", "sac"]
 )
 def test_known_return_is_reached(name, bar, training_seed, tmp_path, local_ray):
-    job = make_job(globals()[name] | {"metric": "return_mean", "mode": "max"})
-    kind = make_trainable(job)
-    trial = kind.__new__(kind)
-    plan = {"trial": str(training_seed), "config": {}, "resume_from": ""}
-    trial.setup({"plan": plan | {"hang_report_dir": str(tmp_path / "faults")}})
+    chosen = globals()[name] | {"metric": "return_mean", "mode": "max"}
+    job, trial = make_job(chosen), make_trial(chosen, tmp_path, trial=str(training_seed))
     curve = []
     while trial.agents[0].iteration < job.iterations:
         result = trial.step()

@@ -7,6 +7,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from trials import make_trial
 
 from algos.policy import Policy
 from envs.validation import InputError
@@ -21,7 +22,6 @@ from tune_jobs.evaluation.scoring import (
 )
 from tune_jobs.jobs.job_yaml import load_job, make_job
 from tune_jobs.run_log.trial_outcome import POOLED
-from tune_jobs.session.trial import make_trainable
 
 SMALL = {"num_envs": 4, "rollout_length": 64, "minibatch_size": 64, "hidden": [8]}
 POLE = {"env": "CartPole-v1", "settings": SMALL, "held_out_interval": 2, "held_out_episodes": 8}
@@ -32,23 +32,10 @@ CAUSAL = {
 }
 
 
-def trial(tmp_path, job):
-    kind = make_trainable(make_job(job))
-    made = kind.__new__(kind)
-    plan = {
-        "trial": "00",
-        "config": {},
-        "hang_report_dir": str(tmp_path / "faults"),
-        "resume_from": "",
-    }
-    made.setup({"plan": plan})
-    return made
-
-
 @pytest.mark.usefixtures("local_ray")
 def test_a_held_out_score_exists_only_where_measured(tmp_path):
     score = {"metric": "held_out_return_mean", "mode": "max"}
-    made = trial(tmp_path, POLE | score | {"iterations": 5})
+    made = make_trial(POLE | score | {"iterations": 5}, tmp_path)
     results = [made.step() for _ in range(5)]
     looked = [json.loads(result["metrics"]).get("held_out_return_mean") for result in results]
     # At the first iteration, at every second one, and at the last.
@@ -63,7 +50,7 @@ def test_a_held_out_score_exists_only_where_measured(tmp_path):
 @pytest.mark.usefixtures("local_ray")
 def test_held_out_metrics_are_those_of_the_saved_policy(tmp_path):
     job = make_job(CAUSAL | {"held_out_interval": 1, "held_out_episodes": 16})
-    made = trial(tmp_path, CAUSAL | {"held_out_interval": 1, "held_out_episodes": 16})
+    made = make_trial(CAUSAL | {"held_out_interval": 1, "held_out_episodes": 16}, tmp_path)
     metrics = json.loads(made.step()["metrics"])
     made.save_checkpoint(str(tmp_path))
     again = evaluate_held_out(Policy.load(tmp_path), job)
@@ -77,14 +64,14 @@ def test_held_out_metrics_are_those_of_the_saved_policy(tmp_path):
 def test_a_curriculum_is_scored_on_models_of_another_size(tmp_path):
     preset = load_job("acbo-curriculum")
     small = {"model": "set", "hidden": [4], "num_envs": 4, "group_size": 2}
-    made = trial(
-        tmp_path,
+    made = make_trial(
         {
             **{"env": preset.env, "algo": preset.algo, "metric": preset.metric, "mode": "max"},
             **{"env_kwargs": preset.env_kwargs, "held_out_interval": 1, "held_out_episodes": 8},
             "evaluation_env_kwargs": preset.evaluation_env_kwargs,
             "settings": small | {"rollout_length": 20, "minibatch_size": 20},
         },
+        tmp_path,
     )
     metrics = json.loads(made.step()["metrics"])
     # Training is in its first stage, and what is scored is no stage at all.

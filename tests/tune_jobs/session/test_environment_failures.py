@@ -5,9 +5,7 @@ import json
 
 import pytest
 import toy_worlds
-
-from tune_jobs.jobs.job_yaml import make_job
-from tune_jobs.session.trial import make_trainable
+import trials
 
 JOB = {
     "env": "toy_worlds:Fragile-v0",
@@ -26,12 +24,10 @@ def make_trial(tmp_path, local_ray, monkeypatch):
     made = []
 
     def make(failing, **changed):
-        kind = make_trainable(make_job(JOB | {"env_kwargs": {"failing": failing}} | changed))
-        trial = kind.__new__(kind)
-        plan = {"trial": "00", "config": {}, "resume_from": ""}
-        trial.setup({"plan": plan | {"hang_report_dir": str(tmp_path / "faults")}})
-        made.append(trial)
-        return trial
+        made.append(
+            trials.make_trial(JOB | {"env_kwargs": {"failing": failing}} | changed, tmp_path)
+        )
+        return made[-1]
 
     yield make
     for trial in made:

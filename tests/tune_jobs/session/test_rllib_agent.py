@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import sick_worlds
 import torch
+import trials
 
 from algos.policy import Policy
 from algos.rollouts.environment_fault import EnvironmentFault
 from tune_jobs.evaluation.evaluate import evaluate
 from tune_jobs.jobs.job_yaml import make_job
-from tune_jobs.session.trial import make_trainable
 
 DQN = {
     "env": "CartPole-v1",
@@ -52,11 +52,7 @@ PPO = {
 
 
 def make_trial(tmp_path, *, resume="", **changed):
-    kind = make_trainable(make_job(DQN | changed))
-    trial = kind.__new__(kind)
-    plan = {"trial": "00", "config": {}, "resume_from": resume}
-    trial.setup({"plan": plan | {"hang_report_dir": str(tmp_path / "faults")}})
-    return trial
+    return trials.make_trial(DQN | changed, tmp_path, resume)
 
 
 def step(trial):

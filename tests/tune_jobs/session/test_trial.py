@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from trials import make_trial
 
 from algos.checkpoint import verify_checkpoint, write_manifest
 from algos.config import TrainingSettings
 from algos.policy import Policy, save_policy
-from tune_jobs.jobs.job_yaml import make_job
 from tune_jobs.run_log.trial_outcome import SPREAD
 from tune_jobs.session import trial as trial_module
-from tune_jobs.session.trial import make_trainable, merge_agent_metrics, merge_scores
+from tune_jobs.session.trial import merge_agent_metrics, merge_scores
 
 JOB = {
     "env": "CartPole-v1",
@@ -29,16 +29,7 @@ JOB = {
 
 
 def trial(tmp_path, seeds, resume="", **changed):
-    kind = make_trainable(make_job(JOB | {"seeds": seeds} | changed))
-    made = kind.__new__(kind)
-    plan = {
-        "trial": "00",
-        "config": {},
-        "hang_report_dir": str(tmp_path / "faults"),
-        "resume_from": resume,
-    }
-    made.setup({"plan": plan})
-    return made
+    return make_trial(JOB | {"seeds": seeds} | changed, tmp_path, resume)
 
 
 @pytest.fixture
