@@ -77,21 +77,6 @@ def test_a_live_algorithm_goes_back_to_an_earlier_state(tmp_path):
         assert_same(trained(algorithm, 2), expected)
 
 
-def test_adapted_coefficients_survive_a_checkpoint(tmp_path):
-    def coefficients(algorithm):
-        return dict(algorithm.learner_group._learner.coefficients)
-
-    with small.algorithm(CAUSAL, **STEERED, **SHORT) as algorithm:
-        trained(algorithm, 3)
-        adapted = coefficients(algorithm)
-        algorithm.save_to_path(str(tmp_path))
-    assert adapted != {"entropy_coef": 0.1, "kl_coef": 1.0}
-    with small.algorithm(CAUSAL, **STEERED, **SHORT) as fresh:
-        assert coefficients(fresh) == {"entropy_coef": 0.1, "kl_coef": 1.0}
-        fresh.restore_from_path(str(tmp_path))
-        assert coefficients(fresh) == adapted
-
-
 def test_the_same_seed_trains_alike_and_another_one_does_not():
     def run(seed):
         with small.algorithm(CAUSAL, seed=seed, **SHORT) as algorithm:
@@ -133,14 +118,6 @@ def test_nothing_is_learnt_from_numbers_that_are_not_finite(env_kwargs):
         algorithm.train()
         assert algorithm.flat_metrics["nonfinite"] > 0 and algorithm.flat_metrics["nonfinite_where"]
         assert small.same_weights(small.learner_weights(algorithm), before)
-
-
-def test_an_environment_fault_ends_training_with_its_message():
-    with (
-        small.algorithm("toy_worlds:Sick-v0") as algorithm,
-        pytest.raises(EnvironmentFault, match=r"step 2 of runner 0: ZeroDivisionError: the pole"),
-    ):
-        algorithm.train()
 
 
 def test_an_unknown_algorithm_is_refused_with_the_nearest():

@@ -125,25 +125,28 @@ def test_a_checkpoint_is_read_without_unpickling(checkpoint):
     assert Policy.load(checkpoint).metadata["algo"] == "ppo"
 
 
-@pytest.mark.parametrize("name", ["policy/weights.safetensors", "policy/policy.json"])
-def test_a_flipped_byte_is_noticed_and_the_file_named(checkpoint, name):
-    damaged = bytearray((checkpoint / name).read_bytes())
+def flip_byte(file):
+    damaged = bytearray(file.read_bytes())
     damaged[len(damaged) // 2] ^= 1
-    (checkpoint / name).write_bytes(damaged)
+    file.write_bytes(damaged)
+
+
+WEIGHTS = "policy/weights.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        (WEIGHTS, flip_byte),
+        ("policy/policy.json", flip_byte),
+        (WEIGHTS, lambda file: file.write_bytes(file.read_bytes()[:-10])),
+        (WEIGHTS, lambda file: file.unlink()),
+    ],
+    ids=["flipped weight", "flipped description", "cut short", "gone"],
+)
+def test_a_damaged_file_is_noticed_and_named(checkpoint, name, damage):
+    damage(checkpoint / name)
     with pytest.raises(DamagedCheckpoint, match=f"{name} is missing or damaged"):
-        Policy.load(checkpoint)
-
-
-def test_a_file_cut_short_is_noticed_and_named(checkpoint):
-    file = checkpoint / "policy" / "weights.safetensors"
-    file.write_bytes(file.read_bytes()[:-10])
-    with pytest.raises(DamagedCheckpoint, match=r"weights\.safetensors is missing or damaged"):
-        Policy.load(checkpoint)
-
-
-def test_a_file_that_is_gone_is_noticed_and_named(checkpoint):
-    (checkpoint / "policy" / "weights.safetensors").unlink()
-    with pytest.raises(DamagedCheckpoint, match=r"weights\.safetensors is missing or damaged"):
         Policy.load(checkpoint)
 
 

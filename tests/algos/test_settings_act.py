@@ -290,7 +290,6 @@ def test_the_settings_of_the_first_stage_change_v_star():
         ("reinforce", {"normalise_values": True, "baseline": "group_mean"}, "would do nothing"),
         ("ppo", {"accumulate": 3}, "accumulate must be at most 2, which is how many minibatches"),
         ("ppo", {"optimiser": "muon"}, "is for networks made of matrices, and model='mlp'"),
-        ("ppo", {"frame_stack": 0}, "frame_stack must be at least 1, but it is 0"),
         ("ppo", {"frame_stack": 2, "model": "set"}, "model='set' reads one observation"),
         ("ppo", {"frame_stack": 2, "warm_start": "random"}, "warm_start imitates single steps"),
         ("ppo", {"frame_stack": 0}, "settings.frame_stack must be at least 1, but it is 0"),

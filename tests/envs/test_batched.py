@@ -67,20 +67,6 @@ def test_a_copy_lives_the_same_episodes_whatever_the_batch(seed, copies, fields)
         np.testing.assert_array_equal(a[seed : seed + copies], b)
 
 
-def test_a_single_environment_lives_the_same_episodes_as_a_copy():
-    env = gymnasium.make(ID, interventions=4)
-    nodes, rewards, excess, ends = trajectory(3, 20, steps=14, interventions=4)
-    env.reset(seed=22)
-    for t in range(14):
-        action = {name: part[0] for name, part in actions([22], t).items()}
-        observation, reward, terminated, _, info = env.step(action)
-        assert (reward, terminated) == (rewards[2, t], ends[2, t])
-        assert info["excess_risk"] == excess[2, t]
-        if terminated:
-            observation, _ = env.reset()
-        np.testing.assert_array_equal(observation["nodes"], nodes[2, t])
-
-
 def play(identity: str, **fields: Any) -> str:
     """A digest of what three copies observe and earn in ten random steps."""
     world = cast(Any, gymnasium.make(identity, **fields).unwrapped).world
@@ -122,48 +108,6 @@ def test_threads_and_processes_do_not_change_episodes(identity, fields):
         for threads in ("1", "2")
     ]
     assert digests == [play(identity, **fields)] * 2
-
-
-def test_the_final_observation_and_figures_survive_the_reset():
-    env = vector(3, interventions=2)
-    _first, _ = env.reset(seed=0)
-    env.step(actions(np.arange(3), 0))
-    observation, _, terminated, truncated, infos = env.step(actions(np.arange(3), 1))
-    assert terminated.all() and not truncated.any()
-    assert infos["_final_obs"].all()
-    np.testing.assert_allclose(infos["final_obs"]["context"], [[1, 0]] * 3)
-    np.testing.assert_allclose(observation["context"], [[0, 1]] * 3)
-    np.testing.assert_array_equal(infos["final_info"]["rows"], [100] * 3)
-    np.testing.assert_array_equal(infos["final_info"]["_rows"], [True] * 3)
-
-
-def test_only_finished_copies_are_marked_and_reset():
-    env = vector(64, **ENDS_ANYWHERE)
-    env.reset(seed=0)
-    observation, terminated, infos = {}, np.zeros(64, bool), {}
-    for t in range(12):
-        observation, _, terminated, _, infos = env.step(actions(np.arange(64), t))
-        if terminated.any() and not terminated.all():
-            break
-    np.testing.assert_array_equal(infos["_final_obs"], terminated)
-    np.testing.assert_array_equal(observation["context"][:, 0] == 0, terminated)
-    going = ~terminated
-    np.testing.assert_array_equal(infos["final_obs"]["nodes"][going], observation["nodes"][going])
-
-
-def test_what_the_caller_does_to_an_observation_changes_nothing():
-    one, two = vector(2), vector(2)
-    for env in (one, two):
-        env.reset(seed=0)
-    for t in range(12):
-        mine, *_, infos = one.step(actions([0, 1], t))
-        yours, *_ = two.step(actions([0, 1], t))
-        for name in mine:
-            np.testing.assert_array_equal(mine[name], yours[name])
-            mine[name][:] = np.nan
-            infos.get("final_info", infos)["node_excess"][:] = np.nan
-            if "final_obs" in infos:
-                infos["final_obs"][name][:] = np.nan
 
 
 def test_a_state_put_back_continues_the_same():

@@ -220,37 +220,39 @@ def test_a_name_that_a_folder_would_not_find_again_is_refused(tmp_path):
         rollout_io.write_columns(steps(), tmp_path / "run.pq")
 
 
-def test_a_path_where_nothing_is_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"There is no recording at .*x\.parquet; give a Parquet"):
-        rollout_io.read_columns(tmp_path / "x.parquet")
+def without(name):
+    """Return a function that writes a recording into a folder and removes one of its files."""
+
+    def arrange(folder):
+        rollout_io.write_columns(steps(), folder / "run.parquet")
+        (folder / name).unlink()
+
+    return arrange
 
 
-def test_a_folder_without_main_files_is_refused(tmp_path):
-    with pytest.raises(InputError, match="holds no recordings"):
-        rollout_io.read_columns(tmp_path)
-    rollout_io.write_columns(steps(), tmp_path / "run.parquet")
-    (tmp_path / "run.parquet").unlink()
-    with pytest.raises(InputError, match="holds no recordings"):
-        rollout_io.read_columns(tmp_path)
-
-
-def test_a_main_file_without_its_side_table_is_refused(tmp_path):
-    rollout_io.write_columns(steps(), tmp_path / "run.parquet")
-    (tmp_path / "run.graph.parquet").unlink()
-    with pytest.raises(InputError, match=r"needs its side table run\.graph\.parquet"):
-        rollout_io.read_columns(tmp_path)
-
-
-def test_a_file_that_is_not_parquet_is_refused(tmp_path):
-    (tmp_path / "run.parquet").write_text("reward\n1\n")
-    with pytest.raises(InputError, match=r"run\.parquet cannot be read as a Parquet file"):
-        rollout_io.read_columns(tmp_path)
-
-
-def test_a_file_of_another_program_is_refused(tmp_path):
-    pq.write_table(pa.table({"reward": [1.0]}), tmp_path / "theirs.parquet")
-    with pytest.raises(InputError, match=r"theirs\.parquet was not written by Rungwise"):
-        rollout_io.read_columns(tmp_path / "theirs.parquet")
+@pytest.mark.parametrize(
+    ("arrange", "sentence"),
+    [
+        (lambda folder: folder.rmdir(), "There is no recording at .*folder; give a Parquet"),
+        (lambda folder: None, "holds no recordings"),
+        (without("run.parquet"), "holds no recordings"),
+        (without("run.graph.parquet"), r"needs its side table run\.graph\.parquet"),
+        (
+            lambda folder: (folder / "run.parquet").write_text("reward\n1\n"),
+            r"run\.parquet cannot be read as a Parquet file",
+        ),
+        (
+            lambda folder: pq.write_table(pa.table({"reward": [1.0]}), folder / "theirs.parquet"),
+            r"theirs\.parquet was not written by Rungwise",
+        ),
+    ],
+)
+def test_what_is_no_recording_is_refused(tmp_path, arrange, sentence):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    arrange(folder)
+    with pytest.raises(InputError, match=sentence):
+        rollout_io.read_columns(folder)
 
 
 def test_a_file_of_a_newer_version_is_refused(tmp_path, monkeypatch):

@@ -29,40 +29,33 @@ CAUSAL = {
 }
 
 
-class Lottery(gymnasium.Env):
-    """Three steps, each of which pays what the seed says, whatever is done."""
+class Counted(gymnasium.Env):
+    """Counts its steps and shows nothing."""
 
     observation_space = gymnasium.spaces.Box(0, 1, (1,), np.float32)
     action_space = gymnasium.spaces.Discrete(2)
+    seen = np.zeros(1, np.float32)
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
         self.steps = 0
-        return np.zeros(1, np.float32), {}
+        return self.seen, {}
+
+
+class Lottery(Counted):
+    """Three steps, each of which pays what the seed says, whatever is done."""
 
     def step(self, action):
         self.steps += 1
-        reward = float(self.np_random.normal())
-        return np.zeros(1, np.float32), reward, self.steps == 3, False, {}
+        return self.seen, float(self.np_random.normal()), self.steps == 3, False, {}
 
 
-gymnasium.register("Lottery-v0", Lottery)
-
-
-class SlowWalk(gymnasium.Env):
+class SlowWalk(Counted):
     """Episodes of 3 steps for choice 1 and 30 for choice 0."""
 
-    observation_space = gymnasium.spaces.Box(0, 1, (1,), np.float32)
-    action_space = gymnasium.spaces.Discrete(2)
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        self.left = 30
-        return np.zeros(1, np.float32), {}
-
     def step(self, action):
-        self.left -= 10 if action else 1
-        return np.zeros(1, np.float32), -1.0, self.left <= 0, False, {}
+        self.steps += 10 if action else 1
+        return self.seen, -1.0, self.steps >= 30, False, {}
 
 
 class Endless(SlowWalk):
@@ -72,8 +65,19 @@ class Endless(SlowWalk):
         return *super().step(action)[:2], False, False, {}
 
 
-gymnasium.register("SlowWalk-v0", SlowWalk)
-gymnasium.register("Endless-v0", Endless)
+class Steady(Counted):
+    """Episodes that the environment itself cuts off, by a limit of its own name."""
+
+    def __init__(self, patience=9):
+        self.patience = patience
+
+    def step(self, action):
+        self.steps += 1
+        return self.seen, 1.0, False, self.steps == self.patience, {}
+
+
+for env_class in (Lottery, SlowWalk, Endless, Steady):
+    gymnasium.register(f"{env_class.__name__}-v0", env_class)
 
 
 def policy(env="CartPole-v1", **about):
@@ -172,28 +176,6 @@ def test_a_longer_limit_of_the_environment_holds(monkeypatch):
     gymnasium.register("LimitedLottery-v0", Lottery, max_episode_steps=3)
     found = evaluate(policy("LimitedLottery-v0"), 4, 0)
     assert found.episodes["policy"].lengths.tolist() == [3] * 4 and not found.cut_off
-
-
-class Steady(gymnasium.Env):
-    """Episodes that the environment itself cuts off, by a limit of its own name."""
-
-    observation_space = gymnasium.spaces.Box(0, 1, (1,), np.float32)
-    action_space = gymnasium.spaces.Discrete(2)
-
-    def __init__(self, patience=9):
-        self.patience = patience
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        self.steps = 0
-        return np.zeros(1, np.float32), {}
-
-    def step(self, action):
-        self.steps += 1
-        return np.zeros(1, np.float32), 1.0, False, self.steps == self.patience, {}
-
-
-gymnasium.register("Steady-v0", Steady)
 
 
 @pytest.mark.parametrize(("kwargs", "steps"), [({}, 9), ({"patience": 6}, 6)])
