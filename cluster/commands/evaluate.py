@@ -1,9 +1,9 @@
-"""``rungwise evaluate``: a checkpoint compared with random and the family's baselines."""
+"""``rungwise evaluate``: a checkpoint compared with baselines and solvers, and its videos."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,7 +15,6 @@ from rich.table import Table
 from cluster.commands.checkpoints import choose_checkpoint
 from cluster.commands.command import EnvironmentCommand
 from cluster.commands.jobs import QUICK_EPISODES
-from cluster.commands.videos import record_videos
 from cluster.errors import Answer
 from envs.validation import InputError
 from tune_jobs.evaluation.episode_budget import STEPS
@@ -23,7 +22,9 @@ from tune_jobs.formatting import count
 
 if TYPE_CHECKING:
     from algos.policy import Policy
+    from envs.world import Comparison
     from tune_jobs.evaluation.evaluate import Evaluation
+    from tune_jobs.run_log.events import VideoRow
 
 EPISODES = 256
 """Episodes of a comparison by default."""
@@ -55,7 +56,6 @@ class Evaluate(EnvironmentCommand):
         # A wrong path or folder is refused at once.
         checkpoint = choose_checkpoint(self.checkpoint, plays=True)
         from algos.policy import Policy
-        from cluster.commands.solver_tables import compare_with_solvers, print_comparison
         from tune_jobs.evaluation.evaluation_world import list_changed_arguments
         from tune_jobs.evaluation.videos import check_recording
         from tune_jobs.run_log.evaluation_status import describe_cut_off, recommend_sampling
@@ -69,21 +69,19 @@ class Evaluate(EnvironmentCommand):
         most, evaluation = self._evaluate(policy, arguments)
         # Before the figures, to which this adds the set-up times.
         details = compare_with_solvers(policy, evaluation, self.seed, checkpoint)
-        figures = {name: evaluation.summarise(name) for name in evaluation.episodes}
-        errors = {name: evaluation.compute_standard_errors(name) for name in figures}
-        better, sampled = map(evaluation.compute_better_fraction, ("random", "greedy"))
-        episodes = len(evaluation.episodes["policy"])
+        compared, episodes = evaluation.compare_players(), len(evaluation.episodes["policy"])
         title = f"{count(episodes, 'episode')} from seed {self.seed}"
-        console.print(make_comparison_table(figures, title, errors))
+        figures = {"policy": compared["policy"], **compared["baselines"]}
+        console.print(make_comparison_table(figures, title, compared["standard_errors"]))
         if episodes < most:
             console.print(
                 f"{STEPS:,} steps allowed {episodes} of {most} episodes; --episodes N plays N.",
                 highlight=False,
             )
-        console.print(f"Better than random on {better:.0%} of the seeds.")
-        for line in (describe_cut_off(evaluation.cut_off), recommend_sampling(sampled, episodes)):
-            if line:
-                console.print(line)
+        console.print(f"Better than random on {compared['better_than_random']:.0%} of the seeds.")
+        advice = recommend_sampling(compared["better_than_greedy"], episodes)
+        for line in filter(None, (describe_cut_off(evaluation.cut_off), advice)):
+            console.print(line)
         env, trained_in = policy.metadata["env"], policy.metadata["env_kwargs"]
         given = policy.evaluation_env_kwargs | arguments
         if changed := list_changed_arguments(env, trained_in, trained_in | given):
@@ -98,12 +96,7 @@ class Evaluate(EnvironmentCommand):
             "seed": self.seed,
             "env_kwargs": given,
             "score": evaluation.metric,
-            "policy": to_json_types(figures.pop("policy")),
-            "baselines": to_json_types(figures),
-            "standard_errors": to_json_types(errors),
-            "cut_off": evaluation.cut_off,
-            "better_than_random": better,
-            "better_than_greedy": sampled,
+            **to_json_types(compared),
             "videos": videos,
         }
 
@@ -121,13 +114,7 @@ class Evaluate(EnvironmentCommand):
                 steps = STEPS
         with EvaluationProgress() as progress:
             evaluation = evaluate(
-                policy,
-                most,
-                self.seed,
-                env_kwargs,
-                self.quick,
-                steps=steps,
-                on_progress=progress,
+                policy, most, self.seed, env_kwargs, self.quick, steps=steps, on_progress=progress
             )
         return most, evaluation
 
@@ -181,3 +168,107 @@ def make_comparison_table(
     for player in figures:
         table.add_row(player.replace("_", " "), *(cell(player, name, 4) for name in names))
     return table
+
+
+def compare_with_solvers(
+    policy: Policy, evaluation: Evaluation, seed: int, checkpoint: Path
+) -> Comparison:
+    """Add the world's measurements of the policy to its metrics; return the details to print.
+
+    Both are empty in a world that compares policies with no solvers.
+
+    Args:
+        policy: the policy that was evaluated.
+        evaluation: its episodes and those of the solvers, on the same seeds.
+        seed: the first of these seeds.
+        checkpoint: the policy's path.
+    """
+    from envs import counter_rng
+    from envs.world import Comparison
+
+    world, found = evaluation.world, evaluation.episodes
+    if world is None:
+        return Comparison()
+    keys = counter_rng.make_keys(seed, len(found["policy"]))
+    measured = world.measure_player(keys, policy.act)
+    for name in ("policy", "greedy"):
+        found[name].metrics |= measured
+    return world.describe_comparison(
+        keys,
+        {name: played.metrics for name, played in found.items()},
+        [name for name, played in found.items() if not played.actions],
+        found["greedy"].actions[0],
+        str(checkpoint),
+    )
+
+
+def print_comparison(details: Comparison, console: Console) -> None:
+    """Print the table and the text of a comparison with solvers."""
+    if details.rows:
+        table = Table(title=details.title, title_justify="left", box=None)
+        for number, column in enumerate(details.columns):
+            table.add_column(column, justify="right", no_wrap=number < 2)
+        for row in details.rows:
+            table.add_row(*row)
+        console.print(table)
+    for line in details.lines:
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+def record_videos(
+    policy: Policy,
+    checkpoint: Path,
+    episodes: int,
+    seed: int,
+    env_kwargs: Mapping[str, Any],
+    console: Console,
+) -> list[str]:
+    """Record episodes of a checkpoint's policy and print the files.
+
+    Args:
+        policy: the policy.
+        checkpoint: the directory that it was loaded from.
+        episodes: the number of episodes; 0 records none.
+        seed: the first seed.
+        env_kwargs: environment arguments that replace those of the policy's evaluation.
+        console: prints the files.
+
+    Returns:
+        The paths of the files.
+    """
+    if not episodes:
+        return []
+    from cluster.terminal.progress import EvaluationProgress
+    from tune_jobs.evaluation.videos import record_checkpoint
+    from tune_jobs.report.video_section import describe_video
+    from tune_jobs.run_log.best_checkpoint import find_run_and_trial
+
+    run, trial = find_run_and_trial(checkpoint) or (None, "")
+    directory = run or checkpoint.parent
+    with EvaluationProgress(activity="recording") as progress:
+        recordings = record_checkpoint(
+            *(policy, directory, trial, checkpoint, episodes, seed, env_kwargs, progress)
+        )
+        rows = list(recordings)
+    paths = [str(directory / row.path) for row in rows]
+    for path, row in zip(paths, rows, strict=True):
+        console.print(f"Video: {path} ({describe_video(row)})", highlight=False, soft_wrap=True)
+    if run:
+        _add_to_report(run, rows)
+    return paths
+
+
+def _add_to_report(run: Path, videos: Sequence[VideoRow]) -> None:
+    """Log the videos of a run and write its report again."""
+    from tune_jobs.report.report import write_report
+    from tune_jobs.run_log.driver_lock import has_driver, make_lost_end
+    from tune_jobs.run_log.event_log import EventLog, read_event_log
+
+    log = EventLog(run / "events.jsonl")
+    for row in videos:
+        log.append(row)
+    # A driver writes the report at its end, from the same log.
+    if not has_driver(run):
+        rows = read_event_log(log.path)
+        rows += make_lost_end(run, rows)
+        write_report(rows, (run / "job.yaml").read_text(), run / "report.html")

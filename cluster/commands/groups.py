@@ -13,13 +13,12 @@ from rich.text import Text
 
 from cluster.commands.catalogue import Algos, Envs, Presets
 from cluster.commands.command import Command
-from cluster.commands.deploy import Deploy, Submit
+from cluster.commands.deploy import Deploy, Monitoring, Submit
 from cluster.commands.diagnose import Check, Doctor, Explain
 from cluster.commands.evaluate import Evaluate
 from cluster.commands.export import Export, Import
 from cluster.commands.jobs import Fetch, Report, Resume, Train, Tune
 from cluster.commands.ledger import Ledger
-from cluster.commands.monitoring import Monitoring
 from cluster.commands.serve import Dashboard, Serve
 from cluster.commands.service import Jobs, Service
 from cluster.commands.watch import Watch

@@ -19,28 +19,11 @@ from rich.text import Text
 
 from cluster.terminal.startup import format_activity
 from cluster.terminal.trial_table import choose_visible_trials, format_finding, make_trial_table
-from cluster.terminal.widgets import (
-    draw_bar,
-    estimate_seconds_left,
-    join_lines,
-    summarise_outcome,
-)
-from tune_jobs.formatting import (
-    count,
-    format_identifier,
-    format_measurement,
-)
+from cluster.terminal.widgets import draw_bar, estimate_seconds_left, join_lines, summarise_outcome
+from tune_jobs.formatting import count, format_identifier, format_measurement
 from tune_jobs.jobs.program_settings import PROGRAM
 from tune_jobs.run_log.evaluation_status import EvaluationStatus
-from tune_jobs.run_log.events import (
-    DISPROVED,
-    EndRow,
-    FindingRow,
-    JobRow,
-    LogRow,
-    ResultRow,
-    Row,
-)
+from tune_jobs.run_log.events import DISPROVED, EndRow, FindingRow, JobRow, LogRow, ResultRow, Row
 from tune_jobs.run_log.outcome import Outcome, OutcomeBuilder
 
 LINE_INTERVAL_S = 5.0

@@ -23,11 +23,7 @@ SHOWN_FIGURES: dict[str, dict[str, str]] = {
         "abs_max": "largest",
         "encoders": "encoders:",
     },
-    "rewards": {
-        "reward_min": "from",
-        "reward_max": "to",
-        "zero_fraction": "zero",
-    },
+    "rewards": {"reward_min": "from", "reward_max": "to", "zero_fraction": "zero"},
     "memory": {"rows": "steps", "variance_fraction": "variance by what was seen earlier"},
     "dependence": {
         "repeated.variance_fraction": "variance by actions, same randomness",

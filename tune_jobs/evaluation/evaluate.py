@@ -94,6 +94,18 @@ class Evaluation:
         policy, rival = (self.episodes[name].metrics[self.metric] for name in ("policy", other))
         return float(np.mean(policy < rival if self.mode == "min" else policy > rival))
 
+    def compare_players(self) -> dict[str, Any]:
+        """Return the figures of all players, by the names that :class:`EvaluationRow` has them."""
+        figures = {name: self.summarise(name) for name in self.episodes}
+        return {
+            "policy": figures["policy"],
+            "baselines": {name: own for name, own in figures.items() if name != "policy"},
+            "standard_errors": {name: self.compute_standard_errors(name) for name in figures},
+            "cut_off": self.cut_off,
+            "better_than_random": self.compute_better_fraction("random"),
+            "better_than_greedy": self.compute_better_fraction("greedy"),
+        }
+
 
 def evaluate(
     policy: Policy,

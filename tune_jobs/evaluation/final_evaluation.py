@@ -54,12 +54,7 @@ def evaluate_checkpoint(
         episodes=len(played),
         most=most,
         seed=seed,
-        policy=evaluation.summarise("policy"),
-        baselines={name: evaluation.summarise(name) for name in episodes if name != "policy"},
-        standard_errors={name: evaluation.compute_standard_errors(name) for name in episodes},
-        cut_off=evaluation.cut_off,
-        better_than_random=evaluation.compute_better_fraction("random"),
-        better_than_greedy=evaluation.compute_better_fraction("greedy"),
+        **evaluation.compare_players(),
         traces={
             name: {node: e.traces[:, i].tolist() for i, node in enumerate(nodes)}
             for name, e in episodes.items()

@@ -33,11 +33,7 @@ class FollowedProgram:
     """
 
     def __init__(
-        self,
-        job: Job,
-        process: ProgramProcess | None,
-        follower: LogFollower,
-        started: float,
+        self, job: Job, process: ProgramProcess | None, follower: LogFollower, started: float
     ) -> None:
         self.job, self.settings = job, job.program
         self.process, self.follower = process, follower

@@ -7,12 +7,7 @@ from itertools import count
 from pathlib import Path
 
 from tune_jobs.jobs.job import Job
-from tune_jobs.jobs.program_settings import (
-    fill,
-    fill_command,
-    list_placeholders,
-    split_command,
-)
+from tune_jobs.jobs.program_settings import fill, fill_command, list_placeholders, split_command
 from tune_jobs.jobs.trials import derive_trial_seed
 from tune_jobs.programs.followed_program import FollowedProgram
 from tune_jobs.programs.log_follower import LogFollower

@@ -101,10 +101,7 @@ def _line(trial: TrialOutcome, places: list[float], goodness: float) -> go.Scatt
     return go.Scatter(
         y=places,
         mode="lines+markers",
-        line={
-            "color": sample_colorscale(SCALE, 1 - goodness)[0],
-            "width": 1 + 2 * goodness,
-        },
+        line={"color": sample_colorscale(SCALE, 1 - goodness)[0], "width": 1 + 2 * goodness},
         marker={"size": 4},
         text=f"trial {escape(trial.id)}: {format_measurement(trial.finite_score)}<br>{settings}",
         hovertemplate="%{text}<extra></extra>",

@@ -19,12 +19,7 @@ from tune_jobs.formatting import (
     format_percent,
     format_values,
 )
-from tune_jobs.report import (
-    chart_section,
-    episode_figure,
-    video_section,
-    winner_section,
-)
+from tune_jobs.report import chart_section, episode_figure, video_section, winner_section
 from tune_jobs.report import plots as figures
 from tune_jobs.report.html_parts import (
     FITTING,

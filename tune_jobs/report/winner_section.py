@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from tune_jobs.formatting import (
-    count,
-    format_estimate,
-    format_identifier,
-    format_measurement,
-)
+from tune_jobs.formatting import count, format_estimate, format_identifier, format_measurement
 from tune_jobs.report.html_parts import render_note, section, table
 from tune_jobs.run_log.outcome import Outcome, average_settled_score
 

@@ -27,10 +27,7 @@ class EnvironmentFailures:
         self._unreported: list[str] = []
 
     def survive(
-        self,
-        agent: ColumnAlgorithm | RLlibAgent,
-        call: Callable[[], Any],
-        watchdog: Watchdog,
+        self, agent: ColumnAlgorithm | RLlibAgent, call: Callable[[], Any], watchdog: Watchdog
     ) -> Any:
         """Return what the call returns; repeat it with new environments where they have failed.
 

@@ -89,10 +89,7 @@ class TuneSession:
         job, folder = self.job, self.directory.absolute() / "trials"
         sessions = len(list(folder.glob("session-*")))
         return tune.Tuner(
-            tune.with_resources(
-                self._make_trainable(),
-                PlacementGroupFactory(list_bundles(job)),
-            ),
+            tune.with_resources(self._make_trainable(), PlacementGroupFactory(list_bundles(job))),
             param_space=param_space,
             tune_config=tune.TuneConfig(
                 search_alg=queue,

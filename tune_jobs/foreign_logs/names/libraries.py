@@ -151,10 +151,7 @@ RSL_RL = Library(
         "env_steps_per_s": "perf/total_fps",
     },
     step="iteration",
-    signs=(
-        "loss/surrogate",
-        "train/mean_reward",
-    ),
+    signs=("loss/surrogate", "train/mean_reward"),
     settings=_pair(
         "lr=learning_rate entropy_coef=entropy_coef clip=clip_param epochs=num_learning_epochs "
         "grad_clip=max_grad_norm gamma=gamma value_coef=value_loss_coef num_envs=num_envs"
@@ -197,10 +194,7 @@ TIANSHOU = Library(
         SQUARED_ERROR: "update/vf_loss/mean",
         "entropy": "update/ent_loss/mean",
     },
-    signs=(
-        "training/env_step",
-        "train/env_step",
-    ),
+    signs=("training/env_step", "train/env_step"),
     by_update="update/",
 )
 
@@ -217,7 +211,7 @@ TORCHRL = Library(
         "clip_fraction": "train/clip_fraction",
         "explained_variance": "train/explained_variance",
         "lr": "train/lr",
-    },
+    }
 )
 
 # TRL 1.16 (``grpo_trainer.py``, ``dpo_trainer.py``): ``kl`` is the divergence to the frozen
@@ -277,11 +271,7 @@ VERL = Library(
         "truncated_fraction": "response_length/clip_ratio",
         "iteration_s": "timing_s/step",
     },
-    signs=(
-        "critic/score/mean",
-        "actor/ppo_kl",
-        "actor/pg_clipfrac",
-    ),
+    signs=("critic/score/mean", "actor/ppo_kl", "actor/pg_clipfrac"),
     chooses_tokens=True,
 )
 
@@ -332,9 +322,5 @@ PLAIN = Library(
     patchy=True,
 )
 
-LIBRARIES = (
-    *(RLLIB, SB3, CLEANRL, SKRL, RSL_RL, RL_GAMES, TIANSHOU, TORCHRL),
-    *(TRL, VERL),
-    PLAIN,
-)
+LIBRARIES = (RLLIB, SB3, CLEANRL, SKRL, RSL_RL, RL_GAMES, TIANSHOU, TORCHRL, TRL, VERL, PLAIN)
 """Where a log has several names for one metric, that of the first table is used."""

@@ -86,9 +86,7 @@ def strip_tune_prefix(name: str) -> str:
 
 
 def _look_up_name(
-    name: str,
-    rename: Mapping[str, str],
-    signed: Mapping[str, tuple[int, CatalogueMetric | None]],
+    name: str, rename: Mapping[str, str], signed: Mapping[str, tuple[int, CatalogueMetric | None]]
 ) -> tuple[Rank, CatalogueMetric] | None:
     """Return the metric of a foreign name with its rank."""
     short = strip_tune_prefix(name)

@@ -29,13 +29,7 @@ class Theatre(Rule):
 
     symptom = "theatre"
     title = "The answer does not depend on the thoughts before it"
-    needs = (
-        "log_p_with",
-        "log_p_without",
-        "log_p_shuffled",
-        "log_p_random",
-        SCORE,
-    )
+    needs = ("log_p_with", "log_p_without", "log_p_shuffled", "log_p_random", SCORE)
     nan_policy = "rows without a comparison are left out of it"
     causes = (
         "a reward for the form of thoughts (length, coherence) instead of their effect",

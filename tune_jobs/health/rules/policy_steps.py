@@ -128,10 +128,7 @@ class ClipRangeTooSmall(Rule):
         "a schedule that takes the clip range to zero too early",
         "a ratio computed against the wrong policy",
     )
-    remedy = (
-        at_least("clip", 0.2),
-        "check that its schedule does not end at zero early",
-    )
+    remedy = (at_least("clip", 0.2), "check that its schedule does not end at zero early")
 
     clip_fraction: Annotated[float, Fraction] = 0.9
     """Clip fraction above which an iteration is sick (healthy runs: 0.38 at most)."""

@@ -247,7 +247,24 @@ class ActionClipping(ThresholdRule):
 
 
 @dataclass(frozen=True)
-class RangeUnused(ThresholdRule):
+class LateWarning(ThresholdRule):
+    """A rule for runs that have not improved, whose findings are notes early in the budget."""
+
+    highest = "warn"
+    stagnant_only = True
+
+    rows: Annotated[int, AtLeastOne] = 10
+    budget_fraction: Annotated[float, Fraction] = 0.2
+    warn_from: Annotated[float, Fraction] = 0.4
+    """Fraction of the budget from which it warns instead of noting."""
+
+    def choose_severity(self, history: History, value: float) -> Severity:
+        """Return a note early in the budget."""
+        return "warn" if history.budget_fraction_used >= self.warn_from else "note"
+
+
+@dataclass(frozen=True)
+class RangeUnused(LateWarning):
     """The values that the agent sets use less than a third of their range.
 
     The limit of 30 % is from the causal-optimising post-mortem. The best value may lie in the
@@ -258,8 +275,6 @@ class RangeUnused(ThresholdRule):
     symptom = "range_unused"
     title = "The action values use only a small part of their range"
     needs = ("range_utilisation", SCORE)
-    highest = "warn"
-    stagnant_only = True
     causes = (
         "a distribution that starts narrow around the middle and is not widened",
         "a penalty on large values",
@@ -279,18 +294,10 @@ class RangeUnused(ThresholdRule):
 
     used_fraction: Annotated[float, Fraction] = 0.3
     """Fraction of the range below which an iteration is sick."""
-    rows: Annotated[int, AtLeastOne] = 10
-    budget_fraction: Annotated[float, Fraction] = 0.2
-    warn_from: Annotated[float, Fraction] = 0.4
-    """Fraction of the budget from which it warns instead of noting."""
-
-    def choose_severity(self, history: History, value: float) -> Severity:
-        """Return a note early in the budget."""
-        return "warn" if history.budget_fraction_used >= self.warn_from else "note"
 
 
 @dataclass(frozen=True)
-class NoProgressInEpisode(ThresholdRule):
+class NoProgressInEpisode(LateWarning):
     """The last steps of an episode are no better than its first.
 
     For environments in which an episode is a search (causal optimising compares the last three
@@ -302,8 +309,6 @@ class NoProgressInEpisode(ThresholdRule):
     symptom = "no_progress_in_episode"
     title = "Episodes end no better than they began"
     needs = ("episode_improvement", SCORE)
-    highest = "warn"
-    stagnant_only = True
     causes = (
         "the observation does not contain the results of earlier steps",
         "a discount so low that exploring within an episode never pays",
@@ -319,15 +324,6 @@ class NoProgressInEpisode(ThresholdRule):
         "the end of an episode differs from its beginning by {value:.2g} over the last {rows} "
         "iterations and the score has not improved"
     )
-
-    rows: Annotated[int, AtLeastOne] = 10
-    budget_fraction: Annotated[float, Fraction] = 0.2
-    warn_from: Annotated[float, Fraction] = 0.4
-    """Fraction of the budget from which it warns instead of noting."""
-
-    def choose_severity(self, history: History, value: float) -> Severity:
-        """Return a note early in the budget."""
-        return "warn" if history.budget_fraction_used >= self.warn_from else "note"
 
 
 @dataclass(frozen=True)

@@ -274,7 +274,6 @@ class EntropyWithoutGradient(ThresholdRule):
     """Normalised entropy (nats, where that is unknown) below which a policy is deterministic."""
     high: Annotated[float, Between(0, 1)] = 0.999
     """Normalised entropy above which a policy is uniform."""
-    """Number of last iterations, all of which must be sick: two measurements, one in every four."""
 
     def describe(self, history: History) -> Mapping[str, object]:
         """Return the latest coefficient, which a schedule may have changed."""
@@ -327,8 +326,6 @@ class ValueWithoutGradient(ThresholdRule):
         "loss of {positive:.3g}"
     )
 
-    """Number of last iterations, all of which must be sick: two measurements, one in every four."""
-
 
 @dataclass(frozen=True)
 class GradientsAlwaysClipped(ThresholdRule):
@@ -350,11 +347,7 @@ class GradientsAlwaysClipped(ThresholdRule):
         "rewards so large that the value error dominates",
         "a clip limit that is too small",
     )
-    remedy = (
-        SCALED_REWARDS,
-        lower("value_coef", 0.1),
-        increase("grad_clip", 5, "then raise {}"),
-    )
+    remedy = (SCALED_REWARDS, lower("value_coef", 0.1), increase("grad_clip", 5, "then raise {}"))
     threshold = "clip_fraction"
     sentence = (
         "the clip was active in {value:.0%} of the updates of the last {rows} iterations{times} "

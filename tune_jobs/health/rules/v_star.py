@@ -67,7 +67,32 @@ class VStarFewSamples(Rule):
 
 
 @dataclass(frozen=True)
-class VStarWithoutSuccess(ThresholdRule):
+class StageOneRule(ThresholdRule):
+    """A rule for the starts that stage 1 has played so far; a run that has improved is healthy."""
+
+    highest = "warn"
+    warm_up = "`starts` starts, or all of them"
+    statistic = "latest"
+    by_improvement = ByImprovement(None, "warn", "warn")
+
+    rows: Annotated[int, AtLeastOne] = 1
+    starts: Annotated[int, AtLeastOne] = 32
+    """Starts after which an unfinished stage 1 is judged."""
+
+    def is_excused(self, history: History) -> bool:
+        """Return whether stage 1 is at its beginning."""
+        starts, left = (history.latest(f"v_star_starts{end}") for end in ("", "_left"))
+        return starts < self.starts and left > 0
+
+    def describe(self, history: History) -> Mapping[str, object]:
+        """Return the numbers of starts and of samples."""
+        k = history.latest("reference_samples")
+        samples = f"{k:.0f} samples" if k > 1 else "samples"
+        return {"starts": history.latest("v_star_starts"), "samples": samples}
+
+
+@dataclass(frozen=True)
+class VStarWithoutSuccess(StageOneRule):
     """No sample of nearly every start reached the goal: V* is the return of failing there.
 
     The policy then learns to fail a little better than its reference, and nothing points at the
@@ -78,8 +103,6 @@ class VStarWithoutSuccess(ThresholdRule):
     symptom = "v_star_without_success"
     title = "The reference succeeded from no start, so V* is too low"
     needs = ("v_star_failed_fraction", "v_star_starts")
-    highest = "warn"
-    warm_up = "`starts` starts, or all of them"
     causes = (
         "a reference policy that cannot solve the task: no warm start, or one from a bad teacher",
         "starts that are too hard for it",
@@ -90,31 +113,17 @@ class VStarWithoutSuccess(ThresholdRule):
         increase("reference_samples", 16),
         at_least("num_envs", 32, "for that raise {}"),
     )
-    statistic, threshold = "latest", "failed_fraction"
-    by_improvement = ByImprovement(None, "warn", "warn")
+    threshold = "failed_fraction"
     sentence = (
         "from {value:.0%} of {starts:,.0f} starts none of the reference's {samples} succeeded"
     )
 
     failed_fraction: Annotated[float, Fraction] = 0.99
     """Fraction of starts without a success above which V* is sick."""
-    rows: Annotated[int, AtLeastOne] = 1
-    starts: Annotated[int, AtLeastOne] = 32
-    """Starts after which an unfinished stage 1 is judged."""
-
-    def is_excused(self, history: History) -> bool:
-        """Return whether stage 1 is at its beginning."""
-        return is_stage_1_young(history, self.starts)
-
-    def describe(self, history: History) -> Mapping[str, object]:
-        """Return the numbers of starts and of samples."""
-        k = history.latest("reference_samples")
-        samples = f"{k:.0f} samples" if k > 1 else "samples"
-        return {"starts": history.latest("v_star_starts"), "samples": samples}
 
 
 @dataclass(frozen=True)
-class AdvantagesFlat(ThresholdRule):
+class AdvantagesFlat(StageOneRule):
     """V* equals the return of every sample, so the reference's advantages are all 0.
 
     Nothing that the reference does is better than anything else it does, and A*-PO starts as the
@@ -125,8 +134,6 @@ class AdvantagesFlat(ThresholdRule):
     symptom = "advantages_flat"
     title = "All samples of nearly every start have the same return"
     needs = ("v_star_flat_fraction", "v_star_starts")
-    highest = "warn"
-    warm_up = "`starts` starts, or all of them"
     causes = (
         "a reference so deterministic that its episodes from one start are copies of each other",
         "every sample fails or every one succeeds: starts too hard or too easy",
@@ -138,26 +145,17 @@ class AdvantagesFlat(ThresholdRule):
         at_least("num_envs", 32, "for that raise {}"),
         "mix starts of different difficulty and make the reward finer",
     )
-    statistic, threshold = "latest", "flat_fraction"
-    by_improvement = ByImprovement(None, "warn", "warn")
+    threshold = "flat_fraction"
     sentence = (
         "from {value:.0%} of {starts:,.0f} starts all samples of the reference had the same return"
     )
 
     flat_fraction: Annotated[float, Fraction] = 0.95
     """Fraction of starts without any difference above which stage 1 is sick."""
-    rows: Annotated[int, AtLeastOne] = 1
-    starts: Annotated[int, AtLeastOne] = 32
-    """Starts after which an unfinished stage 1 is judged."""
 
     def is_excused(self, history: History) -> bool:
         """Return whether stage 1 is at its beginning, or a sample can only equal itself."""
-        few = is_stage_1_young(history, self.starts)
-        return few or history.latest("reference_samples") == 1
-
-    def describe(self, history: History) -> Mapping[str, object]:
-        """Return the number of starts."""
-        return {"starts": history.latest("v_star_starts")}
+        return super().is_excused(history) or history.latest("reference_samples") == 1
 
 
 @dataclass(frozen=True)
@@ -266,8 +264,3 @@ class VStarPessimistic(Rule):
             f"all episodes of the last {self.rows} iterations {what} and the score has not "
             "improved",
         )
-
-
-def is_stage_1_young(history: History, starts: int) -> bool:
-    """Return whether stage 1 has starts left, and has fewer than ``starts`` starts."""
-    return history.latest("v_star_starts") < starts and history.latest("v_star_starts_left") > 0

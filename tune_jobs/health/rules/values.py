@@ -42,10 +42,7 @@ class RewardScale(Rule):
         "a penalty or a bonus much larger than all other rewards",
         "a sum over many steps where a mean was intended",
     )
-    remedy = (
-        SCALED_REWARDS,
-        lower("value_coef", 0.01, "for large returns lower {}"),
-    )
+    remedy = (SCALED_REWARDS, lower("value_coef", 0.01, "for large returns lower {}"))
 
     large: Annotated[float, Positive] = 100.0
     """Size of the returns (of the targets, where known) above which they are large."""
