@@ -153,6 +153,21 @@ def test_writing_into_what_a_step_returns_changes_nothing(world):
             array[...] = True
 
 
+@each_world
+def test_a_step_changes_nothing_of_the_state_before_it(world):
+    env = vector(world)
+    env.reset(seed=2)
+    for action in actions(env, 5):
+        state, step = env.unwrapped.state, env.unwrapped.world.step
+        before = copy.deepcopy(list(arrays(state)))
+        first, again = step(state, action), step(state, action)
+        for kept, array in zip(before, arrays(state), strict=True):
+            np.testing.assert_array_equal(array, kept)
+        for name in ("observation", "reward", "terminated", "truncated", "info"):
+            np.testing.assert_equal(getattr(again, name), getattr(first, name), err_msg=name)
+        env.step(action)
+
+
 @each_family
 @pytest.mark.parametrize("make", [single, vector])
 @pytest.mark.parametrize("started", [False, True])

@@ -27,50 +27,49 @@ def showing(space, observation):
 
 
 @pytest.mark.parametrize(
-    ("space", "observation", "words"),
+    ("space", "observation", "severity", "words"),
     [
-        (spaces.Box(0, 1, (2,)), np.array([0.5, 0.2]), "float64 instead of float32"),
-        (UNIT, np.array([1, 0]), "int64 instead of float32"),
-        (BYTES, np.array([3, 255]), "int64 instead of uint8"),
+        # What can be cast, or taken as it is, is noted once.
+        (spaces.Box(0, 1, (2,)), np.array([0.5, 0.2]), "note", "float64 instead of float32"),
+        (UNIT, np.array([1, 0]), "note", "int64 instead of float32"),
+        (BYTES, np.array([3, 255]), "note", "int64 instead of uint8"),
         (
             spaces.Box(0, 1, (2,), np.float64),
             np.array([0.5, 1.0000000000000002]),
+            "note",
             "1.0000000000000002 at (1,) instead of a value from 0.0 to 1.0",
         ),
-        (UNIT, np.array([-0.1, 2], np.float32), "-0.1 at (0,)"),
+        (UNIT, np.array([-0.1, 2], np.float32), "note", "-0.1 at (0,)"),
         (
             spaces.Dict(SHARE),
             {"share": np.array([0.5, 1.5], np.float32), "level": 2},
+            "note",
             "in 'share' 1.5 at (1,)",
         ),
         (
             spaces.Tuple(SHARE.values()),
             (np.array([0.5, 1.5], np.float32), 2),
+            "note",
             "in 0 1.5 at (1,)",
         ),
+        # Other shapes and kinds are refused.
+        (UNIT, np.zeros(3, np.float32), "stop", "shape (3,) of float32 instead of (2,)"),
+        (BYTES, np.array([0.5, 3]), "stop", "float64 instead of (2,) of uint8"),
+        (BYTES, np.array([-1, 3]), "stop", "int64 instead of (2,) of uint8"),
+        (spaces.Discrete(3), 3, "stop", "3 (int)"),
+        (spaces.Dict(SHARE), {"share": np.zeros(2, np.float32)}, "stop", "the parts ['share']"),
+        (
+            spaces.Dict(SHARE),
+            {"share": np.zeros(2), "level": "low"},
+            "stop",
+            "in 'level' 'low' (str)",
+        ),
+        (spaces.Tuple(SHARE.values()), (np.zeros(2),), "stop", "the parts [0] instead of [0, 1]"),
     ],
 )
-def test_what_can_be_cast_or_taken_as_it_is_is_noted_once(space, observation, words):
+def test_observations_outside_the_space_are_noted_or_refused(space, observation, severity, words):
     (found,) = check_random_play(showing(space, observation), 5, 100, 5.0)
-    assert (found.rule, found.severity) == ("observation_in_space", "note")
-    assert words in found.sentence
-
-
-@pytest.mark.parametrize(
-    ("space", "observation", "words"),
-    [
-        (UNIT, np.zeros(3, np.float32), "shape (3,) of float32 instead of (2,)"),
-        (BYTES, np.array([0.5, 3]), "float64 instead of (2,) of uint8"),
-        (BYTES, np.array([-1, 3]), "int64 instead of (2,) of uint8"),
-        (spaces.Discrete(3), 3, "3 (int)"),
-        (spaces.Dict(SHARE), {"share": np.zeros(2, np.float32)}, "the parts ['share']"),
-        (spaces.Dict(SHARE), {"share": np.zeros(2), "level": "low"}, "in 'level' 'low' (str)"),
-        (spaces.Tuple(SHARE.values()), (np.zeros(2),), "the parts [0] instead of [0, 1]"),
-    ],
-)
-def test_other_shapes_and_kinds_are_refused(space, observation, words):
-    (found,) = check_random_play(showing(space, observation), 5, 100, 5.0)
-    assert (found.rule, found.severity) == ("observation_in_space", "stop")
+    assert (found.rule, found.severity) == ("observation_in_space", severity)
     assert words in found.sentence
 
 

@@ -13,7 +13,6 @@ from envs import counter_rng
 from envs.edges import baselines, comparison, instances, solvers
 from envs.edges.params import Params
 from envs.edges.world import EdgeSelection
-from envs.pytree import copy_tree, take
 from envs.validation import InputError
 
 KINDS = [
@@ -27,34 +26,6 @@ KINDS = [
 def test_every_kind_passes_gymnasiums_own_check(fields):
     env = gymnasium.make("envs:EdgeSelection-v0", size=8, **fields).unwrapped
     check_env(env, skip_render_check=True)
-
-
-@pytest.mark.parametrize("fields", KINDS, ids=lambda f: "-".join(f.values()))
-def test_a_copy_lives_the_same_episode_in_any_batch(fields):
-    world, other = (EdgeSelection(Params(size=6, steps=3, **fields)) for _ in range(2))
-    batch, _ = world.reset(counter_rng.make_keys(3, 3))
-    alone, _ = other.reset(counter_rng.make_keys(5, 1))
-    for t in range(world.objective.steps):
-        action = baselines.random_choice(world, batch, counter_rng.fold(batch.keys, t))
-        together = world.step(batch, action)
-        single = other.step(alone, action[2:])
-        assert together.reward[2] == single.reward[0]
-        np.testing.assert_equal(take(together.observation, 2), take(single.observation, 0))
-        assert together.info["work_ratio"][2] == single.info["work_ratio"][0]
-        batch, alone = together.state, single.state
-    assert together.terminated.all() and not together.truncated.any()
-
-
-def test_a_step_changes_nothing():
-    world = EdgeSelection(Params(objective="sparsifier", size=6))
-    state, _ = world.reset(counter_rng.make_keys(0, 2))
-    action = np.zeros((2, 5), np.float32)
-    before = copy_tree(state)
-    one = world.step(state, action)
-    two = world.step(state, action)
-    for name in ("kept", "scores", "level", "step"):
-        np.testing.assert_array_equal(getattr(state, name), getattr(before, name))
-    np.testing.assert_array_equal(one.reward, two.reward)
 
 
 def test_episodes_can_be_played_on_few_matrices():

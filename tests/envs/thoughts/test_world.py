@@ -9,7 +9,6 @@ import pytest
 from small_reader import played, small
 
 from envs import counter_rng
-from envs.pytree import take
 from envs.thoughts.corpus import THINK
 from envs.validation import InputError
 
@@ -66,38 +65,6 @@ def test_the_agent_never_sees_the_answer(world):
     passages = dataclasses.replace(state.passages, answer=state.passages.answer[::-1].copy())
     other = dataclasses.replace(state, passages=passages)
     np.testing.assert_array_equal(world._observe(other)["tokens"], first["tokens"])
-
-
-@pytest.mark.parametrize("copies", [slice(0, 1), slice(7, 8), slice(100, 230)])
-def test_a_copy_lives_the_same_episode_whatever_the_batch(world, copies):
-    actions = counter_rng.integers(counter_rng.make_keys(9, 300), world.choices, (3,)).T
-    state, _ = world.reset(KEYS)
-    among = played(world, state, actions)
-    state, _ = world.reset(KEYS[copies])
-    alone = played(world, state, actions[:, copies])
-    for a, b in zip(among, alone, strict=True):
-        np.testing.assert_array_equal(take(a.reward, copies), b.reward)
-        for name, figures in b.info.items():
-            same = figures.astype(np.float32)
-            np.testing.assert_array_equal(a.info[name][copies].astype(np.float32), same, name)
-
-
-def test_copies_of_one_seed_think_about_the_same_passage(world):
-    state, observation = world.reset(
-        counter_rng.make_keys_from_seeds(np.array([5, 5, 6, 5], np.uint64))
-    )
-    tokens = observation["tokens"]
-    assert (tokens[[1, 3]] == tokens[0]).all() and (tokens[2] != tokens[0]).any()
-    step = world.step(state, np.array([1, 2, 1, 1]))
-    assert (step.state.passages.context[[1, 3]] == step.state.passages.context[0]).all()
-
-
-def test_a_step_changes_nothing_of_the_state_before_it(world):
-    state, _ = world.reset(KEYS)
-    before = state.thought.copy()
-    world.step(state, np.ones(300, np.int64))
-    np.testing.assert_array_equal(state.thought, before)
-    assert (state.step == 0).all() and not state.over.any()
 
 
 def test_the_thought_is_told_word_by_word(world):

@@ -5,6 +5,8 @@ import dataclasses
 
 import gymnasium
 import numpy as np
+import pytest
+from causal_families import FAMILY
 
 from envs import counter_rng
 from envs.causal.learning.observation import BINS, ValueHistogram
@@ -12,10 +14,9 @@ from envs.causal.learning.params import Params
 from envs.causal.learning.world import CausalLearning
 
 
-def test_observations_are_finite_and_about_unit_scale():
-    env = gymnasium.make_vec(
-        "envs:CausalLearning-v0", num_envs=64, vectorization_mode="vector_entry_point"
-    )
+@pytest.mark.parametrize("fields", [{}, FAMILY], ids=["one model", "a family"])
+def test_observations_are_finite_and_about_unit_scale(fields):
+    env = gymnasium.make_vec("envs:CausalLearning-v0", 64, **fields)
     observation, _ = env.reset(seed=0)
     env.action_space.seed(0)
     for _ in range(25):

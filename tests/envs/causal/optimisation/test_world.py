@@ -1,9 +1,6 @@
 # pyright: basic
 """CausalOptimisation: its scale, its accounts, what it shows, and how hard it is."""
 
-import dataclasses
-from typing import Any
-
 import gymnasium
 import numpy as np
 import pytest
@@ -14,7 +11,6 @@ from envs import counter_rng
 from envs.causal.optimisation import baselines as baselines
 from envs.causal.optimisation.params import Params
 from envs.causal.optimisation.world import _MODEL, _OBSERVED, CausalOptimisation
-from envs.factory import make_vector
 from envs.validation import InputError
 
 
@@ -82,39 +78,6 @@ def test_every_row_is_accounted_for():
     assert step.info["rows_lookahead"].tolist() == [0, 0]
     assert step.info["rows"].tolist() == [32, 32]
     assert step.terminated.all() and not step.truncated.any()
-
-
-def test_a_step_changes_nothing_but_what_it_returns():
-    world = CausalOptimisation(Params(at_once=2))
-    state, _ = world.reset(counter_rng.make_keys(0, 4))
-    before = dataclasses.asdict(state)
-    action = {"choice": np.arange(4), "value": np.linspace(-1, 1, 4)}
-    first, second = world.step(state, action), world.step(state, action)
-    assert str(before) == str(dataclasses.asdict(state))
-    np.testing.assert_array_equal(first.reward, second.reward)
-    np.testing.assert_array_equal(first.observation["nodes"], second.observation["nodes"])
-
-
-def test_an_episode_is_the_same_alone_and_beside_others():
-    _, alone, _ = play(baselines.random_choice, copies=1, seed=3)
-    world = CausalOptimisation(Params())
-    state, _ = world.reset(counter_rng.make_keys(0, 8))
-    keys = np.tile(counter_rng.make_keys(77, 1), 8)
-    for t in range(20):
-        step = world.step(state, baselines.random_choice(world, state, counter_rng.fold(keys, t)))
-        state = step.state
-    np.testing.assert_allclose(step.observation["nodes"][3], alone.observation["nodes"][0])
-    assert step.info["episode_mean"][3] == alone.info["episode_mean"][0]
-
-
-def test_equal_seeds_begin_equal_episodes():
-    env = make_vector("envs.causal.optimisation.world:CausalOptimisation", 4)
-    observation: Any
-    observation, _ = env.reset(seed=[5, 5, 6, 5])
-    nodes = observation["nodes"]
-    np.testing.assert_array_equal(nodes[0], nodes[1])
-    np.testing.assert_array_equal(nodes[0], nodes[3])
-    assert (nodes[0] != nodes[2]).any()
 
 
 @pytest.mark.parametrize(
