@@ -13,7 +13,6 @@ HURRIED = ["--iterations", 2, "--evaluation-episodes", 4, "--cpus", 1]
 
 
 CARTPOLE = ["train", "--env", "CartPole-v1"]
-COURIERS = ["train", "--env", "agent_games:Couriers-v0", "--env-kwargs"]
 
 
 def test_help_answers_at_once(tmp_path):
@@ -53,20 +52,7 @@ def test_help_answers_at_once(tmp_path):
         (["check", "CausalLearning-v0", "--env-kwargs", "larges", "9"], "did you mean largest"),
         (["check", "CartPole-v1", "--scm", "ace5"], "CartPole-v1 is none: leave it out"),
         (["check", "CartPole-v1", "--env-kwargs", "x", "[1"], "--env-kwargs x '[1' is not YAML"),
-        ([*CARTPOLE, "--settings.frame-stack", "0"], "frame_stack must be at least 1, but it is 0"),
-        ([*CARTPOLE, "--algo", "grpo", "--settings.memory", "gru"], "only ppo and reinforce learn"),
-        (
-            ["train", "--env", "bad_worlds:Odd-text-v0"],
-            "The part 'note' of the observation is Text",
-        ),
-        (
-            ["train", "--env", "bad_worlds:Odd-axes-v0"],
-            "The part 'cube' of the observation has the",
-        ),
-        (["train", "--env", "bad_worlds:Odd-twice-v0"], "Two parts of the observation are called"),
-        (["train", "--env", "bad_worlds:Odd-pixel-v0"], "is an image of one pixel, (1, 1, 3)"),
         (["train", "--env", "masked_games:Game-wrong-v0"], "No action is legal by"),
-        ([*COURIERS, "joins", "99"], "a2 of Couriers-v0 appeared in none of 8 games"),
     ],
 )
 def test_a_wrong_call_gets_a_sentence_and_status_2(words, said, tmp_path, monkeypatch, capsys):

@@ -34,52 +34,45 @@ def learn(env, steps, seed, **changed):
 
 
 @pytest.mark.parametrize("chosen", MEMORIES, ids=str)
-def test_a_card_of_two_steps_ago_is_remembered(chosen, training_seed):
-    assert mean_of_last(learn(CARDS, 20_000, training_seed, **chosen)) > 29
+@pytest.mark.parametrize(
+    ("env", "settings", "steps", "last", "least"),
+    [
+        (CARDS, {}, 20_000, 100, 29),
+        (POPGYM, POPGYM_SETTINGS, 100_000, 100, 0.9),
+        (MAZE, MAZE_SETTINGS, 20_000, 100, 0.9),
+        (POLE, POLE_SETTINGS, 60_000, 50, 200),
+    ],
+    ids=["cards", "popgym", "maze", "pole"],
+)
+def test_what_was_seen_is_remembered(env, settings, steps, last, least, chosen, training_seed):
+    if env == POPGYM:
+        pytest.importorskip("popgym")
+    assert mean_of_last(learn(env, steps, training_seed, **settings | chosen), last) > least
 
 
 def test_a_stack_of_three_holds_the_card_of_two_steps_ago(training_seed):
     assert mean_of_last(learn(CARDS, 40_000, training_seed, frame_stack=3)) > 25
 
 
-@pytest.mark.parametrize("chosen", [{}, {"frame_stack": 2}], ids=str)
-def test_without_enough_memory_nothing_is_learnt(chosen, training_seed):
-    assert mean_of_last(learn(CARDS, 20_000, training_seed, **chosen)) < CHANCE + 1
-
-
-@pytest.mark.parametrize("chosen", MEMORIES, ids=str)
-def test_popgyms_card_is_remembered(chosen, training_seed):
-    pytest.importorskip("popgym")
-    settings = POPGYM_SETTINGS | chosen
-    assert mean_of_last(learn(POPGYM, 100_000, training_seed, **settings)) > 0.9
-
-
-def test_popgyms_card_is_not_guessed_without_memory(training_seed):
-    pytest.importorskip("popgym")
-    assert mean_of_last(learn(POPGYM, 100_000, training_seed, **POPGYM_SETTINGS)) < -0.4
-
-
-@pytest.mark.parametrize("chosen", MEMORIES, ids=str)
-def test_a_cue_at_the_start_is_remembered_to_the_junction(chosen, training_seed):
-    assert mean_of_last(learn(MAZE, 20_000, training_seed, **MAZE_SETTINGS | chosen)) > 0.9
-
-
-@pytest.mark.parametrize("chosen", [{}, {"frame_stack": 4}], ids=str)
-def test_without_memory_the_junction_is_a_guess(chosen, training_seed):
-    returns = learn(MAZE, 15_000, training_seed, **MAZE_SETTINGS | chosen)
-    assert mean_of_last(returns, 400) < 0.6
+@pytest.mark.parametrize(
+    ("env", "settings", "steps", "last", "most"),
+    [
+        (CARDS, {}, 20_000, 100, CHANCE + 1),
+        (CARDS, {"frame_stack": 2}, 20_000, 100, CHANCE + 1),
+        (POPGYM, POPGYM_SETTINGS, 100_000, 100, -0.4),
+        (MAZE, MAZE_SETTINGS, 15_000, 400, 0.6),
+        (MAZE, MAZE_SETTINGS | {"frame_stack": 4}, 15_000, 400, 0.6),
+        (POLE, POLE_SETTINGS, 60_000, 100, 100),
+    ],
+    ids=["cards", "cards of two", "popgym", "maze", "maze of four", "pole"],
+)
+def test_without_enough_memory_nothing_is_learnt(env, settings, steps, last, most, training_seed):
+    if env == POPGYM:
+        pytest.importorskip("popgym")
+    assert mean_of_last(learn(env, steps, training_seed, **settings), last) < most
 
 
 def test_a_ball_made_of_pixels_is_caught(training_seed):
     settings = {"gamma": 0.99, "hidden": (64,), "lr": 1e-3, "activation": "relu"}
     returns = learn("memory_worlds:Catch-v0", 20_000, training_seed, **settings)
     assert mean_of_last(returns) > 0.9 > 4 * mean_of_last(returns[:200], 200)
-
-
-@pytest.mark.parametrize("chosen", MEMORIES, ids=str)
-def test_a_pole_without_velocities_is_balanced_by_memory(chosen, training_seed):
-    assert mean_of_last(learn(POLE, 60_000, training_seed, **POLE_SETTINGS | chosen), 50) > 200
-
-
-def test_a_pole_without_velocities_falls_without_memory(training_seed):
-    assert mean_of_last(learn(POLE, 60_000, training_seed, **POLE_SETTINGS)) < 100

@@ -12,7 +12,21 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 
-class Counting(gymnasium.Env):
+class Steps(gymnasium.Env):
+    """Counts its steps from a reset on."""
+
+    steps = 0
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.steps = 0
+        return self._observed(), {}
+
+    def _observed(self):
+        raise NotImplementedError
+
+
+class Counting(Steps):
     """Observes the number of steps taken, is paid that number, and ends after ``length`` steps."""
 
     observation_space = spaces.Box(0, np.inf, (1,), np.float32)
@@ -20,11 +34,6 @@ class Counting(gymnasium.Env):
 
     def __init__(self, length=3, terminates=True, truncates=False):
         self.length, self.terminates, self.truncates = length, terminates, truncates
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        self.steps = 0
-        return self._observed(), {}
 
     def step(self, action):
         self.steps += 1
@@ -71,7 +80,7 @@ class Drawing(Counting):
         return self.np_random.random(1).astype(np.float32)
 
 
-class Bandit(gymnasium.Env):
+class Bandit(Steps):
     """Two arms, two contexts: the arm of the context's number pays 1, the other one nothing.
 
     With ``shuffled`` a coin decides the pay, and there is nothing to be learnt.
@@ -83,22 +92,17 @@ class Bandit(gymnasium.Env):
     def __init__(self, shuffled=False):
         self.shuffled = shuffled
 
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        self.steps = 0
-        return self._drawn(), {}
-
     def step(self, action):
         self.steps += 1
         best = self.np_random.integers(2) if self.shuffled else self.context
-        return self._drawn(), float(action == best), self.steps == 4, False, {}
+        return self._observed(), float(action == best), self.steps == 4, False, {}
 
-    def _drawn(self):
+    def _observed(self):
         self.context = int(self.np_random.integers(2))
         return np.eye(2, dtype=np.float32)[self.context]
 
 
-class Masked(gymnasium.Env):
+class Masked(Steps):
     """Nodes with a mask that moves on with every step; an illegal choice is an exception."""
 
     n = 4
@@ -108,11 +112,6 @@ class Masked(gymnasium.Env):
         mask=spaces.MultiBinary(n),
     )
     action_space = spaces.Dict(choice=spaces.Discrete(n), value=spaces.Box(-1, 1, (), np.float32))
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        self.steps = 0
-        return self._observed(), {}
 
     def step(self, action):
         if not self._mask()[action["choice"]]:
@@ -130,7 +129,7 @@ class Masked(gymnasium.Env):
         return {"nodes": nodes, "context": np.array([self.steps], np.float32), "mask": self._mask()}
 
 
-class Forced(gymnasium.Env):
+class Forced(Steps):
     """Four choices, of which choice 0 alone is legal but for one step in ``every`` (0: in all)."""
 
     observation_space = spaces.Dict(
@@ -140,11 +139,6 @@ class Forced(gymnasium.Env):
 
     def __init__(self, every=8):
         self.every = every
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        self.steps = 0
-        return self._observed(), {}
 
     def step(self, action):
         self.steps += 1
@@ -239,7 +233,7 @@ class Unseeded(Counting):
 
 
 for _world in [world for world in vars().values() if isinstance(world, type)]:
-    if issubclass(_world, gymnasium.Env):
+    if issubclass(_world, Steps) and _world is not Steps:
         gymnasium.register(f"{_world.__name__}-v0", f"toy_worlds:{_world.__name__}")
 
 

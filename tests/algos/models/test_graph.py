@@ -8,6 +8,7 @@ import pytest
 import small
 import torch
 from gymnasium import spaces
+from node_sets import forward
 
 from algos.models.graph import Edges, GinLayer, SageLayer
 from envs.validation import InputError
@@ -64,13 +65,6 @@ def graphs(count=5, n=6, e=20, seed=0, pad=(0, 0)):
 
 def policy(action, n=6, e=20, **changed):
     return small.module(graph_space(n, e), action, model="graph", **changed)
-
-
-def forward(model, columns):
-    batch = {name: torch.from_numpy(column) for name, column in columns.items()}
-    with torch.no_grad():
-        found = model._forward(batch)
-    return found["dist"], found["value"]
 
 
 @pytest.mark.parametrize("action", [LATENT, picks_space(6), picks_space(1, 4)], ids=str)

@@ -172,15 +172,17 @@ def test_pairs_are_the_best_against_the_worst_candidate():
     np.testing.assert_array_equal(pairs["gap"], gap[gap > 0])
 
 
+STEPS: dict[str, Any] = {
+    "obs": np.arange(3.0),
+    "choice": np.array([0, 1, 1]),
+    "reward": np.array([2.0, 1.0, 0.0]),
+    "episode": np.array([4, 5, 5]),
+    "start": np.array([7, 7, 7]),
+}
+
+
 def test_an_episode_of_one_step_at_the_front_is_kept(tmp_path):
-    steps = {
-        "obs": np.arange(3.0),
-        "choice": np.array([0, 1, 1]),
-        "reward": np.array([2.0, 1.0, 0.0]),
-        "episode": np.array([4, 5, 5]),
-        "start": np.array([7, 7, 7]),
-    }
-    write_columns(Columns(steps), tmp_path / "a.parquet")
+    write_columns(Columns(STEPS), tmp_path / "a.parquet")
     pairs = load_recorded_pairs(str(tmp_path))
     assert pairs["gap"].tolist() == [1.0]
     assert pairs["chosen.obs"].values.tolist() == [0.0]
@@ -195,13 +197,7 @@ def test_an_episode_of_one_step_at_the_front_is_kept(tmp_path):
     ],
 )
 def test_rollouts_without_pairs_are_refused(tmp_path, changed, sentence):
-    steps = {
-        "obs": np.arange(3.0),
-        "reward": np.array([2.0, 1.0, 0.0]),
-        "episode": np.array([4, 5, 5]),
-        "start": np.array([7, 7, 7]),
-    } | changed
-    known = {name: column for name, column in steps.items() if column is not None}
+    known = {name: column for name, column in (STEPS | changed).items() if column is not None}
     write_columns(Columns(known), tmp_path / "a.parquet")
     with pytest.raises(InputError, match=sentence):
         load_recorded_pairs(str(tmp_path))

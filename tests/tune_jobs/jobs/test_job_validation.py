@@ -4,13 +4,10 @@
 import sys
 from dataclasses import replace
 
-import gymnasium
-import numpy as np
 import pytest
 from paths import SUPPORT
-from sound_env import Sound
 
-from envs.validation import InputError, InputWarning
+from envs.validation import InputError
 from tune_jobs.jobs.job_validation import validate_job
 from tune_jobs.jobs.job_yaml import load_job, make_job
 from tune_jobs.jobs.search_space import Space
@@ -19,21 +16,6 @@ from tune_jobs.jobs.search_space import Space
 @pytest.fixture(autouse=True)
 def _toy_worlds(monkeypatch):
     monkeypatch.setattr(sys, "path", [str(SUPPORT), *sys.path])
-
-
-@pytest.mark.parametrize("algo", ["grpo", "dpo", "astar_po"])
-def test_an_environment_without_seeds_is_refused_for_comparison(algo):
-    said = rf"{algo} needs episodes that begin alike .* Unseeded-v0 .*ppo or reinforce would work"
-    with pytest.raises(InputError, match=said.replace(" Unseeded", " toy_worlds:Unseeded")):
-        validate_job(make_job({"env": "toy_worlds:Unseeded-v0", "algo": algo}))
-
-
-@pytest.mark.parametrize("env", ["CartPole-v1", "toy_worlds:Leaving-v0"])
-def test_candidates_need_a_state_that_can_be_stepped_twice(env):
-    job = {"env": env, "algo": "dpo", "settings": {"pairs": "candidates"}}
-    said = f"dpo needs a world whose step is a pure function.*, which {env} does not offer; ppo or"
-    with pytest.raises(InputError, match=said):
-        validate_job(make_job(job))
 
 
 @pytest.mark.parametrize("env", ["CartPole-v1", "toy_worlds:Leaving-v0", "CausalLearning-v0"])
@@ -45,57 +27,49 @@ def test_an_environment_that_meets_the_needs_is_accepted(env):
         validate_job(make_job(job))
 
 
-def test_searched_settings_are_checked_for_each_trial():
-    searched = {"baseline": {"choice": ["value", "group_mean"]}}
-    job = {"env": "toy_worlds:Unseeded-v0", "algo": "reinforce", "search": searched, "trials": 8}
-    with pytest.raises(InputError, match="reinforce needs episodes that begin alike"):
-        validate_job(make_job(job))
-
-
-def test_a_broken_environment_is_reported_before_its_needs():
-    kwargs = {"sickness": "observation"}
-    job = {"env": "toy_worlds:Sick-v0", "env_kwargs": kwargs, "algo": "grpo"}
-    with pytest.raises(InputError, match="`rungwise check toy_worlds:Sick-v0`"):
-        validate_job(make_job(job))
+UNSEEDED, CANDIDATES = (
+    "toy_worlds:Unseeded-v0",
+    {"algo": "dpo", "settings": {"pairs": "candidates"}},
+)
 
 
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
+        *(
+            (
+                {"env": UNSEEDED, "algo": algo},
+                rf"{algo} needs episodes that begin alike .* {UNSEEDED} .*ppo or reinforce would",
+            )
+            for algo in ("grpo", "dpo", "astar_po")
+        ),
+        *(
+            (
+                {"env": env, **CANDIDATES},
+                f"dpo needs a world whose step is a pure function.*, which {env} does not offer;",
+            )
+            for env in ("CartPole-v1", "toy_worlds:Leaving-v0")
+        ),
+        # Searched settings are checked for each trial.
+        (
+            {
+                **{"env": UNSEEDED, "algo": "reinforce", "trials": 8},
+                "search": {"baseline": {"choice": ["value", "group_mean"]}},
+            },
+            "reinforce needs episodes that begin alike",
+        ),
+        # A broken environment is reported before its needs.
+        (
+            {
+                **{"env": "toy_worlds:Sick-v0", "algo": "grpo"},
+                "env_kwargs": {"sickness": "observation"},
+            },
+            "`rungwise check toy_worlds:Sick-v0`",
+        ),
         ({"env": "CartPol-v1"}, "Did you mean: `CartPole`"),
         ({"env": "no_such_module:Thing-v0"}, "no_such_module"),
         ({"env": "CausalLearning-v0", "env_kwargs": {"row": 5}}, "did you mean rows"),
         ({"env": "Blackjack-v1", "settings": {"model": "set"}}, "set model needs a Dict"),
-    ],
-)
-def test_an_environment_that_cannot_be_trained_on_is_refused(fields, said):
-    with pytest.raises(InputError, match=said):
-        validate_job(make_job(fields))
-
-
-class Rounding(Sound):
-    """Its observations are float64, and one of them is just outside of its bounds."""
-
-    def look(self):
-        return np.array([0.5, 1.0000000000000002])
-
-
-gymnasium.register("Rounding-v0", lambda **_: Rounding(), disable_env_checker=True)
-
-
-@pytest.mark.parametrize("algo", ["ppo", "rllib/PPO"])
-def test_an_observation_just_outside_of_its_space_is_only_noted(algo):
-    with pytest.warns(InputWarning) as caught:
-        validate_job(make_job({"env": "Rounding-v0", "algo": algo}))
-    sentences = [str(one.message) for one in caught if one.category is InputWarning]
-    assert len(sentences) == 2
-    assert "float64 instead of float32" in sentences[0]
-    assert "1.0000000000000002 at (1,)" in sentences[1]
-
-
-@pytest.mark.parametrize(
-    ("fields", "said"),
-    [
         ({"env": "bad_worlds:Odd-text-v0"}, r"'note' of the observation is Text.*make it a Box"),
         ({"env": "bad_worlds:Odd-axes-v0"}, r"'cube'.*\(2, 2, 2, 2, 2\).*no encoder.*Reshape it"),
         ({"env": "bad_worlds:Odd-twice-v0"}, r"are called 'a.b': a dot .* rename one"),
@@ -112,7 +86,7 @@ def test_an_observation_just_outside_of_its_space_is_only_noted(algo):
         ),
     ],
 )
-def test_what_an_environment_shows_and_no_policy_can_use_is_refused(fields, said):
+def test_an_environment_that_cannot_be_trained_on_is_refused(fields, said):
     with pytest.raises(InputError, match=said):
         validate_job(make_job(fields))
 

@@ -109,21 +109,12 @@ def test_a_program_is_found_again_by_another_process(tmp_path):
     assert find_program(tmp_path) is None
 
 
-def test_another_process_with_the_same_id_is_left_alone(tmp_path):
-    other = subprocess.Popen(["sleep", "60"])
+@pytest.mark.parametrize("is_group", [False, True])
+def test_another_process_with_the_same_id_is_left_alone(tmp_path, is_group):
+    other = subprocess.Popen(["sleep", "60"], start_new_session=is_group)
     try:
-        stale = module.ProgramProcess(other.pid, "another start", 1.0)
-        assert not stale.is_running
-        stale.end(grace_s=0.2)
-        assert other.poll() is None
-    finally:
-        other.kill()
-
-
-def test_a_group_whose_id_another_process_has_by_now_is_left_alone(tmp_path):
-    other = subprocess.Popen(["sleep", "60"], start_new_session=True)
-    try:
-        stale = module.ProgramProcess(other.pid, "another start", 1.0, tmp_path)
+        folder = [tmp_path] if is_group else []
+        stale = module.ProgramProcess(other.pid, "another start", 1.0, *folder)
         stale.end(grace_s=0.2)
         assert not stale.is_running and other.poll() is None
     finally:
