@@ -23,11 +23,6 @@ from algos.exploration import (
 )
 
 
-def test_the_entropy_weight_grows_below_target_shrinks_above():
-    assert adapt_entropy_coef(0.1, 0.2, 0.5) == pytest.approx(0.11)
-    assert adapt_entropy_coef(0.11, 0.8, 0.5) == pytest.approx(0.1)
-
-
 def test_the_entropy_weight_never_reaches_0():
     coef = 0.1
     for _ in range(1000):
@@ -162,8 +157,3 @@ def test_the_entropy_weight_moves_by_its_rate_within_bounds():
 def test_the_weight_of_the_kl_stays_at_the_edges_of_its_band():
     assert adapt_kl_coef(0.2, 0.75, 0.5) == 0.2
     assert adapt_kl_coef(0.2, 0.5 / 1.5, 0.5) == 0.2
-
-
-def test_a_choice_never_taken_adds_no_marginal_entropy():
-    found = marginal_entropy(torch.tensor([[0.5, 0.5, 0.0], [0.5, 0.5, 0.0]]))
-    assert found.item() == pytest.approx(math.log(2))

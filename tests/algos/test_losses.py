@@ -142,11 +142,6 @@ def test_the_regression_equals_its_naive_twin(drawn, beta):
     assert found.tolist() == pytest.approx(expected, rel=1e-4, abs=1e-5)
 
 
-def test_the_regression_at_the_reference_is_advantage_squared():
-    logp, advantages = torch.tensor([-0.1, -2.0, -7.0]), torch.tensor([1.0, -3, 0.5])
-    assert astar_regression(logp, logp, advantages, beta=0.7).tolist() == [1, 9, 0.25]
-
-
 def bandit(seed):
     """A policy and rewards [A] of five arms; the exact optimal value for a given beta."""
     generator = torch.Generator().manual_seed(seed)

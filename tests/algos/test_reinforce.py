@@ -34,6 +34,11 @@ def rollout(*, whole=False):
     return Rollout(columns, rewards, values, following, done, valid)
 
 
+def prepare(objective):
+    """What a learner gets of the fixed steps."""
+    return objective.preprocess_batch(objective.compute_advantages(rollout()))[0]
+
+
 def by_hand(baseline, **changed):
     """Advantages of two groups of one-step episodes with returns 1 2 6 | 4 4 4."""
     rewards = np.array([[1, 2, 6, 4, 4, 4]], np.float32)
@@ -89,8 +94,7 @@ def test_steps_share_the_advantage_and_end_with_the_episode():
 def test_the_gradient_is_the_advantage_times_that_of_logp():
     learner = small.learner(BANDIT, algo="reinforce", entropy_coef=0.0, value_coef=0.0)
     module = learner.module[DEFAULT_MODULE_ID]
-    rows = ReinforceObjective(learner.objective.settings).compute_advantages(rollout())
-    batch = ReinforceObjective(learner.objective.settings).preprocess_batch(rows)[0].to_torch()
+    batch = prepare(learner.objective).to_torch()
 
     def gradient(scalar):
         return torch.autograd.grad(scalar, list(module.parameters()))[0]
@@ -105,38 +109,11 @@ def test_the_gradient_is_the_advantage_times_that_of_logp():
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-4)
 
 
-def weights_of(count, **changed):
-    """The entropy weight of each of so many updates, a tenth of the budget apart."""
-    learner = small.learner(BANDIT, algo="reinforce", lr=0.01, **changed)
-    rows = ReinforceObjective(learner.objective.settings).preprocess_batch(
-        ReinforceObjective(learner.objective.settings).compute_advantages(rollout())
-    )[0]
-    return [
-        small.updated(learner, rows, progress=(n + 1) / 10)["entropy_coef"] for n in range(count)
-    ]
-
-
-def test_the_entropy_weight_decays_by_a_factor_down_to_its_floor():
-    found = weights_of(
-        7, entropy_schedule="decay", entropy_coef=0.1, entropy_decay=0.5, entropy_end=0.004
-    )
-    assert found == pytest.approx([max(0.004, 0.1 * 0.5**n) for n in range(7)])
-    assert found[-1] == 0.004
-
-
-def test_a_cosine_of_the_entropy_weight_ends_at_its_minimum():
-    found = weights_of(10, entropy_schedule="cosine", entropy_coef=0.1, entropy_end=0.02)
-    assert found[4] == pytest.approx(0.06) and found[-1] == pytest.approx(0.02)
-    assert found == sorted(found, reverse=True) and min(found) == found[-1]
-
-
 def test_the_kl_to_the_policy_of_the_beginning_keeps_it_near():
     def moved(weight):
         learner = small.learner(BANDIT, algo="reinforce", lr=0.02, reference_kl_coef=weight)
-        rows = ReinforceObjective(learner.objective.settings).preprocess_batch(
-            ReinforceObjective(learner.objective.settings).compute_advantages(rollout())
-        )
-        return [small.updated(learner, rows[0])["reference_kl"] for _ in range(15)][-1]
+        rows = prepare(learner.objective)
+        return [small.updated(learner, rows)["reference_kl"] for _ in range(15)][-1]
 
     assert 0 < moved(5.0) < moved(0.01) / 2
 

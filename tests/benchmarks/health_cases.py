@@ -190,7 +190,6 @@ SICK_CASES = [
          score=read_use_of_thoughts),
 ]  # fmt: skip
 
-THREE = (0, 1, 2)
 HEALTHY_CASES = [
     Case("CartPole, PPO", settings=CARTPOLE, seeds=(0, 1, 2, 3)),
     Case("CartPole, PPO, defaults", settings=DEFAULTS, iterations=25),

@@ -12,9 +12,7 @@ from gymnasium.envs.classic_control.mountain_car import MountainCarEnv
 from sick_objectives import replace_hooks, replace_terms
 
 from algos.astar_po import AStarPO
-from algos.grpo import GRPO
 from algos.ppo import PPO
-from algos.reinforce import Reinforce
 
 
 class SickCartPole(CartPoleEnv):
@@ -76,35 +74,11 @@ class NearGoal(MountainCarEnv):
         self.goal_position = -0.3
 
 
-class OneArm(gymnasium.Env):
-    """Four arms that all pay alike, or one that pays more from the start: nothing to explore."""
+class Arms(gymnasium.Env):
+    """Four arms, pulled eight times in an episode."""
 
     observation_space = gymnasium.spaces.Box(0, 1, (2,), np.float32)
     action_space = gymnasium.spaces.Discrete(4)
-
-    def __init__(self, alike=True):
-        self.alike = alike
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        self.steps = 0
-        return np.ones(2, np.float32), {}
-
-    def step(self, action):
-        self.steps += 1
-        reward = 1.0 if self.alike else float(self.np_random.normal() + (action == 0))
-        return np.ones(2, np.float32), reward, self.steps == 8, False, {}
-
-
-class MovingArm(gymnasium.Env):
-    """Four arms, of which one pays, and another one later: who has ceased to explore is lost."""
-
-    observation_space = gymnasium.spaces.Box(0, 1, (2,), np.float32)
-    action_space = gymnasium.spaces.Discrete(4)
-    MOVES = 480  # steps of each copy, half of what it is trained for
-
-    def __init__(self):
-        self.count = 0
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
@@ -113,9 +87,39 @@ class MovingArm(gymnasium.Env):
 
     def step(self, action):
         self.steps += 1
+        return self._seen(), self._paid(action), self.steps == 8, False, {}
+
+    def _seen(self):
+        raise NotImplementedError
+
+    def _paid(self, action):
+        raise NotImplementedError
+
+
+class OneArm(Arms):
+    """Arms that all pay alike, or one that pays more from the start: nothing to explore."""
+
+    def __init__(self, alike=True):
+        self.alike = alike
+
+    def _paid(self, action):
+        return 1.0 if self.alike else float(self.np_random.normal() + (action == 0))
+
+    def _seen(self):
+        return np.ones(2, np.float32)
+
+
+class MovingArm(Arms):
+    """One arm pays, and another one later: who has ceased to explore is lost."""
+
+    MOVES = 480  # steps of each copy, half of what it is trained for
+
+    def __init__(self):
+        self.count = 0
+
+    def _paid(self, action):
         self.count += 1
-        paid = float(action == (self.count > self.MOVES))
-        return self._seen(), paid, self.steps == 8, False, {}
+        return float(action == (self.count > self.MOVES))
 
     def _seen(self):
         return self.np_random.random(2, np.float32)
@@ -314,6 +318,4 @@ FAULTY = {
     "closed gates": with_weights(close_gates, "ClosedGates"),
     "V* too high": shifted_v_star(50.0),
     "V* too low": shifted_v_star(-50.0),
-    "grpo": GRPO,
-    "reinforce": Reinforce,
 }

@@ -44,9 +44,3 @@ def test_a_training_without_an_evaluation_says_so(tmp_path):
     rows = [job_row(trials=1), result("00", 1, 0.5), end("00", 1, "budget")]
     told = make_train_answer(Outcome.from_rows(rows), tmp_path)
     assert (told["evaluation"], told["findings"]) == (None, [])
-
-
-def test_the_score_of_an_answer_is_the_last_one_measured(tmp_path):
-    rows = [job_row(trials=1), result("00", 1, 0.5), result("00", 2, None), end("00", 2, "budget")]
-    told = make_train_answer(Outcome.from_rows(rows), tmp_path)
-    assert told["metrics"]["score"] == 0.5

@@ -28,12 +28,6 @@ def test_a_model_resets_what_belongs_to_another_one():
     assert "pool" not in changed
 
 
-def test_a_policy_of_a_family_sees_one_model_in_its_form():
-    changed = make_scm_kwargs("hard", LEARNING, {"scm": "random"})
-    assert changed == {"scm": "hard", "like_family": True, "interactions": True}
-    assert "like_family" not in make_scm_kwargs("hard", LEARNING, {})
-
-
 def test_an_environment_without_models_refuses_one():
     with pytest.raises(InputError, match=r"--scm .* CartPole-v1"):
         make_scm_kwargs("hard", "CartPole-v1")

@@ -115,11 +115,6 @@ def test_without_a_path_the_runs_in_runs_are_summed(runs, tmp_path):
     assert refused.returncode == 2 and "no run in or below runs" in refused.stderr
 
 
-def test_a_folder_without_a_run_is_refused_by_name(tmp_path):
-    with pytest.raises(InputError, match=f"no run in or below {tmp_path}"):
-        find_runs([tmp_path])
-
-
 def test_the_command_prints_one_object_and_without_json_a_table(runs):
     done = call("ledger", "sweep", "single", "--json", cwd=runs)
     assert done.returncode == 0, done.stderr

@@ -29,8 +29,11 @@ def final(trial, score, mode="min"):
 
 
 def test_without_finals_the_best_score_of_training_wins():
-    assert [trial.id for trial in Outcome.from_rows(rows()).ranked] == ["01", "02", "00"]
-    assert Outcome.from_rows(rows()).best.id == "01"
+    outcome = Outcome.from_rows(rows())
+    assert [trial.id for trial in outcome.ranked] == ["01", "02", "00"]
+    assert (outcome.best.id, outcome.best_score) == ("01", 0.10)
+    told = outcome.as_dict()["best"]
+    assert (told["score"], told["score_from"]) == (0.10, "training")
     assert Outcome.from_rows(rows("max")).best.id == "00"
 
 
@@ -58,13 +61,6 @@ def test_the_score_of_the_best_is_the_one_that_decided():
     told = outcome.as_dict()["best"]
     assert (told["score"], told["training_score"]) == (0.3, 0.20)
     assert (told["score_from"], told["metric"]) == (outcome.best_by, "excess_risk")
-
-
-def test_best_score_is_the_training_score_without_finals():
-    outcome = Outcome.from_rows(rows())
-    assert outcome.best_score == 0.10
-    told = outcome.as_dict()["best"]
-    assert (told["score"], told["score_from"]) == (0.10, "training")
 
 
 def record(tmp_path, videos=2):

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from benchmarks.sick import close_gates, kill_convolutions
 from ray.rllib.core import COMPONENT_RL_MODULE, DEFAULT_MODULE_ID
 from training_loop import record
 
@@ -23,17 +24,18 @@ def findings(history):
     return {finding.symptom: finding.severity for finding in diagnose(history).findings}
 
 
-def kill_convolutions(runner, learner):
-    """Switch all rectifiers of the last convolution off, through which no gradient passes then."""
-    (encoder,) = learner.module[DEFAULT_MODULE_ID].encoders
-    last = [layer for layer in encoder.layers if isinstance(layer, torch.nn.Conv2d)][-1]
-    with torch.no_grad():
-        for weight, value in zip(last.parameters(), (0, -1), strict=True):
-            weight.fill_(value)
+def in_network(change):
+    """Plant a fault of the benchmarks into the learner's network."""
+
+    def plant(runner, learner):
+        with torch.no_grad():
+            change(learner.module[DEFAULT_MODULE_ID])
+
+    return plant
 
 
 def test_dead_convolutions_are_found():
-    history = record("memory_worlds:Catch-v0", 20, kill_convolutions, **TRAINING)
+    history = record("memory_worlds:Catch-v0", 20, in_network(kill_convolutions), **TRAINING)
     assert set(history.series(ENCODER)) == set(history.series(FEATURES)) == {1.0}
     assert findings(history)["encoder_constant"] == "stop"
 
@@ -51,13 +53,6 @@ def test_an_image_that_never_changes_is_reported_once():
     assert "observation_constant" in found and "encoder_constant" not in found
 
 
-def close_gates(runner, learner):
-    """Close the gates of a GRU through which the state would pass, and gradients with it."""
-    core = learner.module[DEFAULT_MODULE_ID].memory.core
-    with torch.no_grad():
-        core.bias_ih_l0[: 2 * core.hidden_size] = -50  # reset and update
-
-
 def lose_state(runner, learner):
     """Start each step from zeros instead of the state after the last one."""
     policy = runner.module
@@ -71,7 +66,8 @@ def lose_state(runner, learner):
 
 
 @pytest.mark.parametrize(
-    ("memory", "plant"), [("gru", close_gates), ("gru", lose_state), ("lstm", lose_state)]
+    ("memory", "plant"),
+    [("gru", in_network(close_gates)), ("gru", lose_state), ("lstm", lose_state)],
 )
 def test_a_memory_without_effect_is_found(memory, plant):
     chosen = TRAINING | {"memory": memory, "sequence_length": 8}
