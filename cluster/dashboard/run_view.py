@@ -11,8 +11,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
+from tune_jobs.foreign_logs.formats.tail import Tail
 from tune_jobs.run_log.driver_lock import describe_lost_driver, make_lost_end
 from tune_jobs.run_log.event_log import decode_row, decode_row_or_none, read_result_head
 from tune_jobs.run_log.events import JobRow, ResultRow, Row
@@ -92,10 +93,11 @@ class RunView:
         """Increases whenever something new was read."""
         self.lost = ""
         """Description of a driver that died; empty if none did."""
+        self._tail = Tail(self.path)
         self._restart()
 
     def _restart(self) -> None:
-        self.read_to = self.size = 0
+        self.read_to = 0
         self.job: JobRow | None = None
         self.other_rows: list[tuple[int, Row]] = []
         """All rows except results, each with its offset in the file."""
@@ -105,39 +107,28 @@ class RunView:
     @property
     def read_fraction(self) -> float:
         """Return the share of the log that has been read, from 0 to 1."""
-        return self.read_to / self.size if self.size else 1.0
+        return self.read_to / self._tail.size if self._tail.size else 1.0
 
     def refresh(self) -> bool:
         """Read the next part of the log, and return whether there is more to read."""
         if (lost := describe_lost_driver(self.directory)) != self.lost:
             self.lost, self.version = lost, self.version + 1
         try:
-            with self.path.open("rb") as file:
-                self.size = file.seek(0, 2)
-                if self.size < self.read_to:  # another run was copied over this one
-                    self._restart()
-                    self.size = file.seek(0, 2)
-                    self.version += 1
-                more = self._read(file)
-        # The log may not exist yet, or its run was deleted meanwhile: the page keeps what it has.
-        except OSError:
+            data = self._tail.read(CHUNK_BYTES)
+        except OSError:  # its run was deleted meanwhile: the page keeps what it has
             return False
-        return more
-
-    def _read(self, file: BinaryIO) -> bool:
-        file.seek(self.read_to)
-        chunk = file.read(CHUNK_BYTES)
-        if b"\n" not in chunk:  # at most the beginning of a line, unless it is a very long one
-            chunk += file.readline()
-        # The rest of the last line may not be written yet, so it stays unread until its line break
-        # is.
-        complete = chunk[: chunk.rfind(b"\n") + 1]
+        if self._tail.replaced:  # another run was copied over this one
+            self._restart()
+            self.version += 1
+        # The rest of the last line may not be written yet.
+        complete = data[: data.rfind(b"\n") + 1]
+        self._tail.keep(data[len(complete) :])
         for line in complete.splitlines(keepends=True):
             self._add_line(line, self.read_to)
             self.read_to += len(line)
         if complete:
             self.version += 1
-        return bool(complete) and self.read_to < self.size
+        return self._tail.behind
 
     def _add_line(self, line: bytes, offset: int) -> None:
         if head := read_result_head(line):

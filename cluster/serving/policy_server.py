@@ -207,10 +207,9 @@ class PolicyServer:
         self.token, self.sessions = token, Sessions()
 
     def reconfigure(self, config: dict[str, Any]) -> None:
-        """Load another checkpoint and set the batch size."""
+        """Load another checkpoint."""
         # A checkpoint that cannot be loaded raises here, and the policy so far stays in place.
         self.policy = Policy.load(config["checkpoint"])
-        self._act_on_requests.set_max_batch_size(config["batch"])  # pyright: ignore[reportAttributeAccessIssue]
 
     async def act(self, observation: object, state: State) -> tuple[Any, State]:
         """Return action and next state for one observation; Ray Serve forms the batches."""
@@ -250,20 +249,15 @@ def build_serve_application(args: dict[str, str]) -> serve.Application:
     """
     if not (token := os.environ.get("RUNGWISE_TOKEN")):
         raise InputError("The environment variable RUNGWISE_TOKEN must hold the token to require.")
-    config = {"checkpoint": args["checkpoint"], "batch": MAX_BATCH}
-    return PolicyServer.options(user_config=config).bind(token)
+    return PolicyServer.options(user_config={"checkpoint": args["checkpoint"]}).bind(token)
 
 
-def deploy_checkpoint(
-    checkpoint: Path, token: str | None, replicas: int = 1, batch: int = MAX_BATCH
-) -> None:
+def deploy_checkpoint(checkpoint: Path, token: str | None, replicas: int = 1) -> None:
     """Serve a checkpoint from now on; open requests are still answered."""
     # A change of `user_config` alone makes Ray Serve reconfigure the replicas, not replace them.
     # The path is absolute, because a replica may run in another directory.
-    served = PolicyServer.options(
-        num_replicas=replicas,
-        user_config={"checkpoint": str(checkpoint.absolute()), "batch": batch},
-    )
+    config = {"checkpoint": str(checkpoint.absolute())}
+    served = PolicyServer.options(num_replicas=replicas, user_config=config)
     serve.run(served.bind(token), name="policy", route_prefix="/")
 
 

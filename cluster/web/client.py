@@ -18,6 +18,8 @@ from tune_jobs.run_log.events import CheckpointRow, FindingRow
 from tune_jobs.run_log.trial_outcome import TrialSummary
 
 T = TypeVar("T")
+TIMEOUT_S = 120.0
+"""Longest time to wait for an answer."""
 
 
 class Client:
@@ -26,11 +28,10 @@ class Client:
     Args:
         url: address of the service, such as ``http://127.0.0.1:8470``.
         token: token of the service.
-        timeout_s: longest time to wait for an answer, in seconds.
     """
 
-    def __init__(self, url: str, token: str, timeout_s: float = 120.0) -> None:
-        self.url, self.token, self.timeout_s = url.rstrip("/"), token, timeout_s
+    def __init__(self, url: str, token: str) -> None:
+        self.url, self.token = url.rstrip("/"), token
 
     def list_jobs(self) -> list[JobState]:
         """List the jobs, the last changed first."""
@@ -74,7 +75,7 @@ class Client:
         data = None if body is None else json.dumps(body).encode()
         try:
             request = Request(f"{self.url}/api/jobs{path}", data, headers)
-            with urlopen(request, timeout=self.timeout_s) as answer:
+            with urlopen(request, timeout=TIMEOUT_S) as answer:
                 return TypeAdapter(kind).validate_json(answer.read())
         except HTTPError as error:
             raise InputError(_read_error(error)) from error

@@ -83,15 +83,12 @@ def compute_detectable_fraction(starts: int, level: float = 0.05) -> float:
     """Return the fraction of variance between ways to act that is found with 90 % probability.
 
     For normal effects and noise: F = (1 + 2 f / (1 - f)) times a central F with S and 2 S degrees
-    of freedom, whose quantiles are drawn.
+    of freedom.
     """
-    # A fixed seed, so that two checks of the same environment agree. Drawn, because NumPy has no
-    # quantiles of F.
-    rng = np.random.default_rng(0)
-    first = rng.chisquare(starts, 20_000) / starts
-    second = rng.chisquare(2 * starts, 20_000) / (2 * starts)
+    from scipy.special import fdtri  # late: the import takes a tenth of a second
+
     # The effect must lift the lower tail of the statistic above the critical value under the null.
-    low, high = np.quantile(first / second, [1 - POWER, 1 - level])
+    low, high = fdtri(starts, 2 * starts, [1 - POWER, 1 - level])
     odds = (high / low - 1) / 2
     return float(odds / (1 + odds))
 

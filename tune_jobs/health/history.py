@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import numbers
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Literal, Protocol, cast, runtime_checkable
@@ -56,7 +56,7 @@ class SupportsColumn(Protocol):
         ...
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class History:
     """Rows of one run up to now: an immutable snapshot, created for each check.
 
@@ -76,19 +76,19 @@ class History:
     """Name of the metric that is the score."""
     mode: Literal["min", "max"] = "max"
     """Whether a smaller or a larger score is better."""
-    settings: Mapping[str, object] = dataclasses.field(default_factory=dict[str, object])
+    settings: Mapping[str, object] = field(default_factory=dict[str, object])
     """All settings of the run's algorithm; empty where unknown (logs of other tools)."""
     other: OtherLibrary | None = None
     """The settings of a library that is not ours, where these are known."""
     warm_up: int = 0
     """Iterations before these rows, in which nothing was learnt: they count as no budget."""
-    _columns: dict[str, FloatArray] = dataclasses.field(
+    _columns: dict[str, FloatArray] = field(
         default_factory=dict[str, FloatArray], init=False, repr=False, compare=False
     )
-    _latest: dict[str, float] = dataclasses.field(
+    _latest: dict[str, float] = field(
         default_factory=dict[str, float], init=False, repr=False, compare=False
     )
-    _earlier: dict[int, History] = dataclasses.field(
+    _earlier: dict[int, History] = field(
         default_factory=dict[int, "History"], init=False, repr=False, compare=False
     )
 
@@ -152,7 +152,7 @@ class History:
         first = self._count_warm_up()
         if first < MIN_WARM_UP:
             return self
-        return dataclasses.replace(self, rows=self.rows[first:], warm_up=self.iteration(first - 1))
+        return replace(self, rows=self.rows[first:], warm_up=self.iteration(first - 1))
 
     def _count_warm_up(self) -> int:
         """Return the number of leading rows in which nothing was learnt."""
@@ -312,7 +312,7 @@ class History:
         if rows not in self._earlier:
             # Cached, because patience and withdrawal judge the same earlier checks again and again.
             left = max(0, len(self) - rows)
-            earlier = dataclasses.replace(self, rows=self.rows[:left])
+            earlier = replace(self, rows=self.rows[:left])
             # Views of known columns: nothing is converted twice. The latest values are not passed
             # on, since those of a shorter history differ.
             earlier._columns.update({name: known[:left] for name, known in self._columns.items()})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import Literal
 
 from tune_jobs.formatting import format_number
@@ -33,29 +34,28 @@ Remedy = tuple[str | Step, ...]
 """Clauses in the order in which to try them; a text is a step that no setting makes."""
 
 
-def lower(setting: str, value: float, words: str = "lower {}", without: str | Step = "") -> Step:
-    """Return the step that lowers a setting to a value, or further if it is there already."""
-    return Step("lower", setting, value, words, True, without)
+def _make_step(
+    change: Literal["lower", "raise", "set"],
+    setting: str,
+    value: Value,
+    words: str = "",
+    without: str | Step = "",
+    *,
+    further: bool = False,
+) -> Step:
+    return Step(change, setting, value, words or f"{change} {{}}", further, without)
 
 
-def increase(setting: str, value: float, words: str = "raise {}", without: str | Step = "") -> Step:
-    """Return the step that raises a setting to a value, or further if it is there already."""
-    return Step("raise", setting, value, words, True, without)
-
-
-def at_most(setting: str, value: float, words: str = "lower {}", without: str | Step = "") -> Step:
-    """Return the step that lowers a setting to a value, and is left out from there on."""
-    return Step("lower", setting, value, words, False, without)
-
-
-def at_least(setting: str, value: float, words: str = "raise {}", without: str | Step = "") -> Step:
-    """Return the step that raises a setting to a value, and is left out from there on."""
-    return Step("raise", setting, value, words, False, without)
-
-
-def put(setting: str, value: Value, words: str = "set {}", without: str | Step = "") -> Step:
-    """Return the step that sets a setting to exactly this value."""
-    return Step("set", setting, value, words, False, without)
+lower = partial(_make_step, "lower", further=True)
+"""Return the step that lowers a setting to a value, or further if it is there already."""
+increase = partial(_make_step, "raise", further=True)
+"""Return the step that raises a setting to a value, or further if it is there already."""
+at_most = partial(_make_step, "lower")
+"""Return the step that lowers a setting to a value, and is left out from there on."""
+at_least = partial(_make_step, "raise")
+"""Return the step that raises a setting to a value, and is left out from there on."""
+put = partial(_make_step, "set")
+"""Return the step that sets a setting to exactly this value."""
 
 
 def use(setting: str, words: str, without: str | Step = "") -> Step:

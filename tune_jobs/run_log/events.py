@@ -9,34 +9,34 @@ moment can be shown and continued.
 
 from __future__ import annotations
 
-import dataclasses
 import time
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Event:
     """A row of the event log."""
 
-    time: float = dataclasses.field(default_factory=time.time)
+    time: float = field(default_factory=time.time)
     """When it was written, in seconds since 1970."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class TrialEvent(Event):
     """A row about one trial."""
 
     trial: str
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class IterationEvent(TrialEvent):
     """A row about one trial after an iteration of its training."""
 
     iteration: int
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class JobRow(Event):
     """The start of a session; written first, and again with ``resumed`` at every resume."""
 
@@ -55,20 +55,18 @@ class JobRow(Event):
     trials: int
     steps: int = 0
     """The same in environment steps of each seed, where the job gives it so; else 0."""
-    scheduler: dict[str, Any] = dataclasses.field(default_factory=dict[str, Any])
+    scheduler: dict[str, Any] = field(default_factory=dict[str, Any])
     """``kind``, ``grace``, ``reduction_factor`` and ``rungs`` (the iterations of its decisions)."""
-    choice_names: list[str] = dataclasses.field(default_factory=list[str])
-    charts: list[dict[str, Any]] = dataclasses.field(default_factory=list[dict[str, Any]])
+    choice_names: list[str] = field(default_factory=list[str])
+    charts: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     """What the report draws of the environment's own metrics (:mod:`envs.report_chart`)."""
-    searched: list[str] = dataclasses.field(default_factory=list[str])
+    searched: list[str] = field(default_factory=list[str])
     """The fields that differ between trials."""
     keep: str = "last"
     """``last`` or ``best``: which checkpoint is a trial's result (always the last of a program)."""
     patience: int = 0
     """Iterations without improvement after which a trial ends; 0 without early stopping."""
-    changes: dict[str, dict[str, Any]] = dataclasses.field(
-        default_factory=dict[str, dict[str, Any]]
-    )
+    changes: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     """What differs from the defaults, by part of the job (see ``jobs/changes.py``)."""
     seed: int = 0
     seeds: int = 1
@@ -76,11 +74,11 @@ class JobRow(Event):
     cpus_per_trial: float = 1.0
     """CPUs that a trial holds, its runners' and learners' included."""
     gpus_per_trial: float = 0.0
-    versions: dict[str, str] = dataclasses.field(default_factory=dict[str, str])
+    versions: dict[str, str] = field(default_factory=dict[str, str])
     resumed: bool = False
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class TrialRow(TrialEvent):
     """The searched values of a trial."""
 
@@ -91,7 +89,7 @@ class TrialRow(TrialEvent):
     """The trial whose values it trains once more, on another seed; empty for all others."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ResultRow(IterationEvent):
     """One iteration of one trial; 0 is what precedes training, replaced by any later result."""
 
@@ -102,13 +100,13 @@ class ResultRow(IterationEvent):
     """How long this trial has trained so far."""
     env_steps: int
     """Steps of this trial so far."""
-    metrics: dict[str, Any] = dataclasses.field(default_factory=dict[str, Any])
+    metrics: dict[str, Any] = field(default_factory=dict[str, Any])
     """Flat: name to a number or a list of numbers."""
     stagnant: int = 0
     """Iterations without a better score, at most the patience; 0 without a patience."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class LogRow(TrialEvent):
     """The log of a trial that is a program, once it has been found."""
 
@@ -116,11 +114,11 @@ class LogRow(TrialEvent):
     path: str
     format: str
     """E.g. ``SB3 progress.csv``."""
-    others: list[str] = dataclasses.field(default_factory=list[str])
+    others: list[str] = field(default_factory=list[str])
     """Other logs that it wrote, which are not followed."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class DecisionRow(IterationEvent):
     """A decision of the scheduler about a trial at a rung, and its reason."""
 
@@ -139,7 +137,7 @@ class DecisionRow(IterationEvent):
     """Whether the trial is kept and paused at the rung until a later decision."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ExploitRow(IterationEvent):
     """A trial of a population that continued from a better trial's checkpoint, settings changed."""
 
@@ -155,7 +153,7 @@ class ExploitRow(IterationEvent):
     """The searched settings from now on."""
     checkpoint: str
     """The donor's, relative to the run directory."""
-    took: dict[str, Any] = dataclasses.field(default_factory=dict[str, Any])
+    took: dict[str, Any] = field(default_factory=dict[str, Any])
     """The changed settings as read back from the learner after the donor's state was restored."""
     sentence: str = ""
 
@@ -164,7 +162,7 @@ DISPROVED = "it was not seen again, and the score has improved"
 """Why a finding is withdrawn, in words."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class FindingRow(IterationEvent):
     """A finding of a health rule; written again, ``withdrawn``, if the run disproves it."""
 
@@ -182,7 +180,7 @@ class FindingRow(IterationEvent):
     """The iteration at which it had been disproved: the score had improved; 0 while it stands."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class CheckpointRow(IterationEvent):
     """A checkpoint that is complete."""
 
@@ -197,7 +195,7 @@ class CheckpointRow(IterationEvent):
     """What its policy scored: the mean over the iterations after it."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class EndRow(IterationEvent):
     """Why a trial ended."""
 
@@ -208,7 +206,7 @@ class EndRow(IterationEvent):
     sentence: str = ""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class EvaluationRow(TrialEvent):
     """A checkpoint compared with random and simple rules on the same seeds."""
 
@@ -220,36 +218,32 @@ class EvaluationRow(TrialEvent):
     seed: int
     policy: dict[str, float]
     """Figures of the checkpoint, the most important first; ``baselines`` has the same names."""
-    baselines: dict[str, dict[str, float]] = dataclasses.field(
-        default_factory=dict[str, dict[str, float]]
-    )
-    standard_errors: dict[str, dict[str, float]] = dataclasses.field(
+    baselines: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
+    standard_errors: dict[str, dict[str, float]] = field(
         default_factory=dict[str, dict[str, float]]
     )
     """By player, the policy among them: standard errors of the figures that are means."""
-    cut_off: dict[str, int] = dataclasses.field(default_factory=dict[str, int])
+    cut_off: dict[str, int] = field(default_factory=dict[str, int])
     """By player: episodes that were cut off before an end."""
     better_than_random: float | None = None
     """Share of the seeds, from 0 to 1."""
     better_than_greedy: float | None = None
     """Share of the seeds on which sampled actions score better than the most likely ones."""
-    traces: dict[str, dict[str, list[float]]] = dataclasses.field(
+    traces: dict[str, dict[str, list[float]]] = field(
         default_factory=dict[str, dict[str, list[float]]]
     )
     """Policy name to node to the mean loss after 0, 1, … interventions."""
-    choice_fractions: dict[str, list[float]] = dataclasses.field(
-        default_factory=dict[str, list[float]]
-    )
-    experiment: dict[str, Any] = dataclasses.field(default_factory=dict[str, Any])
+    choice_fractions: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
+    experiment: dict[str, Any] = field(default_factory=dict[str, Any])
     """One episode step by step: an :class:`envs.episode_trace.EpisodeTrace` as plain data, with its
     seed; empty where the environment has no traces."""
-    examples: list[dict[str, str]] = dataclasses.field(default_factory=list[dict[str, str]])
+    examples: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
     """Some episodes as rows of a table, by heading."""
     failure: str = ""
     """Why the episodes could not be played; the row has no figures then."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class FinalRow(TrialEvent):
     """A finalist's episodes on fresh seeds, the same for all finalists."""
 
@@ -265,7 +259,7 @@ class FinalRow(TrialEvent):
     seed: int
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class VideoRow(TrialEvent):
     """A recorded episode of a checkpoint, or the reason why there is none."""
 
@@ -282,7 +276,7 @@ class VideoRow(TrialEvent):
     failure: str = ""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class JobEndRow(Event):
     """The driver has stopped."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+from dataclasses import dataclass, field
 from typing import Any
 
 from tune_jobs.run_log.events import (
@@ -22,20 +22,20 @@ CONTINUED = ("interrupted", "error")
 """Ends that a resume may undo."""
 
 
-@dataclasses.dataclass
+@dataclass
 class TrialState:
     """A trial while its rows are read."""
 
-    config: dict[str, Any] = dataclasses.field(default_factory=dict[str, Any])
+    config: dict[str, Any] = field(default_factory=dict[str, Any])
     repeats: str = ""
-    results: list[ResultRow] = dataclasses.field(default_factory=list[ResultRow])
-    decisions: dict[int, DecisionRow] = dataclasses.field(default_factory=dict[int, DecisionRow])
-    findings: dict[tuple[str, str], FindingRow] = dataclasses.field(
+    results: list[ResultRow] = field(default_factory=list[ResultRow])
+    decisions: dict[int, DecisionRow] = field(default_factory=dict[int, DecisionRow])
+    findings: dict[tuple[str, str], FindingRow] = field(
         default_factory=dict[tuple[str, str], FindingRow]
     )
-    exploits: list[ExploitRow] = dataclasses.field(default_factory=list[ExploitRow])
+    exploits: list[ExploitRow] = field(default_factory=list[ExploitRow])
     end: EndRow | None = None
-    checkpoints: list[CheckpointRow] = dataclasses.field(default_factory=list[CheckpointRow])
+    checkpoints: list[CheckpointRow] = field(default_factory=list[CheckpointRow])
 
     def add(self, row: TrialEvent) -> None:
         """Take one row; rows come in the order of the log."""

@@ -20,7 +20,7 @@ from tune_jobs.programs.trial_program import (
     get_program_folder,
     start_trial_program,
 )
-from tune_jobs.run_log.events import EndRow, FindingRow, JobRow, LogRow, ResultRow, Row
+from tune_jobs.run_log.events import EndRow, JobRow, LogRow, ResultRow, Row
 from tune_jobs.run_log.resume import TrialPlan
 from tune_jobs.run_log.stop_requests import is_stop_requested
 from tune_jobs.schedulers.asha import RecordedASHA
@@ -157,16 +157,7 @@ class ProgramSession:
             if not evidence or symptom in self._reported:
                 continue
             self._reported.add(symptom)
-            row = FindingRow(
-                trial=trial,
-                iteration=iteration,
-                symptom=symptom,
-                severity="warn",
-                since=iteration,
-                evidence=evidence,
-                remedy=remedy,
-            )
-            self.recorder.write(row)
+            self.recorder.write_warning(trial, iteration, symptom, evidence, remedy)
 
     def _explain_how_to_continue(self, program: FollowedProgram) -> str:
         resume = format_command("rungwise", "resume", self.directory)

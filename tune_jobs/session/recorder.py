@@ -15,6 +15,7 @@ from ray.tune.experiment import Trial
 from algos.rollouts.environment_fault import EnvironmentFault
 from algos.rollouts.watchdog import take_hang_reports
 from tune_jobs.evaluation.checkpoint_keeper import CheckpointKeeper
+from tune_jobs.health.finding import Finding
 from tune_jobs.run_log.event_log import EventLog
 from tune_jobs.run_log.events import CheckpointRow, EndRow, ExploitRow, FindingRow, Row
 from tune_jobs.run_log.resume import find_newest_intact, get_hang_report_dir, make_damage_finding
@@ -159,18 +160,16 @@ class EventRecorder(tune.Callback):
     ) -> None:
         """Write a failure that a trial survives, and from where it continues."""
         self.sweep.register_symptom(trial, symptom, "warn", iteration)
-        self.write(
-            FindingRow(
-                trial=trial,
-                iteration=iteration,
-                symptom=symptom,
-                severity="warn",
-                since=iteration,
-                evidence=evidence,
-                remedy=f"The trial continues {continues}; if it fails again, look there first.",
-                siblings=self.sweep.compare_with_siblings(symptom),
-            )
-        )
+        siblings = self.sweep.compare_with_siblings(symptom)
+        remedy = f"The trial continues {continues}; if it fails again, look there first."
+        self.write_warning(trial, iteration, symptom, evidence, remedy, siblings)
+
+    def write_warning(
+        self, trial: str, at: int, symptom: str, evidence: str, remedy: str, siblings: str = ""
+    ) -> None:
+        """Write a warning that no health rule gives, seen first at this iteration."""
+        finding = Finding(symptom, "warn", at, evidence, remedy)
+        self.write(FindingRow(trial=trial, iteration=at, siblings=siblings, **vars(finding)))
 
     def on_trial_recover(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: object

@@ -30,35 +30,6 @@ COMPARED = 50
 """Sick trials up to which every finding is compared with all other trials."""
 
 
-class OpenFindings:
-    """The findings of each trial that are reported and not withdrawn."""
-
-    def __init__(self) -> None:
-        self._rows: defaultdict[str, dict[tuple[str, str], FindingRow]] = defaultdict(dict)
-
-    def take(self, row: FindingRow) -> None:
-        """Add a finding, or remove one that is withdrawn."""
-        if row.withdrawn:
-            self._rows[row.trial].pop((row.symptom, row.severity), None)
-        else:
-            self._rows[row.trial][row.symptom, row.severity] = row
-
-    def holds(self, trial: str, finding: Finding) -> bool:
-        """Return whether a finding of this symptom and severity is open."""
-        return (finding.symptom, finding.severity) in self._rows[trial]
-
-    def withdrawals(self, trial: str, history: History) -> list[FindingRow]:
-        """Return the rows that withdraw what the trial's history disproves."""
-        rows = self._rows[trial].values()
-        gone = find_disproved(dict.fromkeys(row.symptom for row in rows), history)
-        at = history.iteration(-1)
-        return [
-            dataclasses.replace(row, withdrawn=at, time=time.time())
-            for row in rows
-            if row.symptom in gone
-        ]
-
-
 class SweepHealth:
     """The histories of all trials of a sweep, and the findings that follow from them.
 
@@ -73,12 +44,11 @@ class SweepHealth:
         self._histories: dict[str, MetricTable] = {}
         self._configs: defaultdict[str, dict[str, Any]] = defaultdict(dict)
         self._symptom_iterations: defaultdict[str, dict[str, int]] = defaultdict(dict)
-        self._settings: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
-        """By trial its searched values, and with them all settings of its algorithm."""
+        self._settings: dict[str, tuple[dict[str, Any], dict[str, Any], OtherLibrary | None]] = {}
+        """By trial its searched values, and what :meth:`_describe_settings` returns with them."""
         self._setting_names: dict[str, Mapping[str, str]] = {}
-        self._others: dict[str, tuple[dict[str, Any], OtherLibrary]] = {}
-        """The same of RLlib's own algorithms, by the names that remedies use."""
-        self._open_findings = OpenFindings()
+        self._open: defaultdict[str, dict[tuple[str, str], FindingRow]] = defaultdict(dict)
+        """By trial, symptom and severity: what is reported and not withdrawn."""
         self._any_reward_seen = False
         """Whether any step of any trial had a reward other than zero."""
         self._sick_trial_counts: Counter[str] = Counter()
@@ -147,17 +117,18 @@ class SweepHealth:
         last, budget = self.get_last_iteration(trial), self._job.iterations
         if last > budget:  # of a program whose budget is not known, or was too small
             budget = assume_budget(last)
+        settings, other = self._describe_settings(trial)
         history = make_history(
             rows,
             budget,
             self._job.metric,
             self._job.mode or "max",
             is_smoothed=not own and repeats_episodes(rows),
-            settings=self._get_settings(trial),
-            other=self._describe_other(trial),
+            settings=settings,
+            other=other,
         )
         diagnosis = diagnose(history, self._job.health)
-        withdrawals = self._open_findings.withdrawals(trial, history)
+        withdrawals = self._list_withdrawals(trial, history)
         for finding in diagnosis.findings:
             self.register_symptom(trial, finding.symptom, finding.severity, last)
         return [self._escalate_zero_reward(f) for f in diagnosis.findings], withdrawals
@@ -177,7 +148,7 @@ class SweepHealth:
         """Return the rows of the findings that are not open yet, and open them."""
         rows: list[FindingRow] = []
         for finding in findings:
-            if not self._open_findings.holds(trial, finding):
+            if (finding.symptom, finding.severity) not in self._open[trial]:
                 siblings = self.compare_with_siblings(finding.symptom)
                 row = FindingRow(
                     trial=trial, iteration=iteration, siblings=siblings, **vars(finding)
@@ -204,37 +175,42 @@ class SweepHealth:
             self._cached_comparisons[symptom] = (sick, comparison)
         return comparison
 
+    def _list_withdrawals(self, trial: str, history: History) -> list[FindingRow]:
+        """Return the rows that withdraw what the trial's history disproves."""
+        rows, at = self._open[trial].values(), history.iteration(-1)
+        gone = find_disproved(dict.fromkeys(row.symptom for row in rows), history)
+        return [
+            dataclasses.replace(row, withdrawn=at, time=time.time())
+            for row in rows
+            if row.symptom in gone
+        ]
+
     def _register_finding(self, row: FindingRow) -> None:
-        self._open_findings.take(row)
         if not row.withdrawn:
+            self._open[row.trial][row.symptom, row.severity] = row
             self.register_symptom(row.trial, row.symptom, row.severity, row.iteration)
-        elif self._symptom_iterations[row.trial].pop(row.symptom, None) is not None:
+            return
+        self._open[row.trial].pop((row.symptom, row.severity), None)
+        if self._symptom_iterations[row.trial].pop(row.symptom, None) is not None:
             self._sick_trial_counts[row.symptom] -= 1
 
-    def _get_settings(self, trial: str) -> dict[str, Any]:
-        """Return all settings of a trial, cached: validating them takes a millisecond.
+    def _describe_settings(self, trial: str) -> tuple[dict[str, Any], OtherLibrary | None]:
+        """Return all settings of a trial, and those of RLlib or a program's library, where known.
 
-        Those of a program and of RLlib are not known: what they call by a name of ours may be
-        another thing.
+        The first are empty for these: what they call by a name of ours may be another thing. Cached
+        by the searched values: validating settings takes a millisecond.
         """
-        if not isinstance(self._job.settings, TrainingSettings):
-            return {}
-        config = self._configs[trial]
-        if trial not in self._settings or self._settings[trial][0] is not config:
-            self._settings[trial] = config, vars(self._job.make_trial_settings(config)[0])
-        return self._settings[trial][1]
-
-    def _describe_other(self, trial: str) -> OtherLibrary | None:
-        """Return the names of settings of RLlib or a program's library; None where not known."""
-        settings = self._job.settings
-        if not isinstance(settings, RLlibSettings):
+        job, config = self._job, self._configs[trial]
+        if job.is_program:
             names = self._setting_names.get(trial)
-            return OtherLibrary(names) if names else None
-        config = self._configs[trial]
-        if trial not in self._others or self._others[trial][0] is not config:
-            values = settings.values | self._job.split_trial_config(config)[0]
-            self._others[trial] = config, describe_rllib_settings(self._job.algo, values)
-        return self._others[trial][1]
+            return {}, OtherLibrary(names) if names else None
+        if trial not in self._settings or self._settings[trial][0] is not config:
+            if isinstance(job.settings, RLlibSettings):
+                values = job.settings.values | job.split_trial_config(config)[0]
+                self._settings[trial] = config, {}, describe_rllib_settings(job.algo, values)
+            else:
+                self._settings[trial] = config, vars(job.make_trial_settings(config)[0]), None
+        return self._settings[trial][1:]
 
     def _list_siblings(self) -> list[Sibling]:
         return [

@@ -1,15 +1,21 @@
 # pyright: basic
 """The health of a sweep: what the trials of a live run show about each other."""
 
+from dataclasses import replace
+
 import pytest
+from health_runs import make_rows, rising
 from sessions import get_end, make_result, make_session
 from synthetic_sweep import job_row
 
+from tune_jobs.health import Finding
+from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.rllib_settings import RLlibSettings
 from tune_jobs.run_log.event_log import EventLog, read_event_log
 from tune_jobs.run_log.events import FindingRow, TrialRow
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.stop_requests import request_stop
+from tune_jobs.stopping.sweep_health import SweepHealth
 
 
 @pytest.fixture
@@ -62,7 +68,7 @@ def test_a_trial_of_rllib_is_judged_with_its_own_settings(sweep):
     assert live.report("00", 1, **NAN)
     (found,) = live.findings("not_finite")
     assert "train_batch" not in found.remedy and "`lr`" in found.remedy
-    assert live.stopper.sweep._describe_other("00").values["lr"] == 1e-3
+    assert live.stopper.sweep._describe_settings("00")[1].values["lr"] == 1e-3
 
 
 def test_later_comparisons_know_more_trials(sweep, tmp_path):
@@ -151,3 +157,36 @@ def test_a_stop_request_ends_a_trial_in_stage_1(sweep, tmp_path):
     request_stop(tmp_path, "00")
     assert live.stopper("00", make_result("00", 0, None, FAILED))
     assert get_end(live.rows) == (0, "stopped")
+
+
+CLIPPED = FindingRow(
+    trial="00",
+    iteration=9,
+    symptom="gradients_always_clipped",
+    severity="warn",
+    since=3,
+    evidence="",
+    remedy="",
+)
+
+
+def test_a_finding_is_reported_once_until_it_is_withdrawn():
+    job = Job(env="CartPole-v1", metric="return_mean", mode="max", iterations=40)
+    warning = Finding(CLIPPED.symptom, "warn", 3, "")
+    earlier = (CLIPPED, replace(CLIPPED, trial="01"), replace(CLIPPED, trial="01", withdrawn=12))
+    health = SweepHealth(job, earlier)
+    assert not health.register_new_findings("00", 10, [warning])
+    assert health.register_new_findings("01", 13, [warning])
+    assert health.register_new_findings("00", 10, [replace(warning, severity="stop")]), "worse"
+
+
+def test_what_the_history_disproves_is_withdrawn_at_its_end():
+    job = Job(env="CartPole-v1", metric="return_mean", mode="max", iterations=40)
+    health = SweepHealth(job, [CLIPPED])
+    rows = make_rows(40, return_mean=rising(40), grad_clip_fraction=0.0, episodes=20)
+    for trial in ("00", "01"):
+        for row in rows:
+            health.add_result(trial, row["iteration"], 0, row)
+    (row,) = health.judge("00")[1]
+    assert (row.symptom, row.withdrawn, row.iteration) == (CLIPPED.symptom, 40, 9)
+    assert health.judge("01")[1] == []

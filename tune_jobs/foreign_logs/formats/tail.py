@@ -24,6 +24,8 @@ class Tail:
         """Where the next read begins."""
         self.consumed = 0
         """New bytes of the last read."""
+        self.size = 0
+        """Bytes of the file at the last read."""
         self.replaced = False
         """Whether the last read began anew, since the file was truncated or another took its
         place."""
@@ -51,7 +53,7 @@ class Tail:
             return self._take(b"")  # between the two steps of a rotation
         with file:
             state = os.fstat(file.fileno())
-            identity = (state.st_dev, state.st_ino)
+            identity, self.size = (state.st_dev, state.st_ino), state.st_size
             # A rotated log has another inode, a restarted one is shorter than what was read of it.
             if self._identity not in (None, identity) or state.st_size < self.offset:
                 self._rewind()
