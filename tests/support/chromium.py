@@ -1,7 +1,6 @@
 # pyright: basic
 """A real browser, driven over its own protocol: what a page loads, says and shows."""
 
-import base64
 import itertools
 import json
 import shutil
@@ -92,9 +91,6 @@ class Page:
         value = "dark" if on else "light"
         features = [{"name": "prefers-color-scheme", "value": value}]
         self.call("Emulation.setEmulatedMedia", features=features)
-
-    def screenshot(self, path):
-        Path(path).write_bytes(base64.b64decode(self.call("Page.captureScreenshot")["data"]))
 
 
 @contextmanager

@@ -4,6 +4,8 @@
 import difflib
 import re
 
+import pytest
+
 _COLORS = (
     "alabaster apricot aqua ash asphalt azure banana beige black blue blush bordeaux bronze brown "
     "burgundy camel camo caramel champagne charcoal cheetah chestnut chocolate christmas coffee "
@@ -68,6 +70,13 @@ def reward(goal, product, chosen):
     price = product.price <= goal.price_upper
     total = (attributes + options + price) / (len(goal.attributes) + len(goal.options) + 1)
     return r_type, attributes, options, price, total * r_type
+
+
+def assert_reward(found, goal, product, chosen):
+    """The product's reward of a purchase is the twin's, part by part."""
+    *parts, total = reward(goal, product, chosen)
+    assert [found.type, found.attributes, found.options, found.price] == parts
+    assert found.total == pytest.approx(total, abs=1e-9)
 
 
 class Session:

@@ -17,11 +17,6 @@ nodes:
   Wet: {parents: {Rain: -1.5}, kind: tanh, noise: 0.1}
   Slow: {expr: cos(Wet) - 0.2*Rain**2, noise: 0.1}
 """
-WRONG = {
-    "cycle": ("{A: {parents: [B]}, B: {parents: [A]}}", "has a cycle"),
-    "parent": ("{Rain: {}, B: {parents: [Rian]}}", "did you mean Rain"),
-    "expression": ("{A: {}, B: {expr: __import__('os')}}", "There is no function"),
-}
 
 
 @pytest.mark.system
@@ -48,10 +43,9 @@ def test_a_custom_causal_model_is_trained_on_and_compared(tmp_path):
     assert other["episodes"] == 4 and other["policy"]["median"] > 0
 
 
-@pytest.mark.parametrize(("nodes", "said"), WRONG.values(), ids=WRONG)
-def test_an_invalid_causal_model_is_refused_before_the_check(nodes, said, tmp_path):
-    (tmp_path / "my.yaml").write_text(f"domain: [0, 1]\nnodes: {nodes}\n")
+def test_an_invalid_causal_model_is_refused_before_the_check(tmp_path):
+    (tmp_path / "my.yaml").write_text("domain: [0, 1]\nnodes: {Rain: {}, B: {parents: [Rian]}}\n")
     done = call("check", ENV, "--scm", "my.yaml", cwd=tmp_path)
     assert done.returncode == 2 and done.stdout == ""
-    assert "The model my.yaml cannot be used." in done.stderr and said in done.stderr
-    assert "Traceback" not in done.stderr
+    assert "The model my.yaml cannot be used." in done.stderr
+    assert "did you mean Rain" in done.stderr and "Traceback" not in done.stderr

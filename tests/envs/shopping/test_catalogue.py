@@ -121,11 +121,4 @@ def test_real_purchases_are_worth_what_the_slow_twin_says(real):
         product = rng.choice(near)
         chosen = [(name, rng.choice(values)) for name, values in product.options.items()]
         found = compute_reward(goal, product, chosen)
-        r_type, attributes, options, price, total = naive_shop.reward(goal, product, chosen)
-        assert (found.type, found.attributes, found.options, found.price) == (
-            r_type,
-            attributes,
-            options,
-            price,
-        )
-        assert found.total == pytest.approx(total, abs=1e-9)
+        naive_shop.assert_reward(found, goal, product, chosen)

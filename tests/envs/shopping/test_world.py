@@ -32,11 +32,6 @@ def leaves(state):
     return {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
 
 
-def assert_equal(one, other):
-    for name, values in leaves(one).items():
-        np.testing.assert_array_equal(values, leaves(other)[name], err_msg=name)
-
-
 def test_the_goal_asked_for_is_the_goal_given_1000_times_of_1000(world):
     state, _ = world.reset_to(counter_rng.make_keys(0, 1000), {"goal": np.arange(1000)})
     for goal in range(1000):

@@ -3,9 +3,8 @@
 
 import functools
 
-import gymnasium as gym
-import numpy as np
 import pytest
+from nan_rewards import NaNRewards
 from ray import tune
 from ray.rllib.algorithms.ppo import PPOConfig
 
@@ -13,22 +12,10 @@ from tune_jobs.callbacks.rllib_callback import HealthCallback
 from tune_jobs.judging.watch import TimeLimit
 
 
-class NaNRewards(gym.Wrapper):
-    """CartPole whose rewards are NaN from the third iteration on."""
-
-    def __init__(self, _config):
-        super().__init__(gym.make("CartPole-v1"))
-        self.steps = 0
-
-    def step(self, action):
-        observation, reward, *rest = super().step(action)
-        self.steps += 1
-        return (observation, np.nan if self.steps > 400 else reward, *rest)
-
-
 @pytest.mark.parametrize("stops", [True, False])
 def test_a_result_with_nan_rewards_is_the_last(local_ray, stops):
-    tune.register_env("nan_rewards", NaNRewards)
+    # From the third iteration on.
+    tune.register_env("nan_rewards", lambda _config: NaNRewards(first=401))
     callback = functools.partial(HealthCallback, stops=stops, time_limit=TimeLimit(fraction=1.0))
     config = (
         PPOConfig()

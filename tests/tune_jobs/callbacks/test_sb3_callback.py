@@ -1,29 +1,15 @@
 # pyright: basic
 """The callback of SB3 in its own training loops."""
 
-import gymnasium as gym
-import numpy as np
 import pytest
 import torch
+from nan_rewards import NaNRewards
 from stable_baselines3 import DQN, PPO
 from stable_baselines3.common.env_util import make_vec_env
 from torch.nn.utils import parameters_to_vector
 
 from tune_jobs.callbacks.sb3_callback import HealthCallback
 from tune_jobs.judging.watch import TimeLimit
-
-
-class NaNRewards(gym.Wrapper):
-    """CartPole whose rewards are NaN from some step of the training on."""
-
-    def __init__(self, first=200):
-        super().__init__(gym.make("CartPole-v1"))
-        self.first, self.steps = first, 0
-
-    def step(self, action):
-        observation, reward, *rest = super().step(action)
-        self.steps += 1
-        return (observation, np.nan if self.steps >= self.first else reward, *rest)
 
 
 def make_ppo(**settings):

@@ -23,6 +23,10 @@ def with_credit(base, credit):
     )
 
 
+def check_credit(env="CartPole-v1", **fields):
+    return check(CheckTarget(env, **fields), "credit", share=0.5)
+
+
 def over_the_copies(r, s):
     never = np.zeros_like(r.done.T)
     return in_rows(r, gae(r.rewards.T, r.values.T, r.next_values.T, never, s.gamma, s.lam).T)
@@ -72,8 +76,8 @@ def groups_by_the_wrong_axis(r, s):
     ],
 )
 def test_credit_that_reaches_other_episodes_is_found(base, algo, credit, told):
-    target = CheckTarget("CartPole-v1", algo=algo, algorithm=with_credit(base, credit))
-    evidence = get_only_evidence(check(target, "credit", share=0.5), "credit_leaks")
+    answer = check_credit(algo=algo, algorithm=with_credit(base, credit))
+    evidence = get_only_evidence(answer, "credit_leaks")
     assert evidence.startswith("the reward of copy ")
     assert told in evidence
 
@@ -83,29 +87,19 @@ def test_a_bootstrap_from_beyond_the_end_of_an_episode_is_found():
         return np.concatenate([values[1:], last_values[None]])
 
     sick = replace_hooks(PPO, bootstrap=staticmethod(beyond))
-    evidence = get_only_evidence(
-        check(CheckTarget("CartPole-v1", algorithm=sick), "credit", share=0.5), "credit_leaks"
-    )
+    evidence = get_only_evidence(check_credit(algorithm=sick), "credit_leaks")
     assert evidence.startswith("the value of the state ")
     assert "1 other episode of its own" in evidence
 
 
 def test_a_reward_that_nothing_is_learnt_from_is_found():
-    sick = with_credit(PPO, last_reward_left_out)
-    answer = check(CheckTarget("CartPole-v1", algorithm=sick), "credit", share=0.5)
+    answer = check_credit(algorithm=with_credit(PPO, last_reward_left_out))
     assert "changed nothing" in get_only_evidence(answer, "reward_without_credit")
 
 
 @pytest.mark.parametrize("credit", [healthy, healthy_and_normalised])
 def test_rows_that_share_a_mean_and_a_scale_are_no_leak(credit):
-    assert (
-        get_severities(
-            check(
-                CheckTarget("CartPole-v1", algorithm=with_credit(PPO, credit)), "credit", share=0.5
-            )
-        )
-        == {}
-    )
+    assert get_severities(check_credit(algorithm=with_credit(PPO, credit))) == {}
 
 
 @pytest.mark.parametrize(
@@ -120,14 +114,12 @@ def test_rows_that_share_a_mean_and_a_scale_are_no_leak(credit):
 )
 def test_every_form_of_an_algorithm_credits_the_right_steps(algo, settings):
     kind = get_algorithm_class(algo).settings_class
-    answer = check(CheckTarget(CAUSAL, algo=algo, settings=kind(**settings)), "credit", share=0.5)
+    answer = check_credit(CAUSAL, algo=algo, settings=kind(**settings))
     assert get_severities(answer) == {}
     assert answer["not_judged"] == {}
 
 
 def test_an_algorithm_that_reads_no_rewards_is_not_judged():
-    answer = check(
-        CheckTarget(CAUSAL, algo="dpo", settings=DPOSettings(pairs="there")), "credit", share=0.5
-    )
+    answer = check_credit(CAUSAL, algo="dpo", settings=DPOSettings(pairs="there"))
     assert answer["judged"] == ["credit"]
     assert "adds no column to the collected steps" in answer["not_judged"]["credit_leaks"]

@@ -51,10 +51,6 @@ def without_mean(dist):
     return detached.logp
 
 
-def first_value_only(dist):
-    return type(dist)(dist.mean[:, :1], dist.log_std[:1]).logp
-
-
 @pytest.mark.parametrize("base", [PPO, Reinforce, GRPO])
 def test_a_loss_that_leaves_out_the_choices_value_is_found(base):
     sick = partial(base, choice_only)

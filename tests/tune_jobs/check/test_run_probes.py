@@ -96,17 +96,9 @@ def test_spaces_that_no_policy_can_read_are_a_reason_to_stop():
     assert "dependence" in answer["judged"]
 
 
-@pytest.mark.parametrize(
-    ("shows", "words"),
-    [
-        ("text", "The part 'note' of the observation is Text"),
-        ("axes", "The part 'cube' of the observation has the shape (2, 2, 2, 2, 2)"),
-        ("twice", "Two parts of the observation are called 'a.b'"),
-        ("pixel", "The part 'view' of the observation is an image of one pixel"),
-    ],
-)
-def test_the_evidence_is_the_sentence_with_which_training_is_refused(shows, words):
-    answer = check(f"bad_worlds:Odd-{shows}-v0", "conformance", "observations", "sampler")
+def test_the_evidence_is_the_sentence_with_which_training_is_refused():
+    answer = check("bad_worlds:Odd-text-v0", "conformance", "observations", "sampler")
+    words = "The part 'note' of the observation is Text"
     assert words in get_only_evidence(answer, "cannot_start")
 
 
