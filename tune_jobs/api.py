@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tune_jobs.check import examine, load_check_target
+from tune_jobs.check.check_target import load_check_target
+from tune_jobs.check.run_probes import examine
 from tune_jobs.env_module import restore_module
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.resources import check_resources

@@ -42,7 +42,8 @@ class Check(EnvironmentCommand):
         # Before torch is imported: a wrong name is refused at once.
         find_target_env(self.env)
         with show_imports():
-            from tune_jobs.check import examine, load_check_target
+            from tune_jobs.check.check_target import load_check_target
+            from tune_jobs.check.run_probes import examine
         from tune_jobs.check.formatting import format_answer
 
         # Probes take up to two minutes, so progress is shown also with --json, where stdout is

@@ -6,7 +6,8 @@ import json
 import sick_worlds  # noqa: F401 (registers its worlds)
 from stepping_clock import LOOK_S, SteppingClock
 
-from tune_jobs.check import PROBES, examine, load_check_target
+from tune_jobs.check.check_target import load_check_target
+from tune_jobs.check.run_probes import PROBES, examine
 
 HURRIED = 0.1
 """Share of the seconds that the probes may take otherwise."""

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from tune_jobs.foreign_logs.smoothed import make_history
-from tune_jobs.health.history import History, as_number
+from tune_jobs.health.history import History
+from tune_jobs.health.metric_table import as_number
 from tune_jobs.health.remedy import OtherLibrary
 
 SHORTEST = 30

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from tune_jobs.health.history import History, Row, SupportsColumn
+from tune_jobs.health.history import History
 from tune_jobs.health.improvement import (
     FloatArray,
     Improvement,
@@ -18,6 +18,7 @@ from tune_jobs.health.improvement import (
     estimate_jump_sd,
     kendall_tau,
 )
+from tune_jobs.health.metric_table import MetricTable, Row
 from tune_jobs.health.remedy import OtherLibrary
 
 WINDOW = 100
@@ -30,7 +31,7 @@ EVEN = 1e-6
 """Difference between mean lengths, over their size, up to which all episodes are as long."""
 
 
-def repeats_episodes(rows: SupportsColumn) -> bool:
+def repeats_episodes(rows: MetricTable) -> bool:
     """Return whether the returns of a log are means of the last 100 episodes, by another name."""
     smooth, exact = rows.column("return_mean_100"), rows.column("return_mean")
     return bool(np.isfinite(smooth).any()) and np.array_equal(smooth, exact, equal_nan=True)

@@ -32,8 +32,8 @@ from tune_jobs.foreign_logs.names import (
     strip_tune_prefix,
 )
 from tune_jobs.foreign_logs.record import Record
-from tune_jobs.health.history import as_number
 from tune_jobs.health.improvement import BoolArray, FloatArray, keep_finite
+from tune_jobs.health.metric_table import as_number
 from tune_jobs.health.remedy import OtherLibrary
 from tune_jobs.health.rules.training_faults import WATCHED
 

@@ -9,7 +9,8 @@ from tune_jobs.health.diagnosis import (
     diagnose,
 )
 from tune_jobs.health.finding import SEVERITIES, Finding, Severity
-from tune_jobs.health.history import SCORE, History, Row
+from tune_jobs.health.history import SCORE, History
+from tune_jobs.health.metric_table import Row
 from tune_jobs.health.rule import Rule
 
 __all__ = [

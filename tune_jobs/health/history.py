@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
-from typing import Literal, Protocol, cast, runtime_checkable
+from typing import Literal
 
 import numpy as np
 
@@ -24,10 +23,8 @@ from tune_jobs.health.improvement import (
     median_of_finite,
     pool_scores,
 )
+from tune_jobs.health.metric_table import MetricTable, Row, as_number
 from tune_jobs.health.remedy import OtherLibrary
-
-Row = Mapping[str, object]
-"""Metric name to a number; a few metrics are lists of numbers or text."""
 
 SCORE = "score"
 """Stands in a rule's ``needs`` for the metric that is the score, whatever its name."""
@@ -45,15 +42,6 @@ CHECKS = 8
 """Evenly spaced checks up to now: if the score had improved at two of these in a row, the run has
 learnt. So do 0.5 % of runs of 60 rows of noise, and 4.5 % if one check were enough."""
 _has_improved, _rises = Improvement(), Rise()
-
-
-@runtime_checkable
-class SupportsColumn(Protocol):
-    """Rows stored by metric, so that no column has to be assembled from rows."""
-
-    def column(self, name: str) -> FloatArray:
-        """Return the values [R] of a metric, NaN where a row lacks it as a number."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -82,9 +70,6 @@ class History:
     """The settings of a library that is not ours, where these are known."""
     warm_up: int = 0
     """Iterations before these rows, in which nothing was learnt: they count as no budget."""
-    _columns: dict[str, FloatArray] = field(
-        default_factory=dict[str, FloatArray], init=False, repr=False, compare=False
-    )
     _latest: dict[str, float] = field(
         default_factory=dict[str, float], init=False, repr=False, compare=False
     )
@@ -99,31 +84,22 @@ class History:
     def __len__(self) -> int:
         return len(self.rows)
 
+    @cached_property
+    def _table(self) -> MetricTable:
+        """The rows by metric, as the rules read them."""
+        # A live run has them so: it is judged after every row, and columns that are assembled from
+        # rows each time would cost time quadratic in its length.
+        return self.rows if isinstance(self.rows, MetricTable) else MetricTable.from_rows(self.rows)
+
     def series(self, name: str) -> FloatArray:
         """Return the values [R] of a metric, NaN where a row lacks it."""
-        if name not in self._columns:
-            self._columns[name] = self._last(name, len(self.rows))
-        return self._columns[name]
-
-    def _last(self, name: str, rows: int) -> FloatArray:
-        if name in self._columns:
-            return self._columns[name][-rows:]
-        # Only the last rows are converted where they suffice: a live run is judged after every row,
-        # and whole columns each time would cost time quadratic in its length.
-        if self._columnar is not None:
-            return self._columnar.column(name)[-rows:]
-        return as_numbers([row.get(name) for row in self.rows[-rows:]])
-
-    @cached_property
-    def _columnar(self) -> SupportsColumn | None:
-        # Cached: an isinstance check against a Protocol takes longer than most of the rules.
-        return self.rows if isinstance(self.rows, SupportsColumn) else None
+        return self._table.column(name)
 
     def recent(self, name: str, rows: int) -> FloatArray:
         """Return the finite values of a metric in the last ``rows`` rows [at most ``rows``]."""
         # The window counts rows, not values: a rarely logged metric gives fewer numbers, not older
         # ones.
-        return keep_finite(self._last(name, rows))
+        return keep_finite(self.series(name)[-rows:])
 
     def median(self, name: str, rows: int) -> float:
         """Return the median of the finite values in the last ``rows`` rows, NaN if there is none.
@@ -131,7 +107,7 @@ class History:
         Every comparison with NaN is false, so a rule that asks for ``median > limit`` finds nothing
         in a metric without a number.
         """
-        return median_of_finite(self._last(name, rows))
+        return median_of_finite(self.series(name)[-rows:])
 
     def latest(self, name: str) -> float:
         """Return the last finite value of a metric, or of the setting of this name; else NaN."""
@@ -152,7 +128,7 @@ class History:
         first = self._count_warm_up()
         if first < MIN_WARM_UP:
             return self
-        return replace(self, rows=self.rows[first:], warm_up=self.iteration(first - 1))
+        return replace(self, rows=self._table[first:], warm_up=self.iteration(first - 1))
 
     def _count_warm_up(self) -> int:
         """Return the number of leading rows in which nothing was learnt."""
@@ -312,11 +288,7 @@ class History:
         if rows not in self._earlier:
             # Cached, because patience and withdrawal judge the same earlier checks again and again.
             left = max(0, len(self) - rows)
-            earlier = replace(self, rows=self.rows[:left])
-            # Views of known columns: nothing is converted twice. The latest values are not passed
-            # on, since those of a shorter history differ.
-            earlier._columns.update({name: known[:left] for name, known in self._columns.items()})
-            self._earlier[rows] = earlier
+            self._earlier[rows] = replace(self, rows=self._table[:left])
         return self._earlier[rows]
 
 
@@ -326,25 +298,3 @@ def _last_finite(values: FloatArray) -> float:
         return float(values[-1])  # nearly always, and without a scan
     finite = np.flatnonzero(np.isfinite(values))
     return float(values[finite[-1]]) if finite.size else math.nan
-
-
-def as_number(value: object) -> float:
-    """Return the value of a metric as a float; NaN for a list, text or None."""
-    if type(value) is float:
-        return value
-    # NumPy scalars are registered as numbers.Real, so an isinstance check against float would lose
-    # the float32 ones.
-    if not isinstance(value, numbers.Real):
-        return math.nan
-    try:
-        return float(value)
-    except OverflowError:
-        # Python integers have no upper limit, floats do.
-        return math.inf
-
-
-def as_numbers(values: list[object]) -> FloatArray:
-    """Convert each value [R] as :func:`as_number` does."""
-    if set(map(type, values)) <= {float, type(None)}:  # nearly always, and ten times as fast
-        return np.array(cast("list[float | None]", values), dtype=np.float64)
-    return np.array([as_number(value) for value in values], dtype=np.float64)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import overload
+import numbers
+from collections.abc import Mapping, Sequence
+from typing import cast, overload
 
 import numpy as np
 
-from tune_jobs.health.history import FloatArray, Row, as_number
+from tune_jobs.health.improvement import FloatArray
+
+Row = Mapping[str, object]
+"""Metric name to a number; a few metrics are lists of numbers or text."""
 
 FIRST = 16
 """Initial capacity in rows; it doubles when full."""
@@ -25,6 +29,20 @@ class MetricTable(Sequence[Row]):
         self._numbers: dict[str, FloatArray] = {}
         self._others: dict[str, dict[int, object]] = {}
         self._room, self._places = FIRST, range(0)
+
+    @classmethod
+    def from_rows(cls, rows: Sequence[Row]) -> MetricTable:
+        """Return a table of these rows."""
+        table = cls()
+        table._room, table._places = max(FIRST, len(rows)), range(len(rows))
+        for name in dict.fromkeys(name for row in rows for name in row):
+            column = as_numbers([row.get(name) for row in rows])
+            other = [i for i in np.flatnonzero(~np.isfinite(column)).tolist() if name in rows[i]]
+            if other:
+                table._others[name] = {at: rows[at][name] for at in other}
+            missing = np.full(table._room - len(rows), np.nan)
+            table._numbers[name] = np.concatenate([column, missing])
+        return table
 
     def append(self, row: Row) -> None:
         """Append the row of one iteration."""
@@ -87,3 +105,25 @@ class MetricTable(Sequence[Row]):
             elif at in self._others.get(name, ()):
                 row[name] = self._others[name][at]
         return row
+
+
+def as_number(value: object) -> float:
+    """Return the value of a metric as a float; NaN for a list, text or None."""
+    if type(value) is float:
+        return value
+    # NumPy scalars are registered as numbers.Real, so an isinstance check against float would lose
+    # the float32 ones.
+    if not isinstance(value, numbers.Real):
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:
+        # Python integers have no upper limit, floats do.
+        return math.inf
+
+
+def as_numbers(values: list[object]) -> FloatArray:
+    """Convert each value [R] as :func:`as_number` does."""
+    if set(map(type, values)) <= {float, type(None)}:  # nearly always, and ten times as fast
+        return np.array(cast("list[float | None]", values), dtype=np.float64)
+    return np.array([as_number(value) for value in values], dtype=np.float64)

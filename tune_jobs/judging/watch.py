@@ -22,8 +22,8 @@ from tune_jobs.foreign_logs.record import Record, flatten
 from tune_jobs.foreign_logs.smoothed import make_history
 from tune_jobs.health.diagnosis import Diagnosis, Limit, check_limits, diagnose
 from tune_jobs.health.finding import Finding
-from tune_jobs.health.history import History, as_number
-from tune_jobs.health.metric_table import MetricTable
+from tune_jobs.health.history import History
+from tune_jobs.health.metric_table import MetricTable, as_number
 from tune_jobs.judging.verdict import Verdict, decide_verdict
 
 LOGGER = logging.getLogger("rungwise")

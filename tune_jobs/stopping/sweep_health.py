@@ -13,8 +13,7 @@ from tune_jobs.foreign_logs.log_rows import assume_budget
 from tune_jobs.foreign_logs.smoothed import make_history, repeats_episodes
 from tune_jobs.health import Finding, History, diagnose
 from tune_jobs.health.diagnosis import find_disproved
-from tune_jobs.health.history import as_number
-from tune_jobs.health.metric_table import MetricTable
+from tune_jobs.health.metric_table import MetricTable, as_number
 from tune_jobs.health.remedy import OtherLibrary
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.rllib_settings import RLlibSettings, describe_rllib_settings

@@ -10,7 +10,8 @@ from command_line import answer, call
 from stepping_clock import SteppingClock
 
 from tune_jobs import check
-from tune_jobs.check import examine, load_check_target
+from tune_jobs.check.check_target import load_check_target
+from tune_jobs.check.run_probes import examine
 
 
 @pytest.fixture(autouse=True)

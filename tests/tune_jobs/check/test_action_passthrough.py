@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from checks import check, get_only_evidence, get_severities
 
-from tune_jobs.check import load_check_target
+from tune_jobs.check.check_target import load_check_target
 
 
 @pytest.mark.parametrize("env", ["SickTargets-v0", "CausalLearning-v0"])

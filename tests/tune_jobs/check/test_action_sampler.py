@@ -7,7 +7,7 @@ from checks import check, get_severities
 
 from algos.actions.action_heads import DiscreteHead
 from algos.actions.distributions import Categorical
-from tune_jobs.check import load_check_target
+from tune_jobs.check.check_target import load_check_target
 
 
 class Unmasked(DiscreteHead):

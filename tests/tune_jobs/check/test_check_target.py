@@ -7,7 +7,7 @@ import sick_worlds
 from checks import check, get_severities
 
 from envs.validation import InputError
-from tune_jobs.check import load_check_target
+from tune_jobs.check.check_target import load_check_target
 
 
 def test_a_target_is_named_by_a_preset_a_family_or_an_id():

@@ -4,7 +4,7 @@
 import pytest
 from checks import check, get_severities
 
-from tune_jobs.check import load_check_target
+from tune_jobs.check.check_target import load_check_target
 
 
 def test_timings_in_info_are_a_note():

@@ -12,7 +12,7 @@ from algos.dpo import DPOSettings
 from algos.grpo import GRPO
 from algos.ppo import PPO
 from algos.reinforce import Reinforce
-from tune_jobs.check import CheckTarget
+from tune_jobs.check.check_target import CheckTarget
 
 CAUSAL = "envs:CausalLearning-v0"
 

@@ -8,7 +8,7 @@ from sick_objectives import replace_terms
 pytest.importorskip("pyamg")
 
 from algos.ppo import PPO, PPOSettings
-from tune_jobs.check import CheckTarget
+from tune_jobs.check.check_target import CheckTarget
 
 STEP_S = 0.2
 """Simulated time of a step of all copies, which do much."""

@@ -10,7 +10,7 @@ from tune_jobs.check.findings import SYMPTOMS, ProbeResult
 
 
 def test_a_symptom_is_explained_with_its_probe():
-    from tune_jobs.check import PROBES
+    from tune_jobs.check.run_probes import PROBES
 
     assert {entry.probe for entry in SYMPTOMS.values()} == set(PROBES)
     assert explain("credit_leaks")["measured"]["probe"] == "credit"

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from tune_jobs.check import PROBES
 from tune_jobs.check.formatting import GAP, SHOWN_FIGURES, STYLES, format_answer
 from tune_jobs.check.random_play import RewardSummary
 from tune_jobs.check.rollouts import Episode
+from tune_jobs.check.run_probes import PROBES
 
 FINDING = {
     "symptom": "reward_scale",

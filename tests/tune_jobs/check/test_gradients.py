@@ -11,8 +11,8 @@ from algos.actions.distributions import Product
 from algos.grpo import GRPO
 from algos.ppo import PPO
 from algos.reinforce import Reinforce
-from tune_jobs.check import CheckTarget, gradients, load_check_target
-from tune_jobs.check.check_target import randomise_weights
+from tune_jobs.check import gradients
+from tune_jobs.check.check_target import CheckTarget, load_check_target, randomise_weights
 
 CAUSAL = "envs:CausalLearning-v0"
 

@@ -7,7 +7,7 @@ import pytest
 from checks import check, get_severities
 
 from algos.ppo import PPOSettings
-from tune_jobs.check import load_check_target
+from tune_jobs.check.check_target import load_check_target
 from tune_jobs.check.rollouts import sample_random_play
 
 

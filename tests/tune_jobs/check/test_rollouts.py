@@ -4,7 +4,7 @@
 import numpy as np
 from checks import check
 
-from tune_jobs.check import load_check_target
+from tune_jobs.check.check_target import load_check_target
 from tune_jobs.check.rollouts import (
     MAX_ENTRIES,
     EpisodePlan,

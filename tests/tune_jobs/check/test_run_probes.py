@@ -13,8 +13,10 @@ from stepping_clock import SteppingClock
 from algos import ALGORITHMS
 from algos.ppo import PPO
 from envs.checking.guarded_calls import TimeUpError
-from tune_jobs.check import PROBES, CheckTarget, examine, load_check_target, run_probes
+from tune_jobs.check import run_probes
+from tune_jobs.check.check_target import CheckTarget, load_check_target
 from tune_jobs.check.findings import ProbeResult
+from tune_jobs.check.run_probes import PROBES, examine
 
 HEALTHY = (
     "CausalLearning-v0",

@@ -12,8 +12,8 @@ import numpy as np
 from tune_jobs.foreign_logs.formats.delimited import DelimitedFile
 from tune_jobs.foreign_logs.formats.reader import Reader
 from tune_jobs.foreign_logs.record import Record, parse_json
-from tune_jobs.health.history import as_number
 from tune_jobs.health.improvement import FloatArray
+from tune_jobs.health.metric_table import as_number
 
 FEWEST = 5
 """Minimum number of episodes per iteration: the mean of fewer is mostly noise."""

@@ -13,7 +13,7 @@ from tune_jobs.foreign_logs.formats.delimited import DelimitedReader
 from tune_jobs.foreign_logs.formats.monitors import Episode, MonitorFiles, find_monitors
 from tune_jobs.foreign_logs.formats.reader import Reader, read_header
 from tune_jobs.foreign_logs.record import Record
-from tune_jobs.health.history import as_number
+from tune_jobs.health.metric_table import as_number
 
 COUNTERS = ("time/iterations", "time/episodes")
 """On-policy algorithms of SB3 count iterations and off-policy ones episodes; a line of an

@@ -11,7 +11,8 @@ import numpy as np
 from envs.validation import AtLeastOne, Fraction
 from tune_jobs.formatting import count
 from tune_jobs.health.finding import Finding, Severity
-from tune_jobs.health.history import History, Row, as_number
+from tune_jobs.health.history import History
+from tune_jobs.health.metric_table import Row, as_number
 from tune_jobs.health.remedy import Remedy, increase, lower, put
 from tune_jobs.health.rule import Rule
 
