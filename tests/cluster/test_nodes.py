@@ -10,10 +10,8 @@ import json
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 
 import pytest
@@ -21,6 +19,7 @@ import torch
 from command_line import command
 from live_runs import read_rows
 from paths import SUPPORT
+from waiting import find_free_port, wait_until
 
 from tune_jobs.run_log.events import CheckpointRow, EndRow, FindingRow, JobEndRow, ResultRow
 
@@ -101,14 +100,6 @@ def sweep(place, environment, iterations):
             process.wait(60)
 
 
-def until(true, process, seconds=300):
-    end = time.monotonic() + seconds
-    while not (value := true()):
-        assert time.monotonic() < end and process.poll() is None, "it never came true"
-        time.sleep(0.3)
-    return value
-
-
 def all_saved(run):
     return {row.trial for row in read_rows(run, CheckpointRow)} == NAMES
 
@@ -119,7 +110,7 @@ def find_reasons(run):
 
 def test_trials_of_a_killed_node_continue_on_others(tmp_path):
     with nodes(tmp_path) as (environment, tell), sweep(tmp_path, environment, 40) as (run, driver):
-        until(lambda: all_saved(run), driver)
+        wait_until(lambda: all_saved(run), process=driver)
         where = tell("where")
         assert [len(trials) for trials in where] == [1, 1, 1]
         before = len(read_rows(run, ResultRow))
@@ -146,8 +137,7 @@ def memory(request, tmp_path):
         return
     if shutil.which("redis-server") is None:
         pytest.skip("no Redis on this machine (apt-get install redis-server)")
-    with socket.create_server(("127.0.0.1", 0)) as door:
-        port = str(door.getsockname()[1])
+    port = find_free_port()
     words = ["redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", tmp_path]
     server = subprocess.Popen(list(map(str, words)), stdout=subprocess.DEVNULL)
     try:
@@ -162,7 +152,7 @@ def test_a_restarted_head_loses_nothing(tmp_path, memory):
         nodes(tmp_path, **memory) as (environment, tell),
         sweep(tmp_path, environment, 40) as (run, driver),
     ):
-        until(lambda: all_saved(run), driver)
+        wait_until(lambda: all_saved(run), process=driver)
         assert tell("gcs") < 30
         assert driver.wait(500) == 0, (tmp_path / "tune.log").read_text()[-3000:]
     assert [row.reason for row in read_rows(run, EndRow)] == ["budget"] * 3
@@ -179,8 +169,5 @@ def test_a_job_is_handed_to_a_ray_that_runs(tmp_path):
         words = ("submit", "job.yaml", "--to", tell("page"), "--run", run)
         submitted = subprocess.Popen(command(*words), cwd=tmp_path, env=environment)
         assert submitted.wait(120) == 0
-        end = time.monotonic() + 300
-        while not read_rows(run, JobEndRow):
-            assert time.monotonic() < end, "it never came to its end"
-            time.sleep(0.5)
+        wait_until(lambda: read_rows(run, JobEndRow))
     assert find_reasons(run) == dict.fromkeys(NAMES, "budget")

@@ -5,7 +5,6 @@ import itertools
 import json
 import shutil
 import subprocess
-import time
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.request import urlopen
@@ -102,10 +101,10 @@ def browser(profile):
     )
     try:
         port_file = Path(profile) / "DevToolsActivePort"
-        while not (port_file.is_file() and port_file.read_text().strip()):
-            assert process.poll() is None, "the browser did not start"
-            time.sleep(0.05)
-        port = port_file.read_text().split()[0]
+        said = wait_until(
+            lambda: port_file.read_text() if port_file.is_file() else "", process=process
+        )
+        port = said.split()[0]
         with urlopen(f"http://127.0.0.1:{port}/json") as answer:
             tab = next(t for t in json.load(answer) if t["type"] == "page")
         with connect(tab["webSocketDebuggerUrl"], max_size=None, open_timeout=None) as socket:

@@ -4,7 +4,6 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from urllib.request import urlopen
 import pytest
 import yaml
 from paths import ROOT, SUPPORT
+from waiting import find_free_port
 
 from algos.metrics import METRICS
 from cluster.deploy.prometheus_files import (
@@ -125,8 +125,7 @@ def prometheus(tmp_path):
     config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
     write_monitoring_files(tmp_path, ray_files)
     (tmp_path / "prometheus.yaml").write_text(yaml.safe_dump(config))
-    with socket.create_server(("127.0.0.1", 0)) as door:
-        address = f"127.0.0.1:{door.getsockname()[1]}"
+    address = f"127.0.0.1:{find_free_port()}"
     driver = [sys.executable, str(SUPPORT / "watched.py"), str(ray_files)]
     server = ["prometheus", f"--config.file={tmp_path}/prometheus.yaml"]
     server += [f"--storage.tsdb.path={tmp_path}/data", f"--web.listen-address={address}"]

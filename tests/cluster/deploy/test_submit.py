@@ -11,11 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 from command_line import answer, command
+from waiting import wait_until
 
 from cluster.deploy.cluster_spec import MAX_LENGTHS, TEMPLATE_DIR, ClusterSpec
-from cluster.deploy.kubernetes import (
-    make_rayjob_manifest,
-)
+from cluster.deploy.kubernetes import make_rayjob_manifest
 from cluster.deploy.submit import (
     load_launcher_file,
     make_slurm_script,
@@ -151,13 +150,8 @@ PartitionName=all Nodes={host} Default=YES MaxTime=60 State=UP OverSubscribe=FOR
             )
             time.sleep(1)
         until = time.monotonic() + 60
-        idle = ["sinfo", "-h", "-o", "%t"]
-        while (
-            "idle"
-            not in subprocess.run(
-                idle, env=environment, capture_output=True, text=True
-            ).stdout.split()
-        ):
+        ask = ["sinfo", "-h", "-o", "%t"]
+        while b"idle" not in subprocess.run(ask, env=environment, capture_output=True).stdout:
             if time.monotonic() > until:
                 logs = [p.read_text()[-500:] for p in place.glob("*.log")]
                 pytest.skip(f"SLURM does not start here: {logs}")
@@ -169,18 +163,16 @@ PartitionName=all Nodes={host} Default=YES MaxTime=60 State=UP OverSubscribe=FOR
             daemon.wait(20)
 
 
-def ended(environment, number, seconds):
+def ended(environment, number):
     """How a SLURM job ended."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        shown = subprocess.run(
-            ["scontrol", "show", "job", number], env=environment, capture_output=True, text=True
-        ).stdout
+    show = ["scontrol", "show", "job", number]
+
+    def find_end():
+        shown = subprocess.run(show, env=environment, capture_output=True, text=True).stdout
         state = shown.partition("JobState=")[2].partition(" ")[0]
-        if state not in ("PENDING", "CONFIGURING", "RUNNING", "COMPLETING"):
-            return state
-        time.sleep(1)
-    return "still running"
+        return state not in ("PENDING", "CONFIGURING", "RUNNING", "COMPLETING") and state
+
+    return wait_until(find_end, 1)
 
 
 def batch(environment, tmp_path, run, job="cartpole"):
@@ -208,12 +200,10 @@ def test_a_job_runs_under_slurm_and_a_failed_start_fails(slurm_cluster, tmp_path
     other = batch(slurm_cluster, tmp_path, tmp_path / "other", job)
     for number, run in ((good, "good"), (other, "other")):
         log = tmp_path / f"{run}.log"
-        state = ended(slurm_cluster, number, 400)
+        state = ended(slurm_cluster, number)
         assert state == "COMPLETED", log.read_text()[-3000:] if log.exists() else state
         assert (tmp_path / run / "report.html").is_file()
     # Its directory is used and holds no run: nothing can start there.
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "something").write_text("")
-    assert ended(slurm_cluster, batch(slurm_cluster, tmp_path, tmp_path / "bad", job), 400) == (
-        "FAILED"
-    )
+    assert ended(slurm_cluster, batch(slurm_cluster, tmp_path, tmp_path / "bad", job)) == "FAILED"

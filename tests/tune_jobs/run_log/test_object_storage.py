@@ -1,17 +1,17 @@
 # pyright: basic
 """A run is copied while it runs, and goes on from the copy when its machine is lost."""
 
+import contextlib
 import os
 import shutil
 import socket
 import subprocess
-import time
 
 import pytest
 from command_line import answer, command, rungwise
 from pyarrow import fs
 from synthetic_sweep import job_row, result
-from waiting import wait_until
+from waiting import find_free_port, wait_until
 
 from envs.validation import InputError
 from tune_jobs.run_log import object_storage
@@ -138,22 +138,21 @@ def bucket(tmp_path, monkeypatch):
     """The address of a bucket of an S3 server of one's own."""
     if shutil.which("moto_server") is None:
         pytest.skip("no S3 server on this machine (pip install -e '.[s3]')")
-    with socket.create_server(("127.0.0.1", 0)) as door:
-        port = door.getsockname()[1]
+    port = find_free_port()
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     server = subprocess.Popen(
         ["moto_server", "-p", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     asked = f"?scheme=http&region=us-east-1&endpoint_override=127.0.0.1:{port}"
+
+    def listens():
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return True
+
     try:
-        until = time.monotonic() + 60
-        while time.monotonic() < until:
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                break
-            except OSError:
-                time.sleep(0.2)
+        wait_until(listens, process=server)
         s3 = fs.S3FileSystem(
             endpoint_override=f"127.0.0.1:{port}",
             scheme="http",
@@ -180,12 +179,13 @@ def test_a_run_goes_on_from_s3_when_its_machine_is_lost(tmp_path, bucket):
         stderr=subprocess.DEVNULL,
     )
     there, place = open_filesystem(bucket("/all/run"))
-    until = time.monotonic() + 400
-    saved = b""
-    while b'"kind": "checkpoint"' not in saved and time.monotonic() < until:
-        time.sleep(1)
-        if there.get_file_info(f"{place}/events.jsonl").type == fs.FileType.File:
-            saved = there.open_input_stream(f"{place}/events.jsonl").read()
+    log = f"{place}/events.jsonl"
+
+    def has_checkpoint():
+        exists = there.get_file_info(log).type == fs.FileType.File
+        return exists and b'"kind": "checkpoint"' in there.open_input_stream(log).read()
+
+    wait_until(has_checkpoint, 1)
     process.kill()
     process.wait(30)
     shutil.rmtree(tmp_path / "run")
@@ -195,12 +195,13 @@ def test_a_run_goes_on_from_s3_when_its_machine_is_lost(tmp_path, bucket):
     rows = read_event_log(tmp_path / "back" / "events.jsonl")
     last = [row for row in rows if isinstance(row, CheckpointRow)][-1].iteration
     resumed = subprocess.Popen(command("resume", "back"), cwd=tmp_path, env=environment)
+
+    def read_new():
+        now = read_event_log(tmp_path / "back" / "events.jsonl")[len(rows) :]
+        return [row for row in now if isinstance(row, ResultRow)]
+
     try:
-        new = []
-        while not new and time.monotonic() < until + 200:
-            time.sleep(0.5)
-            now = read_event_log(tmp_path / "back" / "events.jsonl")[len(rows) :]
-            new = [row for row in now if isinstance(row, ResultRow)]
+        new = wait_until(read_new, 0.5)
         assert new[0].iteration == last + 1
         assert not [row for row in rows if isinstance(row, EndRow)]
     finally:
