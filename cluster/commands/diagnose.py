@@ -6,7 +6,6 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import tyro
 from rich.console import Console
@@ -172,7 +171,9 @@ def _print_explanation(answer: Answer, is_run_symptom: bool, console: Console) -
         _print_section("Judged from", _format_needs(needs), console)
     if probe:
         _print_section("Checked before a run", [f"`rungwise check`, probe {probe}"], console)
-    _print_section("Thresholds", _format_thresholds(answer["measured"]["thresholds"]), console)
+    limits = answer["measured"]["thresholds"].items()
+    lines = [f"{name} = {limit['value']:g}: {limit['meaning']}" for name, limit in limits]
+    _print_section("Thresholds", lines, console)
     _print_section("", [answer["warm_up"]], console)
     _print_section("Ends a run", [answer["stops"]["when"]], console)
     _print_section("Usual causes", answer["causes"], console)
@@ -233,10 +234,6 @@ def _format_needs(needs: Mapping[str, Mapping[str, str]]) -> list[str]:
         healthy = f"; healthy: {metric['healthy']}" if metric["healthy"] else ""
         lines.append(f"{name}{unit}: {metric['meaning']}{healthy}")
     return lines or ["any logged metric"]
-
-
-def _format_thresholds(thresholds: Mapping[str, Any]) -> list[str]:
-    return [f"{name} = {t['value']:g}: {t['meaning']}" for name, t in thresholds.items()]
 
 
 def _print_section(heading: str, lines: Sequence[str], console: Console) -> None:

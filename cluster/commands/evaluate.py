@@ -12,8 +12,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from cluster.commands.checkpoints import choose_checkpoint
-from cluster.commands.command import EnvironmentCommand
+from cluster.commands.command import EnvironmentCommand, choose_checkpoint
 from cluster.commands.jobs import QUICK_EPISODES
 from cluster.errors import Answer
 from envs.validation import InputError

@@ -8,8 +8,7 @@ from pathlib import Path
 import tyro
 from rich.console import Console
 
-from cluster.commands.checkpoints import choose_checkpoint
-from cluster.commands.command import Command
+from cluster.commands.command import Command, choose_checkpoint
 from cluster.errors import Answer
 
 

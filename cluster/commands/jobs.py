@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 import tyro
 from rich.console import Console
 
-from cluster.commands.checkpoints import find_env_module
-from cluster.commands.command import Command, parse_flags
+from cluster.commands.command import Command, find_env_module, parse_flags
 from cluster.commands.live_run import (
     announce_job,
     check_machine,

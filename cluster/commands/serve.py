@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import tyro
 from rich.console import Console
 
-from cluster.commands.checkpoints import choose_checkpoint
-from cluster.commands.command import Command
+from cluster.commands.command import Command, choose_checkpoint
 
 if TYPE_CHECKING:
     from cluster.errors import Terminal

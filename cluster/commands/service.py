@@ -147,14 +147,11 @@ def _format_answer(action: str, answer: Answer) -> list[str]:
     """Format an answer as lines of text."""
     match action:
         case "list":
-            rows = [
-                [job["name"], job["message"] or job["state"], _summarise_job(job)]
-                for job in answer["jobs"]
-            ]
+            rows = [[job["name"], _get_state(job), _summarise_job(job)] for job in answer["jobs"]]
             return _align(rows) or ["No job yet: submit one with `rungwise jobs submit causal`."]
         case "show":
             job, trials = answer["job"], answer["trials"]
-            head = [f"{job['name']}: {job['message'] or job['state']}, {_summarise_job(job)}"]
+            head = [f"{job['name']}: {_get_state(job)}, {_summarise_job(job)}"]
             rows = [[t["id"], f"{t['iterations']}/{t['budget']}", t["status_text"]] for t in trials]
             return head + _align(rows)
         case "findings":
@@ -165,22 +162,19 @@ def _format_answer(action: str, answer: Answer) -> list[str]:
                 for f in answer["findings"]
             ] or ["No findings."]
         case "checkpoints":
-            return _align(
-                [[c["trial"], str(c["iteration"]), c["path"]] for c in answer["checkpoints"]]
-            ) or ["No checkpoint yet."]
+            rows = [[c["trial"], str(c["iteration"]), c["path"]] for c in answer["checkpoints"]]
+            return _align(rows) or ["No checkpoint yet."]
         case "metrics":
-            return _align(
-                [
-                    [c["trial"], str(c["iterations"][-1]), str(c["values"][-1])]
-                    for c in answer["metrics"]
-                ]
-            ) or ["No result yet."]
+            points = [(c["trial"], c["iterations"][-1], c["values"][-1]) for c in answer["metrics"]]
+            return _align([list(map(str, point)) for point in points]) or ["No result yet."]
         case _ if "trial" in answer:
             return [f"trial {answer['trial']['id']}: {answer['trial']['status_text']}"]
         case _:
-            return [
-                f"{answer['job']['name']}: {answer['job']['message'] or answer['job']['state']}"
-            ]
+            return [f"{answer['job']['name']}: {_get_state(answer['job'])}"]
+
+
+def _get_state(job: Answer) -> str:
+    return job["message"] or job["state"]
 
 
 def _summarise_job(job: dict[str, Any]) -> str:

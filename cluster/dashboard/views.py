@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from cluster.dashboard.run_view import RunView
 from cluster.queue.orders import get_run_state, read_order
+from envs.validation import InputError
 from tune_jobs.formatting import (
     count,
     format_duration,
@@ -16,8 +18,17 @@ from tune_jobs.formatting import (
     format_measurement,
     format_number,
 )
+from tune_jobs.report.episode_figure import render_episode_section
+from tune_jobs.report.html_parts import Part
 from tune_jobs.report.plots import ACCENT, ENDS, MUTED, PALETTE, spans_decades
-from tune_jobs.report.shared_sections import describe_job, list_cards
+from tune_jobs.report.shared_sections import (
+    describe_job,
+    list_cards,
+    list_choice_parts,
+    list_ledger_parts,
+    list_node_parts,
+    list_setting_parts,
+)
 from tune_jobs.run_log.driver_lock import has_driver
 from tune_jobs.run_log.event_log import read_log_ends
 from tune_jobs.run_log.events import (
@@ -200,3 +211,53 @@ def _make_sentence(text: str) -> str:
 def _round(value: float | None) -> float | None:
     """Round to six digits: no more are visible, and the response is half as large."""
     return None if value is None else float(f"{value:.6g}")
+
+
+def build_tab(view: RunView, name: str) -> list[dict[str, Any]]:
+    """Build the parts of a tab, which is drawn on request.
+
+    Each is ``html``, or a ``figure`` for Plotly with its ``caption``.
+
+    Raises:
+        InputError: there is no such tab, or the run has no rows yet.
+    """
+    if name not in TAB_BUILDERS:
+        raise InputError(f"There is no tab {name!r}: known are {', '.join(TAB_BUILDERS)}.")
+    # Only the best trial gets all stored results, for its choices over time: each of them is read
+    # from the log.
+    best = view.build_outcome().best
+    outcome = view.build_outcome(full_trial=best.id if best else "")
+    return _list_for_json(TAB_BUILDERS[name](outcome))
+
+
+def _build_picture(outcome: Outcome) -> list[Part]:
+    episode = outcome.evaluation.experiment if outcome.evaluation else {}
+    nodes = "<h3>Loss of each node by interventions</h3>"
+    return [
+        "".join(render_episode_section(episode)),
+        *list_choice_parts(outcome),
+        nodes,
+        *list_node_parts(outcome.evaluation),
+    ]
+
+
+TAB_BUILDERS: dict[str, Callable[[Outcome], list[Part]]] = {
+    "comparison": list_setting_parts,
+    "ledger": list_ledger_parts,
+    "picture": _build_picture,
+}
+"""Builder of each tab by its name."""
+
+
+def _list_for_json(parts: Sequence[Part]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for part in parts:
+        if isinstance(part, str):
+            found.append({"html": part})
+        elif isinstance(part, list):
+            found += _list_for_json(part)
+        else:
+            figure = json.loads(part.plot.to_json() or "{}")
+            shown = {"data": figure["data"], "layout": figure["layout"]}
+            found.append({"caption": part.caption, "figure": shown, "wide": part.wide})
+    return found

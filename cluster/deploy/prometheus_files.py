@@ -120,11 +120,6 @@ def make_dashboard() -> dict[str, Any]:
     }
 
 
-def list_expressions() -> list[str]:
-    """List the expressions of the dashboard's panels."""
-    return [target["expr"] for panel in make_dashboard()["panels"] for target in panel["targets"]]
-
-
 def _latest(name: str) -> str:
     # A restarted worker is a new series of the same trial; max keeps one of them.
     return f"max by (run, trial) ({RAY}{name}{{{CHOSEN}}})"

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from cluster.commands.checkpoints import find_env_module
+from cluster.commands.command import find_env_module
 from envs.validation import InputError
 from tune_jobs.env_module import FILE, remember_module, restore_module
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 from envs.validation import InputError, unknown_name_error
 from tune_jobs.foreign_logs.discovery import (
@@ -22,7 +22,6 @@ from tune_jobs.foreign_logs.names import check_rename
 from tune_jobs.foreign_logs.translation import translate_log
 from tune_jobs.formatting import format_names
 from tune_jobs.run_log.event_log import read_event_log
-from tune_jobs.run_log.events import ResultRow
 from tune_jobs.run_log.outcome import Outcome
 
 USUAL = ("result.json", "progress.csv", "progress.txt", "monitor.csv")
@@ -138,7 +137,11 @@ def _read_own_run(root: Path | None, file: Path) -> Iterator[Log]:
     try:
         outcome = Outcome.from_rows(read_event_log(file))
         trials = {
-            trial.id: [_to_history_row(row) for row in trial.results] for trial in outcome.trials
+            trial.id: [
+                row.metrics | {"iteration": row.iteration, "env_steps": row.env_steps}
+                for row in trial.results
+            ]
+            for trial in outcome.trials
         }
     except (TypeError, AttributeError):
         raise InputError(f"{file} is damaged: a value in it is not of its type.") from None
@@ -148,10 +151,6 @@ def _read_own_run(root: Path | None, file: Path) -> Iterator[Log]:
     score, budget = outcome.job.metric, outcome.job.iterations
     for trial, rows in trials.items():
         yield Log(run + trial, OWN_RUN, rows, [], score=score, mode=mode, budget=budget)
-
-
-def _to_history_row(row: ResultRow) -> dict[str, Any]:
-    return row.metrics | {"iteration": row.iteration, "env_steps": row.env_steps}
 
 
 def _nothing_known(path: Path, log: Log) -> str:

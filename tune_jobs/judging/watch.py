@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import numbers
 import time
 from collections import deque
@@ -16,6 +17,7 @@ import numpy as np
 
 from algos.metrics import METRICS
 from envs.validation import NonNegative, Positive, check_value, unknown_name_error, validate
+from tune_jobs.foreign_logs.log import SHORTEST
 from tune_jobs.foreign_logs.log_rows import RETURNS, Iteration, LogRows, assume_budget
 from tune_jobs.foreign_logs.names import check_rename, match_metrics
 from tune_jobs.foreign_logs.record import Record, flatten
@@ -23,8 +25,8 @@ from tune_jobs.foreign_logs.smoothed import make_history
 from tune_jobs.health.diagnosis import Diagnosis, Limit, check_limits, diagnose
 from tune_jobs.health.finding import Finding
 from tune_jobs.health.history import History
+from tune_jobs.health.improvement import Improvement
 from tune_jobs.health.metric_table import MetricTable, as_number
-from tune_jobs.judging.verdict import Verdict, decide_verdict
 
 LOGGER = logging.getLogger("rungwise")
 PARTS = 500
@@ -38,6 +40,8 @@ MOST_WAITING = 400
 """Rows that wait at most, so that no judgement is long. Of a script that logs hundreds of rows a
 second, for which 1 % of its time is too little, older ones are dropped."""
 Mode = Literal["min", "max"]
+Verdict = Literal["too_short", "healthy", "note", "warn", "stop"]
+"""The worst severity of a run's findings, where it has enough rows."""
 
 
 @dataclass
@@ -245,3 +249,19 @@ def _read_number(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         return None
     return as_number(value)
+
+
+def count_needed_rows(history: History) -> int:
+    """Iterations before a run without findings can be called well.
+
+    Until then most rules are in their warm-up, which counted in rows asks for half of the budget at
+    most, or know too few scores to say whether these have improved.
+    """
+    return max(Improvement().rows, math.ceil(min(SHORTEST, history.budget) / 2))
+
+
+def decide_verdict(diagnosis: Diagnosis, history: History, rows: int) -> Verdict:
+    """Return the worst severity that the rules find; without, whether there are enough rows."""
+    if diagnosis.findings:
+        return diagnosis.findings[0].severity
+    return "healthy" if rows >= count_needed_rows(history) else "too_short"

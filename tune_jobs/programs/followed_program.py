@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Generator
-from pathlib import Path
 from typing import Any
 
 from envs.validation import InputError
@@ -69,7 +68,10 @@ class FollowedProgram:
         ended = self.has_ended
         records = self._read(final=ended)
         if self.rows is None and self.follower.chosen is not None:
-            self.rows = self._make_rows(self.follower.chosen.files[0])
+            log, s = self.follower.chosen.files[0], self.settings
+            self.rows = LogRows(
+                log, self.job.metric, s.rename, s.progress, s.budget, self.job.iterations
+            )
         iterations = self.rows.add(records, final=ended) if self.rows else []
         if self.rows and (ended or self.rows.rows_seen >= CHECKED_ROWS):
             self._check_names(self.rows)
@@ -166,16 +168,6 @@ class FollowedProgram:
             "took": "",
             "left_out": self.follower.chosen.left_out if self.follower.chosen else "",
         }
-
-    def _make_rows(self, log: Path) -> LogRows:
-        return LogRows(
-            log,
-            self.job.metric,
-            self.settings.rename,
-            self.settings.progress,
-            self.settings.budget,
-            self.job.iterations,
-        )
 
     def _read(self, *, final: bool) -> list[Any]:
         """Read the log, unless it is missing for a moment: a network file system is slow."""

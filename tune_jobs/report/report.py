@@ -78,6 +78,7 @@ def write_report(rows: Iterable[Row], job_yaml: str, path: str | Path) -> None:
 
 
 def _page(outcome: Outcome, job_yaml: str, directory: Path) -> str:
+    experiment = outcome.evaluation.experiment if outcome.evaluation else {}
     body = [
         _headline(outcome),
         section(
@@ -91,7 +92,7 @@ def _page(outcome: Outcome, job_yaml: str, directory: Path) -> str:
         *chart_section.render_examples(outcome.evaluation),
         section("Choices", *list_choice_parts(outcome)),
         section("Loss of each node by interventions", *list_node_parts(outcome.evaluation)),
-        section("One episode, step by step", *_episode(outcome.evaluation)),
+        section("One episode, step by step", *episode_figure.render_episode_section(experiment)),
         *video_section.render_video_section(outcome, directory),
         section("Inside the training", _inside(outcome)),
         section("Settings and score", *list_setting_parts(outcome)),
@@ -189,10 +190,6 @@ def _learning(outcome: Outcome) -> list[Part]:
         note = f"Without a finite score, so not drawn: trial {', '.join(unscored)}."
         parts.append(render_note(note))
     return parts
-
-
-def _episode(evaluation: EvaluationRow | None) -> list[str]:
-    return episode_figure.render_episode_section(evaluation.experiment if evaluation else {})
 
 
 def _inside(outcome: Outcome) -> str:

@@ -136,6 +136,11 @@ class DecisionRow(IterationEvent):
     waits: bool = False
     """Whether the trial is kept and paused at the rung until a later decision."""
 
+    def make_end(self) -> EndRow:
+        """Return the end that follows where the trial is not kept."""
+        at, why = self.iteration, self.sentence
+        return EndRow(trial=self.trial, iteration=at, reason="asha", sentence=why)
+
 
 @dataclass(frozen=True, kw_only=True)
 class ExploitRow(IterationEvent):

@@ -57,14 +57,7 @@ def find_remaining_work(directory: Path, rows: Sequence[Row]) -> RemainingWork:
         if stopped := next((row for row in trial.decisions if not row.keep), None):
             # The kill came between a decision and the end that follows from it. The decision holds:
             # other trials were promoted or ended by comparison with it.
-            left.missing_rows.append(
-                EndRow(
-                    trial=trial.id,
-                    iteration=stopped.iteration,
-                    reason="asha",
-                    sentence=stopped.sentence,
-                )
-            )
+            left.missing_rows.append(stopped.make_end())
             continue
         sound, damage = find_newest_intact(directory / row.path for row in trial.checkpoints)
         if damage:

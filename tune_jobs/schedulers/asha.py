@@ -9,7 +9,7 @@ and gives no reasons. Here the event log holds the decisions, and a resumed run 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ray.tune.experiment import Trial
@@ -44,6 +44,14 @@ class RecordedASHA(FIFOScheduler):
         for row in rows:
             if rungs := self._bracket_by_trial.get(getattr(row, "trial", "")):
                 rungs.restore_decisions([row])
+
+    def take_rows(self, result: Mapping[str, Any] | None = None) -> list[Row]:
+        """Return the decisions since the last call, and the ends that follow from them."""
+        rows: list[Row] = []
+        for decision in self.decisions:
+            rows += [decision] if decision.keep else [decision, decision.make_end()]
+        self.decisions.clear()
+        return rows
 
     def is_waiting(self, trial: str) -> bool:
         """Return whether a trial waits at a rung."""

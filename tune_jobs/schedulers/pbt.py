@@ -14,6 +14,7 @@ import dataclasses
 import json
 import math
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -26,7 +27,7 @@ from tune_jobs.formatting import format_measurement, format_number
 from tune_jobs.health.score_noise import NoiseSource, TrialCurve
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.search_space import perturb_config
-from tune_jobs.run_log.events import ExploitRow
+from tune_jobs.run_log.events import CheckpointRow, ExploitRow, Row
 from tune_jobs.schedulers.rung import NOISE
 
 if TYPE_CHECKING:
@@ -62,6 +63,30 @@ class RecordedPBT(PopulationBasedTraining):
         # A stream per session: with the job's seed alone a resumed run would repeat the draws of
         # the session before it.
         self.rng = np.random.default_rng([job.seed, sessions])
+
+    def take_rows(self, result: Mapping[str, Any] | None = None) -> list[Row]:
+        """Return the exploit that a trial's result confirms, and where a resume starts from then.
+
+        PBT decides after a result is written. The row waits for the trial's next result, which
+        carries the settings that its learner really uses.
+        """
+        took: dict[str, Any] = json.loads(result["took"]) if result else {}
+        if not result or not took or result["trial"] not in self.exploits:
+            return []
+        row = complete_exploit(self.exploits.pop(result["trial"]), took)
+        # Until the trial writes its own next one, a resume starts from the donor's checkpoint.
+        path, at = row.checkpoint, row.iteration
+        start = CheckpointRow(
+            trial=row.trial, iteration=at, path=path, best=path, best_iteration=at
+        )
+        return [row, start]
+
+    def is_waiting(self, trial: str) -> bool:
+        """Return that no trial waits for others at a rung."""
+        return False
+
+    def withdraw(self, trial: str) -> None:
+        """Do nothing: no trial waits."""
 
     def on_trial_result(
         self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]

@@ -97,7 +97,7 @@ class Bracket:
             elif isinstance(row, ResultRow):
                 sample = self._noise.read(row.metrics)
                 self._curves[row.trial].add(row.iteration, row.score, sample)
-                if row.score is None and not _diverged(row):
+                if row.score is None and not row.metrics.get("nonfinite"):  # it has not diverged
                     self._enter_rung(row.trial, row.iteration, None)
             elif isinstance(row, EndRow) and row.reason not in CONTINUED:
                 self.remove_trial(row.trial)
@@ -344,8 +344,3 @@ def make_brackets(
         )
         for i, (start, end) in enumerate(zip([0, *ends], ends, strict=False))
     ]
-
-
-def _diverged(row: ResultRow) -> bool:
-    """Return whether a result has no score because of numbers that are not finite."""
-    return bool(row.metrics.get("nonfinite"))

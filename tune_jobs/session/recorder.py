@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -17,11 +16,11 @@ from algos.rollouts.watchdog import take_hang_reports
 from tune_jobs.evaluation.checkpoint_keeper import CheckpointKeeper
 from tune_jobs.health.finding import Finding
 from tune_jobs.run_log.event_log import EventLog
-from tune_jobs.run_log.events import CheckpointRow, EndRow, ExploitRow, FindingRow, Row
+from tune_jobs.run_log.events import CheckpointRow, EndRow, FindingRow, Row
 from tune_jobs.run_log.resume import find_newest_intact, get_hang_report_dir, make_damage_finding
 from tune_jobs.run_log.stop_requests import clear_stop_request, list_stop_requests
 from tune_jobs.schedulers.asha import RecordedASHA
-from tune_jobs.schedulers.pbt import RecordedPBT, complete_exploit
+from tune_jobs.schedulers.pbt import RecordedPBT
 from tune_jobs.stopping.stop_rules import (
     ENVIRONMENT_FAILED,
     STOPPED_BY_HAND,
@@ -68,6 +67,9 @@ class EventRecorder(tune.Callback):
 
     def write(self, row: Row) -> None:
         """Append a row to the log and show it."""
+        if isinstance(row, EndRow):
+            # The request is served: left behind, it would stop the trial again after a resume.
+            clear_stop_request(self.directory, row.trial)
         self._log.append(row)
         self.sweep.add_config(row)
         if self._keeper:
@@ -77,42 +79,12 @@ class EventRecorder(tune.Callback):
 
     def write_end(self, trial: str, iteration: int, verdict: StopVerdict) -> None:
         """Write the end of a trial."""
-        # The request is served: left behind, it would stop the trial again after a resume.
-        clear_stop_request(self.directory, trial)
-        self.write(
-            EndRow(
-                trial=trial, iteration=iteration, reason=verdict.reason, sentence=verdict.sentence
-            )
-        )
+        self.write(EndRow(trial=trial, iteration=iteration, **vars(verdict)))
 
-    def write_scheduling(self, result: dict[str, Any]) -> None:
-        """Write the exploit that a trial's result confirms, and the scheduler's new decisions."""
-        if isinstance(self.scheduler, RecordedPBT):
-            self._write_exploit(self.scheduler.exploits, result)
-        self.write_decisions()
-
-    def write_decisions(self) -> None:
-        """Write the decisions of ASHA since the last call, and the ends that follow from them."""
-        if isinstance(self.scheduler, RecordedPBT):
-            return
-        for row in self.scheduler.decisions:
+    def write_scheduling(self, result: Mapping[str, Any] | None = None) -> None:
+        """Write what the scheduler has decided since the last call, and what a result confirms."""
+        for row in self.scheduler.take_rows(result):
             self.write(row)
-            if not row.keep:
-                self.write_end(row.trial, row.iteration, StopVerdict("asha", row.sentence))
-        self.scheduler.decisions.clear()
-
-    def _write_exploit(self, exploits: dict[str, ExploitRow], result: dict[str, Any]) -> None:
-        # PBT decides after a result is written. The row waits for the trial's next result, which
-        # carries the settings that its learner really uses.
-        trial, applied_settings = result["trial"], json.loads(result["took"])
-        if applied_settings and trial in exploits:
-            row = complete_exploit(exploits.pop(trial), applied_settings)
-            self.write(row)
-            # Until the trial writes its own next one, a resume starts from the donor's checkpoint.
-            path, at = row.checkpoint, row.iteration
-            self.write(
-                CheckpointRow(trial=trial, iteration=at, path=path, best=path, best_iteration=at)
-            )
 
     def on_trial_result(
         self,
@@ -127,9 +99,7 @@ class EventRecorder(tune.Callback):
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: object) -> None:
         """Write decisions that follow from no result: promotions, and ends of waiting trials."""
-        self.write_decisions()
-        if not isinstance(self.scheduler, RecordedASHA):
-            return
+        self.write_scheduling()
         # The stop rules see a trial only when it reports, and one that waits at a rung may never
         # report again.
         for name in list_stop_requests(self.directory):

@@ -121,7 +121,7 @@ def _run_session(
     with mirror_run(directory):
         try:
             session.run(plans)
-            recorder.write_decisions()
+            recorder.write_scheduling()
             # Tune handles Ctrl-C itself and returns: what is unfinished shows that it happened.
             interrupted = bool(_list_running(directory)) or session.has_settings_to_propose
             if job.most_evaluated and not interrupted:
@@ -130,7 +130,7 @@ def _run_session(
                 record_winner(job, directory, recorder.write, listener)
         except KeyboardInterrupt:  # at any other time than while Tune waits for results
             interrupted = True
-            recorder.write_decisions()
+            recorder.write_scheduling()
         for row in _make_interrupted_ends(directory):
             recorder.write(row)
         unfinished = "stopped" if session.stopper.run_stop_requested else "interrupted"

@@ -19,9 +19,8 @@ from tune_jobs.run_log.resume import TrialPlan
 from tune_jobs.schedulers.asha import RecordedASHA
 from tune_jobs.schedulers.optuna_sampler import OptunaSampler
 from tune_jobs.schedulers.pbt import RecordedPBT
-from tune_jobs.schedulers.repeats import Repeats
 from tune_jobs.schedulers.successive_halving import make_brackets
-from tune_jobs.schedulers.trial_queue import TrialQueue
+from tune_jobs.schedulers.trial_queue import Repeats, TrialQueue
 from tune_jobs.session.program_trial import make_program_trainable
 from tune_jobs.session.recorder import EventRecorder, Scheduler
 from tune_jobs.session.stopper import TrialStopper

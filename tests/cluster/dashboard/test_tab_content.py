@@ -4,7 +4,7 @@
 from dashboard_app import read_whole, write
 from synthetic_sweep import job_row, result, synthetic_rows
 
-from cluster.dashboard.tab_content import build_tab
+from cluster.dashboard.views import build_tab
 from envs.episode_trace import EpisodeTrace, Frame
 from tune_jobs.run_log.events import EvaluationRow, TrialRow
 

@@ -7,7 +7,7 @@ from dashboard_app import read_whole, write
 from synthetic_sweep import job_row, result, synthetic_rows
 
 from cluster.dashboard import views
-from cluster.dashboard.tab_content import TAB_BUILDERS, build_tab
+from cluster.dashboard.views import TAB_BUILDERS, build_tab
 
 
 def test_every_decision_finding_and_end_is_told_in_words(tmp_path):

@@ -21,7 +21,6 @@ from waiting import find_free_port
 from algos.metrics import METRICS
 from cluster.deploy.prometheus_files import (
     RAY,
-    list_expressions,
     make_alerts,
     make_dashboard,
     make_scrape_config,
@@ -34,6 +33,10 @@ needs_prometheus = pytest.mark.skipif(
     not (shutil.which("prometheus") and shutil.which("promtool")),
     reason="no Prometheus on this machine (apt-get install prometheus)",
 )
+
+
+def list_expressions():
+    return [target["expr"] for panel in make_dashboard()["panels"] for target in panel["targets"]]
 
 
 def promtool(*words, cwd):

@@ -11,7 +11,7 @@ from tune_jobs.jobs.search_space import Space
 from tune_jobs.run_log.event_log import EventLog
 from tune_jobs.run_log.events import Row, TrialRow
 from tune_jobs.run_log.outcome import Outcome
-from tune_jobs.schedulers.repeats import Repeats
+from tune_jobs.schedulers.trial_queue import Repeats
 
 SCORES = {"00": 0.30, "01": 0.10, "02": 0.20, "03": math.nan}
 AGAIN = {"04": "01", "05": "02"}
