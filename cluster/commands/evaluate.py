@@ -239,7 +239,7 @@ def record_videos(
         return []
     from cluster.terminal.progress import EvaluationProgress
     from tune_jobs.evaluation.videos import record_checkpoint
-    from tune_jobs.report.video_section import describe_video
+    from tune_jobs.report.run_sections import describe_video
     from tune_jobs.run_log.best_checkpoint import find_run_and_trial
 
     run, trial = find_run_and_trial(checkpoint) or (None, "")

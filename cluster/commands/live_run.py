@@ -41,7 +41,7 @@ def check_machine(job: Job, address: str, cpus: int | None) -> None:
 
 def announce_job(job: Job, address: str, cpus: int | None) -> None:
     """Print on stderr what is about to start, because Ray takes seconds to do so."""
-    from tune_jobs.jobs.changes import format_changes, list_changes
+    from tune_jobs.jobs.job_yaml import format_changes, list_changes
     from tune_jobs.jobs.workload import describe_rollouts, describe_stage_1
     from tune_jobs.ray_session import offered_cpus
 

@@ -18,7 +18,7 @@ from tune_jobs.formatting import (
     format_percent,
 )
 from tune_jobs.health.diagnosis import SHORTEST
-from tune_jobs.report.video_section import describe_video
+from tune_jobs.report.run_sections import describe_video
 from tune_jobs.run_log.evaluation_status import (
     describe_cut_off,
     format_episode_count,

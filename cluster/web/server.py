@@ -16,8 +16,7 @@ from starlette.responses import FileResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Route
 
 from cluster.dashboard import views
-from cluster.dashboard.run_index import RunIndex
-from cluster.dashboard.run_view import RunView
+from cluster.dashboard.run_view import RunIndex, RunView
 from cluster.dashboard.views import build_tab
 from cluster.queue.run_queue import RunQueue
 from cluster.web.api import make_api

@@ -13,6 +13,8 @@ import yaml
 from algos.config import is_rllib_name
 from envs import FAMILIES
 from envs.validation import InputError, check_value, get_fields, unknown_name_error
+from tune_jobs.formatting import format_values
+from tune_jobs.jobs.budget import DEFAULT_ITERATIONS
 from tune_jobs.jobs.job import Job, resolve_env_id
 from tune_jobs.jobs.job_fields import get_settings_class
 from tune_jobs.jobs.program_settings import PROGRAM, ProgramSettings, name_program
@@ -20,6 +22,10 @@ from tune_jobs.jobs.rllib_settings import RLlibSettings
 from tune_jobs.jobs.search_space import Space
 
 PRESETS = Path(__file__).with_name("presets")
+PARTS = ("settings", "env_kwargs", "evaluation_env_kwargs", "search", "health")
+"""Fields of a job that hold names and values; the other fields are the part ``job``."""
+SHOWN_ELSEWHERE = ("env", "algo", "metric", "mode", "trials", "scheduler", "points")
+"""Fields that every display of a job names, or that are too long for one."""
 
 
 class JobLoader(yaml.SafeLoader):
@@ -294,3 +300,25 @@ def _check_known_names(given: Mapping[str, Any], known: Any, kind: str, where: s
     for name in given:
         if name not in known:
             raise unknown_name_error(kind, str(name), known, where)
+
+
+def list_changes(job: Job) -> dict[str, dict[str, Any]]:
+    """Return what differs from the defaults by part of the job; parts without any are left out.
+
+    The arguments of the environment are all listed: a job holds only those that were given.
+    """
+    plain, default = make_plain(job), make_plain(Job(env=job.env, algo=job.algo))
+    own = {name: value for name, value in plain.items() if value != default[name]}
+    if job.steps or job.iterations == DEFAULT_ITERATIONS:
+        own.pop("iterations", None)  # resolved from the steps, or the default
+    settings = plain["settings"].items()
+    changes = {part: plain[part] for part in PARTS}
+    # RLlib's defaults are as slow to read as RLlib: all that a job sets differs from them.
+    changes["settings"] = {n: v for n, v in settings if v != default["settings"].get(n, ...)}
+    changes["job"] = {n: v for n, v in own.items() if n not in (*PARTS, *SHOWN_ELSEWHERE)}
+    return {part: values for part, values in changes.items() if values}
+
+
+def format_changes(changes: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return a line for each part: ``settings: lr 0.001, epochs 2``."""
+    return [f"{part}: {format_values(values)}" for part, values in changes.items()]

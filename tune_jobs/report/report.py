@@ -19,7 +19,7 @@ from tune_jobs.formatting import (
     format_percent,
     format_values,
 )
-from tune_jobs.report import chart_section, episode_figure, video_section, winner_section
+from tune_jobs.report import episode_figure, run_sections
 from tune_jobs.report import plots as figures
 from tune_jobs.report.html_parts import (
     FITTING,
@@ -85,15 +85,15 @@ def _page(outcome: Outcome, job_yaml: str, directory: Path) -> str:
             "Compared on the same seeds",
             _comparison(outcome.evaluation, outcome.evaluation_failure),
         ),
-        *winner_section.render_winner_sections(outcome),
+        *run_sections.render_winner_sections(outcome),
         section("Trials", _trials(outcome)),
         section("Learning curves", *_learning(outcome)),
-        *chart_section.render_chart_sections(outcome),
-        *chart_section.render_examples(outcome.evaluation),
+        *run_sections.render_chart_sections(outcome),
+        *run_sections.render_examples(outcome.evaluation),
         section("Choices", *list_choice_parts(outcome)),
         section("Loss of each node by interventions", *list_node_parts(outcome.evaluation)),
         section("One episode, step by step", *episode_figure.render_episode_section(experiment)),
-        *video_section.render_video_section(outcome, directory),
+        *run_sections.render_video_section(outcome, directory),
         section("Inside the training", _inside(outcome)),
         section("Settings and score", *list_setting_parts(outcome)),
         *_lineage(outcome),

@@ -67,7 +67,7 @@ class JobRow(Event):
     patience: int = 0
     """Iterations without improvement after which a trial ends; 0 without early stopping."""
     changes: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
-    """What differs from the defaults, by part of the job (see ``jobs/changes.py``)."""
+    """What differs from the defaults, by part of the job (:mod:`tune_jobs.jobs.job_yaml`)."""
     seed: int = 0
     seeds: int = 1
     """Agents that a trial trains, each on a seed of its own."""

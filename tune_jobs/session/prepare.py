@@ -19,10 +19,9 @@ from tune_jobs.evaluation.evaluation_world import check_spaces_fit, make_world
 from tune_jobs.evaluation.scoring import resolve_metric
 from tune_jobs.evaluation.videos import check_recording
 from tune_jobs.formatting import format_command
-from tune_jobs.jobs.changes import list_changes
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.job_validation import validate_job
-from tune_jobs.jobs.job_yaml import dump_job, read_job
+from tune_jobs.jobs.job_yaml import dump_job, list_changes, read_job
 from tune_jobs.jobs.resources import list_bundles
 from tune_jobs.jobs.rllib_settings import RLlibSettings
 from tune_jobs.jobs.trials import add_default_point

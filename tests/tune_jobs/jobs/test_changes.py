@@ -5,8 +5,7 @@ import json
 
 import pytest
 
-from tune_jobs.jobs.changes import format_changes, list_changes
-from tune_jobs.jobs.job_yaml import list_presets, load_job, make_job
+from tune_jobs.jobs.job_yaml import format_changes, list_changes, list_presets, load_job, make_job
 
 
 def test_only_what_differs_is_listed_by_part():

@@ -10,10 +10,9 @@ from algos.ppo import PPOSettings
 from envs.validation import InputError
 from tune_jobs.health import RULES
 from tune_jobs.health.remedy import worded
-from tune_jobs.jobs.changes import list_changes
 from tune_jobs.jobs.cli_flags import make_job_flags, split_pairs
 from tune_jobs.jobs.job_validation import validate_job
-from tune_jobs.jobs.job_yaml import dump_job, make_job, parse_job
+from tune_jobs.jobs.job_yaml import dump_job, list_changes, make_job, parse_job
 from tune_jobs.jobs.resources import list_bundles
 from tune_jobs.jobs.rllib_settings import RLLIB_NAMES, describe_rllib_settings
 

@@ -11,8 +11,8 @@ from envs.causal.learning.reward import RewardTerms
 from envs.causal.learning.world import CausalLearning
 from envs.report_chart import ReportChart
 from envs.thoughts.world import QuietThoughts
-from tune_jobs.report.chart_section import plot_overlaid, plot_small_multiples, read_curves
 from tune_jobs.report.report import write_report
+from tune_jobs.report.run_sections import plot_overlaid, plot_small_multiples, read_curves
 from tune_jobs.run_log.events import EvaluationRow, TrialRow
 from tune_jobs.run_log.outcome import Outcome
 

@@ -5,9 +5,9 @@ import base64
 
 from synthetic_sweep import job_row, result
 
-from tune_jobs.report import video_section
+from tune_jobs.report import run_sections
 from tune_jobs.report.report import write_report
-from tune_jobs.report.video_section import describe_video, render_video_section
+from tune_jobs.report.run_sections import describe_video, render_video_section
 from tune_jobs.run_log.events import VideoRow
 from tune_jobs.run_log.outcome import Outcome
 
@@ -35,7 +35,7 @@ def test_a_video_is_part_of_the_page(tmp_path):
 
 
 def test_a_large_video_is_a_link(tmp_path, monkeypatch):
-    monkeypatch.setattr(video_section, "MOST_BYTES", 8)
+    monkeypatch.setattr(run_sections, "MOST_BYTES", 8)
     (tmp_path / "videos").mkdir()
     for name in "ab":
         (tmp_path / f"videos/{name}.mp4").write_bytes(b"frames")

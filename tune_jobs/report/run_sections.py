@@ -1,14 +1,17 @@
-"""The report sections that an environment asks for: curves of its own metrics, sample episodes."""
+"""The report sections that only some runs have: charts of the environment, finals, videos."""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import plotly.graph_objects as go
 
 from envs.report_chart import ReportChart
+from tune_jobs.formatting import count, format_estimate, format_identifier, format_measurement
 from tune_jobs.report.html_parts import Part, draw, render_note, section, table
 from tune_jobs.report.plots import (
     ACCENT,
@@ -18,8 +21,8 @@ from tune_jobs.report.plots import (
     make_blank_figure,
     spans_decades,
 )
-from tune_jobs.run_log.events import EvaluationRow, ResultRow
-from tune_jobs.run_log.outcome import Outcome
+from tune_jobs.run_log.events import EvaluationRow, ResultRow, VideoRow
+from tune_jobs.run_log.outcome import Outcome, average_settled_score
 from tune_jobs.run_log.trial_outcome import HELD_OUT, to_finite_float
 
 FLOOR = 1e-4
@@ -32,6 +35,8 @@ STROKES = (
     {"color": PALETTE[3], "dash": "dash", "width": 1.5},
 )
 """Strokes of overlaid curves, in turn; they differ also for readers who see no colours."""
+MOST_BYTES = 20 * 2**20
+"""Bytes of all videos inside a page; later ones are links to files in the same folder."""
 
 
 def render_chart_sections(outcome: Outcome) -> list[str]:
@@ -135,3 +140,99 @@ def _read_series(rows: Sequence[ResultRow], metric: str) -> dict[str, Any]:
         "y": [to_finite_float(row.metrics.get(metric)) for row in rows],
         "hovertemplate": "iteration %{x}: %{y:.3g}",
     }
+
+
+def render_winner_sections(outcome: Outcome) -> list[str]:
+    """Return the trials that repeat the best settings, if any, and the finals."""
+    return [*_repeats(outcome), section("The best few on fresh seeds", *_finals(outcome))]
+
+
+def _repeats(outcome: Outcome) -> list[str]:
+    if not outcome.repeated:
+        return []
+    rows = [
+        [
+            f"{'<b>best</b> ' if place == 0 else ''}those of trial {escape(pair[0].id)}",
+            *(format_measurement(trial.settled_score) for trial in pair),
+            format_measurement(average_settled_score(pair)),
+        ]
+        for place, pair in enumerate(outcome.repeated)
+    ]
+    note = (
+        f"Mean {format_identifier(outcome.job.metric)} in the later half of each training. The "
+        "first column was chosen as the best of many, the second was not."
+    )
+    head = ["settings", "first training", "another seed", "mean"]
+    return [
+        section("The best settings on another seed", table(head, rows, text=1), render_note(note))
+    ]
+
+
+def _finals(outcome: Outcome) -> list[str]:
+    if not outcome.finals:
+        reasons = "there was one trial, the job asked for none, or steps allowed too few episodes"
+        return [render_note(f"No finals: {reasons}.")]
+    trained = {trial.id: trial.score for trial in outcome.trials}
+    sign = -1 if outcome.finals[-1].mode == "max" else 1
+    rows = [
+        [
+            f"{'<b>winner</b> ' if place == 0 else ''}trial {escape(row.trial)}",
+            format_estimate(row.score, row.error),
+            format_measurement(trained.get(row.trial)),
+        ]
+        for place, row in enumerate(sorted(outcome.finals, key=lambda f: sign * (f.score or 0.0)))
+    ]
+    last = outcome.finals[-1]
+    note = f"{count(last.episodes, 'episode')} each, from seed {last.seed}; ± is a standard error."
+    head = [
+        "policy",
+        format_identifier(last.metric),
+        f"{format_identifier(outcome.job.metric)} in training",
+    ]
+    return [table(head, rows, text=1), render_note(note)]
+
+
+def render_video_section(outcome: Outcome, directory: Path) -> list[str]:
+    """Return the section with the videos of a run; nothing where none was asked for.
+
+    Args:
+        outcome: the run.
+        directory: the folder of the page, which the paths of the videos are relative to.
+    """
+    if not outcome.videos:
+        return []
+    parts: list[str] = []
+    left = MOST_BYTES
+    for row in outcome.videos:
+        if row.failure:
+            parts.append(render_note(f"Trial {row.trial} was not recorded: {row.failure}."))
+            continue
+        path = directory / row.path
+        if not path.is_file():
+            parts.append(render_note(f"{row.path} is not there any more."))
+            continue
+        size = path.stat().st_size
+        inside = size <= left
+        left -= size if inside else 0
+        parts.append(_render_video(row, path if inside else None))
+    note = render_note("Sampled actions, as in training.")
+    return [section("Videos", f'<div class="pair">{"".join(parts)}</div>', note)]
+
+
+def describe_video(row: VideoRow) -> str:
+    """Describe a recorded episode in words: its seed, return and steps."""
+    end = "" if row.is_complete else ", cut off before its end"
+    episode_return = format_measurement(row.episode_return)
+    return f"seed {row.seed}: return {episode_return} in {count(row.steps, 'step')}{end}"
+
+
+def _render_video(row: VideoRow, path: Path | None) -> str:
+    """Render one video: the file itself at ``path``, otherwise a link to it."""
+    about = escape(f"Trial {row.trial}, {describe_video(row)}")
+    link = f'<a href="{escape(row.path)}">{escape(row.path)}</a>'
+    if path is None:
+        return f"<figure><figcaption>{about}. Too large for this page: {link}</figcaption></figure>"
+    # As data: the page is one file that can be sent, and its security policy admits no other one.
+    data = base64.b64encode(path.read_bytes()).decode()
+    video = f'<video controls muted loop playsinline src="data:video/mp4;base64,{data}"></video>'
+    return f"<figure>{video}<figcaption>{about} ({link})</figcaption></figure>"
