@@ -26,7 +26,7 @@ from algos.algorithm import ColumnAlgorithm
 from algos.config import EpisodeSettings
 from algos.exploration import compute_entropy_metrics, compute_exploration_terms
 from algos.losses import astar_regression, kl_estimate
-from algos.objective import Loss, Need, Objective, Slopes
+from algos.objective import Loss, Need, Objective
 from algos.rollouts.columns import Columns, Ragged
 from algos.rollouts.group_sampler import TRAINING_SEED
 from algos.rollouts.rollout import Rollout
@@ -159,18 +159,6 @@ class AStarPOObjective(Objective[AStarPOSettings]):
             } | compute_entropy_metrics(dist)
 
         return Loss(terms, measure)
-
-    def compute_slopes(
-        self, logp: Array, value: Array, batch: Columns, coefficients: Mapping[str, float]
-    ) -> Slopes:
-        """See :class:`Objective`: each step of an episode has the slope of the whole."""
-        s, advantages, collected = self.settings, batch["advantages"], batch["logp"]
-        if s.loss == "clipped_pg":
-            slope = -s.beta * advantages
-        else:
-            episodes = collected.sum_by_row(logp)
-            slope = s.beta * (episodes - batch["reference_logp"]) - advantages
-        return Slopes(np.repeat(slope / len(collected), collected.lengths))
 
 
 class AStarPO(ColumnAlgorithm):

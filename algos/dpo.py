@@ -20,7 +20,7 @@ from algos.algorithm import ColumnAlgorithm
 from algos.config import EpisodeSettings
 from algos.exploration import compute_entropy_metrics, compute_exploration_terms
 from algos.losses import dpo_loss, kl_estimate
-from algos.objective import Loss, Need, Objective, Slopes
+from algos.objective import Loss, Need, Objective
 from algos.rllib_config import ColumnConfig
 from algos.rollouts.columns import Columns, Ragged
 from algos.rollouts.preference_pairs import (
@@ -177,18 +177,6 @@ class DPOObjective(Objective[DPOSettings]):
             return metrics | compute_entropy_metrics(dist)
 
         return Loss(terms, measure)
-
-    def compute_slopes(
-        self, logp: Array, value: Array, batch: Columns, coefficients: Mapping[str, float]
-    ) -> Slopes:
-        """See :class:`Objective`: steps of the better halves, and then of the worse ones."""
-        beta = self.settings.beta
-        chosen, rejected = _sum_by_half(logp, batch)
-        margin = chosen - batch["reference_chosen"] - (rejected - batch["reference_rejected"])
-        # d -log sigmoid(x) = sigmoid(x) - 1, without exp of a large number.
-        slope = -0.5 * beta * batch["weight"] * (1 - np.tanh(0.5 * beta * margin)) / len(margin)
-        halves = zip((slope, -slope), _select_halves(batch), strict=True)
-        return Slopes(np.concatenate([np.repeat(own, half.lengths) for own, half in halves]))
 
 
 def _select_halves(batch: Columns) -> tuple[Ragged, Ragged]:

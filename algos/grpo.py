@@ -14,7 +14,6 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from torch import Tensor
 
-from algos.actions.array_backend import Array
 from algos.actions.topk import log_probabilities
 from algos.advantages import group_advantages, has_signal
 from algos.algorithm import ColumnAlgorithm
@@ -24,12 +23,10 @@ from algos.losses import (
     average_over_rows,
     clip_fraction,
     clipped_surrogate,
-    clipped_surrogate_slope,
     compute_logps_and_advantages,
     kl_estimate,
-    kl_estimate_slope,
 )
-from algos.objective import Loss, Need, Objective, Slopes
+from algos.objective import Loss, Need, Objective
 from algos.rollouts.columns import Columns
 from algos.rollouts.rollout import Rollout
 from envs.validation import Fraction, InputError, NonNegative, Positive
@@ -134,16 +131,6 @@ class GRPOObjective(Objective[GRPOSettings]):
             return metrics | compute_entropy_metrics(dist)
 
         return Loss(terms, measure)
-
-    def compute_slopes(
-        self, logp: Array, value: Array, batch: Columns, coefficients: Mapping[str, float]
-    ) -> Slopes:
-        """See :class:`Objective`."""
-        s, old = self.settings, batch["logp"]
-        slope = clipped_surrogate_slope(logp, old, batch["advantages"], s.clip)
-        if weight := s.reference_kl_coef:
-            slope -= weight * kl_estimate_slope(batch["reference_logp"], logp)
-        return Slopes(slope / len(logp))
 
 
 class GRPO(ColumnAlgorithm):

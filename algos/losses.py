@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, mse_loss
 
-from algos.actions.array_backend import Array, get_array_module
+from algos.actions.array_backend import Array
+from algos.expressions import differentiable
 
 
 def sum_loss_terms(terms: Mapping[str, Tensor]) -> Tensor:
@@ -54,6 +55,16 @@ def average_over_rows(loss: Tensor) -> Tensor:
     return loss.mean(-1) if loss.ndim > 1 else loss
 
 
+def _clipped_surrogate_slope(logp: Array, logp_old: Array, advantages: Array, clip: float) -> Array:
+    free = np.exp(logp - logp_old) * advantages
+    # The clip only ever binds from above, at (1 + c) A for A > 0 and (1 - c) A for A < 0: below
+    # its range r A is the smaller of the two anyway. A + c |A| is that bound for both signs. NaN is
+    # in neither order and must stay NaN, or a broken advantage would pass for a settled policy.
+    bound = advantages + clip * np.abs(advantages)
+    return -np.where(free > bound, np.float32(0), free)
+
+
+@differentiable(logp=_clipped_surrogate_slope)
 def clipped_surrogate(logp: Tensor, logp_old: Tensor, advantages: Tensor, clip: float) -> Tensor:
     """Return PPO's loss [N] (Schulman et al. 2017, eq. 7, negated).
 
@@ -69,32 +80,21 @@ def clipped_surrogate(logp: Tensor, logp_old: Tensor, advantages: Tensor, clip: 
     return -torch.minimum(ratio * advantages, ratio.clamp(1 - clip, 1 + clip) * advantages)
 
 
-def clipped_surrogate_slope(logp: Array, logp_old: Array, advantages: Array, clip: float) -> Array:
-    """Return the derivative of :func:`clipped_surrogate` by ``logp`` (numpy): -r A, or 0.
-
-    >>> import numpy as np
-    >>> logp, old = np.log([1.5, 0.5, 1.5]), np.zeros(3)
-    >>> clipped_surrogate_slope(logp, old, np.array([1.0, 1.0, -1.0]), clip=0.2).round(3).tolist()
-    [-0.0, -0.5, 1.5]
-    """
-    free = np.exp(logp - logp_old) * advantages
-    # The clip only ever binds from above, at (1 + c) A for A > 0 and (1 - c) A for A < 0: below
-    # its range r A is the smaller of the two anyway. A + c |A| is that bound for both signs. NaN is
-    # in neither order and must stay NaN, or a broken advantage would pass for a settled policy.
-    held = advantages + clip * np.abs(advantages)
-    return -np.where(free > held, np.float32(0), free)
-
-
 def clip_fraction(logp: Tensor, logp_old: Tensor, clip: float) -> Tensor:
     """Return the fraction of rows whose probability ratio is outside of [1 - clip, 1 + clip]."""
     return (((logp - logp_old).exp() - 1).abs() > clip).float().mean()
 
 
+@differentiable(values=lambda values, returns: 2 * (values - returns))
 def value_error(values: Tensor, returns: Tensor) -> Tensor:
     """Return the squared errors [N] of values [N] against returns [N]: ``(V - R)^2``."""
     return mse_loss(values, returns, reduction="none")
 
 
+@differentiable(
+    logp=lambda logp, logp_old: np.exp(logp - logp_old) - 1,
+    logp_old=lambda logp, logp_old: 1 - np.exp(logp - logp_old),
+)
 def kl_estimate(logp: Tensor, logp_old: Tensor) -> Tensor:
     """Return an estimate [N] of KL(old || new) from actions drawn from old.
 
@@ -109,18 +109,6 @@ def kl_estimate(logp: Tensor, logp_old: Tensor) -> Tensor:
     """
     log_ratio = logp - logp_old
     return log_ratio.exp() - 1 - log_ratio
-
-
-def kl_estimate_slope(logp: Array, logp_old: Array) -> Array:
-    """Return the derivative [N] of :func:`kl_estimate` by ``logp``.
-
-    By ``logp_old`` it is minus that.
-
-    >>> import numpy as np
-    >>> kl_estimate_slope(np.log([2.0, 1.0]), np.zeros(2)).tolist()
-    [1.0, 0.0]
-    """
-    return get_array_module(logp).exp(logp - logp_old) - 1
 
 
 def dpo_loss(

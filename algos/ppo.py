@@ -11,7 +11,6 @@ from typing import Annotated, Any, Self
 
 from torch import Tensor
 
-from algos.actions.array_backend import Array
 from algos.advantages import compute_value_metrics, gae
 from algos.algorithm import ColumnAlgorithm
 from algos.config import TrainingSettings
@@ -24,13 +23,11 @@ from algos.losses import (
     average_over_rows,
     clip_fraction,
     clipped_surrogate,
-    clipped_surrogate_slope,
     compute_logps_and_advantages,
     kl_estimate,
-    kl_estimate_slope,
     value_error,
 )
-from algos.objective import Loss, Objective, Slopes
+from algos.objective import Loss, Objective
 from algos.rollouts.columns import Columns
 from algos.rollouts.rollout import Rollout, normalise_advantages
 from algos.schedules import ScheduleKind
@@ -161,17 +158,6 @@ class PPOObjective(Objective[PPOSettings]):
             } | compute_entropy_metrics(dist)
 
         return Loss(terms, measure)
-
-    def compute_slopes(
-        self, logp: Array, value: Array, batch: Columns, coefficients: Mapping[str, float]
-    ) -> Slopes:
-        """See :class:`Objective`."""
-        s, old = self.settings, batch["logp"]
-        slope = clipped_surrogate_slope(logp, old, batch["advantages"], s.clip)
-        if weight := coefficients["kl_coef"]:
-            slope += weight * kl_estimate_slope(logp, old)
-        by_value = s.value_coef * (value - batch["returns"])
-        return Slopes(slope / len(logp), by_value / len(logp))
 
     def initialise_coefficients(self) -> dict[str, float]:
         """Return the weights of entropy bonus and KL penalty."""

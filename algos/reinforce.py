@@ -30,10 +30,9 @@ from algos.losses import (
     average_over_rows,
     compute_logps_and_advantages,
     kl_estimate,
-    kl_estimate_slope,
     value_error,
 )
-from algos.objective import Loss, Need, Objective, Slopes
+from algos.objective import Loss, Need, Objective
 from algos.rollouts.columns import Columns
 from algos.rollouts.rollout import Array, Rollout, normalise_advantages
 from envs.validation import AtLeastOne, Between, Fraction, InputError, NonNegative
@@ -208,20 +207,6 @@ class ReinforceObjective(Objective[ReinforceSettings]):
             return metrics | compute_entropy_metrics(dist)
 
         return Loss(terms, measure)
-
-    def compute_slopes(
-        self, logp: Array, value: Array, batch: Columns, coefficients: Mapping[str, float]
-    ) -> Slopes:
-        """See :class:`Objective`."""
-        s, advantages = self.settings, batch["advantages"]
-        if s.baseline == "moving_average":
-            advantages = self._subtract_average(advantages, coefficients)
-        slope = -advantages
-        if weight := s.reference_kl_coef:
-            slope = slope - weight * kl_estimate_slope(batch["reference_logp"], logp)
-        has_error = s.baseline == "value"
-        by_value = s.value_coef * (value - batch["returns"]) / len(logp) if has_error else None
-        return Slopes(slope / len(logp), by_value)
 
     def _subtract_average(self, returns: Any, coefficients: Mapping[str, float]) -> Any:
         """Subtract the moving average from returns [N]; divide by its deviation if asked to."""

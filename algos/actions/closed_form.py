@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -39,12 +40,17 @@ class Scores(Protocol):
     logp: Array
     """Log-probability (density) of each action ``[N]``."""
 
-    def pull(self, by_logp: Array, by_entropy: float) -> tuple[Array, Array]:
+    @property
+    def entropy(self) -> Array:
+        """Entropy of each distribution ``[N]``."""
+        ...
+
+    def pull(self, by_logp: Array, by_entropy: float | Array) -> tuple[Array, Array]:
         """Return the derivatives of outputs ``[N, size]`` and of log standard deviations ``[L]``.
 
         Args:
             by_logp: derivatives by the log-probabilities ``[N]``.
-            by_entropy: the derivative by the entropy of each distribution, the same for all.
+            by_entropy: those by the entropies ``[N]``, or one number for all of them.
         """
         ...
 
@@ -64,11 +70,12 @@ class CategoricalScores:
 
     @property
     def entropy(self) -> Array:
-        """Entropy of each distribution ``[N]``; an illegal choice has p = 0 and a finite log p."""
+        """See :class:`Scores`."""
+        # An illegal choice has p = 0 and a finite log p.
         return -np.einsum("na,na->n", self.p, self.logs)
 
     def pull(self, by_logp: Array, by_entropy: float | Array) -> tuple[Array, Array]:
-        """See :class:`Scores`; ``by_entropy`` may differ by row ``[N]``."""
+        """See :class:`Scores`."""
         # d log p(a) / d logit_i = [i = a] - p_i, and d H / d logit_i = -p_i (log p_i + H).
         if np.any(by_entropy):
             slope = self.logs + self.entropy[:, None]
@@ -92,13 +99,14 @@ class GaussianScores:
         self.z = (value - mean) * self.scale
         constant = float(log_std.sum()) + 0.5 * math.log(2 * math.pi) * len(log_std)
         self.logp = -0.5 * np.einsum("ij,ij->i", self.z, self.z) - np.float32(constant)
+        self.entropy = np.full(len(value), constant + 0.5 * len(log_std), np.float32)
 
-    def pull(self, by_logp: Array, by_entropy: float) -> tuple[Array, Array]:
+    def pull(self, by_logp: Array, by_entropy: float | Array) -> tuple[Array, Array]:
         """See :class:`Scores`."""
         # d log p / d mean = z / std, d log p / d log std = z^2 - 1, d H / d log std = 1.
         by_mean = self.z * by_logp[:, None]
         by_log_std = np.einsum("ij,ij->j", by_mean, self.z) - by_logp.sum()
-        by_log_std += by_entropy * len(by_logp)
+        by_log_std += np.broadcast_to(by_entropy, len(by_logp)).sum()
         by_mean *= self.scale
         return by_mean, by_log_std * self.free
 
@@ -115,21 +123,32 @@ class ChoiceWithBinnedValueScores:
         self.value = CategoricalScores(chosen, place)
         self.logp = self.choice.logp + self.value.logp
 
-    def pull(self, by_logp: Array, by_entropy: float) -> tuple[Array, Array]:
+    @cached_property
+    def _grids(self) -> tuple[Array, Array, Array]:
+        """Log-probabilities and probabilities [N, A, K] of all grids, their entropies [N, A]."""
+        logs = log_softmax(self.outputs[..., 1:])
+        p = np.exp(logs)
+        return logs, p, -np.einsum("nak,nak->na", p, logs)
+
+    @property
+    def entropy(self) -> Array:
+        """See :class:`Scores`."""
+        return self.choice.entropy + np.einsum("na,na->n", self.choice.p, self._grids[2])
+
+    def pull(self, by_logp: Array, by_entropy: float | Array) -> tuple[Array, Array]:
         """See :class:`Scores`."""
         pulled = np.zeros_like(self.outputs)
-        if by_entropy:
+        if np.any(by_entropy):
             # H = H(choice) + sum_a p_a H_a: by the logit of a choice p_a (H_a - sum_b p_b H_b),
             # by the grid of a choice p_a times that of its entropy.
-            logs = log_softmax(self.outputs[..., 1:])
-            weighted = np.exp(logs)
-            each = -np.einsum("nak,nak->na", weighted, logs)
-            logs += each[..., None]
-            weighted *= logs
-            weighted *= (self.choice.p * -by_entropy)[..., None]
-            pulled[..., 1:] = weighted
+            logs, p, each = self._grids
+            weights = np.reshape(by_entropy, (-1, 1)) * self.choice.p
+            slope = logs + each[..., None]
+            slope *= p
+            slope *= -weights[..., None]
+            pulled[..., 1:] = slope
             mean = np.einsum("na,na->n", self.choice.p, each)
-            pulled[..., 0] = by_entropy * self.choice.p * (each - mean[:, None])
+            pulled[..., 0] = weights * (each - mean[:, None])
         pulled[..., 0] += self.choice.pull(by_logp, by_entropy)[0]
         rows, choice = self.choice.rows, self.choice.choice
         pulled[rows, choice, 1:] += self.value.pull(by_logp, 0.0)[0]
@@ -143,7 +162,12 @@ class JointScores:
         self.parts = parts
         self.logp = sum(part.logp for part in parts[1:]) + parts[0].logp
 
-    def pull(self, by_logp: Array, by_entropy: float) -> tuple[Array, Array]:
+    @property
+    def entropy(self) -> Array:
+        """See :class:`Scores`."""
+        return sum(part.entropy for part in self.parts[1:]) + self.parts[0].entropy
+
+    def pull(self, by_logp: Array, by_entropy: float | Array) -> tuple[Array, Array]:
         """See :class:`Scores`."""
         pulled = [part.pull(by_logp, by_entropy) for part in self.parts]
         outputs, spreads = zip(*pulled, strict=True)

@@ -22,8 +22,8 @@ class TrainedParts(NamedTuple):
     """What is trained."""
     optimisers: list[Any]
     """By which the parameters are changed."""
-    closed_form: bool
-    """Whether gradients come from ``closed_form.py`` where autograd's graph is not needed."""
+    on_numpy: bool
+    """Whether gradients come from ``quick_gradients.py`` where autograd's graph is not needed."""
 
 
 def step_optimisers(trained: TrainedParts, grad_clip: float) -> float:
@@ -31,7 +31,7 @@ def step_optimisers(trained: TrainedParts, grad_clip: float) -> float:
     norm = _clip_gradients([p.grad for p in trained.params if p.grad is not None], grad_clip)
     # A step on NaN would ruin the network; a health rule ends the run.
     for optimiser in trained.optimisers if math.isfinite(norm) else ():
-        if trained.closed_form and isinstance(optimiser, torch.optim.Adam):
+        if trained.on_numpy and isinstance(optimiser, torch.optim.Adam):
             step_adam(optimiser)
         else:
             optimiser.step()

@@ -22,7 +22,6 @@ from torch import Tensor
 
 from algos.actions.topk import log_probabilities
 from algos.learning.behaviour_cloning import BehaviourCloning
-from algos.learning.closed_form import SlopesCheck, accumulate_gradients, is_closed_form
 from algos.learning.gradients import (
     TrainedParts,
     compute_term_grad_norms,
@@ -31,10 +30,12 @@ from algos.learning.gradients import (
     step_optimisers,
 )
 from algos.learning.optimisers import keep_settings, make_optimisers, select_loadable
+from algos.learning.quick_gradients import QuickGradients
 from algos.learning.scheduled_noise import update_spread, update_temperature
 from algos.learning.update_log import UpdateLog, measure_loss
 from algos.losses import sum_loss_terms
 from algos.models.memory import SEQUENCE_START
+from algos.models.mlp import MLPPolicy
 from algos.objective import Loss, Objective
 from algos.rollouts.columns import Columns, split_minibatches
 from algos.rollouts.sequences import cut_sequences, split_in_order, split_sequences
@@ -69,7 +70,7 @@ class ColumnLearner(TorchLearner):
         self.updates = 0
         self.diagnostics: dict[str, float] = {}
         self.reference: Any = None
-        self.slopes_check = SlopesCheck()
+        self.quick_gradients = QuickGradients()
         super().build()
 
     def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
@@ -231,7 +232,7 @@ class ColumnLearner(TorchLearner):
         for group in (g for optimiser in trained.optimisers for g in optimiser.param_groups):
             group["lr"] = lr
         before = [p.detach().clone() for p in trained.params]  # for the update ratio
-        rows = columns.to_numpy() if trained.closed_form else columns
+        rows = columns.to_numpy() if trained.on_numpy else columns
         # Each learner has its share of the rows and takes its share of every minibatch.
         size = max(s.minibatch_size // max(s.num_learners, 1), 1)
         stop = False
@@ -280,16 +281,18 @@ class ColumnLearner(TorchLearner):
         measured = log.epochs == s.epochs and len(batches) - i <= MEASURED_MINIBATCHES
         share, loss = len(batch) / rows, None
         network = self._get_policy_network()
-        if not trained.closed_form:
+        quick = self.quick_gradients
+        args = network, objective, batch, self.coefficients, share
+        if not trained.on_numpy or type(objective) in quick.left_to_autograd:
             loss = self._accumulate(batch, share, trained, objective, diagnose)
-        elif diagnose or self.slopes_check.differs:
+        elif diagnose or quick.differs:
             with set_gradients_aside(trained.params):
-                loss = self._accumulate(batch.to_torch(), share, trained, objective, diagnose)
-                self.slopes_check.compare(network, objective, batch, self.coefficients, share)
-        else:
-            accumulate_gradients(network, objective, batch, self.coefficients, share)
-            if last or measured:
-                loss = self._compute_loss(batch.to_torch(), trained, objective)
+                loss = self._accumulate(batch, share, trained, objective, diagnose)
+                quick.compare(*args)
+        elif not quick.accumulate(*args):
+            loss = self._accumulate(batch, share, trained, objective, diagnose)
+        elif last or measured:
+            loss = self._compute_loss(batch, trained, objective)
         if (i + 1) % s.accumulate == 0 or last:
             if diagnose:  # before the step, which clears the gradients
                 self.diagnostics |= network.compute_part_grad_norms()
@@ -303,6 +306,7 @@ class ColumnLearner(TorchLearner):
         self, batch: Columns, trained: TrainedParts, objective: Objective[Any]
     ) -> Loss:
         """Return the loss of a minibatch, without gradients."""
+        batch = batch.to_torch(self._device)
         forward = trained.forward(objective.build_network_inputs(batch))
         return objective.loss(forward, batch, self.coefficients)
 
@@ -315,6 +319,7 @@ class ColumnLearner(TorchLearner):
         diagnose: bool,
     ) -> Loss:
         """Add a minibatch's gradient to the parameters, weighted by its fraction of the step."""
+        batch = batch.to_torch(self._device)
         inputs = objective.build_network_inputs(batch)
         loss = objective.loss(trained.forward(inputs), batch, self.coefficients)
         if diagnose:  # before the backward pass, which frees the graph
@@ -337,8 +342,9 @@ class ColumnLearner(TorchLearner):
         # over all submodules at every step only to switch them to training mode.
         forward = module if self.distributed else module._forward
         optimisers: list[Any] = [o for _, o in self.get_optimizers_for_module(DEFAULT_MODULE_ID)]
-        closed = not self.distributed and is_closed_form(module.unwrapped(), objective)
-        return TrainedParts(forward, self.get_parameters(module), optimisers, closed)
+        own = self._get_policy_network()
+        on_numpy = not self.distributed and isinstance(own, MLPPolicy) and own.on_numpy
+        return TrainedParts(forward, self.get_parameters(module), optimisers, on_numpy)
 
     def _average_over_learners(self, values: Tensor) -> Tensor:
         """Return the mean over all learners."""

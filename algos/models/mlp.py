@@ -93,7 +93,7 @@ class MLPPolicy(PolicyModule):
         return twin_mlp(self.flatten(batch), self.flat, self._get_weight_views(), self.layout)
 
     @property
-    def is_closed_form(self) -> bool:
+    def on_numpy(self) -> bool:
         """Whether numpy can compute all of it: outputs, actions and gradients.
 
         Not of a subclass, which may have changed one of the methods that compute the same.

@@ -18,6 +18,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 
+from algos.expressions import Expression
+
 Array: TypeAlias = Any
 """A numpy array or a torch tensor; every function here accepts both."""
 
@@ -67,6 +69,8 @@ class Ragged:
         """Return the sum [N] of values [sum of lengths] in each row, gradients included."""
         if isinstance(values, np.ndarray):
             return np.bincount(self.segment_ids(), values, len(self)).astype(values.dtype)
+        if isinstance(values, Expression):
+            return values.sum_by_row(self)
         return values.new_zeros(len(self)).index_add(0, self.segment_ids(), values)
 
     def pad(self, fill: float = 0, *, left: bool = False) -> tuple[Array, Array]:

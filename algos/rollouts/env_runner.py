@@ -198,7 +198,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
         over = np.zeros(self.env.num_envs, bool)  # copies whose first episode has ended
         self.state = self.state or policy.initial_state(self.env.num_envs)
         self.quick = None
-        if isinstance(policy, MLPPolicy) and policy.is_closed_form:
+        if isinstance(policy, MLPPolicy) and policy.on_numpy:
             self.quick = QuickActor(policy, self.env.num_envs, self.generator)
         resetting = None if same_step else self.reset_next
         for t in range(length):

@@ -203,3 +203,12 @@ def test_terms_of_a_loss_are_added_per_row_and_averaged():
 def test_the_loss_of_an_action_is_the_mean_of_its_rows():
     assert average_over_rows(torch.tensor([[1.0, 3.0], [2.0, 2.0]])).tolist() == [2, 2]
     assert average_over_rows(torch.tensor([1.0, 3.0])).tolist() == [1, 3]
+
+
+def test_a_ratio_beyond_the_clip_has_no_gradient():
+    logp = torch.tensor([1.5, 0.5, 1.5, 0.5]).log().requires_grad_()
+    advantages = torch.tensor([2.0, 2, -2, -2])
+    clipped_surrogate(logp, torch.zeros(4), advantages, 0.2).sum().backward()
+    # The two rows that went too far earn nothing more; the other two are pulled back with r * A.
+    assert logp.grad is not None
+    assert logp.grad.tolist() == pytest.approx([0, -1, 3, 0])

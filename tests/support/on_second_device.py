@@ -70,7 +70,7 @@ def check_same(found, expected):
 )
 def test_training_on_a_device_is_that_on_the_cpu(name, acting, second, build, monkeypatch):
     if acting == "gpu":  # where perceptrons draw their actions with torch, not with numpy
-        monkeypatch.setattr(MLPPolicy, "is_closed_form", False)
+        monkeypatch.setattr(MLPPolicy, "on_numpy", False)
     runner, learner = build(second, CASES[name], acting_device=acting)
     assert learner._device == second
     assert runner.module.device.type == ("cpu" if acting == "cpu" else second.type)

@@ -15,13 +15,14 @@ def pull_by_autograd(head, outputs, log_std, mask, action, by_logp, by_entropy):
     given = outputs.clone().requires_grad_(), log_std.clone().requires_grad_()
     dist = head.dist(*given, mask)
     logp, entropy = dist.logp(action), dist.entropy()
-    total = (by_logp * logp).sum() + by_entropy * entropy.sum()
+    total = (by_logp * logp).sum() + (by_entropy * entropy).sum()
     found = torch.autograd.grad(total, given, allow_unused=True)
     kept = [
         torch.zeros_like(part) if gradient is None else gradient
         for part, gradient in zip(given, found, strict=True)
     ]
-    return logp.detach().numpy(), *(part.numpy() for part in kept)
+    scored = logp.detach().numpy(), entropy.detach().numpy()
+    return *scored, *(part.numpy() for part in kept)
 
 
 def score(head, outputs, log_std, mask, action):
@@ -30,15 +31,18 @@ def score(head, outputs, log_std, mask, action):
     return score_actions(head, outputs.numpy(), arrays, log_std.numpy(), legal)
 
 
-@pytest.mark.parametrize("by_entropy", [0.0, -0.02])
+@pytest.mark.parametrize("by_entropy", [0.0, -0.02, torch.linspace(-1, 1, 7)], ids=str)
 @pytest.mark.parametrize("name", SPACES)
 def test_scores_and_what_they_pull_back_are_autograds(name, by_entropy):
     made = case(SPACES[name])
     by_logp = torch.randn(7, generator=torch.Generator().manual_seed(1))
     scores = score(*made)
-    logp, *expected = pull_by_autograd(*made, by_logp, by_entropy)
+    logp, entropy, *expected = pull_by_autograd(*made, by_logp, by_entropy)
     np.testing.assert_allclose(scores.logp, logp, atol=2e-6)
-    for mine, theirs in zip(scores.pull(by_logp.numpy(), by_entropy), expected, strict=True):
+    np.testing.assert_allclose(scores.entropy, entropy, atol=2e-6)
+    for mine, theirs in zip(
+        scores.pull(by_logp.numpy(), np.asarray(by_entropy)), expected, strict=True
+    ):
         assert mine.shape == theirs.shape
         np.testing.assert_allclose(mine, theirs, atol=3e-6)
 
@@ -48,7 +52,7 @@ def test_illegal_choices_receive_nothing(name):
     made = case(SPACES[name], masked=True)
     by_logp = torch.randn(7, generator=torch.Generator().manual_seed(1))
     scores = score(*made)
-    logp, expected, _ = pull_by_autograd(*made, by_logp, -0.02)
+    logp, _, expected, _ = pull_by_autograd(*made, by_logp, -0.02)
     np.testing.assert_allclose(scores.logp, logp, atol=2e-6)
     pulled, _ = scores.pull(by_logp.numpy(), -0.02)
     np.testing.assert_allclose(pulled, expected, atol=3e-6)
@@ -58,7 +62,7 @@ def test_illegal_choices_receive_nothing(name):
 def test_a_spread_beyond_its_limits_receives_nothing():
     head, outputs, _, mask, action = case(SPACES["box"])
     made = head, outputs, torch.tensor([-11.0, 0.0, 4.0]), mask, action
-    _, _, expected = pull_by_autograd(*made, torch.ones(7), -0.02)
+    *_, expected = pull_by_autograd(*made, torch.ones(7), -0.02)
     _, found = score(*made).pull(np.ones(7, np.float32), -0.02)
     np.testing.assert_allclose(found, expected, rtol=1e-5)
     assert found[0] == found[2] == 0 != found[1]

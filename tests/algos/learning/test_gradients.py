@@ -34,7 +34,7 @@ def test_a_step_on_broken_gradients_is_skipped_and_cleared():
     unused = torch.nn.Parameter(torch.tensor([1.0]))
     stepper = torch.optim.SGD([p], lr=1.0)
     p.grad = torch.tensor([0.5])
-    trained = TrainedParts(lambda inputs: {}, [p, unused], [stepper], closed_form=False)
+    trained = TrainedParts(lambda inputs: {}, [p, unused], [stepper], on_numpy=False)
     assert step_optimisers(trained, 0.0) == 0.5
     assert p.item() == 0.5 and p.grad is None
     p.grad = torch.tensor([math.nan])

@@ -1,0 +1,388 @@
+"""Losses differentiated for NumPy: what stands between a small network's outputs and its loss.
+
+For a minibatch of 64 rows autograd takes longer over the fifteen operations of a loss than network,
+actions and optimiser take together. Here a loss, which is written for tensors, is called once with
+symbols in their place, which record what is computed from them (:class:`Expression`). From the
+record a function of NumPy arrays is written that returns the gradients (reverse accumulation;
+Griewank and Walther 2008, chapter 3), and that serves all minibatches of that size.
+
+Expressions know the operations that losses are made of and no other: the rest raises, and
+``learning/quick_gradients.py`` leaves such a loss to autograd. So an operation that is missing here
+costs time, and changes no gradient.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Hashable, Mapping
+from functools import lru_cache, wraps
+from inspect import signature
+from typing import Any, NamedTuple, NoReturn, TypeAlias, TypeVar
+
+import numpy as np
+import torch
+from torch.nn.functional import logsigmoid
+
+Array: TypeAlias = np.ndarray[Any, Any]
+FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
+
+
+class Operation(NamedTuple):
+    """Source code of an operation: ``{0}``, ``{1}`` ... stand for its operands."""
+
+    value: str
+    slopes: tuple[str | None, ...]
+    """By each operand the gradient, from that by the result ``{g}`` and the result ``{y}``; None:
+    it is never differentiated."""
+
+
+class Expression:
+    """A column of rows ``[N]`` or a scalar that a loss computes with.
+
+    Args:
+        record: what the loss has computed so far.
+        name: of the variable in the record.
+        rows: N; None for a scalar.
+    """
+
+    __slots__ = ("name", "record", "rows")
+    __array_ufunc__ = None  # an array to the left leaves the operation to the methods below
+
+    def __init__(self, record: Record, name: str, rows: int | None) -> None:
+        self.record, self.name, self.rows = record, name, rows
+
+    def __len__(self) -> int:
+        """Return N."""
+        if self.rows is None:
+            raise TypeError("A scalar has no rows.")
+        return self.rows
+
+    @property
+    def ndim(self) -> int:
+        """1 for rows, 0 for a scalar."""
+        return 0 if self.rows is None else 1
+
+    def _apply(self, operation: Operation, *others: Any) -> Expression:
+        """Return what an operation makes of this and others, row by row."""
+        counts = [count for x in (self, *others) if (count := _count_rows(x)) is not None]
+        return self.record.add(counts[0] if counts else None, operation, self, *others)
+
+    # Arithmetic with expressions, arrays [N] and numbers.
+
+    def __neg__(self) -> Expression:
+        return self._apply(_NEGATE)
+
+    def __add__(self, other: Any) -> Expression:
+        return self._apply(_ADD, other)
+
+    def __sub__(self, other: Any) -> Expression:
+        return self._apply(_SUBTRACT, other)
+
+    def __rsub__(self, other: Any) -> Expression:
+        return -self + other
+
+    def __mul__(self, other: Any) -> Expression:
+        return self._apply(_MULTIPLY, other)
+
+    def __truediv__(self, other: Any) -> Expression:
+        return self._apply(_DIVIDE, other)
+
+    def __rtruediv__(self, other: Any) -> Expression:
+        return self**-1 * other
+
+    def __pow__(self, power: float) -> Expression:
+        return self._apply(_POWER, power)
+
+    __radd__, __rmul__ = __add__, __mul__
+
+    # Functions of each row, as torch has them.
+
+    def exp(self) -> Expression:
+        """See ``torch.exp``."""
+        return self._apply(_EXP)
+
+    def log(self) -> Expression:
+        """See ``torch.log``."""
+        return self._apply(_LOG)
+
+    def clamp(self, min: float = -np.inf, max: float = np.inf) -> Expression:
+        """See ``torch.clamp``: at a limit the gradient still passes."""
+        return self._apply(_CLAMP, min, max)
+
+    def minimum(self, other: Any) -> Expression:
+        """See ``torch.minimum``: of two equal numbers each gets half of the gradient."""
+        return self._apply(_MINIMUM, other)
+
+    def maximum(self, other: Any) -> Expression:
+        """See ``torch.maximum``."""
+        return -(-self).minimum(-other)
+
+    def logsigmoid(self) -> Expression:
+        """See ``torch.nn.functional.logsigmoid``."""
+        return self._apply(_LOGSIGMOID)
+
+    # Several rows at a time.
+
+    def sum(self) -> Expression:
+        """Return the sum over the rows."""
+        return self.record.add(None, _SUM, self)
+
+    def mean(self) -> Expression:
+        """Return the mean over the rows."""
+        return self.record.add(None, _MEAN, self, self.rows or 1)
+
+    def __getitem__(self, place: slice) -> Expression:
+        count = len(range(*place.indices(len(self))))
+        return self.record.add(count, _SELECT, self, place, len(self))
+
+    def sum_by_row(self, ragged: Any) -> Expression:
+        """Return the sums [M] of the rows of a ``Ragged``, whose values this has."""
+        return self.record.add(len(ragged), _SUM_BY_ROW, self, ragged)
+
+    # What Python would answer without an error, but not as a tensor does.
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError("A loss that depends on a decision is left to autograd.")
+
+    def __eq__(self, other: object) -> NoReturn:
+        raise TypeError("A loss that depends on a decision is left to autograd.")
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @classmethod
+    def __torch_function__(
+        cls, function: Any, types: Any, args: Any, kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Compute a function of torch that was called with expressions."""
+        own = _TORCH_FUNCTIONS.get(function)
+        return NotImplemented if own is None else own(*args, **(kwargs or {}))
+
+
+class _Node(NamedTuple):
+    name: str
+    rows: int | None
+    operation: Operation
+    operands: tuple[Any, ...]
+    """Expressions and names of constants."""
+
+
+class Record:
+    """What a loss computes, in order.
+
+    Args:
+        holds_arrays: whether arrays are constants of it; they cannot be where the record serves
+            several minibatches.
+
+    >>> record = Record()
+    >>> logp, advantages = record.add_input("logp", 2), record.add_input("advantages", 2)
+    >>> gradient = record.differentiate((-logp * advantages).mean(), [logp])
+    >>> gradient({"logp": np.zeros(2), "advantages": np.array([3.0, 5.0])})
+    [array([-1.5, -2.5])]
+    """
+
+    def __init__(self, *, holds_arrays: bool = False) -> None:
+        self.inputs: dict[str, Hashable] = {}
+        self.constants: dict[str, Any] = {}
+        self._holds_arrays = holds_arrays
+        self._nodes: list[_Node] = []
+
+    def add_input(self, key: Hashable, rows: int | None) -> Expression:
+        """Return the symbol of what will be given under this key."""
+        name = f"x{len(self.inputs)}"
+        self.inputs[name] = key
+        return Expression(self, name, rows)
+
+    def add(self, rows: int | None, operation: Operation, *operands: Any) -> Expression:
+        """Return the symbol of what an operation makes of expressions and constants."""
+        named = tuple(x if type(x) is Expression else self._add_constant(x) for x in operands)
+        self._nodes.append(_Node(f"v{len(self._nodes)}", rows, operation, named))
+        return Expression(self, self._nodes[-1].name, rows)
+
+    def _add_constant(self, value: Any) -> str:
+        fixed = isinstance(value, int | float | np.number | slice) or callable(value)
+        if not (fixed or (self._holds_arrays and not isinstance(value, torch.Tensor))):
+            raise TypeError("What differs between minibatches has to come from their columns.")
+        name = f"k{len(self.constants)}"
+        self.constants[name] = value
+        return name
+
+    def differentiate(self, total: Expression, by: list[Expression]) -> Gradient:
+        """Return the function that computes the gradient of a scalar by some expressions."""
+        if total.rows is not None:
+            raise TypeError("Only a scalar has one gradient: take the mean or the sum of the rows.")
+        active = {x.name for x in by}
+        for node in self._nodes:
+            if any(type(x) is Expression and x.name in active for x in node.operands):
+                active.add(node.name)
+        lines: list[str] = []
+        found: dict[str, list[str]] = {total.name: ["g"]}
+        for node in reversed(self._nodes):
+            if node.name not in found or node.name not in active:
+                continue
+            g = f"g{node.name[1:]}"
+            lines.append(f"{g} = {' + '.join(found[node.name])}")
+            names = [x.name if type(x) is Expression else x for x in node.operands]
+            for x, slope in zip(node.operands, node.operation.slopes, strict=True):
+                if type(x) is not Expression or x.name not in active:
+                    continue
+                if slope is None:
+                    raise TypeError("A loss that is not differentiated here is left to autograd.")
+                term = slope.format(*names, g=g, y=node.name)
+                if x.rows is None and node.rows is not None:  # a scalar counts in each row
+                    term = f"sum_rows({term}, {self._add_constant(node.rows)})"
+                found.setdefault(x.name, []).append(term)
+        results = [" + ".join(found.get(x.name, ["None"])) for x in by]
+        lines.append(f"return [{', '.join(results)}]")
+        return Gradient(self, [*self._write_values(" ".join(lines)), *lines])
+
+    def _write_values(self, text: str) -> list[str]:
+        """Return the lines that compute what a text reads, most of which needs no value."""
+        lines: list[str] = []
+        read = set(_VARIABLES.findall(text))
+        for node in reversed(self._nodes):
+            if node.name in read:
+                names = [x.name if type(x) is Expression else x for x in node.operands]
+                lines.insert(0, f"{node.name} = {node.operation.value.format(*names)}")
+                read |= set(_VARIABLES.findall(lines[0]))
+        return lines
+
+
+class Gradient:
+    """A function of what is given to the gradients of a scalar.
+
+    Args:
+        record: what the scalar was computed by.
+        lines: the body of the function.
+    """
+
+    def __init__(self, record: Record, lines: list[str]) -> None:
+        read = sorted(
+            set(_VARIABLES.findall(" ".join(lines))) - {line.split()[0] for line in lines}
+        )
+        self._compute = _compile(tuple(read), tuple(lines))
+        self.inputs = [record.inputs[name] for name in read if name in record.inputs]
+        """Keys of what has to be given."""
+        self._constants = [record.constants[name] for name in read if name in record.constants]
+
+    def __call__(self, given: Mapping[Hashable, Any], g: float = 1.0) -> list[Any]:
+        """Return the gradients: arrays [N], one number for all rows, or None where there is none.
+
+        Args:
+            given: the values of the inputs.
+            g: what they are multiplied by.
+        """
+        # Names of constants come before those of inputs, as their first letters do.
+        return self._compute(g, *self._constants, *[given[key] for key in self.inputs])
+
+
+_VARIABLES = re.compile(r"\b[kvx]\d+\b")
+
+
+@lru_cache(maxsize=256)
+def _compile(parameters: tuple[str, ...], lines: tuple[str, ...]) -> Callable[..., list[Any]]:
+    """Return the function of these parameters and this body."""
+    source = f"def compute({', '.join(('g', *parameters))}):\n    " + "\n    ".join(lines)
+    names: dict[str, Any] = dict(_HELPERS)
+    exec(source, names)  # nothing of it comes from outside of this file
+    return names["compute"]
+
+
+def differentiable(**slopes: Callable[..., Array]) -> Callable[[FunctionT], FunctionT]:
+    """Let a function of tensors [N] take expressions as well, by stating its derivatives.
+
+    One step is quicker than one for each of its operations. ``slopes`` are named as the arguments;
+    each returns the derivative [N] by that argument, given all arguments as arrays.
+    """
+
+    def decorate(function: FunctionT) -> FunctionT:
+        names = list(signature(function).parameters)
+        args = ", ".join(f"{{{i}}}" for i in range(len(names)))
+        own = [f"{{g}} * {{{len(names) + 1 + i}}}({args})" for i in range(len(slopes))]
+        by_name = dict(zip(slopes, own, strict=True))
+        operation = Operation(
+            f"call({{{len(names)}}}, {args})",
+            (*(by_name.get(name) for name in names), *[None] * (1 + len(slopes))),
+        )
+
+        @wraps(function)
+        def call(*given: Any, **named: Any) -> Any:
+            first = next((x for x in given if type(x) is Expression), None)
+            if first is None:
+                return function(*given, **named)
+            return first.record.add(first.rows, operation, *given, function, *slopes.values())
+
+        return call  # type: ignore[return-value]
+
+    return decorate
+
+
+def _count_rows(x: Any) -> int | None:
+    if type(x) is Expression:
+        return x.rows
+    return len(x) if isinstance(x, np.ndarray) and x.ndim else None
+
+
+def _call(function: Callable[..., torch.Tensor], *args: Any) -> Array:
+    return np.asarray(function(*map(torch.as_tensor, args)))
+
+
+def _sum_rows(gradient: Any, rows: int) -> Any:
+    return gradient.sum() if np.ndim(gradient) else gradient * rows
+
+
+def _share_minimum(a: Any, b: Any) -> Array:
+    """Return how much of the gradient [N] goes to the first of two numbers: 1, 0, or half of it."""
+    return 0.5 * (np.less(a, b).astype(np.float32) + np.less_equal(a, b))
+
+
+def _place(gradient: Any, place: slice, rows: int) -> Array:
+    found = np.zeros(rows, np.float32)
+    found[place] = gradient
+    return found
+
+
+def _repeat(gradient: Any, ragged: Any) -> Array:
+    return np.repeat(np.broadcast_to(gradient, len(ragged)), ragged.lengths)
+
+
+_HELPERS = {
+    "np": np,
+    "call": _call,
+    "sum_rows": _sum_rows,
+    "share_minimum": _share_minimum,
+    "place": _place,
+    "repeat": _repeat,
+}
+_NEGATE = Operation("-{0}", ("-{g}",))
+_ADD = Operation("{0} + {1}", ("{g}", "{g}"))
+_SUBTRACT = Operation("{0} - {1}", ("{g}", "-{g}"))
+_MULTIPLY = Operation("{0} * {1}", ("{g} * {1}", "{g} * {0}"))
+_DIVIDE = Operation("{0} / {1}", ("{g} / {1}", "-{g} * {y} / {1}"))
+_POWER = Operation("{0} ** {1}", ("{g} * {1} * {0} ** ({1} - 1)", None))
+_EXP = Operation("np.exp({0})", ("{g} * {y}",))
+_LOG = Operation("np.log({0})", ("{g} / {0}",))
+_CLAMP = Operation(
+    "np.minimum(np.maximum({0}, {1}), {2})",
+    ("{g} * (({0} >= {1}) & ({0} <= {2}))", None, None),
+)
+_MINIMUM = Operation(
+    "np.minimum({0}, {1})",
+    ("{g} * share_minimum({0}, {1})", "{g} * share_minimum({1}, {0})"),
+)
+# 1 - sigmoid(x), without exp of a large number.
+_LOGSIGMOID = Operation("-np.logaddexp(0, -{0})", ("{g} * (0.5 - 0.5 * np.tanh(0.5 * {0}))",))
+_SUM = Operation("np.sum({0})", ("{g}",))
+_MEAN = Operation("np.mean({0})", ("{g} / {1}", None))
+_SELECT = Operation("{0}[{1}]", ("place({g}, {1}, {2})", None, None))
+_SUM_BY_ROW = Operation("{1}.sum_by_row({0})", ("repeat({g}, {1})", None))
+
+_TORCH_FUNCTIONS: Mapping[Any, Callable[..., Expression]] = {
+    torch.exp: Expression.exp,
+    torch.log: Expression.log,
+    torch.clamp: Expression.clamp,
+    torch.minimum: Expression.minimum,
+    torch.maximum: Expression.maximum,
+    torch.mean: Expression.mean,
+    torch.sum: Expression.sum,
+    logsigmoid: Expression.logsigmoid,
+}

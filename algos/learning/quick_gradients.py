@@ -1,0 +1,288 @@
+"""Gradients of small networks on NumPy: those of autograd, in a fourth of its time.
+
+With a network of a few thousand weights on a CPU most of a minibatch's time is autograd's own. Here
+the objective's own loss is called with expressions (``algos/expressions.py``) in the place of the
+network's log-probabilities, entropies and values; their gradients go back through the actions
+(``algos/actions``) and the perceptrons (``models/fused_mlp.py``) to the weights. What expressions
+cannot do is left to autograd, and so are the diagnostics of single terms; both ways add to the same
+gradients, so that either can follow the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from algos.actions.action_heads import ActionHead
+from algos.actions.array_backend import Array, to_native_array
+from algos.actions.closed_form import NO_SPREAD, score_actions
+from algos.expressions import Expression, Gradient, Record
+from algos.losses import sum_loss_terms
+from algos.models.base import MASK
+from algos.models.mlp import MLPPolicy, Trace
+from algos.objective import Objective
+from algos.rollouts.columns import Columns, Ragged
+
+TOLERANCE = 1e-3
+"""Relative difference of two gradients above which they are not the same. In thousands of random
+cases float32 made at most a ninth of it."""
+ROUNDING = 1e-5
+"""Rounding errors of a gradient, in units of what the same rows give without cancelling out."""
+
+LOGP, ENTROPY, VALUE = "output.logp", "output.entropy", "output.value"
+"""What a loss is differentiated by: rows [N] that follow from the network's outputs."""
+
+
+class _Hidden:
+    """A column that only the network reads; a loss that computes with it is left to autograd."""
+
+    __array_ufunc__ = None
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return self.rows
+
+
+class _RecordedActions:
+    """The distributions of a minibatch, of which a loss may ask what follows from its actions.
+
+    Args:
+        record: of the loss.
+        steps: columns of N steps, among them their actions.
+        columns: names of those of the actions.
+        rows: N.
+    """
+
+    def __init__(
+        self, record: Record, steps: Mapping[str, Any], columns: tuple[str, ...], rows: int
+    ) -> None:
+        self.steps, self._columns = steps, columns
+        self._logp, self._entropy = record.add_input(LOGP, rows), record.add_input(ENTROPY, rows)
+
+    def logp(self, action: Mapping[str, Any]) -> Expression:
+        """Return the log-probabilities ``[N]`` of the minibatch's own actions.
+
+        Raises:
+            TypeError: other actions.
+        """
+        for name in self._columns:
+            given, own = action[name], self.steps[name]
+            if given is not own and not (
+                isinstance(given, np.ndarray) and np.array_equal(given, own)
+            ):
+                raise TypeError("Only the actions of the minibatch have been scored.")
+        return self._logp
+
+    def entropy(self) -> Expression:
+        """Return the entropies ``[N]``."""
+        return self._entropy
+
+
+def record_loss(
+    objective: Objective[Any],
+    batch: Columns,
+    coefficients: Mapping[str, float],
+    head: ActionHead,
+    rows: int,
+) -> Gradient:
+    """Return the function from LOGP, ENTROPY and VALUE of a minibatch to the gradients by them.
+
+    Without columns of uneven rows it serves every minibatch of as many rows, whose own columns are
+    given to it under their names.
+
+    Args:
+        objective: of the loss.
+        batch: the minibatch, NumPy arrays.
+        coefficients: weights that change during training.
+        head: of the actions.
+        rows: number of steps N that the network reads.
+
+    Raises:
+        Exception: what expressions cannot do, or a mistake of the loss.
+    """
+    uneven = not is_reusable(batch)
+    record = Record(holds_arrays=uneven)
+    if not uneven:
+        batch = Columns(
+            {
+                name: record.add_input(name, rows) if column.ndim == 1 else _Hidden(rows)
+                for name, column in batch.items()
+            }
+        )
+    dist = _RecordedActions(record, objective.build_network_inputs(batch), head.columns, rows)
+    value = record.add_input(VALUE, rows)
+    loss = objective.loss({"dist": dist, "value": value, "state": {}}, batch, coefficients)
+    total: Any = sum_loss_terms(loss.terms)
+    return record.differentiate(total, [dist.logp(dist.steps), dist.entropy(), value])
+
+
+def is_reusable(batch: Columns) -> bool:
+    """Whether a record of its loss serves other minibatches: not where rows are uneven."""
+    return not any(isinstance(column, Ragged) for column in batch.values())
+
+
+class _Upstream(NamedTuple):
+    """Derivatives of a minibatch's mean loss by what the network gives, and its forward pass."""
+
+    trace: Trace
+    outputs: Array
+    """By the policy's outputs ``[N, size]``."""
+    log_std: Array
+    """By the log standard deviations ``[L]``."""
+    values: Array
+    """By the values ``[N]``."""
+    row_sizes: Array
+    """Sizes ``[N]`` of the derivatives by log-probability and entropy, of which those by the
+    outputs may be small differences."""
+
+
+class QuickGradients:
+    """Adds gradients of minibatches to the parameters of a network, where expressions suffice."""
+
+    def __init__(self) -> None:
+        self.left_to_autograd: set[type[Objective[Any]]] = set()
+        """Objectives whose loss asks for more than expressions can do."""
+        self.differs = False
+        """Whether the last compared minibatch differed: the next one has to be compared as well."""
+        self._recorded: dict[Hashable, Gradient] = {}
+        """Of this update, by the sizes of minibatches."""
+
+    def accumulate(
+        self,
+        network: MLPPolicy,
+        objective: Objective[Any],
+        batch: Columns,
+        coefficients: Mapping[str, float],
+        fraction: float,
+    ) -> bool:
+        """Add the gradient of a minibatch's mean loss to the parameters; False: it was not.
+
+        Args:
+            network: the policy.
+            objective: what is minimised.
+            batch: the minibatch, NumPy arrays.
+            coefficients: weights that change during training.
+            fraction: weight of this minibatch within its optimiser step.
+        """
+        upstream = self._compute_upstream(network, objective, batch, coefficients, fraction)
+        if upstream is None:
+            return False
+        _add_gradient(network.flat, network.pull(upstream.trace, upstream.outputs, upstream.values))
+        free = network.log_std
+        if free is not None and free.requires_grad:
+            _add_gradient(free, upstream.log_std)
+        return True
+
+    def compare(
+        self,
+        network: MLPPolicy,
+        objective: Objective[Any],
+        batch: Columns,
+        coefficients: Mapping[str, float],
+        fraction: float,
+    ) -> None:
+        """Compare with the gradients in the parameters, which are autograd's of this minibatch.
+
+        They differ for a loss that treats expressions in another way, as by ``isinstance``. A
+        single difference may be chance, where a ratio lies at the edge of the clip range to within
+        rounding; after two in a row the objective is left to autograd.
+        """
+        upstream = self._compute_upstream(network, objective, batch, coefficients, fraction)
+        before, self.differs = self.differs, False
+        if upstream is not None:
+            self.differs = max(_measure_distances(network, upstream), default=0.0) > TOLERANCE
+            if before and self.differs:
+                self.left_to_autograd.add(type(objective))
+
+    def _compute_upstream(
+        self,
+        network: MLPPolicy,
+        objective: Objective[Any],
+        batch: Columns,
+        coefficients: Mapping[str, float],
+        fraction: float,
+    ) -> _Upstream | None:
+        """Return the derivatives; None where expressions cannot do what the loss asks for."""
+        steps = objective.build_network_inputs(batch)
+        trace, outputs, values = network.trace(steps)
+        gradient = self._get_gradient(objective, batch, coefficients, network.head, len(values))
+        if gradient is None:
+            return None
+        free = network.log_std
+        log_std = NO_SPREAD if free is None else to_native_array(free)
+        scores = score_actions(network.head, outputs, steps, log_std, steps.get(MASK))
+        given: dict[Hashable, Any] = {**batch.rows, LOGP: scores.logp, VALUE: values}
+        if ENTROPY in gradient.inputs:
+            given[ENTROPY] = scores.entropy
+        by_logp, by_entropy, by_values = gradient(given, fraction)
+        by_logp, by_values = _fill(by_logp, len(values)), _fill(by_values, len(values))
+        by_entropy = 0.0 if by_entropy is None else by_entropy
+        by_outputs, by_log_std = scores.pull(by_logp, by_entropy)
+        sizes = np.abs(by_logp) + np.abs(by_entropy)
+        return _Upstream(trace, by_outputs, by_log_std, by_values, sizes)
+
+    def _get_gradient(
+        self,
+        objective: Objective[Any],
+        batch: Columns,
+        coefficients: Mapping[str, float],
+        head: ActionHead,
+        rows: int,
+    ) -> Gradient | None:
+        key = (id(objective), rows, tuple(coefficients.items()))
+        found = self._recorded.get(key)
+        if found is None:
+            try:
+                found = record_loss(objective, batch, coefficients, head, rows)
+            except Exception:  # a mistake of the loss, autograd will raise again
+                self.left_to_autograd.add(type(objective))
+                return None
+            if is_reusable(batch):
+                if len(self._recorded) > 4:  # of updates before, whose coefficients were others
+                    self._recorded.clear()
+                self._recorded[key] = found
+        return found
+
+
+def _fill(gradient: Any, rows: int) -> Array:
+    """Return the gradient by rows [N]; 0 where the loss does not depend on them."""
+    found = np.float32(0) if gradient is None else gradient
+    return found if np.ndim(found) else np.full(rows, found, np.float32)
+
+
+def _measure_distances(network: MLPPolicy, upstream: _Upstream) -> list[float]:
+    """Return how far the gradients are from those in the parameters, relative to their size.
+
+    Policy and critic count together and the policy by itself: large returns would hide a difference
+    of the policy. NaN and infinite gradients are left out; the learner reports them.
+    """
+    trace, outputs, by_log_std, values, sizes = upstream
+    found = network.pull(trace, outputs, values)
+    # The gradient of derivatives that cannot cancel out, as the true ones of a settled policy do
+    # until only rounding is left.
+    scale = network.pull(trace, np.maximum(np.abs(outputs), sizes[:, None]), np.abs(values))
+    own = network.flat.grad
+    expected = np.zeros_like(found) if own is None else to_native_array(own)
+    triples = [(found, expected, scale)]
+    split = [network.layout.split_policy_weights(part) for part in triples[0]]
+    found, expected, scale = (np.concatenate([w.ravel() for w in p.values()]) for p in split)
+    triples.append((found, expected, scale))
+    free = network.log_std
+    if free is not None and free.grad is not None:
+        triples.append((by_log_std, to_native_array(free.grad), sizes.sum()))
+    distances = [
+        np.linalg.norm(found - expected)
+        / max(np.linalg.norm(expected), ROUNDING / TOLERANCE * np.linalg.norm(scale), 1e-30)
+        for found, expected, scale in triples
+    ]
+    return [float(distance) for distance in distances if np.isfinite(distance)]
+
+
+def _add_gradient(parameter: torch.nn.Parameter, gradient: Any) -> None:
+    found = torch.from_numpy(gradient.astype(np.float32, copy=False))
+    parameter.grad = found if parameter.grad is None else parameter.grad.add_(found)
