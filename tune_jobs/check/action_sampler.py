@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import torch
 from gymnasium.vector.utils import batch_space, iterate
 
 from algos.actions.action_heads import (
+    ActionHead,
     BoxHead,
     ChoiceWithValueHead,
     DiscreteHead,
@@ -20,7 +21,7 @@ from algos.actions.action_heads import (
 )
 from algos.actions.distributions import BinnedValue
 from algos.actions.topk import TopK
-from algos.models.base import MASK
+from algos.models.base import MASK, PolicyModule
 from tune_jobs.check.check_target import CheckTarget
 from tune_jobs.check.findings import ProbeResult
 from tune_jobs.check.rollouts import sample_random_play, to_named_arrays
@@ -38,6 +39,7 @@ ERRORS = 5.0
 """Standard errors between the mean of -log p and the entropy above which they differ."""
 
 Array: TypeAlias = np.ndarray[Any, Any]
+Columns: TypeAlias = Mapping[str, Array]
 Cells: TypeAlias = tuple[dict[str, Array], Array, Array]
 """Action columns [M] at the middle of each cell, widths [M] and the draws in each [M]."""
 
@@ -81,7 +83,7 @@ def probe_sampler(target: CheckTarget, seconds: float) -> ProbeResult:
     return outcome
 
 
-def _test_draws(module: Any, observation: Mapping[str, Array], seed: int) -> dict[str, Any]:
+def _test_draws(module: PolicyModule, observation: Columns, seed: int) -> dict[str, Any]:
     """Draw many actions for one observation and return the statistics."""
     if isinstance(module.head, TopKHead):
         return _test_ordered_picks(module, observation, seed)
@@ -116,7 +118,7 @@ def _test_draws(module: Any, observation: Mapping[str, Array], seed: int) -> dic
     return figures | {"mass": float(masses.sum()), "p": compute_frequencies_p_value(counts, masses)}
 
 
-def _count_illegal(head: Any, mask: Array, action: Mapping[str, Any]) -> int:
+def _count_illegal(head: ActionHead, mask: Array, action: Mapping[str, Any]) -> int:
     """Count the drawn actions [N] that take an option which the mask [choices] forbids."""
     if isinstance(head, MultiDiscreteHead):
         # An option's number among those of all choices, which follow one another in the mask.
@@ -125,12 +127,12 @@ def _count_illegal(head: Any, mask: Array, action: Mapping[str, Any]) -> int:
     return int((mask[action["choice"].numpy()] == 0).sum())
 
 
-def _test_ordered_picks(module: Any, observation: Mapping[str, Array], seed: int) -> dict[str, Any]:
+def _test_ordered_picks(module: PolicyModule, observation: Columns, seed: int) -> dict[str, Any]:
     """Draw ordered picks from the row with the most orders that can be enumerated."""
     rows = {n: torch.from_numpy(c) for n, c in _repeat(module, observation, 1).items()}
     with torch.no_grad():
         outputs, _ = module.compute_outputs(module.normalise_observations(rows))
-        dist: TopK = module.dist(outputs, rows)
+        dist = cast("TopK", module.dist(outputs, rows))
     legal = dist.mask[0].sum(-1).tolist()
     # Ordered picks without replacement: the number of sequences grows factorially.
     orders = [math.perm(count, min(dist.k, count)) for count in legal]
@@ -184,7 +186,7 @@ def _judge_figures(outcome: ProbeResult, draws: int) -> None:
         outcome.add_finding("sampler_mismatch", "stop", "; ".join(wrong))
 
 
-def _describe_alteration(head: Any, action: Mapping[str, Array]) -> str:
+def _describe_alteration(head: ActionHead, action: Columns) -> str:
     """Return how an action changes between policy and environment; empty if it does not."""
     passed = head.to_env_action(action)
     # Twice: the first conversion may clip a value to its bounds by design, a second one must not
@@ -203,7 +205,7 @@ def _describe_alteration(head: Any, action: Mapping[str, Array]) -> str:
     return f"{outside} drawn actions are outside of {head.space}" if outside else ""
 
 
-def _repeat(module: Any, observation: Mapping[str, Array], count: int) -> dict[str, Array]:
+def _repeat(module: PolicyModule, observation: Columns, count: int) -> dict[str, Array]:
     """Return the columns that a policy reads in ``count`` episodes that begin alike."""
     batch = {
         name: np.repeat(np.asarray(part)[None], count, axis=0) for name, part in observation.items()
@@ -215,7 +217,7 @@ def _find_furthest_mass(masses: list[float], default: float | None) -> float | N
     return max(masses, key=lambda mass: abs(mass - 1), default=default)
 
 
-def count_cells(head: Any, action: Mapping[str, Array]) -> Cells | None:
+def count_cells(head: ActionHead, action: Columns) -> Cells | None:
     """Return the cells of a head's actions and the number of drawn actions [N] in each.
 
     None for several values at once and for spaces with too many actions.
@@ -246,7 +248,7 @@ def _count_choices(count: int, drawn: Array) -> Cells:
     return {"choice": np.arange(count)}, np.ones(count), np.bincount(drawn, minlength=count)
 
 
-def _count_choices_with_values(head: ChoiceWithValueHead, action: Mapping[str, Array]) -> Cells:
+def _count_choices_with_values(head: ChoiceWithValueHead, action: Columns) -> Cells:
     if head.value is BinnedValue:
         size = head.per_choice - 1
         middles, widths = np.linspace(-1, 1, size), np.ones(size)

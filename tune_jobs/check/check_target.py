@@ -38,6 +38,7 @@ from tune_jobs.jobs.job_yaml import list_presets, load_job
 from tune_jobs.jobs.rllib_settings import RLlibSettings, describe_rllib_settings
 
 Found = TypeVar("Found")
+ModuleT = TypeVar("ModuleT", bound=torch.nn.Module)
 SPREAD = 0.3
 """Standard deviation of the weights of a policy that is far from uniform."""
 CHECK_SETTINGS = {
@@ -189,7 +190,7 @@ class CheckTarget:
         return f"{self.algo} learns in stages, which only a whole trial has"
 
 
-def randomise_weights(module: Any, size: float) -> Any:
+def randomise_weights(module: ModuleT, size: float) -> ModuleT:
     """Draw the weights of a module anew with this standard deviation, and return the module."""
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from algos.actions.distributions import ActionDistribution
+from algos.models.base import PolicyModule
 from algos.objective import Objective
 from envs.validation import InputError
 from tune_jobs.check.check_target import CheckTarget, randomise_weights
@@ -107,7 +109,7 @@ def _force_coefficients(target: CheckTarget, settings: Any) -> Any:
     return settings
 
 
-def _pass_rows(objective: Objective[Any], module: Any, rows: Any) -> _ForwardPass:
+def _pass_rows(objective: Objective[Any], module: PolicyModule, rows: Any) -> _ForwardPass:
     """Compute the loss terms of all rows, after moving the policy away from the collecting one."""
     if objective.reference_interval is not None:
         with torch.no_grad():
@@ -131,11 +133,11 @@ def _pass_rows(objective: Objective[Any], module: Any, rows: Any) -> _ForwardPas
 class _ForwardPass:
     """The results of network, head and loss for a batch of rows."""
 
-    module: Any
+    module: PolicyModule
     seen: Mapping[str, Tensor]
     """Network inputs: observations, and the actions taken."""
     outputs: Tensor
-    dist: Any
+    dist: ActionDistribution
     terms: dict[str, Tensor]
 
     def find_ignored_parts(self) -> list[str]:
@@ -167,7 +169,7 @@ class _ForwardPass:
         )
 
 
-def _compute_norm(term: Any, module: Any) -> float:
+def _compute_norm(term: Tensor, module: PolicyModule) -> float:
     """Return the norm of a term's gradient; 0 if it is detached from the network."""
     # A detached term would make autograd raise, while the fault is exactly what the probe looks
     # for.

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
+from gymnasium.spaces import Space
 
 from algos.models.base import MASK
 from envs.action_masks import is_legal, is_mask_of, sample_legal
@@ -34,7 +35,7 @@ class Actor(Protocol):
 class RandomActor:
     """Draws legal actions and repeats each for some steps."""
 
-    def __init__(self, space: Any, seed: int) -> None:
+    def __init__(self, space: Space[Any], seed: int) -> None:
         self.space = make_seeded_space(space, seed)
         self.hold, self.left = HOLDS[seed % len(HOLDS)], 0
         self.action: Any = None
@@ -57,7 +58,7 @@ class RandomRule:
     layer of a small network. It responds to noise in the observations as a policy would.
     """
 
-    def __init__(self, space: Any, seed: int, scale: Scale) -> None:
+    def __init__(self, space: Space[Any], seed: int, scale: Scale) -> None:
         self.space = make_seeded_space(space, seed)
         self.candidates = [self.space.sample() for _ in range(CANDIDATES)]
         self.mean, std = scale
@@ -81,7 +82,7 @@ class RandomRule:
 class ConstantActor:
     """Takes the same action in every step in which it is legal."""
 
-    def __init__(self, space: Any, action: Any) -> None:
+    def __init__(self, space: Space[Any], action: Any) -> None:
         self.space, self.action = make_seeded_space(space, 0), action
 
     def act(self, columns: Mapping[str, Array]) -> Any:
@@ -97,13 +98,13 @@ def flatten_observation(columns: Mapping[str, Array]) -> Array:
     return np.concatenate([np.reshape(c, -1) for name, c in columns.items() if name != MASK])
 
 
-def get_mask(space: Any, columns: Mapping[str, Array]) -> Array | None:
+def get_mask(space: Space[Any], columns: Mapping[str, Array]) -> Array | None:
     """Return the mask among the columns of one copy, if there is one for such actions."""
     mask = columns.get(MASK)
     return mask if mask is not None and is_mask_of(space, mask) else None
 
 
-def make_seeded_space(space: Any, seed: int) -> Any:
+def make_seeded_space(space: Space[Any], seed: int) -> Space[Any]:
     """Return a copy of an action space with a random stream of its own (``derive_seed``)."""
     # A copy: seeding the shared space would change what other actors draw.
     own = copy.deepcopy(space)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
+import gymnasium
 import numpy as np
 
 from algos.models.base import to_observation_columns
@@ -114,7 +115,7 @@ def play_plans(
     """
     deadline = target.clock() + seconds
 
-    def make_actor(space: Any, plan: EpisodePlan) -> Actor:
+    def make_actor(space: gymnasium.Space[Any], plan: EpisodePlan) -> Actor:
         if constant is not None:
             return ConstantActor(space, constant)
         return RandomRule(space, plan.actions, scale) if scale else RandomActor(space, plan.actions)
@@ -191,7 +192,7 @@ class PlayedBatch:
             if moved.left and clock() >= deadline:
                 break
 
-    def _act(self, state: Any, observation: Any, number: int) -> Any:
+    def _act(self, state: object, observation: object, number: int) -> Any:
         # An ended copy repeats its last action: the batch keeps its size, and its rewards are
         # ignored.
         for b, episode in enumerate(self.episodes):
@@ -225,7 +226,7 @@ class PlayedBatch:
         self._columns[b] = columns
 
 
-def to_named_arrays(value: Any) -> dict[str, Array]:
+def to_named_arrays(value: object) -> dict[str, Array]:
     """Return an observation or an action as arrays by name."""
     return {name: np.asarray(part) for name, part in to_observation_columns(value).items()}
 

@@ -156,15 +156,15 @@ def _have_same_features(own: Sequence[Any], there: Sequence[Any]) -> bool:
     )
 
 
-def _count_choices(action: Any) -> int | None:
+def _count_choices(action: gymnasium.Space[Any]) -> int | None:
     return getattr(_split_space(action).get("choice", action), "n", None)
 
 
-def _split_space(space: Any) -> dict[str, Any]:
+def _split_space(space: gymnasium.Space[Any]) -> dict[str, Any]:
     return dict(space.spaces) if isinstance(space, gymnasium.spaces.Dict) else {"": space}
 
 
-def _format_space(space: Any) -> str:
+def _format_space(space: gymnasium.Space[Any]) -> str:
     """Format a space by the shapes of its parts: nodes 5 x 11, mask 5."""
     return ", ".join(
         f"{name} {' x '.join(map(str, part.shape)) or part}".strip()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -126,7 +126,7 @@ def make_job(given: Mapping[str, Any], where: str = "the job") -> Job:
     """Make a job from plain fields; validate them, and set the others to their defaults."""
     _check_names_are_text(given, where)
     given = _fold_program(given, where)
-    _check_known_names(given, get_fields(Job), "field", f"in {where}")
+    _check_known_names(given, get_fields(Job), f"in {where}")
     if "env" not in given:
         raise InputError(f"{where} must name an environment, such as `env: CartPole-v1`.")
     for name in ("env_kwargs", "evaluation_env_kwargs", "settings", "search", "health"):
@@ -259,11 +259,11 @@ def resolve_paths(value: object) -> Any:
     return str(path.absolute()) if path.exists() else value
 
 
-def _dataclass(cls: type, given: Any, where: str) -> Any:
+def _dataclass(cls: type, given: object, where: str) -> Any:
     if not isinstance(given, Mapping):
         raise InputError(f"{where} must hold fields, but it is {given!r}.")
     known = get_fields(cls)
-    _check_known_names(given, known, "field", f"in {where}")
+    _check_known_names(given, known, f"in {where}")
     return cls(**to_tuples(given))
 
 
@@ -296,10 +296,10 @@ def _check_names_are_text(given: Mapping[str, Any], where: str) -> None:
                 )
 
 
-def _check_known_names(given: Mapping[str, Any], known: Any, kind: str, where: str) -> None:
+def _check_known_names(given: Mapping[str, Any], known: Collection[str], where: str) -> None:
     for name in given:
         if name not in known:
-            raise unknown_name_error(kind, str(name), known, where)
+            raise unknown_name_error("field", str(name), known, where)
 
 
 def list_changes(job: Job) -> dict[str, dict[str, Any]]:

@@ -42,7 +42,7 @@ class Space:
     values: tuple[Any, ...]
 
     @classmethod
-    def parse(cls, field: str, given: Any) -> Space:
+    def parse(cls, field: str, given: object) -> Space:
         """Read a space from YAML.
 
         Raises:
