@@ -98,13 +98,12 @@ def run_with_progress(
     from tune_jobs.session.run_lifecycle import DriverError, drive, end_interrupted
 
     job, _ = open_run(directory)
-    displays: list[ProgressDisplay] = []
+    displays, shown = list[ProgressDisplay](), ExitStack()
 
     def listener(row: Row | EvaluationStatus) -> None:
         # The display needs the metric and the number of trials, which the job row names.
         if isinstance(row, JobRow) and not displays:
-            displays.append(ProgressDisplay(row, earlier_rows))
-            displays[0].__enter__()
+            displays.append(shown.enter_context(ProgressDisplay(row, earlier_rows)))
         else:
             displays[0].update(row)
 
@@ -114,6 +113,7 @@ def run_with_progress(
 
     try:
         with (
+            shown,
             # Left in reverse: the lock is released last, after Ray has shut down.
             hold_driver_lock(directory),
             run_last_words(print_last_words),
@@ -124,9 +124,6 @@ def run_with_progress(
         raise CommandFailed({"run": str(directory)}, str(error)) from error
     except KeyboardInterrupt:  # while Ray starts, or a second time while the run is stopped
         raise RunInterrupted({"run": str(directory)}, directory) from None
-    finally:
-        if displays:
-            displays[0].__exit__(None, None, None)
 
 
 @contextmanager

@@ -128,7 +128,7 @@ class Watch(Command):
     def _describe_job(self) -> dict[str, Any]:
         """Return the fields of the job."""
         from cluster.commands.diagnose import parse_renames
-        from tune_jobs.foreign_logs import find_readers
+        from tune_jobs.foreign_logs.discovery import find_readers
         from tune_jobs.health import RULES
         from tune_jobs.health.finding import SEVERITIES
         from tune_jobs.jobs.program_settings import PROGRAM, name_program, protect_braces

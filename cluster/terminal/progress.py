@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from types import TracebackType
 
 from rich.console import Console
 from rich.live import Live
@@ -86,12 +85,7 @@ class ProgressDisplay:
             self._print_line(f"{self._startup} ...")
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._live is not None:
             self._live.stop()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from envs.validation import InputError
 from tune_jobs.foreign_logs.formats import FORMATS, Reader
 from tune_jobs.foreign_logs.formats.delimited import DelimitedReader
-from tune_jobs.foreign_logs.names import match_metrics
+from tune_jobs.foreign_logs.names.matching import match_metrics
 from tune_jobs.foreign_logs.record import parse_json
 
 LOOKED_FOR = (

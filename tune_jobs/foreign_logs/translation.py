@@ -24,8 +24,8 @@ from algos.metrics import METRICS
 from envs.validation import InputError
 from tune_jobs.foreign_logs.likely_return import may_be_return, rank_likely_returns
 from tune_jobs.foreign_logs.log import Log
-from tune_jobs.foreign_logs.names import (
-    CatalogueMetric,
+from tune_jobs.foreign_logs.names.catalogue_metric import CatalogueMetric
+from tune_jobs.foreign_logs.names.matching import (
     find_setting_names,
     match_metrics,
     recognise_libraries,

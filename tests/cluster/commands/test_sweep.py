@@ -15,7 +15,7 @@ from live_runs import read_rows, start
 from waiting import wait_until
 
 from cluster.web.client import Client
-from tune_jobs.foreign_logs import find_readers
+from tune_jobs.foreign_logs.discovery import find_readers
 from tune_jobs.run_log.driver_lock import has_driver
 from tune_jobs.run_log.events import (
     CheckpointRow,

@@ -5,7 +5,8 @@ import tarfile
 import pytest
 from paths import DATA
 
-from tune_jobs.foreign_logs import find_readers, read_logs
+from tune_jobs.foreign_logs.discovery import find_readers
+from tune_jobs.foreign_logs.reading import read_logs
 from tune_jobs.judging.doctor import doctor
 
 

@@ -17,7 +17,7 @@ from foreign_logs import (
 from health_runs import flat as flat_returns
 
 from envs.validation import InputError
-from tune_jobs.foreign_logs import read_logs
+from tune_jobs.foreign_logs.reading import read_logs
 from tune_jobs.foreign_logs.record import flatten
 from tune_jobs.health import History, diagnose
 from tune_jobs.judging.doctor import doctor

@@ -6,7 +6,7 @@ import math
 import pytest
 
 from envs.validation import InputError
-from tune_jobs.foreign_logs import read_logs
+from tune_jobs.foreign_logs.reading import read_logs
 from tune_jobs.foreign_logs.record import flatten, parse_json
 
 DEEP = '{"a":' * 100_000 + "1" + "}" * 100_000

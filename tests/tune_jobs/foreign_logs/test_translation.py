@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tune_jobs.foreign_logs import Record, translate_log
+from tune_jobs.foreign_logs.record import Record
+from tune_jobs.foreign_logs.translation import translate_log
 
 
 @pytest.mark.parametrize("explained, gamma", [(math.nan, 0.0), (0.3, None)])

@@ -10,12 +10,8 @@ import numpy as np
 
 from tune_jobs.foreign_logs.formats.monitors import group_episodes
 from tune_jobs.foreign_logs.formats.reader import Reader
-from tune_jobs.foreign_logs.names import (
-    CatalogueMetric,
-    Library,
-    match_metrics,
-    recognise_libraries,
-)
+from tune_jobs.foreign_logs.names.catalogue_metric import CatalogueMetric, Library
+from tune_jobs.foreign_logs.names.matching import match_metrics, recognise_libraries
 from tune_jobs.foreign_logs.record import Record
 from tune_jobs.health.improvement import FloatArray
 

@@ -4,7 +4,8 @@ import sqlite3
 
 import pytest
 
-from tune_jobs.foreign_logs import find_readers, read_logs
+from tune_jobs.foreign_logs.discovery import find_readers
+from tune_jobs.foreign_logs.reading import read_logs
 
 
 def log_run(root, values):

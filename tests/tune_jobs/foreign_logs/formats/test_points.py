@@ -2,7 +2,7 @@
 
 from foreign_logs import write_events
 
-from tune_jobs.foreign_logs import find_readers
+from tune_jobs.foreign_logs.discovery import find_readers
 from tune_jobs.foreign_logs.formats.points import FEWEST_ALONE, Points
 
 TAGS = ("charts/learning_rate", "losses/entropy", "losses/value_loss")

@@ -6,7 +6,7 @@ import shutil
 import pytest
 from foreign_logs import read_rllib_results, write_csv, write_results
 
-from tune_jobs.foreign_logs import find_readers
+from tune_jobs.foreign_logs.discovery import find_readers
 from tune_jobs.foreign_logs.formats import FORMATS
 
 ROWS = [

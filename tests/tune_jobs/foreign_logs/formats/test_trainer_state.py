@@ -5,7 +5,8 @@ import json
 import numpy as np
 from foreign_logs import write_columns
 
-from tune_jobs.foreign_logs import find_readers, read_logs
+from tune_jobs.foreign_logs.discovery import find_readers
+from tune_jobs.foreign_logs.reading import read_logs
 from tune_jobs.judging.doctor import doctor
 
 

@@ -5,8 +5,9 @@ import struct
 
 import pytest
 
-from tune_jobs.foreign_logs import find_readers, read_logs
+from tune_jobs.foreign_logs.discovery import find_readers
 from tune_jobs.foreign_logs.formats.wandb_offline import BLOCK, HEAD
+from tune_jobs.foreign_logs.reading import read_logs
 
 messages = pytest.importorskip("wandb.proto.wandb_internal_pb2")
 

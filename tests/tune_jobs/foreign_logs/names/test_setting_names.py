@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from tune_jobs.foreign_logs.log_rows import LogRows
-from tune_jobs.foreign_logs.names import find_setting_names
-from tune_jobs.foreign_logs.names.matching import LIBRARIES
+from tune_jobs.foreign_logs.names.matching import LIBRARIES, find_setting_names
 from tune_jobs.foreign_logs.record import Record
 from tune_jobs.health import RULES, History
 from tune_jobs.health.diagnosis import diagnose
