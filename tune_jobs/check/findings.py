@@ -16,7 +16,7 @@ import yaml
 
 from tune_jobs.health import remedy as remedies
 from tune_jobs.health.finding import Finding, Severity
-from tune_jobs.health.remedy import OtherLibrary, Remedy, Step, worded
+from tune_jobs.health.remedy import OtherLibrary, Remedy, RemedyStep, worded
 
 TERM_WITHOUT_GRADIENT = "term_without_gradient"
 """Finding for a term of the loss without a separate health rule."""
@@ -100,7 +100,7 @@ def _read_remedy(remedy: str | list[Any]) -> str | Remedy:
     return remedy if isinstance(remedy, str) else tuple(map(_read_step, remedy))
 
 
-def _read_step(step: str | dict[str, Any]) -> str | Step:
+def _read_step(step: str | dict[str, Any]) -> str | RemedyStep:
     """Return a clause, or the step that a function or constant of ``health.remedy`` gives."""
     if isinstance(step, str):
         return step

@@ -14,7 +14,7 @@ Value = float | str | bool
 
 
 @dataclasses.dataclass(frozen=True)
-class Step:
+class RemedyStep:
     """One setting to change; created by the functions below."""
 
     change: Literal["lower", "raise", "set", "use"]
@@ -24,13 +24,13 @@ class Step:
     """The clause, with ``{}`` in place of the setting."""
     further: bool
     """Whether to go beyond the value where the setting is there already."""
-    without: str | Step
+    without: str | RemedyStep
     """What an algorithm without this setting tries instead: a clause or another step. Empty where
     the algorithm lacks the part of the loss that the setting weighs or limits: nothing of it can
     be at fault."""
 
 
-Remedy = tuple[str | Step, ...]
+Remedy = tuple[str | RemedyStep, ...]
 """Clauses in the order in which to try them; a text is a step that no setting makes."""
 
 
@@ -39,11 +39,11 @@ def _make_step(
     setting: str,
     value: Value,
     words: str = "",
-    without: str | Step = "",
+    without: str | RemedyStep = "",
     *,
     further: bool = False,
-) -> Step:
-    return Step(change, setting, value, words or f"{change} {{}}", further, without)
+) -> RemedyStep:
+    return RemedyStep(change, setting, value, words or f"{change} {{}}", further, without)
 
 
 lower = partial(_make_step, "lower", further=True)
@@ -58,9 +58,9 @@ put = partial(_make_step, "set")
 """Return the step that sets a setting to exactly this value."""
 
 
-def use(setting: str, words: str, without: str | Step = "") -> Step:
+def use(setting: str, words: str, without: str | RemedyStep = "") -> RemedyStep:
     """Return the step that uses what a setting switches on, and is left out where it does."""
-    return Step("use", setting, "", words, False, without)
+    return RemedyStep("use", setting, "", words, False, without)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,7 +117,7 @@ def worded(
 
 
 def _clause(
-    step: Step, in_use: Mapping[str, object], complete: bool, names: Mapping[str, str] | None
+    step: RemedyStep, in_use: Mapping[str, object], complete: bool, names: Mapping[str, str] | None
 ) -> str:
     """Return the clause of a step; empty if there is nothing left to change."""
     setting = step.setting if names is None else names.get(step.setting, "")
@@ -132,7 +132,7 @@ def _clause(
     return step.words.format(f"`{setting}` further (it is {_written(used)})")
 
 
-def _word_change(step: Step) -> str:
+def _word_change(step: RemedyStep) -> str:
     """Return a step as a setting of a job file."""
     named = f"`{step.setting}`"
     return step.words.format(
@@ -140,7 +140,7 @@ def _word_change(step: Step) -> str:
     )
 
 
-def _word_other_change(step: Step, setting: str) -> str:
+def _word_other_change(step: RemedyStep, setting: str) -> str:
     """Return a step in words, since settings of another library stand in code of all kinds."""
     value = _written(step.value)
     bound = {"lower": f" to at most {value}", "raise": f" to at least {value}"}.get(step.change)
@@ -154,7 +154,7 @@ def _word_other_change(step: Step, setting: str) -> str:
     return step.words.format(f"`{setting}={value}`")
 
 
-def _there(step: Step, used: object) -> bool:
+def _there(step: RemedyStep, used: object) -> bool:
     """Return whether the setting already has the value of the step, or is beyond it."""
     if step.change == "use":
         return used not in (None, False, "", "none", 0)

@@ -32,7 +32,7 @@ BOX = 260.0
 
 
 @dataclass(frozen=True)
-class Layout:
+class GraphLayout:
     """Positions of nodes and edges in the pictures of an episode."""
 
     width: float
@@ -91,7 +91,7 @@ def choose_shown_runs(runs: Sequence[range], most: int) -> list[range]:
     return [runs[round(place * (len(runs) - 1) / (most - 1))] for place in range(most)]
 
 
-def draw_graph(experiment: EpisodeTrace, layout: Layout, frame: Frame) -> str:
+def draw_graph(experiment: EpisodeTrace, layout: GraphLayout, frame: Frame) -> str:
     """Draw the graph after one step, as SVG."""
     lines = [
         f'<path class="edge{" cut" if place in frame.cut else ""}" '
@@ -104,7 +104,7 @@ def draw_graph(experiment: EpisodeTrace, layout: Layout, frame: Frame) -> str:
     return f'<svg role="img" aria-label="{said}" {size}>{"".join(lines + nodes)}</svg>'
 
 
-def _node(experiment: EpisodeTrace, layout: Layout, frame: Frame, node: int) -> str:
+def _node(experiment: EpisodeTrace, layout: GraphLayout, frame: Frame, node: int) -> str:
     (x, y), name = layout.nodes[node], experiment.nodes[node]
     shade = frame.shades[node] if node < len(frame.shades) else 0.0
     label = frame.labels[node] if node < len(frame.labels) else ""
@@ -141,7 +141,7 @@ def _line(points: Sequence[tuple[float, float]], arrow: bool) -> str:
     return path
 
 
-def make_layered_layout(experiment: EpisodeTrace) -> Layout:
+def make_layered_layout(experiment: EpisodeTrace) -> GraphLayout:
     """Place nodes in layers by their depth, ordered so that few edges cross."""
     count_, depth = len(experiment.nodes), compute_depths(len(experiment.nodes), experiment.edges)
     # The layout of Sugiyama et al. (1981): an edge that spans several layers becomes a chain of
@@ -168,10 +168,10 @@ def make_layered_layout(experiment: EpisodeTrace) -> Layout:
             x += full if place < count_ else PASSING
     lines = [_clear([at[place] for place in chain]) for chain in chains]
     height = 2 * (RADIUS + 6) + (len(rows) - 1) * LAYER
-    return Layout(max(widths), height, [at[node] for node in range(count_)], lines)
+    return GraphLayout(max(widths), height, [at[node] for node in range(count_)], lines)
 
 
-def make_given_layout(experiment: EpisodeTrace) -> Layout:
+def make_given_layout(experiment: EpisodeTrace) -> GraphLayout:
     """Place nodes at the positions that the episode gives, in the picture's scale."""
     across, down = zip(*experiment.places, strict=True)
     wide, high = max(across) - min(across) or 1.0, max(down) - min(down) or 1.0
@@ -181,7 +181,7 @@ def make_given_layout(experiment: EpisodeTrace) -> Layout:
         for x, y in experiment.places
     ]
     lines = [_clear([at[start], at[end]]) for start, end in experiment.edges]
-    return Layout(BOX, 2 * margin + room * high * high / wide, at, lines)
+    return GraphLayout(BOX, 2 * margin + room * high * high / wide, at, lines)
 
 
 def compute_depths(nodes: int, edges: Sequence[Sequence[int]]) -> list[int]:

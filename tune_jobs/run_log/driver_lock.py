@@ -46,17 +46,21 @@ class Driver:
         return f"process {self.pid} on {self.host}"
 
 
+def _try_lock(file: int, operation: int = fcntl.LOCK_EX) -> bool:
+    """Lock an open file; return False where another process holds it."""
+    try:
+        fcntl.flock(file, operation | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 @contextmanager
 def file_lock(path: Path) -> Generator[int | None]:
     """Hold a lock file; yield its descriptor, or None where another process holds it."""
     file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield None
-        else:
-            yield file
+        yield file if _try_lock(file) else None
     finally:
         os.close(file)
 
@@ -88,22 +92,19 @@ def hold_driver_lock(directory: Path, inherited: int | None = None) -> Generator
 def _open_and_lock(directory: Path) -> int:
     file = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     until = time.monotonic() + PATIENCE_S
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() < until:
-                time.sleep(0.05)
-                continue
-            os.close(file)
-            raise _already_driven_error(directory) from None
-        except OSError as error:
-            # Refusing to run here would lock users of such file systems out altogether.
-            sys.stderr.write(
-                f"rungwise: {directory} is on a file system without locks ({error.strerror}): make "
-                "sure that no second process resumes this run.\n"
-            )
-        return file
+    try:
+        while not _try_lock(file):
+            if time.monotonic() >= until:
+                os.close(file)
+                raise _already_driven_error(directory)
+            time.sleep(0.05)
+    except OSError as error:
+        # Refusing to run here would lock users of such file systems out altogether.
+        sys.stderr.write(
+            f"rungwise: {directory} is on a file system without locks ({error.strerror}): make "
+            "sure that no second process resumes this run.\n"
+        )
+    return file
 
 
 def _already_driven_error(directory: Path) -> InputError:
@@ -136,14 +137,11 @@ def has_driver(directory: Path) -> bool:
         return False
     try:
         # Shared, so that two checks at the same moment do not take each other for a driver.
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        return not _try_lock(file, fcntl.LOCK_SH)
     except OSError:
         return False
     finally:
         os.close(file)
-    return False
 
 
 def describe_lost_driver(directory: Path) -> str:

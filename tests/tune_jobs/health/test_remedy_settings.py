@@ -14,7 +14,7 @@ from algos import ALGORITHMS, get_algorithm_class
 from algos.v_star import VStarTable, make_batch
 from tune_jobs.check.findings import SYMPTOMS
 from tune_jobs.health import RULES, SCORE
-from tune_jobs.health.remedy import Step, worded
+from tune_jobs.health.remedy import RemedyStep, worded
 
 BANDIT = "toy_worlds:Bandit-v0"
 VARIANTS: dict[str, list[dict[str, Any]]] = {
@@ -61,7 +61,7 @@ def can_show(algo, rule):
 
 def get_alternatives(step):
     """The step, then what takes its place in algorithms without its setting."""
-    return [step, *get_alternatives(step.without)] if isinstance(step, Step) else [step]
+    return [step, *get_alternatives(step.without)] if isinstance(step, RemedyStep) else [step]
 
 
 def find_settings(text):
@@ -88,11 +88,11 @@ def test_the_algorithm_has_each_setting_of_the_remedy(symptom, algo):
     if not can_show(algo, rule):
         return
     for step in rule.remedy:
-        if isinstance(step, Step) and step.setting not in names | PARTS_OF_LOSSES:
+        if isinstance(step, RemedyStep) and step.setting not in names | PARTS_OF_LOSSES:
             others = get_alternatives(step)[1:]
-            assert any(isinstance(o, Step) and o.setting in names for o in others) or others[-1], (
-                f"{algo} has no {step.setting}, and the step names nothing in its place"
-            )
+            assert (
+                any(isinstance(o, RemedyStep) and o.setting in names for o in others) or others[-1]
+            ), f"{algo} has no {step.setting}, and the step names nothing in its place"
     # Nothing is taken yet: a value that no setting has leaves every step to be named.
     remedy = worded(rule.remedy, dict.fromkeys(names, "unset"), complete=True)
     assert find_settings(remedy) <= names

@@ -4,7 +4,7 @@
 import pytest
 
 from tune_jobs.health import RULES
-from tune_jobs.health.remedy import Step
+from tune_jobs.health.remedy import RemedyStep
 
 ADVICE = {
     "not_finite": "lower lr 0.0001 or further; set grad_clip 0.5",
@@ -99,10 +99,10 @@ ADVICE = {
 
 
 def describe(step):
-    if not isinstance(step, Step):
+    if not isinstance(step, RemedyStep):
         return ""
     further = " or further" if step.further else ""
-    instead = f" | {describe(step.without)}" if isinstance(step.without, Step) else ""
+    instead = f" | {describe(step.without)}" if isinstance(step.without, RemedyStep) else ""
     value = f" {step.value}" if step.change != "use" else ""
     return f"{step.change} {step.setting}{value}{further}{instead}"
 
@@ -115,5 +115,5 @@ def test_a_rule_advises_these_settings(symptom):
 
 @pytest.mark.parametrize("symptom", RULES)
 def test_the_words_of_a_step_have_a_place_for_its_setting(symptom):
-    steps = [step for step in RULES[symptom].remedy if isinstance(step, Step)]
+    steps = [step for step in RULES[symptom].remedy if isinstance(step, RemedyStep)]
     assert [step.words for step in steps if "{}" not in step.words] == []
