@@ -9,7 +9,7 @@ from checks import DAY_S
 from command_line import answer, call
 from stepping_clock import SteppingClock
 
-from tune_jobs import check
+from tune_jobs.check import check_target, run_probes
 from tune_jobs.check.check_target import load_check_target
 from tune_jobs.check.run_probes import examine
 
@@ -21,8 +21,8 @@ def simulated_clock(monkeypatch):
         target.clock = SteppingClock(look_s=0.002)
         return target
 
-    monkeypatch.setattr(check, "load_check_target", load)
-    monkeypatch.setattr(check, "examine", partial(examine, overrun_s=DAY_S))
+    monkeypatch.setattr(check_target, "load_check_target", load)
+    monkeypatch.setattr(run_probes, "examine", partial(examine, overrun_s=DAY_S))
 
 
 def test_a_broken_environment_fails_with_a_remedy(tmp_path):
