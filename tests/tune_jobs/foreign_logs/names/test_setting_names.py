@@ -10,7 +10,7 @@ from tune_jobs.foreign_logs.names.matching import LIBRARIES, find_setting_names
 from tune_jobs.foreign_logs.record import Record
 from tune_jobs.health import RULES, History
 from tune_jobs.health.diagnosis import diagnose
-from tune_jobs.health.remedy import Step
+from tune_jobs.health.remedy import RemedyStep
 
 SB3 = ("time/total_timesteps", "rollout/ep_rew_mean", "train/approx_kl", "train/loss")
 
@@ -37,9 +37,11 @@ def test_the_library_is_known_by_its_names(names: tuple[str, ...], lr: str | Non
 
 def test_tables_name_settings_that_remedies_change():
     """A misspelt one of ours would never be used."""
-    steps = [step for rule in RULES.values() for step in rule.remedy if isinstance(step, Step)]
+    steps = [
+        step for rule in RULES.values() for step in rule.remedy if isinstance(step, RemedyStep)
+    ]
     changed = {step.setting for step in steps}
-    changed |= {step.without.setting for step in steps if isinstance(step.without, Step)}
+    changed |= {step.without.setting for step in steps if isinstance(step.without, RemedyStep)}
     tables: list[Mapping[str, str]] = [library.settings for library in LIBRARIES]
     assert set().union(*tables) - changed <= {"temperature"}
 
