@@ -1,6 +1,7 @@
 # pyright: basic
 """What the tests of all packages share."""
 
+import contextlib
 import os
 
 import pytest
@@ -39,3 +40,18 @@ def local_ray():
         ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     yield
     ray.shutdown()
+
+
+@pytest.fixture
+def make_trial(local_ray, tmp_path):
+    """Set up trials that a test steps itself, from job and checkpoint; they end with the test."""
+    from trials import make_trial
+
+    with contextlib.ExitStack() as made:
+
+        def make(job, resume=""):
+            trial = make_trial(job, tmp_path, str(resume))
+            made.callback(trial.cleanup)
+            return trial
+
+        yield make

@@ -7,7 +7,6 @@ import json
 import pytest
 import small
 import torch
-import trials
 
 import algos
 import tune_jobs
@@ -19,11 +18,7 @@ pytestmark = [pytest.mark.usefixtures("local_ray"), pytest.mark.timeout(900)]
 
 SETTINGS = {"num_envs": 16, "rollout_length": 64, "minibatch_size": 64, "hidden": [8]}
 JOB = {"env": "CartPole-v1", "iterations": 3, "gpus_per_trial": 1, "settings": SETTINGS}
-
-
-def make_trial(tmp_path, resume="", **changed):
-    chosen = {"metric": "return_mean", "mode": "max"} | JOB | changed
-    return trials.make_trial(chosen, tmp_path, resume)
+SCORED = JOB | {"metric": "return_mean", "mode": "max"}
 
 
 def get_devices(algorithm):
@@ -49,30 +44,27 @@ def test_runners_act_on_the_gpu_that_the_trial_holds(runners):
         built.stop()
 
 
-def test_a_trial_resumes_on_the_gpu_and_its_policy_loads_anywhere(tmp_path):
-    trial = make_trial(tmp_path, held_out_interval=1, held_out_episodes=4)
+def test_a_trial_resumes_on_the_gpu_and_its_policy_loads_anywhere(make_trial, tmp_path):
+    trial = make_trial(SCORED | {"held_out_interval": 1, "held_out_episodes": 4})
     assert trial.step()["idle_gpu"] == ""
     (saved := tmp_path / "saved").mkdir()
     trial.save_checkpoint(str(saved))
-    again = make_trial(tmp_path, str(saved))
+    again = make_trial(SCORED, saved)
     assert again.step()["iteration"] == 2 and get_devices(again.agents[0])[0] == "cuda:0"
     policies = [Policy.load(saved, device) for device in ("cpu", "cuda")]
     observations = policies[0].observation_space.sample()[None].repeat(64, 0)
     first, second = (policy.act_batch(observations) for policy in policies)
     assert (first == second).all()
-    trial.cleanup()
-    again.cleanup()
 
 
-def test_the_next_trial_in_a_process_gets_the_memory_of_the_last(tmp_path):
-    trial = make_trial(tmp_path, settings=SETTINGS | {"hidden": [2048, 2048]})
+def test_the_next_trial_in_a_process_gets_the_memory_of_the_last(make_trial, tmp_path):
+    trial = make_trial(SCORED | {"settings": SETTINGS | {"hidden": [2048, 2048]}})
     trial.step()
     held = torch.cuda.memory_allocated()
     for _ in range(2):
         trial.reset_config({"plan": make_plan(tmp_path)})
         trial.step()
     assert torch.cuda.memory_allocated() < 1.2 * held
-    trial.cleanup()
 
 
 def make_plan(tmp_path):
@@ -100,11 +92,10 @@ def test_two_trials_share_one_gpu(tmp_path):
     assert changes > 1, "they trained at the same time"
 
 
-def test_a_gpu_that_torch_cannot_use_is_named(tmp_path, monkeypatch):
+def test_a_gpu_that_torch_cannot_use_is_named(make_trial, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    trial = make_trial(tmp_path)
+    trial = make_trial(SCORED)
     result = trial.step()
     assert "finds no GPU" in result["idle_gpu"]
     assert json.loads(result["metrics"])["updates"] > 0
     assert get_devices(trial.agents[0])[0] == "cpu"
-    trial.cleanup()

@@ -7,7 +7,6 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from trials import make_trial
 
 from algos.policy import Policy
 from envs.validation import InputError
@@ -32,10 +31,9 @@ CAUSAL = {
 }
 
 
-@pytest.mark.usefixtures("local_ray")
-def test_a_held_out_score_exists_only_where_measured(tmp_path):
+def test_a_held_out_score_exists_only_where_measured(make_trial):
     score = {"metric": "held_out_return_mean", "mode": "max"}
-    made = make_trial(POLE | score | {"iterations": 5}, tmp_path)
+    made = make_trial(POLE | score | {"iterations": 5})
     results = [made.step() for _ in range(5)]
     looked = [json.loads(result["metrics"]).get("held_out_return_mean") for result in results]
     # At the first iteration, at every second one, and at the last.
@@ -44,24 +42,20 @@ def test_a_held_out_score_exists_only_where_measured(tmp_path):
     assert made.scores == [looked[-1]]
     training = [json.loads(result["metrics"])["return_mean"] for result in results]
     assert training != looked, "it is not the score of training"
-    made.cleanup()
 
 
-@pytest.mark.usefixtures("local_ray")
-def test_held_out_metrics_are_those_of_the_saved_policy(tmp_path):
+def test_held_out_metrics_are_those_of_the_saved_policy(make_trial, tmp_path):
     job = make_job(CAUSAL | {"held_out_interval": 1, "held_out_episodes": 16})
-    made = make_trial(CAUSAL | {"held_out_interval": 1, "held_out_episodes": 16}, tmp_path)
+    made = make_trial(CAUSAL | {"held_out_interval": 1, "held_out_episodes": 16})
     metrics = json.loads(made.step()["metrics"])
     made.save_checkpoint(str(tmp_path))
     again = evaluate_held_out(Policy.load(tmp_path), job)
     assert {"held_out_excess_risk", "held_out_median"} <= set(again)
     for name, figure in again.items():
         assert metrics[name] == pytest.approx(figure), name
-    made.cleanup()
 
 
-@pytest.mark.usefixtures("local_ray")
-def test_a_curriculum_is_scored_on_models_of_another_size(tmp_path):
+def test_a_curriculum_is_scored_on_models_of_another_size(make_trial):
     preset = load_job("acbo-curriculum")
     small = {"model": "set", "hidden": [4], "num_envs": 4, "group_size": 2}
     made = make_trial(
@@ -70,14 +64,12 @@ def test_a_curriculum_is_scored_on_models_of_another_size(tmp_path):
             **{"env_kwargs": preset.env_kwargs, "held_out_interval": 1, "held_out_episodes": 8},
             "evaluation_env_kwargs": preset.evaluation_env_kwargs,
             "settings": small | {"rollout_length": 20, "minibatch_size": 20},
-        },
-        tmp_path,
+        }
     )
     metrics = json.loads(made.step()["metrics"])
     # Training is in its first stage, and what is scored is no stage at all.
     assert metrics["stage"] == 0
     assert math.isfinite(metrics["held_out_episode_mean"])
-    made.cleanup()
 
 
 def test_held_out_seeds_are_apart_from_comparison_and_finals(monkeypatch):

@@ -5,7 +5,6 @@ import json
 
 import pytest
 import toy_worlds
-import trials
 
 JOB = {
     "env": "toy_worlds:Fragile-v0",
@@ -18,24 +17,16 @@ STEPS = 4 * 32
 
 
 @pytest.fixture
-def make_trial(tmp_path, local_ray, monkeypatch):
+def make_failing(make_trial, monkeypatch):
     """A trial whose environments fail at these steps of the process."""
     monkeypatch.setattr(toy_worlds.Fragile, "taken", 0)
-    made = []
-
-    def make(failing, **changed):
-        made.append(
-            trials.make_trial(JOB | {"env_kwargs": {"failing": failing}} | changed, tmp_path)
-        )
-        return made[-1]
-
-    yield make
-    for trial in made:
-        trial.cleanup()
+    return lambda failing, **changed: make_trial(
+        JOB | {"env_kwargs": {"failing": failing}} | changed
+    )
 
 
-def test_an_iteration_is_repeated_with_new_environments(make_trial):
-    trial = make_trial([STEPS + 7])
+def test_an_iteration_is_repeated_with_new_environments(make_failing):
+    trial = make_failing([STEPS + 7])
     first, second, third = (trial.step() for _ in range(3))
     assert [r["iteration"] for r in (first, second, third)] == [1, 2, 3]
     assert [len(r["failures"]) for r in (first, second, third)] == [0, 1, 0]
@@ -45,8 +36,8 @@ def test_an_iteration_is_repeated_with_new_environments(make_trial):
     assert json.loads(third["metrics"])["env_steps"] == 3 * STEPS
 
 
-def test_too_many_failures_end_the_trial_and_keep_its_score(make_trial):
-    trial = make_trial([STEPS + 1, STEPS + 2, STEPS + 3], max_failures=2)
+def test_too_many_failures_end_the_trial_and_keep_its_score(make_failing):
+    trial = make_failing([STEPS + 1, STEPS + 2, STEPS + 3], max_failures=2)
     scored = trial.step()
     ended = trial.step()
     assert scored["score"] is not None and trial.scores == [scored["score"]]
@@ -55,14 +46,14 @@ def test_too_many_failures_end_the_trial_and_keep_its_score(make_trial):
     assert len(ended["failures"]) == 2, "those that it survived"
 
 
-def test_without_allowed_failures_the_first_one_ends_the_trial(make_trial):
-    ended = make_trial([1], max_failures=0).step()
+def test_without_allowed_failures_the_first_one_ends_the_trial(make_failing):
+    ended = make_failing([1], max_failures=0).step()
     assert ended["done"] and "the simulator is gone" in ended["fault"]
     assert "times" not in ended["fault"] and not ended["failures"]
 
 
-def test_environments_begin_other_episodes_after_a_failure(make_trial):
-    trial = make_trial([STEPS + 1, STEPS + 2])
+def test_environments_begin_other_episodes_after_a_failure(make_failing):
+    trial = make_failing([STEPS + 1, STEPS + 2])
     seeds = set()
     for _ in range(2):
         trial.step()

@@ -51,10 +51,6 @@ PPO = {
 }
 
 
-def make_trial(tmp_path, *, resume="", **changed):
-    return trials.make_trial(DQN | changed, tmp_path, resume)
-
-
 def step(trial):
     result = trial.step()
     return result, json.loads(result["metrics"])
@@ -64,7 +60,7 @@ def step(trial):
 def dqn(tmp_path_factory, local_ray):
     """A trial after its second iteration, with the two results and its checkpoint."""
     folder = tmp_path_factory.mktemp("dqn")
-    trial = make_trial(folder)
+    trial = trials.make_trial(DQN, folder)
     results = [step(trial) for _ in range(2)]
     checkpoint = folder / "checkpoint_000000"
     checkpoint.mkdir()
@@ -94,9 +90,9 @@ def test_score_waits_for_twenty_episodes(dqn):
     assert [result["score"] for result, _ in results] == [None, None]
 
 
-def test_restored_trial_continues_with_weights_and_replay_buffer(dqn, tmp_path):
+def test_restored_trial_continues_with_weights_and_replay_buffer(dqn, make_trial):
     trial, _, checkpoint = dqn
-    other = make_trial(tmp_path, resume=str(checkpoint))
+    other = make_trial(DQN, checkpoint)
     ours, theirs = trial.agents[0].algorithm, other.agents[0].algorithm
     assert other.agents[0].iteration == 2 and other.agents[0].env_steps == 80
     assert theirs.local_replay_buffer.get_num_timesteps() == 80
@@ -105,7 +101,6 @@ def test_restored_trial_continues_with_weights_and_replay_buffer(dqn, tmp_path):
     result, metrics = step(other)
     assert result["iteration"] == 3 and metrics["env_steps"] == 120
     assert result["score"] is not None, "the budget is over"
-    other.cleanup()
 
 
 def test_policy_of_a_checkpoint_acts_as_the_trained_one(dqn):
@@ -128,21 +123,20 @@ def test_policy_folder_holds_nothing_that_runs_code(dqn):
     assert files == {"policy.json", "weights.safetensors"}
 
 
-def test_sac_trains_with_an_actor_and_critics(tmp_path, local_ray):
-    trial = make_trial(tmp_path, **SAC, steps=0)
+def test_sac_trains_with_an_actor_and_critics(make_trial):
+    trial = make_trial(DQN | SAC | {"steps": 0})
     (before, _), (result, metrics) = step(trial), step(trial)
     assert metrics["env_steps"] == 60 and metrics["policy_loss"] and metrics["value_loss"] > 0
     assert metrics["running_length_max"] == 60 and before["score"] is None
     # No episode of 200 steps has ended, so rewards per step are the score at the end.
     assert -17 * 200 < result["score"] == metrics["scored_reward_mean"] * 200 < 0
     assert metrics["scored_reward_mean"] == metrics["reward_mean"]
-    trial.cleanup()
 
 
-def test_ppo_takes_whole_batches_up_to_the_steps(tmp_path, local_ray):
+def test_ppo_takes_whole_batches_up_to_the_steps(make_trial):
     job = make_job(DQN | PPO | {"iterations": 0})
     assert job.iterations == 3
-    trial = make_trial(tmp_path, **PPO, held_out_interval=2, held_out_episodes=2)
+    trial = make_trial(DQN | PPO | {"held_out_interval": 2, "held_out_episodes": 2})
     steps, results = [], []
     for _ in range(3):
         result, metrics = step(trial)
@@ -152,34 +146,31 @@ def test_ppo_takes_whole_batches_up_to_the_steps(tmp_path, local_ray):
     assert {"explained_variance", "entropy", "kl"} <= metrics.keys()
     assert result["score"] > 0
     assert ["held_out_return_mean" in metrics for metrics in results] == [True] * 3
-    trial.cleanup()
 
 
-def test_score_of_our_environments_is_measured(tmp_path, local_ray):
+def test_score_of_our_environments_is_measured(make_trial):
     changed = {"env": "envs:CausalLearning-v0", "metric": "excess_risk", "mode": "min"}
-    trial = make_trial(tmp_path, **PPO | changed | {"steps": 300, "iterations": 1})
+    trial = make_trial(DQN | PPO | changed | {"steps": 300, "iterations": 1})
     result, metrics = step(trial)
     assert metrics["episodes"] > 0 and result["score"] == metrics["excess_risk"] > 0
-    trial.cleanup()
 
 
-def check_failure(tmp_path, settings):
+def check_failure(make_trial, settings):
     env = {"env": "sick_worlds:SickLate-v0", "steps": 9000, "iterations": 2}
-    trial = make_trial(tmp_path, **PPO | env | {"settings": PPO["settings"] | settings})
+    trial = make_trial(DQN | PPO | env | {"settings": PPO["settings"] | settings})
     # Its state is lost, so Tune restarts the trial from its last checkpoint.
     with pytest.raises(EnvironmentFault) as fault:
         trial.step()
-    trial.cleanup()
     said = str(fault.value)
     assert "SickLate-v0 failed in step()" in said and "sick_worlds" in said
     assert "no shelf 9 " in said.replace("'", " ")
 
 
-def test_failure_of_the_environment_is_raised(tmp_path, local_ray, monkeypatch):
+def test_failure_of_the_environment_is_raised(make_trial, monkeypatch):
     monkeypatch.setattr(sick_worlds.Late, "taken", 2990)
-    check_failure(tmp_path, {})
+    check_failure(make_trial, {})
 
 
 @pytest.mark.system
-def test_failure_in_a_remote_runner_is_raised(tmp_path, local_ray):
-    check_failure(tmp_path, {"num_env_runners": 1})
+def test_failure_in_a_remote_runner_is_raised(make_trial):
+    check_failure(make_trial, {"num_env_runners": 1})

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from trials import make_trial
+import trials
 
 from algos.checkpoint import verify_checkpoint, write_manifest
 from algos.config import TrainingSettings
@@ -28,15 +28,15 @@ JOB = {
 }
 
 
-def trial(tmp_path, seeds, resume="", **changed):
-    return make_trial(JOB | {"seeds": seeds} | changed, tmp_path, resume)
+@pytest.fixture
+def trial(make_trial):
+    """Set a trial of some seeds up, from a checkpoint or not."""
+    return lambda seeds, resume="", **changed: make_trial(JOB | {"seeds": seeds} | changed, resume)
 
 
 @pytest.fixture
-def three(tmp_path, local_ray):
-    made = trial(tmp_path, 3)
-    yield made
-    made.cleanup()
+def three(trial):
+    return trial(3)
 
 
 def test_score_is_the_mean_of_the_seeds_with_their_spread(three):
@@ -50,21 +50,18 @@ def test_score_is_the_mean_of_the_seeds_with_their_spread(three):
     assert result["iteration"] == 2
 
 
-def test_first_seed_equals_that_of_a_single_seed_trial(three, tmp_path):
-    alone = trial(tmp_path, 1)
+def test_first_seed_equals_that_of_a_single_seed_trial(three, trial):
+    alone = trial(1)
     assert alone.step()["score"] == pytest.approx(
         json.loads(json.dumps(three._train_agent(0)))["return_mean"]
     )
     assert SPREAD not in json.loads(alone.step()["metrics"])
-    alone.cleanup()
 
 
-def test_trial_leaves_no_thread_behind(tmp_path, local_ray):
+def test_trial_leaves_no_thread_behind(trial):
     before = set(threading.enumerate())
-    made = trial(tmp_path, 2)
-    made.step()
+    trial(2).step()
     assert set(threading.enumerate()) <= before
-    made.cleanup()
 
 
 def test_one_seed_that_is_not_finite_loses_for_all(three):
@@ -73,12 +70,12 @@ def test_one_seed_that_is_not_finite_loses_for_all(three):
     assert math.isnan(three.step()["score"])
 
 
-def test_checkpoint_restores_all_seeds_and_the_best_policy(three, tmp_path):
+def test_checkpoint_restores_all_seeds_and_the_best_policy(three, trial, tmp_path):
     three.step()
     (tmp_path / "saved").mkdir()
     three.save_checkpoint(str(tmp_path / "saved"))
     verify_checkpoint(tmp_path / "saved")
-    again = trial(tmp_path, 3, resume=str(tmp_path / "saved"))
+    again = trial(3, tmp_path / "saved")
     assert again.scores == three.scores and again.trained_s == three.trained_s
     assert [agent.iteration for agent in again.agents] == [1, 1, 1]
     best = int(np.argmax(three.scores))
@@ -88,7 +85,6 @@ def test_checkpoint_restores_all_seeds_and_the_best_policy(three, tmp_path):
         write_manifest(tmp_path / str(place))
         own = Policy.load(tmp_path / str(place)).module.state_dict()
         assert all(torch.equal(kept[n], own[n]) for n in kept) == (place == best)
-    again.cleanup()
 
 
 def pool(rows):
@@ -101,10 +97,10 @@ def pool(rows):
     return np.mean(episodes) if len(episodes) >= 20 else None
 
 
-def test_its_score_is_that_of_its_last_100_episodes(tmp_path, local_ray):
+def test_its_score_is_that_of_its_last_100_episodes(trial, tmp_path):
     """8 copies of 16 steps finish a few episodes an iteration, of some 20 steps each."""
     few = {"num_envs": 8, "rollout_length": 16, "minibatch_size": 64, "hidden": [8], "lr": 1e-6}
-    made = trial(tmp_path, 1, settings=few, iterations=40)
+    made = trial(1, settings=few, iterations=40)
     rows, scores = [], []
     for _ in range(24):
         result = made.step()
@@ -116,11 +112,9 @@ def test_its_score_is_that_of_its_last_100_episodes(tmp_path, local_ray):
     assert sum(row["episodes"] for row in rows) > 100, "the oldest of them count no more"
     (tmp_path / "saved").mkdir()
     made.save_checkpoint(str(tmp_path / "saved"))
-    again = trial(tmp_path, 1, str(tmp_path / "saved"), settings=few, iterations=40)
+    again = trial(1, tmp_path / "saved", settings=few, iterations=40)
     rows.append(json.loads((result := again.step())["metrics"]))
     assert result["score"] == pytest.approx(pool(rows)), "a resume knows the episodes of before"
-    made.cleanup()
-    again.cleanup()
 
 
 def score_by_hand(made, place):
@@ -131,14 +125,13 @@ def score_by_hand(made, place):
     return (pooled.mean(1) * pooled.episodes + lost) / (pooled.episodes + long)
 
 
-def test_at_the_end_of_the_budget_a_few_episodes_have_to_do(tmp_path, local_ray):
+def test_at_the_end_of_the_budget_a_few_episodes_have_to_do(trial):
     tiny = {"num_envs": 2, "rollout_length": 64, "minibatch_size": 64, "hidden": [8]}
-    made = trial(tmp_path, 2, settings=tiny, iterations=2)
+    made = trial(2, settings=tiny, iterations=2)
     assert made.step()["score"] is None
     last = made.step()
     assert 0 < json.loads(last["metrics"])["episodes"] < 40
     assert last["score"] == pytest.approx(np.mean([score_by_hand(made, i) for i in range(2)]))
-    made.cleanup()
 
 
 def test_a_trial_is_undecided_while_any_of_its_seeds_is():
@@ -189,7 +182,7 @@ class Preparing:
 def preparing(tmp_path, monkeypatch):
     """A trial of two such agents."""
     monkeypatch.setattr(trial_module.algos, "build_algorithm", lambda *_, **__: Preparing())
-    return trial(tmp_path, 2)
+    return trials.make_trial(JOB | {"seeds": 2}, tmp_path)
 
 
 def test_what_precedes_training_is_reported_in_parts(preparing):
@@ -228,33 +221,30 @@ def test_each_part_of_a_preparation_is_watched_by_itself(preparing):
     assert not list(preparing.watchdog.report_path.parent.glob("*.hang"))
 
 
-def test_an_unfinished_stage_1_continues_from_its_checkpoint(tmp_path, local_ray, monkeypatch):
+def test_an_unfinished_stage_1_continues_from_its_checkpoint(trial, tmp_path, monkeypatch):
     monkeypatch.setattr(trial_module, "PREPARATION_S", 0.0)
     counts = {"num_envs": 4, "starts": 6, "reference_samples": 2, "minibatch_size": 2}
     bandit = {"env": "toy_worlds:Bandit-v0", "algo": "astar_po", "settings": counts}
-    first = trial(tmp_path, 1, **bandit)
+    first = trial(1, **bandit)
     assert first.step()["iteration"] == 0
     agent: Any = first.agents[0]
     known = dict(agent.v_star.values)
     (tmp_path / "saved").mkdir()
     first.save_checkpoint(str(tmp_path / "saved"))
-    first.cleanup()
-    again = trial(tmp_path, 1, resume=str(tmp_path / "saved"), **bandit)
+    again = trial(1, tmp_path / "saved", **bandit)
     # Two starts a batch: four are left.
     assert [again.step()["iteration"] for _ in range(2)] == [0, 1]
     agent = again.agents[0]
     values = agent.v_star.values
     assert len(values) == 6 and len(known) == 2 and known.items() <= values.items()
-    again.cleanup()
 
 
-def test_without_cuda_a_trial_works_on_the_cpu_and_says_so(tmp_path, local_ray, monkeypatch):
+def test_without_cuda_a_trial_works_on_the_cpu_and_says_so(trial, monkeypatch):
     monkeypatch.setattr("torch.backends.cuda.is_built", lambda: False)
     settings = JOB["settings"] | {"acting_device": "gpu"}
-    made = trial(tmp_path, 1, settings=settings, gpus_per_trial=1, held_out_interval=1)
+    made = trial(1, settings=settings, gpus_per_trial=1, held_out_interval=1)
     result = made.step()
     assert "built without CUDA" in result["idle_gpu"]
     assert made.agents[0].config.num_gpus_per_learner == 0
     runner: Any = made.agents[0].env_runner_group.local_env_runner
     assert runner.module.device.type == "cpu"
-    made.cleanup()
