@@ -40,12 +40,12 @@ def write_chart_tables(rows: Iterable[Row], directory: Path) -> None:
                 "loss": value,
             }
             for trial in outcome.trials
+            if chart.table
             for row in trial.results
             for metric in chart.curves
             for choice, value in zip(
                 outcome.job.choice_names, row.metrics.get(metric, ()), strict=False
             )
-            if chart.table
         ]
         if lines:
             table = pa.Table.from_pylist(lines, schema=SCHEMA)
