@@ -46,7 +46,8 @@ from ray.rllib.core.learner.training_data import TrainingData
 from ray.rllib.utils.metrics import WEIGHTS_SEQ_NO
 from ray.rllib.utils.metrics.metrics_logger import MetricsLogger
 
-from algos.actions.action_heads import ActionHead, make_action_head
+from algos.actions.head import ActionHead
+from algos.actions.kinds import make_action_head
 from algos.config import TrainingSettings
 from algos.learning.behaviour_cloning import collect_teacher_rows, merge_teacher_weights
 from algos.learning.learner import CLONE, PROGRESS, SCORE

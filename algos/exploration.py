@@ -8,7 +8,7 @@ from typing import Literal
 
 import torch
 
-from algos.actions.distributions import ActionDistribution
+from algos.actions.head import ActionDistribution
 from algos.actions.topk import TopK, entropy_per_choice
 from algos.schedules import ScheduleKind, schedule
 

@@ -22,7 +22,7 @@ from algos.schedules import schedule
 from envs.validation import InputError
 
 if TYPE_CHECKING:
-    from algos.actions.action_heads import ActionHead
+    from algos.actions.head import ActionHead
 
 SettingsT = TypeVar("SettingsT", bound=TrainingSettings)
 

@@ -9,7 +9,8 @@ import gymnasium
 import numpy as np
 from gymnasium.vector import VectorEnv
 
-from algos.actions.action_heads import TopKHead, make_action_head
+from algos.actions.kinds import make_action_head
+from algos.actions.topk import TopKHead
 from algos.algorithm import ColumnAlgorithm
 from algos.models.base import to_observation_columns
 from algos.objective import Need

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any, Self
 
+import numpy as np
 import torch
+from gymnasium import spaces
 from torch import Tensor
 
 from algos.actions.array_backend import draw_exponential
-from algos.actions.distributions import ILLEGAL_LOGIT, Action, ActionDistribution, Categorical
+from algos.actions.choices import ILLEGAL_LOGIT, Categorical
+from algos.actions.head import Action, ActionColumns, ActionDistribution, ActionHead, Array
 
 
 class TopK:
@@ -103,10 +107,63 @@ class TopK:
     def choice_probabilities(self) -> None:
         """Return None: there is no single choice."""
 
+    def at_temperature(self, temperature: Tensor) -> TopK:
+        """See :class:`ActionDistribution`."""
+        return TopK(self.logits / temperature, self.mask, self.k)
+
     def _pick_highest(self, scores: Tensor) -> Action:
         picks = scores.topk(self.k, -1).indices
         # topk fills up with illegal choices where there are too few legal ones.
         return {"picks": picks.where(self.mask.gather(-1, picks), -1)}
+
+
+class TopKHead(ActionHead):
+    """One logit for each thing that each of R rows may pick: ordered picks of k of them.
+
+    Actions are ``picks [R, k]``: numbers within their row, -1 where nothing is left.
+    """
+
+    space: spaces.Box
+    columns = ("picks",)
+    size = 0
+
+    def __init__(self, space: spaces.Box) -> None:
+        super().__init__(space)
+        self.rows, self.k = space.shape
+
+    @classmethod
+    def make(cls, space: spaces.Space[Any], value: str, bins: int) -> Self | None:
+        """See :class:`ActionHead`."""
+        return (
+            cls(space)
+            if isinstance(space, spaces.Box) and len(space.shape) == 2 and (space.low == -1).all()
+            else None
+        )
+
+    def dist(
+        self, outputs: Tensor, log_std: Tensor | None = None, mask: Tensor | None = None
+    ) -> ActionDistribution:
+        """Return distributions from outputs [N, R, D]; ``ILLEGAL_LOGIT`` marks illegal choices."""
+        # Half the marker as threshold: float32 rounds -1e30, and no score comes near either
+        # number.
+        return TopK(outputs, outputs > ILLEGAL_LOGIT / 2, self.k)
+
+    def label_outputs(self, outputs: Tensor, log_std: Tensor) -> dict[str, Tensor]:
+        """See :class:`ActionHead`."""
+        return {"picks": outputs}
+
+    def to_env_action(self, action: ActionColumns) -> Any:
+        """See :class:`ActionHead`."""
+        return action["picks"].astype(self.space.dtype)
+
+    def to_action_columns(self, action: Any) -> dict[str, Array]:
+        """See :class:`ActionHead`."""
+        return {"picks": np.asarray(action, np.int64)}
+
+    @property
+    def on_numpy(self) -> bool:
+        """Never."""
+        return False
 
 
 def log_probabilities(

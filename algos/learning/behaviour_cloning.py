@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from algos.actions.action_heads import ActionHead
+from algos.actions.head import ActionHead
 from algos.config import TrainingSettings
 from algos.models.base import to_observation_columns
 from algos.objective import Loss, Objective

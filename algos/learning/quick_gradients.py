@@ -16,9 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from algos.actions.action_heads import ActionHead
 from algos.actions.array_backend import Array, to_native_array
-from algos.actions.closed_form import NO_SPREAD, score_actions
+from algos.actions.head import NO_SPREAD, ActionHead
 from algos.expressions import Expression, Gradient, Record
 from algos.losses import sum_loss_terms
 from algos.models.base import MASK
@@ -172,7 +171,9 @@ class QuickGradients:
         upstream = self._compute_upstream(network, objective, batch, coefficients, fraction)
         if upstream is None:
             return False
-        _add_gradient(network.flat, network.pull(upstream.trace, upstream.outputs, upstream.values))
+        _add_gradient(
+            network.flat, network.backpropagate(upstream.trace, upstream.outputs, upstream.values)
+        )
         free = network.log_std
         if free is not None and free.requires_grad:
             _add_gradient(free, upstream.log_std)
@@ -215,14 +216,14 @@ class QuickGradients:
             return None
         free = network.log_std
         log_std = NO_SPREAD if free is None else to_native_array(free)
-        scores = score_actions(network.head, outputs, steps, log_std, steps.get(MASK))
+        scores = network.head.score(outputs, steps, log_std, steps.get(MASK))
         given: dict[Hashable, Any] = {**batch.rows, LOGP: scores.logp, VALUE: values}
         if ENTROPY in gradient.inputs:
             given[ENTROPY] = scores.entropy
         by_logp, by_entropy, by_values = gradient(given, fraction)
         by_logp, by_values = _fill(by_logp, len(values)), _fill(by_values, len(values))
         by_entropy = 0.0 if by_entropy is None else by_entropy
-        by_outputs, by_log_std = scores.pull(by_logp, by_entropy)
+        by_outputs, by_log_std = scores.backpropagate(by_logp, by_entropy)
         sizes = np.abs(by_logp) + np.abs(by_entropy)
         return _Upstream(trace, by_outputs, by_log_std, by_values, sizes)
 
@@ -262,10 +263,12 @@ def _measure_distances(network: MLPPolicy, upstream: _Upstream) -> list[float]:
     of the policy. NaN and infinite gradients are left out; the learner reports them.
     """
     trace, outputs, by_log_std, values, sizes = upstream
-    found = network.pull(trace, outputs, values)
+    found = network.backpropagate(trace, outputs, values)
     # The gradient of derivatives that cannot cancel out, as the true ones of a settled policy do
     # until only rounding is left.
-    scale = network.pull(trace, np.maximum(np.abs(outputs), sizes[:, None]), np.abs(values))
+    scale = network.backpropagate(
+        trace, np.maximum(np.abs(outputs), sizes[:, None]), np.abs(values)
+    )
     own = network.flat.grad
     expected = np.zeros_like(found) if own is None else to_native_array(own)
     triples = [(found, expected, scale)]

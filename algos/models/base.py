@@ -15,10 +15,9 @@ from ray.rllib.core.rl_module.apis import ValueFunctionAPI
 from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor, nn
 
-from algos.actions.action_heads import make_action_head
 from algos.actions.array_backend import Array
-from algos.actions.distributions import Action, ActionDistribution
-from algos.actions.temperature import apply_temperature, has_choices
+from algos.actions.head import Action, ActionDistribution
+from algos.actions.kinds import make_action_head
 from algos.actions.topk import log_probabilities
 from algos.models.frame_stack import FrameStack, StateLayout
 from algos.models.normaliser import RunningMoments, make_observation_normaliser
@@ -168,7 +167,7 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
             nn.Parameter(start, requires_grad=learned) if self.head.num_log_stds else None
         )
         temperature = config["temperature"]
-        if temperature is not None and not has_choices(self.head):
+        if temperature is not None and not self.head.has_choices:
             raise InputError(
                 f"temperature would do nothing: {self.action_space} has no choices whose odds it "
                 "could change. Leave it at 1 and set initial_log_std."
@@ -261,7 +260,7 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
     def dist(self, outputs: Tensor, batch: Mapping[str, Tensor]) -> ActionDistribution:
         """Return the action distribution of outputs [N, head.size], at the policy's temperature."""
         dist = self.head.dist(outputs, self.log_std, batch.get(MASK))
-        return dist if self.temperature is None else apply_temperature(dist, self.temperature)
+        return dist if self.temperature is None else dist.at_temperature(self.temperature)
 
     def compute_values(self, batch: Mapping[str, Tensor], embeddings: Any = None) -> Tensor:
         """Return the values [N] in units of the reward (RLlib's ValueFunctionAPI)."""

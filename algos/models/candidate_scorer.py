@@ -20,7 +20,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor, nn
 
-from algos.actions.distributions import ILLEGAL_LOGIT
+from algos.actions.choices import ILLEGAL_LOGIT
 from algos.models.base import MASK, PolicyModule, initialise_linear
 from envs.validation import InputError
 

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding_bag
 
-from algos.actions.action_heads import TopKHead
-from algos.actions.distributions import ILLEGAL_LOGIT
+from algos.actions.choices import ILLEGAL_LOGIT
+from algos.actions.topk import TopKHead
 from algos.models.base import PolicyModule, initialise_linear
 from envs.validation import InputError
 

@@ -10,9 +10,8 @@ import torch
 from gymnasium import spaces
 from torch import Tensor, nn
 
-from algos.actions.action_heads import DiscreteHead
 from algos.actions.array_backend import Array, get_array_module, to_float32, to_native_array
-from algos.actions.closed_form import has_closed_form
+from algos.actions.choices import DiscreteHead
 from algos.models.base import MASK, PolicyModule
 from algos.models.fused_mlp import (
     Layout,
@@ -101,7 +100,7 @@ class MLPPolicy(PolicyModule):
         if type(self) is not MLPPolicy:
             return False
         on_numpy = self.device.type == "cpu" and self.flatten.supports_numpy
-        return on_numpy and self.temperature is None and has_closed_form(self.head)
+        return on_numpy and self.temperature is None and self.head.on_numpy
 
     def freeze_policy_trunk(self) -> Callable[[Mapping[str, Array]], Array]:
         """Return a function of observation columns [N, ...] to outputs [N, head.size] (numpy).
@@ -117,12 +116,12 @@ class MLPPolicy(PolicyModule):
         return compute_outputs
 
     def trace(self, batch: Mapping[str, Array]) -> tuple[Trace, Array, Array]:
-        """Return what :meth:`pull` needs, outputs [N, head.size] and values [N] (numpy)."""
+        """Return what :meth:`backpropagate` needs, outputs [N, head.size] and values [N]."""
         x = self.flatten(self.normalise_observations(batch))  # type: ignore[arg-type]
         layers, outputs, values = forward(x, self._get_weight_views(), self.layout)
         return Trace(x, layers), outputs, values
 
-    def pull(self, trace: Trace, by_outputs: Array, by_values: Array) -> Array:
+    def backpropagate(self, trace: Trace, by_outputs: Array, by_values: Array) -> Array:
         """Return the gradient of the flat parameter, given those of outputs and values."""
         gradient = np.empty(self.layout.size, np.float32)
         backward(

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from algos.actions.action_drawer import ActionDrawer
 from algos.actions.array_backend import to_native_array
-from algos.actions.closed_form import NO_SPREAD, score_actions
-from algos.actions.quick_draws import ActionDrawer
+from algos.actions.head import NO_SPREAD
 from algos.models.base import MASK
 from algos.models.mlp import MLPPolicy
 
@@ -49,6 +49,6 @@ class QuickActor:
             steps = {name: column[part] for name, column in rows.items()}
             _, outputs, own = self.policy.trace(steps)
             mask = steps.get(MASK)
-            logps[part] = score_actions(self.policy.head, outputs, steps, self.log_std, mask).logp
+            logps[part] = self.policy.head.score(outputs, steps, self.log_std, mask).logp
             values[part] = self.policy.restore_values(own)
         return logps.reshape(shape), values.reshape(shape)

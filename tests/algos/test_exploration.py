@@ -9,10 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from algos.actions.distributions import (
-    Categorical,
-    Gaussian,
-)
+from algos.actions.choices import Categorical
+from algos.actions.values import Gaussian
 from algos.exploration import (
     adapt_entropy_coef,
     adapt_kl_coef,

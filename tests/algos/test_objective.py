@@ -7,7 +7,7 @@ import small
 from gymnasium import spaces
 
 from algos import ALGORITHMS
-from algos.actions.action_heads import make_action_head
+from algos.actions.kinds import make_action_head
 from algos.objective import Objective
 from envs.validation import InputError
 

@@ -9,7 +9,7 @@ import small
 import torch
 from ray.rllib.core import DEFAULT_MODULE_ID
 
-from algos.actions.distributions import Categorical
+from algos.actions.choices import Categorical
 from algos.ppo import PPOObjective
 from algos.reinforce import ReinforceObjective, _sum_over_rows
 from algos.rollouts.rollout import Rollout, mask_first_episodes

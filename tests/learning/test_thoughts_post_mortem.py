@@ -6,7 +6,7 @@ import pytest
 import torch
 from thoughts_post_mortem import PostMortem
 
-from algos.actions.distributions import Categorical
+from algos.actions.choices import Categorical
 from algos.reinforce import Reinforce, ReinforceSettings
 from algos.rollouts.columns import Columns
 from algos.rollouts.rollout import Rollout

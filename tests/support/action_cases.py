@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from gymnasium import spaces
 
-from algos.actions.action_heads import make_action_head
+from algos.actions.kinds import make_action_head
 
 CHOICE_WITH_VALUE = spaces.Dict(choice=spaces.Discrete(4), value=spaces.Box(-1, 1, ()))
 SPACES = {

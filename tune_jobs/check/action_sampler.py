@@ -11,16 +11,12 @@ import numpy as np
 import torch
 from gymnasium.vector.utils import batch_space, iterate
 
-from algos.actions.action_heads import (
-    ActionHead,
-    BoxHead,
-    ChoiceWithValueHead,
-    DiscreteHead,
-    MultiDiscreteHead,
-    TopKHead,
-)
-from algos.actions.distributions import BinnedValue
-from algos.actions.topk import TopK
+from algos.actions.choice_values import BinnedValue
+from algos.actions.choice_with_value import ChoiceWithValueHead
+from algos.actions.choices import DiscreteHead, MultiDiscreteHead
+from algos.actions.head import ActionHead
+from algos.actions.topk import TopK, TopKHead
+from algos.actions.values import BoxHead
 from algos.models.base import MASK, PolicyModule
 from tune_jobs.check.check_target import CheckTarget
 from tune_jobs.check.findings import ProbeResult

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from algos.actions.distributions import ActionDistribution
+from algos.actions.head import ActionDistribution
 from algos.models.base import PolicyModule
 from algos.objective import Objective
 from envs.validation import InputError

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from algos.actions.bounds import has_bounds
+from algos.actions.values import has_bounds
 from algos.rollouts.episodes import play_episodes
 from envs import counter_rng
 from tune_jobs.check.check_target import CheckTarget

@@ -8,18 +8,12 @@ import pytest
 import torch
 from gymnasium import spaces
 
-from algos.actions.action_heads import make_action_head
-from algos.actions.distributions import (
-    BetaValue,
-    BinnedValue,
-    Categorical,
-    ChoiceWithValue,
-    Gaussian,
-    MultiCategorical,
-    NormalValue,
-    Product,
-)
+from algos.actions.choice_values import BetaValue, BinnedValue, NormalValue
+from algos.actions.choice_with_value import ChoiceWithValue
+from algos.actions.choices import Categorical, MultiCategorical
+from algos.actions.kinds import Product, make_action_head
 from algos.actions.topk import TopK
+from algos.actions.values import Gaussian
 from envs.validation import InputError
 
 CHOICE_AND_VALUE = spaces.Dict(choice=spaces.Discrete(3), value=spaces.Box(-1, 1, ()))

@@ -6,17 +6,12 @@ import math
 import pytest
 import torch
 
-from algos.actions.distributions import (
-    BetaValue,
-    BinnedValue,
-    Categorical,
-    ChoiceWithValue,
-    Gaussian,
-    MultiCategorical,
-    NormalValue,
-    Product,
-    select_part_columns,
-)
+from algos.actions.choice_values import BetaValue, BinnedValue, NormalValue
+from algos.actions.choice_with_value import ChoiceWithValue
+from algos.actions.choices import Categorical, MultiCategorical
+from algos.actions.head import select_part_columns
+from algos.actions.kinds import Product
+from algos.actions.values import Gaussian
 
 VALUES = [BinnedValue, BetaValue, NormalValue]
 

@@ -9,15 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from algos.actions.distributions import (
-    BetaValue,
-    BinnedValue,
-    Categorical,
-    ChoiceWithValue,
-    Gaussian,
-    MultiCategorical,
-    NormalValue,
-)
+from algos.actions.choice_values import BetaValue, BinnedValue, NormalValue
+from algos.actions.choice_with_value import ChoiceWithValue
+from algos.actions.choices import Categorical, MultiCategorical
+from algos.actions.values import Gaussian
 
 DRAWS = 40_000
 MASK = torch.tensor([True, False, True, True])

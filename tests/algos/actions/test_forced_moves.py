@@ -10,16 +10,12 @@ import torch
 from gymnasium import spaces
 from ray.rllib.core import DEFAULT_MODULE_ID
 
-from algos.actions.action_heads import make_action_head
-from algos.actions.distributions import (
-    BinnedValue,
-    Categorical,
-    ChoiceWithValue,
-    Gaussian,
-    MultiCategorical,
-    Product,
-)
+from algos.actions.choice_values import BinnedValue
+from algos.actions.choice_with_value import ChoiceWithValue
+from algos.actions.choices import Categorical, MultiCategorical
+from algos.actions.kinds import Product, make_action_head
 from algos.actions.topk import TopK
+from algos.actions.values import Gaussian
 from algos.exploration import compute_entropy_metrics, over_choices
 from algos.ppo import PPOObjective
 from algos.rollouts.episode_statistics import merge_statistics

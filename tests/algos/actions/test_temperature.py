@@ -1,23 +1,20 @@
 # pyright: basic
 """Choices are drawn, learnt and stored at one temperature, which values do not have."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import small
 import torch
 from gymnasium import spaces
 
-from algos.actions.action_heads import make_action_head
-from algos.actions.distributions import (
-    BetaValue,
-    Categorical,
-    ChoiceWithValue,
-    Gaussian,
-    MultiCategorical,
-    Product,
-)
-from algos.actions.temperature import apply_temperature, has_choices
+from algos.actions.choice_values import BetaValue
+from algos.actions.choice_with_value import ChoiceWithValue
+from algos.actions.choices import Categorical, MultiCategorical
+from algos.actions.kinds import Product, make_action_head
 from algos.actions.topk import TopK
+from algos.actions.values import Gaussian
 from envs.validation import InputError
 
 LOGITS = torch.tensor([[0.3, -1.2, 2.0, 0.3], [1.0, 0.0, 5.0, -2.0]])
@@ -28,20 +25,22 @@ BANDIT = "toy_worlds:Bandit-v0"
 
 def test_odds_are_raised_to_one_over_the_temperature():
     before = Categorical(LOGITS, MASK).choice_probabilities()
-    after = apply_temperature(Categorical(LOGITS, MASK), T).choice_probabilities()
+    after = Categorical(LOGITS, MASK).at_temperature(T).choice_probabilities()
     expected = before**0.25
     torch.testing.assert_close(after, expected / expected.sum(-1, keepdim=True))
     assert after[1, 2] == 0  # what is forbidden stays so
-    drawn = apply_temperature(Categorical(LOGITS[:1].expand(20_000, 4)), T).sample(
-        torch.Generator().manual_seed(0)
-    )["choice"]
+    drawn = (
+        Categorical(LOGITS[:1].expand(20_000, 4))
+        .at_temperature(T)
+        .sample(torch.Generator().manual_seed(0))["choice"]
+    )
     shares = torch.bincount(drawn, minlength=4) / len(drawn)
     torch.testing.assert_close(shares, after[0], atol=0.01, rtol=0)
 
 
 def test_ordered_picks_are_tempered_and_keep_their_mask():
     picks = {"picks": torch.tensor([[2, 0, 1], [0, 3, 1]])}
-    found = apply_temperature(TopK(LOGITS, MASK, 3), T)
+    found = TopK(LOGITS, MASK, 3).at_temperature(T)
     torch.testing.assert_close(found.row_logp(picks), TopK(LOGITS / 4, MASK, 3).row_logp(picks))
     # Divided by 4, a forbidden logit must not pass for a legal one.
     drawn = [found.sample(torch.Generator().manual_seed(seed))["picks"] for seed in range(50)]
@@ -49,20 +48,20 @@ def test_ordered_picks_are_tempered_and_keep_their_mask():
 
 
 def test_a_temperature_of_1_changes_nothing():
-    dist, one = Categorical(LOGITS, MASK), torch.ones(1)
-    torch.testing.assert_close(apply_temperature(dist, one).logits, dist.logits)
+    dist = Categorical(LOGITS, MASK)
+    torch.testing.assert_close(dist.at_temperature(torch.ones(1)).logits, dist.logits)
 
 
 def test_only_the_choices_of_a_composed_action_are_tempered():
     choice, box = Categorical(LOGITS), Gaussian(torch.zeros(2, 3), torch.zeros(3))
-    parts = apply_temperature(Product({"a": choice, "b": box}), T).parts
-    torch.testing.assert_close(parts["a"].logits, apply_temperature(choice, T).logits)
+    parts: Any = Product({"a": choice, "b": box}).at_temperature(T).parts
+    torch.testing.assert_close(parts["a"].logits, choice.at_temperature(T).logits)
     assert parts["b"] is box
-    both = apply_temperature(MultiCategorical([choice, choice]), T).parts
+    both: Any = MultiCategorical([choice, choice]).at_temperature(T).parts
     torch.testing.assert_close(both[1].logits, parts["a"].logits)
     outputs = torch.cat([LOGITS[..., None], torch.ones(2, 4, 2)], -1)
     plain = ChoiceWithValue(outputs, None, BetaValue)
-    found = apply_temperature(plain, T)
+    found = plain.at_temperature(T)
     torch.testing.assert_close(found.choice.logits, parts["a"].logits)
     action = {"choice": torch.tensor([0, 2]), "value": torch.tensor([0.3, -0.2])}
     value = plain.logp(action) - plain.choice.logp(action)
@@ -121,7 +120,7 @@ def test_only_choices_can_be_tempered():
     box = spaces.Box(-1, 1, (2,), np.float32)
     number, several = spaces.Discrete(3), spaces.MultiDiscrete([2, 3])
 
-    assert has_choices(make_action_head(number)) and has_choices(make_action_head(several))
-    assert not has_choices(make_action_head(box))
-    assert has_choices(make_action_head(spaces.Dict({"a": box, "b": number})))
-    assert not has_choices(make_action_head(spaces.Dict({"a": box, "b": box})))
+    assert make_action_head(number).has_choices and make_action_head(several).has_choices
+    assert not make_action_head(box).has_choices
+    assert make_action_head(spaces.Dict({"a": box, "b": number})).has_choices
+    assert not make_action_head(spaces.Dict({"a": box, "b": box})).has_choices

@@ -7,9 +7,7 @@ import math
 import pytest
 import torch
 
-from algos.actions.distributions import (
-    Categorical,
-)
+from algos.actions.choices import Categorical
 from algos.actions.topk import TopK, entropy_per_choice, log_probabilities
 
 LOGITS = torch.tensor(

@@ -12,7 +12,7 @@ import torch
 from gymnasium import spaces
 
 import algos.algorithm as algorithm_module
-from algos.actions.action_heads import make_action_head
+from algos.actions.kinds import make_action_head
 from algos.learning.behaviour_cloning import collect_teacher_rows
 from algos.rollouts.columns import Columns
 from algos.rollouts.group_sampler import TRAINING_SEED

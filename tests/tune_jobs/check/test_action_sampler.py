@@ -5,8 +5,7 @@ import pytest
 import torch
 from checks import check, get_severities
 
-from algos.actions.action_heads import DiscreteHead
-from algos.actions.distributions import Categorical
+from algos.actions.choices import Categorical, DiscreteHead
 from tune_jobs.check.check_target import load_check_target
 
 

@@ -7,7 +7,7 @@ from checks import check, get_only_evidence, get_severities
 from sick_objectives import replace_hooks, replace_terms
 
 from algos import ALGORITHMS, get_algorithm_class
-from algos.actions.distributions import Product
+from algos.actions.kinds import Product
 from algos.grpo import GRPO
 from algos.ppo import PPO
 from algos.reinforce import Reinforce

@@ -9,8 +9,7 @@ import torch
 from action_cases import SPACES, case
 from gymnasium import spaces
 
-from algos.actions.closed_form import score_actions
-from algos.actions.quick_draws import BLOCK_STEPS, ActionDrawer
+from algos.actions.action_drawer import BLOCK_STEPS, ActionDrawer
 
 DRAWS = 40_000
 
@@ -45,7 +44,7 @@ def test_draws_are_distributed_as_those_of_torch(name):
         assert (away < 4 * (2 / DRAWS) ** 0.5).all(), column
         np.testing.assert_allclose(found[column].std(0), theirs.std(0), rtol=0.03, atol=1e-6)
     # The mean log-probability of draws is the negative entropy.
-    logp = score_actions(head, outputs.numpy(), found, log_std.numpy()).logp
+    logp = head.score(outputs.numpy(), found, log_std.numpy(), None).logp
     error = 4 * logp.std() / DRAWS**0.5 + 1e-5
     assert abs(logp.mean() + float(dist.entropy()[0])) < error
 

@@ -1,0 +1,216 @@
+"""What every kind of action offers: a distribution, its arithmetic on NumPy, and its translation.
+
+RLlib's own distributions take no random generator (a runner could not be reproduced) and have no
+masked or mixed actions. An action is a dict of columns that hold exactly what its log-probability
+needs; its head turns them into the arguments of the environment's ``step``. Each kind of action is
+one file of this folder; ``kinds.py`` lists them.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol, Self, TypeAlias
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from torch import Tensor
+
+Array: TypeAlias = np.ndarray[Any, Any]
+Action: TypeAlias = dict[str, Tensor]
+ActionColumns: TypeAlias = Mapping[str, Array]
+
+Mask: TypeAlias = Array | None
+"""Legal choices ``[N, mask_size]``; None: all are."""
+
+NO_SPREAD = np.zeros(0, np.float32)
+"""Log standard deviations where there are none."""
+
+
+class ActionDistribution(Protocol):
+    """N distributions over actions, one a row."""
+
+    def sample(self, generator: torch.Generator | None = None) -> Action:
+        """Draw one action a row, as columns ready to be stored."""
+        ...
+
+    def mode(self) -> Action:
+        """Return the most likely action of each row; of several parts, that of each part."""
+        ...
+
+    def logp(self, action: Mapping[str, Tensor]) -> Tensor:
+        """Return the log-probability (density) of stored actions ``[N]``."""
+        ...
+
+    def entropy(self) -> Tensor:
+        """Return the entropy in nats ``[N]``, differential where the action is continuous."""
+        ...
+
+    def max_entropy(self) -> Tensor | None:
+        """Return the entropy ``[N]`` of the uniform distribution, or None where there is none."""
+        ...
+
+    def choice_probabilities(self) -> Tensor | None:
+        """Return the probabilities ``[N, A]`` of the discrete choice, or None without one."""
+        ...
+
+    def at_temperature(self, temperature: Tensor) -> ActionDistribution:
+        """Return the distribution with the odds of its choices raised to 1 / temperature [1].
+
+        Above 1 the odds draw nearer to each other, below 1 they part.
+        """
+        ...
+
+
+class Scores(Protocol):
+    """N stored actions, scored under as many distributions.
+
+    What autograd would find, without the calls that it takes to find it: of a minibatch of a small
+    network those are most of the time. The tests compare each kind with autograd.
+    """
+
+    logp: Array
+    """Log-probability (density) of each action ``[N]``."""
+
+    @property
+    def entropy(self) -> Array:
+        """Entropy of each distribution ``[N]``."""
+        ...
+
+    def backpropagate(self, by_logp: Array, by_entropy: float | Array) -> tuple[Array, Array]:
+        """Return the derivatives of outputs ``[N, size]`` and of log standard deviations ``[L]``.
+
+        Args:
+            by_logp: derivatives by the log-probabilities ``[N]``.
+            by_entropy: those by the entropies ``[N]``, or one number for all of them.
+        """
+        ...
+
+
+class Noise(NamedTuple):
+    """Noise of one step, or the numbers of each kind that an action takes."""
+
+    gumbel: Any
+    """For choices ``[B, G]``: the highest sum of logit and Gumbel noise is a draw."""
+    normal: Any
+    """For values ``[B, D]``."""
+
+
+class ActionHead(ABC):
+    """Translation between a network's numbers, a distribution and the actions of one space.
+
+    Attributes:
+        space: the single environment's action space.
+        size: numbers that the network computes for an observation; 0: as many as the observation
+            has things to pick from.
+        num_log_stds: parameters that do not depend on the observation (L).
+        choices: options of the one discrete choice; 0 where there is not exactly one.
+        mask_size: options that a mask of legal actions names; 0 where no mask is obeyed.
+        columns: names of the action columns.
+        has_choices: whether a temperature changes anything about such actions.
+    """
+
+    size: int
+    num_log_stds: int = 0
+    choices: int = 0
+    mask_size: int = 0
+    columns: tuple[str, ...]
+    has_choices: bool = True
+
+    def __init__(self, space: spaces.Space[Any]) -> None:
+        self.space = space
+
+    @classmethod
+    @abstractmethod
+    def make(cls, space: spaces.Space[Any], value: str, bins: int) -> Self | None:
+        """Return the head of a space; None for a space of another kind.
+
+        Args:
+            space: a single environment's action space.
+            value: how the value of a choice is drawn (``choice_values.VALUES``).
+            bins: number of grid points of such a value.
+        """
+
+    @abstractmethod
+    def dist(
+        self, outputs: Tensor, log_std: Tensor | None = None, mask: Tensor | None = None
+    ) -> ActionDistribution:
+        """Return N distributions from outputs [N, size], log_std [L] and mask [N, choices]."""
+
+    @abstractmethod
+    def label_outputs(self, outputs: Tensor, log_std: Tensor) -> dict[str, Tensor]:
+        """Return the network's numbers by the part of the action that they parametrise.
+
+        Used on gradients, too: a part whose numbers get no gradient is never learnt.
+        """
+
+    @abstractmethod
+    def to_env_action(self, action: ActionColumns) -> Any:
+        """Return action columns [B, ...] as the environment's batched action."""
+
+    def compute_action_metrics(self, action: ActionColumns) -> dict[str, float]:
+        """Return metrics of a rollout's actions (names in ``algos/metrics.py``)."""
+        return {}
+
+    @abstractmethod
+    def to_action_columns(self, action: Any) -> dict[str, Array]:
+        """Return the environment's batched action as action columns [B, ...]."""
+
+    # Perceptrons on a CPU act and learn with NumPy, where a call costs a fraction of torch's.
+
+    @property
+    @abstractmethod
+    def on_numpy(self) -> bool:
+        """Whether the three methods below compute such actions."""
+
+    def score(self, outputs: Array, action: ActionColumns, log_std: Array, mask: Mask) -> Scores:
+        """Score actions, columns ``[N, ...]``, under the distributions of outputs ``[N, size]``.
+
+        Args:
+            outputs: the network's.
+            action: the columns of the head.
+            log_std: log standard deviations ``[L]``.
+            mask: legal choices ``[N, mask_size]``.
+        """
+        raise NotImplementedError
+
+    def count_noise(self) -> Noise:
+        """Return how many numbers of each kind an action takes."""
+        raise NotImplementedError
+
+    def draw(self, outputs: Array, noise: Noise, std: Array, mask: Mask) -> dict[str, Array]:
+        """Return action columns ``[B, ...]`` by the network's outputs ``[B, size]`` and noise.
+
+        Args:
+            outputs: the network's.
+            noise: as many numbers for each row as :meth:`count_noise` says.
+            std: standard deviations ``[L]`` of values.
+            mask: legal choices ``[B, mask_size]``.
+        """
+        raise NotImplementedError
+
+
+class JointScores:
+    """Independent parts, whose outputs lie side by side."""
+
+    def __init__(self, parts: list[Scores]) -> None:
+        self.parts = parts
+        self.logp = sum(part.logp for part in parts[1:]) + parts[0].logp
+
+    @property
+    def entropy(self) -> Array:
+        """See :class:`Scores`."""
+        return sum(part.entropy for part in self.parts[1:]) + self.parts[0].entropy
+
+    def backpropagate(self, by_logp: Array, by_entropy: float | Array) -> tuple[Array, Array]:
+        """See :class:`Scores`."""
+        found = [part.backpropagate(by_logp, by_entropy) for part in self.parts]
+        outputs, spreads = zip(*found, strict=True)
+        return np.concatenate(outputs, -1), np.concatenate(spreads)
+
+
+def select_part_columns(name: str, action: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns of one part of an action, under their own names."""
+    start = f"{name}."
+    return {c.removeprefix(start): v for c, v in action.items() if c.startswith(start)}
