@@ -15,6 +15,7 @@ EXAMPLES = ROOT / "docs" / "examples"
 PRINTED = {
     "train_cartpole.py": "one episode with the trained policy",
     "environment.py": "switch_at_target: mean discomfort 0.",
+    "action_kind.py": "LogScaleHead: mean return -0.",
     "algorithm.py": "after 20 iterations",
     "health_rule.py": "unstable: 1 findings",
     "read_ledger.py": "asha: ",
