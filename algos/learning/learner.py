@@ -95,9 +95,7 @@ class ColumnLearner(TorchLearner):
         timesteps = timesteps or {}
         self.before_gradient_based_update(timesteps=timesteps)
         if training_data is None:
-            raise ValueError(
-                "ColumnLearner.update needs training_data=TrainingData(batch=columns)."
-            )
+            raise ValueError("Give ColumnLearner.update TrainingData(batch=columns).")
         training_data.validate()
         training_data.solve_refs()
         progress = float(timesteps[PROGRESS])
@@ -276,20 +274,17 @@ class ColumnLearner(TorchLearner):
         start = i - i % s.accumulate
         rows = sum(map(len, batches[start : start + s.accumulate]))
         diagnose = last and log.epochs == 1 and self.updates % DIAGNOSTICS_INTERVAL == 0
-        # Measuring costs as much as a term of the loss: the end of the last epoch shows what the
-        # update did; other epochs are measured only for an objective that asks.
+        # It costs as much as a term of the loss, and the last epoch shows what the update did.
         measured = log.epochs == s.epochs and len(batches) - i <= MEASURED_MINIBATCHES
         share, loss = len(batch) / rows, None
         network = self._get_policy_network()
         quick = self.quick_gradients
         args = network, objective, batch, self.coefficients, share
-        if not trained.on_numpy or type(objective) in quick.left_to_autograd:
-            loss = self._accumulate(batch, share, trained, objective, diagnose)
-        elif diagnose or quick.differs:
+        if trained.on_numpy and (diagnose or quick.differs):
             with set_gradients_aside(trained.params):
                 loss = self._accumulate(batch, share, trained, objective, diagnose)
                 quick.compare(*args)
-        elif not quick.accumulate(*args):
+        elif not (trained.on_numpy and quick.accumulate(*args)):
             loss = self._accumulate(batch, share, trained, objective, diagnose)
         elif last or measured:
             loss = self._compute_loss(batch, trained, objective)

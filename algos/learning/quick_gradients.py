@@ -209,6 +209,8 @@ class QuickGradients:
         fraction: float,
     ) -> _Upstream | None:
         """Return the derivatives; None where expressions cannot do what the loss asks for."""
+        if type(objective) in self.left_to_autograd:
+            return None
         steps = objective.build_network_inputs(batch)
         trace, outputs, values = network.trace(steps)
         gradient = self._get_gradient(objective, batch, coefficients, network.head, len(values))
