@@ -84,14 +84,21 @@ class GaussianScores:
         self.z = (value - mean) * self.scale
         constant = float(log_std.sum()) + 0.5 * math.log(2 * math.pi) * len(log_std)
         self.logp = -0.5 * np.einsum("ij,ij->i", self.z, self.z) - np.float32(constant)
-        self.entropy = np.full(len(value), constant + 0.5 * len(log_std), np.float32)
+        self._entropy = constant + 0.5 * len(log_std)
+
+    @property
+    def entropy(self) -> Array:
+        """See :class:`Scores`."""
+        return np.full(len(self.z), self._entropy, np.float32)
 
     def backpropagate(self, by_logp: Array, by_entropy: float | Array) -> tuple[Array, Array]:
         """See :class:`Scores`."""
         # d log p / d mean = z / std, d log p / d log std = z^2 - 1, d H / d log std = 1.
         by_mean = self.z * by_logp[:, None]
         by_log_std = np.einsum("ij,ij->j", by_mean, self.z) - by_logp.sum()
-        by_log_std += np.broadcast_to(by_entropy, len(by_logp)).sum()
+        # A call of broadcast_to would take as long as all of this.
+        rows = np.sum(by_entropy) if np.ndim(by_entropy) else by_entropy * len(by_logp)
+        by_log_std += rows
         by_mean *= self.scale
         return by_mean, by_log_std * self.free
 
