@@ -64,8 +64,7 @@ class Expression:
 
     def _apply(self, operation: Operation, *others: Any) -> Expression:
         """Return what an operation makes of this and others, row by row."""
-        counts = [count for x in (self, *others) if (count := _count_rows(x)) is not None]
-        return self.record.add(counts[0] if counts else None, operation, self, *others)
+        return self.record.add(_count_rows(self, *others), operation, self, *others)
 
     # Arithmetic with expressions, arrays [N] and numbers.
 
@@ -194,6 +193,8 @@ class Record:
 
     def add(self, rows: int | None, operation: Operation, *operands: Any) -> Expression:
         """Return the symbol of what an operation makes of expressions and constants."""
+        if not torch.is_grad_enabled():
+            raise TypeError("What has no gradient by choice is left to autograd.")
         named = tuple(x if type(x) is Expression else self._add_constant(x) for x in operands)
         self._nodes.append(_Node(f"v{len(self._nodes)}", rows, operation, named))
         return Expression(self, self._nodes[-1].name, rows)
@@ -307,19 +308,25 @@ def differentiable(**slopes: Callable[..., Array]) -> Callable[[FunctionT], Func
         @wraps(function)
         def call(*given: Any, **named: Any) -> Any:
             first = next((x for x in given if type(x) is Expression), None)
-            if first is None:
+            if first is None or named:  # named arguments go through one operation after the other
                 return function(*given, **named)
-            return first.record.add(first.rows, operation, *given, function, *slopes.values())
+            return first.record.add(
+                _count_rows(*given), operation, *given, function, *slopes.values()
+            )
 
         return call  # type: ignore[return-value]
 
     return decorate
 
 
-def _count_rows(x: Any) -> int | None:
-    if type(x) is Expression:
-        return x.rows
-    return len(x) if isinstance(x, np.ndarray) and x.ndim else None
+def _count_rows(*operands: Any) -> int | None:
+    """Return the number of rows that all operands with rows have; None: all are scalars."""
+    columns = (x for x in operands if isinstance(x, Expression | np.ndarray) and x.ndim)
+    counts = {len(x) for x in columns}
+    # Only the forward pass of tensors would refuse others, and most of it is not computed here.
+    if len(counts) > 1:
+        raise TypeError(f"These columns have different numbers of rows: {sorted(counts)}.")
+    return counts.pop() if counts else None
 
 
 def _call(function: Callable[..., torch.Tensor], *args: Any) -> Array:

@@ -77,6 +77,11 @@ def test_a_broken_number_stays_visible():
     assert np.isnan(found).all()
 
 
+def without_gradient(x):
+    with torch.no_grad():
+        return x.exp()
+
+
 REFUSED = {
     "a decision": lambda x: x if x.sum() else -x,
     "a comparison": lambda x: x == x,
@@ -87,6 +92,9 @@ REFUSED = {
     "a tensor": lambda x: x * torch.ones(4),
     "another axis": lambda x: x.mean(-1),
     "one row": lambda x: x[0],
+    "rows of another number": lambda x: (x + x[:2]).mean(),
+    "rows of another number in a function": lambda x: losses.value_error(x, x[:2]).mean(),
+    "what has no gradient": lambda x: (x * without_gradient(x)).mean(),
     "a column of picks": lambda x: x[[0, 1]],
     "rows where a scalar is needed": lambda x: x,
     "an argument without a derivative": lambda x: losses.value_error(0 * x, x).sum(),
@@ -110,6 +118,15 @@ def test_the_same_record_is_the_same_code():
     first, second = record_of(2.0), record_of(3.0)
     assert first._compute is second._compute
     assert second({"x": np.zeros(4)})[0].tolist() == [0.75] * 4
+
+
+def test_named_arguments_and_scalars_are_those_of_the_function():
+    x, z = np.full(4, 2, np.float32), np.ones(4, np.float32)
+    by_name, _ = gradients_of(lambda x, _, z: losses.clipped_surrogate(x, z, z, clip=9.0), x, z, z)
+    by_place, _ = gradients_of(lambda x, _, z: losses.clipped_surrogate(x, z, z, 9.0), x, z, z)
+    np.testing.assert_allclose(by_name, by_place)
+    mean, _ = gradients_of(lambda x, _, z: losses.value_error(x.mean(), z), x, z, z)
+    np.testing.assert_allclose(mean, 0.5 * 2 * (2 - 1) / 4)
 
 
 def test_a_function_with_derivatives_is_one_for_tensors_too():
