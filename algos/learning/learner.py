@@ -30,7 +30,7 @@ from algos.learning.gradients import (
     step_optimisers,
 )
 from algos.learning.optimisers import keep_settings, make_optimisers, select_loadable
-from algos.learning.quick_gradients import QuickGradients
+from algos.learning.quick_gradients import Minibatch, QuickGradients
 from algos.learning.scheduled_noise import update_spread, update_temperature
 from algos.learning.update_log import UpdateLog, measure_loss
 from algos.losses import sum_loss_terms
@@ -279,12 +279,12 @@ class ColumnLearner(TorchLearner):
         share, loss = len(batch) / rows, None
         network = self._get_policy_network()
         quick = self.quick_gradients
-        args = network, objective, batch, self.coefficients, share
-        if trained.on_numpy and (diagnose or quick.differs):
+        minibatch = Minibatch(network, objective, batch, self.coefficients, share)
+        if trained.on_numpy and (diagnose or quick.must_compare(objective)):
             with set_gradients_aside(trained.params):
                 loss = self._accumulate(batch, share, trained, objective, diagnose)
-                quick.compare(*args)
-        elif not (trained.on_numpy and quick.accumulate(*args)):
+                quick.compare(minibatch, replace=not diagnose)
+        elif not (trained.on_numpy and quick.accumulate(minibatch)):
             loss = self._accumulate(batch, share, trained, objective, diagnose)
         elif last or measured:
             loss = self._compute_loss(batch, trained, objective)

@@ -104,15 +104,14 @@ def record_loss(
     Raises:
         Exception: what expressions cannot do, or a mistake of the loss.
     """
-    uneven = not is_reusable(batch)
-    record = Record(holds_arrays=uneven)
-    if not uneven:
-        batch = Columns(
-            {
-                name: record.add_input(name, rows) if column.ndim == 1 else _Hidden(rows)
-                for name, column in batch.items()
-            }
-        )
+    reusable, count = is_reusable(batch), len(batch)
+    record = Record(holds_arrays=not reusable)
+    if reusable:
+        symbols = {
+            name: record.add_input(name, count) if column.ndim == 1 else _Hidden(count)
+            for name, column in batch.items()
+        }
+        batch = Columns(symbols)
     dist = _RecordedActions(record, objective.build_network_inputs(batch), head.columns, rows)
     value = record.add_input(VALUE, rows)
     loss = objective.loss({"dist": dist, "value": value, "state": {}}, batch, coefficients)
@@ -123,6 +122,19 @@ def record_loss(
 def is_reusable(batch: Columns) -> bool:
     """Whether a record of its loss serves other minibatches: not where rows are uneven."""
     return not any(isinstance(column, Ragged) for column in batch.values())
+
+
+class Minibatch(NamedTuple):
+    """What a gradient is computed of."""
+
+    network: MLPPolicy
+    objective: Objective[Any]
+    batch: Columns
+    """Its rows, NumPy arrays."""
+    coefficients: Mapping[str, float]
+    """Weights that change during training."""
+    fraction: float
+    """Weight of this minibatch within its optimiser step."""
 
 
 class _Upstream(NamedTuple):
@@ -146,69 +158,54 @@ class QuickGradients:
     def __init__(self) -> None:
         self.left_to_autograd: set[type[Objective[Any]]] = set()
         """Objectives whose loss asks for more than expressions can do."""
-        self.differs = False
-        """Whether the last compared minibatch differed: the next one has to be compared as well."""
-        self._recorded: dict[Hashable, Gradient] = {}
-        """Of this update, by the sizes of minibatches."""
+        self._compared: set[type[Objective[Any]]] = set()
+        self._differs = False
+        """Whether the last compared minibatch differed."""
+        self._recorded: dict[int, Gradient] = {}
+        """By the number of rows, of the objective and coefficients below."""
+        self._recorded_for: tuple[Any, Any] = None, None
 
-    def accumulate(
-        self,
-        network: MLPPolicy,
-        objective: Objective[Any],
-        batch: Columns,
-        coefficients: Mapping[str, float],
-        fraction: float,
-    ) -> bool:
-        """Add the gradient of a minibatch's mean loss to the parameters; False: it was not.
+    def accumulate(self, minibatch: Minibatch) -> bool:
+        """Add the gradient of a minibatch's mean loss to the parameters; False: it was not."""
+        upstream = self._compute_upstream(minibatch)
+        if upstream is not None:
+            _add_gradients(minibatch.network, upstream)
+        return upstream is not None
 
-        Args:
-            network: the policy.
-            objective: what is minimised.
-            batch: the minibatch, NumPy arrays.
-            coefficients: weights that change during training.
-            fraction: weight of this minibatch within its optimiser step.
-        """
-        upstream = self._compute_upstream(network, objective, batch, coefficients, fraction)
-        if upstream is None:
-            return False
-        _add_gradient(
-            network.flat, network.backpropagate(upstream.trace, upstream.outputs, upstream.values)
-        )
-        free = network.log_std
-        if free is not None and free.requires_grad:
-            _add_gradient(free, upstream.log_std)
-        return True
-
-    def compare(
-        self,
-        network: MLPPolicy,
-        objective: Objective[Any],
-        batch: Columns,
-        coefficients: Mapping[str, float],
-        fraction: float,
-    ) -> None:
+    def compare(self, minibatch: Minibatch, *, replace: bool) -> None:
         """Compare with the gradients in the parameters, which are autograd's of this minibatch.
 
         They differ for a loss that treats expressions in another way, as by ``isinstance``. A
         single difference may be chance, where a ratio lies at the edge of the clip range to within
         rounding; after two in a row the objective is left to autograd.
-        """
-        upstream = self._compute_upstream(network, objective, batch, coefficients, fraction)
-        before, self.differs = self.differs, False
-        if upstream is not None:
-            self.differs = max(_measure_distances(network, upstream), default=0.0) > TOLERANCE
-            if before and self.differs:
-                self.left_to_autograd.add(type(objective))
 
-    def _compute_upstream(
-        self,
-        network: MLPPolicy,
-        objective: Objective[Any],
-        batch: Columns,
-        coefficients: Mapping[str, float],
-        fraction: float,
-    ) -> _Upstream | None:
+        Args:
+            minibatch: of both gradients.
+            replace: whether its own gradients take the place of autograd's where they agree, as the
+                weights must not depend on whether a process has compared before.
+        """
+        network, kind = minibatch.network, type(minibatch.objective)
+        upstream = self._compute_upstream(minibatch)
+        self._compared.add(kind)
+        before, self._differs = self._differs, False
+        if upstream is None:
+            return
+        self._differs = max(_measure_distances(network, upstream), default=0.0) > TOLERANCE
+        if before and self._differs:
+            self.left_to_autograd.add(kind)
+        if replace and not self._differs:
+            for parameter in (network.flat, network.log_std):
+                if parameter is not None:
+                    parameter.grad = None
+            _add_gradients(network, upstream)
+
+    def must_compare(self, objective: Objective[Any]) -> bool:
+        """Whether the next minibatch is to be compared: the first, and that after a difference."""
+        return self._differs or type(objective) not in self._compared
+
+    def _compute_upstream(self, minibatch: Minibatch) -> _Upstream | None:
         """Return the derivatives; None where expressions cannot do what the loss asks for."""
+        network, objective, batch, coefficients, fraction = minibatch
         if type(objective) in self.left_to_autograd:
             return None
         steps = objective.build_network_inputs(batch)
@@ -237,8 +234,10 @@ class QuickGradients:
         head: ActionHead,
         rows: int,
     ) -> Gradient | None:
-        key = (id(objective), rows, tuple(coefficients.items()))
-        found = self._recorded.get(key)
+        before, used = self._recorded_for
+        if objective is not before or coefficients != used:
+            self._recorded, self._recorded_for = {}, (objective, dict(coefficients))
+        found = self._recorded.get(rows)
         if found is None:
             try:
                 found = record_loss(objective, batch, coefficients, head, rows)
@@ -246,9 +245,7 @@ class QuickGradients:
                 self.left_to_autograd.add(type(objective))
                 return None
             if is_reusable(batch):
-                if len(self._recorded) > 4:  # of updates before, whose coefficients were others
-                    self._recorded.clear()
-                self._recorded[key] = found
+                self._recorded[rows] = found
         return found
 
 
@@ -286,6 +283,14 @@ def _measure_distances(network: MLPPolicy, upstream: _Upstream) -> list[float]:
         for found, expected, scale in triples
     ]
     return [float(distance) for distance in distances if np.isfinite(distance)]
+
+
+def _add_gradients(network: MLPPolicy, upstream: _Upstream) -> None:
+    trace, outputs, by_log_std, values, _ = upstream
+    _add_gradient(network.flat, network.backpropagate(trace, outputs, values))
+    free = network.log_std
+    if free is not None and free.requires_grad:
+        _add_gradient(free, by_log_std)
 
 
 def _add_gradient(parameter: torch.nn.Parameter, gradient: Any) -> None:

@@ -15,6 +15,7 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 from sick_objectives import replace_terms
 
 from algos import ppo
+from algos.learning import quick_gradients
 from algos.learning.learner import ColumnLearner
 from algos.learning.quick_gradients import QuickGradients
 from algos.models.mlp import MLPPolicy
@@ -209,21 +210,30 @@ def test_a_loss_that_asks_for_more_is_left_to_autograd(name, monkeypatch):
     np.testing.assert_allclose(quick, plain, atol=2e-6)
 
 
-def test_a_loss_that_differs_without_an_error_is_found_out(monkeypatch):
+def test_no_step_follows_a_gradient_that_is_not_the_loss_s(monkeypatch):
     def tell_apart(forward, batch):
         logp = forward["dist"].logp(batch)
         return logp if isinstance(logp, torch.Tensor) else -logp
 
+    taken = []
+    accumulate = QuickGradients.accumulate
+    monkeypatch.setattr(QuickGradients, "accumulate", lambda *args: taken.append(accumulate(*args)))
     objective = with_policy_term(tell_apart)
     _, built = weights_after(objective, monkeypatch, True)
     assert built.quick_gradients.left_to_autograd == {objective}
-    # A single difference may be chance, and the next minibatch decides.
-    built, rows = learner_of(objective, epochs=1)  # of which the last minibatch is compared
+    assert taken and not any(taken)
+
+
+def test_two_differences_in_a_row_decide_and_one_does_not(monkeypatch):
+    distances = iter([1.0, 0.0, 1.0, 1.0])
+    monkeypatch.setattr(quick_gradients, "_measure_distances", lambda *_: [next(distances)])
+    # Compared are the first minibatch, that after a difference, and the last one of the update.
+    built, rows = learner_of(ppo.PPOObjective, epochs=1)
     small.updated(built, rows)
-    assert built.quick_gradients.differs
-    built.objective = ppo.PPOObjective(built.objective.settings)
+    assert built.quick_gradients.must_compare(built.objective)
+    assert not built.quick_gradients.left_to_autograd
     small.updated(built, rows)
-    assert not (built.quick_gradients.differs or built.quick_gradients.left_to_autograd)
+    assert built.quick_gradients.left_to_autograd == {ppo.PPOObjective}
 
 
 def test_a_mistake_of_the_loss_is_said(monkeypatch):
