@@ -19,6 +19,7 @@ from gymnasium import spaces
 from safetensors.torch import load_file, save_file
 
 from algos import get_algorithm_class
+from algos.actions.kinds import make_action_head
 from algos.algorithm import ColumnAlgorithm
 from algos.checkpoint import check_is_checkpoint, refuse_pickles, verify_checkpoint
 from algos.config import is_rllib_name
@@ -51,8 +52,10 @@ def save_policy(
     assert algorithm.learner_group is not None and algorithm.spaces is not None  # noqa: S101
     config: Any = algorithm.config
     weights = algorithm.learner_group.get_weights()["default_policy"]
+    space = algorithm.spaces["default_policy"][1]
     metadata = {
         "algo": algo,
+        "action_kind": make_action_head(space).kind,
         "env": config.env,
         "env_kwargs": dict(config.env_config),
         "evaluation_env_kwargs": dict(evaluation_env_kwargs or {}),
@@ -280,6 +283,14 @@ def _make_module(
     )
     if device == "auto":
         device = "cuda" if settings.acts_on_gpu and torch.cuda.is_available() else "cpu"
+    # A kind that another module adds has weights of the same shapes, and other actions.
+    trained, own = metadata.get("action_kind", module.head.kind), module.head.kind
+    if trained != own:
+        raise InputError(
+            f"The policy was trained with actions of the kind {trained}, and here {action_space} "
+            f"is acted in by {own}. Import the module that adds {trained} to KINDS, which is "
+            "usually that of the environment, before the policy is loaded."
+        )
     return module.eval().to(device)
 
 

@@ -157,6 +157,11 @@ class ActionHead(ABC):
     def to_action_columns(self, action: Any) -> dict[str, Array]:
         """Return the environment's batched action as action columns [B, ...]."""
 
+    @property
+    def kind(self) -> str:
+        """Name by which a saved policy knows which kind its outputs are for."""
+        return type(self).__name__
+
     # Perceptrons on a CPU act and learn with NumPy, where a call costs a fraction of torch's.
 
     @property

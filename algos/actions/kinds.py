@@ -136,6 +136,12 @@ class ProductHead(ActionHead):
         }
 
     @property
+    def kind(self) -> str:
+        """With the kinds of its parts."""
+        parts = ", ".join(f"{name}: {part.kind}" for name, part in self.parts.items())
+        return f"{type(self).__name__}({parts})"
+
+    @property
     def on_numpy(self) -> bool:
         """Where all parts are."""
         return all(part.on_numpy for part in self.parts.values())

@@ -4,6 +4,7 @@
 import json
 import subprocess
 import sys
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -12,6 +13,8 @@ import small
 import torch
 from safetensors.numpy import load_file, save_file
 
+from algos.actions.kinds import KINDS
+from algos.actions.values import BoxHead
 from algos.checkpoint import (
     DamagedCheckpoint,
     _find_encoded_arrays,
@@ -62,6 +65,7 @@ def observations():
 
 SCRIPT = """
 import sys
+from typing import Any
 import numpy as np, torch
 from algos.policy import Policy
 place, given, out = sys.argv[1:]
@@ -231,3 +235,21 @@ def test_a_space_without_bounds_has_no_array_to_refuse(tmp_path):
     space = {"space": "box", "low": None, "high": None}
     assert _find_encoded_arrays(space) == []
     refuse_pickles(tmp_path, {"observation_space": space, "action_space": space})
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_actions_of_a_kind_that_nobody_has_added_here_are_refused(tmp_path):
+    class Bounded(BoxHead):
+        """Values of a kind of another module's."""
+
+    KINDS.insert(0, Bounded)
+    try:
+        with small.algorithm("Pendulum-v1") as algorithm:
+            save_policy(algorithm, "ppo", tmp_path / "policy")
+        write_manifest(tmp_path)
+        module: Any = Policy.load(tmp_path).module
+        assert module.head.kind == "Bounded"
+    finally:
+        KINDS.remove(Bounded)
+    with pytest.raises(InputError, match=r"trained with actions of the kind Bounded.* BoxHead"):
+        Policy.load(tmp_path)

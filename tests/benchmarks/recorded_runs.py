@@ -5,7 +5,7 @@ They were trained by ``rungwise train`` with every rule held to a warning, so th
 exists; the archive has what the rules read, and environment, seed, budget and settings of each.
 LastGuess-v0, which is not Gymnasium's, shows one of six symbols in noise for ten steps, and pays 1
 where the last action names it. ``make bench-health BENCH=--recorded`` judges every beginning of
-each of them as a live run would: no rule may end a run that goes on to learn.
+each of them as a live run would: no rule may end a run that learns later.
 """
 
 import json

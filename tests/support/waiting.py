@@ -28,6 +28,6 @@ def wait_until(
 
 
 def find_free_port() -> int:
-    """A port of this machine that nobody listens on."""
+    """Return a port of this machine that is free now."""
     with socket.create_server(("127.0.0.1", 0)) as door:
         return door.getsockname()[1]
