@@ -156,6 +156,16 @@ class RecordedPBT(PopulationBasedTraining):
         # the rebuilt trial load its own earlier checkpoint first.
         return {"plan": loser | {"config": after, "resume_from": ""}}, {}
 
+    def _exploit(
+        self, tune_controller: TuneController, trial: Trial, trial_to_clone: Trial
+    ) -> None:
+        """Let a trial continue from another; the save that it may be in the middle of is void."""
+        super()._exploit(tune_controller, trial, trial_to_clone)
+        # Of a trial that saves while it is paused Tune remembers "stop after this save". The save
+        # is forgotten, and the trial would end without a word at its next one (ray#57906).
+        controller: Any = tune_controller
+        controller._cached_trial_decisions.pop(trial.trial_id, None)
+
     def _perturb_config(self, config: dict[str, Any]) -> dict[str, Any]:
         after = perturb_config(self.job.search, config, self.rng)
         try:

@@ -2,7 +2,10 @@
 # pyright: reportOperatorIssue=false, reportArgumentType=false
 """Population based training: what is taken over, what is told of it, and what a resume knows."""
 
+import json
 import math
+import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +14,7 @@ from command_line import answer, rungwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from populations import make_exploit, make_population_rows
+from ray import tune
 
 from envs.validation import InputError
 from tune_jobs.jobs.job_yaml import make_job
@@ -143,6 +147,66 @@ def test_an_exploit_is_written_with_scores_as_measured(tmp_path, mode):
     assert (row.score, row.donor_score, row.iteration) == (2.0, 5.0, 3)
     assert (row.donor, row.checkpoint) == ("01", "trials/01")
     assert plan["resume_from"] == "" and plan["config"] == row.after
+
+
+class SlowSaver(tune.Trainable):
+    """Trial 00 is worse, and its second save lasts until trial 01 has been compared with it."""
+
+    def setup(self, config):
+        self.plan = config["plan"]
+        self.folder = Path(self.plan["folder"])
+
+    def reset_config(self, new_config):
+        self.setup(new_config)
+        return True
+
+    def wait_for(self, mark):
+        while not (self.folder / mark).exists():
+            time.sleep(0.01)
+
+    def step(self):
+        name, iteration = self.plan["trial"], self.iteration + 1
+        if name == "01" and iteration == 3:
+            self.wait_for("saving")
+        metrics = json.dumps({"return_mean": int(name)})
+        about = {"trial": name, "iteration": iteration, "took": "{}", "metrics": metrics}
+        return about | {"score": int(name), "done": iteration == 9}
+
+    def save_checkpoint(self, checkpoint_dir):
+        if self.plan["trial"] == "00" and self.iteration == 3:
+            (self.folder / "saving").touch()
+            self.wait_for("exploited")
+        (Path(checkpoint_dir) / "state").touch()
+
+    def load_checkpoint(self, checkpoint):
+        pass
+
+
+@pytest.mark.system
+def test_a_trial_that_is_replaced_while_it_saves_runs_its_full_budget(local_ray, tmp_path):
+    class Marked(RecordedPBT):
+        def _exploit(self, *arguments):
+            super()._exploit(*arguments)
+            (tmp_path / "exploited").touch()
+
+    about = {"env": "CartPole-v1", "scheduler": "pbt", "trials": 2, "grace": 3}
+    space = {"search": {"lr": {"loguniform": [1e-4, 1e-2]}}}
+    job = make_job(about | space | {"metric": "return_mean", "mode": "max"})
+    plan = {"config": {"lr": 1e-3}, "resume_from": "", "folder": str(tmp_path)}
+    plans = [plan | {"trial": name} for name in ("00", "01")]
+    tuner = tune.Tuner(
+        tune.with_resources(SlowSaver, {"cpu": 1}),
+        param_space={"plan": tune.grid_search(plans)},
+        tune_config=tune.TuneConfig(scheduler=Marked(job, tmp_path, 0), reuse_actors=True),
+        run_config=tune.RunConfig(
+            storage_path=str(tmp_path),
+            verbose=0,
+            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1, num_to_keep=4),
+        ),
+    )
+    results = tuner.fit()
+    assert (tmp_path / "exploited").exists()
+    assert [(result.metrics or {})["iteration"] for result in results] == [9, 9]
 
 
 @pytest.fixture(scope="module")
