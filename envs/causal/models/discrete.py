@@ -44,20 +44,10 @@ class Table:
 
 @dataclasses.dataclass(frozen=True)
 class DiscreteScm(Scm):
-    """A discrete Bayesian network (C = 1)."""
+    """A discrete Bayesian network (C = 1), whose noise is on average over a node's parents."""
 
     tables: tuple[Table, ...]
     """Of each node."""
-    order: Ints
-    """See :class:`Scm`."""
-    noise: Floats
-    """[1, n]: the standard deviation of each node given its parents, on average over these."""
-    low: Floats
-    """See :class:`Scm`."""
-    high: Floats
-    """See :class:`Scm`."""
-    real: Bools
-    """See :class:`Scm`."""
 
     @property
     def parents(self) -> Bools:

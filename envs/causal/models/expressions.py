@@ -83,16 +83,6 @@ class ExpressionScm(Scm):
     """[n, n]: row j marks the parents of node j."""
     quantiles: tuple[tuple[float, ...], ...]
     """The quantiles of each node's noise, if it is not normal; see :class:`Noise`."""
-    order: Ints
-    """See :class:`Scm`."""
-    noise: Floats
-    """See :class:`Scm`."""
-    low: Floats
-    """See :class:`Scm`."""
-    high: Floats
-    """See :class:`Scm`."""
-    real: Bools
-    """See :class:`Scm`."""
 
     @property
     def parents(self) -> Bools:

@@ -43,6 +43,7 @@ SHAPES: dict[str, Callable[[Floats], Floats]] = {
 """Functions of the sum over the parents; shapes are numbered in this order."""
 
 
+@dataclasses.dataclass(frozen=True)
 class Scm(ABC):
     """One structural causal model (C = 1), or one for each copy (C = B)."""
 
@@ -130,16 +131,6 @@ class AdditiveScm(Scm):
     """[C, n]: times the shaped sum."""
     shift: Floats
     """[C, n]: added to that."""
-    order: Ints
-    """See :class:`Scm`."""
-    noise: Floats
-    """See :class:`Scm`."""
-    low: Floats
-    """See :class:`Scm`."""
-    high: Floats
-    """See :class:`Scm`."""
-    real: Bools
-    """See :class:`Scm`."""
 
     @property
     def parents(self) -> Bools:

@@ -66,9 +66,8 @@ class Plain(Scm):
     """A model of another class than the families have."""
 
     def __init__(self, scm):
+        super().__init__(scm.order, scm.noise, scm.low, scm.high, scm.real)
         self.scm = scm
-        for name in ("order", "noise", "low", "high", "real"):
-            setattr(self, name, getattr(scm, name))
 
     @property
     def parents(self):
