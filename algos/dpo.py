@@ -56,8 +56,6 @@ class DPOSettings(EpisodeSettings):
     student (`imagined`, at no cost); or a folder of recorded rollouts."""
     candidates: Annotated[int, Between(2)] = 4
     """Actions tried from each state (K)."""
-    execute: Literal["sampled", "best"] = "sampled"
-    """Candidate that is executed: the policy's own first sample, or the one judged best."""
     beta: Annotated[float, Positive] = 0.1
     """Strength of the pull to the reference: a small beta lets preferences move the policy far."""
     weights: Literal["equal", "gap"] = "equal"

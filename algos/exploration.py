@@ -31,19 +31,6 @@ def adapt_entropy_coef(
     return min(max(coef * factor, 1e-6), high)
 
 
-def adapt_kl_coef(coef: float, kl: float, target: float) -> float:
-    """Return the KL coefficient of the next update (Schulman et al. 2017, section 4).
-
-    >>> [adapt_kl_coef(1.0, kl, target=0.01) for kl in (0.001, 0.01, 0.1)]
-    [0.5, 1.0, 2.0]
-    """
-    if kl > 1.5 * target:
-        coef *= 2
-    elif kl < target / 1.5:
-        coef /= 2
-    return min(max(coef, 1e-6), 1e3)
-
-
 def schedule_log_std(
     kind: ScheduleKind | Literal["performance"],
     start: float,

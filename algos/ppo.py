@@ -15,7 +15,6 @@ from algos.advantages import compute_value_metrics, gae
 from algos.algorithm import ColumnAlgorithm
 from algos.config import TrainingSettings
 from algos.exploration import (
-    adapt_kl_coef,
     compute_entropy_metrics,
     compute_exploration_terms,
 )
@@ -31,7 +30,7 @@ from algos.objective import Loss, Objective
 from algos.rollouts.columns import Columns
 from algos.rollouts.rollout import Rollout, normalise_advantages
 from algos.schedules import ScheduleKind
-from envs.validation import AtLeastOne, Between, Fraction, InputError, NonNegative, Positive
+from envs.validation import AtLeastOne, Between, Fraction, NonNegative, Positive
 
 LENGTHS = (256, 128)
 """Rollout lengths that follow from the budget, the first where there are steps enough. With 64 the
@@ -75,8 +74,6 @@ class PPOSettings(TrainingSettings):
     """Weight of the value error."""
     kl_coef: Annotated[float, NonNegative] = 0.0
     """Weight of the KL penalty to the collecting policy."""
-    kl_target: Annotated[float, NonNegative] = 0.0
-    """KL to steer to by adapting the penalty's weight; 0 keeps the weight."""
 
     @property
     def rows_per_iteration(self) -> int:
@@ -98,11 +95,6 @@ class PPOSettings(TrainingSettings):
         enough = [length for length in fitting if steps >= FEWEST_UPDATES * length * copies]
         length = fitting[0] if not steps else max(enough, default=fitting[-1])
         return replace(self, rollout_length=length)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.kl_target > 0 and self.kl_coef <= 0:
-            raise InputError("settings.kl_coef must be greater than 0 for kl_target to adapt it.")
 
 
 class PPOObjective(Objective[PPOSettings]):
@@ -162,15 +154,6 @@ class PPOObjective(Objective[PPOSettings]):
     def initialise_coefficients(self) -> dict[str, float]:
         """Return the weights of entropy bonus and KL penalty."""
         return super().initialise_coefficients() | {"kl_coef": self.settings.kl_coef}
-
-    def adapt_coefficients(
-        self, coefficients: dict[str, float], stats: Mapping[str, float]
-    ) -> dict[str, float]:
-        """Steer the weight of the KL penalty to the target, if there is one."""
-        s, changed = self.settings, super().adapt_coefficients(coefficients, stats)
-        if s.kl_target > 0:
-            changed["kl_coef"] = adapt_kl_coef(coefficients["kl_coef"], stats["kl"], s.kl_target)
-        return changed
 
 
 class PPO(ColumnAlgorithm):

@@ -57,8 +57,7 @@ class CandidateRunner(ColumnRunner):
             self.env.state = world.charge_lookahead(self.env.state, K - 1)
         judged = judged.reshape(B, K)
         # Candidate 0 was drawn like any other, so executing it keeps the data on-policy.
-        best = judged.argmax(1) if self.settings.execute == "best" else 0
-        place = np.arange(B) * K + best
+        place = np.arange(B) * K
         found = {
             f"candidates.{name}": part.reshape(B, K, *part.shape[1:])
             # With their log-probabilities, from which the KL of the update is estimated.

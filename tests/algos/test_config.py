@@ -71,7 +71,6 @@ OWN = {
         "normalise_values": True,
         "value_coef": 0.5,
         "kl_coef": 0.0,
-        "kl_target": 0.0,
     },
     "reinforce": {
         "gamma": 0.99,
@@ -114,7 +113,6 @@ OWN = {
         "starts": 0,
         "pairs": "groups",
         "candidates": 4,
-        "execute": "sampled",
         "beta": 0.1,
         "weights": "equal",
         "reference_interval": 25,

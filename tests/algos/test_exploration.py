@@ -13,7 +13,6 @@ from algos.actions.choices import Categorical
 from algos.actions.values import Gaussian
 from algos.exploration import (
     adapt_entropy_coef,
-    adapt_kl_coef,
     compute_entropy_metrics,
     compute_exploration_terms,
     marginal_entropy,
@@ -29,21 +28,6 @@ def test_the_entropy_weight_never_reaches_0():
     for _ in range(1000):
         coef = adapt_entropy_coef(coef, 0.0, 0.5)
     assert coef == 10.0
-
-
-@pytest.mark.parametrize(
-    ("kl", "expected"), [(0.16, 0.4), (0.14, 0.2), (0.1, 0.2), (0.07, 0.2), (0.06, 0.1)]
-)
-def test_the_kl_weight_doubles_above_and_halves_below_its_band(kl, expected):
-    assert adapt_kl_coef(0.2, kl, 0.1) == pytest.approx(expected)
-
-
-def test_the_kl_weight_stays_within_bounds():
-    low = high = 0.2
-    for _ in range(100):
-        low, high = adapt_kl_coef(low, 0.0, 0.1), adapt_kl_coef(high, 9.0, 0.1)
-    assert (low, high) == (1e-6, 1e3)
-    assert adapt_kl_coef(low, 9.0, 0.1) == 2e-6
 
 
 def test_only_bonuses_with_a_weight_are_terms_of_the_loss():
@@ -150,8 +134,3 @@ def test_the_entropy_weight_moves_by_its_rate_within_bounds():
     assert adapt_entropy_coef(1.0, 0.0, 0.5, rate=0.5, high=1.2) == 1.2
     assert adapt_entropy_coef(1e-6, 1.0, 0.5) == 1e-6
     assert adapt_entropy_coef(0.0, 1.0, 0.5) == 1e-6
-
-
-def test_the_weight_of_the_kl_stays_at_the_edges_of_its_band():
-    assert adapt_kl_coef(0.2, 0.75, 0.5) == 0.2
-    assert adapt_kl_coef(0.2, 0.5 / 1.5, 0.5) == 0.2

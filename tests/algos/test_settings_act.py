@@ -76,7 +76,6 @@ LEARNING: dict[str, dict[str, tuple[dict[str, Any], Any]]] = {
         "normalise_values": ({}, True),
         "value_coef": ({}, 2.0),
         "kl_coef": ({}, 1.0),
-        "kl_target": ({"kl_coef": 1.0}, 1e-5),
     },
     "reinforce": {
         "baseline": ({}, "group_mean"),
@@ -114,7 +113,6 @@ COLLECTING: dict[str, dict[str, tuple[dict[str, Any], Any]]] = {
         "group_size": ({}, 4),
         "starts": ({}, 3),
         "candidates": ({"pairs": "candidates"}, 3),
-        "execute": ({"pairs": "candidates"}, "best"),
     },
     "astar_po": {"group_size": ({}, 4)},
 }

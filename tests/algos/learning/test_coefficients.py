@@ -117,12 +117,6 @@ def test_the_entropy_weight_is_steered_after_every_update(target, expected):
     assert metrics["entropy_coef"] == pytest.approx(expected * (1.1 if target < 0.5 else 1 / 1.1))
 
 
-@pytest.mark.parametrize(("target", "expected"), [(1e-6, 8.0), (1e3, 0.125)])
-def test_the_kl_weight_is_steered_after_every_update(target, expected):
-    _, _, learner = learnt(3, kl_coef=1.0, kl_target=target)
-    assert learner.coefficients["kl_coef"] == pytest.approx(expected)
-
-
 def test_a_nonfinite_gradient_changes_nothing_and_is_counted():
     learner = small.learner("toy_worlds:Bandit-v0", **BASE)
     before = {n: w.clone() for n, w in learner.module[DEFAULT_MODULE_ID].state_dict().items()}
@@ -136,7 +130,6 @@ def test_a_nonfinite_gradient_changes_nothing_and_is_counted():
 
 def test_a_learner_state_determines_the_next_update():
     changed: dict[str, Any] = {"entropy_coef": 0.3, "entropy_target": 0.99}
-    changed |= {"kl_coef": 1.0, "kl_target": 1e-5}
     _, _, first = learnt(**changed)
     state = first.get_state()
     second = small.learner("toy_worlds:Bandit-v0", seed=9, **BASE | changed)
@@ -166,7 +159,6 @@ def test_an_older_state_is_taken_over_as_well():
 @pytest.mark.parametrize(
     ("changed", "sentence"),
     [
-        ({"kl_target": 0.1}, "kl_coef must be greater than 0 for kl_target"),
         ({"entropy_coef": 0.0, "entropy_target": 0.5}, "entropy_coef must be greater than 0"),
         ({"entropy_schedule": "exponential"}, "entropy_end must be greater than 0"),
         ({"lr_schedule": "exponential"}, "lr_end must be greater than 0"),

@@ -135,17 +135,14 @@ def _columns(observation):
     return {f"obs.{name}": column for name, column in observation.items()}
 
 
-@pytest.mark.parametrize("execute", ["best", "sampled"])
-def test_what_is_done_is_the_best_or_the_first_candidate(execute):
-    built = trying(execute=execute)
+def test_what_is_done_is_the_first_candidate():
+    built = trying()
     found, _ = built.collect(12)
     columns, judged = found.columns, found.columns["judged"]
     assert judged.shape == (12, B, K) and (judged.std(-1) > 0).any()
-    place = judged.argmax(-1) if execute == "best" else np.zeros((12, B), int)
-    t, b = np.indices((12, B))
     for name in built.module.head.columns:
-        np.testing.assert_array_equal(columns[name], columns[f"candidates.{name}"][t, b, place])
-    np.testing.assert_array_equal(found.rewards, judged[t, b, place])
+        np.testing.assert_array_equal(columns[name], columns[f"candidates.{name}"][:, :, 0])
+    np.testing.assert_array_equal(found.rewards, judged[:, :, 0])
     # The log-probability is that of what was done.
     batch = {n: torch.from_numpy(c.reshape(-1, *c.shape[2:])) for n, c in columns.items()}
     with torch.no_grad():
@@ -154,7 +151,7 @@ def test_what_is_done_is_the_best_or_the_first_candidate(execute):
 
 
 def test_the_first_candidate_is_an_ordinary_policy_sample():
-    # Were the first one special, "sampled" would not be on policy: over many steps each place of
+    # Were the first one special, the data would not be on policy: over many steps each place of
     # the K is equally often the best.
     found, _ = trying(num_envs=32).collect(40)
     judged = found.columns["judged"].reshape(-1, K)
