@@ -10,16 +10,8 @@ import gymnasium
 from gymnasium.utils.env_checker import data_equivalence
 
 from envs.action_masks import find_mask, sample_legal
-from envs.checking.guarded_calls import (
-    BrokenEnvironmentError,
-    Clock,
-    TimeLimitError,
-    Violation,
-    call_guarded,
-    locate_violations,
-    reset_env,
-    take_step,
-)
+from envs.checking.guarded_calls import call_guarded, locate_violations, reset_env, take_step
+from envs.checking.violations import BrokenEnvironmentError, Clock, TimeLimitError, Violation
 from envs.counter_rng import derive_seed
 
 SEED = 7

@@ -6,50 +6,13 @@ import dataclasses
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, cast
 
 import gymnasium
 import numpy as np
 
 from envs.checking.user_frames import find_definition, find_user_frame
-
-Clock: TypeAlias = Callable[[], float]
-"""Return the time in seconds from any fixed moment on; checks measure their time limits by it."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Violation:
-    """One broken rule."""
-
-    rule: str
-    """Its name."""
-    sentence: str
-    """The expected behaviour, the behaviour seen, and what to do."""
-    step: int | None = None
-    """The step of the check at which it showed, from 1; None outside of steps."""
-    severity: Literal["note", "warn", "stop"] = "stop"
-    """``stop``: training would fail; ``warn``: it may; ``note``: it does not."""
-
-
-class BrokenEnvironmentError(Exception):
-    """An error that carries a violation out of a check."""
-
-    def __init__(self, violation: Violation) -> None:
-        super().__init__(violation.sentence)
-        self.violation = violation
-
-
-class TimeLimitError(Exception):
-    """A check that had no time left."""
-
-
-class TimeUpError(BaseException):
-    """The time is up. Not an Exception, because environments may catch those and continue."""
-
-    source = ""
-    """The call of the environment that was interrupted; empty outside of guarded calls."""
-    call_s = 0.0
-    """Seconds for which that call alone had been running."""
+from envs.checking.violations import BrokenEnvironmentError, TimeUpError, Violation
 
 
 def reset_env(env: gymnasium.Env[Any, Any], seed: int, step: int | None = None) -> tuple[Any, ...]:

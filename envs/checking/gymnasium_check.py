@@ -15,16 +15,13 @@ from gymnasium.utils.env_checker import check_env
 
 from envs.action_masks import Mask, find_mask, is_legal, sample_legal
 from envs.checking.guarded_calls import (
-    BrokenEnvironmentError,
-    Clock,
-    TimeLimitError,
-    Violation,
     call_guarded,
     locate_violations,
     make_violation,
     note_interrupts,
 )
 from envs.checking.user_frames import is_raised_by
+from envs.checking.violations import BrokenEnvironmentError, Clock, TimeLimitError, Violation
 from envs.counter_rng import derive_seed
 
 SEED = 123

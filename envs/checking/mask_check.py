@@ -7,7 +7,7 @@ from typing import Any
 import gymnasium
 
 from envs.action_masks import FORMS, count_choices, get_offered
-from envs.checking.guarded_calls import BrokenEnvironmentError, Violation
+from envs.checking.violations import BrokenEnvironmentError, Violation
 from envs.masked import MaskReader, detect_form
 from envs.pytree import Array
 from envs.validation import InputError

@@ -14,7 +14,7 @@ import numpy as np
 from gymnasium import spaces
 
 from envs.cast_observations import is_castable
-from envs.checking.guarded_calls import BrokenEnvironmentError, Violation
+from envs.checking.violations import BrokenEnvironmentError, Violation
 
 SYMPTOM = "observation_in_space"
 

@@ -28,8 +28,8 @@ from algos.rollouts.env_factory import (
 from envs import FAMILIES
 from envs.agents import count_agents
 from envs.batched import World, get_world
-from envs.checking.guarded_calls import Clock
 from envs.checking.import_probe import probe_import
+from envs.checking.violations import Clock
 from envs.validation import InputError
 from tune_jobs.evaluation.evaluation_world import make_scm_kwargs
 from tune_jobs.health.remedy import OtherLibrary

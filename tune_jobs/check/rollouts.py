@@ -15,7 +15,7 @@ from algos.models.base import to_observation_columns
 from algos.rollouts.episodes import EnvStep, EpisodeStep, play_episodes, start_env, step_env
 from envs import counter_rng
 from envs.batched import World
-from envs.checking.guarded_calls import Clock
+from envs.checking.violations import Clock
 from envs.pytree import take
 from envs.world import Step
 from tune_jobs.check.check_target import CheckTarget

@@ -15,8 +15,8 @@ from typing import Any, TypeAlias
 import torch
 
 from algos.rollouts.environment_fault import EnvironmentFault
-from envs.checking.guarded_calls import BrokenEnvironmentError, TimeUpError
 from envs.checking.user_frames import find_user_frame
+from envs.checking.violations import BrokenEnvironmentError, TimeUpError
 from envs.validation import InputError
 from tune_jobs.check.action_passthrough import probe_actions
 from tune_jobs.check.action_sampler import probe_sampler

@@ -10,7 +10,7 @@ from sound_env import Sound
 from violations import check_conformance
 
 from envs.checking.determinism import check_same_seed
-from envs.checking.guarded_calls import BrokenEnvironmentError, TimeLimitError
+from envs.checking.violations import BrokenEnvironmentError, TimeLimitError
 
 
 class Token:

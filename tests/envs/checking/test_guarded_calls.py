@@ -5,12 +5,8 @@ import numpy as np
 import pytest
 from sound_env import Sound
 
-from envs.checking.guarded_calls import (
-    BrokenEnvironmentError,
-    call_guarded,
-    reset_env,
-    take_step,
-)
+from envs.checking.guarded_calls import call_guarded, reset_env, take_step
+from envs.checking.violations import BrokenEnvironmentError
 
 
 class Returns(Sound):
