@@ -3,7 +3,7 @@
 For a minibatch of 64 rows autograd takes longer over the fifteen operations of a loss than network,
 actions and optimiser take together. Here a loss, which is written for tensors, is called once with
 symbols in their place, which record what is computed from them (:class:`Expression`). From the
-record a function of NumPy arrays is written that returns the gradients (reverse accumulation;
+tape a function of NumPy arrays is written that returns the gradients (reverse accumulation;
 Griewank and Walther 2008, chapter 3), and that serves all minibatches of that size.
 
 Expressions know the operations that losses are made of and no other: the rest raises, and
@@ -40,16 +40,16 @@ class Expression:
     """A column of rows ``[N]`` or a scalar that a loss computes with.
 
     Args:
-        record: what the loss has computed so far.
-        name: of the variable in the record.
+        tape: what the loss has computed so far.
+        name: of the variable on the tape.
         rows: N; None for a scalar.
     """
 
-    __slots__ = ("name", "record", "rows")
+    __slots__ = ("name", "rows", "tape")
     __array_ufunc__ = None  # an array to the left leaves the operation to the methods below
 
-    def __init__(self, record: Record, name: str, rows: int | None) -> None:
-        self.record, self.name, self.rows = record, name, rows
+    def __init__(self, tape: Tape, name: str, rows: int | None) -> None:
+        self.tape, self.name, self.rows = tape, name, rows
 
     def __len__(self) -> int:
         """Return N."""
@@ -64,7 +64,7 @@ class Expression:
 
     def _apply(self, operation: Operation, *others: Any) -> Expression:
         """Return what an operation makes of this and others, row by row."""
-        return self.record.add(_count_rows(self, *others), operation, self, *others)
+        return self.tape.add(_count_rows(self, *others), operation, self, *others)
 
     # Arithmetic with expressions, arrays [N] and numbers.
 
@@ -124,19 +124,19 @@ class Expression:
 
     def sum(self) -> Expression:
         """Return the sum over the rows."""
-        return self.record.add(None, _SUM, self)
+        return self.tape.add(None, _SUM, self)
 
     def mean(self) -> Expression:
         """Return the mean over the rows."""
-        return self.record.add(None, _MEAN, self, self.rows or 1)
+        return self.tape.add(None, _MEAN, self, self.rows or 1)
 
     def __getitem__(self, place: slice) -> Expression:
         count = len(range(*place.indices(len(self))))
-        return self.record.add(count, _SELECT, self, place, len(self))
+        return self.tape.add(count, _SELECT, self, place, len(self))
 
     def sum_by_row(self, ragged: Any) -> Expression:
         """Return the sums [M] of the rows of a ``Ragged``, whose values this has."""
-        return self.record.add(len(ragged), _SUM_BY_ROW, self, ragged)
+        return self.tape.add(len(ragged), _SUM_BY_ROW, self, ragged)
 
     # What Python would answer without an error, but not as a tensor does.
 
@@ -165,16 +165,16 @@ class _Node(NamedTuple):
     """Expressions and names of constants."""
 
 
-class Record:
+class Tape:
     """What a loss computes, in order.
 
     Args:
-        holds_arrays: whether arrays are constants of it; they cannot be where the record serves
+        holds_arrays: whether arrays are constants of it; they cannot be where the tape serves
             several minibatches.
 
-    >>> record = Record()
-    >>> logp, advantages = record.add_input("logp", 2), record.add_input("advantages", 2)
-    >>> gradient = record.differentiate((-logp * advantages).mean(), [logp])
+    >>> tape = Tape()
+    >>> logp, advantages = tape.add_input("logp", 2), tape.add_input("advantages", 2)
+    >>> gradient = tape.differentiate((-logp * advantages).mean(), [logp])
     >>> gradient({"logp": np.zeros(2), "advantages": np.array([3.0, 5.0])})
     [array([-1.5, -2.5])]
     """
@@ -252,18 +252,18 @@ class Gradient:
     """A function of what is given to the gradients of a scalar.
 
     Args:
-        record: what the scalar was computed by.
+        tape: what the scalar was computed by.
         lines: the body of the function.
     """
 
-    def __init__(self, record: Record, lines: list[str]) -> None:
+    def __init__(self, tape: Tape, lines: list[str]) -> None:
         read = sorted(
             set(_VARIABLES.findall(" ".join(lines))) - {line.split()[0] for line in lines}
         )
         self._compute = _compile(tuple(read), tuple(lines))
-        self.inputs = [record.inputs[name] for name in read if name in record.inputs]
+        self.inputs = [tape.inputs[name] for name in read if name in tape.inputs]
         """Keys of what has to be given."""
-        self._constants = [record.constants[name] for name in read if name in record.constants]
+        self._constants = [tape.constants[name] for name in read if name in tape.constants]
 
     def __call__(self, given: Mapping[Hashable, Any], g: float = 1.0) -> list[Any]:
         """Return the gradients: arrays [N], one number for all rows, or None where there is none.
@@ -310,7 +310,7 @@ def differentiable(**slopes: Callable[..., Array]) -> Callable[[FunctionT], Func
             first = next((x for x in given if type(x) is Expression), None)
             if first is None or named:  # named arguments go through one operation after the other
                 return function(*given, **named)
-            return first.record.add(
+            return first.tape.add(
                 _count_rows(*given), operation, *given, function, *slopes.values()
             )
 

@@ -31,7 +31,7 @@ from algos.actions.values import BoxHead
 from envs.validation import InputError
 
 
-class Product:
+class ProductDistribution:
     """Several independent parts, each with a name; columns are ``<part>.<column>``."""
 
     def __init__(self, parts: Mapping[str, ActionDistribution]) -> None:
@@ -62,9 +62,11 @@ class Product:
     def choice_probabilities(self) -> None:
         """Return None: there is no single choice."""
 
-    def at_temperature(self, temperature: Tensor) -> Product:
+    def at_temperature(self, temperature: Tensor) -> ProductDistribution:
         """Change every part."""
-        return Product({n: part.at_temperature(temperature) for n, part in self.parts.items()})
+        return ProductDistribution(
+            {n: part.at_temperature(temperature) for n, part in self.parts.items()}
+        )
 
     @staticmethod
     def _join(actions: Mapping[str, Action]) -> Action:
@@ -98,7 +100,9 @@ class ProductHead(ActionHead):
         """See :class:`ActionHead`."""
         if log_std is None:
             log_std = outputs.new_zeros(self.num_log_stds)
-        return Product({n: part.dist(*own) for n, part, *own in self._split(outputs, log_std)})
+        return ProductDistribution(
+            {n: part.dist(*own) for n, part, *own in self._split(outputs, log_std)}
+        )
 
     def label_outputs(self, outputs: Tensor, log_std: Tensor) -> dict[str, Tensor]:
         """See :class:`ActionHead`."""

@@ -18,7 +18,7 @@ import torch
 
 from algos.actions.array_backend import Array, to_native_array
 from algos.actions.head import NO_SPREAD, ActionHead
-from algos.expressions import Expression, Gradient, Record
+from algos.expressions import Expression, Gradient, Tape
 from algos.losses import sum_loss_terms
 from algos.models.base import MASK
 from algos.models.mlp import MLPPolicy, Trace
@@ -51,17 +51,17 @@ class _RecordedActions:
     """The distributions of a minibatch, of which a loss may ask what follows from its actions.
 
     Args:
-        record: of the loss.
+        tape: of the loss.
         steps: columns of N steps, among them their actions.
         columns: names of those of the actions.
         rows: N.
     """
 
     def __init__(
-        self, record: Record, steps: Mapping[str, Any], columns: tuple[str, ...], rows: int
+        self, tape: Tape, steps: Mapping[str, Any], columns: tuple[str, ...], rows: int
     ) -> None:
         self.steps, self._columns = steps, columns
-        self._logp, self._entropy = record.add_input(LOGP, rows), record.add_input(ENTROPY, rows)
+        self._logp, self._entropy = tape.add_input(LOGP, rows), tape.add_input(ENTROPY, rows)
 
     def logp(self, action: Mapping[str, Any]) -> Expression:
         """Return the log-probabilities ``[N]`` of the minibatch's own actions.
@@ -105,22 +105,22 @@ def record_loss(
         Exception: what expressions cannot do, or a mistake of the loss.
     """
     reusable, count = is_reusable(batch), len(batch)
-    record = Record(holds_arrays=not reusable)
+    tape = Tape(holds_arrays=not reusable)
     if reusable:
         symbols = {
-            name: record.add_input(name, count) if column.ndim == 1 else _Hidden(count)
+            name: tape.add_input(name, count) if column.ndim == 1 else _Hidden(count)
             for name, column in batch.items()
         }
         batch = Columns(symbols)
-    dist = _RecordedActions(record, objective.build_network_inputs(batch), head.columns, rows)
-    value = record.add_input(VALUE, rows)
+    dist = _RecordedActions(tape, objective.build_network_inputs(batch), head.columns, rows)
+    value = tape.add_input(VALUE, rows)
     loss = objective.loss({"dist": dist, "value": value, "state": {}}, batch, coefficients)
     total: Any = sum_loss_terms(loss.terms)
-    return record.differentiate(total, [dist.logp(dist.steps), dist.entropy(), value])
+    return tape.differentiate(total, [dist.logp(dist.steps), dist.entropy(), value])
 
 
 def is_reusable(batch: Columns) -> bool:
-    """Whether a record of its loss serves other minibatches: not where rows are uneven."""
+    """Whether a tape of its loss serves other minibatches: not where rows are uneven."""
     return not any(isinstance(column, Ragged) for column in batch.values())
 
 

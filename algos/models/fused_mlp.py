@@ -21,7 +21,7 @@ from torch import Tensor
 from algos.actions.array_backend import Array, get_array_module, to_native_array
 
 
-class Block(NamedTuple):
+class TrunkBlock(NamedTuple):
     """The part of a layer that belongs to one trunk."""
 
     trunk: str
@@ -35,7 +35,7 @@ class Layer(NamedTuple):
 
     width: int
     bias: str
-    blocks: tuple[Block, ...]
+    blocks: tuple[TrunkBlock, ...]
 
 
 SATURATION_LIMIT = 0.99
@@ -129,12 +129,12 @@ class Layout:
 
 def _layer(trunks: dict[str, tuple[int, ...]], i: int) -> Layer:
     """Return hidden layer i of the trunks that are deep enough to have one."""
-    blocks: list[Block] = []
+    blocks: list[TrunkBlock] = []
     end = 0
     for trunk, widths in trunks.items():
         if i < len(widths):
             feeds = f"{trunk}.hidden{i + 1}.weight" if i + 1 < len(widths) else f"{trunk}.weight"
-            blocks.append(Block(trunk, slice(end, end + widths[i]), feeds))
+            blocks.append(TrunkBlock(trunk, slice(end, end + widths[i]), feeds))
             end += widths[i]
     return Layer(end, f"hidden{i}.bias" if i else "first.bias", tuple(blocks))
 

@@ -29,7 +29,7 @@ SCORE_WIDTH = 32
 
 
 @dataclass(frozen=True)
-class Edges:
+class PackedEdges:
     """M edges of N graphs with n nodes each as one graph of N n nodes."""
 
     graph: Tensor
@@ -48,7 +48,7 @@ class Edges:
     """[N n]: where in that order the edges to each node begin."""
 
     @classmethod
-    def from_padded(cls, edges: Tensor, mask: Tensor, nodes: int) -> Edges:
+    def from_padded(cls, edges: Tensor, mask: Tensor, nodes: int) -> PackedEdges:
         """Build from edges [N, 2, E] and the mask [N, E] of those that are real."""
         # nonzero lists the edges graph by graph, so ``rows`` stays sorted, as the offsets
         # of embedding_bag need. Adding graph * nodes numbers the nodes of all graphs
@@ -85,7 +85,7 @@ class SageLayer(nn.Module):
             nn.Linear(width, width, bias=False) for _ in range(2)
         )
 
-    def forward(self, x: Tensor, edges: Edges) -> Tensor:
+    def forward(self, x: Tensor, edges: PackedEdges) -> Tensor:
         """Map node features [N n, w] to [N n, w]."""
         heard = self.outgoing_projection(
             edges.pool_outgoing(x, edges.columns)
@@ -107,7 +107,7 @@ class GinLayer(nn.Module):
             nn.Linear(width, width, bias=False) for _ in range(2)
         )
 
-    def forward(self, x: Tensor, edges: Edges) -> Tensor:
+    def forward(self, x: Tensor, edges: PackedEdges) -> Tensor:
         """Map node features [N n, w] to [N n, w]."""
         out, into = (
             edges.pool_outgoing(x, edges.columns, "sum"),
@@ -177,7 +177,7 @@ class GraphPolicy(PolicyModule):
         """Return outputs (of picks [N, R, D], ``ILLEGAL_LOGIT`` where there is none) and values."""
         nodes = batch["obs.nodes"].float()
         N, n, _ = nodes.shape
-        edges = Edges.from_padded(batch["obs.edges"], batch["obs.edge_mask"] > 0, n)
+        edges = PackedEdges.from_padded(batch["obs.edges"], batch["obs.edge_mask"] > 0, n)
         features = batch["obs.edge_features"][edges.graph, edges.number].float()
         # Here the bags hold the edges' own features and not those of nodes: indices are
         # edge numbers.
@@ -197,13 +197,15 @@ class GraphPolicy(PolicyModule):
             return self.policy(pooled), value
         return self._arrange_by_row(self._score_edges(x, features, edges), edges, batch), value
 
-    def _score_edges(self, x: Tensor, features: Tensor, edges: Edges) -> Tensor:
+    def _score_edges(self, x: Tensor, features: Tensor, edges: PackedEdges) -> Tensor:
         """Return edge scores [M]: v . relu(U x_i + V x_j + W f_ij), nodes projected once each."""
         first, second = self.node_projection(x).split(SCORE_WIDTH, -1)
         both = first.index_select(0, edges.rows) + second.index_select(0, edges.columns)
         return self.score(torch.relu(both + self.edge_projection(features)))[:, 0]
 
-    def _arrange_by_row(self, scores: Tensor, edges: Edges, batch: Mapping[str, Tensor]) -> Tensor:
+    def _arrange_by_row(
+        self, scores: Tensor, edges: PackedEdges, batch: Mapping[str, Tensor]
+    ) -> Tensor:
         """Return scores [M] as [N, R, D]: R nodes or 1, D the most edges of any (at least k)."""
         assert isinstance(self.head, TopKHead)  # noqa: S101
         N, n, _ = batch["obs.nodes"].shape
@@ -227,6 +229,6 @@ class GinPolicy(GraphPolicy):
     layer_class = GinLayer
 
 
-def _number_within_node(edges: Edges) -> Tensor:
+def _number_within_node(edges: PackedEdges) -> Tensor:
     """Return the number of each edge within its node [M]."""
     return torch.arange(len(edges.rows), device=edges.rows.device) - edges.starts[edges.rows]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 
-class RewardScale:
+class ReturnScale:
     """The root mean square of the returns of all episodes so far; part of every checkpoint.
 
     Of all runners together, so that a return means the same on each of them. A standard deviation

@@ -26,6 +26,11 @@ class Command(abc.ABC):
     """Print one JSON object on stdout and nothing else there."""
 
     @classmethod
+    def get_name(cls) -> str:
+        """Return the word that calls it: the name of its class, without ``Command`` at the end."""
+        return cls.__name__.removesuffix("Command").lower()
+
+    @classmethod
     def parse(cls, argv: Sequence[str]) -> Self:
         """Read the command's flags from the words after its name.
 
@@ -33,7 +38,7 @@ class Command(abc.ABC):
             InputError: a word belongs to no flag.
             SystemExit: help was requested, or a flag is wrong; tyro has printed which.
         """
-        return parse_flags(cls, argv, f"rungwise {cls.__name__.lower()}")
+        return parse_flags(cls, argv, f"rungwise {cls.get_name()}")
 
     @abc.abstractmethod
     def __call__(self, console: Terminal) -> Answer | None:

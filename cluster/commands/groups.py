@@ -21,25 +21,25 @@ from cluster.commands.jobs import Fetch, Report, Resume, Train, Tune
 from cluster.commands.ledger import Ledger
 from cluster.commands.serve import Dashboard, Serve
 from cluster.commands.service import Jobs, Service
-from cluster.commands.watch import Watch
+from cluster.commands.watch import WatchCommand
 from cluster.errors import Answer
 
 COMMAND_GROUPS: dict[str, tuple[type[Command], ...]] = {
-    "Train and tune": (Tune, Train, Watch, Resume, Fetch),
+    "Train and tune": (Tune, Train, WatchCommand, Resume, Fetch),
     "Inspect": (Check, Doctor, Explain, Evaluate, Report, Ledger, Dashboard),
     "Serve and deploy": (Serve, Export, Import, Submit, Deploy, Monitoring),
     "Queue": (Service, Jobs),
     "Catalogue": (Presets, Envs, Algos),
 }
 COMMANDS: dict[str, type[Command]] = {
-    command.__name__.lower(): command for group in COMMAND_GROUPS.values() for command in group
+    command.get_name(): command for group in COMMAND_GROUPS.values() for command in group
 }
 
 
 def summarise_commands() -> dict[str, dict[str, str]]:
     """Return the summary of each command by its name, in groups."""
     return {
-        group: {command.__name__.lower(): inspect.getdoc(command) or "" for command in commands}
+        group: {command.get_name(): inspect.getdoc(command) or "" for command in commands}
         for group, commands in COMMAND_GROUPS.items()
     }
 

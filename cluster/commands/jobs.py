@@ -71,7 +71,7 @@ class Tune(RayCommand):
         """
         from tune_jobs.jobs.cli_flags import find_job_fields, make_job_flags, split_pairs
 
-        command = cls.__name__.lower()
+        command = cls.get_name()
         # The flags depend on the job: its algorithm has settings, its environment arguments. So the
         # words that determine the job are looked up before the rest is parsed.
         given = find_job_fields(argv)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Watch(Command):
+class WatchCommand(Command):
     """Follow a training program, end it when it is doomed: `rungwise watch -- python train.py`."""
 
     path: tyro.conf.Positional[Path | None] = None

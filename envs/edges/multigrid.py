@@ -103,19 +103,6 @@ def right_hand_sides(nodes: int, key: Keys) -> Floats:
     return counter_rng.normal(key, (_SIDES, nodes))[0].astype(np.float64)
 
 
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-    """The evaluation of a choice of edges."""
-
-    reward: float
-    iterations: float
-    """Iterations of conjugate gradients to 1e-8."""
-    work: float
-    """Products with A for each decimal digit of the residual."""
-    complexity: float
-    """Entries of all matrices over those of A."""
-
-
 def measure_hierarchy(
     A: Matrix, made: Hierarchy, sides: Floats, solve: bool
 ) -> tuple[Quality, float]:

@@ -57,7 +57,7 @@ class Instance:
     """The result of the objective's reference choice."""
 
 
-class Objective(ABC):
+class EdgeObjective(ABC):
     """The purpose of the chosen edges."""
 
     latent: int
@@ -100,7 +100,7 @@ class Objective(ABC):
         return graph.scores
 
 
-class Multigrid(Objective):
+class Multigrid(EdgeObjective):
     """The strength of connection of a hierarchy; see :mod:`envs.edges.multigrid`."""
 
     latent = 5
@@ -172,7 +172,7 @@ class Multigrid(Objective):
         return Result(worst, 0.0, MOST, MOST / _DIGITS, 1.0)
 
 
-class Fsai(Objective):
+class Fsai(EdgeObjective):
     """The pattern of an approximate inverse; see :mod:`envs.edges.fsai`."""
 
     latent = 4
@@ -224,7 +224,7 @@ class Fsai(Objective):
         return Result(earned, earned, found.iterations, work, 1 + share, rewards)
 
 
-class Sparsifier(Objective):
+class Sparsifier(EdgeObjective):
     """Edges to add to a tree, a batch a step; see :mod:`envs.edges.sparsifier`."""
 
     latent = 5

@@ -16,7 +16,7 @@ from envs import counter_rng
 from envs.edges import fsai, multigrid
 from envs.edges.baselines import QUARTER
 from envs.edges.instances import Matrix
-from envs.edges.objectives import Fsai, Instance, Multigrid, Objective, Result
+from envs.edges.objectives import EdgeObjective, Fsai, Instance, Multigrid, Result
 from envs.pytree import Floats, Keys
 
 
@@ -60,7 +60,7 @@ def evaluate_solver(name: str, matrix: Matrix, key: Keys) -> Competitor:
 
 
 def evaluate_competitors(
-    objective: Objective, instances: Iterable[Instance]
+    objective: EdgeObjective, instances: Iterable[Instance]
 ) -> dict[str, dict[str, Floats]]:
     """Return the episode metrics [N] of solvers and reference choices, by name, on N instances.
 
@@ -78,7 +78,9 @@ def evaluate_competitors(
     }
 
 
-def _evaluate_on_instance(objective: Objective, instance: Instance) -> dict[str, dict[str, float]]:
+def _evaluate_on_instance(
+    objective: EdgeObjective, instance: Instance
+) -> dict[str, dict[str, float]]:
     """Return the figures of every competitor on one instance, by its name."""
     if isinstance(objective, Multigrid):
         matrix, key = instance.graph.matrix, instance.key

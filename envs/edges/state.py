@@ -9,7 +9,7 @@ import gymnasium
 
 from envs.edges.graph import Graph
 from envs.edges.instances import Matrix
-from envs.edges.objectives import Instance, Objective
+from envs.edges.objectives import EdgeObjective, Instance
 from envs.pytree import Array, Bools, Floats, Ints, Keys
 
 
@@ -36,7 +36,7 @@ class Task(Protocol):
 
     params: Any
     """:class:`~envs.edges.params.Params`."""
-    objective: Objective
+    objective: EdgeObjective
     """What the edges are chosen for."""
     matrix: Matrix | None
     """The matrix of all episodes, None where each draws its own."""

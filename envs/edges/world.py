@@ -20,10 +20,10 @@ from envs import counter_rng
 from envs.edges import baselines, comparison, graph, instances, matrices, record, solvers
 from envs.edges.instances import Matrix
 from envs.edges.objectives import (
+    EdgeObjective,
     Fsai,
     Instance,
     Multigrid,
-    Objective,
     Result,
     Sparsifier,
     select_picked_edges,
@@ -354,7 +354,7 @@ class EdgeSelection(World[State]):
         return found.astype(np.float64 if self.params.action == "latent" else np.int64)
 
 
-def _objective(params: Params) -> Objective:
+def _objective(params: Params) -> EdgeObjective:
     if params.objective == "multigrid":
         return Multigrid(params.k, params.builder, params.reward)
     return Fsai(params.k) if params.objective == "fsai" else Sparsifier(params.steps)

@@ -88,7 +88,7 @@ class Pretrained:
         return self._own(text, add_special_tokens=False)["input_ids"]
 
 
-class Reader:
+class LanguageObservation:
     """Observations of a shop for a language model.
 
     Args:

@@ -22,7 +22,7 @@ from envs.shopping import observation, pages
 from envs.shopping.goals import searches
 from envs.shopping.pages import BUY, DONE, LISTED, START
 from envs.shopping.params import Params
-from envs.shopping.reading import Reader
+from envs.shopping.reading import LanguageObservation
 from envs.shopping.state import State
 from envs.shopping.store import Store, get_store
 from envs.shopping.texts import Tokens
@@ -48,11 +48,13 @@ class Shopping(World[State]):
         self.store: Store = get_store(params.source)
         self.slots = pages.count_slots(self.store)
         self.tokens: Tokens = self.store.texts.rows
-        self.reader = _reader(self.store, params) if params.text == "language" else None
+        self.language = (
+            _make_language_observation(self.store, params) if params.text == "language" else None
+        )
         listed = range(1, self.slots - LISTED + 1)
         self.choice_names = (*pages.BUTTONS, *(f"listed {place}" for place in listed))
         self.observation_space = (
-            self.reader.space if self.reader else observation.make_space(self.store, params)
+            self.language.space if self.language else observation.make_space(self.store, params)
         )
         self.action_space: gymnasium.Space[Any] = spaces.Discrete(self.slots)
 
@@ -116,7 +118,7 @@ class Shopping(World[State]):
         return self._step(state, after, bought)
 
     def _observe(self, state: State) -> Observation:
-        return self.reader.observe(state) if self.reader else observation.observe(self, state)
+        return self.language.observe(state) if self.language else observation.observe(self, state)
 
     def _search(self, before: State, after: State, slot: Ints, asks: Bools) -> State:
         """Return the states after the proposed searches of copies ``asks`` [B]."""
@@ -175,9 +177,9 @@ class Shopping(World[State]):
         return {name: float(np.mean(episodes[name])) for name in self.episode_metrics}
 
 
-def _reader(store: Store, params: Params) -> Reader:
+def _make_language_observation(store: Store, params: Params) -> LanguageObservation:
     lengths = params.prompt_tokens, params.action_tokens
-    return Reader(store, params.language_model, *lengths, params.min_texts)
+    return LanguageObservation(store, params.language_model, *lengths, params.min_texts)
 
 
 _GOAL = 1

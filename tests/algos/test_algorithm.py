@@ -18,7 +18,7 @@ from algos import algorithm as algorithm_module
 from algos.ppo import PPO
 from algos.rollouts.curriculum import Curriculum
 from algos.rollouts.environment_fault import EnvironmentFault
-from algos.rollouts.reward_scale import RewardScale
+from algos.rollouts.reward_scale import ReturnScale
 from algos.rollouts.reward_signal import RewardSignal
 from envs.validation import InputError
 
@@ -211,7 +211,7 @@ class Loose(PPO):
         self.env_runner_group, self.pushed = object(), 0
         self.env_steps, self.training_started = 0, False
         self.recent_returns, self.recent_lengths = deque(maxlen=100), deque(maxlen=100)
-        self.curriculum, self.reward_scale = Curriculum(None), RewardScale()
+        self.curriculum, self.reward_scale = Curriculum(None), ReturnScale()
         self.reward_signal = RewardSignal()
 
     def push_weights(self):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch.nn.functional import logsigmoid
 
 from algos import losses
-from algos.expressions import Record, differentiable
+from algos.expressions import Tape, differentiable
 from algos.rollouts.columns import Ragged
 
 # x and y are what the loss is differentiated by, z is a column of the minibatch; all [4].
@@ -38,9 +38,9 @@ NUMBERS = st.lists(st.floats(0.25, 2, width=32), min_size=12, max_size=12)
 
 def gradients_of(formula, x, y, z):
     """Those by x and y of the mean of a formula, on NumPy."""
-    record = Record()
-    symbols = [record.add_input(name, len(x)) for name in "xyz"]
-    gradient = record.differentiate(formula(*symbols).mean(), symbols[:2])
+    tape = Tape()
+    symbols = [tape.add_input(name, len(x)) for name in "xyz"]
+    gradient = tape.differentiate(formula(*symbols).mean(), symbols[:2])
     found = gradient({"x": x, "y": y, "z": z}, 0.5)
     return [np.broadcast_to(0.0 if g is None else g, len(x)) for g in found]
 
@@ -62,10 +62,10 @@ def test_the_gradient_is_autograds(name, drawn):
 
 def test_rows_of_uneven_length_are_summed_in_a_record_of_one_minibatch():
     ragged = Ragged(np.arange(4.0), np.array([0, 1, 4]))
-    record = Record(holds_arrays=True)
-    x = record.add_input("x", 4)
+    tape = Tape(holds_arrays=True)
+    x = tape.add_input("x", 4)
     total = (ragged.sum_by_row(x) * np.array([2.0, 3.0])).sum()
-    (found,) = record.differentiate(total, [x])({"x": np.ones(4)})
+    (found,) = tape.differentiate(total, [x])({"x": np.ones(4)})
     assert found.tolist() == [2, 3, 3, 3]
 
 
@@ -103,17 +103,17 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_whatever_else_a_loss_does_raises(name):
-    record = Record()
-    x = record.add_input("x", 4)
+    tape = Tape()
+    x = tape.add_input("x", 4)
     with pytest.raises((TypeError, AttributeError)):
-        record.differentiate(REFUSED[name](x), [x])
+        tape.differentiate(REFUSED[name](x), [x])
 
 
 def test_the_same_record_is_the_same_code():
     def record_of(weight):
-        record = Record()
-        x = record.add_input("x", 4)
-        return record.differentiate((weight * x.exp()).mean(), [x])
+        tape = Tape()
+        x = tape.add_input("x", 4)
+        return tape.differentiate((weight * x.exp()).mean(), [x])
 
     first, second = record_of(2.0), record_of(3.0)
     assert first._compute is second._compute
@@ -135,8 +135,8 @@ def test_a_function_with_derivatives_is_one_for_tensors_too():
         return x**power
 
     assert raise_to(torch.tensor([3.0]), power=2).tolist() == [9]
-    record = Record()
-    x = record.add_input("x", 1)
+    tape = Tape()
+    x = tape.add_input("x", 1)
     total = (raise_to(x, 3.0) ** 2).sum()  # d x^6 = 6 x^5, which reads the function's value
-    (found,) = record.differentiate(total, [x])({"x": np.array([2.0])})
+    (found,) = tape.differentiate(total, [x])({"x": np.array([2.0])})
     assert found.tolist() == [192]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from envs.validation import InputError
-from tune_jobs.foreign_logs.formats import FORMATS, Reader
+from tune_jobs.foreign_logs.formats import FORMATS, LogReader
 from tune_jobs.foreign_logs.formats.delimited import DelimitedReader
 from tune_jobs.foreign_logs.names.matching import match_metrics
 from tune_jobs.foreign_logs.record import parse_json
@@ -52,12 +52,12 @@ class Unreadable:
         return [self.file]
 
 
-def find_readers(path: Path, rename: Mapping[str, str] | None = None) -> list[Reader]:
+def find_readers(path: Path, rename: Mapping[str, str] | None = None) -> list[LogReader]:
     """Open every log of another tool at a path; see :func:`find_logs`."""
-    return [log for log in find_logs(path, rename or {}) if isinstance(log, Reader)]
+    return [log for log in find_logs(path, rename or {}) if isinstance(log, LogReader)]
 
 
-def find_logs(path: Path, rename: Mapping[str, str]) -> Iterator[Reader | OwnRun | Unreadable]:
+def find_logs(path: Path, rename: Mapping[str, str]) -> Iterator[LogReader | OwnRun | Unreadable]:
     """Yield each log at a path: a file, or a directory, which is searched to any depth.
 
     Raises:
@@ -86,7 +86,7 @@ def find_logs(path: Path, rename: Mapping[str, str]) -> Iterator[Reader | OwnRun
 
 def find_in_directory(
     place: Path, files: list[Path], rename: Mapping[str, str], *, needs_return: bool = True
-) -> Iterator[Reader | Unreadable]:
+) -> Iterator[LogReader | Unreadable]:
     """Yield the logs among the files of a directory.
 
     The formats in one directory describe the same run; reading each would report it repeatedly.
@@ -98,7 +98,7 @@ def find_in_directory(
         needs_return: whether a table is a log only by its return; else it is one, too, where other
             metrics of learning are known in it.
     """
-    by_form: dict[type[Reader], list[Path]] = {}
+    by_form: dict[type[LogReader], list[Path]] = {}
     for file in files:
         try:
             form = _find_format(file)
@@ -121,7 +121,7 @@ def describe_os_error(path: Path, error: OSError) -> str:
     return f"{error.filename or path} cannot be read: {error.strerror}."
 
 
-def _find_format(path: Path) -> type[Reader] | None:
+def _find_format(path: Path) -> type[LogReader] | None:
     return next((form for form in FORMATS if form.recognises(path)), None)
 
 

@@ -16,7 +16,7 @@ from tune_jobs.foreign_logs.discovery import (
     describe_os_error,
     find_logs,
 )
-from tune_jobs.foreign_logs.formats import Reader
+from tune_jobs.foreign_logs.formats import LogReader
 from tune_jobs.foreign_logs.log import Log
 from tune_jobs.foreign_logs.names.matching import check_rename
 from tune_jobs.foreign_logs.translation import translate_log
@@ -26,7 +26,7 @@ from tune_jobs.run_log.outcome import Outcome
 
 USUAL = ("result.json", "progress.csv", "progress.txt", "monitor.csv")
 """Files that a run has one of: it is called by its directory."""
-Source = Reader | OwnRun | Unreadable
+LogSource = LogReader | OwnRun | Unreadable
 
 
 def read_logs(path: Path, rename: Mapping[str, str] | None = None) -> list[Log]:
@@ -69,7 +69,7 @@ def read_all(paths: Sequence[Path], rename: Mapping[str, str] | None = None) -> 
     return logs
 
 
-def _find(path: Path, rename: Mapping[str, str]) -> list[Source]:
+def _find(path: Path, rename: Mapping[str, str]) -> list[LogSource]:
     """Return the logs at a path, at least one."""
     if not path.exists():
         raise InputError(f"There is no {path}: give a log file or a directory that has one.")
@@ -82,7 +82,7 @@ def _find(path: Path, rename: Mapping[str, str]) -> list[Source]:
     return sources
 
 
-def _read_or_noted(root: Path | None, source: Source, rename: Mapping[str, str]) -> list[Log]:
+def _read_or_noted(root: Path | None, source: LogSource, rename: Mapping[str, str]) -> list[Log]:
     """The logs of a source; one that holds only a note if it cannot be read.
 
     Args:
@@ -108,21 +108,21 @@ def _read_or_noted(root: Path | None, source: Source, rename: Mapping[str, str])
     return [Log(name, source.name, [], [], note=note)]
 
 
-def _name(root: Path | None, source: Source) -> str:
+def _name(root: Path | None, source: LogSource) -> str:
     """Return the name of a log: its file, or its directory where the file's name is generic."""
     files = source.files
-    generic = isinstance(source, OwnRun) or (isinstance(source, Reader) and source.is_directory)
+    generic = isinstance(source, OwnRun) or (isinstance(source, LogReader) and source.is_directory)
     named = generic or files[0].name in USUAL or len(files) > 1
     if root is None or not root.is_dir():
         return str(files[0]) if root is None else root.name
     place = files[0].parent if named else files[0]
-    if isinstance(source, Reader) and source.is_directory and source.directory is not None:
+    if isinstance(source, LogReader) and source.is_directory and source.directory is not None:
         place = source.directory
     name = (root.name or str(root)) if place == root else str(place.relative_to(root))
-    return f"{name}/{source.label}" if isinstance(source, Reader) and source.label else name
+    return f"{name}/{source.label}" if isinstance(source, LogReader) and source.label else name
 
 
-def _read(name: str, reader: Reader, rename: Mapping[str, str]) -> Log:
+def _read(name: str, reader: LogReader, rename: Mapping[str, str]) -> Log:
     records = reader.read(final=True)
     damage = reader.damage
     if damage and not (records and reader.readable_above_damage):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from envs.validation import InputError
 from tune_jobs.foreign_logs.discovery import find_in_directory, find_readers, list_columns
-from tune_jobs.foreign_logs.formats import Reader
+from tune_jobs.foreign_logs.formats import LogReader
 from tune_jobs.foreign_logs.likely_return import guess_return
 from tune_jobs.foreign_logs.log_rows import LogRows
 from tune_jobs.foreign_logs.names.matching import match_metrics
@@ -45,14 +45,14 @@ class LogFollower:
     ) -> None:
         self.outside = outside
         self.roots, self.pattern, self.rename, self.since = roots, pattern, rename or {}, since
-        self.chosen: Reader | None = None
+        self.chosen: LogReader | None = None
         """The log that is followed; None while there is none."""
         self.others: list[Path] = []
         """Logs that were found and are not followed."""
         self.unknown: dict[Path, list[str]] = {}
         """Tables of which no metric is known well enough to follow them, with their columns."""
         self._open_files: set[Path] = set()
-        self._waiting: dict[Path, tuple[Reader, list[Record]]] = {}
+        self._waiting: dict[Path, tuple[LogReader, list[Record]]] = {}
         self._first_found: float | None = None
         self._next_search = 0.0
 
@@ -102,13 +102,13 @@ class LogFollower:
         """Add the logs of a folder; tables without a return only where no other log is in it."""
         for needs_return in (True, False):
             found = find_in_directory(place, files, self.rename, needs_return=needs_return)
-            readers = [log for log in found if isinstance(log, Reader)]
+            readers = [log for log in found if isinstance(log, LogReader)]
             self._add_readers(readers)
             if readers:
                 return
         self.unknown |= {file: names for file in files if (names := list_columns(file))}
 
-    def _add_readers(self, readers: Iterable[Reader]) -> None:
+    def _add_readers(self, readers: Iterable[LogReader]) -> None:
         for reader in readers:
             self._waiting.setdefault(reader.files[0], (reader, []))
 
@@ -149,7 +149,7 @@ class LogFollower:
         self.others = [other.files[0] for other, _ in ranked[1:]]
         return records
 
-    def _rank(self, reader: Reader, records: list[Record]) -> tuple[bool, bool, int]:
+    def _rank(self, reader: LogReader, records: list[Record]) -> tuple[bool, bool, int]:
         """Return whether a log has a return, is surely the program's, and its known metrics."""
         names = {name for record in records for name in record.values}
         known = match_metrics(names, reader.rename).values()

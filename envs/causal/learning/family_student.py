@@ -29,7 +29,7 @@ _CHUNK = 128
 
 
 @dataclasses.dataclass(frozen=True)
-class Graph:
+class KnownGraph:
     """The graph of a copy, which its student knows from the beginning."""
 
     order: Ints
@@ -44,7 +44,7 @@ class Graph:
 class FamilyKnowledge:
     """The knowledge of B students."""
 
-    graph: Graph
+    graph: KnownGraph
     """Who is whose parent."""
     gram: Floats
     """[B, n, r, r]: sum over rows of the outer product of the directions."""
@@ -239,7 +239,9 @@ class FamilyStudent:
             put_column(x, node, np.where(imagined[:, None], means, column(x, node)))
         return self.learn(state, x, chosen).variance.sum(axis=1)
 
-    def _parents(self, values: Floats, graph: Graph, copy: Ints, node: Ints, count: int) -> Floats:
+    def _parents(
+        self, values: Floats, graph: KnownGraph, copy: Ints, node: Ints, count: int
+    ) -> Floats:
         """Return the parents' values [m, rows, p] of nodes [m] of copies [m]."""
         parents = graph.inputs[copy, node, :count]
         x = np.swapaxes(values[copy[:, None], parents], 1, 2)
@@ -248,15 +250,15 @@ class FamilyStudent:
         x = (x - self._units.middle[parents][:, None]) / self._units.size[parents][:, None]
         return x.astype(np.float32)  # of the rows: the ends themselves are within reach
 
-    def _graph(self, scm: Scm) -> Graph:
+    def _graph(self, scm: Scm) -> KnownGraph:
         parents, position = scm.parents, np.argsort(scm.order, axis=1)
         # Non-parents sort behind all parents; the parents come in evaluation order, so that
         # renumbering the nodes changes nothing.
         places = np.where(parents, position[:, None], scm.nodes)
         inputs = np.argsort(places, axis=2)[:, :, : len(self.bases)]
-        return Graph(scm.order, inputs, parents.sum(axis=2))
+        return KnownGraph(scm.order, inputs, parents.sum(axis=2))
 
-    def _groups(self, graph: Graph, which: Bools) -> Iterator[tuple[int, Ints, Ints]]:
+    def _groups(self, graph: KnownGraph, which: Bools) -> Iterator[tuple[int, Ints, Ints]]:
         """Yield the marked nodes by number of parents: that number, copies [m] and nodes [m]."""
         for p in range(1, len(self.bases) + 1):
             copy, node = np.nonzero(which & (graph.degree == p))

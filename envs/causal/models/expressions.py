@@ -56,7 +56,7 @@ _ALLOWED = f"numbers, the parents' names, + - * / ** < <= > >= and {', '.join(_C
 
 
 @dataclasses.dataclass(frozen=True)
-class Noise:
+class NodeNoise:
     """The noise of a mechanism, which is all of a root; normal unless it has quantiles."""
 
     std: float = 0.0
@@ -67,10 +67,10 @@ class Noise:
     """Quantiles of a distribution that is not normal, relative to the mean, 0th to 100th."""
 
     @staticmethod
-    def uniform(low: float, high: float) -> Noise:
+    def uniform(low: float, high: float) -> NodeNoise:
         """Return noise that is uniform between two values."""
         half = (high - low) / 2
-        return Noise(half / 3**0.5, (low + high) / 2, (-half, half))
+        return NodeNoise(half / 3**0.5, (low + high) / 2, (-half, half))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +82,7 @@ class ExpressionScm(Scm):
     reads: Bools
     """[n, n]: row j marks the parents of node j."""
     quantiles: tuple[tuple[float, ...], ...]
-    """The quantiles of each node's noise, if it is not normal; see :class:`Noise`."""
+    """The quantiles of each node's noise, if it is not normal; see :class:`NodeNoise`."""
 
     @property
     def parents(self) -> Bools:
@@ -104,7 +104,7 @@ class ExpressionScm(Scm):
 
 def from_expressions(
     expressions: Mapping[str, str],
-    noise: Mapping[str, float | Noise],
+    noise: Mapping[str, float | NodeNoise],
     domains: Mapping[str, tuple[float, float]],
     target: str = "",
     hidden: Sequence[str] = (),
@@ -121,13 +121,15 @@ def from_expressions(
     # Hidden nodes go last, the order that every model here relies on.
     names = [*(name for name in expressions if name not in hidden), *hidden]
     formulas = {name: parse_expression(expressions[name] or "0", name, names) for name in names}
-    noises = {n: Noise(own) if isinstance(own, float | int) else own for n, own in noise.items()}
+    noises = {
+        n: NodeNoise(own) if isinstance(own, float | int) else own for n, own in noise.items()
+    }
     return assemble_model(formulas, noises, domains, target, len(hidden))
 
 
 def assemble_model(
     formulas: Mapping[str, tuple[Formula, set[str]]],
-    noise: Mapping[str, Noise],
+    noise: Mapping[str, NodeNoise],
     domains: Mapping[str, tuple[float, float]],
     target: str,
     hidden: int,
@@ -139,7 +141,7 @@ def assemble_model(
     names = tuple(formulas)
     reads = np.array([[name in parents for name in names] for _, parents in formulas.values()])
     # A node without noise is legal: it is a function of its parents.
-    noises = [noise.get(name, Noise()) for name in names]
+    noises = [noise.get(name, NodeNoise()) for name in names]
     settable = tuple(name in domains and name != target for name in names)
     bounds = np.array([domains.get(name, (0.0, 0.0)) for name in names])
     scm = ExpressionScm(

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 
 from envs import counter_rng
-from envs.causal.models.graphs import DECOYS, GRAPHS, Edges, Graph, before_decoys, meeting
+from envs.causal.models.graphs import DECOYS, GRAPHS, Edges, GraphKind, before_decoys, meeting
 from envs.causal.models.scm import FUNCTIONS, SHAPES, AdditiveScm
 from envs.pytree import Array, Floats, Ints, Keys
 from envs.validation import InputError, unknown_name_error
@@ -38,7 +38,7 @@ class Family:
 
     what: str
     """Description in words."""
-    graph: Graph
+    graph: GraphKind
     """The kind of graph."""
     mechanisms: Callable[[Keys, Edges], AdditiveScm]
     """Draws a model in the canonical order, from keys [B] and the edges."""

@@ -32,7 +32,7 @@ from typing import Any, cast
 import yaml
 
 from envs.causal.models.discrete import read_bif
-from envs.causal.models.expressions import Formula, Noise, assemble_model, parse_expression
+from envs.causal.models.expressions import Formula, NodeNoise, assemble_model, parse_expression
 from envs.causal.models.gaussian import network
 from envs.causal.models.scm import FUNCTIONS, Model
 from envs.pytree import Floats
@@ -162,14 +162,14 @@ def _additive(
     return formula
 
 
-def _noise(name: str, entry: Entry) -> Noise:
+def _noise(name: str, entry: Entry) -> NodeNoise:
     match entry.noise:
         case int() | float() as std if std >= 0:
-            return Noise(std)
+            return NodeNoise(std)
         case {"normal": [int() | float() as mean, int() | float() as std]} if std >= 0:
-            return Noise(std, mean)
+            return NodeNoise(std, mean)
         case {"uniform": [int() | float() as low, int() | float() as high]} if low < high:
-            return Noise.uniform(low, high)
+            return NodeNoise.uniform(low, high)
         case other:
             raise InputError(
                 f"The noise of the node {name} is {other!r}, but it must be a standard deviation, "

@@ -16,7 +16,7 @@ from envs.pytree import Bools, Floats, Ints, Keys
 
 
 @dataclasses.dataclass(frozen=True)
-class Graph:
+class GraphKind:
     """A kind of graph."""
 
     what: str
@@ -146,7 +146,7 @@ def _with_decoys(keys: Keys, size: Ints, n: int) -> Bools:
     return np.where(is_decoy, is_target, _some_earlier(for_parents, counts))
 
 
-DECOYS = Graph(
+DECOYS = GraphKind(
     "one or two parents each, but the last quarter of the nodes, decoys, are children of the node "
     "before them and of no other",
     _with_decoys,
@@ -155,22 +155,22 @@ DECOYS = Graph(
 )
 """The graphs of the hard families."""
 
-GRAPHS: dict[str, Graph] = {
-    "random": Graph(
+GRAPHS: dict[str, GraphKind] = {
+    "random": GraphKind(
         "at least two roots, at most half of the nodes; 1 to 3 parents otherwise",
         _random,
         width=3,
         fewest=3,
     ),
-    "chain": Graph("one path", _chain, width=1),
-    "fork": Graph("one parent of all others", _fork, width=1),
-    "collider": Graph(
+    "chain": GraphKind("one path", _chain, width=1),
+    "fork": GraphKind("one parent of all others", _fork, width=1),
+    "collider": GraphKind(
         "up to three parents of one node; each node beyond these has one random parent",
         _collider,
         width=3,
     ),
-    "erdos_renyi": Graph("random edges, two at a node on average", _erdos_renyi, width=0),
-    "scale_free": Graph(
+    "erdos_renyi": GraphKind("random edges, two at a node on average", _erdos_renyi, width=0),
+    "scale_free": GraphKind(
         "one or two parents, nodes with more edges being more likely ones", _scale_free, width=2
     ),
 }

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from envs import counter_rng
-from envs.causal.models.expressions import Noise, from_expressions
+from envs.causal.models.expressions import NodeNoise, from_expressions
 from envs.causal.models.families import FAMILIES
 from envs.causal.models.gaussian import Optimum, best_setting, network
 from envs.causal.models.scm import AdditiveScm, Model, from_terms
@@ -87,9 +87,9 @@ def ace15() -> Model:
         "F2": "1.2*C2",
         "F3": "0.4*C1 - 0.6*C2 + sin(C1 - C2)",
     }
-    roots = {"R1": Noise(1.0), "R2": Noise(1.5, mean=1.0), "R3": Noise(0.8, mean=-0.5)}
+    roots = {"R1": NodeNoise(1.0), "R2": NodeNoise(1.5, mean=1.0), "R3": NodeNoise(0.8, mean=-0.5)}
     return from_expressions(
-        expressions, dict.fromkeys(expressions, Noise(0.2)) | roots, _everywhere(expressions)
+        expressions, dict.fromkeys(expressions, NodeNoise(0.2)) | roots, _everywhere(expressions)
     )
 
 
@@ -116,7 +116,9 @@ def hierarchical(nodes: int) -> Model:
             total = " + ".join(f"{w:.3f}*X{i + 1}" for i, w in zip(own, weights, strict=True))
             wave = f" + 0.2*sin({total})" if (j + 1) % 5 == 0 else ""
             expressions[f"X{j + 1}"] = total + wave
-    noise = {name: Noise(0.15 if expression else 1.0) for name, expression in expressions.items()}
+    noise = {
+        name: NodeNoise(0.15 if expression else 1.0) for name, expression in expressions.items()
+    }
     return from_expressions(expressions, noise, _everywhere(expressions))
 
 
@@ -124,7 +126,7 @@ def toy_graph() -> Model:
     """Make X -> Z -> Y of Aglietti et al. (2020), "Causal Bayesian optimization"."""
     return from_expressions(
         {"X": "", "Z": "exp(-X)", "Y": "cos(Z) - exp(-Z/20)"},
-        dict.fromkeys("XZY", Noise(1.0)),
+        dict.fromkeys("XZY", NodeNoise(1.0)),
         {"X": (-5, 5), "Z": (-5, 20)},
         target="Y",
     )
@@ -145,7 +147,7 @@ def complete_graph() -> Model:
     }
     return from_expressions(
         expressions,
-        dict.fromkeys(expressions, Noise(1.0)),
+        dict.fromkeys(expressions, NodeNoise(1.0)),
         {"B": (-5, 4), "D": (-5, 5), "E": (-6, 3)},
         target="Y",
         hidden=("U1", "U2"),
@@ -163,7 +165,7 @@ def psa() -> Model:
             "cancer": "sigmoid(2.2 - 0.05*age + 0.01*bmi - 0.04*statin + 0.02*aspirin)",
             "psa": "6.8 + 0.04*age - 0.15*bmi - 0.60*statin + 0.55*aspirin + cancer",
         },
-        {"age": Noise.uniform(55, 75), "bmi": 0.7, "psa": 0.4},
+        {"age": NodeNoise.uniform(55, 75), "bmi": 0.7, "psa": 0.4},
         {"aspirin": (0, 1), "statin": (0, 1)},
         target="psa",
     )
@@ -179,7 +181,7 @@ def epidemiology() -> Model:
             "R": "4 + L*T",
             "Y": "0.5 + cos(4*T) + sin(-L + 2*R) + B",
         },
-        {"B": Noise.uniform(-1, 1), "T": Noise.uniform(4, 8), "Y": 1.0},
+        {"B": NodeNoise.uniform(-1, 1), "T": NodeNoise.uniform(4, 8), "Y": 1.0},
         {"T": (4, 8), "R": (4, 12)},
         target="Y",
     )

@@ -59,7 +59,7 @@ class Sampled(Protocol):
         ...
 
 
-class Source(ABC):
+class ProblemSource(ABC):
     """A source of problems."""
 
     names: tuple[str, ...]
@@ -82,7 +82,7 @@ class Source(ABC):
         return self.names
 
 
-class OneModel(Source):
+class OneModel(ProblemSource):
     """The same problem in each episode."""
 
     def __init__(self, model: Model, precision: int, noise: Floats | None = None) -> None:
@@ -114,15 +114,15 @@ class OneModel(Source):
         self.problem = dataclasses.replace(found, scm=())
 
     def draw(self, keys: Keys, stage: int) -> Problem:
-        """See :class:`Source`."""
+        """See :class:`ProblemSource`."""
         return take(self.problem, np.zeros(len(keys), np.int64))
 
     def get_scm(self, problem: Problem) -> Sampled:
-        """See :class:`Source`."""
+        """See :class:`ProblemSource`."""
         return self.model.scm
 
 
-class Lessons(Source):
+class Lessons(ProblemSource):
     """A new problem in each episode, of one lesson after another."""
 
     def __init__(
@@ -148,7 +148,7 @@ class Lessons(Source):
         self.noise = noise_rows(precision, self.nodes)
 
     def draw(self, keys: Keys, stage: int) -> Problem:
-        """See :class:`Source`."""
+        """See :class:`ProblemSource`."""
         lesson = self.lessons[stage]
         for_kind, for_model = counter_rng.split(keys, 2)
         kind = counter_rng.integers(for_kind, len(lesson.families))

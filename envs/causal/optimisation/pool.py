@@ -16,7 +16,7 @@ import numpy as np
 from envs import counter_rng
 from envs.causal.models.files import FORMATS, read
 from envs.causal.models.scm import AdditiveScm, Model
-from envs.causal.optimisation.curriculum import Lesson, Lessons, OneModel, Sampled, Source
+from envs.causal.optimisation.curriculum import Lesson, Lessons, OneModel, ProblemSource, Sampled
 from envs.causal.optimisation.problem import Problem
 from envs.pytree import Array, Bools, Floats, Ints, Keys, put, take
 from envs.validation import InputError
@@ -66,7 +66,7 @@ def _read_with_target(file: Path, target: str) -> Model:
     return model
 
 
-class Pooled(Source):
+class Pooled(ProblemSource):
     """A model of the pool in a share of the episodes, one of the lessons in the others."""
 
     def __init__(
@@ -88,7 +88,7 @@ class Pooled(Source):
         )
 
     def draw(self, keys: Keys, stage: int) -> Problem:
-        """See :class:`Source`. Drawn models are those that the episodes have without a pool."""
+        """See :class:`ProblemSource`. Drawn models are those of the episodes without a pool."""
         for_share, for_member = counter_rng.split(counter_rng.fold(keys, _POOL), 2)
         member = 1 + counter_rng.integers(for_member, len(self.members))
         member = np.where(counter_rng.uniform(for_share) < self.share, member, 0)
@@ -99,11 +99,11 @@ class Pooled(Source):
         return problem
 
     def get_scm(self, problem: Problem) -> Sampled:
-        """See :class:`Source`."""
+        """See :class:`ProblemSource`."""
         return Mixture(problem.scm, problem.member, self.members)
 
     def get_node_names(self, problem: Problem) -> tuple[str, ...]:
-        """See :class:`Source`."""
+        """See :class:`ProblemSource`."""
         if not problem.member[0]:
             return self.names
         own = self.members[problem.member[0] - 1].one.names

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from envs.causal.graph_drawing import DrawnGraph, format_figure, format_setting
-from envs.causal.optimisation.curriculum import Source
+from envs.causal.optimisation.curriculum import ProblemSource
 from envs.causal.optimisation.state import State
 from envs.episode_trace import EpisodeTrace, Frame
 
 
 def trace_episode(
-    source: Source,
+    source: ProblemSource,
     graph_observed: bool,
     states: Sequence[State],
     actions: Sequence[Mapping[str, Any]],

@@ -22,7 +22,7 @@ from envs.causal.action import validate_action
 from envs.causal.models.families import FAMILIES
 from envs.causal.models.named import load_model
 from envs.causal.optimisation import baselines, record
-from envs.causal.optimisation.curriculum import CURRICULUM, Lesson, Lessons, OneModel, Source
+from envs.causal.optimisation.curriculum import CURRICULUM, Lesson, Lessons, OneModel, ProblemSource
 from envs.causal.optimisation.observation import (
     CHANNELS,
     CONTEXT,
@@ -276,7 +276,7 @@ class CausalOptimisation(World[State]):
         return {"gain_over_ols": float(gain.mean()), "ols_or_better": float((gain >= -0.1).mean())}
 
 
-def _source(params: Params) -> Source:
+def _source(params: Params) -> ProblemSource:
     lessons = tuple(CURRICULUM) if params.curriculum else ()
     if not params.curriculum and params.scm in FAMILIES:
         lessons = (Lesson("", (params.scm,), params.smallest, params.largest),)

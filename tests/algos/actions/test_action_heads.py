@@ -11,7 +11,7 @@ from gymnasium import spaces
 from algos.actions.choice_values import BetaValue, BinnedValue, NormalValue
 from algos.actions.choice_with_value import ChoiceWithValue
 from algos.actions.choices import Categorical, MultiCategorical
-from algos.actions.kinds import Product, make_action_head
+from algos.actions.kinds import ProductDistribution, make_action_head
 from algos.actions.topk import TopK
 from algos.actions.values import Gaussian
 from envs.validation import InputError
@@ -52,9 +52,12 @@ def one_of(action, b):
         (spaces.MultiBinary(3), MultiCategorical),
         (spaces.MultiBinary((2, 2)), MultiCategorical),
         (spaces.MultiDiscrete(np.full((2, 2), 3)), MultiCategorical),
-        (spaces.Dict(left=spaces.Discrete(2), right=spaces.Box(-1, 4, (2,))), Product),
-        (spaces.Tuple([spaces.Discrete(2), spaces.Dict(a=spaces.MultiBinary(2))]), Product),
-        (spaces.Dict(choice=spaces.Discrete(2), value=spaces.Box(0, 1, ())), Product),
+        (spaces.Dict(left=spaces.Discrete(2), right=spaces.Box(-1, 4, (2,))), ProductDistribution),
+        (
+            spaces.Tuple([spaces.Discrete(2), spaces.Dict(a=spaces.MultiBinary(2))]),
+            ProductDistribution,
+        ),
+        (spaces.Dict(choice=spaces.Discrete(2), value=spaces.Box(0, 1, ())), ProductDistribution),
     ],
     ids=str,
 )

@@ -10,7 +10,7 @@ from algos.actions.choice_values import BetaValue, BinnedValue, NormalValue
 from algos.actions.choice_with_value import ChoiceWithValue
 from algos.actions.choices import Categorical, MultiCategorical
 from algos.actions.head import select_part_columns
-from algos.actions.kinds import Product
+from algos.actions.kinds import ProductDistribution
 from algos.actions.values import Gaussian
 
 VALUES = [BinnedValue, BetaValue, NormalValue]
@@ -116,9 +116,9 @@ def test_the_highest_entropy_is_that_of_the_legal_choices():
     assert (most := both.max_entropy()) is not None and most.tolist() == pytest.approx(
         [math.log(6)] * 2
     )
-    most = Product({"a": both, "b": Categorical(LOGITS)}).max_entropy()
+    most = ProductDistribution({"a": both, "b": Categorical(LOGITS)}).max_entropy()
     assert most is not None and most.tolist() == pytest.approx([math.log(18)] * 2)
-    assert Product({"a": both, "b": Gaussian(LOGITS, LOGITS[0])}).max_entropy() is None
+    assert ProductDistribution({"a": both, "b": Gaussian(LOGITS, LOGITS[0])}).max_entropy() is None
     for value in (BetaValue, NormalValue):
         found = value(torch.zeros(2, 2)).max_entropy()
         assert found.tolist() == pytest.approx([math.log(2)] * 2)
@@ -133,7 +133,9 @@ def test_modes_are_the_most_likely_actions():
     assert both.mode()["choices"].tolist() == [[2, 0], [0, 2]]
     assert Gaussian(LOGITS, LOGITS[0]).mode()["value"] is not None
     torch.testing.assert_close(Gaussian(LOGITS, LOGITS[0]).mode()["value"], LOGITS)
-    joined = Product({"a": Categorical(LOGITS), "b": Gaussian(LOGITS, LOGITS[0])}).mode()
+    joined = ProductDistribution(
+        {"a": Categorical(LOGITS), "b": Gaussian(LOGITS, LOGITS[0])}
+    ).mode()
     assert set(joined) == {"a.choice", "b.value"}
     assert BinnedValue(LOGITS).mode()["value"].tolist() == [1, -1]
 

@@ -13,7 +13,7 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 from algos.actions.choice_values import BinnedValue
 from algos.actions.choice_with_value import ChoiceWithValue
 from algos.actions.choices import Categorical, MultiCategorical
-from algos.actions.kinds import Product, make_action_head
+from algos.actions.kinds import ProductDistribution, make_action_head
 from algos.actions.topk import TopK
 from algos.actions.values import Gaussian
 from algos.exploration import compute_entropy_metrics, over_choices
@@ -43,7 +43,9 @@ def several(*masks):
 
 
 def parts(*masks):
-    return Product({"first": masked(*masks), "second": Categorical(torch.zeros(len(masks), 1))})
+    return ProductDistribution(
+        {"first": masked(*masks), "second": Categorical(torch.zeros(len(masks), 1))}
+    )
 
 
 def picks(*masks):

@@ -12,7 +12,7 @@ from gymnasium import spaces
 from algos.actions.choice_values import BetaValue
 from algos.actions.choice_with_value import ChoiceWithValue
 from algos.actions.choices import Categorical, MultiCategorical
-from algos.actions.kinds import Product, make_action_head
+from algos.actions.kinds import ProductDistribution, make_action_head
 from algos.actions.topk import TopK
 from algos.actions.values import Gaussian
 from envs.validation import InputError
@@ -54,7 +54,7 @@ def test_a_temperature_of_1_changes_nothing():
 
 def test_only_the_choices_of_a_composed_action_are_tempered():
     choice, box = Categorical(LOGITS), Gaussian(torch.zeros(2, 3), torch.zeros(3))
-    parts: Any = Product({"a": choice, "b": box}).at_temperature(T).parts
+    parts: Any = ProductDistribution({"a": choice, "b": box}).at_temperature(T).parts
     torch.testing.assert_close(parts["a"].logits, choice.at_temperature(T).logits)
     assert parts["b"] is box
     both: Any = MultiCategorical([choice, choice]).at_temperature(T).parts

@@ -10,7 +10,7 @@ import torch
 from gymnasium import spaces
 from node_sets import forward
 
-from algos.models.graph import Edges, GinLayer, SageLayer
+from algos.models.graph import GinLayer, PackedEdges, SageLayer
 from envs.validation import InputError
 
 F, G, C = 3, 2, 4
@@ -147,7 +147,7 @@ def test_a_pick_of_the_whole_graph_is_the_number_of_an_edge():
 
 
 def test_messages_are_means_over_edges_and_zero_without_any():
-    edges = Edges.from_padded(
+    edges = PackedEdges.from_padded(
         torch.tensor([[[0, 0, 2, 0], [1, 2, 1, 0]]]), torch.tensor([[1, 1, 1, 0]]), 3
     )
     x = torch.tensor([[1.0, 10.0], [2.0, 20.0], [4.0, 40.0]])
@@ -159,7 +159,7 @@ def test_messages_are_means_over_edges_and_zero_without_any():
 def _graph():
     columns = graphs(3)
     ends, mask = torch.from_numpy(columns["obs.edges"]), torch.from_numpy(columns["obs.edge_mask"])
-    return Edges.from_padded(ends, mask > 0, 6), torch.randn(18, 4)
+    return PackedEdges.from_padded(ends, mask > 0, 6), torch.randn(18, 4)
 
 
 def test_the_layer_is_sageconv_of_torch_geometric_both_ways():

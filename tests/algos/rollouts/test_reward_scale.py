@@ -6,7 +6,7 @@ import pytest
 import small
 
 from algos.ppo import PPOObjective
-from algos.rollouts.reward_scale import RewardScale
+from algos.rollouts.reward_scale import ReturnScale
 from algos.rollouts.rollout import (
     Rollout,
 )
@@ -15,13 +15,13 @@ BANDIT = "toy_worlds:Bandit-v0"
 
 
 def test_the_unit_is_the_root_mean_square_of_all_returns():
-    scale = RewardScale()
+    scale = ReturnScale()
     assert scale.unit == 1
     scale.record_returns([0.0])
     assert (scale.episodes, scale.unit) == (1, 1)  # nothing was earned yet
     scale.record_returns([3.0, -4.0, np.nan, np.inf])
     assert (scale.episodes, scale.unit) == (3, pytest.approx((25 / 3) ** 0.5))
-    other = RewardScale()
+    other = ReturnScale()
     other.set_state(scale.get_state())
     other.record_returns([1.0])
     assert other.unit == pytest.approx((26 / 4) ** 0.5)

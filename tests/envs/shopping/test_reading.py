@@ -16,7 +16,7 @@ from envs import counter_rng
 from envs.shopping import baselines
 from envs.shopping.pages import LISTED
 from envs.shopping.params import Params
-from envs.shopping.reading import Pretrained, Reader, action_texts, prompt_text
+from envs.shopping.reading import LanguageObservation, Pretrained, action_texts, prompt_text
 from envs.shopping.world import Shopping
 from envs.validation import InputError
 
@@ -51,7 +51,7 @@ def test_texts_of_a_generated_shop_are_read_to_their_end(read):
     found: list[int] = []
     for state, seen in walked(read):
         for b in range(10):
-            whole = read.reader.tokens.encode_prompt(prompt_text(state, b, read.store))
+            whole = read.language.tokens.encode_prompt(prompt_text(state, b, read.store))
             own = seen["prompt"][b]
             np.testing.assert_array_equal(own[own > 0] - 1, whole)
             found += whole
@@ -95,7 +95,7 @@ def test_training_and_evaluation_share_their_tokens(read):
     train: Any = Shopping(dataclasses.replace(read.params, split="train", goals=400))
     assert train.observation_space == read.observation_space
     text = "start : find me easy clean bedroom lamp"
-    assert train.reader.tokens.encode_prompt(text) == read.reader.tokens.encode_prompt(text)
+    assert train.language.tokens.encode_prompt(text) == read.language.tokens.encode_prompt(text)
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +120,9 @@ def test_a_models_tokens_and_chat_form_survive_a_long_prompt(folder, read):
         8,
         7,
     ]
-    row = Reader(read.store, folder, 8, 4, 1)._prompt("find me a lamp red blue green red")
+    row = LanguageObservation(read.store, folder, 8, 4, 1)._prompt(
+        "find me a lamp red blue green red"
+    )
     assert row.tolist() == [2, 5, 6, 7, 8, 9, 10, 3]  # from 1, and still the model's turn
     world = Shopping(dataclasses.replace(read.params, language_model=folder))
     seen: Any = world.reset(counter_rng.make_keys(0, 3))[1]

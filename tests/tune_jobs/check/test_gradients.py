@@ -7,7 +7,7 @@ from checks import check, get_only_evidence, get_severities
 from sick_objectives import replace_hooks, replace_terms
 
 from algos import ALGORITHMS, get_algorithm_class
-from algos.actions.kinds import Product
+from algos.actions.kinds import ProductDistribution
 from algos.grpo import GRPO
 from algos.ppo import PPO
 from algos.reinforce import Reinforce
@@ -43,7 +43,7 @@ def choice_only(dist):
 
 def first_of_parts(dist):
     first = dict(list(dist.parts.items())[:2])
-    return Product(first).logp
+    return ProductDistribution(first).logp
 
 
 def without_mean(dist):

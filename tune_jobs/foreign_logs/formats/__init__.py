@@ -1,6 +1,6 @@
 """Physical formats of logs: one file for each, read in pieces while it grows.
 
-A format is a class with the protocol of :class:`Reader`:
+A format is a class with the protocol of :class:`LogReader`:
 
 * ``recognises(path)``: whether a file has the format, by its name and then by its content;
 * ``open_all(files, rename, directory)``: a reader for each run of files in one directory;
@@ -23,13 +23,13 @@ from tune_jobs.foreign_logs.formats.json_lines import JsonLinesReader, TuneResul
 from tune_jobs.foreign_logs.formats.mlflow_runs import MlflowDatabaseReader, MlflowFolderReader
 from tune_jobs.foreign_logs.formats.monitors import MonitorReader
 from tune_jobs.foreign_logs.formats.point_files import ScalarFolderReader
-from tune_jobs.foreign_logs.formats.reader import Reader
+from tune_jobs.foreign_logs.formats.reader import LogReader
 from tune_jobs.foreign_logs.formats.sb3_table import SB3TableReader
 from tune_jobs.foreign_logs.formats.tensorboard import TensorBoardReader
 from tune_jobs.foreign_logs.formats.trainer_state import TrainerStateReader
 from tune_jobs.foreign_logs.formats.wandb_offline import WandbReader
 
-FORMATS: tuple[type[Reader], ...] = (
+FORMATS: tuple[type[LogReader], ...] = (
     TuneResultsReader,
     TuneTableReader,
     SB3TableReader,
@@ -47,4 +47,4 @@ FORMATS: tuple[type[Reader], ...] = (
 """Of several formats in one directory, which are of the same run, the first of these is read; a
 file has the first format that recognises it."""
 
-__all__ = ["FORMATS", "Reader"]
+__all__ = ["FORMATS", "LogReader"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tune_jobs.foreign_logs.formats.reader import Reader, read_first_lines
+from tune_jobs.foreign_logs.formats.reader import LogReader, read_first_lines
 from tune_jobs.foreign_logs.formats.tail import Lines
 from tune_jobs.foreign_logs.record import Record
 
@@ -23,7 +23,7 @@ _PAIR = re.compile(rf"([^\s:]+):(?:np\.\w+\()?({_NUMBER})\)?(?= - |\s*$)")
 _COLOUR = re.compile(r"\x1b\[[\d;]*m")
 
 
-class ConsoleReader(Reader):
+class ConsoleReader(LogReader):
     """The output of a program that was written to a file."""
 
     name = "console"

@@ -6,7 +6,7 @@ import csv
 import io
 from pathlib import Path
 
-from tune_jobs.foreign_logs.formats.reader import Reader, read_header
+from tune_jobs.foreign_logs.formats.reader import LogReader, read_header
 from tune_jobs.foreign_logs.formats.tail import BrokenLines, Lines
 from tune_jobs.foreign_logs.record import Record, parse_json
 
@@ -41,7 +41,7 @@ class DelimitedFile:
         self._waiting.clear()
 
     def read(self, limit: int, final: bool) -> list[Record]:
-        """Return the rows of at most `limit` new bytes; see :meth:`Reader.read`.
+        """Return the rows of at most `limit` new bytes; see :meth:`LogReader.read`.
 
         Raises:
             OSError: if the file cannot be read.
@@ -150,7 +150,7 @@ class DelimitedFile:
         return [row]
 
 
-class DelimitedReader(Reader):
+class DelimitedReader(LogReader):
     """A table of any tool, a row for each iteration."""
 
     name = "CSV"

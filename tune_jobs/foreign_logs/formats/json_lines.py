@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tune_jobs.foreign_logs.formats.reader import Reader, read_first_lines
+from tune_jobs.foreign_logs.formats.reader import LogReader, read_first_lines
 from tune_jobs.foreign_logs.formats.tail import BrokenLines, Lines
 from tune_jobs.foreign_logs.record import Record, flatten, parse_json
 
@@ -14,7 +14,7 @@ FIRST = 20
 """Lines that are searched for a return: the first ones of a file may be its configuration."""
 
 
-class JsonLinesReader(Reader):
+class JsonLinesReader(LogReader):
     """Lines of JSON of any tool, one for each iteration."""
 
     name = "JSON lines"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tune_jobs.foreign_logs.formats.point_files import PointFilesReader
 from tune_jobs.foreign_logs.formats.points import PointsReader
-from tune_jobs.foreign_logs.formats.reader import Reader
+from tune_jobs.foreign_logs.formats.reader import LogReader
 
 ROWS = 100_000
 """Points that one read of a database takes at most."""
@@ -67,7 +67,7 @@ class MlflowDatabaseReader(PointsReader):
     @classmethod
     def open_all(
         cls, files: Sequence[Path], rename: Mapping[str, str], directory: Path
-    ) -> list[Reader]:
+    ) -> list[LogReader]:
         """Return a reader for each run with metrics."""
         return [cls([f], rename, directory, run) for f in files for run in _list_runs(f)]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from tune_jobs.foreign_logs.formats.delimited import DelimitedFile
-from tune_jobs.foreign_logs.formats.reader import Reader
+from tune_jobs.foreign_logs.formats.reader import LogReader
 from tune_jobs.foreign_logs.record import Record, parse_json
 from tune_jobs.health.improvement import FloatArray
 from tune_jobs.health.metric_table import as_number
@@ -68,7 +68,7 @@ class MonitorFiles:
         return sorted(episodes, key=lambda episode: episode[0])
 
 
-class MonitorReader(Reader):
+class MonitorReader(LogReader):
     """The episodes of all environments of one run."""
 
     name = "SB3 monitor"
@@ -83,12 +83,12 @@ class MonitorReader(Reader):
     @classmethod
     def open_all(
         cls, files: Sequence[Path], rename: Mapping[str, str], directory: Path
-    ) -> list[Reader]:
+    ) -> list[LogReader]:
         """Return a reader for each run of files in one directory."""
         # SB3 numbers the monitors of the parallel environments of one run: 0.monitor.csv,
         # 1.monitor.csv.
         several = [file for file in files if _OF_RUN.fullmatch(file.name)]
-        readers: list[Reader] = [cls(several, rename, directory)] if several else []
+        readers: list[LogReader] = [cls(several, rename, directory)] if several else []
         return [*readers, *(cls([file], rename) for file in files if file not in several)]
 
     def _read_more(self, final: bool) -> list[Record]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tune_jobs.foreign_logs.formats.points import PointsReader
-from tune_jobs.foreign_logs.formats.reader import Reader
+from tune_jobs.foreign_logs.formats.reader import LogReader
 from tune_jobs.foreign_logs.formats.tail import Lines
 
 FOLDER = "scalars"
@@ -64,7 +64,7 @@ class ScalarFolderReader(PointFilesReader):
     @classmethod
     def open_all(
         cls, files: Sequence[Path], rename: Mapping[str, str], directory: Path
-    ) -> list[Reader]:
+    ) -> list[LogReader]:
         """Return one reader for the folder, when its first files are met."""
         root = find_root(files[0])
         first = min(path for path in root.rglob("*.csv") if cls.recognises(path))

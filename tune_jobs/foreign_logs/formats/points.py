@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from tune_jobs.foreign_logs.formats.monitors import group_episodes
-from tune_jobs.foreign_logs.formats.reader import Reader
+from tune_jobs.foreign_logs.formats.reader import LogReader
 from tune_jobs.foreign_logs.names.catalogue_metric import CatalogueMetric, Library
 from tune_jobs.foreign_logs.names.matching import match_metrics, recognise_libraries
 from tune_jobs.foreign_logs.record import Record
@@ -154,7 +154,7 @@ class Points:
                 series[tag] = {later: v for later, v in values.items() if later > step}
 
 
-class PointsReader(Reader):
+class PointsReader(LogReader):
     """A reader of points, which are made into iterations."""
 
     is_directory = True

@@ -15,7 +15,7 @@ SEARCHED = 1_000_000
 """Characters of a file that are searched for metrics: programs print their settings before."""
 
 
-class Reader(ABC):
+class LogReader(ABC):
     """One log: the files that one run writes in one format, read as they grow."""
 
     name: ClassVar[str]
@@ -69,7 +69,7 @@ class Reader(ABC):
     @classmethod
     def open_all(
         cls, files: Sequence[Path], rename: Mapping[str, str], directory: Path
-    ) -> list[Reader]:
+    ) -> list[LogReader]:
         """Return a reader for each run of some files of this format, all in one directory."""
         if cls.joins_directory:
             return [cls(files, rename, directory)]

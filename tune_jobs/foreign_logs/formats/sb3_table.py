@@ -11,7 +11,7 @@ import numpy as np
 
 from tune_jobs.foreign_logs.formats.delimited import DelimitedReader
 from tune_jobs.foreign_logs.formats.monitors import Episode, MonitorFiles, find_monitors
-from tune_jobs.foreign_logs.formats.reader import Reader, read_header
+from tune_jobs.foreign_logs.formats.reader import LogReader, read_header
 from tune_jobs.foreign_logs.record import Record
 from tune_jobs.health.metric_table import as_number
 
@@ -51,7 +51,7 @@ class SB3TableReader(DelimitedReader):
     @classmethod
     def open_all(
         cls, files: Sequence[Path], rename: Mapping[str, str], directory: Path
-    ) -> list[Reader]:
+    ) -> list[LogReader]:
         """Return a reader for each run of files in one directory."""
         # With several progress files it is unknown to which the monitors belong.
         return [cls([file], rename, directory if len(files) == 1 else None) for file in files]

@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tune_jobs.foreign_logs.formats.reader import Reader
+from tune_jobs.foreign_logs.formats.reader import LogReader
 from tune_jobs.foreign_logs.record import Record, flatten, parse_json
 
 NAME = "trainer_state.json"
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 
 
-class TrainerStateReader(Reader):
+class TrainerStateReader(LogReader):
     """The history in the newest trainer state of a run.
 
     It is one JSON document, so that each checkpoint is read as a whole; entries that were returned
@@ -37,7 +37,7 @@ class TrainerStateReader(Reader):
     @classmethod
     def open_all(
         cls, files: Sequence[Path], rename: Mapping[str, str], directory: Path
-    ) -> list[Reader]:
+    ) -> list[LogReader]:
         """Return a reader for the run, unless a later checkpoint has the same history and more."""
         root = directory.parent if _CHECKPOINT.fullmatch(directory.name) else directory
         return [cls(files, rename, root)] if find_newest(root) == files[0] else []

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from envs import counter_rng
-from envs.causal.models.expressions import Noise, from_expressions, normal_cdf, parse_expression
+from envs.causal.models.expressions import NodeNoise, from_expressions, normal_cdf, parse_expression
 from envs.validation import InputError
 
 NAMES = ("X", "Z", "Y")
@@ -99,7 +99,7 @@ def test_a_cycle_is_refused():
 def test_noise_is_normal_uniform_or_none():
     model = from_expressions(
         {"A": "", "B": "", "C": "A + B"},
-        {"A": Noise(2.0, mean=1.0), "B": Noise.uniform(55, 75)},
+        {"A": NodeNoise(2.0, mean=1.0), "B": NodeNoise.uniform(55, 75)},
         {"A": (-1, 1)},
         target="C",
     )
