@@ -10,17 +10,6 @@ from torch import Tensor
 from algos.actions.array_backend import get_array_module, to_native_array
 
 
-def categorical_entropy(logits: Tensor) -> Tensor:
-    """Return the entropy [...] of logits [..., A]: ``-sum p log p``. The twin of the fused node.
-
-    >>> import torch
-    >>> categorical_entropy(torch.zeros(1, 2))
-    tensor([0.6931])
-    """
-    logs = torch.log_softmax(logits, -1)
-    return -(logs.exp() * logs).sum(-1)
-
-
 def fused_entropy(logits: Tensor, log_probs: Tensor) -> Tensor:
     """Return the entropy [...] of logits [..., A], whose log-softmax is known already.
 

@@ -95,15 +95,6 @@ class TopK:
         # A row without legal choices counts ln 1 = 0, not -inf.
         return self.mask.sum(-1).clamp_min(1).to(self.logits.dtype).log().sum(-1)
 
-    def normalised_entropy(self) -> Tensor:
-        """Return first-pick entropy over ln(legal choices) ``[N]``, averaged over free rows."""
-        legal = self.mask.sum(-1)
-        # ln 1 = 0 would divide 0 by 0, and the NaN would reach the gradient although
-        # `where` discards it.
-        highest = legal.clamp_min(2).to(self.logits.dtype).log()
-        share = torch.where(legal > 1, self.row_entropy() / highest, 0.0)
-        return share.sum(-1) / (legal > 1).sum(-1).clamp_min(1)
-
     def choice_probabilities(self) -> None:
         """Return None: there is no single choice."""
 

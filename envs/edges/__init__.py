@@ -6,22 +6,9 @@ strength=[("predefined", {"C": C}), "evolution"])``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-
-
-class Chooser(Protocol):
-    """A trained policy: ``algos.policy.Policy``, or anything like it."""
-
-    metadata: Mapping[str, Any]
-    """``env`` and ``env_kwargs``: what it was trained in."""
-
-    def act(self, observation: Any) -> Any:
-        """Return the action for one observation."""
-        ...
-
 
 _KEPT = ("objective", "action", "observation", "k", "builder")
 """Training arguments that define observation and action; the others are about matrices."""
@@ -32,8 +19,9 @@ def strength_pattern(matrix: Any, policy: Any) -> Any:
 
     Args:
         matrix: a real symmetric positive definite scipy sparse matrix [N, N].
-        policy: trained on ``objective='multigrid'`` (an :class:`ActionChooser`), or five numbers
-            in [-1, 1]: weights of |a|, -a, evolution and affinity; a threshold.
+        policy: trained on ``objective='multigrid'`` (``algos.policy.Policy``, or anything with its
+            ``metadata`` and ``act``), or five numbers in [-1, 1]: weights of |a|, -a, evolution and
+            affinity; a threshold.
 
     Returns:
         C [N, N], a csr_array of ones with the diagonal, for PyAMG's ``("predefined", {"C": C})``.

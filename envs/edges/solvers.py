@@ -114,27 +114,3 @@ def _list_result_figures(result: Result, share: float) -> dict[str, float]:
         "operator_complexity": result.complexity,
         "selected_fraction": share,
     }
-
-
-def compare_solvers(pairs: Iterable[tuple[Matrix, Keys]]) -> dict[str, dict[str, float]]:
-    """Evaluate every solver on matrices with their keys; return means by name.
-
-    ``work_ratio`` is the geometric mean of work per digit over that of PyAMG's default.
-    """
-    found: dict[str, list[Competitor]] = {name: [] for name in SOLVERS}
-    for matrix, key in pairs:
-        for name, own in found.items():
-            own.append(evaluate_solver(name, matrix, key))
-    # Logarithms before the mean: work ratios multiply, and the worst matrix would dominate an
-    # arithmetic mean.
-    usual = np.log([c.work for c in found["sa_default"]])
-    return {
-        name: {
-            "work_ratio": float(np.exp((np.log([c.work for c in own]) - usual).mean())),
-            "iterations": float(np.mean([c.iterations for c in own])),
-            "work": float(np.mean([c.work for c in own])),
-            "operator_complexity": float(np.mean([c.operator_complexity for c in own])),
-            "setup_seconds": float(np.mean([c.setup_seconds for c in own])),
-        }
-        for name, own in found.items()
-    }

@@ -6,21 +6,13 @@ import hashlib
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from envs.optional_imports import import_extra
 from envs.validation import InputError
 
 RETURNED = 50
 """Products that a search finds at most [WebShop, SEARCH_RETURN_N]."""
-
-
-class SearchEngine(Protocol):
-    """Finds documents by their words."""
-
-    def search(self, query: str, count: int = RETURNED) -> list[int]:
-        """Return the indices of matching documents, best first; ties in document order."""
-        ...
 
 
 class Tantivy:
@@ -62,7 +54,10 @@ class Tantivy:
         self._open()
 
     def search(self, query: str, count: int = RETURNED) -> list[int]:
-        """See :class:`SearchEngine`. Any text is a query: there are no operators."""
+        """Return the indices of matching documents, best first; ties in document order.
+
+        Any text is a query: there are no operators.
+        """
         query_type, schema = self._query, self._index.schema
         # Terms are built directly: the query parser would read signs in a user's text as operators.
         terms = [query_type.term_query(schema, "text", t) for t in self._english.analyze(query)]

@@ -54,7 +54,7 @@ def test_rows_without_choices_pick_nothing_at_no_cost():
     action = dist.sample()
     assert action["picks"].tolist() == [[-1, -1]]
     assert dist.row_logp(action).tolist() == [0.0]
-    assert dist.entropy().isfinite().all() and dist.normalised_entropy().item() == 0
+    assert dist.entropy().item() == 0
 
 
 def test_samples_follow_the_probabilities():
@@ -83,9 +83,8 @@ def test_the_mode_is_the_likeliest_order():
     assert dist.mode()["picks"].tolist() in ([list(best)], [[2, 3]])
 
 
-def test_equal_logits_have_entropy_one_when_normalised():
+def test_equal_logits_have_the_largest_entropy():
     dist = TopK(torch.zeros(3, 4, 6), torch.arange(6) < 4 * torch.ones(3, 4, 1), 2)
-    torch.testing.assert_close(dist.normalised_entropy(), torch.ones(3))
     torch.testing.assert_close(dist.entropy(), dist.max_entropy())
 
 
@@ -130,7 +129,6 @@ def test_the_entropy_of_picks_is_that_of_each_rows_first():
     assert dist.row_entropy().tolist() == pytest.approx(expected, abs=1e-6)
     assert dist.entropy().item() == pytest.approx(sum(expected))
     assert dist.max_entropy().item() == pytest.approx(math.log(3) + math.log(2))
-    assert dist.normalised_entropy().item() == pytest.approx((first / math.log(3) + 1) / 2)
     assert entropy_per_choice(dist).item() == pytest.approx(sum(expected) / 4)
     assert entropy_per_choice(Categorical(TWO_ROWS)).shape == (2,)
     assert dist.choice_probabilities() is None and TopK(TWO_ROWS, None, 9).k == 3
