@@ -1,6 +1,5 @@
 """Synthetic runs for the health tests: one metric, one curve."""
 
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -144,43 +143,6 @@ def scores_with_tau(n: int, tau: float) -> list[float]:
         inversions -= k
         order.append(left.pop(k))
     return [1 + 1e-5 * rank for rank in order]
-
-
-def assert_starts_at(rule: Rule, n: int, budget: int, **metrics: Curve) -> None:
-    """The rule finds something after n rows, and nothing after n - 1."""
-    assert severity(rule, n, budget, **metrics)
-    assert severity(rule, n - 1, budget, **metrics) is None
-
-
-def assert_needs_last(rule: Rule, rows: int, name: str, sick: Any, healthy: Any, **metrics: Curve):
-    """All of the last ``rows`` iterations must be sick."""
-    n = len(metrics["score"]) if "score" in metrics else 40
-    assert severity(rule, n, **{**metrics, name: from_row(n - rows + 1, sick, healthy)})
-    found = severity(rule, n, **{**metrics, name: from_row(n - rows + 2, sick, healthy)})
-    assert found is None
-
-
-def assert_judges_median(
-    rule: Rule, rows: int, name: str, sick: float, low: float, near: float, **metrics: Curve
-) -> None:
-    """The median of the last ``rows`` iterations is judged.
-
-    A window of one row more or less would give another median: ``low`` is so healthy that its mean
-    with ``sick`` is healthy as well, ``near`` so close to the limit that this mean is sick.
-    """
-    n = len(metrics["score"])
-    half = rows // 2
-    assert severity(rule, n, **{**metrics, name: from_row(n - half, sick, low)})
-    healthy, count = (near, half) if rows % 2 else (low, half)
-    found = severity(rule, n, **{**metrics, name: from_row(n - count + 1, sick, healthy)})
-    assert found is None
-
-
-def assert_skips_nan(rule: Rule, n: int, name: str, sick: float, **metrics: Curve) -> None:
-    """Rows in which the metric is NaN are left out; without any other there is no finding."""
-    half: Curve = lambda i: math.nan if i % 2 else sick  # noqa: E731
-    assert severity(rule, n, **{**metrics, name: half})
-    assert severity(rule, n, **{**metrics, name: math.nan}) is None
 
 
 class Case(NamedTuple):

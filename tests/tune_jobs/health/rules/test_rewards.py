@@ -5,11 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import rule_checks
 from health_runs import (
     Case,
     Metrics,
-    assert_needs_last,
-    assert_starts_at,
     case,
     cases,
     flat,
@@ -23,6 +22,7 @@ from health_runs import (
 
 from tune_jobs.health import RULES
 from tune_jobs.health.diagnosis import find_disproved
+from tune_jobs.health.rules.rewards import ZeroReward
 
 NAN = math.nan
 DEAD: Metrics = {
@@ -64,6 +64,9 @@ def success(*rows: tuple[Any, list[float]], base: Metrics = RETURNS, **options: 
     changes = ((expected, {"success_rate": rate}) for expected, rate in rows)
     return cases("reward_hacking", base, *changes, score=None, **options)
 
+
+SAME: Metrics = {"return_mean": -200.0, "episodes": 5, "score": -200.0}
+SHAPED: Metrics = {"success_rate": 0.0, "episodes": 20, "reward_std": 0.3}
 
 CASES = [
     case("zero_reward", ("warn", 4), PLATEAU, 10, 27, None),
@@ -186,6 +189,48 @@ CASES = [
         n=60,
         base={"return_mean": stepped(10, 20)},
     ),
+    case("constant_reward", ("warn", 1), SAME, 30, 100, None),
+    case("constant_reward", "warn", SAME, 59, 100, None),
+    case("constant_reward", ("stop", 1), SAME, 60, 100, None),
+    # A log of others has only a moving average.
+    case("constant_reward", ("stop", 1), {"score": 0.0, "return_mean_100": 0.0}, 60, score=None),
+    *cases(
+        "constant_reward",
+        SAME,
+        (None, {"return_mean": 0.0, "zero_reward_fraction": 1.0}),
+        (None, {"return_mean": from_row(5, 500.0, 22.0)}),
+        (None, {"return_mean": NAN}),
+        ("stop", {"return_mean": lambda i: -200 * (1 + 0.95e-6 * (i % 2))}),
+        (None, {"return_mean": lambda i: -200 * (1 + 1.05e-6 * (i % 2))}),
+        n=60,
+        score=None,
+    ),
+    case("constant_reward", "warn", SAME | {"episodes": 2.6}, 20, 60, None),
+    case("constant_reward", None, SAME | {"episodes": 2.4}, 20, 60, None),
+    # A budget of a few iterations: one return, or two, are always constant.
+    case("constant_reward", None, {"return_mean": 30.0, "score": 30.0}, 2, score=None),
+    case("constant_reward", "stop", {"return_mean": 30.0, "score": 30.0}, 3, score=None),
+    case(
+        "constant_reward",
+        ("warn", 1),
+        {**SAME, "episodes": 20, "score": 0.0, "return_mean": lambda i: -200.0 if i % 2 else NAN},
+        *(10, 30, None),
+    ),
+    # A rising score without success only warns; one found late is healthy.
+    case("no_success", None, SHAPED, 49, 100),
+    case("no_success", ("warn", 1), SHAPED, 50, 100),
+    case("no_success", "warn", SHAPED, 59, 100),
+    case("no_success", ("stop", 1), SHAPED, 60, 100),
+    case("no_success", ("warn", 1), SHAPED, 90, 100, rising),
+    case("no_success", None, SHAPED | {"reward_std": 0.0, "return_mean": -50.0}, 90, 100),
+    case("no_success", ("stop", 1), {"success_rate": 0.0, "return_mean_100": flat(120)}, 120),
+    case("no_success", None, SHAPED | {"success_rate": NAN}, 90, 100),
+    case("no_success", "stop", SHAPED | {"episodes": 1.7}, 60, 100),
+    case("no_success", None, SHAPED | {"episodes": 1.6}, 60, 100),
+    *(
+        case("no_success", None, SHAPED | {"success_rate": from_row(42, 0.1, 0.0)}, n, 100)
+        for n in range(42, 101, 3)
+    ),
 ]
 
 
@@ -233,43 +278,14 @@ def test_a_finding_stays_where_nothing_is_paid():
         assert not find_disproved(["zero_reward"], run)
 
 
-def test_the_last_five_rows_must_all_be_without_a_reward():
-    metrics: Metrics = {**DEAD, "score": flat(27, 0.0)}
-    assert_needs_last(RULES["zero_reward"], 5, "zero_reward_fraction", 1.0, 0.5, **metrics)
+def test_all_of_the_last_rows_must_be_sick():
+    rule_checks.assert_needs_last("zero_reward", 5, "zero_reward_fraction", 1.0, 0.5, **DEAD)
 
 
-@pytest.mark.parametrize(
-    ("symptom", "rows", "budget", "metrics"),
-    [
-        ("zero_reward", 20, 100, ZERO),
-        ("zero_reward", 20, 27, {**ZERO, "episodes": vars(RULES["zero_reward"])["episodes"] / 20}),
-        (
-            "reward_hacking",
-            *(15, 45),
-            {"success_rate": stepped(0.8, 0.2, 15), "return_mean": stepped(10, 20, 15)},
-        ),
-        (
-            "reward_hacking",
-            *(20, 100),
-            {"success_rate": stepped(0.8, 0.2, 20), "return_mean": stepped(10, 20, 20)},
-        ),
-        ("reward_hacking", 60, 100, {**RETURNS, "success_rate": 0.3}),
-    ],
-)
-def test_a_rule_waits_for_rows_and_budget(symptom: str, rows: int, budget: int, metrics: Metrics):
-    assert_starts_at(RULES[symptom], rows, budget, **metrics)
-
-
-@pytest.mark.parametrize(
-    ("symptom", "metrics", "words"),
-    [
-        ("zero_reward", ZERO, "0% of the episodes had any reward"),
-        ("reward_hacking", {**RETURNS, "success_rate": falling(60)}, "from 76% to 41%"),
-    ],
-)
-def test_the_evidence_has_the_fractions(symptom: str, metrics: Metrics, words: str):
-    finding = RULES[symptom](history(60, **metrics))
-    assert finding and words in finding.evidence
+def test_the_evidence_has_the_fractions():
+    hacked = {**RETURNS, "success_rate": falling(60)}
+    rule_checks.assert_evidence("zero_reward", "0% of the episodes had any reward", **ZERO)
+    rule_checks.assert_evidence("reward_hacking", "from 76% to 41%", **hacked)
 
 
 def test_the_evidence_is_silent_about_episodes_that_are_not_counted():
@@ -305,3 +321,21 @@ def test_hacking_and_no_success_exclude_each_other():
     for rate in ([0.0] * 60, falling(60, 0.8, 0.0), falling(60)):
         run = history(60, **RETURNS, score=rising(60, 1, 4), success_rate=rate, reward_std=1.0)
         assert (RULES["reward_hacking"](run) is None) != (RULES["no_success"](run) is None)
+
+
+def test_a_rule_waits_for_rows_and_budget():
+    few = {**ZERO, "episodes": ZeroReward.episodes / 20}
+    rule_checks.assert_starts_at("zero_reward", 20, 100, **ZERO)
+    rule_checks.assert_starts_at("zero_reward", 20, 27, **few)
+    for rows, budget in ((15, 45), (20, 100)):
+        hacked = {"success_rate": stepped(0.8, 0.2, rows), "return_mean": stepped(10, 20, rows)}
+        rule_checks.assert_starts_at("reward_hacking", rows, budget, **hacked)
+    rule_checks.assert_starts_at("reward_hacking", 60, 100, **RETURNS, success_rate=0.3)
+    rule_checks.assert_starts_at("constant_reward", 10, 30, **SAME | {"episodes": 20})
+    rule_checks.assert_starts_at("constant_reward", 20, 100, **SAME | {"episodes": 20})
+
+
+def test_a_late_goal_is_never_stopped():
+    late: Metrics = {**SAME, "return_mean": from_row(41, -120.0, -200.0)}
+    found = {severity(RULES["constant_reward"], n, 100, **late) for n in range(1, 101)}
+    assert found == {"warn", None}

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from health_runs import Case, assert_starts_at, case, flat, history, rising, scores_with_tau
+import rule_checks
+from health_runs import Case, case, flat, history, rising, scores_with_tau
 
 from tune_jobs.health import RULES, History
 from tune_jobs.health.rules.scores import NoImprovement
@@ -154,8 +155,8 @@ def test_noise_is_no_fall(symptom: str, make_score: Any, seeds: int, ends: Seque
 
 
 def test_no_improvement_waits_for_thirty_rows_and_two_fifths_of_the_budget():
-    assert_starts_at(RULES["no_improvement"], 30, 70, score=1.0)
-    assert_starts_at(RULES["no_improvement"], 40, 100, score=1.0)
+    rule_checks.assert_starts_at("no_improvement", 30, 70, score=1.0)
+    rule_checks.assert_starts_at("no_improvement", 40, 100, score=1.0)
 
 
 def test_a_trend_equal_to_the_threshold_does_not_excuse():

@@ -3,17 +3,8 @@
 import math
 
 import pytest
-from health_runs import (
-    Case,
-    Metrics,
-    assert_starts_at,
-    case,
-    cases,
-    from_row,
-    history,
-    make_rows,
-    rising,
-)
+import rule_checks
+from health_runs import Case, Metrics, case, cases, from_row, history, make_rows, rising
 
 from tune_jobs.health import RULES, History, diagnose
 from tune_jobs.health.remedy import worded
@@ -105,6 +96,9 @@ CASES = [
     case("hung", ("stop", 8), {"runners_lost": from_row(8, 1.0, 0.0)}, 12, score=None),
     case("hung", "warn", {"runners_lost": from_row(9, 1.0, 0.0)}, 12, score=None),
     case("hung", None, {"runners_lost": NAN}, 12, score=None),
+    case("no_updates", ("warn", 1), {"updates": 0}, 49, 100, score=None),
+    case("no_updates", ("stop", 1), {"updates": 0}, 50, 100, score=None),
+    case("no_updates", None, {"updates": from_row(25, 1.0, 0.0)}, 30, score=None),
 ]
 
 
@@ -141,7 +135,7 @@ def test_a_log_without_steps_and_losses_is_not_judged():
 
 
 def test_the_length_of_episodes_is_judged_from_ten_rows_on():
-    assert_starts_at(RULES["no_episode_ends"], 10, 200, **ENDLESS)
+    rule_checks.assert_starts_at("no_episode_ends", 10, 200, **ENDLESS)
 
 
 COUNTED: Metrics = {
@@ -176,3 +170,12 @@ def test_the_evidence_has_the_values(symptom: str, run: History, words: str):
 def test_a_number_that_is_not_finite_is_found_where_it_was_first_met():
     finding = RULES["not_finite"](history(5, 50, **COUNTED))
     assert finding and (finding.severity, finding.since) == ("stop", 3)
+
+
+def test_a_rule_waits_for_rows_and_budget():
+    rule_checks.assert_starts_at("no_updates", 8, 24, updates=0)
+    rule_checks.assert_starts_at("no_updates", 20, 100, updates=0)
+
+
+def test_rows_without_the_metric_are_left_out():
+    rule_checks.assert_skips_nan("no_updates", "updates", 0.0)
