@@ -10,33 +10,17 @@ import torch
 from ray.rllib.core import DEFAULT_MODULE_ID
 
 from algos.actions.choices import Categorical
-from algos.ppo import PPOObjective
 from algos.reinforce import ReinforceObjective, _sum_over_rows
-from algos.rollouts.rollout import Rollout, mask_first_episodes
+from algos.rollouts.rollout import Rollout
 from envs.validation import InputError
 
 BANDIT = "toy_worlds:Bandit-v0"
 T, B = 6, 4
 
 
-def rollout(*, whole=False):
-    rng = np.random.default_rng(0)
-    shape = (T, B)
-    columns = {
-        "obs": rng.normal(size=(*shape, 2)).astype(np.float32),
-        "choice": rng.integers(0, 2, shape),
-        "logp": np.log(rng.uniform(0.3, 0.7, shape)).astype(np.float32),
-    }
-    rewards, values, following = rng.normal(size=(3, *shape)).astype(np.float32)
-    done, valid = rng.random(shape) < 0.3, np.ones(shape, bool)
-    if whole:
-        done, valid = mask_first_episodes(done)
-    return Rollout(columns, rewards, values, following, done, valid)
-
-
 def prepare(objective):
     """What a learner gets of the fixed steps."""
-    return objective.preprocess_batch(objective.compute_advantages(rollout()))[0]
+    return objective.preprocess_batch(objective.compute_advantages(small.rollout((T, B))))[0]
 
 
 def by_hand(baseline, **changed):
@@ -53,10 +37,9 @@ def by_hand(baseline, **changed):
 
 
 def test_a_learned_baseline_gives_the_advantages_of_ppo():
-    ours = ReinforceObjective(small.settings("reinforce", lam=0.7, gamma=0.9)).compute_advantages(
-        rollout()
-    )
-    theirs = PPOObjective(small.settings("ppo", lam=0.7, gamma=0.9)).compute_advantages(rollout())
+    found, chosen = small.rollout((T, B)), {"lam": 0.7, "gamma": 0.9}
+    ours = small.objective("reinforce", **chosen).compute_advantages(found)
+    theirs = small.objective("ppo", **chosen).compute_advantages(found)
     for name in ("advantages", "returns", "values"):
         assert (ours[name] == theirs[name]).all()
 
@@ -81,7 +64,7 @@ def test_normalised_advantages_have_mean_0_and_deviation_1():
 
 def test_steps_share_the_advantage_and_end_with_the_episode():
     settings = small.settings("reinforce", baseline="group_mean", num_envs=B, gamma=1.0)
-    found = rollout(whole=True)
+    found = small.rollout((T, B), whole=True)
     rows = ReinforceObjective(settings).compute_advantages(found)
     assert len(rows) == found.valid.sum() < T * B
     copy = np.broadcast_to(np.arange(B), (T, B))[found.valid]
@@ -158,7 +141,8 @@ def test_later_returns_count_more_in_the_moving_average():
 
 
 def test_a_moving_average_bootstraps_from_no_value():
-    found, s = rollout(), small.settings("reinforce", baseline="moving_average", gamma=0.5)
+    found = small.rollout((T, B))
+    s = small.settings("reinforce", baseline="moving_average", gamma=0.5)
     rows = ReinforceObjective(s).compute_advantages(found)
     expected = np.zeros((T + 1, B), np.float32)
     for t in reversed(range(T)):

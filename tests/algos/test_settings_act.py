@@ -17,7 +17,6 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 
 from algos import ALGORITHMS, get_algorithm_class
 from algos.config import TrainingSettings
-from algos.rollouts.rollout import Rollout, mask_first_episodes
 from envs.validation import get_fields
 
 T, B, K = 6, 8, 3
@@ -134,22 +133,17 @@ COLLECTED = [(algo, name) for algo in ALGORITHMS for name in COLLECTING[algo]]
 
 def rollout(*, whole):
     """Fixed steps [T, B], or an episode of each copy, neighbours from the same start."""
-    rng = np.random.default_rng(0)
-    shape = (T, B)
-    columns = {
-        "obs": rng.normal(size=(*shape, 2)).astype(np.float32),
-        "choice": rng.integers(0, 2, shape),
-        "logp": np.log(rng.uniform(0.3, 0.7, shape)).astype(np.float32),
-        "candidates.choice": rng.integers(0, 2, (*shape, K)),
-        "candidates.logp": np.full((*shape, K), np.log(0.5), np.float32),
-        "judged": rng.normal(size=(*shape, K)).astype(np.float32),
-        "start": np.broadcast_to(np.arange(B) // 2, shape),
+    rng = np.random.default_rng(1)
+    shape = (T, B, K)
+    found = small.rollout((T, B), whole=whole)
+    found.reward_unit = 2.0
+    found.columns |= {
+        "candidates.choice": rng.integers(0, 2, shape),
+        "candidates.logp": np.full(shape, np.log(0.5), np.float32),
+        "judged": rng.normal(size=shape).astype(np.float32),
+        "start": np.broadcast_to(np.arange(B) // 2, (T, B)),
     }
-    rewards, values, following = rng.normal(size=(3, *shape)).astype(np.float32)
-    done, valid = rng.random(shape) < 0.2, np.ones(shape, bool)
-    if whole:
-        done, valid = mask_first_episodes(done)
-    return Rollout(columns, rewards, values, following, done, valid, reward_unit=2.0)
+    return found
 
 
 def prepared(algo, settings):

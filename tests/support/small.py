@@ -15,6 +15,7 @@ import algos
 from algos.learning.learner import PROGRESS, SCORE
 from algos.losses import sum_loss_terms
 from algos.models import MODELS
+from algos.rollouts.rollout import Rollout, mask_first_episodes
 
 # Threads that wait for each other cost more than they bring to networks of this size: on a busy
 # machine ten times as much.
@@ -89,6 +90,21 @@ def updated(learner, batch, progress=0.7, score=None):
     data, steps = TrainingData(batch=batch), {PROGRESS: progress, SCORE: score}
     found = learner.update(training_data=data, timesteps=steps)[DEFAULT_MODULE_ID]
     return {name: float(value.peek()) for name, value in found.items()}
+
+
+def rollout(shape, *, whole=False) -> Rollout:
+    """Fixed random steps [T, B] of a bandit, or only the first episode of each copy."""
+    rng = np.random.default_rng(0)
+    columns = {
+        "obs": rng.normal(size=(*shape, 2)).astype(np.float32),
+        "choice": rng.integers(0, 2, shape),
+        "logp": np.log(rng.uniform(0.3, 0.7, shape)).astype(np.float32),
+    }
+    rewards, values, following = rng.normal(size=(3, *shape)).astype(np.float32)
+    done, valid = rng.random(shape) < 0.2, np.ones(shape, bool)
+    if whole:
+        done, valid = mask_first_episodes(done)
+    return Rollout(columns, rewards, values, following, done, valid)
 
 
 def objective(algo="ppo", **changed) -> Any:

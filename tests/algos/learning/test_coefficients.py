@@ -10,27 +10,14 @@ import torch
 from ray.rllib.core import DEFAULT_MODULE_ID
 
 from algos.ppo import PPOObjective
-from algos.rollouts.rollout import Rollout
 
 BASE = {"epochs": 2, "lr": 0.01, "hidden": (8,)}
-T, B = 8, 4
 
 
 def rows(settings):
     """Fixed steps with the credit that these settings give them; 8 steps of 4 copies."""
-    rng = np.random.default_rng(0)
-    shape = (T, B)
-    columns = {
-        "obs": rng.normal(size=(*shape, 2)).astype(np.float32),
-        "choice": rng.integers(0, 2, shape),
-        "logp": np.log(rng.uniform(0.3, 0.7, shape)).astype(np.float32),
-    }
-    rewards, values, following = rng.normal(size=(3, *shape)).astype(np.float32)
-    done = rng.random(shape) < 0.2
-    rollout = Rollout(columns, rewards, values, following, done, np.ones(shape, bool))
-    return PPOObjective(settings).preprocess_batch(
-        PPOObjective(settings).compute_advantages(rollout)
-    )[0]
+    objective = PPOObjective(settings)
+    return objective.preprocess_batch(objective.compute_advantages(small.rollout((8, 4))))[0]
 
 
 def learnt(updates=2, progress=0.5, **changed: Any):
