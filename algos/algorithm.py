@@ -62,7 +62,7 @@ from algos.rollouts.env_factory import make_vector_env
 from algos.rollouts.environment_fault import EnvironmentFault
 from algos.rollouts.episode_statistics import merge_statistics
 from algos.rollouts.group_sampler import TRAINING_SEED
-from algos.rollouts.reward_scale import ReturnScale
+from algos.rollouts.return_scale import ReturnScale
 from algos.rollouts.reward_signal import WITHOUT_SIGNAL, RewardSignal
 from algos.rollouts.rollout import scale_advantages
 from algos.rollouts.runner_group import (

@@ -133,7 +133,7 @@ class Objective(Generic[SettingsT]):
         """Return the loss of a minibatch [N].
 
         A perceptron on a CPU trains four times as fast where all that lies between output and
-        loss is among the operations of ``expressions.py``; anything else is left to autograd.
+        loss is among the operations of ``loss_expressions.py``; anything else is left to autograd.
 
         Args:
             forward: the network's output: ``dist``, ``value`` [N], and what a model adds.

@@ -25,8 +25,8 @@ from algos.config import TrainingSettings
 from algos.metrics import METRICS
 from algos.requirements import format_requirements_table
 from algos.rllib_algorithms import list_rllib_algorithms
-from cluster.commands.catalogue import list_preset_rows
 from cluster.commands.groups import summarise_commands
+from cluster.commands.listings import list_preset_rows
 from envs.field_docs import get_field_groups, read_field_docs
 from envs.validation import get_fields
 from tune_jobs.check.explain import check_table, format_symptoms_table

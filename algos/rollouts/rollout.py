@@ -30,7 +30,7 @@ class Rollout:
         done, valid: ``[T, B]``; ``valid`` is false for the empty step in which a next-step
             autoreset environment only resets and, where each copy lives through one episode, after
             its end.
-        reward_unit: what rewards are divided by where they are normalised (``reward_scale.py``).
+        reward_unit: what rewards are divided by where they are normalised (``return_scale.py``).
         success: whether the last finished episode of each copy reached its goal, ``[B]``; None
             where the environment does not say.
     """

@@ -11,7 +11,6 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from cluster.commands.catalogue import Algos, Envs, Presets
 from cluster.commands.command import Command
 from cluster.commands.deploy import Deploy, Monitoring, Submit
 from cluster.commands.diagnose import Check, Doctor, Explain
@@ -19,9 +18,10 @@ from cluster.commands.evaluate import Evaluate
 from cluster.commands.export import Export, Import
 from cluster.commands.jobs import Fetch, Report, Resume, Train, Tune
 from cluster.commands.ledger import Ledger
+from cluster.commands.listings import Algos, Envs, Presets
 from cluster.commands.serve import Dashboard, Serve
 from cluster.commands.service import Jobs, Service
-from cluster.commands.watch import WatchCommand
+from cluster.commands.watch_command import WatchCommand
 from cluster.errors import Answer
 
 COMMAND_GROUPS: dict[str, tuple[type[Command], ...]] = {

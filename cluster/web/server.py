@@ -19,8 +19,8 @@ from cluster.dashboard import views
 from cluster.dashboard.run_view import RunIndex, RunView
 from cluster.dashboard.views import build_tab
 from cluster.queue.run_queue import RunQueue
-from cluster.web.api import make_api
 from cluster.web.auth import TokenMiddleware
+from cluster.web.http_api import make_api
 from envs.validation import InputError
 from tune_jobs.report.html_parts import STYLE
 

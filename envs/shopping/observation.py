@@ -77,7 +77,7 @@ def observe(task: Task, state: State) -> dict[str, Array]:
     ``instruction`` and ``page`` (the parts read of the open item) [B, L], ``candidates`` [B, K, L]:
     numbers of words, 0 behind the last (with ``text="ids"``: rows of ``world.tokens`` [B, 1],
     [B, 1] and [B, K]). ``kinds`` [B, K], ``figures`` [B, K, F] and ``context`` [B, C] as named
-    here, ``mask`` [B, K]. With ``text="language"``: see :mod:`envs.shopping.reading`.
+    here, ``mask`` [B, K]. With ``text="language"``: see :mod:`envs.shopping.language_observation`.
     """
     mask = pages.compute_legal_mask(state, task.store)
     products = _products(state, mask.shape[1])

@@ -20,9 +20,9 @@ from envs.pytree import Array, Bools, Floats, Ints, Keys, Observation
 from envs.shopping import baselines as agents
 from envs.shopping import observation, pages
 from envs.shopping.goals import searches
+from envs.shopping.language_observation import LanguageObservation
 from envs.shopping.pages import BUY, DONE, LISTED, START
 from envs.shopping.params import Params
-from envs.shopping.reading import LanguageObservation
 from envs.shopping.state import State
 from envs.shopping.store import Store, get_store
 from envs.shopping.texts import Tokens

@@ -18,7 +18,7 @@ from algos import algorithm as algorithm_module
 from algos.ppo import PPO
 from algos.rollouts.curriculum import Curriculum
 from algos.rollouts.environment_fault import EnvironmentFault
-from algos.rollouts.reward_scale import ReturnScale
+from algos.rollouts.return_scale import ReturnScale
 from algos.rollouts.reward_signal import RewardSignal
 from envs.validation import InputError
 

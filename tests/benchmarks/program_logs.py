@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.watched import CONSTANT, NAMES, PROGRAMS, Program, parse_programs
-from tune_jobs.foreign_logs.reading import read_logs
+from tune_jobs.foreign_logs.read_logs import read_logs
 
 ARCHIVE = Path(__file__).parents[1] / "data" / "program_logs.tar.xz"
 LEARNT = {

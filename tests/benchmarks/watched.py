@@ -23,7 +23,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import cluster.commands.watch  # noqa: F401
+import cluster.commands.watch_command  # noqa: F401
 import tune_jobs.session.program_session  # noqa: F401
 from cluster.cli import main as main_of_rungwise
 from tune_jobs.run_log.event_log import read_event_log

@@ -8,7 +8,7 @@ import pytest
 from command_line import answer, call, rungwise
 
 from cluster import cli
-from cluster.commands.catalogue import Envs
+from cluster.commands.listings import Envs
 from cluster.errors import CommandFailed, RunInterrupted, Terminal, Unhealthy
 from envs.validation import InputError, InputWarning
 

@@ -14,7 +14,7 @@ import sys, time
 from pathlib import Path
 from cluster import cli
 from tune_jobs import interruption
-from cluster.commands.catalogue import Envs
+from cluster.commands.listings import Envs
 from cluster.errors import RunInterrupted
 def ready():
     print("ready", flush=True)

@@ -8,7 +8,7 @@ import numpy as np
 
 from tune_jobs.check.check_target import CheckTarget
 from tune_jobs.check.findings import ProbeResult
-from tune_jobs.check.gradients import choose_rollout_length
+from tune_jobs.check.gradient_probe import choose_rollout_length
 from tune_jobs.check.rollouts import to_named_arrays
 
 

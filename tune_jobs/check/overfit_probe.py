@@ -14,7 +14,7 @@ from ray.rllib.core.learner.training_data import TrainingData
 from algos.learning.learner import PROGRESS
 from tune_jobs.check.check_target import CheckTarget
 from tune_jobs.check.findings import ProbeResult
-from tune_jobs.check.gradients import choose_rollout_length
+from tune_jobs.check.gradient_probe import choose_rollout_length
 from tune_jobs.check.rollouts import EpisodePlan, play_plans
 from tune_jobs.check.statistics import compute_welch_gap
 

@@ -21,7 +21,7 @@ from envs.validation import InputError
 from tune_jobs.check.check_target import CheckTarget
 from tune_jobs.check.findings import ProbeResult
 from tune_jobs.check.rollouts import STEPS, Episode, sample_random_play
-from tune_jobs.health.rules.values import STANDARDISED
+from tune_jobs.health.rules.value_function import STANDARDISED
 
 LARGE_ENTRY = 100.0
 """Size above which an entry of an observation is large: ten times what RLExplorer allows."""

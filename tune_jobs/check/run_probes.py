@@ -25,9 +25,9 @@ from tune_jobs.check.conformance import BROKEN, probe_conformance, probe_determi
 from tune_jobs.check.credit_assignment import probe_credit
 from tune_jobs.check.dependence import probe_dependence
 from tune_jobs.check.findings import SYMPTOMS, ProbeResult
-from tune_jobs.check.gradients import probe_gradients
+from tune_jobs.check.gradient_probe import probe_gradients
 from tune_jobs.check.headroom import probe_headroom
-from tune_jobs.check.memory import probe_memory
+from tune_jobs.check.memory_probe import probe_memory
 from tune_jobs.check.overfit_probe import has_learnt, probe_overfit
 from tune_jobs.check.random_play import probe_episodes, probe_observations, probe_rewards
 from tune_jobs.health.finding import SEVERITIES, Finding

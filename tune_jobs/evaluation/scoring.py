@@ -16,7 +16,7 @@ from algos.metrics import METRICS
 from algos.rollouts.episode_statistics import INFO_METRICS
 from envs.validation import InputError, unknown_name_error
 from tune_jobs.evaluation.evaluation_world import make_world
-from tune_jobs.foreign_logs.names.matching import match_metrics
+from tune_jobs.foreign_logs.names.name_matching import match_metrics
 from tune_jobs.jobs.job import Job
 from tune_jobs.run_log.trial_outcome import HELD_OUT, POOLED
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from envs.validation import InputError
 from tune_jobs.foreign_logs.formats import FORMATS, LogReader
 from tune_jobs.foreign_logs.formats.delimited import DelimitedReader
-from tune_jobs.foreign_logs.names.matching import match_metrics
-from tune_jobs.foreign_logs.record import parse_json
+from tune_jobs.foreign_logs.log_record import parse_json
+from tune_jobs.foreign_logs.names.name_matching import match_metrics
 
 LOOKED_FOR = (
     "a run directory of ours (events.jsonl), Ray Tune's result.json and progress.csv, SB3's "

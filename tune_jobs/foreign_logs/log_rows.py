@@ -13,7 +13,7 @@ import numpy as np
 from algos.metrics import METRICS
 from envs.validation import InputError, unknown_name_error
 from tune_jobs.foreign_logs.likely_return import is_return
-from tune_jobs.foreign_logs.record import Record
+from tune_jobs.foreign_logs.log_record import Record
 from tune_jobs.foreign_logs.translation import translate_log
 from tune_jobs.health.metric_table import as_number
 from tune_jobs.health.remedy import OtherLibrary

@@ -24,14 +24,14 @@ from algos.metrics import METRICS
 from envs.validation import InputError
 from tune_jobs.foreign_logs.likely_return import may_be_return, rank_likely_returns
 from tune_jobs.foreign_logs.log import Log
+from tune_jobs.foreign_logs.log_record import Record
 from tune_jobs.foreign_logs.names.catalogue_metric import CatalogueMetric
-from tune_jobs.foreign_logs.names.matching import (
+from tune_jobs.foreign_logs.names.name_matching import (
     find_setting_names,
     match_metrics,
     recognise_libraries,
     strip_tune_prefix,
 )
-from tune_jobs.foreign_logs.record import Record
 from tune_jobs.health.improvement import BoolArray, FloatArray, keep_finite
 from tune_jobs.health.metric_table import as_number
 from tune_jobs.health.remedy import OtherLibrary

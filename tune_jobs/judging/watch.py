@@ -18,9 +18,9 @@ import numpy as np
 from algos.metrics import METRICS
 from envs.validation import NonNegative, Positive, check_value, unknown_name_error, validate
 from tune_jobs.foreign_logs.log import SHORTEST
+from tune_jobs.foreign_logs.log_record import Record, flatten
 from tune_jobs.foreign_logs.log_rows import RETURNS, Iteration, LogRows, assume_budget
-from tune_jobs.foreign_logs.names.matching import check_rename, match_metrics
-from tune_jobs.foreign_logs.record import Record, flatten
+from tune_jobs.foreign_logs.names.name_matching import check_rename, match_metrics
 from tune_jobs.foreign_logs.smoothed import make_history
 from tune_jobs.health.diagnosis import Diagnosis, Limit, check_limits, diagnose
 from tune_jobs.health.finding import Finding

@@ -23,7 +23,7 @@ from algos.rollouts.env_factory import make_single_env
 from algos.rollouts.environment_fault import EnvironmentFault
 from algos.rollouts.episode_statistics import INFO_METRICS
 from envs.time_limit import find_time_limit
-from tune_jobs.foreign_logs.record import Record, flatten
+from tune_jobs.foreign_logs.log_record import Record, flatten
 from tune_jobs.foreign_logs.translation import translate_log
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.rllib_settings import RLlibSettings

@@ -15,7 +15,7 @@ A model is a table: ``target`` (the node to be driven down; only optimisation ne
 target and domain are attributes of the graph, the entries attributes of the nodes, and the weights
 of parents the attribute ``weight`` of the edges; lists and mappings are written as text in YAML,
 attributes of drawings are ignored, and the domain is [-5, 5] if there is none. ``.bif`` holds
-discrete networks (:mod:`envs.causal.models.discrete`), ``.json`` linear-Gaussian ones as pgmpy
+discrete networks (:mod:`envs.causal.models.discrete_scm`), ``.json`` linear-Gaussian ones as pgmpy
 saves them (:mod:`envs.causal.models.gaussian`).
 """
 
@@ -31,7 +31,7 @@ from typing import Any, cast
 
 import yaml
 
-from envs.causal.models.discrete import read_bif
+from envs.causal.models.discrete_scm import read_bif
 from envs.causal.models.expressions import Formula, NodeNoise, assemble_model, parse_expression
 from envs.causal.models.gaussian import network
 from envs.causal.models.scm import FUNCTIONS, Model

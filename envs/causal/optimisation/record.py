@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from envs.causal.graph_drawing import DrawnGraph, format_figure, format_setting
-from envs.causal.optimisation.curriculum import ProblemSource
+from envs.causal.optimisation.lessons import ProblemSource
 from envs.causal.optimisation.state import State
 from envs.episode_trace import EpisodeTrace, Frame
 

@@ -22,7 +22,7 @@ from envs.causal.action import validate_action
 from envs.causal.models.families import FAMILIES
 from envs.causal.models.named import load_model
 from envs.causal.optimisation import baselines, record
-from envs.causal.optimisation.curriculum import CURRICULUM, Lesson, Lessons, OneModel, ProblemSource
+from envs.causal.optimisation.lessons import CURRICULUM, Lesson, Lessons, OneModel, ProblemSource
 from envs.causal.optimisation.observation import (
     CHANNELS,
     CONTEXT,

@@ -6,7 +6,7 @@ import pytest
 from foreign_logs import write_columns
 
 from envs.validation import InputError
-from tune_jobs.foreign_logs.reading import read_logs
+from tune_jobs.foreign_logs.read_logs import read_logs
 from tune_jobs.judging.doctor import doctor
 
 WAVES = [math.sin(i) + i / 20 for i in range(40)]

@@ -3,7 +3,7 @@
 from foreign_logs import write_columns
 
 from tune_jobs.foreign_logs.log import SHORTEST, Log
-from tune_jobs.foreign_logs.reading import read_logs
+from tune_jobs.foreign_logs.read_logs import read_logs
 from tune_jobs.foreign_logs.smoothed import SmoothedHistory
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from envs.validation import InputError
+from tune_jobs.foreign_logs.log_record import Record
 from tune_jobs.foreign_logs.log_rows import MOST, LogRows, merge_rows
-from tune_jobs.foreign_logs.record import Record
 
 rng = np.random.default_rng(0)
 

@@ -15,7 +15,7 @@ from foreign_logs import (
 )
 
 from algos.metrics import METRICS
-from tune_jobs.foreign_logs.reading import read_logs
+from tune_jobs.foreign_logs.read_logs import read_logs
 from tune_jobs.judging.doctor import doctor
 
 ITERATIONS = 10

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tune_jobs.foreign_logs.record import Record
+from tune_jobs.foreign_logs.log_record import Record
 from tune_jobs.foreign_logs.translation import translate_log
 
 

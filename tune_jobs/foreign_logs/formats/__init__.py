@@ -20,10 +20,10 @@ logs at a path, ``translate_log`` turns records into rows of the catalogue.
 from tune_jobs.foreign_logs.formats.console import ConsoleReader
 from tune_jobs.foreign_logs.formats.delimited import DelimitedReader, TuneTableReader
 from tune_jobs.foreign_logs.formats.json_lines import JsonLinesReader, TuneResultsReader
+from tune_jobs.foreign_logs.formats.log_reader import LogReader
 from tune_jobs.foreign_logs.formats.mlflow_runs import MlflowDatabaseReader, MlflowFolderReader
 from tune_jobs.foreign_logs.formats.monitors import MonitorReader
 from tune_jobs.foreign_logs.formats.point_files import ScalarFolderReader
-from tune_jobs.foreign_logs.formats.reader import LogReader
 from tune_jobs.foreign_logs.formats.sb3_table import SB3TableReader
 from tune_jobs.foreign_logs.formats.tensorboard import TensorBoardReader
 from tune_jobs.foreign_logs.formats.trainer_state import TrainerStateReader

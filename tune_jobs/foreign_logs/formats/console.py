@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tune_jobs.foreign_logs.formats.reader import LogReader, read_first_lines
+from tune_jobs.foreign_logs.formats.log_reader import LogReader, read_first_lines
 from tune_jobs.foreign_logs.formats.tail import Lines
-from tune_jobs.foreign_logs.record import Record
+from tune_jobs.foreign_logs.log_record import Record
 
 ENDINGS = (".log", ".txt", ".out", ".err")
 _NUMBER = r"[-+]?(?:\d+(?:_\d+)*\.?\d*(?:[eE][-+]?\d+)?|\.\d+|nan|inf|NaN|Infinity)"

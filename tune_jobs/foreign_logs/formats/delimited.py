@@ -6,9 +6,9 @@ import csv
 import io
 from pathlib import Path
 
-from tune_jobs.foreign_logs.formats.reader import LogReader, read_header
+from tune_jobs.foreign_logs.formats.log_reader import LogReader, read_header
 from tune_jobs.foreign_logs.formats.tail import BrokenLines, Lines
-from tune_jobs.foreign_logs.record import Record, parse_json
+from tune_jobs.foreign_logs.log_record import Record, parse_json
 
 EMPTY = {"", "none", "null", "na", "n/a", "-"}
 """Cells that say that there is no value. NaN is not among them."""

@@ -6,9 +6,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tune_jobs.foreign_logs.formats.reader import LogReader, read_first_lines
+from tune_jobs.foreign_logs.formats.log_reader import LogReader, read_first_lines
 from tune_jobs.foreign_logs.formats.tail import BrokenLines, Lines
-from tune_jobs.foreign_logs.record import Record, flatten, parse_json
+from tune_jobs.foreign_logs.log_record import Record, flatten, parse_json
 
 FIRST = 20
 """Lines that are searched for a return: the first ones of a file may be its configuration."""

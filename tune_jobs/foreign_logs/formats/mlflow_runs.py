@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
+from tune_jobs.foreign_logs.formats.log_reader import LogReader
 from tune_jobs.foreign_logs.formats.point_files import PointFilesReader
 from tune_jobs.foreign_logs.formats.points import PointsReader
-from tune_jobs.foreign_logs.formats.reader import LogReader
 
 ROWS = 100_000
 """Points that one read of a database takes at most."""

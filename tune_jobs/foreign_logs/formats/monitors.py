@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from tune_jobs.foreign_logs.formats.delimited import DelimitedFile
-from tune_jobs.foreign_logs.formats.reader import LogReader
-from tune_jobs.foreign_logs.record import Record, parse_json
+from tune_jobs.foreign_logs.formats.log_reader import LogReader
+from tune_jobs.foreign_logs.log_record import Record, parse_json
 from tune_jobs.health.improvement import FloatArray
 from tune_jobs.health.metric_table import as_number
 

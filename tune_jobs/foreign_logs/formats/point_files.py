@@ -6,8 +6,8 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tune_jobs.foreign_logs.formats.log_reader import LogReader
 from tune_jobs.foreign_logs.formats.points import PointsReader
-from tune_jobs.foreign_logs.formats.reader import LogReader
 from tune_jobs.foreign_logs.formats.tail import Lines
 
 FOLDER = "scalars"

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from tune_jobs.foreign_logs.formats.log_reader import LogReader
 from tune_jobs.foreign_logs.formats.monitors import group_episodes
-from tune_jobs.foreign_logs.formats.reader import LogReader
+from tune_jobs.foreign_logs.log_record import Record
 from tune_jobs.foreign_logs.names.catalogue_metric import CatalogueMetric, Library
-from tune_jobs.foreign_logs.names.matching import match_metrics, recognise_libraries
-from tune_jobs.foreign_logs.record import Record
+from tune_jobs.foreign_logs.names.name_matching import match_metrics, recognise_libraries
 from tune_jobs.health.improvement import FloatArray
 
 Series = dict[str, dict[int, list[float]]]

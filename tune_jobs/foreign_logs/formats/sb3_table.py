@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from tune_jobs.foreign_logs.formats.delimited import DelimitedReader
+from tune_jobs.foreign_logs.formats.log_reader import LogReader, read_header
 from tune_jobs.foreign_logs.formats.monitors import Episode, MonitorFiles, find_monitors
-from tune_jobs.foreign_logs.formats.reader import LogReader, read_header
-from tune_jobs.foreign_logs.record import Record
+from tune_jobs.foreign_logs.log_record import Record
 from tune_jobs.health.metric_table import as_number
 
 COUNTERS = ("time/iterations", "time/episodes")

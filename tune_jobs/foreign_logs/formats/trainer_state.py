@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tune_jobs.foreign_logs.formats.reader import LogReader
-from tune_jobs.foreign_logs.record import Record, flatten, parse_json
+from tune_jobs.foreign_logs.formats.log_reader import LogReader
+from tune_jobs.foreign_logs.log_record import Record, flatten, parse_json
 
 NAME = "trainer_state.json"
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)")

@@ -15,7 +15,7 @@ from typing import Any
 
 from tune_jobs.foreign_logs.formats.points import PointsReader
 from tune_jobs.foreign_logs.formats.tail import Tail
-from tune_jobs.foreign_logs.record import parse_json
+from tune_jobs.foreign_logs.log_record import parse_json
 
 BLOCK, HEAD = 32 * 1024, 7
 IDENT = b":W&B"

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from tune_jobs.health.rule import Rule
 from tune_jobs.health.rules import (
-    choices,
     entropy,
+    policy_choices,
     policy_steps,
     rewards,
     scores,
@@ -15,7 +15,7 @@ from tune_jobs.health.rules import (
     thresholds_of_updates,
     training_faults,
     v_star,
-    values,
+    value_function,
 )
 
 _ALL: tuple[Rule, ...] = (
@@ -39,7 +39,7 @@ _ALL: tuple[Rule, ...] = (
     rewards.ConstantReward(),
     rewards.NoSuccess(),
     rewards.RewardHacking(),
-    choices.Theatre(),
+    policy_choices.Theatre(),
     thresholds_of_rollouts.GroupsWithoutSignal(),
     v_star.VStarFewSamples(),
     v_star.VStarWithoutSuccess(),
@@ -53,15 +53,15 @@ _ALL: tuple[Rule, ...] = (
     entropy.EntropyCollapse(),
     entropy.EntropyStuckAtMax(),
     entropy.StdBlowup(),
-    choices.GammaTooLow(),
+    policy_choices.GammaTooLow(),
     thresholds_of_rollouts.ActionClipping(),
-    choices.ChoiceConcentration(),
+    policy_choices.ChoiceConcentration(),
     thresholds_of_rollouts.RangeUnused(),
     thresholds_of_rollouts.NoProgressInEpisode(),
-    values.RewardScale(),
+    value_function.RewardScale(),
     thresholds_of_updates.ValueWithoutGradient(),
-    values.ValueDivergence(),
-    values.LowExplainedVariance(),
+    value_function.ValueDivergence(),
+    value_function.LowExplainedVariance(),
     thresholds_of_updates.GradientsAlwaysClipped(),
     thresholds_of_rollouts.AlwaysTruncated(),
     scores.PerformanceCollapse(),

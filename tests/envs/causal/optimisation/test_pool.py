@@ -10,7 +10,7 @@ from paths import DATA
 from envs import counter_rng
 from envs.causal.models.named import load_model
 from envs.causal.optimisation import baselines as rules
-from envs.causal.optimisation.curriculum import CURRICULUM
+from envs.causal.optimisation.lessons import CURRICULUM
 from envs.causal.optimisation.params import Params
 from envs.causal.optimisation.world import CausalOptimisation
 from envs.validation import InputError

@@ -5,7 +5,7 @@ from foreign_logs import read_rllib_results, write_columns, write_results
 from health_runs import flat as flat_returns
 
 from envs.validation import InputError
-from tune_jobs.foreign_logs.reading import read_logs
+from tune_jobs.foreign_logs.read_logs import read_logs
 from tune_jobs.judging.doctor import doctor
 
 

@@ -5,7 +5,7 @@ import sqlite3
 import pytest
 
 from tune_jobs.foreign_logs.discovery import find_readers
-from tune_jobs.foreign_logs.reading import read_logs
+from tune_jobs.foreign_logs.read_logs import read_logs
 
 
 def log_run(root, values):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from foreign_logs import write_columns, write_events
 
-from tune_jobs.foreign_logs.reading import read_logs
+from tune_jobs.foreign_logs.read_logs import read_logs
 
 
 def test_monitors_of_an_evaluation_are_not_read_as_training(tmp_path):

@@ -1,7 +1,7 @@
 """A folder with a file of steps and values for each metric."""
 
 from tune_jobs.foreign_logs.discovery import find_readers
-from tune_jobs.foreign_logs.reading import read_logs
+from tune_jobs.foreign_logs.read_logs import read_logs
 
 
 def add(root, name, *points):

@@ -6,7 +6,7 @@ import pytest
 from foreign_logs import find_events_file, write_events
 
 from envs.validation import InputError
-from tune_jobs.foreign_logs.reading import read_logs
+from tune_jobs.foreign_logs.read_logs import read_logs
 
 
 def test_a_cut_event_file_is_read_and_a_damaged_one_refused(tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 from foreign_logs import write_columns
 
 from tune_jobs.foreign_logs.discovery import find_readers
-from tune_jobs.foreign_logs.reading import read_logs
+from tune_jobs.foreign_logs.read_logs import read_logs
 from tune_jobs.judging.doctor import doctor
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from tune_jobs.foreign_logs.discovery import find_readers
 from tune_jobs.foreign_logs.formats.wandb_offline import BLOCK, HEAD
-from tune_jobs.foreign_logs.reading import read_logs
+from tune_jobs.foreign_logs.read_logs import read_logs
 
 messages = pytest.importorskip("wandb.proto.wandb_internal_pb2")
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from tune_jobs.foreign_logs.log_record import Record
 from tune_jobs.foreign_logs.log_rows import LogRows
-from tune_jobs.foreign_logs.names.matching import LIBRARIES, find_setting_names
-from tune_jobs.foreign_logs.record import Record
+from tune_jobs.foreign_logs.names.name_matching import LIBRARIES, find_setting_names
 from tune_jobs.health import RULES, History
 from tune_jobs.health.diagnosis import diagnose
 from tune_jobs.health.remedy import RemedyStep

@@ -7,12 +7,12 @@ import pytest
 from health_runs import HEALTHY, Metrics, flat, history, rising, seen, severity
 
 from tune_jobs.health import RULES, SCORE, History, Rule, diagnose
-from tune_jobs.health.rules.choices import ChoiceConcentration
 from tune_jobs.health.rules.entropy import EntropyCollapse
+from tune_jobs.health.rules.policy_choices import ChoiceConcentration
 from tune_jobs.health.rules.policy_steps import UpdateRatio
 from tune_jobs.health.rules.thresholds_of_rollouts import GroupsWithoutSignal
 from tune_jobs.health.rules.thresholds_of_updates import DeadUnits, GradientsAlwaysClipped
-from tune_jobs.health.rules.values import LowExplainedVariance, ValueDivergence
+from tune_jobs.health.rules.value_function import LowExplainedVariance, ValueDivergence
 
 
 @pytest.mark.parametrize("symptom", RULES)

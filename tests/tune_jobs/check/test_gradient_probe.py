@@ -11,7 +11,7 @@ from algos.actions.kinds import ProductDistribution
 from algos.grpo import GRPO
 from algos.ppo import PPO
 from algos.reinforce import Reinforce
-from tune_jobs.check import gradients
+from tune_jobs.check import gradient_probe
 from tune_jobs.check.check_target import CheckTarget, load_check_target, randomise_weights
 
 CAUSAL = "envs:CausalLearning-v0"
@@ -84,7 +84,7 @@ def test_a_part_with_one_option_or_held_fixed_is_not_reported(env, monkeypatch):
             module.log_std.requires_grad_(False)
         return module
 
-    monkeypatch.setattr(gradients, "randomise_weights", fixed)
+    monkeypatch.setattr(gradient_probe, "randomise_weights", fixed)
     answer = check(env, "gradients")
     assert answer["judged"] == ["gradients"]
     assert "action_part_without_gradient" not in get_severities(answer)

@@ -18,7 +18,7 @@ from tune_jobs.foreign_logs.discovery import (
 )
 from tune_jobs.foreign_logs.formats import LogReader
 from tune_jobs.foreign_logs.log import Log
-from tune_jobs.foreign_logs.names.matching import check_rename
+from tune_jobs.foreign_logs.names.name_matching import check_rename
 from tune_jobs.foreign_logs.translation import translate_log
 from tune_jobs.formatting import format_names
 from tune_jobs.run_log.event_log import read_event_log

@@ -10,7 +10,7 @@ import rule_checks
 from health_runs import Case, Metrics, case, cases, flat, from_row, history, rising, scores_with_tau
 
 from tune_jobs.health import RULES
-from tune_jobs.health.rules.values import ValueDivergence
+from tune_jobs.health.rules.value_function import ValueDivergence
 
 NAN = math.nan
 NOISE: Metrics = {"explained_variance": flat(60, 0.0, 0.01), "value_loss": 1.0}

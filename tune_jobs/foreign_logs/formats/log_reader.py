@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from tune_jobs.foreign_logs.formats.tail import CHUNK
-from tune_jobs.foreign_logs.record import Record
+from tune_jobs.foreign_logs.log_record import Record
 
 SEARCHED = 1_000_000
 """Characters of a file that are searched for metrics: programs print their settings before."""

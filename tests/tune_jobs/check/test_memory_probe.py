@@ -9,7 +9,7 @@ from checks import check, get_severities
 
 from algos.ppo import PPOSettings
 from tune_jobs.check.check_target import load_check_target
-from tune_jobs.check.memory import MIN_ROWS, measure_dependence
+from tune_jobs.check.memory_probe import MIN_ROWS, measure_dependence
 from tune_jobs.check.rollouts import Episode
 
 

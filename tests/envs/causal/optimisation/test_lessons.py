@@ -7,7 +7,7 @@ import pytest
 from envs import counter_rng
 from envs.causal.models import families
 from envs.causal.optimisation import baselines as baselines
-from envs.causal.optimisation.curriculum import CURRICULUM, Lessons, pad_models
+from envs.causal.optimisation.lessons import CURRICULUM, Lessons, pad_models
 from envs.causal.optimisation.params import Params
 from envs.causal.optimisation.world import CausalOptimisation
 

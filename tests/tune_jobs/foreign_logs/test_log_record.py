@@ -6,8 +6,8 @@ import math
 import pytest
 
 from envs.validation import InputError
-from tune_jobs.foreign_logs.reading import read_logs
-from tune_jobs.foreign_logs.record import flatten, parse_json
+from tune_jobs.foreign_logs.log_record import flatten, parse_json
+from tune_jobs.foreign_logs.read_logs import read_logs
 
 DEEP = '{"a":' * 100_000 + "1" + "}" * 100_000
 

@@ -6,7 +6,7 @@ import pytest
 import small
 
 from algos.ppo import PPOObjective
-from algos.rollouts.reward_scale import ReturnScale
+from algos.rollouts.return_scale import ReturnScale
 from algos.rollouts.rollout import (
     Rollout,
 )

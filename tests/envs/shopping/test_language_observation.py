@@ -14,9 +14,14 @@ from shop_visits import visit, walk
 
 from envs import counter_rng
 from envs.shopping import baselines
+from envs.shopping.language_observation import (
+    LanguageObservation,
+    Pretrained,
+    action_texts,
+    prompt_text,
+)
 from envs.shopping.pages import LISTED
 from envs.shopping.params import Params
-from envs.shopping.reading import LanguageObservation, Pretrained, action_texts, prompt_text
 from envs.shopping.world import Shopping
 from envs.validation import InputError
 

@@ -5,8 +5,8 @@ from foreign_logs import write_columns, write_events
 
 from algos.metrics import METRICS
 from envs.validation import InputError
-from tune_jobs.foreign_logs.names.matching import KNOWN
-from tune_jobs.foreign_logs.reading import read_logs
+from tune_jobs.foreign_logs.names.name_matching import KNOWN
+from tune_jobs.foreign_logs.read_logs import read_logs
 
 
 def test_a_log_of_unknown_names_says_which_it_has(tmp_path):
