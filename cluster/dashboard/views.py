@@ -18,17 +18,10 @@ from tune_jobs.formatting import (
     format_measurement,
     format_number,
 )
+from tune_jobs.report import shared_sections
 from tune_jobs.report.episode_figure import render_episode_section
 from tune_jobs.report.html_parts import Part
 from tune_jobs.report.plots import ACCENT, ENDS, MUTED, PALETTE, spans_decades
-from tune_jobs.report.shared_sections import (
-    describe_job,
-    list_cards,
-    list_choice_parts,
-    list_ledger_parts,
-    list_node_parts,
-    list_setting_parts,
-)
 from tune_jobs.run_log.driver_lock import has_driver
 from tune_jobs.run_log.event_log import read_log_ends
 from tune_jobs.run_log.events import (
@@ -92,7 +85,7 @@ def build_run_state(view: RunView) -> dict[str, Any]:
         "read_fraction": view.read_fraction,
         "job": {
             "name": view.directory.name,
-            "about": describe_job(job) + _describe_failure(outcome),
+            "about": shared_sections.describe_job(job) + _describe_failure(outcome),
             "metric": format_identifier(job.metric),
             "mode": job.mode,
             "iterations": job.iterations,
@@ -102,7 +95,7 @@ def build_run_state(view: RunView) -> dict[str, Any]:
             "ended": outcome.end is not None,
             "resumed": job.resumed,
         },
-        "cards": [card._asdict() for card in list_cards(outcome)],
+        "cards": [card._asdict() for card in shared_sections.list_cards(outcome)],
         "trials": [_build_trial(trial, trial is best, job) for trial in outcome.trials],
         "metrics": _list_metrics(outcome),
         "num_events": sum(_is_event(row) for _, row in view.other_rows),
@@ -235,15 +228,15 @@ def _build_picture(outcome: Outcome) -> list[Part]:
     nodes = "<h3>Loss of each node by interventions</h3>"
     return [
         "".join(render_episode_section(episode)),
-        *list_choice_parts(outcome),
+        *shared_sections.list_choice_parts(outcome),
         nodes,
-        *list_node_parts(outcome.evaluation),
+        *shared_sections.list_node_parts(outcome.evaluation),
     ]
 
 
 TAB_BUILDERS: dict[str, Callable[[Outcome], list[Part]]] = {
-    "comparison": list_setting_parts,
-    "ledger": list_ledger_parts,
+    "comparison": shared_sections.list_setting_parts,
+    "ledger": shared_sections.list_ledger_parts,
     "picture": _build_picture,
 }
 """Builder of each tab by its name."""

@@ -7,7 +7,7 @@ from typing import Any
 from paths import DATA
 
 from tune_jobs.run_log.event_log import read_event_log
-from tune_jobs.run_log.events import EndRow, JobRow, ResultRow, Row
+from tune_jobs.run_log.events import EndRow, FindingRow, JobRow, ResultRow, Row
 
 NODES = ["X1", "X2", "X3", "X4", "X5"]
 START = 1_790_000_000.0
@@ -43,6 +43,11 @@ def result(trial, iteration, score, **changed):
 
 def end(trial, iteration, reason, sentence="", time=START + 100):
     return EndRow(trial=trial, iteration=iteration, reason=reason, sentence=sentence, time=time)
+
+
+def finding(trial, symptom="kl_runaway", severity="warn", **changed):
+    fields: dict[str, Any] = {"iteration": 9, "since": 3, "evidence": "seen", "remedy": "mend it"}
+    return FindingRow(trial=trial, symptom=symptom, severity=severity, **fields | changed)
 
 
 def synthetic_rows() -> list[Row]:

@@ -5,10 +5,10 @@ import io
 import math
 
 from rich.console import Console
+from synthetic_sweep import finding
 
 from tune_jobs.run_log.events import (
     EndRow,
-    FindingRow,
     JobRow,
     ResultRow,
     TrialRow,
@@ -72,7 +72,5 @@ def drawn(progress, screen):
 
 
 def noticed(trial, siblings=""):
-    return FindingRow(
-        trial=trial, iteration=2, symptom="kl_runaway", severity="warn", since=1,
-        evidence="KL 14", remedy="less", siblings=siblings,
-    )  # fmt: skip
+    about = {"evidence": "KL 14", "remedy": "less", "siblings": siblings}
+    return finding(trial, iteration=2, since=1, **about)

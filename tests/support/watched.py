@@ -5,17 +5,15 @@ import sys
 import time
 
 import ray
-from synthetic_sweep import end, result
+from synthetic_sweep import end, finding, result
 
-from tune_jobs.run_log.events import FindingRow
 from tune_jobs.trackers.prometheus_gauges import RunGauges, list_gauge_metrics
 
 if __name__ == "__main__":
     ray.init(num_cpus=1, include_dashboard=True, log_to_driver=False, _temp_dir=sys.argv[1])
     gauges = RunGauges("watched", 2)
-    found = {"iteration": 1, "severity": "warn", "since": 1, "evidence": "", "remedy": ""}
-    gauges.show_row(FindingRow(trial="00", symptom="kl_runaway", **found))
-    gauges.show_row(FindingRow(trial="01", symptom="kl_runaway", **found))
+    gauges.show_row(finding("00"))
+    gauges.show_row(finding("01"))
     gauges.show_row(end("01", 1, "health"))
     for iteration in range(1, 10**6):
         gauges.show_row(

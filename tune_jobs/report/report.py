@@ -19,7 +19,7 @@ from tune_jobs.formatting import (
     format_percent,
     format_values,
 )
-from tune_jobs.report import episode_figure, run_sections
+from tune_jobs.report import episode_figure, run_sections, shared_sections
 from tune_jobs.report import plots as figures
 from tune_jobs.report.html_parts import (
     FITTING,
@@ -32,14 +32,6 @@ from tune_jobs.report.html_parts import (
     table,
 )
 from tune_jobs.report.lineage import plot_lineage
-from tune_jobs.report.shared_sections import (
-    describe_job,
-    list_cards,
-    list_choice_parts,
-    list_ledger_parts,
-    list_node_parts,
-    list_setting_parts,
-)
 from tune_jobs.run_log.evaluation_status import (
     describe_cut_off,
     format_episode_count,
@@ -90,14 +82,17 @@ def _page(outcome: Outcome, job_yaml: str, directory: Path) -> str:
         section("Learning curves", *_learning(outcome)),
         *run_sections.render_chart_sections(outcome),
         *run_sections.render_examples(outcome.evaluation),
-        section("Choices", *list_choice_parts(outcome)),
-        section("Loss of each node by interventions", *list_node_parts(outcome.evaluation)),
+        section("Choices", *shared_sections.list_choice_parts(outcome)),
+        section(
+            "Loss of each node by interventions",
+            *shared_sections.list_node_parts(outcome.evaluation),
+        ),
         section("One episode, step by step", *episode_figure.render_episode_section(experiment)),
         *run_sections.render_video_section(outcome, directory),
         section("Inside the training", _inside(outcome)),
-        section("Settings and score", *list_setting_parts(outcome)),
+        section("Settings and score", *shared_sections.list_setting_parts(outcome)),
         *_lineage(outcome),
-        section("Ledger", *list_ledger_parts(outcome)),
+        section("Ledger", *shared_sections.list_ledger_parts(outcome)),
         section("Findings", _findings(outcome.findings), _siblings(outcome.siblings)),
         section("To run it again", *_again(outcome, job_yaml, directory)),
     ]
@@ -118,10 +113,11 @@ def _headline(outcome: Outcome) -> str:
     cards = "".join(
         f"<div><span>{escape(card.name)}</span><strong>{escape(card.value)}</strong>"
         f"<small>{escape(card.note)}</small></div>"
-        for card in list_cards(outcome)
+        for card in shared_sections.list_cards(outcome)
     )
+    about = escape(shared_sections.describe_job(outcome.job))
     return (
-        f"<header><h1>{escape(outcome.job.run)}</h1><p>{escape(describe_job(outcome.job))}</p>"
+        f"<header><h1>{escape(outcome.job.run)}</h1><p>{about}</p>"
         f'{_unfinished(outcome)}<div class="cards">{cards}</div></header>'
     )
 

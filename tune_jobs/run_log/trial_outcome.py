@@ -9,15 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from tune_jobs.formatting import format_duration, format_identifier, format_number, format_percent
-from tune_jobs.run_log.events import (
-    CheckpointRow,
-    DecisionRow,
-    EndRow,
-    ExploitRow,
-    FindingRow,
-    JobRow,
-    ResultRow,
-)
+from tune_jobs.run_log import events
 from tune_jobs.run_log.json_types import to_json_types
 
 HELD_OUT = "held_out_"
@@ -81,23 +73,23 @@ class TrialOutcome:
     """The result of one trial, read from the event log."""
 
     id: str
-    job: JobRow
+    job: events.JobRow
     """The latest start of its run."""
     config: dict[str, Any]
     """The latest searched settings."""
     repeats: str
     """The trial whose settings it trains once more, on another seed; empty for all others."""
-    results: tuple[ResultRow, ...]
+    results: tuple[events.ResultRow, ...]
     """Those which a resume repeated count once."""
     scores: tuple[tuple[int, float], ...]
     """The iterations with a finite score, and that score; the page has no more of most results."""
-    decisions: tuple[DecisionRow, ...]
-    findings: tuple[FindingRow, ...]
-    exploits: tuple[ExploitRow, ...]
+    decisions: tuple[events.DecisionRow, ...]
+    findings: tuple[events.FindingRow, ...]
+    exploits: tuple[events.ExploitRow, ...]
     """Its exploits of other trials under PBT."""
-    checkpoints: tuple[CheckpointRow, ...]
+    checkpoints: tuple[events.CheckpointRow, ...]
     """In the order written; older ones are deleted meanwhile."""
-    end: EndRow | None
+    end: events.EndRow | None
     """None while it may still run."""
 
     @property
@@ -123,7 +115,7 @@ class TrialOutcome:
         return self.end.sentence if self.end else ""
 
     @functools.cached_property
-    def _newest(self) -> CheckpointRow | None:
+    def _newest(self) -> events.CheckpointRow | None:
         # Of rows of one iteration the last one: a resume repeats iterations.
         return max(reversed(self.checkpoints), key=lambda row: row.iteration, default=None)
 
@@ -152,7 +144,7 @@ class TrialOutcome:
         return TrialSummary(score=self.finite_score, **to_json_types(values))
 
     @property
-    def last_scored(self) -> ResultRow | None:
+    def last_scored(self) -> events.ResultRow | None:
         """The last result with a score; a score exists only where it was measured."""
         return next((row for row in reversed(self.results) if row.score is not None), None)
 
@@ -233,7 +225,7 @@ class TrialOutcome:
         return self.iterations_saved * spent / self.iterations if self.iterations else None
 
     @property
-    def warning(self) -> FindingRow | None:
+    def warning(self) -> events.FindingRow | None:
         """The latest open finding that is more than a note."""
         standing = (f for f in self.findings if f.severity != "note" and not f.withdrawn)
         return next(reversed(list(standing)), None)

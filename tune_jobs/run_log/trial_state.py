@@ -5,17 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from tune_jobs.run_log.events import (
-    CheckpointRow,
-    DecisionRow,
-    EndRow,
-    ExploitRow,
-    FindingRow,
-    JobRow,
-    ResultRow,
-    TrialEvent,
-    TrialRow,
-)
+from tune_jobs.run_log import events
 from tune_jobs.run_log.trial_outcome import TrialOutcome, to_finite_float
 
 CONTINUED = ("interrupted", "error")
@@ -28,32 +18,32 @@ class TrialState:
 
     config: dict[str, Any] = field(default_factory=dict[str, Any])
     repeats: str = ""
-    results: list[ResultRow] = field(default_factory=list[ResultRow])
-    decisions: dict[int, DecisionRow] = field(default_factory=dict[int, DecisionRow])
-    findings: dict[tuple[str, str], FindingRow] = field(
-        default_factory=dict[tuple[str, str], FindingRow]
+    results: list[events.ResultRow] = field(default_factory=list[events.ResultRow])
+    decisions: dict[int, events.DecisionRow] = field(default_factory=dict[int, events.DecisionRow])
+    findings: dict[tuple[str, str], events.FindingRow] = field(
+        default_factory=dict[tuple[str, str], events.FindingRow]
     )
-    exploits: list[ExploitRow] = field(default_factory=list[ExploitRow])
-    end: EndRow | None = None
-    checkpoints: list[CheckpointRow] = field(default_factory=list[CheckpointRow])
+    exploits: list[events.ExploitRow] = field(default_factory=list[events.ExploitRow])
+    end: events.EndRow | None = None
+    checkpoints: list[events.CheckpointRow] = field(default_factory=list[events.CheckpointRow])
 
-    def add(self, row: TrialEvent) -> None:
+    def add(self, row: events.TrialEvent) -> None:
         """Take one row; rows come in the order of the log."""
         match row:
-            case TrialRow():
+            case events.TrialRow():
                 self.config, self.repeats = row.config, row.repeats
-            case ResultRow():
+            case events.ResultRow():
                 self._add_result(row)
-            case DecisionRow():
+            case events.DecisionRow():
                 self.decisions[row.rung] = row
-            case FindingRow():
+            case events.FindingRow():
                 self._add_finding(row)
-            case ExploitRow():
+            case events.ExploitRow():
                 self.config = row.after
                 self.exploits.append(row)
-            case CheckpointRow():
+            case events.CheckpointRow():
                 self.checkpoints.append(row)
-            case EndRow():
+            case events.EndRow():
                 self.end = row
             case _:
                 pass
@@ -63,12 +53,12 @@ class TrialState:
         if self.end is not None and self.end.reason in CONTINUED:
             self.end = None
 
-    def build(self, trial: str, job: JobRow, *, job_ended: bool) -> TrialOutcome:
+    def build(self, trial: str, job: events.JobRow, *, job_ended: bool) -> TrialOutcome:
         """Return the outcome so far."""
         end = self.end
         if end is None and job_ended:
             # The driver ended before it could write the end of this trial.
-            end = EndRow(
+            end = events.EndRow(
                 trial=trial,
                 iteration=0,
                 reason="interrupted",
@@ -92,7 +82,7 @@ class TrialState:
             end=end,
         )
 
-    def _add_finding(self, row: FindingRow) -> None:
+    def _add_finding(self, row: events.FindingRow) -> None:
         """Keep the first row of a finding; its withdrawal, and a finding after that, replace it."""
         # The first row has the iteration at which the symptom appeared, and the evidence of that
         # time.
@@ -100,7 +90,7 @@ class TrialState:
         if known is None or known.withdrawn or row.withdrawn:
             self.findings[row.symptom, row.severity] = row
 
-    def _add_result(self, row: ResultRow) -> None:
+    def _add_result(self, row: events.ResultRow) -> None:
         # A resume goes back to a checkpoint; what came after it is run again, and the later row
         # wins. Iteration 0 is what preceded training: the first iteration repeats its metrics.
         while self.results and not 0 < self.results[-1].iteration < row.iteration:

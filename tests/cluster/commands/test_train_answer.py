@@ -1,29 +1,17 @@
 # pyright: basic
 """The answer of `rungwise train`."""
 
-from synthetic_sweep import end, job_row, result
+from synthetic_sweep import end, finding, job_row, result
 
 from cluster.commands.train_answer import make_train_answer
-from tune_jobs.run_log.events import EvaluationRow, FindingRow
+from tune_jobs.run_log.events import EvaluationRow
 from tune_jobs.run_log.outcome import Outcome
-
-
-def finding(symptom, severity, since):
-    return FindingRow(
-        trial="00",
-        iteration=9,
-        symptom=symptom,
-        severity=severity,
-        since=since,
-        evidence="seen",
-        remedy="mend it",
-    )
 
 
 def test_a_training_answers_with_its_evaluation_and_findings(tmp_path):
     rows = [job_row(trials=1), *(result("00", i, 0.5) for i in (1, 2)), end("00", 2, "health")]
-    rows += [finding("hung", "note", 1), finding("kl_runaway", "warn", 1)]
-    rows += [finding("kl_runaway", "stop", 2)]
+    rows += [finding("00", "hung", "note", since=1), finding("00", since=1)]
+    rows += [finding("00", severity="stop", since=2)]
     figures = {"policy": {"return_mean": 3.0}, "baselines": {"random": {"return_mean": 1.0}}}
     figures |= {"standard_errors": {"policy": {"return_mean": 0.5}}, "episodes": 8, "most": 256}
     figures |= {"seed": 0, "better_than_random": 0.5}

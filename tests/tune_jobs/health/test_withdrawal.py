@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from sessions import make_result, make_session
+from synthetic_sweep import finding
 
 from cluster.dashboard.views import _describe_event
 from tune_jobs.health import History
@@ -81,8 +82,7 @@ def test_the_outcome_shows_a_withdrawn_finding_as_such(log):
 
 
 def test_a_withdrawn_warning_no_longer_stands_for_a_trial():
-    warning = FindingRow(trial="00", iteration=9, symptom="dead_units", severity="warn", since=3,
-                         evidence="e", remedy="r")  # fmt: skip
+    warning = finding("00")
     job = JobRow(run="x", env="e", algo="ppo", metric="m", mode="max", iterations=9, trials=1)
     gone = replace(warning, withdrawn=12)
     standing, withdrawn, again = (

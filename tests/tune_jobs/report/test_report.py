@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 from plotly.offline import get_plotlyjs
-from synthetic_sweep import NODES, end, job_row, result
+from synthetic_sweep import NODES, end, finding, job_row, result
 
 from tune_jobs.report.report import write_report
-from tune_jobs.run_log.events import EvaluationRow, FinalRow, FindingRow, JobEndRow, TrialRow
+from tune_jobs.run_log.events import EvaluationRow, FinalRow, JobEndRow, TrialRow
 from tune_jobs.run_log.outcome import Outcome
 
 
@@ -73,15 +73,7 @@ def test_what_users_wrote_cannot_become_markup(tmp_path):
         job_row(run=evil, env=evil, choice_names=[evil], searched=[evil], versions={evil: evil}),
         TrialRow(trial=evil, config={evil: evil}),
         *(result(evil, i, 0.1 * i, metrics={"choice_fractions": [1.0]}) for i in (1, 2)),
-        FindingRow(
-            trial=evil,
-            iteration=1,
-            symptom=evil,
-            severity="warn",
-            since=1,
-            evidence=evil,
-            remedy=evil,
-        ),
+        finding(evil, evil, evidence=evil, remedy=evil),
         end(evil, 2, evil, evil),
     ]
     assert "<script>alert" not in page_of(rows, tmp_path, evil)
@@ -91,9 +83,8 @@ def test_findings_include_the_comparison_with_other_trials(tmp_path):
     rows = [job_row(trials=3), *(result(f"{i:02d}", 4, 1.0) for i in range(3))]
     for trial, siblings in (("00", ""), ("01", "only trial 01 of 3: suspect its setting")):
         rows.append(
-            FindingRow(trial=trial, iteration=4, symptom="kl_runaway", severity="warn", since=2,
-                       evidence="KL 14", remedy="Less.", siblings=siblings)
-        )  # fmt: skip
+            finding(trial, iteration=4, evidence="KL 14", remedy="Less.", siblings=siblings)
+        )
     page = page_of(rows, tmp_path)
     assert "KL 14. only trial 01 of 3: suspect its setting. Less." in page
     assert "KL 14. Less." in page

@@ -8,14 +8,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from synthetic_sweep import end, job_row, result
+from synthetic_sweep import end, finding, job_row, result
 
 from envs.validation import InputError
 from tune_jobs.run_log.events import (
     CheckpointRow,
     EvaluationRow,
     FinalRow,
-    FindingRow,
     JobEndRow,
     ResultRow,
     TrialRow,
@@ -201,10 +200,8 @@ def test_of_equal_finals_the_first_wins():
 
 @pytest.mark.parametrize(("withdrawn", "shared"), [(0, True), (3, False)])
 def test_a_withdrawn_finding_points_at_nothing(withdrawn, shared):
-    symptom: dict[str, Any] = {"symptom": "hung", "severity": "warn", "since": 1}
-    symptom |= {"evidence": "", "remedy": "", "withdrawn": withdrawn}
     rows: list[Any] = [job_row()]
     for trial in ("00", "01", "02"):
         rows += [result(trial, i, 1.0) for i in range(1, 5)]
-        rows.append(FindingRow(trial=trial, iteration=2, **symptom))
+        rows.append(finding(trial, "hung", iteration=2, withdrawn=withdrawn))
     assert ("hung" in Outcome.from_rows(rows).siblings) == shared

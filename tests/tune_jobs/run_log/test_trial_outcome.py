@@ -5,24 +5,16 @@ import math
 import sys
 
 import pytest
-from synthetic_sweep import end, job_row, result
+from synthetic_sweep import end, finding, job_row, result
 
-from tune_jobs.run_log.events import FindingRow, TrialRow
+from tune_jobs.run_log.events import TrialRow
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.trial_outcome import SPREAD, average
 
 
 def test_a_finding_is_kept_once_and_noticed_in_the_state():
-    finding = FindingRow(
-        trial="01",
-        iteration=4,
-        symptom="entropy_collapse",
-        severity="warn",
-        since=3,
-        evidence="0.01",
-        remedy="",
-    )
-    (trial,) = Outcome.from_rows([job_row(), result("01", 4, 0.3), finding, finding]).trials
+    row = finding("01", "entropy_collapse", iteration=4)
+    (trial,) = Outcome.from_rows([job_row(), result("01", 4, 0.3), row, row]).trials
     assert len(trial.findings) == 1
     assert trial.status_text == "running, entropy collapse noticed"
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from health_runs import make_rows, rising
 from sessions import get_end, make_result, make_session
-from synthetic_sweep import job_row
+from synthetic_sweep import finding, job_row
 
 from tune_jobs.health import Finding
 from tune_jobs.jobs.job import Job
@@ -159,15 +159,7 @@ def test_a_stop_request_ends_a_trial_in_stage_1(sweep, tmp_path):
     assert get_end(live.rows) == (0, "stopped")
 
 
-CLIPPED = FindingRow(
-    trial="00",
-    iteration=9,
-    symptom="gradients_always_clipped",
-    severity="warn",
-    since=3,
-    evidence="",
-    remedy="",
-)
+CLIPPED = finding("00", "gradients_always_clipped")
 
 
 def test_a_finding_is_reported_once_until_it_is_withdrawn():

@@ -4,13 +4,10 @@
 from collections import Counter
 
 import pytest
-from synthetic_sweep import end, result
+from synthetic_sweep import end, finding, result
 
-from tune_jobs.run_log.events import FindingRow
 from tune_jobs.trackers import prometheus_gauges
 from tune_jobs.trackers.prometheus_gauges import MOST, RunGauges
-
-FINDING = {"iteration": 1, "since": 1, "evidence": "", "remedy": ""}
 
 
 @pytest.fixture
@@ -59,13 +56,10 @@ def test_iterations_that_are_repeated_count_again(shown):
 def test_a_finding_is_shown_until_withdrawal_or_the_trials_end(shown):
     gauges = RunGauges("r", 2)
     for trial, severity in (("00", "warn"), ("01", "stop")):
-        row = FindingRow(trial=trial, symptom="kl_runaway", severity=severity, **FINDING)
-        gauges.show_row(row)
+        gauges.show_row(finding(trial, severity=severity))
     assert shown["finding", "00", "kl_runaway"] == 2
     assert shown["finding", "01", "kl_runaway"] == 3
-    gauges.show_row(
-        FindingRow(trial="00", symptom="kl_runaway", severity="warn", withdrawn=4, **FINDING)
-    )
+    gauges.show_row(finding("00", withdrawn=12))
     gauges.show_row(end("01", 1, "health"))
     assert shown["finding", "00", "kl_runaway"] == shown["finding", "01", "kl_runaway"] == 0
     assert shown["trials_ended", "01", "health"] == 1

@@ -1,5 +1,6 @@
 """Rules about choices: sick and healthy runs, each threshold, warm-up and NaN."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -13,12 +14,11 @@ from health_runs import (
     flat,
     from_row,
     history,
-    make_rows,
     rising,
     scores_with_tau,
 )
 
-from tune_jobs.health import RULES, History, diagnose
+from tune_jobs.health import RULES, diagnose
 
 LOW: Metrics = {"gamma": 0.0, "episode_length": 20}
 THOUGHTS: Metrics = {
@@ -165,7 +165,7 @@ def test_its_beginning_and_the_choice_are_named():
 
 @pytest.mark.parametrize(("gamma", "found"), [(0.45, True), (0.55, False)])
 def test_a_setting_counts_where_no_metric_is_logged(gamma: float, found: bool):
-    rows = make_rows(30, score=flat(30), episode_length=100)
-    diagnosis = diagnose(History(rows, 30, settings={"gamma": gamma}))
+    run = history(30, score=flat(30), episode_length=100)
+    diagnosis = diagnose(dataclasses.replace(run, settings={"gamma": gamma}))
     assert ("gamma_too_low" in {f.symptom for f in diagnosis.findings}) is found
     assert "gamma_too_low" in diagnosis.judged
