@@ -61,8 +61,8 @@ class OptunaSampler:
         self._repeats = set(job.trial_ids[job.trials - job.num_repeats :])
         self._settings: dict[str, dict[str, Any]] = {}
         self._scores: defaultdict[str, dict[int, float]] = defaultdict(dict)
-        self._last: dict[str, float] = {}
-        self._asked: dict[str, Any] = {}
+        self._last_scores: dict[str, float] = {}
+        self._proposals: dict[str, Any] = {}
         rows = list(earlier)
         num_known = sum(isinstance(row, TrialRow) for row in rows)
         self._study = optuna.create_study(
@@ -88,15 +88,15 @@ class OptunaSampler:
         states, refused = self._optuna.trial.TrialState, ""
         name = self.job.trial_ids[len(self._settings)]
         for _ in range(REFUSALS):
-            asked = self._study.ask(self._distributions)
-            config = {n: _decode_value(self.job.search[n], v) for n, v in asked.params.items()}
+            proposal = self._study.ask(self._distributions)
+            config = {n: _decode_value(self.job.search[n], v) for n, v in proposal.params.items()}
             try:
                 self.job.make_trial_settings(config)
             except InputError as error:
                 refused = str(error)
-                self._study.tell(asked, state=states.FAIL)
+                self._study.tell(proposal, state=states.FAIL)
                 continue
-            self._asked[name] = asked
+            self._proposals[name] = proposal
             return TrialPlan(name, config, str(get_hang_report_dir(self.directory, name)))
         raise InputError(
             f"The algorithm refused {REFUSALS} proposed settings in a row: narrow the search. The "
@@ -111,7 +111,7 @@ class OptunaSampler:
             self._settings[row.trial] = row.config
         elif isinstance(row, ResultRow):
             if row.score is not None:
-                self._last[row.trial] = row.score
+                self._last_scores[row.trial] = row.score
                 if math.isfinite(row.score):
                     self._scores[row.trial][row.iteration] = row.score
         elif isinstance(row, EndRow) and row.reason not in CONTINUED:
@@ -119,16 +119,18 @@ class OptunaSampler:
 
     def _learn(self, trial: str, reason: str) -> None:
         states = self._optuna.trial.TrialState
-        last, reports = self._last.get(trial), self._scores[trial]
-        state = states.COMPLETE if last is not None and math.isfinite(last) else states.FAIL
+        last_score, reports = self._last_scores.get(trial), self._scores[trial]
+        state = (
+            states.COMPLETE if last_score is not None and math.isfinite(last_score) else states.FAIL
+        )
         if reason in ENDED_EARLY:
             # The sampler ranks pruned trials by how far they came, so early ends teach it, too.
             state = states.PRUNED if reports else states.FAIL
-        value = last if state is states.COMPLETE else None
-        if asked := self._asked.pop(trial, None):
+        value = last_score if state is states.COMPLETE else None
+        if proposal := self._proposals.pop(trial, None):
             for iteration, score in reports.items():
-                asked.report(score, iteration)
-            self._study.tell(asked, value, state)
+                proposal.report(score, iteration)
+            self._study.tell(proposal, value, state)
             return
         # The trial was proposed in an earlier session, or its settings are a point of the job.
         search, config = self.job.search, self._settings[trial]

@@ -53,7 +53,7 @@ class RecordedPBT(PopulationBasedTraining):
             synch=True,
         )
         self.job, self.directory = job, directory.absolute()
-        self._measured: dict[str, float] = {}
+        self._last_scores: dict[str, float] = {}
         """The last score measured of each trial, or of the donor that it continues from."""
         self._noise = NoiseSource(job.metric, job.seeds)
         self._curves: defaultdict[str, TrialCurve] = defaultdict(TrialCurve)
@@ -70,10 +70,10 @@ class RecordedPBT(PopulationBasedTraining):
         PBT decides after a result is written. The row waits for the trial's next result, which
         carries the settings that its learner really uses.
         """
-        took: dict[str, Any] = json.loads(result["took"]) if result else {}
-        if not result or not took or result["trial"] not in self.exploits:
+        settings: dict[str, Any] = json.loads(result["took"]) if result else {}
+        if not result or not settings or result["trial"] not in self.exploits:
             return []
-        row = complete_exploit(self.exploits.pop(result["trial"]), took)
+        row = complete_exploit(self.exploits.pop(result["trial"]), settings)
         # Until the trial writes its own next one, a resume starts from the donor's checkpoint.
         path, at = row.checkpoint, row.iteration
         start = CheckpointRow(
@@ -119,10 +119,10 @@ class RecordedPBT(PopulationBasedTraining):
         # All trials are compared at the same iteration, which may lie between two measurements: the
         # last one counts, and it is equally old for all of them.
         if result["score"] is not None:
-            self._measured[name] = result["score"]
+            self._last_scores[name] = result["score"]
         # Ray leaves NaN out of both quantiles: an undecided trial neither donates nor loses.
-        score = self._measured.get(name, math.nan)
-        if name in self._measured and not math.isfinite(score):
+        score = self._last_scores.get(name, math.nan)
+        if name in self._last_scores and not math.isfinite(score):
             # Diverged, as opposed to undecided: it has to lose, so it gets the worst score there is
             # before Ray multiplies by its own sign.
             score = -math.inf * (1 if self._mode == "max" else -1)
@@ -132,29 +132,31 @@ class RecordedPBT(PopulationBasedTraining):
     def _get_new_config(self, trial: Trial, trial_to_clone: Trial) -> tuple[dict[str, Any], Any]:
         """Return the new settings of a trial (the method that Ray's PB2 overrides, too)."""
         loser, donor = trial.config["plan"], trial_to_clone.config["plan"]
-        after = self._perturb_config(donor["config"])
+        new_config = self._perturb_config(donor["config"])
         # From now on it has the donor's policy, until its own next measurement.
-        self._measured[loser["trial"]] = self._measured[donor["trial"]]
-        shown = self._curves[donor["trial"]]
-        self._curves[loser["trial"]] = TrialCurve([*shown.scores], [*shown.samples])
+        self._last_scores[loser["trial"]] = self._last_scores[donor["trial"]]
+        donor_curve = self._curves[donor["trial"]]
+        self._curves[loser["trial"]] = TrialCurve([*donor_curve.scores], [*donor_curve.samples])
         # Ray keeps scores multiplied by its sign for the mode: the log holds them as measured.
-        lost: Any = self._trial_state[trial]
-        won: Any = self._trial_state[trial_to_clone]
+        loser_state: Any = self._trial_state[trial]
+        donor_state: Any = self._trial_state[trial_to_clone]
         sign = 1 if self._mode == "max" else -1
         self.exploits[loser["trial"]] = ExploitRow(
             trial=loser["trial"],
-            iteration=int(lost.last_train_time),
+            iteration=int(loser_state.last_train_time),
             donor=donor["trial"],
-            score=sign * lost.last_score,
-            donor_score=sign * won.last_score,
+            score=sign * loser_state.last_score,
+            donor_score=sign * donor_state.last_score,
             before=loser["config"],
             donated=donor["config"],
-            after=after,
-            checkpoint=Path(won.last_checkpoint.path).relative_to(self.directory).as_posix(),
+            after=new_config,
+            checkpoint=Path(donor_state.last_checkpoint.path)
+            .relative_to(self.directory)
+            .as_posix(),
         )
         # Ray hands the donor's checkpoint over itself. A `resume_from` left in the plan would make
         # the rebuilt trial load its own earlier checkpoint first.
-        return {"plan": loser | {"config": after, "resume_from": ""}}, {}
+        return {"plan": loser | {"config": new_config, "resume_from": ""}}, {}
 
     def _exploit(
         self, tune_controller: TuneController, trial: Trial, trial_to_clone: Trial
@@ -167,12 +169,12 @@ class RecordedPBT(PopulationBasedTraining):
         controller._cached_trial_decisions.pop(trial.trial_id, None)
 
     def _perturb_config(self, config: dict[str, Any]) -> dict[str, Any]:
-        after = perturb_config(self.job.search, config, self.rng)
+        new_config = perturb_config(self.job.search, config, self.rng)
         try:
-            self.job.make_trial_settings(after)
+            self.job.make_trial_settings(new_config)
         except InputError:
             return config  # the changed values contradict each other; the donor's do not
-        return after
+        return new_config
 
 
 def _return_unchanged(config: dict[str, Any]) -> dict[str, Any]:
@@ -192,18 +194,18 @@ def complete_exploit(row: ExploitRow, applied_settings: dict[str, Any]) -> Explo
         for name, value in row.after.items()
         if value != row.before.get(name)
     ]
-    lost, won = format_measurement(row.score), format_measurement(row.donor_score)
-    said = f"continues from trial {row.donor}, {won} to its {lost}"
-    said += f", with {', '.join(changes)}" if changes else ", with the same settings"
+    score, donor_score = format_measurement(row.score), format_measurement(row.donor_score)
+    sentence = f"continues from trial {row.donor}, {donor_score} to its {score}"
+    sentence += f", with {', '.join(changes)}" if changes else ", with the same settings"
     # What the learner reports counts, not what was asked for: a restored learner brings the donor's
     # coefficients with it (ray#62173), and the log must show any that are not replaced.
-    wrong = {
+    differences = {
         n: v for n, v in applied_settings.items() if n in row.after and not _same(v, row.after[n])
     }
-    if wrong:
-        found = ", ".join(f"{name} {format_number(value)}" for name, value in wrong.items())
-        said += f"; but its learner uses {found}"
-    return dataclasses.replace(row, took=applied_settings, sentence=said)
+    if differences:
+        values = ", ".join(f"{name} {format_number(value)}" for name, value in differences.items())
+        sentence += f"; but its learner uses {values}"
+    return dataclasses.replace(row, took=applied_settings, sentence=sentence)
 
 
 def _same(one: object, other: object) -> bool:

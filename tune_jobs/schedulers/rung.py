@@ -42,10 +42,10 @@ class Rung:
         # NaN compares false with every number, so inside a sorted list it would break the binary
         # search. A diverged trial counts among those seen and is never compared.
         if math.isfinite(score):
-            place = bisect_left(self.order, key)
-            tied = place > 0 and self.order[place - 1][0] == key[0]
+            index = bisect_left(self.order, key)
+            tied = index > 0 and self.order[index - 1][0] == key[0]
             self.has_noise = self.has_noise or tied or bool(error)
-            self.order.insert(place, key)
+            self.order.insert(index, key)
             insort(self.waiting, (key, trial))
 
     def remove_waiting(self, trial: str) -> None:

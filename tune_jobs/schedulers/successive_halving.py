@@ -134,40 +134,45 @@ class Bracket:
         self, trial: str, iteration: int, score: float | None, error: float | None = None
     ) -> DecisionRow | None:
         """Enter a trial at the rung it has reached, ranked by ``score``."""
-        place = self._find_reached_rung(trial, iteration)
-        if place is None:
+        index = self._find_reached_rung(trial, iteration)
+        if index is None:
             return None
         self.remove_trial(trial)
         if score is None:
             # It enters none of the rungs passed, so their waiting trials need not expect it.
-            self._head_for(trial, place)
+            self._head_for(trial, index)
             return None
         # A trial that was undecided may have passed several rungs: it enters only the highest, as
         # its score is one of that training length and would flatter it at a lower rung.
-        rung = self.rungs[place]
+        rung = self.rungs[index]
         rung.enter(trial, score, error)
         self._entered[trial] = iteration
         if not math.isfinite(score):
-            said = f"the score is {score}, which cannot be compared"
-            return self._make_decision(trial, rung, None, said, keep=False)
+            sentence = f"the score is {score}, which cannot be compared"
+            return self._make_decision(trial, rung, None, sentence, keep=False)
         if not self.pauses:
-            return self._decide_at_once(trial, rung, place)
+            return self._decide_at_once(trial, rung, index)
         # Every trial waits first, also the best: the scheduler asks `find_promotable` next, so that
         # promotions have one place, whether they follow from a result or from an end elsewhere.
-        self.waiting_rung_index[trial] = place
-        rank, of, allowed = rung.rank(trial), len(rung.keys), self._count_promotable(place)
-        said = f"{score:.4g} waits: number {rank} of {of}, "
-        said += f"and {describe_best(allowed)} may continue" if allowed else "too few to compare"
-        return self._make_decision(trial, rung, None, said, keep=True, waits=True)
+        self.waiting_rung_index[trial] = index
+        rank, of, allowed = rung.rank(trial), len(rung.keys), self._count_promotable(index)
+        sentence = f"{score:.4g} waits: number {rank} of {of}, "
+        sentence += (
+            f"and {describe_best(allowed)} may continue" if allowed else "too few to compare"
+        )
+        return self._make_decision(trial, rung, None, sentence, keep=True, waits=True)
 
     def _find_reached_rung(self, trial: str, iteration: int) -> int | None:
         """Return the index of the rung that a trial has reached since it entered one."""
         # Below the next rung there is nothing to decide, and a trial that waits or has ended has no
         # next rung.
-        before, reached = self.next_rung_index.get(trial), bisect_right(self.levels, iteration)
-        return None if before is None or reached <= before else reached - 1
+        next_index, num_reached = (
+            self.next_rung_index.get(trial),
+            bisect_right(self.levels, iteration),
+        )
+        return None if next_index is None or num_reached <= next_index else num_reached - 1
 
-    def _decide_at_once(self, trial: str, rung: Rung, place: int) -> DecisionRow:
+    def _decide_at_once(self, trial: str, rung: Rung, index: int) -> DecisionRow:
         """Promote a trial that is among the best of those seen at its rung, or end it.
 
         This is the stopping variant of ASHA (Ray Tune's): nothing is ever resumed, and the first
@@ -178,13 +183,13 @@ class Bracket:
         allowed = math.ceil(of / self.reduction_factor)
         keep = rank <= allowed or rung.is_explained(trial, allowed)
         if keep:
-            self._head_for(trial, place + 1)
+            self._head_for(trial, index + 1)
         if rank <= allowed:
-            said = f"{rung.score(trial):.4g} is among {describe_best(allowed)} of {of}"
+            sentence = f"{rung.score(trial):.4g} is among {describe_best(allowed)} of {of}"
         else:
-            said = f"{rung.describe(trial, allowed, of)} so far"
-            said += rung.describe_noise(trial, allowed)
-        return self._make_decision(trial, rung, rung.cut(allowed), said, keep=keep)
+            sentence = f"{rung.describe(trial, allowed, of)} so far"
+            sentence += rung.describe_noise(trial, allowed)
+        return self._make_decision(trial, rung, rung.cut(allowed), sentence, keep=keep)
 
     def remove_trial(self, trial: str) -> None:
         """Take out a trial that ended or failed for good: it reaches no further rung."""
@@ -197,13 +202,13 @@ class Bracket:
         """Return the waiting trial to promote, from the highest rung that has one."""
         # The highest rung first, as in the paper: a trial close to its end yields a result sooner.
         # Waiting trials are sorted, so of those among the best only the first needs a look.
-        for place in reversed(range(len(self.rungs))):
-            if not (rung := self.rungs[place]).waiting:
+        for index in reversed(range(len(self.rungs))):
+            if not (rung := self.rungs[index]).waiting:
                 continue
-            allowed = self._count_promotable(place)
+            allowed = self._count_promotable(index)
             if rung.rank(rung.waiting[0][1]) <= allowed:
                 return rung.waiting[0][1]
-            if self._count_expected()[place]:
+            if self._count_expected()[index]:
                 continue  # one that comes later may still raise the cut beyond the noise
             explained = (t for _, t in rung.waiting if rung.is_explained(t, allowed))
             if (trial := next(explained, None)) is not None:
@@ -212,20 +217,20 @@ class Bracket:
 
     def promote(self, trial: str) -> DecisionRow:
         """Promote a waiting trial to the next rung, or past the last one."""
-        place = self.waiting_rung_index[trial]
+        index = self.waiting_rung_index[trial]
         # max: when a log is replayed, a trial that had failed is expected again, so that fewer may
         # count as promotable than at the time of the decision.
-        rung, allowed = self.rungs[place], max(1, self._count_promotable(place))
+        rung, allowed = self.rungs[index], max(1, self._count_promotable(index))
         self.remove_trial(trial)
-        self._head_for(trial, place + 1)
+        self._head_for(trial, index + 1)
         score, of = rung.score(trial), len(rung.keys)
         if rung.rank(trial) > allowed:
-            said = rung.describe(trial, allowed, of) + rung.describe_noise(trial, allowed)
+            sentence = rung.describe(trial, allowed, of) + rung.describe_noise(trial, allowed)
         elif of < self.reduction_factor:
-            said = f"{score:.4g} is the best of {of}, and no other trial can come"
+            sentence = f"{score:.4g} is the best of {of}, and no other trial can come"
         else:
-            said = f"{score:.4g} is among {describe_best(allowed)} of {of}"
-        return self._make_decision(trial, rung, rung.cut(allowed), said, keep=True)
+            sentence = f"{score:.4g} is among {describe_best(allowed)} of {of}"
+        return self._make_decision(trial, rung, rung.cut(allowed), sentence, keep=True)
 
     def end_hopeless(self) -> list[DecisionRow]:
         """End the waiting trials that cannot be promoted, whatever the other trials still score.
@@ -233,27 +238,29 @@ class Bracket:
         Those stay whose difference to the cut is noise: the cut can still rise.
         """
         ends: list[DecisionRow] = []
-        for place, rung in enumerate(self.rungs):
+        for index, rung in enumerate(self.rungs):
             # The rung can see at most this many trials, so at most `allowed` are ever promoted: a
             # trial ranked below that now can only fall further.
             # Counted anew at each rung: an end at a rung below lowers what this one can expect.
-            most = len(rung.keys) + self._count_expected()[place]
-            allowed = max(1, most // self.reduction_factor)
+            max_trials = len(rung.keys) + self._count_expected()[index]
+            allowed = max(1, max_trials // self.reduction_factor)
             for trial in rung.list_outside(allowed) if rung.waiting else ():
                 if rung.is_explained(trial, allowed):
                     continue
                 self.remove_trial(trial)
-                said = rung.describe(trial, allowed, most)
-                if (seen := len(rung.keys)) < most:  # a later trial may raise the cut
-                    said += f" when {seen} of them had a score there"
-                said += rung.describe_noise(trial, allowed)
-                ends.append(self._make_decision(trial, rung, rung.cut(allowed), said, keep=False))
+                sentence = rung.describe(trial, allowed, max_trials)
+                if (num_scored := len(rung.keys)) < max_trials:  # a later trial may raise the cut
+                    sentence += f" when {num_scored} of them had a score there"
+                sentence += rung.describe_noise(trial, allowed)
+                ends.append(
+                    self._make_decision(trial, rung, rung.cut(allowed), sentence, keep=False)
+                )
         return ends
 
-    def _head_for(self, trial: str, place: int) -> None:
+    def _head_for(self, trial: str, index: int) -> None:
         """Set the next rung of a trial that has left its former one."""
-        self.next_rung_index[trial] = place
-        self._num_heading_for_rung[place] += 1
+        self.next_rung_index[trial] = index
+        self._num_heading_for_rung[index] += 1
 
     def _waits_at(self, trial: str) -> int | None:
         return (
@@ -329,8 +336,8 @@ def make_brackets(
     about the same.
     """
     # Rounding the cumulative shares, not each share: the sizes then add up to all trials.
-    left = [len(levels) - skipped for skipped in range(number)]
-    weights = [reduction_factor**rungs / (rungs + 1) for rungs in left]
+    rung_counts = [len(levels) - skipped for skipped in range(number)]
+    weights = [reduction_factor**rungs / (rungs + 1) for rungs in rung_counts]
     ends = [round(len(trials) * sum(weights[: i + 1]) / sum(weights)) for i in range(number)]
     return [
         Bracket(

@@ -32,14 +32,14 @@ class Repeats:
 
     def __init__(self, job: Job, directory: Path, earlier: Iterable[Row]) -> None:
         self.directory = directory
-        started = {row.trial for row in earlier if isinstance(row, TrialRow)}
+        started_trials = {row.trial for row in earlier if isinstance(row, TrialRow)}
         ids = job.trial_ids[len(job.trial_ids) - job.num_repeats :]
-        self._left = [name for name in ids if name not in started]
+        self._trials = [name for name in ids if name not in started_trials]
 
     @property
     def num_left(self) -> int:
         """Repeats that are not chosen yet."""
-        return len(self._left)
+        return len(self._trials)
 
     def choose(self) -> list[tuple[TrialPlan, str]]:
         """Return the plans of the repeats, each with the trial that it repeats, the best first.
@@ -47,16 +47,16 @@ class Repeats:
         They are fewer where fewer trials have a score. Called when all other trials have ended.
         """
         outcome = Outcome.from_rows(read_event_log(self.directory / "events.jsonl"))
-        known = {trial.repeats for trial in outcome.trials}
-        best = [t for t in outcome.ranked if not t.repeats and t.id not in known]
+        repeated_trials = {trial.repeats for trial in outcome.trials}
+        best = [t for t in outcome.ranked if not t.repeats and t.id not in repeated_trials]
         plans = [
             (
                 TrialPlan(name, trial.config, str(get_hang_report_dir(self.directory, name))),
                 trial.id,
             )
-            for name, trial in zip(self._left, best, strict=False)
+            for name, trial in zip(self._trials, best, strict=False)
         ]
-        self._left.clear()
+        self._trials.clear()
         return plans
 
 
@@ -83,11 +83,11 @@ class TrialQueue(Searcher):
         self.asha = scheduler
         self.proposals, self.repeats, self._on_proposed = proposals, repeats, on_proposed
         self.plans_to_start: deque[TrialPlan] = deque()
-        self.held: dict[str, TrialPlan] = {}
+        self.waiting_plans: dict[str, TrialPlan] = {}
         """Plans of the trials that wait at a rung since an earlier session."""
         for plan in plans:
             if self.asha.is_waiting(plan.trial):
-                self.held[plan.trial] = plan
+                self.waiting_plans[plan.trial] = plan
             else:
                 self.plans_to_start.append(plan)
 
@@ -97,15 +97,15 @@ class TrialQueue(Searcher):
         if plan is None:
             # FINISHED is final for Tune: while a trial of an earlier session still waits at a rung,
             # it may be promoted later and needs the queue.
-            left = self.repeats.num_left or (self.proposals and self.proposals.num_left)
-            return None if left or not self.asha.done else Searcher.FINISHED
+            has_more = self.repeats.num_left or (self.proposals and self.proposals.num_left)
+            return None if has_more or not self.asha.done else Searcher.FINISHED
         return {"plan": vars(plan)}
 
     def _next(self) -> TrialPlan | None:
         # Promoted trials before new ones, as ASHA does with those of this session: they are closer
         # to a result.
-        if self.held and (called := self.asha.promote_from_earlier_session()):
-            return self.held.pop(called)
+        if self.waiting_plans and (trial := self.asha.promote_from_earlier_session()):
+            return self.waiting_plans.pop(trial)
         if self.plans_to_start:
             return self.plans_to_start.popleft()
         if self.proposals and self.proposals.num_left:

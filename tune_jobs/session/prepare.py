@@ -80,26 +80,26 @@ def _check_evaluation_environment(job: Job) -> None:
     """
     if not job.evaluation_env_kwargs:
         return
-    checked: list[dict[str, Any]] = []
-    for drawn in job.sample_configs_to_validate():
-        _, env_kwargs = job.split_trial_config(drawn)
-        if env_kwargs in checked:
+    known_kwargs: list[dict[str, Any]] = []
+    for trial_config in job.sample_configs_to_validate():
+        _, env_kwargs = job.split_trial_config(trial_config)
+        if env_kwargs in known_kwargs:
             continue
-        checked.append(env_kwargs)
+        known_kwargs.append(env_kwargs)
         env = make_vector_env(job.env, env_kwargs, 1)
-        own = (env.single_observation_space, env.single_action_space)
+        env_spaces = (env.single_observation_space, env.single_action_space)
         env.close()
         any_size = False
         if not isinstance(job.settings, RLlibSettings):
-            settings, _ = job.make_trial_settings(drawn)
+            settings, _ = job.make_trial_settings(trial_config)
             config = settings.model_config
             make = MODELS[settings.model]
             any_size = make(
-                observation_space=own[0], action_space=own[1], model_config=config
+                observation_space=env_spaces[0], action_space=env_spaces[1], model_config=config
             ).accepts_any_size
-        evaluated = env_kwargs | job.evaluation_env_kwargs
+        evaluation_kwargs = env_kwargs | job.evaluation_env_kwargs
         try:
-            check_spaces_fit(own, job.env, evaluated, any_size=any_size)
+            check_spaces_fit(env_spaces, job.env, evaluation_kwargs, any_size=any_size)
         except InputError as error:
             raise InputError(f"evaluation_env_kwargs cannot be used: {error}") from error
 

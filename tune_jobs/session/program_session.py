@@ -104,7 +104,7 @@ class ProgramSession:
         return max((r.iteration for r in self.earlier if isinstance(r, ResultRow)), default=0)
 
     def _follow(self, trial: str, program: FollowedProgram, reached: int) -> None:
-        began = time.process_time()
+        start = time.process_time()
         for iterations in program.follow(reached):
             self._report_log(trial, program)
             self._report_problems(trial, reached, program)
@@ -121,11 +121,11 @@ class ProgramSession:
             if program.is_over:
                 continue
             if not program.follower.behind:
-                self._wait(program, (time.process_time() - began) / SHARE)
+                self._wait(program, (time.process_time() - start) / SHARE)
             if self.stopper.stop_all():
                 program.end()
                 return
-            began = time.process_time()
+            start = time.process_time()
         self.recorder.write_end(trial, reached, StopVerdict(*program.explain_end()))
 
     def _report_log(self, trial: str, program: FollowedProgram) -> None:

@@ -104,21 +104,21 @@ class RLlibAgent:
         Raises:
             EnvironmentFault: the environment failed.
         """
-        job, before, started = self.job, self.env_steps, time.perf_counter()
+        job, first_step, start = self.job, self.env_steps, time.perf_counter()
         if job.steps:
             target = -(-job.steps * (self.iteration + 1) // job.iterations)
             # 0 would have RLlib collect any number.
-            self.algorithm.config.min_sample_timesteps_per_iteration = max(1, target - before)
+            self.algorithm.config.min_sample_timesteps_per_iteration = max(1, target - first_step)
         try:
             result = self.algorithm.train()
         except Exception as error:
             if not self._fault_file.exists():
                 raise
             raise EnvironmentFault(self._fault_file.read_text()) from error
-        seconds = time.perf_counter() - started
+        seconds = time.perf_counter() - start
         self.flat_metrics = self._translate(result) | {
             "env_steps": self.env_steps,
-            "env_steps_per_s": (self.env_steps - before) / seconds,
+            "env_steps_per_s": (self.env_steps - first_step) / seconds,
             "iteration_s": seconds,
             **self._limits,
         }

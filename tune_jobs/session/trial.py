@@ -85,7 +85,7 @@ class TrialTrainable(tune.Trainable):
         # torch without CUDA works on the CPU; the finding `idle_gpu` reports it.
         self.idle_gpu = describe_missing_cuda(holds_gpu(job.settings)) if job.gpus_per_trial else ""
         gpus = 0.0 if self.idle_gpu else share_gpus(job)
-        self.agents = [build_agent(job, plan, place, gpus) for place in range(job.seeds)]
+        self.agents = [build_agent(job, plan, index, gpus) for index in range(job.seeds)]
         settings = self.agents[0].settings
         # A hung runner is replaced while the trial waits: the trial itself must wait longer.
         patience = settings.hang_limit_s * (4 if settings.num_env_runners else 1)
@@ -114,17 +114,17 @@ class TrialTrainable(tune.Trainable):
     def _restore(self, directory: Path) -> None:
         # Before anything is loaded: a torn file would otherwise fail deep inside RLlib.
         verify_checkpoint(directory)
-        for place, agent in enumerate(self.agents):
-            agent.restore_from_path(directory / _get_agent_folder(place))
-        own = json.loads((directory / PROGRESS).read_text())
-        self.trained_s, self.scores = own["trained_s"], own["scores"]
+        for index, agent in enumerate(self.agents):
+            agent.restore_from_path(directory / _get_agent_folder(index))
+        progress = json.loads((directory / PROGRESS).read_text())
+        self.trained_s, self.scores = progress["trained_s"], progress["scores"]
         # Of another trial's checkpoint, too: they are the episodes of the policy that came with it.
-        rewards = own.get("rewards", [[]] * len(self.agents))
+        rewards = progress.get("rewards", [[]] * len(self.agents))
         self.agent_scores = [
             AgentScore(self.job.metric, self.job.iterations, *saved)
-            for saved in zip(own["recent"], rewards, strict=True)
+            for saved in zip(progress["recent"], rewards, strict=True)
         ]
-        if [own["trial"], own["config"]] != json.loads(
+        if [progress["trial"], progress["config"]] != json.loads(
             # Through JSON as the stored one went: tuples became lists.
             json.dumps([self.trial_number, self.trial_config])
         ):
@@ -143,7 +143,7 @@ class TrialTrainable(tune.Trainable):
         try:
             if not self._prepare_agents():
                 return self._report_preparation()
-            trained = [self._train_agent(place) for place in range(len(self.agents))]
+            trained = [self._train_agent(index) for index in range(len(self.agents))]
         except EnvironmentFault as error:
             if isinstance(self.job.settings, RLlibSettings):
                 raise  # its state is lost: Tune restarts the trial from the last checkpoint
@@ -163,11 +163,11 @@ class TrialTrainable(tune.Trainable):
     def _make_result(
         self, metrics: Mapping[str, Any], score: float | None, fault: str = ""
     ) -> dict[str, Any]:
-        took, self.applied_settings = self.applied_settings, {}
+        settings, self.applied_settings = self.applied_settings, {}
         iteration = self.agents[0].iteration
         return {
             "trial": self.trial_number,
-            "took": json.dumps(took),
+            "took": json.dumps(settings),
             "iteration": iteration,
             # Tune writes a checkpoint where this is a multiple of the interval. Its own count would
             # include the parts of a preparation.
@@ -186,12 +186,12 @@ class TrialTrainable(tune.Trainable):
     def _prepare_agents(self) -> bool:
         """Run what precedes the first iteration for a while; return whether it is over."""
         for agent in list(self.unprepared):
-            started = time.perf_counter()
-            over = self.failures.survive(
+            start = time.perf_counter()
+            is_ready = self.failures.survive(
                 agent, partial(agent.prepare, PREPARATION_S), self.preparation_watchdog
             )
-            self.trained_s += time.perf_counter() - started
-            if over:
+            self.trained_s += time.perf_counter() - start
+            if is_ready:
                 self.unprepared.remove(agent)
         return not self.unprepared
 
@@ -216,12 +216,12 @@ class TrialTrainable(tune.Trainable):
         every = self.job.held_out_interval
         # At the first, too: a score is there from the beginning. And at the last: the result of the
         # run is scored by its own policy, not by one of some iterations ago.
-        first_or_last = agent.iteration == 1 or self._over(index)
+        first_or_last = agent.iteration == 1 or self._is_finished(index)
         if every and (first_or_last or agent.iteration % every == 0):
             # The time counts as the trial's own, so that seconds saved are not underestimated.
-            started = time.perf_counter()
+            start = time.perf_counter()
             metrics = metrics | self._evaluate_held_out(agent)
-            self.trained_s += time.perf_counter() - started
+            self.trained_s += time.perf_counter() - start
         return metrics
 
     def _take_scores(self, trained: Sequence[Mapping[str, Any]]) -> float | None:
@@ -230,19 +230,19 @@ class TrialTrainable(tune.Trainable):
         A score repeated until the next one would pass for further measurements: nine copies of one
         held-out score looked like a run that does not improve.
         """
-        fresh = [
-            self.agent_scores[index].measure(metrics, self._over(index))
+        new_scores = [
+            self.agent_scores[index].measure(metrics, self._is_finished(index))
             for index, metrics in enumerate(trained)
         ]
-        for index, score in enumerate(fresh):
+        for index, score in enumerate(new_scores):
             if score is not None:
                 self.scores[index] = score
-        measured = any(score is not None for score in fresh)
-        return merge_scores(self.scores, self._over()) if measured else None
+        has_new = any(score is not None for score in new_scores)
+        return merge_scores(self.scores, self._is_finished()) if has_new else None
 
-    def _over(self, place: int = 0) -> bool:
+    def _is_finished(self, index: int = 0) -> bool:
         """Return whether an agent has run all iterations of the job."""
-        return self.agents[place].iteration >= self.job.iterations
+        return self.agents[index].iteration >= self.job.iterations
 
     def _evaluate_held_out(self, agent: ColumnAlgorithm | RLlibAgent) -> dict[str, float]:
         """Evaluate the policy on held-out seeds."""
@@ -267,17 +267,17 @@ class TrialTrainable(tune.Trainable):
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Write the best agent's policy, all states, what only the trial knows, the manifest."""
         directory = Path(checkpoint_dir)
-        for place, agent in enumerate(self.agents):
-            agent.save_to_path(directory / _get_agent_folder(place))
+        for index, agent in enumerate(self.agents):
+            agent.save_to_path(directory / _get_agent_folder(index))
         sign = -1 if self.job.mode == "min" else 1
         # An undecided or diverged agent comes last; where all are, argmax takes the first.
         order = [sign * s if s is not None and math.isfinite(s) else -math.inf for s in self.scores]
         self._save_policy(self.agents[int(np.argmax(order))], directory)
-        own: dict[str, Any] = {"trained_s": self.trained_s, "scores": self.scores}
-        own["recent"] = [score.episodes.iterations for score in self.agent_scores]
-        own["rewards"] = [list(score.rewards) for score in self.agent_scores]
-        own |= {"trial": self.trial_number, "config": self.trial_config}
-        (directory / PROGRESS).write_text(json.dumps(own))
+        progress: dict[str, Any] = {"trained_s": self.trained_s, "scores": self.scores}
+        progress["recent"] = [score.episodes.iterations for score in self.agent_scores]
+        progress["rewards"] = [list(score.rewards) for score in self.agent_scores]
+        progress |= {"trial": self.trial_number, "config": self.trial_config}
+        (directory / PROGRESS).write_text(json.dumps(progress))
         # Last, as it holds the checksums of all other files.
         write_manifest(directory)
 
@@ -355,17 +355,17 @@ def apply_trial_config(learner: Any, config: Mapping[str, Any]) -> dict[str, Any
     return used | {n: learner.coefficients[n] for n in config if n in learner.coefficients}
 
 
-def merge_agent_metrics(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def merge_agent_metrics(agent_metrics: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Merge the metrics of agents that differ only in their seeds.
 
     Counts and times are summed. Other numbers are averaged over the agents that have them: an agent
     without a finished episode lacks some. Values that are no numbers are those of the first agent.
     """
-    if len(found) == 1:
-        return dict(found[0])
+    if len(agent_metrics) == 1:
+        return dict(agent_metrics[0])
     together: dict[str, Any] = {}
-    for name in dict.fromkeys(name for metrics in found for name in metrics):
-        values: list[Any] = [metrics[name] for metrics in found if name in metrics]
+    for name in dict.fromkeys(name for metrics in agent_metrics for name in metrics):
+        values: list[Any] = [metrics[name] for metrics in agent_metrics if name in metrics]
         # bool is an int in Python: the mean of two flags would be a meaningless 0.5.
         numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
         if numbers:

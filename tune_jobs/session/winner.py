@@ -52,9 +52,9 @@ def name_winner(
     outcome = Outcome.from_rows(rows := read_event_log(path))
     has_limit = job.evaluation_episodes is None
     steps = SHARE * count_training_steps(rows) if has_limit else math.inf
-    found = {trial.id: find_best_checkpoint(directory, trial) for trial in outcome.candidates}
+    paths = {trial.id: find_best_checkpoint(directory, trial) for trial in outcome.candidates}
     checkpoints = {
-        trial: path.relative_to(directory).as_posix() for trial, path in found.items() if path
+        trial: path.relative_to(directory).as_posix() for trial, path in paths.items() if path
     }
     finalists = list(checkpoints.items())[: job.finalists]
     played = {(row.trial, row.checkpoint): row for row in outcome.finals}
@@ -65,10 +65,12 @@ def name_winner(
     for trial, checkpoint in finalists if len(finalists) > 1 else []:
         if (trial, checkpoint) not in played:
             limit = steps / len(finalists) if episodes is None else math.inf
-            most = job.most_evaluated if episodes is None else episodes
+            max_episodes = job.most_evaluated if episodes is None else episodes
             on_progress = _make_progress_callback(show, trial)
             try:
-                row = play_final(job, directory, trial, checkpoint, most, limit, on_progress)
+                row = play_final(
+                    job, directory, trial, checkpoint, max_episodes, limit, on_progress
+                )
             except Exception as error:
                 # Training is done, and its scores can decide as well.
                 write(_make_failure(trial, checkpoint, error))
