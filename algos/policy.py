@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -275,7 +275,14 @@ def _make_module(
     given: dict[str, Any] = metadata["settings"]
     given = {n: tuple(v) if isinstance(v, list) else v for n, v in given.items()}
     metadata["settings"] = given
-    settings = get_algorithm_class(algo).settings_class(**given)
+    settings_class = get_algorithm_class(algo).settings_class
+    if unknown := given.keys() - {field.name for field in fields(settings_class)}:
+        raise InputError(
+            f"The policy was saved by another version of Rungwise, whose {algo} had settings that "
+            f"are not known here: {', '.join(sorted(unknown))}. Load it with that version, or "
+            "train it again."
+        )
+    settings = settings_class(**given)
     module = MODELS[settings.model](
         observation_space=observation_space,
         action_space=action_space,

@@ -203,6 +203,15 @@ def test_a_checkpoint_of_another_format_is_refused_in_a_sentence(checkpoint):
         Policy.load(checkpoint)
 
 
+def test_a_checkpoint_with_settings_of_another_version_is_refused_in_a_sentence(checkpoint):
+    about = json.loads((checkpoint / "policy" / "policy.json").read_text())
+    about["settings"]["retired"] = 0.5
+    (checkpoint / "policy" / "policy.json").write_text(json.dumps(about))
+    write_manifest(checkpoint)
+    with pytest.raises(InputError, match=r"ppo had settings that are not known here: retired\."):
+        Policy.load(checkpoint)
+
+
 @pytest.mark.parametrize("rename", [False, True])
 def test_weights_of_another_network_version_are_refused(checkpoint, rename):
     place = checkpoint / "policy" / "weights.safetensors"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from tune_jobs.foreign_logs.smoothed import make_history
@@ -39,6 +39,8 @@ class Log:
     """Names of the caller's renaming that are in the log."""
     note: str = ""
     """Why the log has no rows, or not all of those of its file; empty if it has them."""
+    settings: Mapping[str, object] = dataclasses.field(default_factory=dict[str, object])
+    """All settings of an algorithm of ours; empty where unknown."""
     places: Sequence[int] = ()
     """The place of the record that each row was made of; empty for a run of ours."""
     other: OtherLibrary | None = None
@@ -54,5 +56,11 @@ class Log:
         last = int(as_number(self.rows[-1].get("iteration"))) if self.rows else 0
         budget, smoothed = self.budget or max(SHORTEST, last), self.score == "return_mean_100"
         return make_history(
-            self.rows, budget, self.score, self.mode, is_smoothed=smoothed, other=self.other
+            self.rows,
+            budget,
+            self.score,
+            self.mode,
+            is_smoothed=smoothed,
+            settings=self.settings,
+            other=self.other,
         )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
+
+import yaml
 
 from envs.validation import InputError, unknown_name_error
 from tune_jobs.foreign_logs.discovery import (
@@ -149,8 +151,26 @@ def _read_own_run(root: Path | None, file: Path) -> Iterator[Log]:
     run = "" if root in (place, file) else f"{place.relative_to(root) if root else place}/"
     mode = cast("Literal['min', 'max']", outcome.job.mode or "max")
     score, budget = outcome.job.metric, outcome.job.iterations
-    for trial, rows in trials.items():
-        yield Log(run + trial, OWN_RUN, rows, [], score=score, mode=mode, budget=budget)
+    settings = _read_settings(place / "job.yaml")
+    for trial in outcome.trials:
+        searched = {name: value for name, value in trial.config.items() if name in settings}
+        yield Log(
+            *(run + trial.id, OWN_RUN, trials[trial.id], []),
+            score=score,
+            mode=mode,
+            budget=budget,
+            settings=settings | searched,
+        )
+
+
+def _read_settings(file: Path) -> dict[str, Any]:
+    """Return all settings that a job file has of an algorithm of ours; of another one none."""
+    try:
+        job = yaml.safe_load(file.read_text())
+        ours = "/" not in job["algo"] and not job.get("command")
+        return dict(job["settings"]) if ours else {}
+    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError):
+        return {}  # without it the rules judge a run of ours as any other log
 
 
 def _nothing_known(path: Path, log: Log) -> str:

@@ -167,6 +167,20 @@ def test_our_own_run_gives_the_findings_it_had_while_it_ran(tmp_path):
     assert diagnose(found[0].history) == expected
 
 
+def test_doctor_knows_the_settings_of_our_own_run(tmp_path):
+    log = EventLog(tmp_path / "events.jsonl")
+    about: dict[str, Any] = {"env": "e", "algo": "ppo", "metric": "return_mean", "mode": "max"}
+    log.append(JobRow(run="run", iterations=40, trials=1, **about))
+    log.append(TrialRow(trial="00", config={"lr": 0.1, "env.size": 3}))
+    log.append(ResultRow(trial="00", iteration=1, score=1.0, seconds=1.0, env_steps=1, metrics={}))
+    job = tmp_path / "job.yaml"
+    job.write_text("algo: ppo\nsettings:\n  lr: 0.5\n  normalise_values: true\n")
+    assert read_logs(tmp_path)[0].history.settings == {"lr": 0.1, "normalise_values": True}
+    for others in ("algo: rllib/SAC\nsettings:\n  lr: 0.5\n", "algo: [", "- 1\n"):
+        job.write_text(others)
+        assert read_logs(tmp_path)[0].history.settings == {}
+
+
 @pytest.mark.parametrize(
     ("name", "text", "sentence"),
     [
