@@ -77,6 +77,7 @@ def _play_twice(
                     f"the observations differ at step {step}: draw every random number from "
                     "self.np_random after super().reset(seed=seed).",
                     step,
+                    "warn",
                 )
             )
         # Rewards and flags must be equal exactly; the reset returns neither, so the slice is empty
@@ -89,6 +90,7 @@ def _play_twice(
                     f"{left[1:-1]} and {right[1:-1]} at step {step}: draw every random number from "
                     "self.np_random.",
                     step,
+                    "warn",
                 )
             )
         if not informal and (names := _list_differences(left[-1], right[-1])):

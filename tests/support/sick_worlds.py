@@ -80,6 +80,14 @@ class Unseeded(Targets):
         return super().paid(action) + float(DICE.normal())
 
 
+class UnseededSight(Targets):
+    """Shows bits that no seed reaches."""
+
+    def _seen(self):
+        self.bit = int(DICE.integers(2))
+        return np.array([2 * self.bit - 1, DICE.random()], np.float32)
+
+
 class Blindfolded(Targets):
     """Shows nothing."""
 

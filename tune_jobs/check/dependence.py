@@ -10,7 +10,8 @@ plays of the same actions are more alike than plays of different ones
 * ``fresh_noise``: after the start the randomness is drawn anew for each play, and the actions are
   random functions of the observation (by then chance is part of the observation). A reward that a
   coin decides differs between action sequences that meet different tosses; here it is no more alike
-  for the same function. The finding states how large an effect would have been detected.
+  for the same function. The finding states how large an effect would have been detected. This form
+  also judges an environment whose observations no seed decides.
 """
 
 from __future__ import annotations
@@ -80,8 +81,7 @@ def probe_dependence(target: CheckTarget, seconds: float) -> ProbeResult:
     # Different actions meet different randomness in the same seeded stream, so a difference may
     # still be luck: the second form decides.
     if pairs.noisy == 0 and pairs.differing:
-        left = seconds - (target.clock() - started)
-        _judge_fresh_noise(target, left, outcome)
+        _judge_fresh_noise(target, seconds - (target.clock() - started), outcome)
     elif pairs.noisy and pairs.p_value <= LEVEL:
         pass  # the return is noisy, but depends on the actions as well
     elif starts_paid < MIN_PAID_STARTS:
@@ -91,6 +91,12 @@ def probe_dependence(target: CheckTarget, seconds: float) -> ProbeResult:
     # A reward at the end of an episode has not been seen in plays that were cut off.
     elif outcome.figures["ended_fraction"] < 0.5:
         outcome.not_judged[SYMPTOM] = "most episodes were too long to be played to their end"
+    # Where the seed decides no observations, actions fixed beforehand meet other ones in each play:
+    # only a function of the observation can show an effect.
+    elif pairs.noisy and any(
+        s[0].observation_checksum != s[1].observation_checksum for s in played
+    ):
+        _judge_fresh_noise(target, seconds - (target.clock() - started), outcome)
     elif pairs.noisy and pairs.detectable_fraction > 3 * NEGLIGIBLE:
         outcome.not_judged[SYMPTOM] = _describe_power(pairs)
     else:

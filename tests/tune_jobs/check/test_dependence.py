@@ -30,6 +30,13 @@ def test_unseeded_dice_differ_from_a_reward_of_the_action(monkeypatch):
     assert get_severities(check("SickUnseeded-v0", "dependence", share=0.5)) == {}
 
 
+def test_observations_that_no_seed_decides_are_judged_by_functions_of_them():
+    answer = check("SickUnseededSight-v0", "rewards", "dependence", share=0.5)
+    assert get_severities(answer) == {}
+    figures = answer["figures"]["dependence"]
+    assert figures["repeated"]["p"] > LEVEL >= figures["fresh_noise"]["p"]
+
+
 def test_a_coin_tossed_after_the_action_is_no_effect_of_it():
     answer = check("SickCoinToss-v0", "rewards", "dependence", share=1)
     assert get_severities(answer) == {"reward_blind_to_action": "warn"}

@@ -42,7 +42,7 @@ def test_a_healthy_environment_is_left_in_peace(env):
     ("world", "symptom", "severity"),
     [
         ("Endless", "no_episode_ends", "warn"),
-        ("Unseeded", "same_seed", "stop"),
+        ("Unseeded", "same_seed", "warn"),
         ("Blindfolded", "observation_constant", "warn"),
         ("Broke", "zero_reward", "warn"),
         ("Always", "constant_reward", "warn"),
@@ -53,6 +53,13 @@ def test_a_planted_fault_is_found_and_nothing_else_is(world, symptom, severity):
     told = {f["symptom"]: f["severity"] for f in list_serious(answer)}
     assert told.pop(symptom) == severity
     assert told.keys() <= {"gymnasium_check"}  # which notices missing seeds as well
+
+
+def test_an_environment_that_ignores_its_seed_is_trained_all_the_same():
+    answer = check("SickUnseededSight-v0", "conformance", "determinism", "overfit", share=1)
+    assert set(get_severities(answer)) == {"same_seed", "gymnasium_check"}
+    assert answer["judged"] == ["conformance", "determinism", "overfit"]
+    assert "stop" not in get_severities(answer).values()
 
 
 @pytest.mark.parametrize("world", ["BrokenSampler", "PaidByTheClock"])
