@@ -30,6 +30,7 @@ from algos.space_format import space_from_dict, space_to_dict
 from envs.action_masks import MASK_PART, add_mask, find_forbidden, flatten_mask
 from envs.cast_observations import is_castable
 from envs.pytree import take
+from envs.scalar_actions import restore_scalars
 from envs.validation import InputError
 
 FORMAT = 1
@@ -198,7 +199,7 @@ class Policy:
                 f"has shapes that do not belong together: {error}."
             ) from error
         actions, after = (acted, None) if state is None else acted
-        action = take(actions, 0)
+        action = restore_scalars(self.action_space, take(actions, 0))
         return action if after is None else (action, after)
 
     def make_batch(self, observation: Any, mask: Any = None) -> Any:

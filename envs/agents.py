@@ -25,6 +25,7 @@ from envs.action_masks import MASK_PART, PARTS, count_choices, is_mask_of, sampl
 from envs.counter_rng import derive_seed
 from envs.optional_imports import import_extra
 from envs.pytree import Array
+from envs.scalar_actions import restore_scalars
 from envs.validation import InputError
 
 PRESENT = "present_agents"
@@ -150,7 +151,8 @@ class AgentsVectorEnv(VectorEnv[Any, Any, Array]):
     def step(self, actions: Any) -> tuple[Any, Array, Array, Array, dict[str, Any]]:
         """Let all agents act; those that are absent do nothing."""
         rows, count = _Rows(self), len(self.agents)
-        chosen = list(iterate(self.action_space, actions))
+        one = self.single_action_space
+        chosen = [restore_scalars(one, row) for row in iterate(self.action_space, actions)]
         rewards = np.zeros(self.num_envs, np.float32)
         terminated, truncated = np.zeros(self.num_envs, bool), np.zeros(self.num_envs, bool)
         final: list[Any] = [self.placeholder] * self.num_envs

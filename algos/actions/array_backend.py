@@ -27,6 +27,16 @@ def to_float32(x: Array) -> Array:
     return x.astype(np.float32, copy=False) if isinstance(x, np.ndarray) else x.float()
 
 
+def to_array_like(constant: np.ndarray[Any, Any], x: Array) -> Array:
+    """Return a constant as an array of the kind, and on the device, of ``x``."""
+    return torch.as_tensor(constant, device=x.device) if isinstance(x, Tensor) else constant
+
+
+def to_dtype(x: Array, dtype: np.dtype[Any]) -> Array:
+    """Return the array in a type of numpy."""
+    return x.to(getattr(torch, dtype.name)) if isinstance(x, Tensor) else x.astype(dtype)
+
+
 def log_softmax(x: Array) -> Array:
     """Return the log-probabilities of logits [..., A]."""
     if isinstance(x, Tensor):

@@ -12,7 +12,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from algos.actions.array_backend import log_softmax
+from algos.actions.array_backend import log_softmax, to_dtype
 from algos.actions.choice_values import VALUES, BinnedValue, ValueDistribution
 from algos.actions.choices import Categorical, CategoricalScores, forbid
 from algos.actions.head import (
@@ -143,6 +143,7 @@ class ChoiceWithValueHead(ActionHead):
         super().__init__(space)
         choice: Any = space["choice"]
         self.choices, self.start = int(choice.n), int(choice.start)
+        self.value_dtype: Any = space["value"].dtype
         self.mask_size = self.choices
         self.value = VALUES[value]
         self.num_log_stds = int(value == "normal")
@@ -159,6 +160,7 @@ class ChoiceWithValueHead(ActionHead):
             isinstance(choice, spaces.Discrete)
             and isinstance(box, spaces.Box)
             and box.shape == ()
+            and np.issubdtype(box.dtype, np.floating)
             and (float(box.low), float(box.high)) == (-1.0, 1.0)
         )
         return cls(space, value, bins) if fits else None
@@ -186,7 +188,7 @@ class ChoiceWithValueHead(ActionHead):
 
     def to_env_action(self, action: ActionColumns) -> Any:
         """See :class:`ActionHead`."""
-        value = action["value"].astype(np.float32)
+        value = to_dtype(action["value"], self.value_dtype)
         return {"choice": action["choice"] + self.start, "value": value}
 
     def to_action_columns(self, action: Any) -> dict[str, Array]:

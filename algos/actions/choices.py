@@ -17,6 +17,8 @@ from algos.actions.array_backend import (
     get_array_module,
     log_softmax,
     take_at_index,
+    to_array_like,
+    to_dtype,
 )
 from algos.actions.fused_entropy import fused_entropy
 from algos.actions.head import (
@@ -128,6 +130,7 @@ class DiscreteHead(ActionHead):
     def __init__(self, space: spaces.Discrete) -> None:
         super().__init__(space)
         self.size = self.choices = self.mask_size = int(space.n)
+        self.start = int(space.start)
 
     @classmethod
     def make(cls, space: spaces.Space[Any], value: str, bins: int) -> Self | None:
@@ -146,11 +149,11 @@ class DiscreteHead(ActionHead):
 
     def to_env_action(self, action: ActionColumns) -> Any:
         """See :class:`ActionHead`."""
-        return action["choice"] + self.space.start
+        return action["choice"] + self.start
 
     def to_action_columns(self, action: Any) -> dict[str, Array]:
         """See :class:`ActionHead`."""
-        return {"choice": np.asarray(action, np.int64) - self.space.start}
+        return {"choice": np.asarray(action, np.int64) - self.start}
 
     @property
     def on_numpy(self) -> bool:
@@ -244,8 +247,9 @@ class MultiDiscreteHead(ActionHead):
 
     def to_env_action(self, action: ActionColumns) -> Any:
         """See :class:`ActionHead`."""
-        shifted = action["choices"] + self.start
-        return shifted.reshape(-1, *(self.space.shape or ())).astype(self.space.dtype)
+        shifted = action["choices"] + to_array_like(self.start, action["choices"])
+        dtype: Any = self.space.dtype
+        return to_dtype(shifted.reshape(-1, *(self.space.shape or ())), dtype)
 
     def to_action_columns(self, action: Any) -> dict[str, Array]:
         """See :class:`ActionHead`."""

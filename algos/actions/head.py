@@ -147,7 +147,11 @@ class ActionHead(ABC):
 
     @abstractmethod
     def to_env_action(self, action: ActionColumns) -> Any:
-        """Return action columns [B, ...] as the environment's batched action."""
+        """Return action columns [B, ...] as the environment's batched action.
+
+        Columns are arrays while a policy acts, and tensors while an export is traced
+        (``to_array_like`` and ``to_dtype`` of ``array_backend.py``).
+        """
 
     def compute_action_metrics(self, action: ActionColumns) -> dict[str, float]:
         """Return metrics of a rollout's actions (names in ``algos/metrics.py``)."""

@@ -202,8 +202,9 @@ class ProductHead(ActionHead):
 KINDS: list[type[ActionHead]] = [
     DiscreteHead,
     MultiDiscreteHead,
-    BoxHead,
+    # Before the general Box: rows of whole numbers from -1 are picks.
     TopKHead,
+    BoxHead,
     # Before the general Dict: here the value depends on the choice, and parts are drawn one by one.
     ChoiceWithValueHead,
     ProductHead,
@@ -216,9 +217,10 @@ def make_action_head(space: spaces.Space[Any], value: str = "bins", bins: int = 
     """Return the head for an action space.
 
     Args:
-        space: Discrete, MultiDiscrete, MultiBinary, a Box of floats, or a Dict or Tuple of them;
-            Dict(choice=Discrete, value=Box(-1, 1)) is a choice with a value of its own, and a Box
-            of whole numbers from -1 [R, k] are k picks in each of R rows.
+        space: Discrete, MultiDiscrete, MultiBinary, a Box of floats, a bounded Box of whole
+            numbers, or a Dict or Tuple of them; Dict(choice=Discrete, value=Box(-1, 1)) is a
+            choice with a value of its own, and a Box of whole numbers from -1 [R, k] are k picks
+            in each of R rows.
         value: how the value of a choice is drawn: ``bins`` (a grid of ``bins`` points), ``beta`` or
             ``normal``.
         bins: number of grid points.
@@ -232,6 +234,6 @@ def make_action_head(space: spaces.Space[Any], value: str = "bins", bins: int = 
             return head
     raise InputError(
         f"No policy here can act in {space}. Use Discrete, MultiDiscrete, MultiBinary, a Box of "
-        "floats, or a Dict or Tuple of them, for example by a gymnasium wrapper that transforms "
-        "the action."
+        "floats, a Box of whole numbers between bounds, or a Dict or Tuple of them, for example by "
+        "a gymnasium wrapper that transforms the action."
     )

@@ -10,7 +10,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from algos.actions.array_backend import draw_exponential
+from algos.actions.array_backend import draw_exponential, to_dtype
 from algos.actions.choices import ILLEGAL_LOGIT, Categorical
 from algos.actions.head import Action, ActionColumns, ActionDistribution, ActionHead, Array
 
@@ -125,11 +125,9 @@ class TopKHead(ActionHead):
     @classmethod
     def make(cls, space: spaces.Space[Any], value: str, bins: int) -> Self | None:
         """See :class:`ActionHead`."""
-        return (
-            cls(space)
-            if isinstance(space, spaces.Box) and len(space.shape) == 2 and (space.low == -1).all()
-            else None
-        )
+        if not (isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.integer)):
+            return None
+        return cls(space) if len(space.shape) == 2 and (space.low == -1).all() else None
 
     def dist(
         self, outputs: Tensor, log_std: Tensor | None = None, mask: Tensor | None = None
@@ -145,7 +143,7 @@ class TopKHead(ActionHead):
 
     def to_env_action(self, action: ActionColumns) -> Any:
         """See :class:`ActionHead`."""
-        return action["picks"].astype(self.space.dtype)
+        return to_dtype(action["picks"], self.space.dtype)
 
     def to_action_columns(self, action: Any) -> dict[str, Array]:
         """See :class:`ActionHead`."""

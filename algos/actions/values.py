@@ -11,7 +11,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from algos.actions.array_backend import draw_normal
+from algos.actions.array_backend import draw_normal, get_array_module, to_array_like, to_dtype
 from algos.actions.head import (
     Action,
     ActionColumns,
@@ -33,7 +33,8 @@ matters, and the whole range of float32 overflows."""
 
 def has_bounds(space: spaces.Box) -> bool:
     """Whether every value of a space lies between bounds that mean something."""
-    limits = np.concatenate([space.low.ravel(), space.high.ravel()])
+    # As floats: the absolute value of the smallest int64 is itself.
+    limits = np.concatenate([space.low.ravel(), space.high.ravel()]).astype(np.float64)
     return bool((np.abs(limits) < LARGEST_BOUND).all())
 
 
@@ -104,7 +105,10 @@ class GaussianScores:
 
 
 class BoxHead(ActionHead):
-    """A mean for each value and a standard deviation that does not depend on the observation."""
+    """A mean for each value and a standard deviation that does not depend on the observation.
+
+    Whole numbers are drawn as floats are, and rounded on their way to the environment.
+    """
 
     space: spaces.Box
     columns = ("value",)
@@ -114,15 +118,20 @@ class BoxHead(ActionHead):
         super().__init__(space)
         self.size = self.num_log_stds = int(np.prod(space.shape))
         self.bounded = has_bounds(space)
+        self.rounds = np.issubdtype(space.dtype, np.integer)
+        # Of whole numbers as float64, in which no range overflows. With a batch axis, so that
+        # NumPy and torch choose the same type for results, of a single value, too.
+        ends = [end.astype(np.float64) if self.rounds else end for end in (space.low, space.high)]
+        self.low, self.high = (end[None] for end in ends)
 
     @classmethod
     def make(cls, space: spaces.Space[Any], value: str, bins: int) -> Self | None:
         """See :class:`ActionHead`."""
-        return (
-            cls(space)
-            if isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating)
-            else None
-        )
+        if not isinstance(space, spaces.Box):
+            return None
+        if np.issubdtype(space.dtype, np.integer):
+            return cls(space) if space.is_bounded() and has_bounds(space) else None
+        return cls(space) if np.issubdtype(space.dtype, np.floating) else None
 
     def dist(
         self, outputs: Tensor, log_std: Tensor | None = None, mask: Tensor | None = None
@@ -139,13 +148,16 @@ class BoxHead(ActionHead):
 
     def to_env_action(self, action: ActionColumns) -> Any:
         """Return environment actions; a bounded value is in half ranges around the middle."""
-        space = self.space
-        value = action["value"].reshape(-1, *space.shape)
+        value = action["value"].reshape(-1, *self.space.shape)
+        low, high = to_array_like(self.low, value), to_array_like(self.high, value)
         if self.bounded:
-            value = space.low + (value + 1) / 2 * (space.high - space.low)
+            value = low + (value + 1) / 2 * (high - low)
         # Only the environment gets the clipped value. Stored is the draw itself, whose
         # density the Gaussian knows; a clipped one would have a point mass at each bound.
-        return value.clip(space.low, space.high).astype(space.dtype)
+        value = value.clip(low, high)
+        if self.rounds:
+            value = get_array_module(value).round(value)
+        return to_dtype(value, self.space.dtype)
 
     def compute_action_metrics(self, action: ActionColumns) -> dict[str, float]:
         """Return the fraction of values beyond their bounds, which ``to_env_action`` clips."""
@@ -155,12 +167,12 @@ class BoxHead(ActionHead):
 
     def to_action_columns(self, action: Any) -> dict[str, Array]:
         """See :class:`ActionHead`."""
-        value, space = np.asarray(action, np.float32), self.space
+        value = np.asarray(action, np.float32)
         if self.bounded:
-            width = space.high - space.low
+            width = self.high - self.low
             # Of a single value any number would do, and 0 is what the network begins with.
             value = np.where(
-                width > 0, 2 * (value - space.low) / np.where(width > 0, width, 1) - 1, 0
+                width > 0, 2 * (value - self.low) / np.where(width > 0, width, 1) - 1, 0
             )
         return {"value": value.reshape(len(value), -1).astype(np.float32)}
 

@@ -18,6 +18,7 @@ from algos.actions.head import ActionHead
 from algos.actions.topk import TopK, TopKHead
 from algos.actions.values import BoxHead
 from algos.models.base import MASK, PolicyModule
+from envs.scalar_actions import restore_scalars
 from tune_jobs.check.check_target import CheckTarget
 from tune_jobs.check.findings import ProbeResult
 from tune_jobs.check.rollouts import sample_random_play, to_named_arrays
@@ -197,7 +198,7 @@ def _describe_alteration(head: ActionHead, action: Columns) -> str:
         if np.issubdtype(part.dtype, np.integer) and not np.array_equal(part, stored[name]):
             return f"the {name} that the environment gets is not the one that was drawn"
     rows = iterate(batch_space(head.space, len(next(iter(action.values())))), passed)
-    outside = sum(row not in head.space for row in rows)
+    outside = sum(restore_scalars(head.space, row) not in head.space for row in rows)
     return f"{outside} drawn actions are outside of {head.space}" if outside else ""
 
 

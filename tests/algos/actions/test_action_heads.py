@@ -13,8 +13,9 @@ from algos.actions.choice_with_value import ChoiceWithValue
 from algos.actions.choices import Categorical, MultiCategorical
 from algos.actions.kinds import ProductDistribution, make_action_head
 from algos.actions.topk import TopK
-from algos.actions.values import Gaussian
+from algos.actions.values import BoxHead, Gaussian
 from envs.validation import InputError
+from tune_jobs.check.rollouts import to_named_arrays
 
 CHOICE_AND_VALUE = spaces.Dict(choice=spaces.Discrete(3), value=spaces.Box(-1, 1, ()))
 
@@ -30,10 +31,10 @@ def drawn(space, count=64):
 
 def one_of(action, b):
     if isinstance(action, dict):
-        return {name: np.asarray(one_of(part, b)) for name, part in action.items()}
+        return {name: one_of(part, b) for name, part in action.items()}
     if isinstance(action, tuple):
         return tuple(one_of(part, b) for part in action)
-    return action[b]
+    return np.asarray(action[b])
 
 
 @pytest.mark.parametrize(
@@ -58,6 +59,12 @@ def one_of(action, b):
             ProductDistribution,
         ),
         (spaces.Dict(choice=spaces.Discrete(2), value=spaces.Box(0, 1, ())), ProductDistribution),
+        (spaces.Box(-30_000, 30_000, (2,), np.int16), Gaussian),
+        (spaces.Box(0, 255, (), np.uint8), Gaussian),
+        (
+            spaces.Dict(choice=spaces.Discrete(2), value=spaces.Box(-1, 1, (), np.int8)),
+            ProductDistribution,
+        ),
     ],
     ids=str,
 )
@@ -119,6 +126,42 @@ def test_a_bounded_box_is_reached_from_end_to_end_and_not_beyond():
     value = np.array([[-1, -1], [0, 0], [1, 1], [-3, 9]])
     # -1 is the low end, 0 the middle, 1 the high end, and what lies outside is clipped.
     assert head.to_env_action({"value": value}).tolist() == [[0, -1], [0.5, 2], [1, 5], [0, 5]]
+
+
+def test_whole_numbers_are_rounded_between_their_bounds():
+    space = spaces.Box(np.array([0, -100], np.int8), np.array([4, 100], np.int8), dtype=np.int8)
+    head = make_action_head(space)
+    values = np.array([[-2, -2], [-0.3, 0.004], [0.3, 0.006], [2, 2]], np.float32)
+    action = head.to_env_action({"value": values})
+    assert action.dtype == np.int8
+    assert action.tolist() == [[0, -100], [1, 0], [3, 1], [4, 100]]
+    again = head.to_env_action(head.to_action_columns(action))
+    assert again.tolist() == action.tolist()
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        spaces.Discrete(3, start=-1),
+        spaces.MultiDiscrete(np.array([[2, 3]]), start=np.array([[5, 1]])),
+        spaces.MultiBinary((2, 2)),
+        spaces.Box(0, 2000, (2,)),
+        spaces.Box(-3, np.inf, (1, 2), np.float64),
+        spaces.Box(0, 5, (), np.float64),
+        spaces.Box(-30_000, 30_000, (2,), np.int16),
+        spaces.Dict(go=spaces.Discrete(2, start=3), set=CHOICE_AND_VALUE),
+    ],
+    ids=str,
+)
+def test_tensors_become_the_actions_that_arrays_become(space):
+    head = make_action_head(space)
+    action: Any = head.dist(torch.randn(50, head.size)).sample(torch.Generator().manual_seed(0))
+    arrays = {name: part.numpy() for name, part in action.items()}
+    expected = to_named_arrays(head.to_env_action(arrays))
+    found = to_named_arrays(head.to_env_action(action))
+    for name, part in expected.items():
+        assert found[name].dtype == part.dtype
+        np.testing.assert_array_equal(found[name], part)
 
 
 def test_values_of_a_box_are_clipped_only_at_its_bounds():
@@ -183,7 +226,9 @@ def test_all_choices_share_one_spread_of_normal_values():
     "space",
     [
         spaces.Text(5),
-        spaces.Box(0, 5, (2,), np.int64),
+        spaces.Box(np.iinfo(np.int64).min, np.iinfo(np.int64).max - 1, (2,), np.int64),
+        spaces.Box(0, np.inf, (2,), np.int32),
+        spaces.Box(-np.inf, 5, (2,), np.int8),
         spaces.Dict(),
         spaces.Sequence(spaces.Discrete(2)),
     ],
@@ -234,9 +279,10 @@ def test_ordered_picks_need_rows_of_whole_numbers_from_minus_1():
     assert all(one in space for one in action)
     assert (head.to_action_columns(action)["picks"] == picks).all()
     assert list(head.label_outputs(outputs, torch.empty(0))) == ["picks"]
-    for other in (spaces.Box(0, 8, (4, 2), np.int64), spaces.Dict(a=space, b=spaces.Discrete(2))):
-        with pytest.raises(InputError, match="No policy here can act in"):
-            make_action_head(other)
+    with pytest.raises(InputError, match="No policy here can act in"):
+        make_action_head(spaces.Dict(a=space, b=spaces.Discrete(2)))
+    for other in (spaces.Box(0, 8, (4, 2), np.int64), spaces.Box(-1, 8, (4, 2))):
+        assert isinstance(make_action_head(other), BoxHead)
 
 
 def test_each_of_several_choices_obeys_its_share_of_the_mask():
