@@ -44,7 +44,8 @@ class Evaluation:
     """The episodes of a policy and of what it is compared with, on the same seeds."""
 
     episodes: dict[str, EvaluatedEpisodes]
-    """By player: ``policy`` (sampled), ``greedy``, ``random``, simple rules and competitors."""
+    """By player: ``policy`` (sampled), ``greedy``, ``random``, simple rules and competitors. One
+    whose episodes had no end may have played fewer of the seeds than the others."""
     metric: str
     """The episode metric that is the score of the environment."""
     mode: Literal["min", "max"]
@@ -91,19 +92,21 @@ class Evaluation:
 
     def compute_better_fraction(self, other: str) -> float:
         """Return the fraction of seeds on which the policy's score beats that of another player."""
-        policy, rival = (self.episodes[name].metrics[self.metric] for name in ("policy", other))
+        rival = self.episodes[other].metrics[self.metric]
+        policy = self.episodes["policy"].metrics[self.metric][: len(rival)]
         return float(np.mean(policy < rival if self.mode == "min" else policy > rival))
 
     def compare_players(self) -> dict[str, Any]:
         """Return the figures of all players, by the names that :class:`EvaluationRow` has them."""
         figures = {name: self.summarise(name) for name in self.episodes}
+        paired = len(self.episodes["greedy"]) == len(self.episodes["policy"])
         return {
             "policy": figures["policy"],
             "baselines": {name: own for name, own in figures.items() if name != "policy"},
             "standard_errors": {name: self.compute_standard_errors(name) for name in figures},
             "cut_off": self.cut_off,
             "better_than_random": self.compute_better_fraction("random"),
-            "better_than_greedy": self.compute_better_fraction("greedy"),
+            "better_than_greedy": self.compute_better_fraction("greedy") if paired else None,
         }
 
 
@@ -153,7 +156,7 @@ def evaluate(
     copies = WorldCopies(world) if world else EnvironmentCopies(env, env_kwargs, longest)
     with closing(copies):
         parts = _play_batches(copies, players, episodes, seed, steps, on_progress)
-    played = {name: join_episodes([part[name] for part in parts]) for name in players}
+    played = {name: join_episodes([p[name] for p in parts if name in p]) for name in players}
     if world is None:
         return Evaluation(played, PLAIN_SCORE, "max", None)
     keys = counter_rng.make_keys(seed, len(played["policy"]))
@@ -173,7 +176,8 @@ def _play_batches(
 ) -> list[dict[str, EvaluatedEpisodes]]:
     """Play batches with every player until ``episodes`` or ``steps`` are used up."""
     parts: list[dict[str, EvaluatedEpisodes]] = []
-    count_steps = partial(_count_steps, parts, copies.slow_baselines)
+    playing = dict(players)
+    count_steps = partial(_count_steps, parts, playing, copies.slow_baselines)
     # A batch is played by all players before the steps are counted again: they divide them by what
     # their episodes take, and every player plays the same seeds.
     for first, count in plan_batches(
@@ -185,16 +189,23 @@ def _play_batches(
             if on_progress:
                 on_progress(player, first + finished, episodes, advanced)
 
-        parts.append(copies.play(players, count, seed + first, report))
+        parts.append(copies.play(playing, count, seed + first, report))
+        # One whose episodes have no end would use up the steps of all others.
+        endless = [name for name, one in parts[-1].items() if one.cut_off == len(one)]
+        if math.isfinite(steps) and "policy" not in endless:
+            for name in endless:
+                del playing[name]
     return parts
 
 
-def _count_steps(parts: Sequence[Mapping[str, EvaluatedEpisodes]], slow: Set[str]) -> int:
-    """Return the steps of all players in these batches, those of slow ones as what they cost."""
+def _count_steps(
+    parts: Sequence[Mapping[str, EvaluatedEpisodes]], playing: Mapping[str, Act], slow: Set[str]
+) -> int:
+    """Return the steps of these players in all batches, those of slow ones as what they cost."""
     return sum(
-        int(played.lengths.sum()) * (SLOW_STEPS if name in slow else 1)
+        int(part[name].lengths.sum()) * (SLOW_STEPS if name in slow else 1)
         for part in parts
-        for name, played in part.items()
+        for name in playing
     )
 
 

@@ -51,11 +51,17 @@ def describe_cut_off(cut_off: Mapping[str, int]) -> str:
     if not cut_off:
         return ""
     whose = ", ".join(f"{number} of {player}" for player, number in cut_off.items())
-    return (
+    said = (
         f"Episodes were cut off after {FEWEST_STEPS:,} steps or more without an end: {whose}. "
         "Their returns are those until then. Where the environment has no time limit, give it one: "
         "`max_episode_steps` among its arguments."
     )
+    if "greedy" in cut_off and "policy" not in cut_off:
+        said += (
+            " The most likely actions go in circles where sampled ones do not: act by "
+            "Policy.act(..., greedy=False)."
+        )
+    return said
 
 
 def recommend_sampling(better_than_greedy: float | None, episodes: int) -> str:

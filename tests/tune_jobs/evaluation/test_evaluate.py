@@ -65,6 +65,15 @@ class Endless(SlowWalk):
         return *super().step(action)[:2], False, False, {}
 
 
+class Circle(Counted):
+    """An episode ends with a choice that is not the first one again."""
+
+    def step(self, action):
+        self.steps += 1
+        self.first = action if self.steps == 1 else self.first
+        return self.seen, 1.0, action != self.first, False, {}
+
+
 class Steady(Counted):
     """Episodes that the environment itself cuts off, by a limit of its own name."""
 
@@ -76,7 +85,7 @@ class Steady(Counted):
         return self.seen, 1.0, False, self.steps == self.patience, {}
 
 
-for env_class in (Lottery, SlowWalk, Endless, Steady):
+for env_class in (Lottery, SlowWalk, Endless, Circle, Steady):
     gymnasium.register(f"{env_class.__name__}-v0", env_class)
 
 
@@ -153,7 +162,20 @@ def test_long_episodes_keep_to_the_steps(steps):
 def test_steps_of_a_slow_baseline_count_for_more():
     played = {"policy": EvaluatedEpisodes({}, lengths=np.array([3, 4]))}
     played |= {"oracle": EvaluatedEpisodes({}, lengths=np.array([5]))}
-    assert _count_steps([played, played], {"oracle"}) == 2 * (7 + 5 * SLOW_STEPS)
+    assert _count_steps([played, played], played, {"oracle"}) == 2 * (7 + 5 * SLOW_STEPS)
+    assert _count_steps([played, played], {"policy": None}, {"oracle"}) == 2 * 7
+
+
+def test_a_player_whose_episodes_have_no_end_leaves_the_steps_to_the_others(monkeypatch):
+    monkeypatch.setattr("tune_jobs.evaluation.episode_budget.FEWEST_STEPS", 100)
+    found = evaluate(policy("Circle-v0"), 40, 0, steps=600)
+    counts = {name: len(episodes) for name, episodes in found.episodes.items()}
+    assert counts == {"policy": 40, "greedy": 2, "random": 40}
+    compared = found.compare_players()
+    assert compared["cut_off"] == {"greedy": 2} and compared["better_than_greedy"] is None
+    assert compared["baselines"]["greedy"]["return_mean"] == 100
+    # Without a limit of steps everybody plays what was asked for.
+    assert len(evaluate(policy("Circle-v0"), 4, 0).episodes["greedy"]) == 4
 
 
 def test_episodes_without_an_end_are_cut_off(monkeypatch):

@@ -18,7 +18,9 @@ def test_the_count_of_episodes_comes_with_its_reason():
 
 def test_episodes_without_an_end_are_counted_by_player():
     assert describe_cut_off({}) == ""
-    assert "2 of greedy, 1 of random" in describe_cut_off({"greedy": 2, "random": 1})
+    said = describe_cut_off({"greedy": 2, "random": 1})
+    assert "2 of greedy, 1 of random" in said and "greedy=False" in said
+    assert "greedy=False" not in describe_cut_off({"greedy": 2, "policy": 1})
 
 
 def test_progress_names_player_episodes_and_steps():
