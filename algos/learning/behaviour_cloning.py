@@ -55,11 +55,11 @@ def collect_teacher_rows(
     """
     rules = dict(world.baselines) if world else {}
     if world and name in rules:
-        first = range(seed, seed + episodes, EPISODES_PER_BATCH)
-        counts = [min(EPISODES_PER_BATCH, seed + episodes - start) for start in first]
+        starts = range(seed, seed + episodes, EPISODES_PER_BATCH)
+        counts = [min(EPISODES_PER_BATCH, seed + episodes - start) for start in starts]
         played = [
             _play_rule(world, rules[name], head, counter_rng.make_keys(start, count))
-            for start, count in zip(first, counts, strict=True)
+            for start, count in zip(starts, counts, strict=True)
         ]
         return concat(played)
     if not Path(name).exists():
@@ -68,13 +68,15 @@ def collect_teacher_rows(
             f"warm_start must be {offered}a folder of recorded rollouts, but it is {name!r}."
         )
     rows = read_columns(Path(name))
-    wanted = set(head.columns)
-    if missing := sorted(wanted - set(rows)):
+    action_columns = set(head.columns)
+    if missing := sorted(action_columns - set(rows)):
         raise InputError(
             f"The rollouts in {name} do not fit this environment's actions: they have no "
             f"column {', '.join(missing)}."
         )
-    return Columns({n: c for n, c in rows.items() if n in wanted or n.split(".")[0] == "obs"})
+    return Columns(
+        {n: c for n, c in rows.items() if n in action_columns or n.split(".")[0] == "obs"}
+    )
 
 
 def merge_teacher_weights(
@@ -99,6 +101,6 @@ def _play_rule(world: World[Any], rule: Any, head: ActionHead, keys: Any) -> Col
         world.step,
         lambda state, _, number: rule(world, state, counter_rng.fold(state.keys, number)),
     ):
-        seen, action = take((step.observation, step.action), step.running)
-        steps.append(Columns(to_observation_columns(seen) | head.to_action_columns(action)))
+        observation, action = take((step.observation, step.action), step.running)
+        steps.append(Columns(to_observation_columns(observation) | head.to_action_columns(action)))
     return concat(steps)

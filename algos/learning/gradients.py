@@ -43,13 +43,13 @@ def step_optimisers(trained: TrainedParts, grad_clip: float) -> float:
 @contextmanager
 def set_gradients_aside(params: list[torch.nn.Parameter]) -> Generator[None]:
     """Begin with no gradients in the parameters; at the end add those of before."""
-    before = [p.grad for p in params]
+    gradients = [p.grad for p in params]
     for p in params:
         p.grad = None
     yield
-    for p, earlier in zip(params, before, strict=True):
-        if earlier is not None:
-            p.grad = earlier if p.grad is None else p.grad.add_(earlier)
+    for p, gradient in zip(params, gradients, strict=True):
+        if gradient is not None:
+            p.grad = gradient if p.grad is None else p.grad.add_(gradient)
 
 
 def compute_term_grad_norms(
@@ -61,21 +61,26 @@ def compute_term_grad_norms(
         if term.requires_grad:
             # The training step still needs the graph, and not every term uses every
             # parameter.
-            found: Any = torch.autograd.grad(
+            gradients: Any = torch.autograd.grad(
                 term.mean(), params, retain_graph=True, allow_unused=True
             )
-            each = [
-                torch.linalg.vector_norm(gradient) for gradient in found if gradient is not None
+            parts = [
+                torch.linalg.vector_norm(gradient) for gradient in gradients if gradient is not None
             ]
-            norms[name] = float(torch.linalg.vector_norm(torch.stack(each)))
+            norms[name] = float(torch.linalg.vector_norm(torch.stack(parts)))
     return {f"grad_norm_{name}": norm for name, norm in norms.items()}
 
 
-def compute_update_ratio(before: list[Tensor], params: list[torch.nn.Parameter]) -> float:
+def compute_update_ratio(initial_params: list[Tensor], params: list[torch.nn.Parameter]) -> float:
     """Return the distance that the parameters moved, over their norm."""
-    moved = [torch.linalg.vector_norm(p.detach() - b) for p, b in zip(params, before, strict=True)]
-    size = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(b) for b in before]))
-    return float(torch.linalg.vector_norm(torch.stack(moved)) / size.clamp_min(1e-12))
+    distances = [
+        torch.linalg.vector_norm(p.detach() - b)
+        for p, b in zip(params, initial_params, strict=True)
+    ]
+    size = torch.linalg.vector_norm(
+        torch.stack([torch.linalg.vector_norm(b) for b in initial_params])
+    )
+    return float(torch.linalg.vector_norm(torch.stack(distances)) / size.clamp_min(1e-12))
 
 
 def _clip_gradients(gradients: list[Tensor], limit: float) -> float:
@@ -87,8 +92,8 @@ def _clip_gradients(gradients: list[Tensor], limit: float) -> float:
         flat = [gradient.numpy().ravel() for gradient in gradients]
         norm = math.sqrt(sum(float(part @ part) for part in flat))
     else:  # one transfer, however many there are
-        each = [torch.linalg.vector_norm(gradient) for gradient in gradients]
-        norm = float(torch.linalg.vector_norm(torch.stack(each)))
+        norms = [torch.linalg.vector_norm(gradient) for gradient in gradients]
+        norm = float(torch.linalg.vector_norm(torch.stack(norms)))
     if limit and norm > limit and math.isfinite(norm):
         for gradient in gradients:
             gradient.mul_(limit / (norm + 1e-6))

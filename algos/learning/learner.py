@@ -77,10 +77,10 @@ class ColumnLearner(TorchLearner):
         """Create the optimisers that the settings name; each update sets their learning rate."""
         modules, s = self._module, self.objective.settings
         params = self.get_parameters(modules[module_id])  # type: ignore[index]
-        found = make_optimisers(s.optimiser, params, s.lr, s.weight_decay)
-        for name, (optimiser, own) in found.items():
+        optimisers = make_optimisers(s.optimiser, params, s.lr, s.weight_decay)
+        for name, (optimiser, group) in optimisers.items():
             self.register_optimizer(
-                module_id=module_id, optimizer_name=name, optimizer=optimiser, params=own
+                module_id=module_id, optimizer_name=name, optimizer=optimiser, params=group
             )
 
     def update(
@@ -105,12 +105,12 @@ class ColumnLearner(TorchLearner):
         s, clone = self.objective.settings, timesteps.get(CLONE)
         begin = progress - (0 if clone else 1 / config.total_iterations)
         # Imitation has no warm-up: that is for what follows, and may be longer than it.
-        done = 1.0 if clone else progress
-        lr = schedule_update(s.lr_schedule, s.lr, s.lr_end, begin, done, warmup=s.warmup)
+        end = 1.0 if clone else progress
+        lr = schedule_update(s.lr_schedule, s.lr, s.lr_end, begin, end, warmup=s.warmup)
         if clone:
             # The limit is for updates from the policy's own rows; imitation may move it freely.
-            free = replace(s, epochs=s.warm_start_epochs, kl_limit=0.0)
-            cloning = BehaviourCloning(free)
+            settings = replace(s, epochs=s.warm_start_epochs, kl_limit=0.0)
+            cloning = BehaviourCloning(settings)
             self._measure_first_observations(columns, cloning)
             stats = self._run_epochs(columns, cloning, lr)
         else:
@@ -142,8 +142,8 @@ class ColumnLearner(TorchLearner):
             if self.reference is None or (interval and self.updates % interval == 0):
                 self._freeze_reference()
             compute = objective.compute_reference_columns
-            found = self._compute_in_chunks(self.reference, columns, compute)
-            columns = columns.with_columns(**found)
+            reference_columns = self._compute_in_chunks(self.reference, columns, compute)
+            columns = columns.with_columns(**reference_columns)
         # Reported are the coefficients that this update used, not the adapted ones.
         used = self.coefficients
         stats = self._run_epochs(columns, objective, lr)
@@ -190,17 +190,17 @@ class ColumnLearner(TorchLearner):
         )
 
     def _compute_diagnostics(
-        self, terms: dict[str, Tensor], params: list[torch.nn.Parameter], seen: Any
+        self, terms: dict[str, Tensor], params: list[torch.nn.Parameter], inputs: Any
     ) -> dict[str, float]:
         """Compute what is too costly for every update: each term's gradient, network metrics."""
         # DDP permits one backward pass through a graph, and this would be another.
         norms = {} if self.distributed else compute_term_grad_norms(terms, params)
-        return norms | self._get_policy_network().compute_network_metrics(seen)
+        return norms | self._get_policy_network().compute_network_metrics(inputs)
 
     def _get_policy_network(self) -> Any:
         """Return the policy network without what RLlib and DDP wrap around it."""
-        own = self.module[DEFAULT_MODULE_ID]  # type: ignore[index]
-        return own.unwrapped() if self.distributed else own
+        network = self.module[DEFAULT_MODULE_ID]  # type: ignore[index]
+        return network.unwrapped() if self.distributed else network
 
     def _freeze_reference(self) -> None:
         """Keep a frozen copy of the policy as it is now."""
@@ -229,7 +229,7 @@ class ColumnLearner(TorchLearner):
         s, log, trained = objective.settings, UpdateLog(), self._get_trained_parts(objective)
         for group in (g for optimiser in trained.optimisers for g in optimiser.param_groups):
             group["lr"] = lr
-        before = [p.detach().clone() for p in trained.params]  # for the update ratio
+        initial_params = [p.detach().clone() for p in trained.params]  # for the update ratio
         rows = columns.to_numpy() if trained.on_numpy else columns
         # Each learner has its share of the rows and takes its share of every minibatch.
         size = max(s.minibatch_size // max(s.num_learners, 1), 1)
@@ -246,7 +246,7 @@ class ColumnLearner(TorchLearner):
             if stop := log.epochs == s.epochs or objective.should_stop_epochs(measure):
                 log.metrics = log.metrics or [measure()]
         return log.summarise(s.grad_clip, self._average_over_learners) | {
-            "update_ratio": compute_update_ratio(before, trained.params),
+            "update_ratio": compute_update_ratio(initial_params, trained.params),
             "lr": trained.optimisers[0].param_groups[0]["lr"],
         }
 
@@ -269,13 +269,13 @@ class ColumnLearner(TorchLearner):
         Returns:
             The loss, from which metrics can be computed: always that of an epoch's last minibatch.
         """
-        s, batch, last = objective.settings, batches[i], i + 1 == len(batches)
+        s, batch, is_last = objective.settings, batches[i], i + 1 == len(batches)
         # The step's rows are known before its gradients are: each is weighted by its share.
         start = i - i % s.accumulate
         rows = sum(map(len, batches[start : start + s.accumulate]))
-        diagnose = last and log.epochs == 1 and self.updates % DIAGNOSTICS_INTERVAL == 0
+        diagnose = is_last and log.epochs == 1 and self.updates % DIAGNOSTICS_INTERVAL == 0
         # It costs as much as a term of the loss, and the last epoch shows what the update did.
-        measured = log.epochs == s.epochs and len(batches) - i <= MEASURED_MINIBATCHES
+        is_measured = log.epochs == s.epochs and len(batches) - i <= MEASURED_MINIBATCHES
         share, loss = len(batch) / rows, None
         network = self._get_policy_network()
         quick = self.quick_gradients
@@ -286,13 +286,13 @@ class ColumnLearner(TorchLearner):
                 quick.compare(minibatch, replace=not diagnose)
         elif not (trained.on_numpy and quick.accumulate(minibatch)):
             loss = self._accumulate(batch, share, trained, objective, diagnose)
-        elif last or measured:
+        elif is_last or is_measured:
             loss = self._compute_loss(batch, trained, objective)
-        if (i + 1) % s.accumulate == 0 or last:
+        if (i + 1) % s.accumulate == 0 or is_last:
             if diagnose:  # before the step, which clears the gradients
                 self.diagnostics |= network.compute_part_grad_norms()
             log.grad_norms.append(step_optimisers(trained, s.grad_clip))
-        if loss and measured:
+        if loss and is_measured:
             log.metrics.append(measure_loss(loss))
         return loss
 
@@ -337,8 +337,8 @@ class ColumnLearner(TorchLearner):
         # over all submodules at every step only to switch them to training mode.
         forward = module if self.distributed else module._forward
         optimisers: list[Any] = [o for _, o in self.get_optimizers_for_module(DEFAULT_MODULE_ID)]
-        own = self._get_policy_network()
-        on_numpy = not self.distributed and isinstance(own, MLPPolicy) and own.on_numpy
+        network = self._get_policy_network()
+        on_numpy = not self.distributed and isinstance(network, MLPPolicy) and network.on_numpy
         return TrainedParts(forward, self.get_parameters(module), optimisers, on_numpy)
 
     def _average_over_learners(self, values: Tensor) -> Tensor:
@@ -369,11 +369,11 @@ class ColumnLearner(TorchLearner):
         state = super().get_state(components, not_components=not_components, **kwargs)
         if components is not None:
             return state  # e.g. the weights alone, which every runner gets
-        own = {"coefficients": self.coefficients, "generator": self.generator.get_state().numpy()}
-        own |= {"updates": self.updates, "diagnostics": self.diagnostics}
+        extra = {"coefficients": self.coefficients, "updates": self.updates}
+        extra |= {"generator": self.generator.get_state().numpy(), "diagnostics": self.diagnostics}
         if self.reference is not None:
-            own["reference"] = self.reference.get_state()
-        return state | own
+            extra["reference"] = self.reference.get_state()
+        return state | extra
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Load a state, even an older one (RLlib ignores weights older than the current ones)."""
@@ -391,9 +391,9 @@ class ColumnLearner(TorchLearner):
             self.reference = None  # a state of before the first update: the next one takes it
 
     def _set_optimizer_state(self, state: dict[str, Any]) -> None:
-        own = self._named_optimizers
-        with keep_settings(own):
-            super()._set_optimizer_state(select_loadable(own, state))
+        optimisers = self._named_optimizers
+        with keep_settings(optimisers):
+            super()._set_optimizer_state(select_loadable(optimisers, state))
 
     def get_parameters(self, module: RLModule) -> list[torch.nn.Parameter]:
         """Return the trainable parameters: a frozen part costs no optimiser state."""

@@ -35,17 +35,17 @@ def make_optimisers(
     """
     matrices = [p for p in params if p.ndim == 2] if kind == "muon" else []
     others = [p for p in params if kind != "muon" or p.ndim != 2]
-    found: dict[str, tuple[Optimizer, list[Parameter]]] = {}
+    optimisers: dict[str, tuple[Optimizer, list[Parameter]]] = {}
     if matrices:
         # Steps as long as AdamW's, so that one learning rate suits both.
         like = "match_rms_adamw"
         muon = torch.optim.Muon(matrices, lr=lr, weight_decay=weight_decay, adjust_lr_fn=like)
-        found["matrices"] = muon, matrices
+        optimisers["matrices"] = muon, matrices
     if others:
         adam: Any = torch.optim.Adam if kind == "adam" else torch.optim.AdamW
-        made = adam(others, lr=lr, eps=ADAM_EPS, weight_decay=weight_decay, fused=True)
-        found[DEFAULT_OPTIMIZER] = made, others
-    return found
+        optimiser = adam(others, lr=lr, eps=ADAM_EPS, weight_decay=weight_decay, fused=True)
+        optimisers[DEFAULT_OPTIMIZER] = optimiser, others
+    return optimisers
 
 
 @contextmanager
@@ -54,11 +54,11 @@ def keep_settings(optimisers: Mapping[str, Optimizer]) -> Generator[None]:
 
     Under PBT a state comes from a trial with other settings, such as another weight decay.
     """
-    own = {name: [dict(g) for g in o.param_groups] for name, o in optimisers.items()}
+    settings = {name: [dict(g) for g in o.param_groups] for name, o in optimisers.items()}
     yield
     for name, optimiser in optimisers.items():
-        for group, before in zip(optimiser.param_groups, own[name], strict=True):
-            group.update({key: value for key, value in before.items() if key != "params"})
+        for group, group_settings in zip(optimiser.param_groups, settings[name], strict=True):
+            group.update({key: value for key, value in group_settings.items() if key != "params"})
 
 
 def select_loadable(

@@ -70,9 +70,9 @@ class _RecordedActions:
             TypeError: other actions.
         """
         for name in self._columns:
-            given, own = action[name], self.steps[name]
-            if given is not own and not (
-                isinstance(given, np.ndarray) and np.array_equal(given, own)
+            column, scored = action[name], self.steps[name]
+            if column is not scored and not (
+                isinstance(column, np.ndarray) and np.array_equal(column, scored)
             ):
                 raise TypeError("Only the actions of the minibatch have been scored.")
         return self._logp
@@ -187,11 +187,11 @@ class QuickGradients:
         network, kind = minibatch.network, type(minibatch.objective)
         upstream = self._compute_upstream(minibatch)
         self._compared.add(kind)
-        before, self._differs = self._differs, False
+        differed_before, self._differs = self._differs, False
         if upstream is None:
             return
         self._differs = max(_measure_distances(network, upstream), default=0.0) > TOLERANCE
-        if before and self._differs:
+        if differed_before and self._differs:
             self.left_to_autograd.add(kind)
         if replace and not self._differs:
             for parameter in (network.flat, network.log_std):
@@ -213,13 +213,13 @@ class QuickGradients:
         gradient = self._get_gradient(objective, batch, coefficients, network.head, len(values))
         if gradient is None:
             return None
-        free = network.log_std
-        log_std = NO_SPREAD if free is None else to_native_array(free)
+        parameter = network.log_std
+        log_std = NO_SPREAD if parameter is None else to_native_array(parameter)
         scores = network.head.score(outputs, steps, log_std, steps.get(MASK))
-        given: dict[Hashable, Any] = {**batch.rows, LOGP: scores.logp, VALUE: values}
+        inputs: dict[Hashable, Any] = {**batch.rows, LOGP: scores.logp, VALUE: values}
         if ENTROPY in gradient.inputs:
-            given[ENTROPY] = scores.entropy
-        by_logp, by_entropy, by_values = gradient(given, fraction)
+            inputs[ENTROPY] = scores.entropy
+        by_logp, by_entropy, by_values = gradient(inputs, fraction)
         by_logp, by_values = _fill(by_logp, len(values)), _fill(by_values, len(values))
         by_entropy = 0.0 if by_entropy is None else by_entropy
         by_outputs, by_log_std = scores.backpropagate(by_logp, by_entropy)
@@ -234,25 +234,25 @@ class QuickGradients:
         head: ActionHead,
         rows: int,
     ) -> Gradient | None:
-        before, used = self._recorded_for
-        if objective is not before or coefficients != used:
+        last_objective, last_coefficients = self._recorded_for
+        if objective is not last_objective or coefficients != last_coefficients:
             self._recorded, self._recorded_for = {}, (objective, dict(coefficients))
-        found = self._recorded.get(rows)
-        if found is None:
+        gradient = self._recorded.get(rows)
+        if gradient is None:
             try:
-                found = record_loss(objective, batch, coefficients, head, rows)
+                gradient = record_loss(objective, batch, coefficients, head, rows)
             except Exception:  # a mistake of the loss, autograd will raise again
                 self.left_to_autograd.add(type(objective))
                 return None
             if is_reusable(batch):
-                self._recorded[rows] = found
-        return found
+                self._recorded[rows] = gradient
+        return gradient
 
 
 def _fill(gradient: Any, rows: int) -> Array:
     """Return the gradient by rows [N]; 0 where the loss does not depend on them."""
-    found = np.float32(0) if gradient is None else gradient
-    return found if np.ndim(found) else np.full(rows, found, np.float32)
+    values = np.float32(0) if gradient is None else gradient
+    return values if np.ndim(values) else np.full(rows, values, np.float32)
 
 
 def _measure_distances(network: MLPPolicy, upstream: _Upstream) -> list[float]:
@@ -262,25 +262,25 @@ def _measure_distances(network: MLPPolicy, upstream: _Upstream) -> list[float]:
     of the policy. NaN and infinite gradients are left out; the learner reports them.
     """
     trace, outputs, by_log_std, values, sizes = upstream
-    found = network.backpropagate(trace, outputs, values)
+    gradient = network.backpropagate(trace, outputs, values)
     # The gradient of derivatives that cannot cancel out, as the true ones of a settled policy do
     # until only rounding is left.
     scale = network.backpropagate(
         trace, np.maximum(np.abs(outputs), sizes[:, None]), np.abs(values)
     )
-    own = network.flat.grad
-    expected = np.zeros_like(found) if own is None else to_native_array(own)
-    triples = [(found, expected, scale)]
+    flat_gradient = network.flat.grad
+    expected = np.zeros_like(gradient) if flat_gradient is None else to_native_array(flat_gradient)
+    triples = [(gradient, expected, scale)]
     split = [network.layout.split_policy_weights(part) for part in triples[0]]
-    found, expected, scale = (np.concatenate([w.ravel() for w in p.values()]) for p in split)
-    triples.append((found, expected, scale))
-    free = network.log_std
-    if free is not None and free.grad is not None:
-        triples.append((by_log_std, to_native_array(free.grad), sizes.sum()))
+    gradient, expected, scale = (np.concatenate([w.ravel() for w in p.values()]) for p in split)
+    triples.append((gradient, expected, scale))
+    log_std = network.log_std
+    if log_std is not None and log_std.grad is not None:
+        triples.append((by_log_std, to_native_array(log_std.grad), sizes.sum()))
     distances = [
-        np.linalg.norm(found - expected)
+        np.linalg.norm(gradient - expected)
         / max(np.linalg.norm(expected), ROUNDING / TOLERANCE * np.linalg.norm(scale), 1e-30)
-        for found, expected, scale in triples
+        for gradient, expected, scale in triples
     ]
     return [float(distance) for distance in distances if np.isfinite(distance)]
 
@@ -288,11 +288,11 @@ def _measure_distances(network: MLPPolicy, upstream: _Upstream) -> list[float]:
 def _add_gradients(network: MLPPolicy, upstream: _Upstream) -> None:
     trace, outputs, by_log_std, values, _ = upstream
     _add_gradient(network.flat, network.backpropagate(trace, outputs, values))
-    free = network.log_std
-    if free is not None and free.requires_grad:
-        _add_gradient(free, by_log_std)
+    log_std = network.log_std
+    if log_std is not None and log_std.requires_grad:
+        _add_gradient(log_std, by_log_std)
 
 
 def _add_gradient(parameter: torch.nn.Parameter, gradient: Any) -> None:
-    found = torch.from_numpy(gradient.astype(np.float32, copy=False))
-    parameter.grad = found if parameter.grad is None else parameter.grad.add_(found)
+    increment = torch.from_numpy(gradient.astype(np.float32, copy=False))
+    parameter.grad = increment if parameter.grad is None else parameter.grad.add_(increment)

@@ -23,14 +23,14 @@ def update_spread(network: Any, s: Any, progress: float, score: float | None) ->
         progress: the fraction of the budget that is spent.
         score: the mean score of the episodes behind the update; None without any.
     """
-    if (free := network.log_std) is None:
+    if (log_std := network.log_std) is None:
         return {}
     if s.log_std_schedule != "learned":
         ends = s.initial_log_std, s.log_std_end
         to = schedule_log_std(s.log_std_schedule, *ends, progress, score, s.log_std_scores)
         if to is not None:
-            free.fill_(to)
-    return {"value_spread": float(free.exp().mean())}
+            log_std.fill_(to)
+    return {"value_spread": float(log_std.exp().mean())}
 
 
 def update_temperature(network: Any, s: Any, progress: float) -> dict[str, float]:
