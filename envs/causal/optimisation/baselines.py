@@ -20,7 +20,7 @@ from envs.world import Agent
 def random_choice(task: object, state: State, keys: Keys) -> dict[str, Array]:
     """Set any allowed node to any value."""
     del task
-    allowed = state.seen.allowed
+    allowed = state.experiments.allowed
     node = _pick_allowed(
         allowed, counter_rng.integers(counter_rng.fold(keys, 1), allowed.sum(axis=1))
     )
@@ -34,23 +34,23 @@ def obs_ols(task: object, state: State, keys: Keys) -> dict[str, Array]:
     target is low; nothing is learnt from interventions.
     """
     del task, keys
-    seen = state.seen
-    effect = seen.natural[:, :, ALONE]
-    node = np.where(seen.allowed, np.abs(effect), -1.0).argmax(axis=1)
+    experiments = state.experiments
+    effect = experiments.natural[:, :, ALONE]
+    node = np.where(experiments.allowed, np.abs(effect), -1.0).argmax(axis=1)
     return _action(node, -np.sign(effect[np.arange(len(node)), node]))
 
 
 def explore_then_commit(task: object, state: State, keys: Keys) -> dict[str, Array]:
     """Try both ends of every domain in turn, then repeat the best."""
     del task, keys
-    seen, every = state.seen, np.arange(len(state.keys))
-    t = seen.step
+    experiments, every = state.experiments, np.arange(len(state.keys))
+    t = experiments.step
     # Two interventions for each allowed node, one at each end of its domain.
-    exploring = t < 2 * seen.allowed.sum(axis=1)
-    best = np.where(seen.done, seen.outcomes, np.inf).argmin(axis=1)
-    best_node = seen.is_set[every, best].argmax(axis=1)
-    node = np.where(exploring, _pick_allowed(seen.allowed, t // 2), best_node)
-    position = np.where(exploring, 2.0 * (t % 2) - 1, seen.position[every, best, best_node])
+    exploring = t < 2 * experiments.allowed.sum(axis=1)
+    best = np.where(experiments.done, experiments.outcomes, np.inf).argmin(axis=1)
+    best_node = experiments.is_set[every, best].argmax(axis=1)
+    node = np.where(exploring, _pick_allowed(experiments.allowed, t // 2), best_node)
+    position = np.where(exploring, 2.0 * (t % 2) - 1, experiments.position[every, best, best_node])
     return _action(node, position)
 
 
@@ -61,13 +61,15 @@ def mirrored_half_probe(task: object, state: State, keys: Keys) -> dict[str, Arr
     the target falls on one side of its observed mean as much as it rises on the other.
     """
     del task, keys
-    seen = state.seen
-    total = (seen.position * seen.standardise()[:, :, None]).sum(axis=1)
-    mean = total / np.maximum(seen.is_set.sum(axis=1), 1)
+    experiments = state.experiments
+    total = (experiments.position * experiments.standardise()[:, :, None]).sum(axis=1)
+    mean = total / np.maximum(experiments.is_set.sum(axis=1), 1)
     leader = np.abs(mean).argmax(axis=1)
-    probing = seen.step < seen.allowed.sum(axis=1)
+    probing = experiments.step < experiments.allowed.sum(axis=1)
     end = np.where(probing, 1.0, -np.sign(mean[np.arange(len(leader)), leader]))
-    return _action(np.where(probing, _pick_allowed(seen.allowed, seen.step), leader), end)
+    return _action(
+        np.where(probing, _pick_allowed(experiments.allowed, experiments.step), leader), end
+    )
 
 
 def oracle(task: object, state: State, keys: Keys) -> dict[str, Array]:

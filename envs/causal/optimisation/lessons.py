@@ -95,23 +95,23 @@ class OneModel(ProblemSource):
                 f"environment's argument target, such as {self.names[-1]}."
             )
         target = np.array([self.names.index(model.target)])
-        seen = np.arange(len(self.names))
-        allowed = np.array([model.settable[: len(seen)]]) & (seen != target)
+        visible = np.arange(len(self.names))
+        allowed = np.array([model.settable[: len(visible)]]) & (visible != target)
         if not allowed.any():
             raise InputError(
                 f"No node of the model but {model.target} may be set: give one a domain."
             )
         # A constant target would have no optimum to be scaled by.
-        if not (allowed & find_ancestors(model.scm.parents)[0, target, : len(seen)]).any():
+        if not (allowed & find_ancestors(model.scm.parents)[0, target, : len(visible)]).any():
             raise InputError(
                 f"Nothing that may be set has an effect on the target {model.target}: choose a "
                 "target further down the graph."
             )
         self.noise = noise_rows(precision, self.nodes) if noise is None else noise
         # Solved once for all episodes, so on all rows: few rows say little about discrete nodes.
-        found = solve_problem(model.scm, target, allowed, self.noise, FINE_GRID, precision)
+        problem = solve_problem(model.scm, target, allowed, self.noise, FINE_GRID, precision)
         # Without the model: it is shared, and a state of B copies must not carry B of it.
-        self.problem = dataclasses.replace(found, scm=())
+        self.problem = dataclasses.replace(problem, scm=())
 
     def draw(self, keys: Keys, stage: int) -> Problem:
         """See :class:`ProblemSource`."""
@@ -135,9 +135,9 @@ class Lessons(ProblemSource):
             for lesson in lessons
             for family in lesson.families
         }
-        seen = max(least, *(lesson.largest for lesson in lessons))
-        self.names = tuple(f"X{i + 1}" for i in range(seen))
-        self.nodes = seen + max(least_hidden, *self.hidden.values())
+        num_visible = max(least, *(lesson.largest for lesson in lessons))
+        self.names = tuple(f"X{i + 1}" for i in range(num_visible))
+        self.nodes = num_visible + max(least_hidden, *self.hidden.values())
         one = counter_rng.make_keys(0, 1)
         # The width of the inputs is a fixed property of a family and size, so one draw shows it.
         self.inputs = max(
@@ -156,17 +156,19 @@ class Lessons(ProblemSource):
         # key, so a copy's model does not depend on the rest.
         problem = self._draw_family(lesson, 0, for_model)
         for number in range(1, len(lesson.families)):
-            if (mine := kind == number).any():
-                problem = put(problem, mine, self._draw_family(lesson, number, for_model[mine]))
+            if (is_kind := kind == number).any():
+                problem = put(
+                    problem, is_kind, self._draw_family(lesson, number, for_model[is_kind])
+                )
         return problem
 
     def _draw_family(self, lesson: Lesson, number: int, keys: Keys) -> Problem:
         family = lesson.families[number]
-        drawn = families.draw_family(family, keys, lesson.smallest, lesson.largest)
-        wide = pad_models(drawn, self.hidden[family], self.nodes, self.inputs)
-        seen = np.arange(len(self.names))
-        allowed = wide.scm.real[:, : len(seen)] & (seen != wide.target[:, None])
-        return solve_problem(wide.scm, wide.target, allowed, self.noise, GRID, SCREENING)
+        models = families.draw_family(family, keys, lesson.smallest, lesson.largest)
+        padded = pad_models(models, self.hidden[family], self.nodes, self.inputs)
+        visible = np.arange(len(self.names))
+        allowed = padded.scm.real[:, : len(visible)] & (visible != padded.target[:, None])
+        return solve_problem(padded.scm, padded.target, allowed, self.noise, GRID, SCREENING)
 
 
 def pad_models(drawn: Drawn, hidden: int, nodes: int, inputs: int) -> Drawn:
@@ -178,17 +180,17 @@ def pad_models(drawn: Drawn, hidden: int, nodes: int, inputs: int) -> Drawn:
     B, n, p = scm.inputs.shape
     if (n, p) == (nodes, inputs):
         return drawn
-    place = np.concatenate([np.arange(n - hidden), np.arange(nodes - hidden, nodes)])
+    index = np.concatenate([np.arange(n - hidden), np.arange(nodes - hidden, nodes)])
 
     def spread(x: Array) -> Array:
         """Return a field [B, n, ...] or [B, n, p, ...] with every node at its new index."""
         wide = np.zeros((B, nodes, *((inputs,) if x.ndim > 2 else ()), *x.shape[3:]), x.dtype)
-        wide[(slice(None), place, *((slice(p),) if x.ndim > 2 else ()))] = x
+        wide[(slice(None), index, *((slice(p),) if x.ndim > 2 else ()))] = x
         return wide
 
-    own = {field.name: spread(getattr(scm, field.name)) for field in dataclasses.fields(scm)}
+    fields = {field.name: spread(getattr(scm, field.name)) for field in dataclasses.fields(scm)}
     # Node numbers change, so the entries are renamed as well as moved.
-    own["inputs"] = spread(place[scm.inputs])
-    fillers = np.setdiff1d(np.arange(nodes), place)
-    own["order"] = np.concatenate([place[scm.order], np.tile(fillers, (B, 1))], axis=1)
-    return Drawn(AdditiveScm(**own), drawn.target)
+    fields["inputs"] = spread(index[scm.inputs])
+    fillers = np.setdiff1d(np.arange(nodes), index)
+    fields["order"] = np.concatenate([index[scm.order], np.tile(fillers, (B, 1))], axis=1)
+    return Drawn(AdditiveScm(**fields), drawn.target)

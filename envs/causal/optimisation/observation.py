@@ -1,7 +1,7 @@
 """The observation of CausalOptimisation: rows, and what was set in them.
 
-Observations are functions of :class:`Seen` alone, which holds no truth, and treat all nodes alike:
-renumbering the nodes renumbers the observation.
+Observations are functions of :class:`Experiments` alone, which holds no truth, and treat all nodes
+alike: renumbering the nodes renumbers the observation.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ALONE = 3
 
 
 @dataclasses.dataclass(frozen=True)
-class Seen:
+class Experiments:
     """What B experimenters have observed, of n nodes in O rows and up to T interventions."""
 
     target: Ints
@@ -95,10 +95,10 @@ def describe_observed_rows(
     with_target = covariance[every, target]
     # The precision matrix gives regression on all nodes and partial correlations at once.
     inverse = np.linalg.inv(covariance)
-    own = np.diagonal(inverse, axis1=1, axis2=2)
+    diagonal = np.diagonal(inverse, axis1=1, axis2=2)
     # For a precision matrix P, -P_ti / P_tt is the regression coefficient of t on i, and 1 - 1 /
     # (P_ii C_ii) the share of i's variance that the others account for.
-    row, of_target = inverse[every, target], own[every, target, None]
+    row, of_target = inverse[every, target], diagonal[every, target, None]
     figures = (
         (mean - (low + high) / 2) / half,
         spread / half,
@@ -107,15 +107,15 @@ def describe_observed_rows(
         # comparable without clipping.
         np.arcsinh(with_target / variance * half / target_spread),
         np.arcsinh(-row / of_target * half / target_spread),
-        -row / np.sqrt(own * of_target),
-        1 - 1 / (own * variance),
+        -row / np.sqrt(diagonal * of_target),
+        1 - 1 / (diagonal * variance),
     )
-    found = np.stack(figures, axis=2)
-    found[every, target, 2:-1] = 0.0  # the target says nothing of itself
-    return found
+    table = np.stack(figures, axis=2)
+    table[every, target, 2:-1] = 0.0  # the target says nothing of itself
+    return table
 
 
-def statistics(seen: Seen) -> dict[str, Array]:
+def statistics(experiments: Experiments) -> dict[str, Array]:
     """Return ``nodes`` [B, n, FEATURES], ``mask`` [B, n] and ``context`` [B, CONTEXT].
 
     Float32, about unit scale. Of each node: whether it is the target, whether it may be set, its
@@ -123,28 +123,28 @@ def statistics(seen: Seen) -> dict[str, Array]:
     gone, time left, the best and the last outcome, and the target's spread in its domain. Outcomes
     are in observed standard deviations, on the scale of arsinh.
     """
-    B, T, n = seen.means.shape
-    every, gone = np.arange(B), seen.step / T
-    outcome = seen.standardise()
-    is_target = np.arange(n) == seen.target[:, None]
+    B, T, n = experiments.means.shape
+    every, progress = np.arange(B), experiments.step / T
+    outcome = experiments.standardise()
+    is_target = np.arange(n) == experiments.target[:, None]
     nodes = np.empty((B, n, FEATURES), np.float32)
-    nodes[:, :, 0], nodes[:, :, 1] = is_target, seen.allowed
-    nodes[:, :, 2 : 2 + NATURAL] = seen.natural
-    nodes[:, :, 2 + NATURAL :] = _describe_interventions(seen, outcome)
+    nodes[:, :, 0], nodes[:, :, 1] = is_target, experiments.allowed
+    nodes[:, :, 2 : 2 + NATURAL] = experiments.natural
+    nodes[:, :, 2 + NATURAL :] = _describe_interventions(experiments, outcome)
     # The columns of nodes that do not exist stay empty, by which a model knows them.
-    nodes = np.clip(nodes, -10, 10) * seen.real[:, :, None]
+    nodes = np.clip(nodes, -10, 10) * experiments.real[:, :, None]
     # Before the first step this reads column 0, which is still 0.
-    last = outcome[every, np.maximum(seen.step - 1, 0)]
-    spread = seen.natural[every, seen.target, 1]
-    context = (gone, 1 - gone, np.arcsinh(outcome.min(axis=1)), np.arcsinh(last), spread)
+    last = outcome[every, np.maximum(experiments.step - 1, 0)]
+    spread = experiments.natural[every, experiments.target, 1]
+    context = (progress, 1 - progress, np.arcsinh(outcome.min(axis=1)), np.arcsinh(last), spread)
     return {
         "nodes": nodes.astype(np.float32),
-        "mask": seen.allowed.astype(np.float32),
+        "mask": experiments.allowed.astype(np.float32),
         "context": np.clip(np.stack(context, axis=1), -10, 10).astype(np.float32),
     }
 
 
-def _describe_interventions(seen: Seen, outcome: Floats) -> Floats:
+def _describe_interventions(experiments: Experiments, outcome: Floats) -> Floats:
     """Return figures [B, n, 7 + 2 * BINS] of each node from outcomes [B, T] of interventions.
 
     How often it was set; whether and where it was set last; the slope of the outcomes on its
@@ -153,61 +153,63 @@ def _describe_interventions(seen: Seen, outcome: Floats) -> Floats:
     its domain a mean outcome, shrunk to 0 by one imagined row, and a figure that grows with how
     often it was tried.
     """
-    every, last = np.arange(len(outcome)), np.maximum(seen.step - 1, 0)
-    part = np.minimum((seen.position + 1) / 2 * BINS, BINS - 1).astype(np.int64)
+    every, last = np.arange(len(outcome)), np.maximum(experiments.step - 1, 0)
+    part = np.minimum((experiments.position + 1) / 2 * BINS, BINS - 1).astype(np.int64)
     # [B, T, n, BINS]: one-hot parts, 0 where the node was not set.
-    tried = ((part[..., None] == np.arange(BINS)) & seen.is_set[..., None]).astype(np.float64)
-    counts = tried.sum(axis=1)
-    shrunk = np.einsum("btnk,bt->bnk", tried, outcome) / (counts + 1)
+    one_hot = ((part[..., None] == np.arange(BINS)) & experiments.is_set[..., None]).astype(
+        np.float64
+    )
+    counts = one_hot.sum(axis=1)
+    shrunk = np.einsum("btnk,bt->bnk", one_hot, outcome) / (counts + 1)
     best = shrunk.min(axis=2)
-    along = np.einsum("btn,bt->bn", seen.position, outcome)
+    along = np.einsum("btn,bt->bn", experiments.position, outcome)
     figures = (
         np.log1p(counts.sum(axis=2)) / 2,
-        seen.is_set[every, last],
-        seen.position[every, last],
-        np.arcsinh(along / ((seen.position**2).sum(axis=1) + 1)),
+        experiments.is_set[every, last],
+        experiments.position[every, last],
+        np.arcsinh(along / ((experiments.position**2).sum(axis=1) + 1)),
         np.arcsinh(best),
         np.arcsinh(best - best.min(axis=1, keepdims=True)),
-        _unset_correlation(seen, outcome),
+        _unset_correlation(experiments, outcome),
     )
     alone: Floats = np.stack(figures, axis=2).astype(np.float64)
     return np.concatenate([alone, np.arcsinh(shrunk), counts / (counts + 1)], axis=2)
 
 
-def _unset_correlation(seen: Seen, outcome: Floats) -> Floats:
+def _unset_correlation(experiments: Experiments, outcome: Floats) -> Floats:
     """Correlate nodes and outcomes [B, T] over interventions that set other nodes: [B, n]."""
     # Interventions that set the node itself say nothing about how it varies with the target.
-    w = (seen.done[:, :, None] & ~seen.is_set).astype(np.float64)
+    w = (experiments.done[:, :, None] & ~experiments.is_set).astype(np.float64)
     count = np.maximum(w.sum(axis=1, keepdims=True), 1)
-    x = (seen.means - (w * seen.means).sum(axis=1, keepdims=True) / count) * w
+    x = (experiments.means - (w * experiments.means).sum(axis=1, keepdims=True) / count) * w
     y = outcome[:, :, None]
     y = (y - (w * y).sum(axis=1, keepdims=True) / count) * w
     scale = np.sqrt((x**2).sum(axis=1) * (y**2).sum(axis=1))
     return (x * y).sum(axis=1) / np.maximum(scale, 1e-6)
 
 
-def rows(seen: Seen) -> Array:
+def rows(experiments: Experiments) -> Array:
     """Return rows [B, O + T, n, CHANNELS], float32: the newest last, zeros before the first.
 
     Channels: the value, standardised by one mean and spread over all rows and nodes; whether the
     node is the target; whether it was set. An intervention is one row, the mean of its rows.
     """
-    B, T, n = seen.means.shape
-    length = seen.observed.shape[1] + T
-    values = np.concatenate([seen.observed, seen.means], axis=1)
-    was_set = np.concatenate([np.zeros_like(seen.observed), seen.is_set], axis=1)
+    B, T, n = experiments.means.shape
+    length = experiments.observed.shape[1] + T
+    values = np.concatenate([experiments.observed, experiments.means], axis=1)
+    was_set = np.concatenate([np.zeros_like(experiments.observed), experiments.is_set], axis=1)
     # Observed rows and finished interventions; later columns are padding.
-    filled = np.arange(length) < (length - T + seen.step)[:, None]
-    there = seen.real[:, None] & filled[:, :, None]
-    count = np.maximum(there.sum(axis=(1, 2), keepdims=True), 1)
-    centred = (values - (values * there).sum(axis=(1, 2), keepdims=True) / count) * there
+    is_filled = np.arange(length) < (length - T + experiments.step)[:, None]
+    exists = experiments.real[:, None] & is_filled[:, :, None]
+    count = np.maximum(exists.sum(axis=(1, 2), keepdims=True), 1)
+    centred = (values - (values * exists).sum(axis=(1, 2), keepdims=True) / count) * exists
     scale = np.sqrt((centred**2).sum(axis=(1, 2), keepdims=True) / count)
-    is_target = (np.arange(n) == seen.target[:, None])[:, None] & there
-    found = np.stack([centred / np.maximum(scale, 1e-6), is_target, was_set], axis=3)
+    is_target = (np.arange(n) == experiments.target[:, None])[:, None] & exists
+    channels = np.stack([centred / np.maximum(scale, 1e-6), is_target, was_set], axis=3)
     # A rotation by the number of steps to come: padding moves to the front, and the newest row to
     # the end.
-    newest_last = (np.arange(length) - (T - seen.step)[:, None]) % length
-    return np.clip(found[np.arange(B)[:, None], newest_last], -10, 10).astype(np.float32)
+    newest_last = (np.arange(length) - (T - experiments.step)[:, None]) % length
+    return np.clip(channels[np.arange(B)[:, None], newest_last], -10, 10).astype(np.float32)
 
 
 def _spread(y: Floats) -> Floats:

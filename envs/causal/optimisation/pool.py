@@ -41,17 +41,17 @@ def read_pool(where: str, target: str) -> dict[Path, Model]:
         raise InputError(
             f"The folder {path} holds no model: put files there that end in {', '.join(FORMATS)}."
         )
-    found: dict[Path, Model] = {}
-    wrong: list[str] = []
+    models: dict[Path, Model] = {}
+    errors: list[str] = []
     # All files are tried before an error is raised, so that one run shows everything that is wrong.
     for file in files:
         try:
-            found[file] = _read_with_target(file, target)
+            models[file] = _read_with_target(file, target)
         except InputError as error:
-            wrong.append(str(error))
-    if wrong:
-        raise InputError("\n".join(wrong))
-    return found
+            errors.append(str(error))
+    if errors:
+        raise InputError("\n".join(errors))
+    return models
 
 
 def _read_with_target(file: Path, target: str) -> Model:
@@ -76,9 +76,9 @@ class Pooled(ProblemSource):
         pool_fraction: float,
         precision: int,
     ) -> None:
-        most = max(len(model.names) - model.hidden for model in pool)
+        width = max(len(model.names) - model.hidden for model in pool)
         # Drawn models are padded to the widest member, so that both kinds fit in one batch.
-        self.lessons = Lessons(lessons, precision, most, max(model.hidden for model in pool))
+        self.lessons = Lessons(lessons, precision, width, max(model.hidden for model in pool))
         self.names, self.nodes = self.lessons.names, self.lessons.nodes
         self.noise, self.share = self.lessons.noise, pool_fraction
         self.members = tuple(Member(model, self.nodes, self.noise) for model in pool)
@@ -94,8 +94,8 @@ class Pooled(ProblemSource):
         member = np.where(counter_rng.uniform(for_share) < self.share, member, 0)
         # Row 0 is a blank; the copies that have it are filled in with drawn models.
         problem = take(self.problems, member)
-        if (drawn := member == 0).any():
-            problem = put(problem, drawn, self.lessons.draw(keys[drawn], stage))
+        if (is_drawn := member == 0).any():
+            problem = put(problem, is_drawn, self.lessons.draw(keys[is_drawn], stage))
         return problem
 
     def get_scm(self, problem: Problem) -> Sampled:
@@ -106,29 +106,31 @@ class Pooled(ProblemSource):
         """See :class:`ProblemSource`."""
         if not problem.member[0]:
             return self.names
-        own = self.members[problem.member[0] - 1].one.names
-        return own + self.names[len(own) :]
+        names = self.members[problem.member[0] - 1].one.names
+        return names + self.names[len(names) :]
 
 
 class Member:
     """A model of the pool among N nodes: its seen ones come first, its hidden ones last."""
 
     def __init__(self, model: Model, nodes: int, noise: Floats) -> None:
-        seen = len(model.names) - model.hidden
+        num_visible = len(model.names) - model.hidden
         self.scm = model.scm
         # Padding lies between the seen and the hidden nodes, since hidden ones must stay last.
-        self.places = np.concatenate([np.arange(seen), np.arange(nodes - model.hidden, nodes)])
-        self.one = OneModel(model, len(noise), noise[:, self.places])
+        self.indices = np.concatenate(
+            [np.arange(num_visible), np.arange(nodes - model.hidden, nodes)]
+        )
+        self.one = OneModel(model, len(noise), noise[:, self.indices])
 
     def problem(self, number: int, nodes: int) -> Problem:
-        """Return the problem [1] as the pool's model of this number, padded to ``seen`` nodes."""
-        own, more = self.one.problem, nodes - len(self.one.names)
+        """Return the problem [1] as the pool's model of this number, padded to ``nodes`` nodes."""
+        problem, padding = self.one.problem, nodes - len(self.one.names)
         wide = {
-            name: np.pad(getattr(own, name), [(0, 0), (0, more)])
+            name: np.pad(getattr(problem, name), [(0, 0), (0, padding)])
             for name in ("allowed", "real", "low", "high")
         }
-        wide["parents"] = np.pad(own.parents, [(0, 0), (0, more), (0, more)])
-        return dataclasses.replace(own, member=np.array([number]), **wide)
+        wide["parents"] = np.pad(problem.parents, [(0, 0), (0, padding), (0, padding)])
+        return dataclasses.replace(problem, member=np.array([number]), **wide)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,14 +150,14 @@ class Mixture:
         # One pass for each member that occurs: formulas of different files cannot share an
         # operation.
         for number in np.unique(self.member).tolist():
-            mine = np.flatnonzero(self.member == number)
-            scm, places = take(self.drawn, mine), np.arange(noise.shape[2])
+            copies = np.flatnonzero(self.member == number)
+            scm, indices = take(self.drawn, copies), np.arange(noise.shape[2])
             if number:
-                scm, places = self.members[number - 1].scm, self.members[number - 1].places
-            # np.ix_ selects the block [copies, nodes]; two index lists alone would be paired.
-            cells = np.ix_(mine, places)
-            part = scm.sample(noise[mine][:, :, places], chosen[cells], values[cells])
-            rows[np.ix_(mine, np.arange(noise.shape[1]), places)] = part
+                scm, indices = self.members[number - 1].scm, self.members[number - 1].indices
+            # np.ix_ selects the block [copies, indices]; two index lists alone would be paired.
+            cells = np.ix_(copies, indices)
+            part = scm.sample(noise[copies][:, :, indices], chosen[cells], values[cells])
+            rows[np.ix_(copies, np.arange(noise.shape[1]), indices)] = part
         return rows
 
 

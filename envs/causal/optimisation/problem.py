@@ -92,19 +92,21 @@ def solve_problem(
     base = natural.mean(axis=1)
     # Nodes that are no ancestors cannot move the target: they keep the base without being
     # simulated.
-    found = np.repeat(base, n * grid).reshape(B, n, grid)
+    expectations = np.repeat(base, n * grid).reshape(B, n, grid)
     copy, node = np.nonzero(allowed & find_ancestors(parents)[every, target, :n])
-    place = np.broadcast_to(np.linspace(0, 1, grid), (len(copy), grid))
-    found[copy, node] = _try_single_interventions(scm, target, copy, node, place, noise[:screening])
-    found = np.where(allowed[:, :, None], found, np.inf).reshape(B, n * grid)
+    fraction = np.broadcast_to(np.linspace(0, 1, grid), (len(copy), grid))
+    expectations[copy, node] = _try_single_interventions(
+        scm, target, copy, node, fraction, noise[:screening]
+    )
+    expectations = np.where(allowed[:, :, None], expectations, np.inf).reshape(B, n * grid)
     # Screening on few rows, then the exact expectation of the finalists alone.
-    first = np.argpartition(found, _FINALISTS)[:, :_FINALISTS]
-    copy, flat = np.repeat(every, _FINALISTS), first.ravel()
-    place = (flat % grid / (grid - 1))[:, None]
-    exact = _try_single_interventions(scm, target, copy, flat // grid, place, noise).reshape(
+    finalists = np.argpartition(expectations, _FINALISTS)[:, :_FINALISTS]
+    copy, flat = np.repeat(every, _FINALISTS), finalists.ravel()
+    fraction = (flat % grid / (grid - 1))[:, None]
+    exact = _try_single_interventions(scm, target, copy, flat // grid, fraction, noise).reshape(
         B, _FINALISTS
     )
-    best = first[every, exact.argmin(axis=1)]
+    best = finalists[every, exact.argmin(axis=1)]
     return Problem(
         scm=scm,
         target=target,
@@ -149,10 +151,10 @@ def _try_single_interventions(
     values = low + fraction * (high - low)
     if not isinstance(scm, AdditiveScm):
         chosen = np.arange(scm.nodes) == np.repeat(node, K)[:, None]
-        found = simulate_target(
+        outcomes = simulate_target(
             scm, np.repeat(target[copy], K), chosen, chosen * values.reshape(-1, 1), noise
         )
-        return found.mean(axis=1).reshape(M, K)
+        return outcomes.mean(axis=1).reshape(M, K)
     # A node that is set is one without inputs whose noise is the value. That may differ from row to
     # row, so that a whole grid takes one pass.
     scm = take(scm, copy)
@@ -163,8 +165,8 @@ def _try_single_interventions(
     # Row r of grid value k carries the value in place of the node's noise.
     rows[each, :, node] = np.repeat(values, len(noise), axis=1)
     nothing = np.zeros((M, scm.nodes))
-    found = scm.sample(rows, nothing > 0, nothing)[each, :, target[copy]]
-    return found.reshape(M, K, -1).mean(axis=2, dtype=np.float64)
+    outcomes = scm.sample(rows, nothing > 0, nothing)[each, :, target[copy]]
+    return outcomes.reshape(M, K, -1).mean(axis=2, dtype=np.float64)
 
 
 def find_ancestors(parents: Bools) -> Bools:

@@ -23,10 +23,13 @@ def trace_episode(
     actions: Sequence[Mapping[str, Any]],
 ) -> EpisodeTrace:
     """Describe an episode of CausalOptimisation, from its T + 1 states [1] and T actions [1]."""
-    last, problem, seen = states[-1], states[-1].problem, states[-1].seen
+    last, problem, experiments = states[-1], states[-1].problem, states[-1].experiments
     drawn = DrawnGraph(source.get_node_names(problem), problem.parents[0], problem.real[0])
     target = drawn.nodes.index(int(problem.target[0]))
-    is_set, position = seen.is_set[0][:, drawn.nodes], seen.position[0][:, drawn.nodes]
+    is_set, position = (
+        experiments.is_set[0][:, drawn.nodes],
+        experiments.position[0][:, drawn.nodes],
+    )
     low, high = problem.low[0, drawn.nodes], problem.high[0, drawn.nodes]
     values = low + (position + 1) / 2 * (high - low)
     expected, scores = last.expected[0], problem.normalise(last.expected)[0]
@@ -38,7 +41,7 @@ def trace_episode(
         move = format_setting(
             drawn, *drawn.locate_action(action, problem.allowed[0], problem.low, problem.high)
         )
-        figures = (seen.outcomes[0, t], expected[t], expected[: t + 1].min(), scores[t])
+        figures = (experiments.outcomes[0, t], expected[t], expected[: t + 1].min(), scores[t])
         labels = [format_figure(values[t, i]) if i in chosen else "" for i in range(len(labels))]
         labels[target] = format_figure(expected[t])
         settings = (f"{drawn.names[i]} = {labels[i]}" for i in chosen)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from envs.causal.optimisation.observation import Seen
+from envs.causal.optimisation.observation import Experiments
 from envs.causal.optimisation.problem import Problem
 from envs.pytree import Floats, Ints, Keys
 
@@ -19,7 +19,7 @@ class State:
     """[B]: the stage of the curriculum that each began in."""
     problem: Problem
     """The truth."""
-    seen: Seen
+    experiments: Experiments
     """What the experimenters know."""
     chosen: Ints
     """[B, T]: the node chosen at each step, -1 for those to come."""
@@ -35,4 +35,4 @@ class State:
     @property
     def step(self) -> Ints:
         """[B]: interventions done."""
-        return self.seen.step
+        return self.experiments.step

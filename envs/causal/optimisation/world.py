@@ -27,7 +27,7 @@ from envs.causal.optimisation.observation import (
     CHANNELS,
     CONTEXT,
     FEATURES,
-    Seen,
+    Experiments,
     describe_observed_rows,
     rows,
     statistics,
@@ -82,8 +82,8 @@ class CausalOptimisation(World[State]):
         if params.graph:
             inner["parents"] = spaces.Box(0.0, 1.0, (n, n), np.float32)
         if params.observation == "rows":
-            seen = params.observations + params.interventions
-            inner["rows"] = spaces.Box(-10.0, 10.0, (seen, n, CHANNELS), np.float32)
+            length = params.observations + params.interventions
+            inner["rows"] = spaces.Box(-10.0, 10.0, (length, n, CHANNELS), np.float32)
         self.observation_space = spaces.Dict(inner)
         self.action_space: gymnasium.Space[Any] = spaces.Dict(
             {"choice": spaces.Discrete(n), "value": spaces.Box(-1.0, 1.0, (), np.float32)}
@@ -105,7 +105,7 @@ class CausalOptimisation(World[State]):
         nothing = np.zeros((B, N))
         scm = self.source.get_scm(problem)
         observed = scm.sample(noise, nothing > 0, nothing)[:, :, :n]
-        seen = Seen(
+        experiments = Experiments(
             target=problem.target,
             allowed=problem.allowed,
             real=problem.real,
@@ -124,7 +124,7 @@ class CausalOptimisation(World[State]):
             keys=keys,
             stage=np.full(B, self.stage),
             problem=problem,
-            seen=seen,
+            experiments=experiments,
             chosen=np.full((B, T), -1),
             last_chosen_step=np.full((B, n), -1),
             position=np.zeros((B, n)),
@@ -138,35 +138,37 @@ class CausalOptimisation(World[State]):
 
         A node that the mask forbids is not set: such a choice only observes.
         """
-        node, place = validate_action(action, len(state.keys), len(self.source.names))
-        after = self._advance(state, node, place)
-        every, last = np.arange(len(node)), state.seen.step
+        node, position = validate_action(action, len(state.keys), len(self.source.names))
+        next_state = self._advance(state, node, position)
+        every, last = np.arange(len(node)), state.experiments.step
         rewards = {
-            "reward_expected": after.problem.normalise(after.expected[every, last]),
-            "reward_observed": after.problem.normalise(after.seen.outcomes[every, last]),
+            "reward_expected": next_state.problem.normalise(next_state.expected[every, last]),
+            "reward_observed": next_state.problem.normalise(
+                next_state.experiments.outcomes[every, last]
+            ),
         }
         # The horizon is the task itself (a budget of rows, shown as t/T in the observation), and
         # nothing can be gained after it: reaching it terminates, and nothing is bootstrapped.
         return Step(
-            state=after,
-            observation=self._observe(after),
+            state=next_state,
+            observation=self._observe(next_state),
             # An optimum close to the base makes the normalised scale small and rewards huge without
             # the clip.
             reward=np.clip(rewards[f"reward_{self.params.reward}"], -2, 2).astype(np.float32),
-            terminated=after.seen.step >= self.params.interventions,
+            terminated=next_state.experiments.step >= self.params.interventions,
             truncated=np.zeros(len(node), np.bool_),
-            info=self._info(after) | rewards,
+            info=self._info(next_state) | rewards,
         )
 
     def charge_lookahead(self, state: State, trials: int) -> State:
         """Return the state after paying for the rows of ``trials`` steps that were taken back."""
-        tried = state.rows_lookahead + trials * self.params.rows
-        return dataclasses.replace(state, rows_lookahead=tried)
+        rows_lookahead = state.rows_lookahead + trials * self.params.rows
+        return dataclasses.replace(state, rows_lookahead=rows_lookahead)
 
     def _advance(self, state: State, node: Ints, new_position: Floats) -> State:
-        problem, seen, every = state.problem, state.seen, np.arange(len(node))
+        problem, experiments, every = state.problem, state.experiments, np.arange(len(node))
         n, N = len(self.source.names), self.source.nodes
-        t = seen.step
+        t = experiments.step
         since, position, chosen = (
             state.last_chosen_step.copy(),
             state.position.copy(),
@@ -174,30 +176,32 @@ class CausalOptimisation(World[State]):
         )
         since[every, node], position[every, node], chosen[every, t] = t, new_position, node
         # The number of nodes chosen after each one: the ``at_once`` latest stay in force.
-        later = (since[:, None, :] > since[:, :, None]).sum(axis=2)
+        num_later = (since[:, None, :] > since[:, :, None]).sum(axis=2)
         # A forbidden choice takes its turn but sets nothing.
-        in_force = (since >= 0) & (later < self.params.at_once) & seen.allowed
+        in_force = (since >= 0) & (num_later < self.params.at_once) & experiments.allowed
         to_hidden = [(0, 0), (0, N - n)]
         is_set = np.pad(in_force, to_hidden)
-        values = np.pad(seen.low + (position + 1) / 2 * (seen.high - seen.low), to_hidden)
+        values = np.pad(
+            experiments.low + (position + 1) / 2 * (experiments.high - experiments.low), to_hidden
+        )
         # The rows that are seen and the fixed ones that expectations are made of, in one pass.
-        own = counter_rng.normal(counter_rng.fold(state.keys, t), (self.params.rows, N))
+        noise = counter_rng.normal(counter_rng.fold(state.keys, t), (self.params.rows, N))
         # The same noise for every intervention and copy: differences of expectations are then
         # precise.
         fixed = np.broadcast_to(self.source.noise, (len(node), *self.source.noise.shape))
-        drawn = self.source.get_scm(problem).sample(
-            np.concatenate([own, fixed], axis=1), is_set, values
+        samples = self.source.get_scm(problem).sample(
+            np.concatenate([noise, fixed], axis=1), is_set, values
         )
-        means = drawn[:, : self.params.rows, :n].mean(axis=1)
+        means = samples[:, : self.params.rows, :n].mean(axis=1)
         # Summed in double precision, because rewards are small differences of these means.
-        truth = drawn[every, self.params.rows :, problem.target].mean(axis=1, dtype=np.float64)
+        truth = samples[every, self.params.rows :, problem.target].mean(axis=1, dtype=np.float64)
         return dataclasses.replace(
             state,
-            seen=dataclasses.replace(
-                seen,
-                means=_write_at_steps(seen.means, t, means),
-                is_set=_write_at_steps(seen.is_set, t, in_force),
-                position=_write_at_steps(seen.position, t, position * in_force),
+            experiments=dataclasses.replace(
+                experiments,
+                means=_write_at_steps(experiments.means, t, means),
+                is_set=_write_at_steps(experiments.is_set, t, in_force),
+                position=_write_at_steps(experiments.position, t, position * in_force),
                 step=t + 1,
             ),
             chosen=chosen,
@@ -207,23 +211,23 @@ class CausalOptimisation(World[State]):
         )
 
     def _observe(self, state: State) -> dict[str, Array]:
-        observation = statistics(state.seen)
+        observation = statistics(state.experiments)
         if self.params.graph:
             observation["parents"] = state.problem.parents.astype(np.float32)
         if self.params.observation == "rows":
-            observation["rows"] = rows(state.seen)
+            observation["rows"] = rows(state.experiments)
         return observation
 
     def _info(self, state: State) -> dict[str, Array]:
         """Return the figures of the episodes so far; see :meth:`summarise`."""
-        params, seen, done = self.params, state.seen, state.seen.done
-        every, t, steps = np.arange(len(done)), np.arange(done.shape[1]), seen.step[:, None]
+        params, experiments, done = self.params, state.experiments, state.experiments.done
+        every, t, steps = np.arange(len(done)), np.arange(done.shape[1]), experiments.step[:, None]
         scores = state.problem.normalise(state.expected)
         last = _mean(scores, done & (t >= steps - 3))
         # The incumbent is chosen by what was observed, and scored by the truth.
-        lowest = np.where(done, seen.outcomes, np.inf).argmin(axis=1)
+        lowest = np.where(done, experiments.outcomes, np.inf).argmin(axis=1)
         is_parent = state.problem.parents[every, state.problem.target]
-        executed = seen.step * params.rows
+        executed = experiments.step * params.rows
         observational = np.full_like(executed, params.observations)
         return {
             "episode_mean": _mean(scores, done),
@@ -231,14 +235,14 @@ class CausalOptimisation(World[State]):
             "best": np.where(done, scores, -np.inf).max(axis=1),
             "target_mean": _mean(state.expected, done),
             "incumbent": state.expected[every, lowest],
-            "range_utilisation": _range_utilisation(seen),
+            "range_utilisation": _range_utilisation(experiments),
             "episode_improvement": last - _mean(scores, done & (t < 3)),
             "parent_accuracy": _mean(is_parent[every[:, None], state.chosen], done),
             "rows": executed + observational + state.rows_lookahead,
             "rows_executed": executed,
             "rows_observational": observational,
             "rows_lookahead": state.rows_lookahead,
-            "length": seen.step,
+            "length": experiments.step,
             "stage": state.stage,
             FROM_POOL: (state.problem.member > 0).astype(float),
         }
@@ -259,10 +263,12 @@ class CausalOptimisation(World[State]):
         """
         left_out = ("stage", FROM_POOL, *ROWS)
         names = [name for name in self.episode_metrics if name not in left_out]
-        found = {name: float(np.mean(episodes[name])) for name in names}
-        own = np.asarray(episodes[FROM_POOL]) > 0
-        return found | (
-            {"pool_mean": float(episodes[self.score_metric][own].mean())} if own.any() else {}
+        means = {name: float(np.mean(episodes[name])) for name in names}
+        is_from_pool = np.asarray(episodes[FROM_POOL]) > 0
+        return means | (
+            {"pool_mean": float(episodes[self.score_metric][is_from_pool].mean())}
+            if is_from_pool.any()
+            else {}
         )
 
     def compare_with_rule(
@@ -303,20 +309,20 @@ def _write_at_steps(history: Array, step: Ints, entry: Array) -> Array:
     return history
 
 
-def _mean(x: Array, which: Array) -> Floats:
+def _mean(x: Array, mask: Array) -> Floats:
     """Return means [B] of x [B, T] over the marked steps [B, T]."""
-    return (x * which).sum(axis=1) / np.maximum(which.sum(axis=1), 1)
+    return (x * mask).sum(axis=1) / np.maximum(mask.sum(axis=1), 1)
 
 
-def _range_utilisation(seen: Seen) -> Floats:
+def _range_utilisation(experiments: Experiments) -> Floats:
     """Return the share of its domain that a node's values span [B], over often-set nodes.
 
     Those are nodes that were set three times, or, if there are none, most often. The middle of the
     domain counts as used: a node held at one end spans half of it, for settling on an end is no
     timidity.
     """
-    times = seen.is_set.sum(axis=1)
+    times = experiments.is_set.sum(axis=1)
     often = (times >= np.minimum(times.max(axis=1), 3)[:, None]) & (times > 0)
     # clip(0) counts the middle of the domain as used; unset nodes have position 0 and add nothing.
-    span = seen.position.max(axis=1).clip(0) - seen.position.min(axis=1).clip(None, 0)
+    span = experiments.position.max(axis=1).clip(0) - experiments.position.min(axis=1).clip(None, 0)
     return _mean(span / 2, often)

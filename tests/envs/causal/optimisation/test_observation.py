@@ -16,7 +16,7 @@ from envs.causal.optimisation.world import CausalOptimisation
 
 def test_renumbering_the_nodes_renumbers_the_observation():
     _, step, _ = play(baselines.random_choice, copies=4)
-    seen = step.state.seen
+    seen = step.state.experiments
     order = np.random.default_rng(0).permutation(seen.allowed.shape[1])
     names = ("allowed", "real", "low", "high", "observed", "means", "is_set", "position")
     parts: dict[str, Any] = {name: getattr(seen, name)[..., order] for name in names}
@@ -51,13 +51,13 @@ def test_rows_are_shown_newest_last_with_zeros_before_the_first():
     state, first = world.reset(counter_rng.make_keys(0, 2))
     assert (first["rows"][:, :5] == 0).all()
     assert (first["rows"][:, 5:] != 0).any(axis=(2, 3)).all()
-    node = state.seen.allowed.argmax(axis=1)
+    node = state.experiments.allowed.argmax(axis=1)
     step = world.step(state, {"choice": node, "value": np.ones(2)})
     shown = step.observation["rows"]
     assert (shown[:, :4] == 0).all()
     was_set = shown[:, :, :, 2]
     assert was_set.sum() == 2 and (was_set[np.arange(2), -1, node] == 1).all()
-    existing = shown[:, 4:][step.state.seen.allowed[:, None].repeat(7, 1)]
+    existing = shown[:, 4:][step.state.experiments.allowed[:, None].repeat(7, 1)]
     assert abs(existing[:, 0].mean()) < 1
 
 
@@ -84,4 +84,4 @@ def test_observations_are_of_about_unit_scale():
     _, step, _ = play(baselines.random_choice)
     nodes = step.observation["nodes"]
     assert np.abs(nodes).max() < 8
-    assert 0.1 < nodes[step.state.seen.allowed].std() < 1.5
+    assert 0.1 < nodes[step.state.experiments.allowed].std() < 1.5

@@ -100,7 +100,7 @@ def test_a_model_of_the_pool_pays_what_it_pays_alone(pool):
 def test_rows_of_a_pooled_model_follow_its_own_mechanisms(pool):
     world = CausalOptimisation(Params(**FAMILY, pool=pool, observations=400))
     state, _ = world.reset(counter_rng.make_keys(0, 40))
-    rows = state.seen.observed[state.problem.member == 2]
+    rows = state.experiments.observed[state.problem.member == 2]
     rain, wet, slow, filler = np.moveaxis(rows, 2, 0)
     assert (filler == 0).all() and rain.min() >= 0 and rain.max() <= 2
     np.testing.assert_allclose((wet + 1.5 * np.tanh(rain)).std(), 0.1, atol=0.01)
@@ -108,7 +108,7 @@ def test_rows_of_a_pooled_model_follow_its_own_mechanisms(pool):
         (slow - np.cos(wet) + 0.2 * rain**2 + 0.1 * rain).std(), 0.1, atol=0.01
     )
     # Of the other one the slope is the parent's, and a hidden node adds to the spread.
-    x, y, *_ = np.moveaxis(state.seen.observed[state.problem.member == 1], 2, 0)
+    x, y, *_ = np.moveaxis(state.experiments.observed[state.problem.member == 1], 2, 0)
     np.testing.assert_allclose((y - 1.5 * x).std(), np.hypot(1, 0.1), atol=0.05)
 
 
@@ -131,7 +131,7 @@ def test_a_copy_lives_the_same_episode_whatever_stands_beside_it(pool):
     for place in range(0, 24, 5):
         one, _ = world.reset(keys[place : place + 1])
         assert one.problem.member[0] == many.problem.member[place]
-        np.testing.assert_array_equal(one.seen.observed[0], many.seen.observed[place])
+        np.testing.assert_array_equal(one.experiments.observed[0], many.experiments.observed[place])
 
 
 def test_a_curriculum_draws_from_the_pool_in_every_stage(pool):

@@ -36,7 +36,7 @@ def test_frames_show_settings_and_expectations():
     figures = np.array([[float(cell) for cell in frame.cells[3:]] for frame in found.frames[1:]])
     expected = state.expected[0, :3]
     scores = state.problem.normalise(state.expected)[0, :3]
-    columns = [state.seen.outcomes[0, :3], expected, np.minimum.accumulate(expected), scores]
+    columns = [state.experiments.outcomes[0, :3], expected, np.minimum.accumulate(expected), scores]
     np.testing.assert_allclose(figures, np.transpose(columns), rtol=0.005, atol=1e-6)
     assert found.target == 2
     assert [float(frame.labels[2]) for frame in found.frames[1:]] == pytest.approx(

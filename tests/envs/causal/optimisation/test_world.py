@@ -29,7 +29,7 @@ def test_a_step_earns_its_expectation_or_its_rows():
     mean = state.problem.normalise(state.expected).mean(axis=1)
     np.testing.assert_allclose(step.info["episode_mean"], mean)
     _, step, observed = play(always(0), copies=16, reward="observed")
-    drawn = np.clip(step.state.problem.normalise(step.state.seen.outcomes), -2, 2)
+    drawn = np.clip(step.state.problem.normalise(step.state.experiments.outcomes), -2, 2)
     np.testing.assert_allclose(observed, drawn.T, rtol=1e-5, atol=1e-6)
     assert not np.allclose(observed, expected)
 
@@ -49,14 +49,14 @@ def test_one_model_can_be_the_problem_of_every_episode():
 
 def test_at_once_limits_how_many_choices_stay_in_force():
     def in_turn(world, state, keys):
-        node = np.argsort(~state.seen.allowed, axis=1, kind="stable")[:, :2]
-        now = node[np.arange(len(keys)), state.seen.step % 2]
-        return {"choice": now, "value": np.where(state.seen.step % 2, 0.5, -0.5)}
+        node = np.argsort(~state.experiments.allowed, axis=1, kind="stable")[:, :2]
+        now = node[np.arange(len(keys)), state.experiments.step % 2]
+        return {"choice": now, "value": np.where(state.experiments.step % 2, 0.5, -0.5)}
 
     _, one, _ = play(in_turn, copies=4, interventions=3)
-    assert one.state.seen.is_set.sum(axis=2).tolist() == [[1, 1, 1]] * 4
+    assert one.state.experiments.is_set.sum(axis=2).tolist() == [[1, 1, 1]] * 4
     _, two, _ = play(in_turn, copies=4, interventions=3, at_once=2)
-    seen = two.state.seen
+    seen = two.state.experiments
     assert seen.is_set.sum(axis=2).tolist() == [[1, 2, 2]] * 4
     values = seen.means[seen.is_set].reshape(4, 5)
     np.testing.assert_allclose(np.sort(values[:, 1:3]), [[-2.5, 2.5]] * 4)
@@ -67,7 +67,7 @@ def test_choosing_a_node_that_may_not_be_set_only_watches():
     state, _ = world.reset(counter_rng.make_keys(0, 8))
     action = {"choice": state.problem.target, "value": np.ones(8)}
     after = world.step(state, action).state
-    assert not after.seen.is_set.any()
+    assert not after.experiments.is_set.any()
     np.testing.assert_allclose(after.expected[:, 0], state.problem.base, atol=1e-6)
 
 
@@ -104,19 +104,19 @@ def test_the_figures_of_an_episode_are_those_of_its_steps():
     gain = scores[:, -3:].mean(axis=1) - scores[:, :3].mean(axis=1)
     np.testing.assert_allclose(info["episode_improvement"], gain)
     np.testing.assert_allclose(info["target_mean"], state.expected.mean(axis=1))
-    lowest = state.seen.outcomes.argmin(axis=1)
+    lowest = state.experiments.outcomes.argmin(axis=1)
     np.testing.assert_allclose(info["incumbent"], state.expected[np.arange(8), lowest])
 
 
 def test_range_utilisation_is_the_span_of_often_set_nodes():
     def three_values(world, state, keys):
-        value = np.array([-0.5, 0.0, 0.5])[state.seen.step % 3]
-        return {"choice": state.seen.allowed.argmax(axis=1), "value": value}
+        value = np.array([-0.5, 0.0, 0.5])[state.experiments.step % 3]
+        return {"choice": state.experiments.allowed.argmax(axis=1), "value": value}
 
     assert score(three_values, "range_utilisation", copies=4) == pytest.approx(0.5)
 
     def one_end(world, state, keys):
-        return {"choice": state.seen.allowed.argmax(axis=1), "value": np.ones(len(keys))}
+        return {"choice": state.experiments.allowed.argmax(axis=1), "value": np.ones(len(keys))}
 
     assert score(one_end, "range_utilisation", copies=4) == 0.5
 
