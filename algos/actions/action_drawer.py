@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from algos.actions.head import NO_SPREAD, ActionHead, Array, Noise
+from algos.actions.head import ActionHead
+from algos.actions.numpy_actions import NO_SPREAD, Array, Noise
 from algos.actions.values import LOG_STD_LIMITS
 
 BLOCK_STEPS = 128

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from algos.actions.array_backend import draw_gamma, draw_uniform
 from algos.actions.choices import Categorical
-from algos.actions.head import Action
+from algos.actions.numpy_actions import Action
 from algos.actions.values import LOG_STD_LIMITS
 
 

@@ -15,17 +15,8 @@ from torch import Tensor
 from algos.actions.array_backend import log_softmax, to_dtype
 from algos.actions.choice_values import VALUES, BinnedValue, ValueDistribution
 from algos.actions.choices import Categorical, CategoricalScores, forbid
-from algos.actions.head import (
-    NO_SPREAD,
-    Action,
-    ActionColumns,
-    ActionDistribution,
-    ActionHead,
-    Array,
-    Mask,
-    Noise,
-    Scores,
-)
+from algos.actions.head import ActionDistribution, ActionHead
+from algos.actions.numpy_actions import NO_SPREAD, Action, ActionColumns, Array, Mask, Noise, Scores
 
 
 class ChoiceWithValue:

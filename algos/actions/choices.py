@@ -21,12 +21,11 @@ from algos.actions.array_backend import (
     to_dtype,
 )
 from algos.actions.fused_entropy import fused_entropy
-from algos.actions.head import (
+from algos.actions.head import ActionDistribution, ActionHead
+from algos.actions.numpy_actions import (
     NO_SPREAD,
     Action,
     ActionColumns,
-    ActionDistribution,
-    ActionHead,
     JointScores,
     Mask,
     Noise,

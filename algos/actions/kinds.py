@@ -14,17 +14,15 @@ from torch import Tensor
 
 from algos.actions.choice_with_value import ChoiceWithValueHead
 from algos.actions.choices import DiscreteHead, MultiDiscreteHead
-from algos.actions.head import (
+from algos.actions.head import ActionDistribution, ActionHead, select_part_columns
+from algos.actions.numpy_actions import (
     Action,
     ActionColumns,
-    ActionDistribution,
-    ActionHead,
     Array,
     JointScores,
     Mask,
     Noise,
     Scores,
-    select_part_columns,
 )
 from algos.actions.topk import TopKHead
 from algos.actions.values import BoxHead

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from algos.actions.array_backend import draw_exponential, to_dtype
 from algos.actions.choices import ILLEGAL_LOGIT, Categorical
-from algos.actions.head import Action, ActionColumns, ActionDistribution, ActionHead, Array
+from algos.actions.head import ActionDistribution, ActionHead
+from algos.actions.numpy_actions import Action, ActionColumns, Array
 
 
 class TopK:

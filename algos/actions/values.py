@@ -12,16 +12,8 @@ from gymnasium import spaces
 from torch import Tensor
 
 from algos.actions.array_backend import draw_normal, get_array_module, to_array_like, to_dtype
-from algos.actions.head import (
-    Action,
-    ActionColumns,
-    ActionDistribution,
-    ActionHead,
-    Array,
-    Mask,
-    Noise,
-    Scores,
-)
+from algos.actions.head import ActionDistribution, ActionHead
+from algos.actions.numpy_actions import Action, ActionColumns, Array, Mask, Noise, Scores
 
 LOG_STD_LIMITS = (-10, 3)
 """Beyond these a log standard deviation counts as the nearer one."""

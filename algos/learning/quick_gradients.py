@@ -17,7 +17,8 @@ import numpy as np
 import torch
 
 from algos.actions.array_backend import Array, to_native_array
-from algos.actions.head import NO_SPREAD, ActionHead
+from algos.actions.head import ActionHead
+from algos.actions.numpy_actions import NO_SPREAD
 from algos.loss_expressions import Expression, Gradient, Tape
 from algos.losses import sum_loss_terms
 from algos.models.base import MASK

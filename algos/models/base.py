@@ -16,8 +16,9 @@ from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor, nn
 
 from algos.actions.array_backend import Array
-from algos.actions.head import Action, ActionDistribution
+from algos.actions.head import ActionDistribution
 from algos.actions.kinds import make_action_head
+from algos.actions.numpy_actions import Action
 from algos.actions.topk import log_probabilities
 from algos.models.frame_stack import FrameStack, StateLayout
 from algos.models.normaliser import RunningMoments, make_observation_normaliser

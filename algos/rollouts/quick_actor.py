@@ -14,7 +14,7 @@ import torch
 
 from algos.actions.action_drawer import ActionDrawer
 from algos.actions.array_backend import to_native_array
-from algos.actions.head import NO_SPREAD
+from algos.actions.numpy_actions import NO_SPREAD
 from algos.models.base import MASK
 from algos.models.mlp import MLPPolicy
 

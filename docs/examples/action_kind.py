@@ -15,8 +15,8 @@ import ray
 import torch
 from gymnasium import spaces
 
-from algos.actions.head import ActionColumns, Array
 from algos.actions.kinds import KINDS, make_action_head
+from algos.actions.numpy_actions import ActionColumns, Array
 from algos.actions.values import BoxHead
 from algos.ppo import PPO, PPOSettings
 
