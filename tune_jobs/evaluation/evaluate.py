@@ -189,7 +189,12 @@ def _play_batches(
             if on_progress:
                 on_progress(player, first + finished, episodes, advanced)
 
-        parts.append(copies.play(playing, count, seed + first, report))
+        parts.append(
+            {
+                name: copies.play(act, count, seed + first, partial(report, name))
+                for name, act in playing.items()
+            }
+        )
         # One whose episodes have no end would use up the steps of all others.
         endless = [name for name, one in parts[-1].items() if one.cut_off == len(one)]
         if math.isfinite(steps) and "policy" not in endless:
@@ -220,7 +225,7 @@ def evaluate_held_out(policy: Policy, job: Job) -> dict[str, float]:
     env, env_kwargs = policy.metadata["env"], policy.full_evaluation_env_kwargs
     act, world = make_sampled_player(policy, seed), make_world(env, env_kwargs, policy)
     with closing(WorldCopies(world) if world else EnvironmentCopies(env, env_kwargs)) as copies:
-        played = copies.play({"policy": act}, episodes, seed)["policy"]
+        played = copies.play(act, episodes, seed)
     if world is None:
         figures = summarise_gym_episodes(played)
     else:

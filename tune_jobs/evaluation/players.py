@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import gymnasium
@@ -32,9 +31,6 @@ Act = Callable[[Any, Any, Any], Any]
 
 Count = Callable[[int, int], None]
 """Takes the number of finished episodes, and the steps that the batch has advanced."""
-
-ReportPlayer = Callable[[str, int, int], None]
-"""The same, after the name of the player."""
 
 COPIES = 64
 """Copies of a Gymnasium environment that play side by side: each is a Python object of its own."""
@@ -178,19 +174,10 @@ class WorldCopies:
         self.world, self.slow_baselines = world, world.slow_baselines
 
     def play(
-        self,
-        players: Mapping[str, Act],
-        episodes: int,
-        seed: int,
-        report_progress: ReportPlayer | None = None,
-    ) -> dict[str, EvaluatedEpisodes]:
-        """Play one episode on each seed with every player, as :class:`EnvironmentCopies` does."""
-        return {
-            name: play_world_episodes(
-                self.world, act, episodes, seed, report_progress and partial(report_progress, name)
-            )
-            for name, act in players.items()
-        }
+        self, act: Act, episodes: int, seed: int, report_progress: Count | None = None
+    ) -> EvaluatedEpisodes:
+        """Play one episode on each seed, as :class:`EnvironmentCopies` does."""
+        return play_world_episodes(self.world, act, episodes, seed, report_progress)
 
     def close(self) -> None:
         """Do nothing: a world holds nothing."""
@@ -217,19 +204,15 @@ class EnvironmentCopies:
         self._count = self._most_steps = 0
 
     def play(
-        self,
-        players: Mapping[str, Act],
-        episodes: int,
-        seed: int,
-        report_progress: ReportPlayer | None = None,
-    ) -> dict[str, EvaluatedEpisodes]:
-        """Play one episode on each seed with every player, one after the other.
+        self, act: Act, episodes: int, seed: int, report_progress: Count | None = None
+    ) -> EvaluatedEpisodes:
+        """Play one episode on each seed.
 
         Args:
-            players: the players by name.
+            act: the player.
             episodes: the number of seeds.
             seed: the first of them.
-            report_progress: called with the player, the finished episodes and the steps so far.
+            report_progress: called with the finished episodes and the steps so far.
         """
         # The same copies for all players, and for batches of one size: making a physics environment
         # can take longer than an episode in it.
@@ -238,18 +221,14 @@ class EnvironmentCopies:
             self._env = make_vector_env(self._env_id, self._env_kwargs, episodes)
             self._count = episodes
             self._most_steps = self._find_most_steps(self._env)
-        played: dict[str, EvaluatedEpisodes] = {}
-        for name, act in players.items():
-            progress = report_progress and partial(report_progress, name)
-            # Of games of several agents a row for each agent.
-            _start_episodes(act, self._env.num_envs)
-            returns, lengths = measure_returns(
-                self._env, lambda o, act=act: act(None, o, None), seed, progress, self._most_steps
-            )
-            joined = join_agents(self._env, returns, lengths)
-            joined.cut_off = int((joined.lengths >= self._most_steps).sum())
-            played[name] = joined
-        return played
+        # Of games of several agents a row for each agent.
+        _start_episodes(act, self._env.num_envs)
+        returns, lengths = measure_returns(
+            self._env, lambda o: act(None, o, None), seed, report_progress, self._most_steps
+        )
+        joined = join_agents(self._env, returns, lengths)
+        joined.cut_off = int((joined.lengths >= self._most_steps).sum())
+        return joined
 
     def _find_most_steps(self, env: VectorEnv[Any, Any, Any]) -> int:
         """Return the steps after which an episode is cut off, more than any limit of its own."""

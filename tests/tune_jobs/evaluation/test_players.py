@@ -72,9 +72,9 @@ def test_random_play_in_an_evaluation_is_legal(form, kind):
     space = FORMS[form](kind).action_space
     # The game raises at every illegal move.
     with closing(EnvironmentCopies(env_id, kwargs)) as copies:
-        found = copies.play({"random": make_random_player(space, 3)}, 16, 0)
-    assert (found["random"].lengths >= 3).all()
-    assert 0 < found["random"].metrics["return"].mean() < found["random"].lengths.mean()
+        found = copies.play(make_random_player(space, 3), 16, 0)
+    assert (found.lengths >= 3).all()
+    assert 0 < found.metrics["return"].mean() < found.lengths.mean()
 
 
 MEMORY = [{"frame_stack": 3}, {"memory": "gru", "sequence_length": 8}]
@@ -86,7 +86,7 @@ def test_every_batch_of_episodes_begins_without_memory(chosen):
     module = small.module(space, gymnasium.spaces.Discrete(2), scale=1.0, **chosen)
     player = PolicyPlayer(Policy(module, {}), greedy=True)
     with closing(EnvironmentCopies("CartPole-v1", {})) as copies:
-        played = [copies.play({"policy": player}, 6, 0)["policy"].lengths for _ in range(2)]
+        played = [copies.play(player, 6, 0).lengths for _ in range(2)]
     np.testing.assert_array_equal(*played)
 
 

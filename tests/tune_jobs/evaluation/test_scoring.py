@@ -74,9 +74,7 @@ def test_a_curriculum_is_scored_on_models_of_another_size(make_trial):
 
 def test_held_out_seeds_are_apart_from_comparison_and_finals(monkeypatch):
     asked = []
-    monkeypatch.setattr(
-        EnvironmentCopies, "play", lambda self, *a: asked.append(a[-2:]) or {"policy": None}
-    )
+    monkeypatch.setattr(EnvironmentCopies, "play", lambda self, *a: asked.append(a[-2:]))
     monkeypatch.setattr("tune_jobs.evaluation.evaluate.summarise_gym_episodes", lambda episodes: {})
     policy = Policy.__new__(Policy)
     policy.metadata = {"env": "CartPole-v1", "env_kwargs": {}}
