@@ -38,11 +38,11 @@ from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.job_yaml import dump_job
 from tune_jobs.jobs.search_space import sample_configs
 from tune_jobs.run_log.event_log import EventLog, read_event_log
-from tune_jobs.run_log.events import JobRow, ResultRow, TrialRow
+from tune_jobs.run_log.events import ResultRow, TrialRow
 from tune_jobs.run_log.ledger import write_ledger
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.resume import find_remaining_work
-from tune_jobs.session.prepare import open_run
+from tune_jobs.session.prepare import make_job_row, open_run
 from tune_jobs.session.tune_session import TuneSession
 
 SIZES = (100, 1_000, 5_000)
@@ -88,17 +88,7 @@ def said(name: str, row: ResultRow, metrics: str = "") -> dict[str, Any]:
 
 def play(job: Job, recorded: list[list[ResultRow]], directory: Path) -> dict[str, float]:
     """Report everything once; seconds of CPU, results and bytes."""
-    first = JobRow(
-        run="scale",
-        env=job.env,
-        algo=job.algo,
-        metric=job.metric,
-        mode=job.mode,
-        iterations=job.iterations,
-        trials=job.trials,
-        scheduler={"kind": job.scheduler, "rungs": job.rungs},
-        searched=list(job.search),
-    )
+    first = make_job_row(job, directory, [])
     configs = dict(
         zip(job.trial_ids, sample_configs(job.search, job.trials, job.seed), strict=True)
     )

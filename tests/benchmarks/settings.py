@@ -53,8 +53,9 @@ TASKS = {
     "lander": replace(SB3S, env="LunarLander-v3"),
     "cheetah": replace(SB3S, env="HalfCheetah-v5"),
     # Like the preset `causal`: two whole episodes of each of 128 copies.
-    "causal": Task(
-        "envs:CausalLearning-v0",
+    "causal": replace(
+        SB3S,
+        env="envs:CausalLearning-v0",
         copies=128,
         batch=2560,
         minibatch=512,
@@ -63,7 +64,6 @@ TASKS = {
         gamma=1.0,
         entropy_coef=2e-3,
         hidden=(128, 128),
-        iterations=8,
     ),
     # The environment costs a thousand times what learning from one of its rows does.
     "dear": replace(

@@ -10,6 +10,7 @@ import torch
 from gymnasium.envs.classic_control.cartpole import CartPoleEnv
 from gymnasium.envs.classic_control.mountain_car import MountainCarEnv
 from sick_objectives import replace_hooks, replace_terms
+from sick_worlds import FixedLength
 
 from algos.astar_po import AStarPO
 from algos.ppo import PPO
@@ -74,26 +75,12 @@ class NearGoal(MountainCarEnv):
         self.goal_position = -0.3
 
 
-class Arms(gymnasium.Env):
+class Arms(FixedLength):
     """Four arms, pulled eight times in an episode."""
 
     observation_space = gymnasium.spaces.Box(0, 1, (2,), np.float32)
     action_space = gymnasium.spaces.Discrete(4)
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        self.steps = 0
-        return self._seen(), {}
-
-    def step(self, action):
-        self.steps += 1
-        return self._seen(), self._paid(action), self.steps == 8, False, {}
-
-    def _seen(self):
-        raise NotImplementedError
-
-    def _paid(self, action):
-        raise NotImplementedError
+    length = 8
 
 
 class OneArm(Arms):
@@ -102,7 +89,7 @@ class OneArm(Arms):
     def __init__(self, alike=True):
         self.alike = alike
 
-    def _paid(self, action):
+    def paid(self, action):
         return 1.0 if self.alike else float(self.np_random.normal() + (action == 0))
 
     def _seen(self):
@@ -117,7 +104,7 @@ class MovingArm(Arms):
     def __init__(self):
         self.count = 0
 
-    def _paid(self, action):
+    def paid(self, action):
         self.count += 1
         return float(action == (self.count > self.MOVES))
 

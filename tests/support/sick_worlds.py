@@ -10,11 +10,9 @@ import numpy as np
 from gymnasium import spaces
 
 
-class Targets(gymnasium.Env):
-    """Healthy: ten steps, each shows a bit; naming it pays 1."""
+class FixedLength(gymnasium.Env):
+    """Episodes of one length, of which ``_seen`` and ``paid`` say what a step shows and pays."""
 
-    observation_space = spaces.Box(-1, 1, (2,), np.float32)
-    action_space = spaces.Discrete(2)
     length = 10
 
     def reset(self, *, seed=None, options=None):
@@ -26,6 +24,19 @@ class Targets(gymnasium.Env):
         self.steps += 1
         reward = self.paid(action)
         return self._seen(), reward, self.steps >= self.length, False, {}
+
+    def paid(self, action) -> float:
+        raise NotImplementedError
+
+    def _seen(self) -> np.ndarray:
+        raise NotImplementedError
+
+
+class Targets(FixedLength):
+    """Healthy: ten steps, each shows a bit; naming it pays 1."""
+
+    observation_space = spaces.Box(-1, 1, (2,), np.float32)
+    action_space = spaces.Discrete(2)
 
     def paid(self, action):
         return float(action == self.bit)

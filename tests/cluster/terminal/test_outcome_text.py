@@ -30,22 +30,22 @@ def show(*rows, job=JOB, directory=None):
     return written(out).splitlines()
 
 
+def evaluation(episodes=256, **figures):
+    return EvaluationRow(trial="00", checkpoint="c", episodes=episodes, seed=1, **figures)
+
+
 def test_the_result_says_what_each_symptom_points_at():
     text = "".join(show(*(noticed(f"{i:02d}") for i in range(12))))
     assert "kl runaway: all 12 trials that came as far: suspect the environment" in text
 
 
 def test_the_result_names_best_comparison_compute_and_report():
-    evaluation = EvaluationRow(
-        trial="00",
-        checkpoint="c",
-        episodes=256,
-        seed=1,
+    row = evaluation(
         policy={"median": 0.071, "q90": 0.14},
         baselines={"random": {"median": 1.09}, "round robin": {}},
     )
     out = console(terminal=False)
-    rows = [JOB, *rows_of(), evaluation, JobEndRow(reason="interrupted", seconds=1.0)]
+    rows = [JOB, *rows_of(), row, JobEndRow(reason="interrupted", seconds=1.0)]
     print_outcome(Outcome.from_rows(rows), out, "runs/causal-1")
     text = written(out)
     table, result = text.split("\n\n")
@@ -81,16 +81,13 @@ def test_a_checkpoint_that_was_deleted_is_not_named(tmp_path):
     [(None, 256, False), (0.74, 256, False), (0.75, 256, True), (0.75, 20, True), (1.0, 19, False)],
 )
 def test_sampling_is_advised_where_greedy_scores_worse(share, episodes, advised):
-    evaluation = EvaluationRow(
-        trial="00",
-        checkpoint="c",
+    row = evaluation(
         episodes=episodes,
-        seed=1,
         policy={"median": 0.43},
         baselines={"greedy": {"median": 1.48}},
         better_than_greedy=share,
     )
-    advice = [line for line in show(evaluation) if "greedy=False" in line]
+    advice = [line for line in show(row) if "greedy=False" in line]
     assert bool(advice) == advised
     if advised:
         assert "on 75 % of the seeds" in advice[0]
@@ -117,12 +114,9 @@ def test_where_finals_decide_the_result_says_so():
 
 
 def test_means_come_with_their_standard_errors():
-    row = EvaluationRow(
-        trial="00",
-        checkpoint="c",
+    row = evaluation(
         episodes=40,
         most=256,
-        seed=0,
         policy={"return_mean": -83.2, "return_std": 20.0},
         baselines={"random": {"return_mean": -500.0}},
         standard_errors={"policy": {"return_mean": 3.2}, "random": {"return_mean": 0.5}},
