@@ -37,6 +37,8 @@ SHOWN_FIGURES: dict[str, dict[str, str]] = {
     "gradients": {},
     "headroom": {"episodes": "seeds"},
     "overfit": {
+        "starts": "starts",
+        "return_random": "random",
         "return_last": "learnt",
         "standard_errors": "standard errors above random:",
         "iterations": "iterations",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,8 @@ EPISODES, MAX_EPISODES = 64, 512
 """Number of seeds per policy: in batched worlds, and at most in other environments."""
 MAX_ACTIONS = 6
 """Maximum number of constant actions that are tried."""
+MAX_NAMED = 6
+"""Parts of an action up to which its name lists them."""
 ERRORS = 3.0
 """Standard errors above which two means differ."""
 
@@ -43,6 +47,12 @@ def probe_headroom(target: CheckTarget, seconds: float) -> ProbeResult:
             "return_std": float(returns.std()),
             "above_random": gaps[name],
         }
+    if not target.world and len(returns_by_rule) < 2:
+        outcome.not_judged["no_headroom_seen"] = (
+            "there is nothing to compare random play with: an action without bounds has no ends or "
+            "middle to repeat"
+        )
+        return outcome
     if least < 8 or len(returns_by_rule) < 2:
         outcome.not_judged["no_headroom_seen"] = (
             f"there was time for {least} episodes of each of {len(returns_by_rule)} policies"
@@ -99,13 +109,13 @@ def _play_baselines(target: CheckTarget, seconds: float) -> dict[str, Array]:
 
 def _play_constants(target: CheckTarget, seconds: float) -> dict[str, Array]:
     """Return the returns [N] of random play and of constant actions."""
-    actions = _list_constant_actions(target.spaces[1])
+    actions = list_constant_actions(target.spaces[1])
     # Divided evenly, because the shortest series limits the pairs.
     seconds_each = seconds / (len(actions) + 1)
     plans = [EpisodePlan(seed, 4 * seed) for seed in range(MAX_EPISODES)]
     returns_by_rule = {"random": _play_returns(target, plans, seconds_each, None)}
     for name, action in actions.items():
-        returns_by_rule[name] = _play_returns(target, plans, seconds_each, action)
+        returns_by_rule[f"always {name}"] = _play_returns(target, plans, seconds_each, action)
     return returns_by_rule
 
 
@@ -116,13 +126,52 @@ def _play_returns(
     return np.array([e.episode_return for e in episodes if e.end or len(e.rewards) >= STEPS])
 
 
-def _list_constant_actions(space: spaces.Space[Any]) -> dict[str, Any]:
-    """Return a few actions by name: all of a short list, or the ends and the middle of a range."""
+def list_constant_actions(space: spaces.Space[Any]) -> dict[str, Any]:
+    """Return a few actions by name: all of a short list, the ends and the middle of a range.
+
+    Of several parts, combinations of those of each. Empty where a part has no bounds.
+    """
     if isinstance(space, spaces.Discrete):
-        # An even sample of a large space, with both ends.
-        numbers = np.unique(np.linspace(0, int(space.n) - 1, MAX_ACTIONS).astype(int))
-        return {f"always {n + int(space.start)}": np.int64(n + int(space.start)) for n in numbers}
+        first = int(space.start)
+        return {str(first + n): np.int64(first + n) for n in _spread(int(space.n))}
     if isinstance(space, spaces.Box) and has_bounds(space):
         ends = {"lowest": space.low, "middle": (space.low + space.high) / 2, "highest": space.high}
-        return {f"always {name}": np.asarray(v, space.dtype) for name, v in ends.items()}
+        return {name: np.asarray(v, space.dtype) for name, v in ends.items()}
+    if isinstance(space, spaces.MultiDiscrete):
+        numbers = zip(space.nvec.flat, space.start.flat, strict=True)
+        parts = [("", spaces.Discrete(int(n), start=int(start))) for n, start in numbers]
+        return _combine(parts, lambda values: np.reshape(values, space.shape).astype(space.dtype))
+    if isinstance(space, spaces.Tuple):
+        return _combine([("", part) for part in space.spaces], tuple)
+    if isinstance(space, spaces.Dict):
+        parts = list(space.spaces.items())
+        return _combine(parts, lambda values: dict(zip(space.spaces, values, strict=True)))
     return {}
+
+
+def _combine(
+    parts: Sequence[tuple[str, spaces.Space[Any]]], join: Callable[[list[Any]], Any]
+) -> dict[str, Any]:
+    """Return an even sample of the combinations of the constant actions of named parts."""
+    options = [
+        [(f"{label} {name}".strip(), value) for name, value in list_constant_actions(part).items()]
+        for label, part in parts
+    ]
+    actions: dict[str, Any] = {}
+    for number in _spread(math.prod(map(len, options))):
+        left, chosen = number, list[tuple[str, Any]]()
+        # The digits of the number, in a base for each part: the count of its options.
+        for part in reversed(options):
+            left, digit = divmod(left, len(part))
+            chosen.insert(0, part[digit])
+        words = ", ".join(name for name, _ in chosen)
+        short = len(parts) <= MAX_NAMED
+        name = f"({words})" if short else f"combination {len(actions) + 1}"
+        actions[name] = join([value for _, value in chosen])
+    return actions
+
+
+def _spread(count: int) -> list[int]:
+    """Return numbers below a count, evenly spread: all of a few, both ends of many."""
+    most = min(count, MAX_ACTIONS)
+    return [(count - 1) * place // max(most - 1, 1) for place in range(most)]

@@ -63,16 +63,21 @@ def test_figures_have_labels_and_three_digits():
     ]
 
 
-def test_the_return_of_random_play_is_shown_once_with_its_error():
+def test_the_return_of_random_play_is_shown_for_the_starts_of_each_probe():
     figures = {
         "rewards": RewardSummary([Episode([1.0, -3.0]), Episode([-2.0])]).summarise(),
         "headroom": {"episodes": 64, "random": {"return_mean": -109.2, "return_std": 64.0}},
-        "overfit": {"return_random": -113.0, "return_last": -50.0, "standard_errors": 7.1},
+        "overfit": {
+            "starts": 4,
+            "return_random": -113.0,
+            "return_last": -50.0,
+            "iterations": 9,
+        },
     }
     assert [text for text, _ in format_lines(figures=figures)[:-1]] == [
         f"{'rewards':{GAP}}from -3, to 1, zero 0",
         f"{'headroom':{GAP}}seeds 64, random -109 ± 8",
-        f"{'overfit':{GAP}}learnt -50, standard errors above random: 7.1",
+        f"{'overfit':{GAP}}starts 4, random -113, learnt -50, iterations 9",
     ]
 
 

@@ -1,10 +1,42 @@
 # pyright: basic
 """Baselines that beat random play are named."""
 
+import pytest
 from checks import check, get_severities
+from gymnasium import spaces
+
+from tune_jobs.check.headroom import list_constant_actions
 
 
 def test_a_constant_action_that_beats_random_play_is_named():
     assert "constant_action_beats_random" in get_severities(check("Blackjack-v1", "headroom"))
     figures = check("CausalLearning-v0", "headroom", share=1)["figures"]["headroom"]
     assert figures["best"] == "posterior_variance_design"
+
+
+PUSH = spaces.Box(0, 10, ())
+
+
+@pytest.mark.parametrize(
+    ("space", "names"),
+    [
+        (spaces.Discrete(3, start=1), ["1", "2", "3"]),
+        (spaces.Discrete(51), ["0", "10", "20", "30", "40", "50"]),
+        (PUSH, ["lowest", "middle", "highest"]),
+        (spaces.MultiDiscrete([2, 2], start=[0, 1]), ["(0, 1)", "(0, 2)", "(1, 1)", "(1, 2)"]),
+        (spaces.Tuple((spaces.Discrete(1), PUSH)), ["(0, lowest)", "(0, middle)", "(0, highest)"]),
+        (spaces.Dict(aim=spaces.Discrete(2)), ["(aim 0)", "(aim 1)"]),
+        (spaces.MultiDiscrete([2] * 100), [f"combination {n}" for n in range(1, 7)]),
+        (spaces.Dict(aim=spaces.Discrete(2), free=spaces.Box(-1, 1e38, ())), []),
+    ],
+)
+def test_constant_actions_of_every_kind_are_few_and_legal(space, names):
+    actions = list_constant_actions(space)
+    assert list(actions) == names
+    assert all(action in space for action in actions.values())
+
+
+def test_actions_without_bounds_are_the_reason_that_headroom_is_not_judged(monkeypatch):
+    monkeypatch.setattr("sick_worlds.Targets.action_space", spaces.Box(-1e38, 1e38, ()))
+    why = check("SickTargets-v0", "headroom")["not_judged"]["no_headroom_seen"]
+    assert "without bounds" in why
