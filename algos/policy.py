@@ -27,7 +27,7 @@ from algos.models import MODELS
 from algos.models.base import MASK, PolicyModule, to_observation_columns
 from algos.rllib_module import RLlibModule
 from algos.space_format import space_from_dict, space_to_dict
-from envs.action_masks import MASK_PART, add_mask, find_forbidden, flatten_mask
+from envs.action_masks import MASK_PART, add_mask, describe_forbidden, find_forbidden, flatten_mask
 from envs.cast_observations import is_castable
 from envs.pytree import take
 from envs.scalar_actions import restore_scalars
@@ -214,9 +214,10 @@ class Policy:
         if MASK in self.module.observation_spaces:
             forbidden = find_forbidden(self.action_space, batch[MASK_PART])
             if forbidden.any():
+                found = describe_forbidden(self.action_space, batch[MASK_PART][0])
                 raise InputError(
-                    "No action is legal by the mask of this observation: give a 1 for each legal "
-                    f"choice, not {batch[MASK_PART][0].astype(int).tolist()}."
+                    f"No action is legal by the mask of this observation ({found}): give a 1 for "
+                    "each legal choice."
                 )
         return batch
 

@@ -107,6 +107,21 @@ def find_forbidden(space: spaces.Space[Any], legal: Array) -> Array:
     return np.logical_not((legal != 0).any(-1))
 
 
+def describe_forbidden(space: spaces.Space[Any], legal: Array) -> str:
+    """Describe the first choice of a mask [choices] that has no legal option.
+
+    >>> describe_forbidden(spaces.Discrete(200), np.zeros(200))
+    '0 of 200 legal'
+    >>> describe_forbidden(spaces.MultiDiscrete([2, 3]), np.array([1, 0, 0, 0, 0]))
+    '0 of 3 legal in choice 2 of 2'
+    """
+    if not isinstance(space, spaces.MultiDiscrete):
+        return f"0 of {count_choices(space)} legal"
+    parts = _split_mask(space, legal)
+    number = next(i for i, part in enumerate(parts) if not part.any())
+    return f"0 of {len(parts[number])} legal in choice {number + 1} of {len(parts)}"
+
+
 def is_legal(space: spaces.Space[Any], legal: Array, action: Any) -> bool:
     """Return whether a mask that fits the space allows an action.
 

@@ -27,6 +27,7 @@ from envs.action_masks import (
     MaskError,
     add_mask_space,
     count_choices,
+    describe_forbidden,
     describe_wrong_size,
     find_forbidden,
     has_method,
@@ -159,9 +160,14 @@ def check_choice(
             f"{when}: give one after reset() and after every step that does not end the episode."
         )
     if find_forbidden(space, legal):
+        without = (
+            " To train without it, leave the part out with gymnasium.wrappers.FilterObservation."
+            if form in PARTS
+            else ""
+        )
         raise MaskError(
-            f"No action is legal by {FORMS[form]}{when} ({legal.astype(int).tolist()}): allow at "
-            "least one in each choice, or end the episode there."
+            f"No action is legal by {FORMS[form]}{when} ({describe_forbidden(space, legal)}): "
+            f"allow at least one in each choice, or end the episode there.{without}"
         )
 
 

@@ -149,7 +149,7 @@ def print_and_check_outcome(
 
     Raises:
         RunInterrupted: the run was stopped.
-        CommandFailed: no trial has a result.
+        CommandFailed: no trial ended well, or none has a score.
     """
     from cluster.terminal.outcome_text import print_outcome
 
@@ -160,9 +160,8 @@ def print_and_check_outcome(
     broken = [t for t in outcome.trials if t.end_reason in ("error", "health")]
     if len(broken) == len(outcome.trials) or outcome.best is None:
         why = broken[0].sentence if broken else _explain_unscored(outcome, directory)
-        best = outcome.best
-        # What was learnt before an environment failed can be evaluated, and continued.
-        has_result = best is not None and best.end_reason == "error" and best.checkpoint
+        # What was learnt before the end can be evaluated, and continued.
+        has_result = outcome.best is not None and outcome.best.checkpoint
         lead = "The run ended early" if has_result else "The run produced no result"
         raise CommandFailed(answer, f"{lead}: {why}")
     return answer

@@ -59,7 +59,8 @@ def test_a_run_whose_trials_all_failed_has_no_result(tmp_path):
         answer_for(tmp_path, end("00", 4, "error", "reset raised"))
 
 
-def test_a_run_that_failed_after_its_checkpoint_ended_early(tmp_path):
+@pytest.mark.parametrize("reason", ["error", "health"])
+def test_a_run_that_failed_after_its_checkpoint_ended_early(reason, tmp_path):
     saved = CheckpointRow(trial="00", iteration=4, path="trials/00/checkpoint_4")
     with pytest.raises(CommandFailed, match="ended early: step raised"):
-        answer_for(tmp_path, saved, end("00", 4, "error", "step raised"))
+        answer_for(tmp_path, saved, end("00", 4, reason, "step raised"))
