@@ -19,8 +19,7 @@ from tune_jobs.formatting import (
     format_number,
 )
 from tune_jobs.report import shared_sections
-from tune_jobs.report.episode_figure import render_episode_section
-from tune_jobs.report.html_parts import Part
+from tune_jobs.report.html_parts import Part, render_note
 from tune_jobs.report.plots import ACCENT, ENDS, MUTED, PALETTE, spans_decades
 from tune_jobs.run_log.driver_lock import has_driver
 from tune_jobs.run_log.event_log import read_log_ends
@@ -224,14 +223,12 @@ def build_tab(view: RunView, name: str) -> list[dict[str, Any]]:
 
 
 def _build_picture(outcome: Outcome) -> list[Part]:
-    episode = outcome.evaluation.experiment if outcome.evaluation else {}
-    nodes = "<h3>Loss of each node by interventions</h3>"
-    return [
-        "".join(render_episode_section(episode)),
-        *shared_sections.list_choice_parts(outcome),
-        nodes,
-        *shared_sections.list_node_parts(outcome.evaluation),
-    ]
+    nodes = shared_sections.list_node_parts(outcome)
+    if nodes:
+        nodes = ["<h3>Loss of each node by interventions</h3>", *nodes]
+    episode = "".join(shared_sections.list_episode_parts(outcome))
+    parts = [*filter(None, [episode]), *shared_sections.list_choice_parts(outcome), *nodes]
+    return parts or [render_note("This environment shows no episodes, choices or losses by node.")]
 
 
 TAB_BUILDERS: dict[str, Callable[[Outcome], list[Part]]] = {

@@ -19,8 +19,8 @@ from tune_jobs.formatting import (
     format_percent,
     format_values,
 )
-from tune_jobs.report import episode_figure, run_sections, shared_sections
 from tune_jobs.report import plots as figures
+from tune_jobs.report import run_sections, shared_sections
 from tune_jobs.report.html_parts import (
     FITTING,
     STYLE,
@@ -70,7 +70,6 @@ def write_report(rows: Iterable[Row], job_yaml: str, path: str | Path) -> None:
 
 
 def _page(outcome: Outcome, job_yaml: str, directory: Path) -> str:
-    experiment = outcome.evaluation.experiment if outcome.evaluation else {}
     body = [
         _headline(outcome),
         section(
@@ -82,12 +81,9 @@ def _page(outcome: Outcome, job_yaml: str, directory: Path) -> str:
         section("Learning curves", *_learning(outcome)),
         *run_sections.render_chart_sections(outcome),
         *run_sections.render_examples(outcome.evaluation),
-        section("Choices", *shared_sections.list_choice_parts(outcome)),
-        section(
-            "Loss of each node by interventions",
-            *shared_sections.list_node_parts(outcome.evaluation),
-        ),
-        section("One episode, step by step", *episode_figure.render_episode_section(experiment)),
+        *_offered("Choices", shared_sections.list_choice_parts(outcome)),
+        *_offered("Loss of each node by interventions", shared_sections.list_node_parts(outcome)),
+        *_offered("One episode, step by step", shared_sections.list_episode_parts(outcome)),
         *run_sections.render_video_section(outcome, directory),
         section("Inside the training", _inside(outcome)),
         section("Settings and score", *shared_sections.list_setting_parts(outcome)),
@@ -107,6 +103,11 @@ def _page(outcome: Outcome, job_yaml: str, directory: Path) -> str:
 {"".join(body)}<script>{FITTING}</script>
 </body></html>
 """
+
+
+def _offered(title: str, parts: Sequence[Part]) -> list[str]:
+    """Render a section of what the environment offers; an empty list without parts."""
+    return [section(title, *parts)] if parts else []
 
 
 def _headline(outcome: Outcome) -> str:

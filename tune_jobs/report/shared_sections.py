@@ -15,10 +15,11 @@ from tune_jobs.formatting import (
     format_percent,
 )
 from tune_jobs.report import plots
+from tune_jobs.report.episode_figure import render_episode_section
 from tune_jobs.report.html_parts import Part, draw, render_note, table
 from tune_jobs.report.importance import render_importance
 from tune_jobs.report.parallel_coordinates import plot_parallel_coordinates
-from tune_jobs.run_log.events import EvaluationRow, JobRow
+from tune_jobs.run_log.events import JobRow
 from tune_jobs.run_log.outcome import Outcome
 
 
@@ -76,7 +77,12 @@ def _measure_time(outcome: Outcome) -> tuple[str, float]:
 
 
 def list_choice_parts(outcome: Outcome) -> list[Part]:
-    """Return the choices of the best trial, and those of the policies of the evaluation."""
+    """Return the choices of the best trial, and those of the policies of the evaluation.
+
+    Empty where the environment names no choices.
+    """
+    if not outcome.job.choice_names:
+        return []
     over_time = plots.plot_choices_over_time(outcome)
     compared = plots.plot_choices_by_policy(outcome)
     return [
@@ -85,11 +91,30 @@ def list_choice_parts(outcome: Outcome) -> list[Part]:
     ]
 
 
-def list_node_parts(evaluation: EvaluationRow | None) -> list[Part]:
-    """Return the loss of each node of a causal model by interventions, with their legend."""
+def list_episode_parts(outcome: Outcome) -> list[str]:
+    """Return one episode step by step; empty where the environment shows none."""
+    experiment = outcome.evaluation.experiment if outcome.evaluation else {}
+    if not experiment and not _may_be_recorded(outcome):
+        return []
+    return render_episode_section(experiment)
+
+
+def _may_be_recorded(outcome: Outcome) -> bool:
+    """Return whether an evaluation may still record what the environment shows of episodes."""
+    job = outcome.job
+    return outcome.evaluation is None and bool(job.choice_names or job.charts)
+
+
+def list_node_parts(outcome: Outcome) -> list[Part]:
+    """Return the loss of each node of a causal model by interventions, with their legend.
+
+    Empty where the environment has no such losses.
+    """
+    evaluation = outcome.evaluation
     figures = plots.plot_node_losses(evaluation)
     if not figures or evaluation is None:
-        return [render_note("No evaluation has recorded losses by node.")]
+        none = render_note("No evaluation has recorded losses by node.")
+        return [none] if _may_be_recorded(outcome) else []
     legend = "".join(
         f'<span><i style="background:{colour}"></i>{policy}</span>'
         for policy, colour in plots.list_policy_colours(evaluation)

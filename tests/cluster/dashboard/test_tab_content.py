@@ -20,6 +20,12 @@ def test_the_familys_own_picture_is_on_the_page(tmp_path):
     assert "X&lt;1&gt;" in parts[0]["html"] and "X<1>" not in parts[0]["html"]
 
 
+def test_an_environment_without_a_picture_is_named_as_one(tmp_path):
+    rows = [job_row(choice_names=[]), TrialRow(trial="00", config={}), result("00", 3, 1.0)]
+    (part,) = build_tab(read_whole(write(tmp_path, rows)), "picture")
+    assert "shows no episodes" in part["html"]
+
+
 def test_the_comparison_says_which_settings_mattered(tmp_path):
     rows = [job_row(trials=32, searched=["lr", "clip"])]
     for place in range(32):

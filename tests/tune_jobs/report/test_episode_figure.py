@@ -98,8 +98,8 @@ def test_names_cannot_become_markup_and_nothing_is_loaded(tmp_path):
     assert not re.search(r"https?:|url\(|<image|href|src=", section)
 
 
-def test_log_without_episode_or_with_unknown_fields_renders(tmp_path):
-    assert "No evaluation has recorded an episode" in page_of({}, tmp_path)
+def test_log_without_episode_or_with_unknown_fields_renders():
+    assert "No evaluation has recorded an episode" in "".join(shown({}))
     later: dict[str, Any] = EpisodeTrace("", ["step"], [Frame("", ["7"])]).to_dict() | {"new": 1}
     later["frames"][0]["newer"] = 2
     assert EpisodeTrace.from_dict(later) == EpisodeTrace("", ["step"], [Frame("", ["7"])])

@@ -104,6 +104,19 @@ def test_a_plot_without_data_is_a_sentence_instead(tmp_path):
     assert "The health rules found nothing." in page
 
 
+def test_sections_that_an_environment_never_fills_are_left_out(tmp_path):
+    titles = ("Choices", "Loss of each node by interventions", "One episode, step by step")
+    evaluated = EvaluationRow(trial="00", checkpoint="c", episodes=9, seed=0, policy={})
+    for rows, shown in (
+        ([job_row(choice_names=[])], ()),
+        ([job_row(choice_names=[]), evaluated], ()),
+        ([job_row()], titles),
+        ([job_row(), evaluated], ("Choices",)),
+    ):
+        page = page_of(rows, tmp_path)
+        assert tuple(title for title in titles if f"<h2>{title}</h2>" in page) == shown
+
+
 def test_an_unfinished_run_is_said_to_be_unfinished(tmp_path):
     rows = [job_row(), result("01", 1, 0.4)]
     assert "The log of this run has no end" in page_of(rows, tmp_path)
