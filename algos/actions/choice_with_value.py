@@ -70,7 +70,7 @@ class ChoiceWithValue:
     def _value_given_choice(self, action: Mapping[str, Tensor]) -> ValueDistribution:
         # Of the chosen option only, [N, A, K] -> [N, K]: log p gives the others no
         # gradient.
-        rows = torch.arange(len(self.params), device=self.params.device)
+        rows = torch.arange(self.params.shape[0], device=self.params.device)
         return self.value(self.params[rows, action["choice"]])
 
     def _mean(self, per_choice: Tensor) -> Tensor:
@@ -163,7 +163,7 @@ class ChoiceWithValueHead(ActionHead):
         # [N, A * per_choice] -> [N, A, per_choice], A taken from the outputs and not from
         # the space: a model over nodes also acts in environments with another number of
         # nodes.
-        each = outputs.view(len(outputs), -1, self.per_choice)
+        each = outputs.view(outputs.shape[0], -1, self.per_choice)
         if self.num_log_stds:
             spread = outputs.new_zeros(1) if log_std is None else log_std
             # The same log standard deviation behind each mean: NormalValue reads pairs
@@ -173,7 +173,7 @@ class ChoiceWithValueHead(ActionHead):
 
     def label_outputs(self, outputs: Tensor, log_std: Tensor) -> dict[str, Tensor]:
         """See :class:`ActionHead`."""
-        each = outputs.view(len(outputs), -1, self.per_choice)
+        each = outputs.view(outputs.shape[0], -1, self.per_choice)
         spread = {"value (spread)": log_std} if self.num_log_stds else {}
         return {"choice": each[..., 0], "value": each[..., 1:]} | spread
 

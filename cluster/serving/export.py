@@ -1,8 +1,8 @@
 """Export of policies to other runtimes (``torch.export``, ONNX), and import of checkpoints.
 
 An export holds the greedy policy as one function, for any batch size, from observation columns to
-action columns, the network's outputs and the value. ``interface.json`` names them. Every export is
-compared with the policy itself on many observations.
+the environment's actions, the network's outputs and the value. ``interface.json`` names them. Every
+export is compared with the policy itself on many observations.
 
 An import copies the settings (JSON) and weights (safetensors) of a checkpoint only. It leaves out
 the pickled state that RLlib needs to continue training, because a pickle can execute code.
@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from gymnasium import spaces
 from gymnasium.vector.utils import batch_space
 from torch import Tensor, nn
 
@@ -31,12 +32,13 @@ from algos.models.memory import RECURRENT
 from algos.models.mlp import MLPPolicy
 from algos.policy import Policy
 from algos.rollouts.autoreset import clear_rows
+from cluster.serving.parity import TOLERANCE, measure_difference
 from envs.action_masks import find_forbidden
 from envs.validation import InputError
 from tune_jobs.run_log.json_types import to_json_types
 
-NUM_OBSERVATIONS, TOLERANCE = 10_000, 1e-5
-"""Observations of the comparison, and the largest difference (see `measure_difference`)."""
+NUM_OBSERVATIONS = 10_000
+"""Observations of the comparison."""
 CHOICE_TOLERANCE = 0.001
 """Share of choices that may differ: ties can be broken either way."""
 COMPARISON_BATCH = 500
@@ -57,8 +59,9 @@ class GreedyPolicy(nn.Module):
     Attributes:
         inputs: names of the observation columns and of the state columns, in the order of the
             arguments.
-        outputs: names of the results: ``action.<part>``, then ``outputs`` and ``value``, then
-            ``next.<state column>``.
+        outputs: names of the results: ``action``, or ``action.<part>`` for each part of a Dict or
+            Tuple, then ``outputs`` and ``value``, then ``next.<state column>``.
+        rounded: those of whole numbers in a Box.
     """
 
     def __init__(self, policy: Policy) -> None:
@@ -67,28 +70,34 @@ class GreedyPolicy(nn.Module):
         self.observations = list(self.policy.observation_spaces)
         self.states = list(self.policy.state_layout)
         self.inputs = [*self.observations, *self.states]
-        seen, _ = self.policy.recall(
-            sample_observations(policy, EXAMPLE_BATCH), policy.initial_state(EXAMPLE_BATCH)
-        )
-        actions = self.policy.act(seen, greedy=True)[0]
-        self.outputs = [*(f"action.{name}" for name in actions), "outputs", "value"]
-        self.outputs += [f"next.{name}" for name in self.states]
+        parts = name_parts(policy.action_space)
+        self.outputs = [*parts, "outputs", "value", *(f"next.{name}" for name in self.states)]
+        self.rounded = [
+            name
+            for name, part in parts.items()
+            if isinstance(part, spaces.Box) and np.issubdtype(part.dtype, np.integer)
+        ]
 
     def forward(self, *columns: Tensor) -> tuple[Tensor, ...]:
-        """Return action columns, outputs [B, head.size], value [B] and next state of inputs [B]."""
+        """Return actions, outputs [B, head.size], value [B] and next state of inputs [B]."""
         seen, after = self._recall(dict(zip(self.inputs, columns, strict=True)))
         if not isinstance(self.policy, MLPPolicy):
-            return self._act_greedily(seen, *self._compute_step(seen), after)
+            return self._collect(seen, *self._compute_step(seen), after)
         x = self.policy.flatten(self.policy.normalise_observations(seen))
         weight = self.policy.layout.split_weights(self.policy.flat)
         outputs, value = apply_fused_mlp(x, weight, self.policy.layout)
-        return self._act_greedily(seen, outputs, value, {}, after)
+        return self._collect(seen, outputs, value, {}, after)
 
     def compute_expected(self, columns: ObservationColumns) -> list[np.ndarray[Any, Any]]:
-        """Compute the same with the policy's own forward pass, as the reference of a comparison."""
+        """Compute the same as the policy acts, as the reference of a comparison."""
         seen, after = self._recall({n: torch.from_numpy(column) for n, column in columns.items()})
-        results = self._act_greedily(seen, *self._compute_step(seen), after)
-        return [tensor.numpy() for tensor in results]
+        step = self._compute_step(seen)
+        found = dict(zip(self.outputs, self._collect(seen, *step, after), strict=True))
+        # On arrays, where a policy acts: the export translates tensors.
+        mode = self._find_mode(seen, step[0]).items()
+        action = self.policy.head.to_env_action({name: part.numpy() for name, part in mode})
+        expected = {name: tensor.numpy() for name, tensor in found.items()} | name_parts(action)
+        return [expected[name] for name in self.outputs]
 
     def _recall(self, columns: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Return what the network reads, and the part of the next state that is known from it."""
@@ -101,7 +110,11 @@ class GreedyPolicy(nn.Module):
         """Return outputs [B, head.size], the network's own values [B], and recurrent states."""
         return self.policy.compute_step(self.policy.normalise_observations(seen))
 
-    def _act_greedily(
+    def _find_mode(self, seen: Mapping[str, Tensor], outputs: Tensor) -> dict[str, Tensor]:
+        """Return the columns of the most likely actions."""
+        return self.policy.head.dist(outputs, self.policy.log_std, seen.get(MASK)).mode()
+
+    def _collect(
         self,
         seen: Mapping[str, Tensor],
         outputs: Tensor,
@@ -109,14 +122,30 @@ class GreedyPolicy(nn.Module):
         recurrent: Mapping[str, Tensor],
         after: Mapping[str, Tensor],
     ) -> tuple[Tensor, ...]:
-        dist = self.policy.head.dist(outputs, self.policy.log_std, seen.get(MASK))
+        mode: Any = self._find_mode(seen, outputs)
         states = {**recurrent, **after}
         return (
-            *dist.mode().values(),
+            *name_parts(self.policy.head.to_env_action(mode)).values(),
             outputs,
             self.policy.restore_values(value),
             *(states[name] for name in self.states),
         )
+
+
+def name_parts(action: Any, name: str = "action") -> dict[str, Any]:
+    """Return the parts of an action, or of its space, by their place in it.
+
+    >>> name_parts({"move": 1, "say": (2, 3)})
+    {'action.move': 1, 'action.say.0': 2, 'action.say.1': 3}
+    """
+    if isinstance(action, Mapping):
+        parts: Any = action.items()
+    elif isinstance(action, tuple | spaces.Tuple):
+        parts = enumerate(action)
+    else:
+        return {name: action}
+    named = (name_parts(part, f"{name}.{key}") for key, part in parts)
+    return {n: leaf for leaves in named for n, leaf in leaves.items()}
 
 
 def apply_fused_mlp(x: Tensor, weight: dict[str, Tensor], layout: Layout) -> tuple[Tensor, Tensor]:
@@ -228,41 +257,12 @@ def compare_with_policy(
         columns = sample_inputs(policy, COMPARISON_BATCH, seed=batch)
         expected = greedy.compute_expected(columns)
         for name, run in runners.items():
-            difference = measure_difference(greedy.outputs, expected, run(columns))
+            difference = measure_difference(greedy.outputs, expected, run(columns), greedy.rounded)
             total = totals[name]
             total["largest"] = max(total["largest"], difference["largest"])
             total["choices_differ"] += difference["choices_differ"]
             total["of"] += difference["of"]
     return totals
-
-
-def measure_difference(
-    names: Sequence[str], expected: Sequence[Any], actual: Sequence[Any]
-) -> dict[str, Any]:
-    """Measure the largest difference of a number and count differing choices.
-
-    Differences are relative to the largest number of their column where that is above 1. A tie
-    between two actions may be broken either way; such rows count as different choices.
-    """
-    largest, differ = 0.0, np.zeros(len(expected[0]), bool)
-    for ours, theirs in zip(expected, actual, strict=True):
-        # Choices, and whole numbers among what a policy remembers.
-        if not np.issubdtype(ours.dtype, np.floating):
-            differ |= (ours != theirs).reshape(len(ours), -1).any(-1)
-    for name, ours, theirs in zip(names, expected, actual, strict=True):
-        if np.issubdtype(ours.dtype, np.floating):
-            # The value part of an action depends on the choice: compare it on equal choices only.
-            same = ~differ if name.startswith("action.") else slice(None)
-            with np.errstate(invalid="ignore"):  # of infinities
-                # Per column and not per number: a value near 0 is the rounded sum of larger ones.
-                scale = np.abs(ours).max(0, initial=1.0, where=np.isfinite(ours))
-                gap = np.abs(ours - theirs) / scale
-            # Every comparison with NaN is false, so that max() would leave it out. The same number
-            # that is not finite is no difference: a damaged policy is refused elsewhere.
-            equal = (ours == theirs) | (np.isnan(ours) & np.isnan(theirs))
-            gap = np.where(equal, 0.0, np.where(np.isnan(gap), np.inf, gap))
-            largest = max(largest, float(gap[same].max(initial=0.0)))
-    return {"largest": largest, "choices_differ": int(differ.sum()), "of": len(differ)}
 
 
 def import_checkpoint(source: Path, directory: Path) -> Policy:
@@ -359,7 +359,8 @@ def _describe_interface(
         "outputs": describe(greedy.outputs, results),
         # What a policy remembers: zeros at the start of an episode, then the results of the step.
         "states": {name: f"next.{name}" for name in greedy.states},
-        "action_start": np.asarray(getattr(policy.action_space, "start", 0)).tolist(),
+        # Actions are what the environment's step takes: scaled, clipped, counted from the start.
+        "action_space": str(policy.action_space),
         "parity": parity,
     }
 

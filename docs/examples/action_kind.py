@@ -15,6 +15,7 @@ import ray
 import torch
 from gymnasium import spaces
 
+from algos.actions.array_backend import get_array_module, to_array_like, to_dtype
 from algos.actions.kinds import KINDS, make_action_head
 from algos.actions.numpy_actions import ActionColumns, Array
 from algos.actions.values import BoxHead
@@ -35,15 +36,19 @@ class LogScaleHead(BoxHead):
         return cls(space) if (space.high / space.low >= 100).all() else None
 
     def to_env_action(self, action: ActionColumns) -> Any:
-        """Return values from columns in half orders of magnitude around the geometric middle."""
-        low, high = np.log(self.space.low), np.log(self.space.high)
-        share = (action["value"].reshape(-1, *self.space.shape) + 1) / 2
-        value = np.exp(low + share * (high - low))
-        return value.clip(self.space.low, self.space.high).astype(self.space.dtype)
+        """Return values from columns in half orders of magnitude around the geometric middle.
+
+        Columns are arrays while a policy acts, and tensors in ``rungwise export``.
+        """
+        value = action["value"].reshape(-1, *self.space.shape)
+        ends = self.low, self.high, np.log(self.low), np.log(self.high)
+        low, high, log_low, log_high = (to_array_like(end, value) for end in ends)
+        value = get_array_module(value).exp(log_low + (value + 1) / 2 * (log_high - log_low))
+        return to_dtype(value.clip(low, high), self.space.dtype)
 
     def to_action_columns(self, action: Any) -> dict[str, Array]:
         """Return the columns of values."""
-        low, high = np.log(self.space.low), np.log(self.space.high)
+        low, high = np.log(self.low), np.log(self.high)
         value = 2 * (np.log(np.asarray(action)) - low) / (high - low) - 1
         return {"value": value.reshape(len(value), -1).astype(np.float32)}
 

@@ -13,6 +13,7 @@ import torch
 from checkpoints import write_checkpoint
 from command_line import answer, call
 from gymnasium import spaces
+from paths import ROOT
 
 from algos.checkpoint import write_manifest
 from algos.policy import Policy
@@ -78,19 +79,111 @@ def test_an_export_acts_as_the_policy_on_10000_observations(checkpoint, tmp_path
         assert found["choices_differ"] <= 3
 
 
+ACTIONS = {
+    "box": spaces.Box(0, 2000, (1,), np.float32),
+    "half-open": spaces.Box(-1, np.inf, (2, 2), np.float64),
+    "scalar": spaces.Box(-3, 7, (), np.float32),
+    "whole": spaces.Box(0, np.array([100, 90, 80], np.int16), (3,), np.int16),
+    "start": spaces.Discrete(3, start=1),
+    "starts": spaces.MultiDiscrete(np.array([[3, 2]]), start=np.array([[10, 20]])),
+    "tuple": spaces.Tuple(
+        [spaces.Discrete(3, start=1), spaces.Box(0, 2000, (2,)), spaces.Discrete(2, start=-4)]
+    ),
+    "dict": spaces.Dict(
+        go=spaces.Dict(choice=spaces.Discrete(3, start=2), value=spaces.Box(-1, 1, ())),
+        dose=spaces.Box(-50, 50, (2,), np.int32),
+    ),
+}
+SMALL = spaces.Box(-1, 1, (4,), np.float32)
+
+
+@pytest.fixture
+def exported(request, tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "NUM_OBSERVATIONS", export.COMPARISON_BATCH)
+    policy = Policy.load(write_checkpoint(tmp_path / "checkpoint", SMALL, request.param))
+    export.export_policy(policy, tmp_path / "exported", onnx=False)
+    return policy, tmp_path / "exported"
+
+
+@pytest.mark.parametrize("exported", ACTIONS.values(), ids=ACTIONS, indirect=True)
+def test_a_program_returns_what_the_environment_takes(exported):
+    policy, directory = exported
+    outputs = json.loads((directory / "interface.json").read_text())["outputs"]
+    rows = export.sample_observations(policy, 20, seed=5)["obs"]
+    program = torch.export.load(directory / "policy.pt2").module()
+    results = dict(zip(outputs, program(torch.from_numpy(rows)), strict=True))
+    for number, row in enumerate(rows):
+        action = policy.act(row)
+        assert policy.action_space.contains(action)
+        for name, part in export.name_parts(action).items():
+            found = results[name][number].numpy()
+            assert found.dtype == part.dtype and found.shape == part.shape
+            np.testing.assert_allclose(found, part, rtol=1e-5, atol=1e-4)
+
+
+def test_an_onnx_file_returns_what_the_environment_takes(tmp_path, monkeypatch):
+    onnxruntime = pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
+    monkeypatch.setattr(export, "NUM_OBSERVATIONS", export.COMPARISON_BATCH)
+    space = spaces.Tuple([*ACTIONS["tuple"], ACTIONS["starts"], ACTIONS["whole"], ACTIONS["dict"]])
+    policy = Policy.load(write_checkpoint(tmp_path / "checkpoint", SMALL, space))
+    export.export_policy(policy, tmp_path / "out", onnx=True)
+    session = onnxruntime.InferenceSession(tmp_path / "out" / "policy.onnx")
+    row = np.array([0.1, -0.4, 0.7, 0.3], np.float32)
+    names = [output.name for output in session.get_outputs()]
+    results = dict(zip(names, session.run(None, {"obs": row[None]}), strict=True))
+    for name, part in export.name_parts(policy.act(row)).items():
+        assert results[name].dtype == part.dtype
+        np.testing.assert_allclose(results[name][0], part, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("exported", [ACTIONS["box"]], indirect=True)
+def test_actions_that_are_not_translated_are_refused(exported, tmp_path, monkeypatch):
+    policy, _ = exported
+    monkeypatch.setattr(export, "_torch_runner", lambda path: lambda columns: raw(policy, columns))
+    with pytest.raises(InputError, match="differs from the policy"):
+        export.export_policy(policy, tmp_path / "again", onnx=False)
+
+
+def raw(policy, columns):
+    """The results of a policy with the action as its distribution has it."""
+    _, *others = export.GreedyPolicy(policy).compute_expected(columns)
+    return [others[0], *others]
+
+
+@pytest.mark.parametrize("exported", [ACTIONS["box"]], indirect=True)
+def test_the_example_of_the_documentation_acts(exported, monkeypatch):
+    policy, directory = exported
+    monkeypatch.chdir(directory.parent)
+    code = (ROOT / "docs" / "serving.md").read_text().split("```python\n")[1].split("```")[0]
+    found = {}
+    exec(code, found)
+    np.testing.assert_allclose(found["action"], policy.act(np.zeros(4, np.float32)), rtol=1e-5)
+
+
 @pytest.mark.parametrize("checkpoint", ["mixed"], indirect=True)
-def test_an_export_needs_nothing_of_ours(checkpoint, tmp_path):
+def test_an_export_reads_the_columns_that_its_interface_names(checkpoint, tmp_path):
     policy = Policy.load(checkpoint)
     export.export_policy(policy, tmp_path / "out", onnx=False)
     interface = json.loads((tmp_path / "out" / "interface.json").read_text())
+    assert interface["action_space"] == "MultiDiscrete([3 4])"
     columns = export.sample_observations(policy, 7, seed=5)
     assert list(interface["inputs"]) == list(columns)
     program = torch.export.load(tmp_path / "out" / "policy.pt2").module()
     found = program(*map(torch.from_numpy, columns.values()))
     actions, _, _ = export.get_own_module(policy).act(columns, greedy=True)
-    for name, ours in actions.items():
-        place = list(interface["outputs"]).index(f"action.{name}")
-        assert torch.allclose(found[place], ours, atol=1e-5)
+    assert torch.equal(found[list(interface["outputs"]).index("action")], actions["choices"])
+
+
+def test_numbers_that_were_rounded_may_be_the_next_ones():
+    ours = np.array([[5, 90], [6, 7]], np.int16)
+    for gap, count in ((1, 0), (2, 2)):
+        actual = [ours + np.int16(gap)]
+        assert export.measure_difference(["action"], [ours], actual)["choices_differ"] == 2
+        found = export.measure_difference(["action"], [ours], actual, rounded=["action"])
+        assert found["choices_differ"] == count
+    halves = [np.array([[1000.0], [2.0]], np.float16)]
+    actual = [np.array([[1000.5], [2.0]], np.float16)]
+    assert export.measure_difference(["action"], halves, actual)["largest"] == 0
 
 
 def test_a_difference_is_found():
