@@ -272,7 +272,7 @@ def _measure_distances(network: MLPPolicy, upstream: _Upstream) -> list[float]:
     flat_gradient = network.flat.grad
     expected = np.zeros_like(gradient) if flat_gradient is None else to_native_array(flat_gradient)
     triples = [(gradient, expected, scale)]
-    split = [network.layout.split_policy_weights(part) for part in triples[0]]
+    split = [network.layout.split_trunk_weights(part, "policy") for part in triples[0]]
     gradient, expected, scale = (np.concatenate([w.ravel() for w in p.values()]) for p in split)
     triples.append((gradient, expected, scale))
     log_std = network.log_std

@@ -86,29 +86,27 @@ class Layout:
         parts = zip(self.shapes.items(), self._slices, strict=True)
         return {name: flat[place].reshape(shape) for (name, shape), place in parts}
 
-    def split_policy_weights(self, flat: Array) -> dict[str, Array]:
-        """Return the weights of the policy's trunk by name as views of flat [size]."""
+    def split_trunk_weights(self, flat: Array, trunk: str) -> dict[str, Array]:
+        """Return the weights of ``policy`` or ``critic`` by name as views of flat [size]."""
         weights = self.split_weights(flat)
-        found = {name: part for name, part in weights.items() if name.startswith("policy.")}
+        parts = {name: part for name, part in weights.items() if name.startswith(f"{trunk}.")}
         # First weight and biases hold the columns of both trunks.
         for i, layer in enumerate(self.layers):
             for block in layer.blocks:
-                if block.trunk == "policy":
-                    found[layer.bias] = weights[layer.bias][block.columns]
+                if block.trunk == trunk:
+                    parts[layer.bias] = weights[layer.bias][block.columns]
                     if i == 0:
-                        found["first.weight"] = weights["first.weight"][:, block.columns]
-        return found
+                        parts["first.weight"] = weights["first.weight"][:, block.columns]
+        return parts
 
-    def copy_policy_layers(self, flat: Array) -> list[tuple[Array, Array]]:
-        """Return weight and bias of each layer of the policy's trunk, from input to outputs."""
-        weights = self.split_policy_weights(flat)
-        biases = [layer.bias for layer in self.layers if layer.bias in weights]
-        hidden = [f"policy.hidden{i}.weight" for i in range(1, len(biases))]
-        names = zip(
-            ["first.weight", *hidden, "policy.weight"], [*biases, "policy.bias"], strict=True
-        )
-        # Contiguous copies: a product with a part of a wider matrix takes longer.
-        return [(weights[w].copy(), weights[b].copy()) for w, b in names]
+    def split_trunk_layers(self, flat: Array, trunk: str) -> list[tuple[Array, Array]]:
+        """Return views of weight and bias of each layer of a trunk, from input to outputs."""
+        parts = self.split_trunk_weights(flat, trunk)
+        biases = [layer.bias for layer in self.layers if layer.bias in parts]
+        hidden = [f"{trunk}.hidden{i}.weight" for i in range(1, len(biases))]
+        weights = ["first.weight", *hidden, f"{trunk}.weight"]
+        pairs = zip(weights, [*biases, f"{trunk}.bias"], strict=True)
+        return [(parts[weight], parts[bias]) for weight, bias in pairs]
 
     def initialise(self, flat: Tensor) -> None:
         """Fill in orthogonal weights and zero biases (Andrychowicz et al. 2021)."""
@@ -203,7 +201,10 @@ def forward(x: Array, weight: dict[str, Array], layout: Layout) -> tuple[list[Ar
 
 
 def forward_trunk(x: Array, layers: list[tuple[Array, Array]], activation: str) -> Array:
-    """Return the outputs [N, P] of one trunk, given weight and bias of each of its layers."""
+    """Return the outputs [N, P] of one trunk, given weight and bias of each of its layers.
+
+    Of tensors torch can trace it: exports are made of it.
+    """
     lib = get_array_module(x)
     *hidden, (weight, bias) = layers
     for inner, shift in hidden:

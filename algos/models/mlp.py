@@ -107,7 +107,9 @@ class MLPPolicy(PolicyModule):
 
         Later changes of the weights do not change it.
         """
-        layers = self.layout.copy_policy_layers(to_native_array(self.flat))
+        views = self.layout.split_trunk_layers(to_native_array(self.flat), "policy")
+        # Contiguous copies: a product with a part of a wider matrix takes longer.
+        layers = [(weight.copy(), bias.copy()) for weight, bias in views]
 
         def compute_outputs(batch: Mapping[str, Array]) -> Array:
             x: Any = self.flatten(self.normalise_observations(batch))  # type: ignore[arg-type]
@@ -150,7 +152,7 @@ class MLPPolicy(PolicyModule):
     def get_policy_gradients(self) -> dict[str, Tensor]:
         """Return the policy trunk's parts of the gradient of the flat vector."""
         gradient = self.flat.grad
-        return {} if gradient is None else self.layout.split_policy_weights(gradient)
+        return {} if gradient is None else self.layout.split_trunk_weights(gradient, "policy")
 
     def get_named_weights(self) -> dict[str, Tensor]:
         """Return each weight under its own name instead of the flat vector."""

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from algos.checkpoint import verify_checkpoint, write_manifest
 from algos.models.base import MASK, PolicyModule, to_observation_columns
-from algos.models.fused_mlp import Layout
+from algos.models.fused_mlp import forward_trunk
 from algos.models.memory import RECURRENT
 from algos.models.mlp import MLPPolicy
 from algos.policy import Policy
@@ -84,9 +84,12 @@ class GreedyPolicy(nn.Module):
         if not isinstance(self.policy, MLPPolicy):
             return self._collect(seen, *self._compute_step(seen), after)
         x = self.policy.flatten(self.policy.normalise_observations(seen))
-        weight = self.policy.layout.split_weights(self.policy.flat)
-        outputs, value = apply_fused_mlp(x, weight, self.policy.layout)
-        return self._collect(seen, outputs, value, {}, after)
+        layout = self.policy.layout
+        outputs, values = (
+            forward_trunk(x, layout.split_trunk_layers(self.policy.flat, trunk), layout.activation)
+            for trunk in ("policy", "critic")
+        )
+        return self._collect(seen, outputs, values[:, 0], {}, after)
 
     def compute_expected(self, columns: ObservationColumns) -> list[np.ndarray[Any, Any]]:
         """Compute the same as the policy acts, as the reference of a comparison."""
@@ -146,19 +149,6 @@ def name_parts(action: Any, name: str = "action") -> dict[str, Any]:
         return {name: action}
     named = (name_parts(part, f"{name}.{key}") for key, part in parts)
     return {n: leaf for leaves in named for n, leaf in leaves.items()}
-
-
-def apply_fused_mlp(x: Tensor, weight: dict[str, Tensor], layout: Layout) -> tuple[Tensor, Tensor]:
-    """x [N, I] -> outputs [N, P], values [N]: the fused network as operations torch can trace."""
-    activate = torch.tanh if layout.activation == "tanh" else torch.relu
-    top: dict[str, Tensor] = {}
-    for layer in layout.layers:
-        bias = weight[layer.bias]
-        for trunk, columns, feeds in layer.blocks:
-            first = trunk not in top
-            product = x @ weight["first.weight"][:, columns] if first else top[trunk]
-            top[trunk] = activate(product + bias[columns]) @ weight[feeds]
-    return top["policy"] + weight["policy.bias"], (top["critic"] + weight["critic.bias"])[:, 0]
 
 
 def export_policy(policy: Policy, directory: Path, onnx: bool) -> dict[str, Any]:

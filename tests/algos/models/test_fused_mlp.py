@@ -135,7 +135,7 @@ def test_layers_start_orthogonal_and_the_policy_near_uniform():
 def test_the_policys_weights_are_those_behind_its_outputs(hidden, value_hidden):
     layout = Layout(INPUTS, hidden, 3, "tanh", value_hidden)
     flat = torch.zeros(layout.size, dtype=torch.float64)
-    for part in layout.split_policy_weights(flat).values():
+    for part in layout.split_trunk_weights(flat, "policy").values():
         part.fill_(1)  # views of the vector
     sizes = pairwise((INPUTS, *hidden, 3))
     assert flat.sum() == sum((before + 1) * width for before, width in sizes)
