@@ -134,7 +134,7 @@ class ChoiceWithValueHead(ActionHead):
         super().__init__(space)
         choice: Any = space["choice"]
         self.choices, self.start = int(choice.n), int(choice.start)
-        self.value_dtype: Any = space["value"].dtype
+        self.value_dtype = np.dtype(space["value"].dtype)
         self.mask_size = self.choices
         self.value = VALUES[value]
         self.num_log_stds = int(value == "normal")

@@ -247,8 +247,8 @@ class MultiDiscreteHead(ActionHead):
     def to_env_action(self, action: ActionColumns) -> Any:
         """See :class:`ActionHead`."""
         shifted = action["choices"] + to_array_like(self.start, action["choices"])
-        dtype: Any = self.space.dtype
-        return to_dtype(shifted.reshape(-1, *(self.space.shape or ())), dtype)
+        shaped = shifted.reshape(-1, *(self.space.shape or ()))
+        return to_dtype(shaped, np.dtype(self.space.dtype))
 
     def to_action_columns(self, action: Any) -> dict[str, Array]:
         """See :class:`ActionHead`."""

@@ -165,8 +165,8 @@ class RecordedPBT(PopulationBasedTraining):
         super()._exploit(tune_controller, trial, trial_to_clone)
         # Of a trial that saves while it is paused Tune remembers "stop after this save". The save
         # is forgotten, and the trial would end without a word at its next one (ray#57906).
-        controller: Any = tune_controller
-        controller._cached_trial_decisions.pop(trial.trial_id, None)
+        decisions = tune_controller._cached_trial_decisions  # pyright: ignore[reportPrivateUsage]
+        decisions.pop(trial.trial_id, None)
 
     def _perturb_config(self, config: dict[str, Any]) -> dict[str, Any]:
         new_config = perturb_config(self.job.search, config, self.rng)
