@@ -58,8 +58,7 @@ def describe_cut_off(cut_off: Mapping[str, int]) -> str:
     )
     if "greedy" in cut_off and "policy" not in cut_off:
         said += (
-            " The most likely actions go in circles where sampled ones do not: act by "
-            "Policy.act(..., greedy=False)."
+            " Every episode of sampled actions had an end: act by Policy.act(..., greedy=False)."
         )
     return said
 
