@@ -4,7 +4,7 @@ Stage 1, before training: V*, what the best policy near the reference can reach 
 estimated from a few episodes of the reference policy. Stage 2, training: one episode from a start
 at a time, no critic and no groups; ``beta log(policy / reference)`` is regressed on the return
 minus V*. ``loss="clipped_pg"`` is the variant of the shopping post-mortem instead. Read with
-``advantages.py`` (V*) and ``losses.py``.
+``advantages.py`` (V*) and ``losses/loss_functions.py``.
 """
 
 from __future__ import annotations
@@ -24,8 +24,12 @@ from torch import Tensor
 from algos.advantages import estimate_v_star, normalise
 from algos.algorithm import ColumnAlgorithm
 from algos.config import EpisodeSettings
-from algos.exploration import compute_entropy_metrics, compute_exploration_terms
-from algos.losses import astar_regression, kl_estimate
+from algos.losses import (
+    astar_regression,
+    compute_entropy_metrics,
+    compute_exploration_terms,
+    kl_estimate,
+)
 from algos.objective import Loss, Need, Objective
 from algos.rollouts.columns import Columns, Ragged
 from algos.rollouts.group_sampler import TRAINING_SEED

@@ -2,7 +2,7 @@
 
 Of several actions tried from one state, or several episodes from one start, the best is preferred
 to the worst. That needs no critic, and the scale of the rewards does not matter. Read with
-``rollouts/preference_pairs.py`` (how pairs are made) and ``losses.py``.
+``rollouts/preference_pairs.py`` (how pairs are made) and ``losses/loss_functions.py``.
 """
 
 from __future__ import annotations
@@ -18,8 +18,12 @@ from algos.actions.array_backend import Array
 from algos.actions.head import ActionHead
 from algos.algorithm import ColumnAlgorithm
 from algos.config import EpisodeSettings
-from algos.exploration import compute_entropy_metrics, compute_exploration_terms
-from algos.losses import dpo_loss, kl_estimate
+from algos.losses import (
+    compute_entropy_metrics,
+    compute_exploration_terms,
+    dpo_loss,
+    kl_estimate,
+)
 from algos.objective import Loss, Need, Objective
 from algos.rllib_config import ColumnConfig
 from algos.rollouts.columns import Columns, Ragged

@@ -2,7 +2,7 @@
 
 Each start is lived through G times; an episode is worth its return compared with its group's, or a
 step of it what follows, compared with the same step's. Read with ``advantages.py`` (the group's
-part) and ``losses.py`` (clip and KL).
+part) and ``losses/loss_functions.py`` (clip and KL).
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from algos.actions.topk import log_probabilities
 from algos.advantages import group_advantages, has_signal
 from algos.algorithm import ColumnAlgorithm
 from algos.config import EpisodeSettings
-from algos.exploration import compute_entropy_metrics, compute_exploration_terms
 from algos.losses import (
     average_over_rows,
     clip_fraction,
     clipped_surrogate,
+    compute_entropy_metrics,
+    compute_exploration_terms,
     compute_logps_and_advantages,
     kl_estimate,
 )

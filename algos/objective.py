@@ -15,10 +15,9 @@ from torch import Tensor
 
 from algos.advantages import compute_next_values
 from algos.config import TrainingSettings
-from algos.exploration import adapt_entropy_coef
 from algos.rollouts.columns import Columns
 from algos.rollouts.rollout import Rollout
-from algos.schedules import schedule
+from algos.schedules import adapt_entropy_coef, schedule
 from envs.validation import InputError
 
 if TYPE_CHECKING:
@@ -133,7 +132,8 @@ class Objective(Generic[SettingsT]):
         """Return the loss of a minibatch [N].
 
         A perceptron on a CPU trains four times as fast where all that lies between output and
-        loss is among the operations of ``loss_expressions.py``; anything else is left to autograd.
+        loss is among the operations of ``losses/loss_expressions.py``; anything else is left to
+        autograd.
 
         Args:
             forward: the network's output: ``dist``, ``value`` [N], and what a model adds.

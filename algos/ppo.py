@@ -1,6 +1,6 @@
 """Proximal policy optimisation (Schulman et al. 2017) with generalised advantage estimation.
 
-Read together with ``advantages.py`` and ``losses.py``.
+Read together with ``advantages.py`` and ``losses/loss_functions.py``.
 """
 
 from __future__ import annotations
@@ -14,14 +14,12 @@ from torch import Tensor
 from algos.advantages import compute_value_metrics, gae
 from algos.algorithm import ColumnAlgorithm
 from algos.config import TrainingSettings
-from algos.exploration import (
-    compute_entropy_metrics,
-    compute_exploration_terms,
-)
 from algos.losses import (
     average_over_rows,
     clip_fraction,
     clipped_surrogate,
+    compute_entropy_metrics,
+    compute_exploration_terms,
     compute_logps_and_advantages,
     kl_estimate,
     value_error,

@@ -25,9 +25,10 @@ from algos.advantages import (
 )
 from algos.algorithm import ColumnAlgorithm
 from algos.config import EpisodeSettings
-from algos.exploration import compute_entropy_metrics, compute_exploration_terms
 from algos.losses import (
     average_over_rows,
+    compute_entropy_metrics,
+    compute_exploration_terms,
     compute_logps_and_advantages,
     kl_estimate,
     value_error,

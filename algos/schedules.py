@@ -68,3 +68,48 @@ def schedule_update(
     """
     progress = done if done < warmup else max(begin, warmup)
     return schedule(kind, start, end, progress, warmup=warmup)
+
+
+def adapt_entropy_coef(
+    coef: float, entropy: float, target: float, *, rate: float = 0.1, high: float = 10.0
+) -> float:
+    """Return the entropy coefficient of the next update, steering the entropy towards a target.
+
+    A multiplicative controller: the coefficient grows while the entropy (normalised, 0 to 1) is
+    below the target and shrinks while it is above. It never reaches zero, so that it can recover.
+
+    >>> adapt_entropy_coef(0.01, entropy=0.2, target=0.5)
+    0.011000000000000001
+    """
+    factor = 1 + rate if entropy < target else 1 / (1 + rate)
+    return min(max(coef * factor, 1e-6), high)
+
+
+def schedule_log_std(
+    kind: ScheduleKind | Literal["performance"],
+    start: float,
+    end: float,
+    progress: float,
+    score: float | None,
+    scores: tuple[float, float],
+) -> float | None:
+    """Return the log standard deviation from now on, or None to leave it unchanged.
+
+    Args:
+        kind: ``constant``, ``linear``, ``cosine``, or ``performance``: linear in the score's
+            position between ``scores``.
+        start: its value at the beginning.
+        end: its value at the end.
+        progress: share of training done.
+        score: the latest; None where no episode was finished.
+        scores: the score at which it leaves its start, and the one at which it reaches its end.
+
+    >>> schedule_log_std("performance", 0.0, -2.0, progress=0.1, score=0.5, scores=(0.0, 1.0))
+    -1.0
+    """
+    if kind == "performance":
+        if score is None or math.isnan(score):
+            return None
+        # May lie outside of [0, 1]: schedule() clamps it.
+        kind, progress = "linear", (score - scores[0]) / (scores[1] - scores[0])
+    return schedule(kind, start, end, progress)

@@ -1,7 +1,7 @@
 """Gradients of small networks on NumPy: those of autograd, in a fourth of its time.
 
 With a network of a few thousand weights on a CPU most of a minibatch's time is autograd's own. Here
-the objective's own loss is called with expressions (``algos/loss_expressions.py``) in the place of
+the objective's own loss is called with expressions (``losses/loss_expressions.py``) in the place of
 the network's log-probabilities, entropies and values; their gradients go back through the actions
 (``algos/actions``) and the perceptrons (``models/fused_mlp.py``) to the weights. What expressions
 cannot do is left to autograd, and so are the diagnostics of single terms; both ways add to the same
@@ -19,8 +19,8 @@ import torch
 from algos.actions.array_backend import Array, to_native_array
 from algos.actions.head import ActionHead
 from algos.actions.numpy_actions import NO_SPREAD
-from algos.loss_expressions import Expression, Gradient, Tape
 from algos.losses import sum_loss_terms
+from algos.losses.loss_expressions import Expression, Gradient, Tape
 from algos.models.base import MASK
 from algos.models.mlp import MLPPolicy, Trace
 from algos.objective import Objective

@@ -9,8 +9,7 @@ from typing import Any
 
 import torch
 
-from algos.exploration import schedule_log_std
-from algos.schedules import schedule
+from algos.schedules import schedule, schedule_log_std
 
 
 @torch.no_grad()

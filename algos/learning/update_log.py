@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from algos.exploration import over_choices
-from algos.losses import sum_loss_terms
+from algos.losses import over_choices, sum_loss_terms
 from algos.objective import Loss
 
 SKIPPED_UPDATES = "updates_skipped"

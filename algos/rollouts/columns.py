@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 
-from algos.loss_expressions import Expression
+from algos.losses.loss_expressions import Expression
 
 Array: TypeAlias = Any
 """A numpy array or a torch tensor; every function here accepts both."""

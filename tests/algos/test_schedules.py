@@ -2,6 +2,7 @@
 """Schedules: where they start, where they end, how they get there."""
 
 import itertools
+import math
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +13,13 @@ from hypothesis import strategies as st
 
 from algos import algorithm
 from algos.learning.learner import CLONE, PROGRESS
-from algos.schedules import ScheduleKind, schedule, schedule_update
+from algos.schedules import (
+    ScheduleKind,
+    adapt_entropy_coef,
+    schedule,
+    schedule_log_std,
+    schedule_update,
+)
 
 MOVING: tuple[ScheduleKind, ...] = ("linear", "cosine", "exponential")
 VALUES = st.floats(1e-6, 1.0)
@@ -104,3 +111,58 @@ def test_a_warm_start_spends_nothing_of_the_budget(monkeypatch):
     metrics = algorithm.ColumnAlgorithm.start_training(started)  # type: ignore[arg-type]
     assert metrics == {"warm_start_loss": 2.0}
     assert calls == [("rows", {PROGRESS: 0.0, CLONE: True}), "pushed"]
+
+
+def test_the_entropy_weight_never_reaches_0():
+    coef = 0.1
+    for _ in range(1000):
+        coef = adapt_entropy_coef(coef, 1.0, 0.5)
+    assert coef > 0
+    for _ in range(1000):
+        coef = adapt_entropy_coef(coef, 0.0, 0.5)
+    assert coef == 10.0
+
+
+def test_the_entropy_weight_moves_by_its_rate_within_bounds():
+    assert adapt_entropy_coef(1.0, 0.4, 0.5, rate=0.5) == 1.5
+    assert adapt_entropy_coef(1.5, 0.5, 0.5, rate=0.5) == pytest.approx(1.0)
+    assert adapt_entropy_coef(1.0, 0.0, 0.5, rate=0.5, high=1.2) == 1.2
+    assert adapt_entropy_coef(1e-6, 1.0, 0.5) == 1e-6
+    assert adapt_entropy_coef(0.0, 1.0, 0.5) == 1e-6
+
+
+SPREAD = {"start": -1.0, "end": -3.0}
+
+
+@pytest.mark.parametrize(
+    ("kind", "progress", "expected"),
+    [
+        ("constant", 0.5, -1),
+        ("constant", 1.0, -1),
+        ("linear", 0.25, -1.5),
+        ("linear", 1.0, -3),
+        ("cosine", 0.5, -2),
+    ],
+)
+def test_the_spread_follows_its_schedule_whatever_the_score(kind, progress, expected):
+    for score in (None, 0.9):
+        found = schedule_log_std(kind, **SPREAD, progress=progress, score=score, scores=(0, 1))
+        assert found == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("score", "scores", "expected"),
+    [
+        (0.0, (0, 1), -1),
+        (0.5, (0, 1), -2),
+        (0.9, (0, 0.8), -3),
+        (-0.3, (0, 1), -1),
+        # An error of 3 at first that is to fall to 1, and has come half of the way.
+        (2.0, (3, 1), -2),
+        (None, (0, 1), None),
+        (math.nan, (0, 1), None),
+    ],
+)
+def test_by_performance_the_spread_follows_the_score(score, scores, expected):
+    found = schedule_log_std("performance", **SPREAD, progress=0.1, score=score, scores=scores)
+    assert found == (None if expected is None else pytest.approx(expected))

@@ -16,7 +16,7 @@ from algos.actions.choices import Categorical, MultiCategorical
 from algos.actions.kinds import ProductDistribution, make_action_head
 from algos.actions.topk import TopK
 from algos.actions.values import Gaussian
-from algos.exploration import compute_entropy_metrics, over_choices
+from algos.losses import compute_entropy_metrics, over_choices
 from algos.ppo import PPOObjective
 from algos.rollouts.episode_statistics import merge_statistics
 from tune_jobs.health.history import History

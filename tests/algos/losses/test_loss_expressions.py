@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch.nn.functional import logsigmoid
 
 from algos import losses
-from algos.loss_expressions import Tape, differentiable
+from algos.losses.loss_expressions import Tape, differentiable
 from algos.rollouts.columns import Ragged
 
 # x and y are what the loss is differentiated by, z is a column of the minibatch; all [4].

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid, mse_loss
 
 from algos.actions.array_backend import Array
-from algos.loss_expressions import differentiable
+from algos.losses.loss_expressions import differentiable
 
 
 def sum_loss_terms(terms: Mapping[str, Tensor]) -> Tensor:

@@ -1,5 +1,5 @@
 # pyright: basic
-"""Exploration control: in which direction it steers, and what it measures."""
+"""Exploration bonuses: in which direction they steer, and the entropies that are measured."""
 
 import math
 
@@ -11,23 +11,7 @@ from hypothesis import strategies as st
 
 from algos.actions.choices import Categorical
 from algos.actions.values import Gaussian
-from algos.exploration import (
-    adapt_entropy_coef,
-    compute_entropy_metrics,
-    compute_exploration_terms,
-    marginal_entropy,
-    schedule_log_std,
-)
-
-
-def test_the_entropy_weight_never_reaches_0():
-    coef = 0.1
-    for _ in range(1000):
-        coef = adapt_entropy_coef(coef, 1.0, 0.5)
-    assert coef > 0
-    for _ in range(1000):
-        coef = adapt_entropy_coef(coef, 0.0, 0.5)
-    assert coef == 10.0
+from algos.losses import compute_entropy_metrics, compute_exploration_terms, marginal_entropy
 
 
 def test_only_bonuses_with_a_weight_are_terms_of_the_loss():
@@ -68,43 +52,6 @@ def test_the_marginal_entropy_pulls_a_concentrated_policy_apart():
     assert (logits.grad[:, 0] < 0).all() and (logits.grad[:, 1] > 0).all()
 
 
-SPREAD = {"start": -1.0, "end": -3.0}
-
-
-@pytest.mark.parametrize(
-    ("kind", "progress", "expected"),
-    [
-        ("constant", 0.5, -1),
-        ("constant", 1.0, -1),
-        ("linear", 0.25, -1.5),
-        ("linear", 1.0, -3),
-        ("cosine", 0.5, -2),
-    ],
-)
-def test_the_spread_follows_its_schedule_whatever_the_score(kind, progress, expected):
-    for score in (None, 0.9):
-        found = schedule_log_std(kind, **SPREAD, progress=progress, score=score, scores=(0, 1))
-        assert found == pytest.approx(expected)
-
-
-@pytest.mark.parametrize(
-    ("score", "scores", "expected"),
-    [
-        (0.0, (0, 1), -1),
-        (0.5, (0, 1), -2),
-        (0.9, (0, 0.8), -3),
-        (-0.3, (0, 1), -1),
-        # An error of 3 at first that is to fall to 1, and has come half of the way.
-        (2.0, (3, 1), -2),
-        (None, (0, 1), None),
-        (math.nan, (0, 1), None),
-    ],
-)
-def test_by_performance_the_spread_follows_the_score(score, scores, expected):
-    found = schedule_log_std("performance", **SPREAD, progress=0.1, score=score, scores=scores)
-    assert found == (None if expected is None else pytest.approx(expected))
-
-
 LOGITS = torch.tensor([[0.0, 1.0, 2.0], [1.0, 1.0, -1.0]])
 
 
@@ -126,11 +73,3 @@ def test_a_continuous_action_has_an_entropy_alone():
     assert compute_entropy_metrics(dist)["entropy"].item() == pytest.approx(
         1 + math.log(2 * math.pi)
     )
-
-
-def test_the_entropy_weight_moves_by_its_rate_within_bounds():
-    assert adapt_entropy_coef(1.0, 0.4, 0.5, rate=0.5) == 1.5
-    assert adapt_entropy_coef(1.5, 0.5, 0.5, rate=0.5) == pytest.approx(1.0)
-    assert adapt_entropy_coef(1.0, 0.0, 0.5, rate=0.5, high=1.2) == 1.2
-    assert adapt_entropy_coef(1e-6, 1.0, 0.5) == 1e-6
-    assert adapt_entropy_coef(0.0, 1.0, 0.5) == 1e-6
