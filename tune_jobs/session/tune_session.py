@@ -49,11 +49,14 @@ class TuneSession:
         self.scheduler = make_scheduler(job, directory, earlier)
         self.sampler = OptunaSampler(job, directory, earlier) if job.searcher == "optuna" else None
         self.repeats = Repeats(job, directory, earlier)
+        self.trackers = make_trackers(directory, earlier)
 
         def publish(row: Row) -> None:
             listener(row)
             if self.sampler:
                 self.sampler.observe_row(row)
+            for tracker in self.trackers:
+                tracker.observe_row(row)
 
         sweep = SweepHealth(job, earlier)
         keeps_best = job.keep == "best" and not job.is_program
@@ -101,7 +104,7 @@ class TuneSession:
                 name=f"session-{sessions}",
                 storage_path=str(folder),
                 stop=self.stopper,
-                callbacks=[self.recorder, *make_trackers(self.directory, self.earlier)],
+                callbacks=[self.recorder, *self.trackers],
                 verbose=0,
                 sync_config=tune.SyncConfig(sync_period=1),
                 failure_config=tune.FailureConfig(max_failures=job.max_failures),

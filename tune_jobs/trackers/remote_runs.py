@@ -3,7 +3,8 @@
 ``WANDB_PROJECT=name`` switches W&B on; its other variables work as usual (``WANDB_MODE=offline``
 keeps everything in the run directory, for ``wandb sync`` later). ``MLFLOW_EXPERIMENT_NAME=name``
 switches MLflow on; ``MLFLOW_TRACKING_URI`` names the store. Each trial is a run there, named after
-the run directory and the trial's number; a resume continues it.
+the run directory and the trial's number; a resume continues it. At its end it gets the trial's best
+checkpoint as an artifact.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import importlib.util
 import math
 import os
+import re
 import time
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
@@ -18,13 +20,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ray.air.constants import TRAINING_ITERATION
 from ray.tune.experiment import Trial
 from ray.tune.logger import LoggerCallback
 
 from envs.validation import InputError
 from tune_jobs.formatting import first_sentence
-from tune_jobs.run_log.events import JobRow, Row
+from tune_jobs.run_log.events import CheckpointRow, JobRow, Row
 from tune_jobs.trackers.tracker_metrics import CurvePoints
 
 if TYPE_CHECKING:
@@ -58,6 +59,14 @@ class RemoteRuns(LoggerCallback):
         # random id in the log keeps two runs apart. The logs of earlier versions have none.
         self.prefix = first.id if first and first.id else self.group
         self.runs: dict[str, Any] = {}
+        self.checkpoints: dict[str, str] = {}
+        for row in rows:
+            self.observe_row(row)
+
+    def observe_row(self, row: Row) -> None:
+        """Note the checkpoint that is a trial's result by now."""
+        if isinstance(row, CheckpointRow):
+            self.checkpoints[row.trial] = row.best or row.path
 
     def log_trial_result(self, iteration: int, trial: Trial, result: dict[str, Any]) -> None:
         """Write one point of each curve; the first point starts the tracker's run."""
@@ -65,13 +74,18 @@ class RemoteRuns(LoggerCallback):
         if number not in self.runs:
             name, key = f"{self.group}-{number}", f"{self.prefix}-{number}"
             self.runs[number] = self.begin_run(name, key, trial.config["plan"]["config"])
-        points = self.points(result)
-        self.log_points(self.runs[number], points, int(points[TRAINING_ITERATION]))
+        self.log_points(self.runs[number], self.points(result), result["iteration"])
 
     def log_trial_end(self, trial: Trial, failed: bool = False) -> None:
-        """Finish the tracker's run of a trial."""
-        if run := self.runs.pop(trial.config["plan"]["trial"], None):
-            self.finish_run(run, failed)
+        """Store the trial's best checkpoint, and finish the tracker's run."""
+        number = trial.config["plan"]["trial"]
+        if run := self.runs.pop(number, None):
+            checkpoint = self.directory / self.checkpoints.get(number, "")
+            try:
+                if number in self.checkpoints and checkpoint.is_dir():
+                    self.log_checkpoint(run, f"{self.prefix}-{number}", checkpoint)
+            finally:
+                self.finish_run(run, failed)
 
     @classmethod
     def is_wanted(cls) -> bool:
@@ -109,6 +123,10 @@ class RemoteRuns(LoggerCallback):
         """Write one point of each curve."""
 
     @abstractmethod
+    def log_checkpoint(self, run: Any, key: str, checkpoint: Path) -> None:
+        """Store a folder as an artifact of a run."""
+
+    @abstractmethod
     def finish_run(self, run: Any, failed: bool) -> None:
         """Finish a run."""
 
@@ -132,7 +150,7 @@ class WandbRuns(RemoteRuns):
         import wandb  # late: W&B is optional
 
         return wandb.init(
-            dir=self.directory,
+            dir=os.environ.get("WANDB_DIR") or self.directory,
             group=self.group,
             name=name,
             id=key,
@@ -146,6 +164,15 @@ class WandbRuns(RemoteRuns):
     def log_points(self, run: Any, points: dict[str, float], iteration: int) -> None:
         """Write one point of each curve."""
         run.log(points, step=iteration)
+
+    def log_checkpoint(self, run: Any, key: str, checkpoint: Path) -> None:
+        """Store a folder as an artifact of type ``model``."""
+        import wandb
+
+        artifact = wandb.Artifact(re.sub(r"[^\w.-]", "-", f"checkpoint-{key}"), type="model")
+        # Immutable: it is uploaded from where it lies, not copied into W&B's cache before.
+        artifact.add_dir(str(checkpoint), policy="immutable")
+        run.log_artifact(artifact)
 
     def finish_run(self, run: Any, failed: bool) -> None:
         """Finish a run with its exit code."""
@@ -204,11 +231,14 @@ class MlflowRuns(RemoteRuns):
         from mlflow.entities import Metric
 
         now = int(1000 * time.time())
-        del points[TRAINING_ITERATION]
         # Without numbers that are not finite: SQL stores refuse them.
         finite = {name: float(value) for name, value in points.items() if math.isfinite(value)}
         metrics = [Metric(name, value, now, iteration) for name, value in finite.items()]
         self.store[0].log_batch(run, metrics)
+
+    def log_checkpoint(self, run: str, key: str, checkpoint: Path) -> None:
+        """Store a folder among the artifacts of a run."""
+        self.store[0].log_artifacts(run, str(checkpoint), "checkpoint")
 
     def finish_run(self, run: str, failed: bool) -> None:
         """Finish a run with its status."""

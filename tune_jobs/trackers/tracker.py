@@ -6,19 +6,22 @@ after a pause the tracker is tried again with newer results.
 
 from __future__ import annotations
 
+import math
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ray.tune.experiment import Trial
 from ray.tune.logger import LoggerCallback, TBXLoggerCallback
+from tensorboardX import FileWriter
+from tensorboardX.summary import hparams, scalar
 
 from tune_jobs.formatting import first_sentence
 from tune_jobs.run_log.events import Row
 from tune_jobs.trackers.remote_runs import MlflowRuns, RemoteRuns, WandbRuns
-from tune_jobs.trackers.tracker_metrics import CurvePoints
+from tune_jobs.trackers.tracker_metrics import SCORE, CurvePoints
 
 REMOTE: dict[str, type[RemoteRuns]] = {"W&B": WandbRuns, "MLflow": MlflowRuns}
 """The trackers that an environment variable switches on, by their names in messages."""
@@ -68,6 +71,11 @@ class Tracker(TBXLoggerCallback):
         """End a trial."""
         self._try(self.callback.log_trial_end, trial, failed)
 
+    def observe_row(self, row: Row) -> None:
+        """Take a row of the log: trackers elsewhere learn of the checkpoints from it."""
+        if isinstance(self.callback, RemoteRuns):
+            self.callback.observe_row(row)
+
     def _try(self, call: Callable[..., None], *args: object, **kwargs: object) -> None:
         if (begun := self._clock()) < self._resumes:
             return
@@ -85,17 +93,45 @@ class Tracker(TBXLoggerCallback):
                 )
 
 
-class TensorBoardCurves(TBXLoggerCallback):
-    """Tune's TensorBoard writer for metrics that are reported as a text."""
+class TensorBoardCurves(LoggerCallback):
+    """One event file for each trial, with its searched settings and its score for HParams.
 
-    def __init__(self, earlier: Iterable[Row] = ()) -> None:
-        super().__init__()
-        self.points = CurvePoints(earlier)
+    Tune's own writer begins another file whenever a trial continues after a rung, and takes a
+    flat result, where ours holds its metrics as JSON (`TrialTrainable.step`).
+
+    Args:
+        directory: the run directory; a resumed trial's second file lies next to its first.
+        earlier: the event rows of earlier sessions.
+    """
+
+    def __init__(self, directory: Path, earlier: Iterable[Row] = ()) -> None:
+        self.directory, self.points = directory / "tensorboard", CurvePoints(earlier)
+        self._writers: dict[str, FileWriter] = {}
 
     def log_trial_result(self, iteration: int, trial: Trial, result: dict[str, Any]) -> None:
         """Write one point of each curve."""
-        # Tune's writer takes a flat result; ours holds its metrics as JSON (`TrialTrainable.step`).
-        super().log_trial_result(iteration, trial, self.points(result))
+        number = result["trial"]
+        if number not in self._writers:
+            self._writers[number] = FileWriter(str(self.directory / number))
+            self._write_settings(number, trial.config["plan"]["config"])
+        for name, value in self.points(result).items():
+            if math.isfinite(value):  # of others it warns on the terminal
+                self._writers[number].add_summary(scalar(name, value), result["iteration"])
+        self._writers[number].flush()
+
+    def log_trial_end(self, trial: Trial, failed: bool = False) -> None:
+        """Close the file of a trial."""
+        if writer := self._writers.pop(trial.config["plan"]["trial"], None):
+            writer.add_summary(hparams({}, {})[2])
+            writer.close()
+
+    def _write_settings(self, number: str, settings: Mapping[str, Any]) -> None:
+        values = {
+            name: value if isinstance(value, bool | int | float | str) else str(value)
+            for name, value in settings.items()
+        }
+        for summary in hparams(values, {SCORE: None})[:2]:
+            self._writers[number].add_summary(summary)
 
 
 def make_trackers(directory: Path, earlier: Iterable[Row] = ()) -> list[Tracker]:
@@ -109,7 +145,7 @@ def make_trackers(directory: Path, earlier: Iterable[Row] = ()) -> list[Tracker]
     remote = [
         Tracker(name, kind(directory, rows)) for name, kind in REMOTE.items() if kind.is_wanted()
     ]
-    return [Tracker("TensorBoard", TensorBoardCurves(rows)), *remote]
+    return [Tracker("TensorBoard", TensorBoardCurves(directory, rows)), *remote]
 
 
 def check_trackers() -> None:

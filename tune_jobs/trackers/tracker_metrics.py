@@ -1,5 +1,9 @@
 """The curve points of a trial's result, under the names that trackers show.
 
+A name is that of the catalogue in a group: ``rollout/return_mean``, ``train/kl``,
+``health/nonfinite``, ``time/env_steps_per_s``, ``eval/held_out_gain``. The score has none. What an
+environment measures itself is in ``rollout``.
+
 Trials of thoughts also have the metric names of the Quiet-STaR post-mortem, for comparison with its
 dashboards; each is measured here as what its name says.
 """
@@ -10,10 +14,21 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ray.air.constants import TRAINING_ITERATION
-
+from algos.metrics import METRICS
 from tune_jobs.run_log.events import ResultRow, Row
 
+SCORE = "score"
+TRAIN = (
+    *("advantage_", "chosen_", "clip_fraction", "entropy", "epochs_", "explained_", "exploration_"),
+    *("gamma", "grad_", "group_signal", "kl", "lr", "pair", "policy_", "reference_", "temperature"),
+    *("total_", "update", "v_star_", "value_loss", "value_spread", "warm_"),
+)
+"""How the names of the catalogue begin that are of the update."""
+HEALTH = (
+    *("dead_", "encoder_", "feature_", "memory_", "nonfinite", "normaliser_", "observation_"),
+    *("runners_", "target_", "value_abs_"),
+)
+"""How the names of the catalogue begin that say whether all is well."""
 THOUGHTS = "log_p_with"
 """Metric that identifies a trial of thoughts."""
 EPISODES = "rl/episode"
@@ -56,16 +71,31 @@ class CurvePoints:
         found: dict[str, Any] = json.loads(result["metrics"])
         numbers: dict[str, float] = {n: v for n, v in found.items() if isinstance(v, int | float)}
         self._note(result["trial"], result["iteration"], numbers)
+        points = {add_group(name): value for name, value in numbers.items()}
         if THOUGHTS in numbers:
-            numbers |= rename_for_post_mortem(numbers)
-            numbers[EPISODES] = sum(self.episodes[result["trial"]].values())
+            points |= rename_for_post_mortem(numbers)
+            points[EPISODES] = sum(self.episodes[result["trial"]].values())
         if result["score"] is not None:  # a curve has no point where a trial is undecided
-            numbers["score"] = result["score"]
-        return numbers | {TRAINING_ITERATION: result["iteration"]}
+            points[SCORE] = result["score"]
+        return points
 
     def _note(self, trial: str, iteration: int, metrics: Mapping[str, Any]) -> None:
         # By iteration: a restored trial runs again what came after its checkpoint.
         self.episodes.setdefault(trial, {})[iteration] = metrics.get("episodes", 0)
+
+
+def add_group(name: str) -> str:
+    """Return the name of a metric in its group; a name with a group stays."""
+    if "/" in name:
+        return name
+    if name.startswith("held_out_"):
+        return f"eval/{name}"
+    metric = METRICS.get(name)
+    if metric and (metric.unit in ("s", "steps/s") or name == "env_steps"):
+        return f"time/{name}"
+    if metric and name.startswith(HEALTH):
+        return f"health/{name}"
+    return f"train/{name}" if metric and name.startswith(TRAIN) else f"rollout/{name}"
 
 
 def rename_for_post_mortem(numbers: Mapping[str, float]) -> dict[str, float]:

@@ -1,13 +1,17 @@
 # pyright: basic, reportArgumentType=false
 """A tracker never ends training."""
 
+import importlib
 import json
+import math
 import os
 from types import SimpleNamespace
 
 import pytest
 
 from envs.validation import InputError
+from tune_jobs.foreign_logs.discovery import find_readers
+from tune_jobs.foreign_logs.read_logs import read_logs
 from tune_jobs.trackers.remote_runs import MlflowRuns, WandbRuns
 from tune_jobs.trackers.tracker import (
     PAUSE_RATIO,
@@ -107,17 +111,64 @@ def test_a_w_and_b_without_a_key_is_refused_before_the_start(wandb, monkeypatch,
     check_trackers()
 
 
-def test_metrics_are_written_one_by_one(tmp_path, monkeypatch):
-    points = {}
-    curves = TensorBoardCurves()
-    writer = SimpleNamespace(
-        add_scalar=lambda name, value, global_step: points.update({name: (value, global_step)}),
-        flush=lambda: None,
+SETTINGS = {"lr": 0.01, "hidden": [16, 16]}
+
+
+@pytest.fixture
+def events(tmp_path):
+    """The event files of a trial that paused at a rung between its results."""
+    curves = TensorBoardCurves(tmp_path)
+    trial = SimpleNamespace(config={"plan": {"trial": "00", "config": SETTINGS}})
+    metrics = {"kl": 0.1, "value_loss": 2.0, "return_mean": math.nan, "excess_risk": 3.0}
+    metrics |= {"nonfinite": 0, "env_steps": 5, "entropy": 0.5}
+    for at, score in ((1, None), (2, 4.0), (3, 5.0)):
+        curves.log_trial_start(trial)
+        result = {"trial": "00", "iteration": at, "score": score, "metrics": json.dumps(metrics)}
+        curves.log_trial_result(at, trial, result)
+    curves.log_trial_end(trial)
+    return list((tmp_path / "tensorboard" / "00").iterdir())
+
+
+def test_curves_are_written_in_groups_to_one_file(events):
+    (file,) = events
+    rows = find_readers(file)[0].read(final=True)
+    assert [row.location for row in rows] == ["step 1", "step 2", "step 3"]
+    assert rows[2].values == pytest.approx(
+        {
+            **{"train/kl": 0.1, "train/value_loss": 2.0, "train/entropy": 0.5, "score": 5.0},
+            **{"rollout/excess_risk": 3.0, "health/nonfinite": 0.0, "time/env_steps": 5.0},
+        }
     )
-    trial = object()
-    monkeypatch.setattr(curves, "_trial_writer", {trial: writer})
-    metrics = json.dumps({"kl": 0.1, "env_steps": 5})
-    result = {"trial": "00", "iteration": 3, "score": None, "metrics": metrics}
-    curves.log_trial_result(3, trial, result)
-    assert points["ray/tune/kl"] == (0.1, 3) and points["ray/tune/env_steps"] == (5, 3)
-    assert "ray/tune/score" not in points and "ray/tune/metrics" not in points
+    assert "score" not in rows[0].values
+
+
+def test_the_hparams_plugin_has_the_searched_settings_and_the_score(events):
+    event_pb2 = importlib.import_module("tensorboardX.proto.event_pb2")
+    plugin = importlib.import_module("tensorboardX.proto.plugin_hparams_pb2").HParamsPluginData
+    data, at, found = events[0].read_bytes(), 0, {}
+    while at < len(data):
+        size = int.from_bytes(data[at : at + 8], "little")
+        for value in event_pb2.Event.FromString(data[at + 12 : at + 12 + size]).summary.value:
+            if value.tag.startswith("_hparams_/"):
+                content = plugin.FromString(value.metadata.plugin_data.content)
+                found[value.tag.removeprefix("_hparams_/")] = content
+        at += 16 + size
+    assert set(found) == {"experiment", "session_start_info", "session_end_info"}
+    assert [metric.name.tag for metric in found["experiment"].experiment.metric_infos] == ["score"]
+    hparams = found["session_start_info"].session_start_info.hparams
+    assert hparams["lr"].number_value == 0.01 and hparams["hidden"].string_value == "[16, 16]"
+
+
+def test_doctor_reads_the_groups_as_ours_and_not_as_those_of_sb3(events):
+    (log,) = read_logs(events[0])
+    row = log.rows[-1]
+    assert (row["value_loss"], row["entropy"], row["env_steps"]) == (2.0, 0.5, 5.0)
+    assert row["kl"] == pytest.approx(0.1)
+
+
+def test_tensorboard_itself_reads_the_file(events):
+    name = "tensorboard.backend.event_processing.event_accumulator"
+    module = pytest.importorskip(name, reason="pip install tensorboard")
+    accumulator = module.EventAccumulator(str(events[0]))
+    accumulator.Reload()
+    assert [(e.step, e.value) for e in accumulator.Scalars("score")] == [(2, 4.0), (3, 5.0)]

@@ -12,12 +12,16 @@ import yaml
 from command_line import rungwise
 from tensorboardX.proto import event_pb2
 
+from algos.metrics import METRICS
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import ResultRow
 from tune_jobs.trackers.tracker_metrics import (
     EPISODES,
+    HEALTH,
     POST_MORTEM,
+    TRAIN,
     CurvePoints,
+    add_group,
     rename_for_post_mortem,
 )
 
@@ -69,8 +73,7 @@ def tensorboard(folder: Path) -> dict[str, list[float]]:
             size = int.from_bytes(data[at : at + 8], "little")
             event = events.Event.FromString(data[at + 12 : at + 12 + size])
             for value in event.summary.value:
-                name = value.tag.removeprefix("ray/tune/")
-                found.setdefault(name, []).append(value.simple_value)
+                found.setdefault(value.tag, []).append(value.simple_value)
             at += 16 + size
     return found
 
@@ -160,3 +163,26 @@ def test_a_trial_that_is_undecided_has_no_point_of_its_score():
     points = CurvePoints()
     assert "score" not in points(told | {"score": None})
     assert points(told | {"score": 2.0})["score"] == 2.0
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("return_mean", "rollout/return_mean"),
+        ("excess_risk", "rollout/excess_risk"),
+        ("kl", "train/kl"),
+        ("grad_norm", "train/grad_norm"),
+        ("iteration_s", "time/iteration_s"),
+        ("env_steps", "time/env_steps"),
+        ("nonfinite", "health/nonfinite"),
+        ("held_out_gain", "eval/held_out_gain"),
+        ("update_of_mine", "rollout/update_of_mine"),
+        ("mine/loss", "mine/loss"),
+    ],
+)
+def test_a_metric_is_shown_in_its_group(name, shown):
+    assert add_group(name) == shown
+
+
+def test_each_beginning_is_that_of_a_metric():
+    assert all(any(name.startswith(word) for name in METRICS) for word in TRAIN + HEALTH)

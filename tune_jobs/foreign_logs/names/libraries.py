@@ -6,6 +6,7 @@ else (a KL to the reference, an entropy times its weight) are left out.
 
 from __future__ import annotations
 
+from algos.metrics import METRICS
 from tune_jobs.foreign_logs.names.catalogue_metric import CatalogueMetric, Library
 
 SQUARED_ERROR = CatalogueMetric("value_loss", times=0.5)
@@ -322,5 +323,24 @@ PLAIN = Library(
     patchy=True,
 )
 
-LIBRARIES = (RLLIB, SB3, CLEANRL, SKRL, RSL_RL, RL_GAMES, TIANSHOU, TORCHRL, TRL, VERL, PLAIN)
+# Ours, as `tune_jobs.trackers` writes it: among its groups, SB3's names mean something else.
+RUNGWISE = Library(
+    {n: tuple(f"{group}/{n}" for group in ("rollout", "train", "time", "health")) for n in METRICS},
+    signs=("health/nonfinite",),
+)
+
+LIBRARIES = (
+    RUNGWISE,
+    RLLIB,
+    SB3,
+    CLEANRL,
+    SKRL,
+    RSL_RL,
+    RL_GAMES,
+    TIANSHOU,
+    TORCHRL,
+    TRL,
+    VERL,
+    PLAIN,
+)
 """Where a log has several names for one metric, that of the first table is used."""
