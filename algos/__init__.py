@@ -40,7 +40,7 @@ __all__ = [
     "TrainingSettings",
     "build_algorithm",
     "get_algorithm_class",
-    "load_algorithms",
+    "load_objectives",
 ]
 
 ALGORITHMS = {
@@ -84,9 +84,10 @@ def get_algorithm_class(name: str) -> type[ColumnAlgorithm]:
     return getattr(importlib.import_module(module), attribute)
 
 
-def load_algorithms() -> dict[str, type[ColumnAlgorithm]]:
-    """Return all algorithms by name."""
-    return {name: get_algorithm_class(name) for name in ALGORITHMS}
+def load_objectives() -> dict[str, Objective[Any]]:
+    """Return the objectives of all algorithms by name, with their default settings."""
+    classes = {name: get_algorithm_class(name) for name in ALGORITHMS}
+    return {name: kind.objective_class(kind.settings_class()) for name, kind in classes.items()}
 
 
 def build_algorithm(

@@ -22,7 +22,7 @@ processes, GPUs and restarts; everything that an algorithm decides is a hook of 
                 forward = network(build_network_inputs(minibatch))
                 terms, measure = loss(forward, minibatch, coefficients)
                 gradient of the terms' mean, averaged over learners, clipped; optimiser step
-                (by autograd, or for small networks in closed form: learning/closed_form.py)
+                (by autograd, or for small networks on NumPy: learning/quick_gradients.py)
         coefficients = adapt_coefficients(coefficients, metrics)
         every warm_start_interval iterations, last: BehaviourCloning of the teacher's rows
     driver                                     push_weights(), this file
@@ -54,7 +54,7 @@ from algos.learning.learner import CLONE, PROGRESS, SCORE
 from algos.learning.update_log import SKIPPED_UPDATES
 from algos.metrics import METRICS
 from algos.objective import Objective
-from algos.rllib_config import ColumnConfig
+from algos.rllib.column_config import ColumnConfig
 from algos.rollouts import rollout_io
 from algos.rollouts.columns import Columns, concat
 from algos.rollouts.curriculum import Curriculum

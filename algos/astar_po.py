@@ -4,7 +4,7 @@ Stage 1, before training: V*, what the best policy near the reference can reach 
 estimated from a few episodes of the reference policy. Stage 2, training: one episode from a start
 at a time, no critic and no groups; ``beta log(policy / reference)`` is regressed on the return
 minus V*. ``loss="clipped_pg"`` is the variant of the shopping post-mortem instead. Read with
-``advantages.py`` (V*) and ``losses/loss_functions.py``.
+``rollouts/advantages.py`` (V*) and ``losses/loss_functions.py``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from torch import Tensor
 
-from algos.advantages import estimate_v_star, normalise
 from algos.algorithm import ColumnAlgorithm
 from algos.config import EpisodeSettings
 from algos.losses import (
@@ -31,10 +30,11 @@ from algos.losses import (
     kl_estimate,
 )
 from algos.objective import Loss, Need, Objective
+from algos.rollouts.advantages import estimate_v_star, normalise
 from algos.rollouts.columns import Columns, Ragged
 from algos.rollouts.group_sampler import TRAINING_SEED
 from algos.rollouts.rollout import Rollout
-from algos.v_star import UNKNOWN, VStarTable, make_batch, store_batch
+from algos.rollouts.v_star import UNKNOWN, VStarTable, make_batch, store_batch
 from envs.validation import AtLeastOne, Fraction, InputError, Positive
 
 Array = np.ndarray[Any, Any]

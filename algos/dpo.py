@@ -25,7 +25,7 @@ from algos.losses import (
     kl_estimate,
 )
 from algos.objective import Loss, Need, Objective
-from algos.rllib_config import ColumnConfig
+from algos.rllib.column_config import ColumnConfig
 from algos.rollouts.columns import Columns, Ragged
 from algos.rollouts.preference_pairs import (
     IMAGINED,

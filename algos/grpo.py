@@ -1,8 +1,8 @@
 """Group relative policy optimisation (Shao et al. 2024): PPO's clip without a critic.
 
 Each start is lived through G times; an episode is worth its return compared with its group's, or a
-step of it what follows, compared with the same step's. Read with ``advantages.py`` (the group's
-part) and ``losses/loss_functions.py`` (clip and KL).
+step of it what follows, compared with the same step's. Read with ``rollouts/advantages.py`` (the
+group's part) and ``losses/loss_functions.py`` (clip and KL).
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import numpy as np
 from torch import Tensor
 
 from algos.actions.topk import log_probabilities
-from algos.advantages import group_advantages, has_signal
 from algos.algorithm import ColumnAlgorithm
 from algos.config import EpisodeSettings
 from algos.losses import (
@@ -28,6 +27,7 @@ from algos.losses import (
     kl_estimate,
 )
 from algos.objective import Loss, Need, Objective
+from algos.rollouts.advantages import group_advantages, has_signal
 from algos.rollouts.columns import Columns
 from algos.rollouts.rollout import Rollout
 from envs.validation import Fraction, InputError, NonNegative, Positive

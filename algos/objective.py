@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeAlias, Ty
 
 from torch import Tensor
 
-from algos.advantages import compute_next_values
 from algos.config import TrainingSettings
+from algos.rollouts.advantages import compute_next_values
 from algos.rollouts.columns import Columns
 from algos.rollouts.rollout import Rollout
 from algos.schedules import adapt_entropy_coef, schedule
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 SettingsT = TypeVar("SettingsT", bound=TrainingSettings)
 
 Need: TypeAlias = Literal["starts", "candidates", "whole"]
-"""What an objective may need of an environment (see ``requirements.py``)."""
+"""What an objective may need of an environment (see ``rollouts/env_requirements.py``)."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Proximal policy optimisation (Schulman et al. 2017) with generalised advantage estimation.
 
-Read together with ``advantages.py`` and ``losses/loss_functions.py``.
+Read together with ``rollouts/advantages.py`` and ``losses/loss_functions.py``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from typing import Annotated, Any, Self
 
 from torch import Tensor
 
-from algos.advantages import compute_value_metrics, gae
 from algos.algorithm import ColumnAlgorithm
 from algos.config import TrainingSettings
 from algos.losses import (
@@ -25,6 +24,7 @@ from algos.losses import (
     value_error,
 )
 from algos.objective import Loss, Objective
+from algos.rollouts.advantages import compute_value_metrics, gae
 from algos.rollouts.columns import Columns
 from algos.rollouts.rollout import Rollout, normalise_advantages
 from algos.schedules import ScheduleKind

@@ -3,7 +3,7 @@
 The baseline is a learned value function with generalised advantage estimation (lambda 1 is the
 whole return), a moving average of returns (which knows nothing of the state), or the mean return of
 a group of episodes from the same start, with or without the episode itself (Quiet-STaR; RLOO,
-Ahmadian et al. 2024). Read with ``advantages.py``.
+Ahmadian et al. 2024). Read with ``rollouts/advantages.py``.
 """
 
 from __future__ import annotations
@@ -15,14 +15,6 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from torch import Tensor
 
-from algos.advantages import (
-    compute_value_metrics,
-    gae,
-    group_advantages,
-    has_signal,
-    leave_one_out,
-    returns_to_go,
-)
 from algos.algorithm import ColumnAlgorithm
 from algos.config import EpisodeSettings
 from algos.losses import (
@@ -34,6 +26,14 @@ from algos.losses import (
     value_error,
 )
 from algos.objective import Loss, Need, Objective
+from algos.rollouts.advantages import (
+    compute_value_metrics,
+    gae,
+    group_advantages,
+    has_signal,
+    leave_one_out,
+    returns_to_go,
+)
 from algos.rollouts.columns import Columns
 from algos.rollouts.rollout import Array, Rollout, normalise_advantages
 from envs.validation import AtLeastOne, Between, Fraction, InputError, NonNegative

@@ -23,8 +23,8 @@ import algos
 import envs
 from algos.config import TrainingSettings
 from algos.metrics import METRICS
-from algos.requirements import format_requirements_table
-from algos.rllib_algorithms import list_rllib_algorithms
+from algos.rllib.rllib_algorithms import list_rllib_algorithms
+from algos.rollouts.env_requirements import format_requirements_table
 from cluster.commands.groups import summarise_commands
 from cluster.commands.listings import list_preset_rows
 from envs.field_docs import get_field_groups, read_field_docs
@@ -204,7 +204,7 @@ def format_metrics_table() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "symptoms": format_symptoms_table,
     "check-findings": check_table,
-    "requirements": lambda: format_requirements_table(algos.load_algorithms()),
+    "requirements": lambda: format_requirements_table(algos.load_objectives()),
     "algorithms": format_algorithms_table,
     "rllib-algorithms": format_rllib_table,
     "environments": format_environments_table,

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from algos.advantages import normalise, returns_to_go
 from algos.models.memory import SEQUENCE_START
+from algos.rollouts.advantages import normalise, returns_to_go
 from algos.rollouts.columns import Columns, Ragged
 from algos.rollouts.sequences import mark_sequence_starts
 

@@ -84,7 +84,7 @@ class Algos(Command):
     def __call__(self, console: Console) -> Answer:
         """Print the algorithms."""
         from algos import ALGORITHMS
-        from algos.rllib_algorithms import list_rllib_algorithms
+        from algos.rllib.rllib_algorithms import list_rllib_algorithms
 
         algos = {name: line for name, (_, _, line) in ALGORITHMS.items()}
         _print_entries(algos, console)

@@ -15,11 +15,11 @@ import ray
 import torch
 from torch import Tensor
 
-from algos.advantages import gae
 from algos.algorithm import ColumnAlgorithm
 from algos.config import TrainingSettings
 from algos.losses import value_error
 from algos.objective import Loss, Objective
+from algos.rollouts.advantages import gae
 from algos.rollouts.columns import Columns
 from algos.rollouts.rollout import Rollout, normalise_advantages
 from envs.validation import Fraction, Positive

@@ -10,13 +10,13 @@ import small
 import torch
 from ray.rllib.core import DEFAULT_MODULE_ID
 
-from algos.advantages import estimate_v_star
 from algos.algorithm import ColumnAlgorithm
 from algos.astar_po import ADVANTAGE_LIMIT, AStarPO, AStarPOObjective
+from algos.rollouts.advantages import estimate_v_star
 from algos.rollouts.columns import Columns
 from algos.rollouts.group_sampler import TRAINING_SEED
 from algos.rollouts.rollout import Rollout, mask_first_episodes
-from algos.v_star import VStarTable
+from algos.rollouts.v_star import VStarTable
 
 BANDIT = "toy_worlds:Bandit-v0"
 SMALL: dict[str, Any] = {"algo": "astar_po", "num_envs": 4, "starts": 6, "reference_samples": 2}

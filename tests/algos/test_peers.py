@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ray.rllib.utils.postprocessing.value_predictions import compute_value_targets
 
-from algos.advantages import compute_next_values, gae, group_advantages, leave_one_out
 from algos.losses import clipped_surrogate, dpo_loss, kl_estimate
+from algos.rollouts.advantages import compute_next_values, gae, group_advantages, leave_one_out
 
 EXAMPLES = settings(derandomize=True, max_examples=40, deadline=None)
 BETA, CLIP = 0.3, 0.2

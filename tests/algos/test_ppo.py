@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import small
 
-from algos.advantages import compute_value_metrics
 from algos.ppo import PPOObjective
+from algos.rollouts.advantages import compute_value_metrics
 from algos.rollouts.rollout import Rollout
 
 

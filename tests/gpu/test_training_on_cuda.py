@@ -49,7 +49,7 @@ def test_three_iterations_learn_on_the_gpu(name, acting):
 def test_the_first_update_is_that_of_the_cpu(name, monkeypatch):
     # The policy acts on the CPU in both: one choice that rounds differently changes the episode.
     (there,) = device_cases.train(*device_cases.build(CASES[name], acting_device="cpu"), 1)
-    for path in ("algos.rllib_config", "ray.rllib.core.learner.torch.torch_learner"):
+    for path in ("algos.rllib.column_config", "ray.rllib.core.learner.torch.torch_learner"):
         monkeypatch.setattr(f"{path}.get_device", lambda config, gpus: torch.device("cpu"))
     (here,) = device_cases.train(*device_cases.build(CASES[name], acting_device="cpu"), 1)
     assert there.keys() == here.keys()

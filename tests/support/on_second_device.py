@@ -48,7 +48,7 @@ def build(monkeypatch):
         def get_device(config, gpus):
             return device if gpus else CPU
 
-        monkeypatch.setattr("algos.rllib_config.get_device", get_device)
+        monkeypatch.setattr("algos.rllib.column_config.get_device", get_device)
         monkeypatch.setattr("ray.rllib.core.learner.torch.torch_learner.get_device", get_device)
         return device_cases.build(case, **changed)
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from algos.advantages import gae
 from algos.reinforce import Reinforce, ReinforceObjective
+from algos.rollouts.advantages import gae
 
 
 class PostMortemObjective(ReinforceObjective):

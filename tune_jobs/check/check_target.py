@@ -13,18 +13,18 @@ from typing import Any, TypeVar
 import gymnasium
 import torch
 
-from algos import get_algorithm_class, load_algorithms
+from algos import get_algorithm_class, load_objectives
 from algos.algorithm import ColumnAlgorithm
 from algos.config import EpisodeSettings, TrainingSettings, is_rllib_name
 from algos.models import MODELS
 from algos.objective import Need
-from algos.requirements import check_needs, detect_offered_needs
 from algos.rollouts.env_factory import (
     check_arguments,
     find_env_spec,
     make_mask_wrapper,
     make_vector_env,
 )
+from algos.rollouts.env_requirements import check_needs, detect_offered_needs
 from envs import FAMILIES
 from envs.agents import count_agents
 from envs.batched import World, get_world
@@ -235,7 +235,7 @@ def load_check_target(
             raise
         except Exception:  # the environment is broken: the first probe reports it
             return target
-        check_needs(algo, needs, target.env, offered, load_algorithms())
+        check_needs(algo, needs, target.env, offered, load_objectives())
     return target
 
 

@@ -106,7 +106,7 @@ def count_rllib_iterations(job: JobFields, settings: RLlibSettings) -> int:
     Raises:
         InputError: the algorithm takes no steps, or more at once than an iteration has.
     """
-    from algos.rllib_algorithms import OFFLINE, make_config
+    from algos.rllib.rllib_algorithms import OFFLINE, make_config
 
     algo, search, steps, iterations = job.algo, job.search, job.steps, job.iterations
     if algo in OFFLINE:

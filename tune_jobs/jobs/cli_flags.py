@@ -111,7 +111,7 @@ def make_job_flags(job: Job, given: Mapping[str, Any]) -> JobFlags:
         defaults["env_kwargs"] = asdict(params)
     settings = get_settings_class(fields["algo"])
     if settings is RLlibSettings:
-        from algos.rllib_algorithms import list_settings  # as slow to import as RLlib
+        from algos.rllib.rllib_algorithms import list_settings  # as slow to import as RLlib
 
         pairs.append("settings")
         known = ", ".join(sorted(list_settings(fields["algo"])))

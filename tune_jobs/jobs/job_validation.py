@@ -10,16 +10,16 @@ from typing import Any
 import gymnasium
 from gymnasium.vector.utils import batch_space, iterate
 
-from algos import get_algorithm_class, load_algorithms
+from algos import get_algorithm_class, load_objectives
 from algos.learning.behaviour_cloning import collect_teacher_rows
 from algos.models import MODELS
 from algos.models.hf_checkpoint import check_language_model
 from algos.objective import Need
 from algos.policy import batch_observation
-from algos.requirements import check_needs, detect_offered_needs
-from algos.rllib_algorithms import TrainingEnv
-from algos.rllib_module import RLlibModule
+from algos.rllib.rllib_algorithms import TrainingEnv
+from algos.rllib.rllib_module import RLlibModule
 from algos.rollouts.env_factory import make_vector_env
+from algos.rollouts.env_requirements import check_needs, detect_offered_needs
 from algos.rollouts.environment_fault import EnvironmentFault
 from algos.rollouts.group_sampler import TRAINING_SEED
 from algos.space_format import space_to_dict
@@ -86,7 +86,7 @@ def validate_job(job: Job) -> None:
             _play(job.env, env_kwargs)
             if needs:  # asked last, as it resets an environment that has just been found healthy
                 offered = detect_offered_needs(env)
-                check_needs(job.algo, needs, job.env, offered, load_algorithms())
+                check_needs(job.algo, needs, job.env, offered, load_objectives())
         finally:
             env.close()
 

@@ -58,7 +58,7 @@ def check_settings(algo: str, settings: RLlibSettings, search: Mapping[str, Spac
         InputError: naming the first, with the nearest that it has.
     """
     # RLlib takes seconds to import, and most jobs do not need it.
-    from algos.rllib_algorithms import check_setting, get_default_config
+    from algos.rllib.rllib_algorithms import check_setting, get_default_config
 
     get_default_config(algo)  # refuses a name that is none
     for name, value in settings.values.items():
@@ -81,7 +81,7 @@ def describe_rllib_settings(algo: str, values: Mapping[str, Any]) -> OtherLibrar
         values: those that a job or trial sets; the others have RLlib's defaults.
     """
     # RLlib takes seconds to import, and most jobs do not need it.
-    from algos.rllib_algorithms import list_settings
+    from algos.rllib.rllib_algorithms import list_settings
 
     known = {name: default for name, (_, default) in list_settings(algo).items()} | dict(values)
     names: dict[str, str] = {}

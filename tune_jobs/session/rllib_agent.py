@@ -18,7 +18,7 @@ from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LI
 
 from algos.algorithm import WEIGHTS
 from algos.policy import write_policy
-from algos.rllib_algorithms import EPISODE_METRICS, STEP_METRICS, build_rllib_algorithm
+from algos.rllib.rllib_algorithms import EPISODE_METRICS, STEP_METRICS, build_rllib_algorithm
 from algos.rollouts.env_factory import make_single_env
 from algos.rollouts.environment_fault import EnvironmentFault
 from algos.rollouts.episode_statistics import INFO_METRICS

@@ -6,7 +6,7 @@ import pytest
 import small
 import torch
 
-from algos.advantages import gae
+from algos.rollouts.advantages import gae
 from algos.rollouts.episode_statistics import merge_statistics
 
 ENV = "agent_games:Couriers-v0"

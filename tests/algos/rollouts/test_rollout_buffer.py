@@ -3,7 +3,7 @@
 
 import numpy as np
 
-from algos.advantages import compute_next_values
+from algos.rollouts.advantages import compute_next_values
 from algos.rollouts.rollout_buffer import RolloutBuffer
 
 

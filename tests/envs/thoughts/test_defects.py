@@ -18,9 +18,9 @@ from gymnasium import spaces
 from small_reader import UNTAUGHT, played, small, thinking
 
 import algos
-from algos.advantages import gae
 from algos.models import MODELS
 from algos.reinforce import ReinforceObjective, ReinforceSettings
+from algos.rollouts.advantages import gae
 from algos.rollouts.columns import Columns
 from algos.schedules import schedule
 from envs import counter_rng

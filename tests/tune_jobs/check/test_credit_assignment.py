@@ -7,11 +7,11 @@ from checks import check, get_only_evidence, get_severities
 from sick_objectives import replace_hooks
 
 from algos import get_algorithm_class
-from algos.advantages import gae, group_advantages, normalise, returns_to_go
 from algos.dpo import DPOSettings
 from algos.grpo import GRPO
 from algos.ppo import PPO
 from algos.reinforce import Reinforce
+from algos.rollouts.advantages import gae, group_advantages, normalise, returns_to_go
 from tune_jobs.check.check_target import CheckTarget
 
 CAUSAL = "envs:CausalLearning-v0"

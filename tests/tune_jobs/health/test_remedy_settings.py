@@ -11,7 +11,7 @@ import pytest
 import small
 
 from algos import ALGORITHMS, get_algorithm_class
-from algos.v_star import VStarTable, make_batch
+from algos.rollouts.v_star import VStarTable, make_batch
 from tune_jobs.check.findings import SYMPTOMS
 from tune_jobs.health import RULES, SCORE
 from tune_jobs.health.remedy import RemedyStep, worded

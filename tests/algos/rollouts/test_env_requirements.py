@@ -9,9 +9,13 @@ import pytest
 import small
 from gymnasium.vector import SyncVectorEnv
 
-from algos import ALGORITHMS, load_algorithms
-from algos.requirements import check_needs, detect_offered_needs, list_runnable_algorithms
+from algos import ALGORITHMS, load_objectives
 from algos.rollouts.env_factory import make_vector_env
+from algos.rollouts.env_requirements import (
+    check_needs,
+    detect_offered_needs,
+    list_runnable_algorithms,
+)
 from envs.validation import InputError
 
 WHOLE: Any = frozenset({"whole"})
@@ -19,7 +23,7 @@ STARTS: Any = WHOLE | {"starts"}
 ALL: Any = STARTS | {"candidates"}
 ROWS: Any = frozenset({"starts", "candidates"})
 NOTHING: Any = frozenset()
-KINDS = load_algorithms()
+OBJECTIVES = load_objectives()
 
 
 @pytest.mark.parametrize(
@@ -59,8 +63,10 @@ def test_picks_in_many_rows_do_not_offer_whole_actions(objective, has):
         needs = small.objective(algo).needs
         if has == ROWS:
             with pytest.raises(InputError, match=r"worth comparing .* ppo or reinforce or grpo wo"):
-                check_needs(algo, needs, "EdgeSelection-v0", detect_offered_needs(picks), KINDS)
-        check_needs(algo, needs, "EdgeSelection-v0", detect_offered_needs(latent), KINDS)
+                check_needs(
+                    algo, needs, "EdgeSelection-v0", detect_offered_needs(picks), OBJECTIVES
+                )
+        check_needs(algo, needs, "EdgeSelection-v0", detect_offered_needs(latent), OBJECTIVES)
 
 
 @pytest.mark.parametrize(
@@ -82,22 +88,22 @@ def test_what_an_algorithm_needs_depends_on_its_settings(algo, changed, needs):
 
 def test_a_refusal_names_what_is_missing_and_what_would_work():
     with pytest.raises(InputError) as refused:
-        check_needs("grpo", STARTS, "my:World-v0", NOTHING, KINDS)
+        check_needs("grpo", STARTS, "my:World-v0", NOTHING, OBJECTIVES)
     assert str(refused.value) == (
         "grpo needs episodes that begin alike when they are seeded alike, which my:World-v0 does "
         "not offer; ppo or reinforce would work."
     )
-    check_needs("grpo", STARTS, "my:World-v0", STARTS, KINDS)
+    check_needs("grpo", STARTS, "my:World-v0", STARTS, OBJECTIVES)
 
 
 def test_everything_works_where_everything_is_offered():
     assert (
-        list_runnable_algorithms(ALL, KINDS)
-        == list_runnable_algorithms(STARTS, KINDS)
+        list_runnable_algorithms(ALL, OBJECTIVES)
+        == list_runnable_algorithms(STARTS, OBJECTIVES)
         == list(ALGORITHMS)
     )
-    assert list_runnable_algorithms(WHOLE, KINDS) == ["ppo", "reinforce"]
-    assert list_runnable_algorithms(ROWS, KINDS) == ["ppo", "reinforce", "grpo"]
+    assert list_runnable_algorithms(WHOLE, OBJECTIVES) == ["ppo", "reinforce"]
+    assert list_runnable_algorithms(ROWS, OBJECTIVES) == ["ppo", "reinforce", "grpo"]
 
 
 def test_copies_that_differ_after_one_seed_offer_no_starts():

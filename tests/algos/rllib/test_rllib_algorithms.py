@@ -9,7 +9,7 @@ import pytest
 from gymnasium import spaces
 from sound_env import Sound
 
-from algos.rllib_algorithms import (
+from algos.rllib.rllib_algorithms import (
     TrainingEnv,
     check_starts,
     list_rllib_algorithms,

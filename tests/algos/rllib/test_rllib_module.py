@@ -6,7 +6,7 @@ import pytest
 import torch
 from gymnasium import spaces
 
-from algos.rllib_module import RLlibModule
+from algos.rllib.rllib_module import RLlibModule
 from algos.rollouts.env_factory import make_vector_env
 from envs.validation import InputError
 

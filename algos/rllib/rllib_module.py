@@ -20,7 +20,7 @@ from ray.rllib.env import INPUT_ENV_SINGLE_SPACES, INPUT_ENV_SPACES
 from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 
 from algos.models.frame_stack import StateLayout
-from algos.rllib_algorithms import make_config, reshape_action
+from algos.rllib.rllib_algorithms import make_config, reshape_action
 from envs.validation import InputError
 
 Array = np.ndarray[Any, Any]

@@ -41,7 +41,7 @@ def test_objective_network_and_learner_follow_the_settings():
     [(0, 0, 0, 0.5), (0, 2, 0, 0.5), (3, 0, 0, 0.5), (3, 2, 0, 0), (3, 2, 1, 0.5)],
 )
 def test_a_process_without_a_gpu_acts_on_the_cpu(runners, learners, worker, gpus, monkeypatch):
-    monkeypatch.setattr("algos.rllib_config.get_device", lambda config, gpus: gpus)
+    monkeypatch.setattr("algos.rllib.column_config.get_device", lambda config, gpus: gpus)
     chosen = small.settings(num_env_runners=runners, num_learners=learners, model="lm")
     config = GRPO.get_default_config().configure_training(chosen, 7, gpus=0.5)
     assert config.get_acting_device(worker) == gpus

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from algos.v_star import UNKNOWN, VStarTable, make_batch, store_batch
+from algos.rollouts.v_star import UNKNOWN, VStarTable, make_batch, store_batch
 
 
 def batch(starts, returns, success=None):
@@ -92,7 +92,7 @@ def test_a_killed_process_leaves_its_complete_batches(tmp_path):
 import os, signal, sys
 from pathlib import Path
 import numpy as np
-from algos.v_star import make_batch, store_batch
+from algos.rollouts.v_star import make_batch, store_batch
 for start in (0, 1):
     returns = np.full((1, 2), start, np.float32)
     batch = make_batch(np.array([start]), returns, returns[:, 0], returns)

@@ -1,8 +1,9 @@
-"""What an algorithm may need of an environment, and whether an environment has it."""
+"""What an objective may need of an environment, and whether an environment has it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import gymnasium
@@ -11,9 +12,8 @@ from gymnasium.vector import VectorEnv
 
 from algos.actions.kinds import make_action_head
 from algos.actions.topk import TopKHead
-from algos.algorithm import ColumnAlgorithm
 from algos.models.base import to_observation_columns
-from algos.objective import Need
+from algos.objective import Need, Objective
 from envs.batched import get_world
 from envs.validation import InputError
 
@@ -52,7 +52,7 @@ def check_needs(
     needs: frozenset[Need],
     env_id: str,
     offered: frozenset[Need],
-    algorithms: Mapping[str, type[ColumnAlgorithm]],
+    objectives: Mapping[str, Objective[Any]],
 ) -> None:
     """Refuse an algorithm whose needs an environment does not meet.
 
@@ -61,7 +61,7 @@ def check_needs(
         needs: what its objective needs.
         env_id: the environment.
         offered: what the environment offers.
-        algorithms: all of them by name, to suggest one that would work.
+        objectives: of all algorithms by name, to suggest one that would work.
 
     Raises:
         InputError: what is missing, and which algorithms would work.
@@ -70,18 +70,18 @@ def check_needs(
     if missing:
         raise InputError(
             f"{name} needs {NEED_DESCRIPTIONS[missing[0]]}, which {env_id} does not offer; "
-            f"{' or '.join(list_runnable_algorithms(offered, algorithms))} would work."
+            f"{' or '.join(list_runnable_algorithms(offered, objectives))} would work."
         )
 
 
 def list_runnable_algorithms(
-    offered: frozenset[Need], algorithms: Mapping[str, type[ColumnAlgorithm]]
+    offered: frozenset[Need], objectives: Mapping[str, Objective[Any]]
 ) -> list[str]:
-    """Return the algorithms whose default settings need no more than what is offered."""
-    return [name for name, kind in algorithms.items() if _get_needs(kind) <= offered]
+    """Return the algorithms whose objectives need no more than what is offered."""
+    return [name for name, objective in objectives.items() if objective.needs <= offered]
 
 
-def format_requirements_table(algorithms: Mapping[str, type[ColumnAlgorithm]]) -> str:
+def format_requirements_table(objectives: Mapping[str, Objective[Any]]) -> str:
     """Return which algorithm runs where as Markdown: a row for each form of each algorithm."""
     kinds: dict[str, frozenset[Need]] = {
         "any Gymnasium environment": frozenset({"whole"}),
@@ -90,16 +90,10 @@ def format_requirements_table(algorithms: Mapping[str, type[ColumnAlgorithm]]) -
         "one of ours with picks in each of many rows": frozenset({"starts", "candidates"}),
     }
     lines = ["| algorithm | " + " | ".join(kinds) + " |", "| --- " * (len(kinds) + 1) + "|"]
-    for name, kind in algorithms.items():
-        for form, chosen in kind.objective_class.variants.items():
-            needs = _get_needs(kind, chosen)
+    for name, objective in objectives.items():
+        for form, chosen in objective.variants.items():
+            needs = replace(objective, settings=replace(objective.settings, **chosen)).needs
             cells = ["yes" if needs <= offered else "no" for offered in kinds.values()]
             label = f"`{name}`" + (f" ({form})" if form else "")
             lines.append(f"| {label} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
-
-
-def _get_needs(
-    algorithm: type[ColumnAlgorithm], chosen: Mapping[str, Any] | None = None
-) -> frozenset[Need]:
-    return algorithm.objective_class(algorithm.settings_class(**chosen or {})).needs

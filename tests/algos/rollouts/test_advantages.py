@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from algos.advantages import (
+from algos.rollouts.advantages import (
     compute_next_values,
     compute_value_metrics,
     estimate_v_star,
