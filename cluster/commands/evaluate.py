@@ -154,18 +154,22 @@ def make_comparison_table(
         shown = f"{figures[player][name]:.{digits}g}"
         return shown if error is None else f"{shown} ± {error:.2g}"
 
+    from tune_jobs.run_log.evaluation_status import format_player
+
     table, names = Table(title=title, title_justify="left", box=None), list(figures["policy"])
     by_figure = len(names) > len(figures)
     table.add_column("", no_wrap=not by_figure)
     for head in figures if by_figure else names:
-        table.add_column(head.replace("_", " "), justify="right")
+        table.add_column(format_player(head).replace("_", " "), justify="right")
     if by_figure:
         for name in names:
             cells = (cell(player, name, 3) for player in figures)
             table.add_row(name.replace("_", " "), *cells)
         return table
     for player in figures:
-        table.add_row(player.replace("_", " "), *(cell(player, name, 4) for name in names))
+        table.add_row(
+            format_player(player).replace("_", " "), *(cell(player, name, 4) for name in names)
+        )
     return table
 
 

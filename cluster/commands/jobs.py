@@ -20,7 +20,7 @@ from cluster.commands.live_run import (
 )
 from cluster.commands.train_answer import make_train_answer
 from cluster.errors import Answer
-from cluster.terminal.startup import show_imports
+from cluster.terminal.startup import show_activity, show_imports
 from envs.validation import InputError
 from tune_jobs.formatting import format_command
 from tune_jobs.run_directory import check_is_run, find_free_directory
@@ -69,14 +69,14 @@ class Tune(RayCommand):
             InputError: no job is named, or something in it cannot be used.
             SystemExit: help was requested, or a flag is wrong; tyro has printed which.
         """
-        from tune_jobs.jobs.cli_flags import find_job_fields, make_job_flags, split_pairs
-
         command = cls.get_name()
-        # The flags depend on the job: its algorithm has settings, its environment arguments. So the
-        # words that determine the job are looked up before the rest is parsed.
-        given = find_job_fields(argv)
         name = argv[0] if argv and not argv[0].startswith("-") else None
         with show_imports():
+            from tune_jobs.jobs.cli_flags import find_job_fields, make_job_flags, split_pairs
+
+            # The flags depend on the job: its algorithm has settings, its environment arguments.
+            # So the words that determine the job are looked up before the rest is parsed.
+            given = find_job_fields(argv)
             base = _load_base_job(command, argv, name, given)
             flags = make_job_flags(base, given)
         rest, pairs = split_pairs(argv[1:] if name else argv, flags.pairs)
@@ -104,7 +104,8 @@ class Tune(RayCommand):
         directory = self.out or find_free_directory(job.env)
         # Before the directory is created: a refused job must leave nothing behind.
         check_machine(job, self.address, self.cpus)
-        prepared = prepare_job(job, directory)
+        with show_activity("Checking the job: building its environment"):
+            prepared = prepare_job(job, directory)
         announce_job(prepared, self.address, self.cpus)
         warn_of_late_scores(prepared)
         outcome = run_with_progress(directory, self.address, self.cpus)
@@ -131,8 +132,9 @@ class Resume(RayCommand):
         """Continue the run, or start one that was stopped before its first row."""
         check_is_run(self.run)  # a wrong path is refused at once
         find_env_module(self.run, required=True)
-        from tune_jobs.run_log.outcome import Outcome
-        from tune_jobs.session.prepare import check_reporting, open_run
+        with show_imports():
+            from tune_jobs.run_log.outcome import Outcome
+            from tune_jobs.session.prepare import check_reporting, open_run
 
         job, rows = open_run(self.run)  # refuses what is not a run before Ray starts
         check_machine(job, self.address, self.cpus)

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
 
 from cluster.errors import Answer, CommandFailed, RunInterrupted
 from tune_jobs.formatting import count
@@ -57,10 +59,11 @@ def announce_job(job: Job, address: str, cpus: int | None) -> None:
         highlight=False,
     )
     for words in filter(None, (describe_rollouts(job), describe_stage_1(job))):
-        console.print(words, highlight=False, soft_wrap=True)
+        console.print(words, highlight=False, soft_wrap=not console.is_terminal)
     for line in format_changes(list_changes(job)):
         # markup=False: rich would take lists in brackets for markup.
-        console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
+        line = Padding(line, (0, 0, 0, 2)) if console.is_terminal else f"  {line}"
+        console.print(line, highlight=False, markup=False, soft_wrap=not console.is_terminal)
 
 
 def warn_of_late_scores(job: Job) -> None:
@@ -70,7 +73,8 @@ def warn_of_late_scores(job: Job) -> None:
     pace = estimate_pace(job)
     if pace and (warning := explain_late_score(job, pace)):
         console = Console(stderr=True)
-        console.print(f"Warning: {warning}", style="yellow", highlight=False, soft_wrap=True)
+        text = Text(f"Warning: {warning}", style="yellow")
+        console.print(text, soft_wrap=not console.is_terminal)
 
 
 def run_with_progress(

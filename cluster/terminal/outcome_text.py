@@ -22,10 +22,14 @@ from tune_jobs.report.run_sections import describe_video
 from tune_jobs.run_log.evaluation_status import (
     describe_cut_off,
     format_episode_count,
+    format_player,
     recommend_sampling,
 )
 from tune_jobs.run_log.events import EvaluationRow, VideoRow
 from tune_jobs.run_log.outcome import Outcome
+
+COPIED = ("Checkpoint:", "Report:", "Continue:", "Print again:", "Video:")
+"""How lines begin that hold a path or a command."""
 
 
 def print_outcome(outcome: Outcome, console: Console, directory: str | Path | None = None) -> None:
@@ -42,7 +46,7 @@ def print_outcome(outcome: Outcome, console: Console, directory: str | Path | No
     if outcome.end and outcome.end.reason == "error":
         lines.append(f"Failed: {outcome.end.sentence or 'the log does not say why'}")
     lines += [
-        _format_best(outcome),
+        *_format_best(outcome),
         *_format_repeats(outcome),
         *_format_evaluation(outcome.evaluation),
         *_format_failure(outcome, directory),
@@ -62,14 +66,16 @@ def print_outcome(outcome: Outcome, console: Console, directory: str | Path | No
             f"below {SHORTEST} the health rules only warn."
         )
     for line in lines:
-        console.print(Text(line), soft_wrap=True)
+        # Terminals break lines inside words; what is to be copied stays whole.
+        console.print(Text(line), soft_wrap=line.startswith(COPIED) or not console.is_terminal)
 
 
-def _format_best(outcome: Outcome) -> str:
+def _format_best(outcome: Outcome) -> list[str]:
+    """Format the winner's score on fresh seeds, that of training, and what it was chosen by."""
     best = outcome.best
     if best is None:
         kind = "finite score" if any(t.score is not None for t in outcome.trials) else "score"
-        return f"Best: none, because no trial has a {kind}."
+        return [f"Best: none, because no trial has a {kind}."]
     score = f"{format_identifier(outcome.job.metric)} {format_measurement(best.score)}"
     trained = f"{score} after {count(best.iterations, 'iteration')}"
     if best.checkpoint_score is not None:
@@ -81,10 +87,22 @@ def _format_best(outcome: Outcome) -> str:
             f", estimated from a mean reward per step of {format_measurement(best.scored_reward)}: "
             "no episode ended in training"
         )
-    if (won := outcome.won) is None:
-        return f"Best: trial {best.id}, {trained}"
-    final = f"{format_identifier(won.metric)} {format_estimate(won.score, won.error)}"
-    return f"Best: trial {best.id}, by {outcome.best_by}: {final} (in training {trained})"
+    won, evaluation = outcome.won, outcome.evaluation
+    final, chosen = "", list[str]()
+    if won:
+        final = f"{format_identifier(won.metric)} {format_estimate(won.score, won.error)}"
+        chosen = [f"Chosen by {outcome.best_by}: {final}"]
+    if evaluation and evaluation.policy and evaluation.trial == best.id:
+        metric, score = next(iter(evaluation.policy.items()))
+        error = evaluation.standard_errors.get("policy", {}).get(metric)
+        episodes = evaluation.episodes
+        final = f"{format_identifier(metric)} {format_estimate(score, error)}"
+    elif won:
+        episodes, chosen = won.episodes, [f"Chosen by {outcome.best_by}"]
+    else:
+        return [f"Best: trial {best.id}, in training: {trained}"]
+    fresh = count(episodes, "fresh episode")
+    return [f"Best: trial {best.id}: {final} on {fresh} (in training {trained})", *chosen]
 
 
 def _format_repeats(outcome: Outcome) -> list[str]:
@@ -112,7 +130,7 @@ def _format_evaluation(evaluation: EvaluationRow | None) -> list[str]:
     lines = [f"Evaluated: trial {evaluation.trial} on {episodes}: {figures}"]
     first = next(iter(evaluation.policy))
     others = [
-        f"{name} {format_estimate(v.get(first), errors.get(name, {}).get(first))}"
+        f"{format_player(name)} {format_estimate(v.get(first), errors.get(name, {}).get(first))}"
         for name, v in evaluation.baselines.items()
     ]
     if others:

@@ -22,14 +22,24 @@ from cluster.terminal.widgets import draw_bar, estimate_seconds_left, join_lines
 from tune_jobs.formatting import count, format_identifier, format_measurement
 from tune_jobs.jobs.program_settings import PROGRAM
 from tune_jobs.run_log.evaluation_status import EvaluationStatus
-from tune_jobs.run_log.events import DISPROVED, EndRow, FindingRow, JobRow, LogRow, ResultRow, Row
+from tune_jobs.run_log.events import (
+    DISPROVED,
+    EndRow,
+    FindingRow,
+    JobEndRow,
+    JobRow,
+    LogRow,
+    ResultRow,
+    Row,
+)
 from tune_jobs.run_log.outcome import Outcome, OutcomeBuilder
 
 LINE_INTERVAL_S = 5.0
 """Seconds between two plain lines."""
 START_TRIALS = "Starting the trials: their processes import PyTorch and build the environments"
 START_PROGRAM = "Waiting for the first row of the program's log"
-"""What is being done before the first result."""
+FINISH = "Writing the report, and stopping the processes"
+"""What is being done before the first result, and after the end."""
 FRAME_LINES = 5
 """Lines of a screen that are not trials: heading, hidden trials, summary, cursor."""
 
@@ -61,9 +71,9 @@ class ProgressDisplay:
         # them.
         self._iterations_before = self._builder.build_outcome().iterations_run
         self._now = job.time
-        self._printed_at = self._entered_at = clock()
+        self._printed_at = self._activity_began = clock()
         # Until the first result nothing changes for 10 to 60 s, while the trials' processes start.
-        self._startup = START_PROGRAM if job.algo == PROGRAM else START_TRIALS
+        self._activity = START_PROGRAM if job.algo == PROGRAM else START_TRIALS
         self._evaluating: EvaluationStatus | None = None
         # A thread of rich draws the live table.
         self._lock = threading.Lock()
@@ -82,7 +92,7 @@ class ProgressDisplay:
         if self._live is not None:
             self._live.start()
         else:
-            self._print_line(f"{self._startup} ...")
+            self._print_line(f"{self._activity} ...")
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -97,7 +107,9 @@ class ProgressDisplay:
         with self._lock:
             self._evaluating = None
             if isinstance(row, ResultRow):
-                self._startup = ""
+                self._activity = ""
+            elif isinstance(row, JobEndRow):
+                self._activity, self._activity_began = FINISH, self._clock()
             # The table shows no metrics but those of iteration 0, the progress of what precedes
             # training, and those of every iteration would fill the memory.
             shorten = isinstance(row, ResultRow) and row.iteration
@@ -131,10 +143,18 @@ class ProgressDisplay:
 
     def _update_evaluation(self, status: EvaluationStatus) -> None:
         with self._lock:
+            last = self._evaluating
+            is_new = last is None or (last.trial, last.activity) != (status.trial, status.activity)
+            if is_new:
+                self._activity_began = self._clock()
             self._evaluating = status
-        if self._live is None and self._clock() - self._printed_at >= LINE_INTERVAL_S:
-            self._print_line(f"trial {status.trial} {status}")
+        if self._live is None and (is_new or self._clock() - self._printed_at >= LINE_INTERVAL_S):
+            self._print_line(self._format_evaluation(status))
             self._printed_at = self._clock()
+
+    def _format_evaluation(self, status: EvaluationStatus) -> str:
+        seconds = self._clock() - self._activity_began
+        return format_activity(f"trial {status.trial} {status}", seconds)
 
     def _print_line(self, text: str) -> None:
         self._console.print(Text(join_lines(text)), soft_wrap=True)
@@ -142,7 +162,7 @@ class ProgressDisplay:
     def _render_screen(self) -> Table:
         with self._lock:
             outcome, evaluating = self._builder.build_outcome(), self._evaluating
-            startup = self._startup
+            activity = self._activity
         size = self._console.size
         shown = choose_visible_trials(outcome, max(1, size.height - FRAME_LINES))
         grid = Table.grid(expand=True)
@@ -151,9 +171,9 @@ class ProgressDisplay:
         if hidden:
             grid.add_row(Text(f" and {count(hidden, 'other trial')}", style="dim"))
         if evaluating:
-            last = f"trial {evaluating.trial} {evaluating}"
-        elif startup:
-            last = format_activity(startup, self._clock() - self._entered_at)
+            last = self._format_evaluation(evaluating)
+        elif activity:
+            last = format_activity(activity, self._clock() - self._activity_began)
         else:
             last = self._summarise(outcome)
         grid.add_row(Text(f" {last}", overflow="ellipsis", no_wrap=True))

@@ -41,18 +41,20 @@ def choose_visible_trials(outcome: Outcome, max_trials: int) -> list[TrialOutcom
 def make_trial_table(
     outcome: Outcome, trials: Sequence[TrialOutcome], width: int, live: bool
 ) -> Table:
-    """Make a table of trials; a narrow screen shows fewer settings and no small curve.
+    """Make a table of trials: the same columns during a run and after it.
+
+    A narrow screen shows fewer settings and no small curve.
 
     Args:
         outcome: the run.
         trials: the trials to show.
         width: width of the screen, in characters.
-        live: draw a bar per trial and cut its state to one line; otherwise the state may wrap.
+        live: cut the states to one line; otherwise they may wrap.
     """
     job, best = outcome.job, outcome.best
-    bar_width = (10 if width >= WIDE_SCREEN else 5) if live else 0
+    bar_width = 10 if width >= WIDE_SCREEN else 5
     curve_width = 8 if width >= WIDE_SCREEN else 0
-    numbers = 2 * len(str(job.iterations)) + 1 + (bar_width and bar_width + 1)
+    numbers = 2 * len(str(job.iterations)) + 2 + bar_width
     columns = (
         5,
         max(9, numbers),
@@ -60,7 +62,9 @@ def make_trial_table(
         curve_width,
         STATE_WIDTH,
     )
-    searched = choose_settings(job.searched, trials, width - sum(columns) - 2 * len(columns))
+    # By all trials, not by those shown: the columns would change with them.
+    free = width - sum(columns) - 2 * len(columns)
+    searched = choose_settings(job.searched, outcome.trials, free)
     table = Table(box=None, padding=(0, 1), width=width, header_style="bold")
     for name in (
         "trial",

@@ -90,8 +90,9 @@ def test_progress_says_how_far_the_evaluation_has_come():
         progress.update(EvaluationStatus("03", "policy", episodes, 256))
         alone("greedy", episodes, 256)
     assert out.file.getvalue().splitlines() == [
-        "trial 03 evaluating: policy 40 of 256 episodes",
-        "evaluating: greedy 40 of 256 episodes",
+        "trial 03 evaluating: policy 20 of 256 episodes (0 s)",
+        "evaluating: most likely action 40 of 256 episodes",
+        "trial 03 evaluating: policy 64 of 256 episodes (5 s)",
     ]
 
 

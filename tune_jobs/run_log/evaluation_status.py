@@ -25,7 +25,13 @@ class EvaluationStatus:
 
     def __str__(self) -> str:
         steps = f", step {self.steps:,} of the next" if self.steps else ""
-        return f"{self.activity}: {self.player} {self.episodes} of {self.of} episodes{steps}"
+        player = format_player(self.player)
+        return f"{self.activity}: {player} {self.episodes} of {self.of} episodes{steps}"
+
+
+def format_player(name: str) -> str:
+    """Return a player's name for people: the log calls the most likely actions ``greedy``."""
+    return "most likely action" if name == "greedy" else name
 
 
 FEWEST_STEPS = 5_000
@@ -50,7 +56,7 @@ def describe_cut_off(cut_off: Mapping[str, int]) -> str:
     """Describe the episodes of each player that were cut off; empty where all had an end."""
     if not cut_off:
         return ""
-    whose = ", ".join(f"{number} of {player}" for player, number in cut_off.items())
+    whose = ", ".join(f"{number} of {format_player(player)}" for player, number in cut_off.items())
     said = (
         f"Episodes were cut off after {FEWEST_STEPS:,} steps or more without an end: {whose}. "
         "Their returns are those until then. Where the environment has no time limit, give it one: "

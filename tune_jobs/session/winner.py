@@ -62,11 +62,12 @@ def name_winner(
     episodes = next((row.episodes for row in played.values()), None)
     if len(finalists) > 1:
         steps /= 2
-    for trial, checkpoint in finalists if len(finalists) > 1 else []:
+    for number, (trial, checkpoint) in enumerate(finalists if len(finalists) > 1 else [], 1):
         if (trial, checkpoint) not in played:
             limit = steps / len(finalists) if episodes is None else math.inf
             max_episodes = job.most_evaluated if episodes is None else episodes
-            on_progress = _make_progress_callback(show, trial)
+            activity = f"final {number} of {len(finalists)}"
+            on_progress = _begin_progress(show, trial, max_episodes, activity)
             try:
                 row = play_final(
                     job, directory, trial, checkpoint, max_episodes, limit, on_progress
@@ -83,7 +84,7 @@ def name_winner(
     best = Outcome.from_rows(read_event_log(path)).best
     checkpoint = best and checkpoints.get(best.id)
     if best and checkpoint and all(row.checkpoint != checkpoint for row in outcome.evaluations):
-        on_progress = _make_progress_callback(show, best.id)
+        on_progress = _begin_progress(show, best.id, job.most_evaluated, "evaluating")
         try:
             row = evaluate_checkpoint(job, directory, best.id, checkpoint, steps, on_progress)
         except Exception as error:
@@ -100,12 +101,16 @@ def _make_failure(trial: str, checkpoint: str, error: Exception) -> EvaluationRo
     )
 
 
-def _make_progress_callback(
-    show: Callable[[EvaluationStatus], None], trial: str, activity: str = "evaluating"
+def _begin_progress(
+    show: Callable[[EvaluationStatus], None], trial: str, episodes: int, activity: str
 ) -> ProgressCallback:
-    return lambda player, done, of, steps: show(
-        EvaluationStatus(trial, player, done, of, steps, activity)
-    )
+    """Show what begins, as the first episode may end late; return the callback of what follows."""
+
+    def on_progress(player: str, done: int, of: int, steps: int) -> None:
+        show(EvaluationStatus(trial, player, done, of, steps, activity))
+
+    on_progress("policy", 0, episodes, 0)
+    return on_progress
 
 
 def record_winner(
@@ -130,7 +135,7 @@ def record_winner(
     name = checkpoint.relative_to(directory).as_posix()
     if any(row.checkpoint == name and row.path for row in outcome.videos):
         return
-    on_progress = _make_progress_callback(show, best.id, "recording")
+    on_progress = _begin_progress(show, best.id, job.videos, "recording")
     try:
         policy = Policy.load(checkpoint, device="auto")
         for row in record_checkpoint(

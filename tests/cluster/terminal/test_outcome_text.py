@@ -51,7 +51,8 @@ def test_the_result_names_best_comparison_compute_and_report():
     table, result = text.split("\n\n")
     assert max(map(cell_len, table.splitlines())) <= 80
     assert result.splitlines() == [
-        "Best: trial 00, excess risk 0.111 after 9 iterations",
+        "Best: trial 00: median 0.0710 on 256 fresh episodes (in training excess risk 0.111 after "
+        "9 iterations)",
         "Evaluated: trial 00 on 256 fresh episodes: median 0.0710, q90 0.140",
         "Compared on the same seeds (median): random 1.09 · round robin -",
         "Compute: 43 of 108 iterations run, 56 % saved (ASHA 50 %, health 6 %), 4 still open",
@@ -66,7 +67,8 @@ def test_the_best_line_names_an_earlier_checkpoint_and_the_last_score(tmp_path):
     row = CheckpointRow(trial="00", iteration=9, path="c/9", **best)
     (tmp_path / "my runs" / "c" / "best_000004").mkdir(parents=True)
     lines = show(row, directory=tmp_path / "my runs")
-    assert "Best: trial 00, excess risk 0.0500 at iteration 4, but 0.111 at 9" in lines
+    best = "Best: trial 00, in training: excess risk 0.0500 at iteration 4, but 0.111 at 9"
+    assert best in lines
     assert f"Checkpoint: {tmp_path}/my runs/c/best_000004" in lines
     assert f"Continue: rungwise resume '{tmp_path}/my runs'" in lines
 
@@ -99,6 +101,39 @@ def test_only_a_short_run_is_called_too_short_to_judge():
         assert last.startswith("Too short to judge") == (iterations < SHORTEST)
 
 
+def test_the_most_likely_actions_are_called_so():
+    row = evaluation(policy={"median": 0.4}, baselines={"greedy": {"median": 0.5}})
+    lines = show(row)
+    assert "Compared on the same seeds (median): most likely action 0.500" in lines
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_on_a_terminal_only_what_is_to_be_copied_is_longer_than_a_line(width):
+    out = console(width=width)
+    row = evaluation(policy={f"figure_{i}": 0.4 for i in range(20)})
+    directory = f"runs/{'long-name-' * 20}"
+    print_outcome(Outcome.from_rows([JOB, *rows_of(), row]), out, directory)
+    lines = written(out).splitlines()
+    long = [line.split(":")[0] for line in lines if cell_len(line) > width]
+    assert long == ["Report", "Continue"]
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_final_table_has_the_columns_of_the_live_one(width):
+    screen, out = console(width=width, height=8), console(width=width, terminal=False)
+    progress = ProgressDisplay(JOB, console=screen)
+    for row in rows_of():
+        progress.update(row)
+    live = drawn(progress, screen)
+    print_outcome(Outcome.from_rows([JOB, *rows_of()]), out)
+    final = written(out).splitlines()
+    assert live[0].split() == final[0].split()
+    cells = "▇▇▇▇▇▇▇▇▇▇ 9/9" if width == 120 else "▇▇▇▇▇ 9/9"
+    (shown,) = (line for line in live if " 00 " in line)
+    (printed,) = (line for line in final if " 00 " in line)
+    assert cells in shown and shown.split() == printed.split()
+
+
 def test_where_finals_decide_the_result_says_so():
     """Not the trial with the best score of training, and why."""
     about = {"checkpoint": "c", "metric": "excess_risk", "mode": "min", "episodes": 256, "seed": 9}
@@ -106,11 +141,17 @@ def test_where_finals_decide_the_result_says_so():
         FinalRow(trial=trial, score=score, error=0.01, **about)
         for trial, score in (("00", 0.5), ("03", 0.25))
     ]
-    (best,) = (line for line in show(*finals) if line.startswith("Best"))
-    assert best == (
-        "Best: trial 03, by 256 fresh episodes of each of the best 2: excess risk 0.250 ± 0.0100 "
-        "(in training excess risk 1.33 after 3 iterations)"
+    training = "(in training excess risk 1.33 after 3 iterations)"
+    lines = show(*finals)
+    assert f"Best: trial 03: excess risk 0.250 ± 0.0100 on 256 fresh episodes {training}" in lines
+    assert "Chosen by 256 fresh episodes of each of the best 2" in lines
+    row = replace(
+        evaluation(policy={"loss": 0.3}, standard_errors={"policy": {"loss": 0.02}}), trial="03"
     )
+    lines = show(*finals, row)
+    assert f"Best: trial 03: loss 0.300 ± 0.0200 on 256 fresh episodes {training}" in lines
+    chosen = "Chosen by 256 fresh episodes of each of the best 2: excess risk 0.250 ± 0.0100"
+    assert chosen in lines
 
 
 def test_means_come_with_their_standard_errors():

@@ -8,13 +8,15 @@ from rich.cells import cell_len
 from terminal_screens import JOB, WHY, console, drawn, noticed, rows_of, written
 
 from cluster.terminal.progress import (
+    FINISH,
     LINE_INTERVAL_S,
     START_PROGRAM,
     START_TRIALS,
     ProgressDisplay,
 )
 from tune_jobs.jobs.program_settings import PROGRAM
-from tune_jobs.run_log.events import EndRow, ResultRow
+from tune_jobs.run_log.evaluation_status import EvaluationStatus
+from tune_jobs.run_log.events import EndRow, JobEndRow, ResultRow
 
 
 def test_without_a_terminal_each_end_is_a_line():
@@ -39,6 +41,31 @@ def test_until_the_first_result_the_screen_says_what_is_being_done():
     assert "0 of 12 ended" in drawn(progress, screen)[-1]
     program = ProgressDisplay(replace(JOB, algo=PROGRAM), console=screen)
     assert START_PROGRAM in drawn(program, screen)[-1]
+
+
+def test_the_final_evaluation_says_what_is_played_and_for_how_long():
+    screen, out, now = console(width=120), console(terminal=False), [0.0]
+    displays = [ProgressDisplay(JOB, console=c, clock=lambda: now[0]) for c in (screen, out)]
+
+    def show(row):
+        for display in displays:
+            display.update(row)
+        return drawn(displays[0], screen)[-1].strip()
+
+    now[0] = 100.0
+    assert show(EvaluationStatus("03", "policy", 0, 12, activity="final 1 of 3")) == (
+        "trial 03 final 1 of 3: policy 0 of 12 episodes (0 s)"
+    )
+    now[0] = 104.0
+    last = show(EvaluationStatus("03", "policy", 9, 12, 50, "final 1 of 3"))
+    assert last == "trial 03 final 1 of 3: policy 9 of 12 episodes, step 50 of the next (4 s)"
+    assert show(EvaluationStatus("02", "greedy", 1, 12)) == (
+        "trial 02 evaluating: most likely action 1 of 12 episodes (0 s)"
+    )
+    assert len(written(out).splitlines()) == 2
+    show(JobEndRow(reason="done", seconds=104.0))
+    now[0] = 107.0
+    assert drawn(displays[0], screen)[-1].strip() == f"{FINISH} (3 s)"
 
 
 ALONE = "only trial 02 of 12: suspect its setting (its lr=0.5 is the highest)"

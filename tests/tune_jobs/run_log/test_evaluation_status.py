@@ -19,7 +19,7 @@ def test_the_count_of_episodes_comes_with_its_reason():
 def test_episodes_without_an_end_are_counted_by_player():
     assert describe_cut_off({}) == ""
     said = describe_cut_off({"greedy": 2, "random": 1})
-    assert "2 of greedy, 1 of random" in said and "greedy=False" in said
+    assert "2 of most likely action, 1 of random" in said and "greedy=False" in said
     assert "greedy=False" not in describe_cut_off({"greedy": 2, "policy": 1})
 
 
