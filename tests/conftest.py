@@ -43,6 +43,19 @@ def local_ray():
 
 
 @pytest.fixture
+def write_module(tmp_path, monkeypatch):
+    """Write a module of a user, which can be imported until the test ends; return its path."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def write(name, text):
+        path = tmp_path / f"{name}.py"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+@pytest.fixture
 def make_trial(local_ray, tmp_path):
     """Set up trials that a test steps itself, from job and checkpoint; they end with the test."""
     from trials import make_trial

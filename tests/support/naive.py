@@ -26,18 +26,11 @@ def next_values(values, last_values, terminated, truncated, final_values):
 
 def gae(rewards, values, following, done, gamma, lam):
     """Nested lists [T][B] -> [T][B]: the sum of discounted one-step errors, term by term."""
-    T, B = len(rewards), len(rewards[0])
-    out = [[0.0] * B for _ in range(T)]
-    for b in range(B):
-        for t in range(T):
-            weight = 1.0
-            for k in range(t, T):
-                error = rewards[k][b] + gamma * following[k][b] - values[k][b]
-                out[t][b] += weight * error
-                if done[k][b]:
-                    break
-                weight *= gamma * lam
-    return out
+    return _sum_episodes(
+        lambda k, b: rewards[k][b] + gamma * following[k][b] - values[k][b],
+        done,
+        gamma * lam,
+    )
 
 
 def monte_carlo(rewards, following, done, gamma):
@@ -45,16 +38,23 @@ def monte_carlo(rewards, following, done, gamma):
 
     The future beyond that point counts as ``next_values`` says there.
     """
-    T, B = len(rewards), len(rewards[0])
+
+    def add_future(k, b):
+        last = done[k][b] or k == len(done) - 1
+        return rewards[k][b] + (gamma * following[k][b] if last else 0.0)
+
+    return _sum_episodes(add_future, done, gamma)
+
+
+def _sum_episodes(term, done, decay):
+    """The sums [T][B] of ``decay ** (k - t) * term(k, b)`` from each t to the episode's last k."""
+    T, B = len(done), len(done[0])
     out = [[0.0] * B for _ in range(T)]
     for b in range(B):
         for t in range(T):
-            weight = 1.0
             for k in range(t, T):
-                out[t][b] += weight * rewards[k][b]
-                weight *= gamma
-                if done[k][b] or k == T - 1:
-                    out[t][b] += weight * following[k][b]
+                out[t][b] += decay ** (k - t) * term(k, b)
+                if done[k][b]:
                     break
     return out
 

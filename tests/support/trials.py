@@ -8,6 +8,17 @@ from tune_jobs.jobs.job_yaml import make_job
 from tune_jobs.session.trial import make_trainable
 
 
+def describe_small_job(env: str, **settings: Any) -> dict[str, Any]:
+    """Return a job of four short iterations, judged by the mean return of training."""
+    return {
+        "env": env,
+        "metric": "return_mean",
+        "mode": "max",
+        "iterations": 4,
+        "settings": {"minibatch_size": 64, "hidden": [8], **settings},
+    }
+
+
 def make_trial(job: dict[str, Any], folder: Path, resume: str = "", trial: str = "00") -> Any:
     """Return a trial of this job, set up as Tune does it, from the checkpoint ``resume`` if any."""
     kind = make_trainable(make_job(job))

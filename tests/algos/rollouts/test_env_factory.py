@@ -118,12 +118,8 @@ def test_an_unknown_id_says_how_to_name_its_module(name, said):
         ("from math import tau2", "cannot import name 'tau2'", "Correct this import"),
     ],
 )
-def test_a_failing_import_in_a_users_module_is_a_sentence(
-    tmp_path, monkeypatch, line, missing, remedy
-):
-    monkeypatch.syspath_prepend(tmp_path)
-    path = tmp_path / "users_module.py"
-    path.write_text(f"import gymnasium\n{line}\n")
+def test_a_failing_import_in_a_users_module_is_a_sentence(write_module, line, missing, remedy):
+    path = write_module("users_module", f"import gymnasium\n{line}\n")
     with pytest.raises(InputError, match=missing) as refused:
         find_env_spec("users_module:Street-v0")
     message = str(refused.value)
@@ -141,23 +137,21 @@ def test_a_failing_import_in_a_users_module_is_a_sentence(
         ("print(1 / 0)", "ZeroDivisionError"),
     ],
 )
-def test_an_error_of_a_users_module_names_its_line(tmp_path, monkeypatch, line, what):
-    monkeypatch.syspath_prepend(tmp_path)
-    path = tmp_path / "failing_module.py"
-    path.write_text(f"import gymnasium\n{line}\n")
+def test_an_error_of_a_users_module_names_its_line(write_module, line, what):
+    path = write_module("failing_module", f"import gymnasium\n{line}\n")
     with pytest.raises(InputError) as refused:
         find_env_spec("failing_module:Street-v0")
     assert what in str(refused.value) and f"({path}:2" in str(refused.value)
 
 
-def test_a_package_that_registers_by_an_entry_point_is_asked_to(tmp_path, monkeypatch):
+def test_a_package_that_registers_by_an_entry_point_is_asked_to(tmp_path, write_module):
     """MinAtar does so; Gymnasium has not called such functions since its version 1."""
-    monkeypatch.syspath_prepend(tmp_path)
-    (tmp_path / "old_games.py").write_text(
+    write_module(
+        "old_games",
         "import gymnasium\n"
         "def register_envs():\n"
         "    entry = 'gymnasium.envs.classic_control:CartPoleEnv'\n"
-        "    gymnasium.register('OldGame-v0', entry_point=entry)\n"
+        "    gymnasium.register('OldGame-v0', entry_point=entry)\n",
     )
     about = tmp_path / "old_games-1.0.dist-info"
     about.mkdir()

@@ -16,11 +16,9 @@ class FakeTimer(threading.Timer):
         FakeTimer.report = self.function
 
 
-def test_a_late_import_is_reported_with_its_line(tmp_path, monkeypatch, capsys):
-    monkeypatch.syspath_prepend(tmp_path)
+def test_a_late_import_is_reported_with_its_line(write_module, monkeypatch, capsys):
     monkeypatch.setattr(guarded_import.threading, "Timer", FakeTimer)
-    path = tmp_path / "late_module.py"
-    path.write_text("import threading\nthreading.Timer.report()\n")
+    path = write_module("late_module", "import threading\nthreading.Timer.report()\n")
     with guard_import("late_module"):
         importlib.import_module("late_module")
     assert f"late_module is still being imported after 15 s, at {path}:2" in capsys.readouterr().err

@@ -18,9 +18,8 @@ from envs.validation import InputError
         ("os.kill(os.getpid(), 11)", "killed by SIGSEGV"),
     ],
 )
-def test_a_module_that_ends_its_process_is_named(tmp_path, monkeypatch, line, what):
-    monkeypatch.syspath_prepend(tmp_path)
-    (tmp_path / "ending_module.py").write_text(f"import os\n{line}\n")
+def test_a_module_that_ends_its_process_is_named(write_module, line, what):
+    write_module("ending_module", f"import os\n{line}\n")
     for env_id in ("ending_module:Street-v0", "pettingzoo:ending_module"):
         with pytest.raises(InputError, match=what):
             probe_import(env_id)
@@ -29,19 +28,18 @@ def test_a_module_that_ends_its_process_is_named(tmp_path, monkeypatch, line, wh
 @pytest.mark.parametrize(
     "line", ["print('ready')", "raise SystemExit(0)", "1 / 0", "import sys; sys.stdout.close()"]
 )
-def test_a_module_that_returns_or_raises_survives(tmp_path, monkeypatch, capfd, line):
-    monkeypatch.syspath_prepend(tmp_path)
-    (tmp_path / "living_module.py").write_text(f"{line}\n")
+def test_a_module_that_returns_or_raises_survives(write_module, capfd, line):
+    write_module("living_module", f"{line}\n")
     probe_import("living_module:Street-v0")
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_process_that_a_module_leaves_behind_is_not_waited_for(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(tmp_path)
-    (tmp_path / "forking_module.py").write_text(
+def test_a_process_that_a_module_leaves_behind_is_not_waited_for(tmp_path, write_module):
+    write_module(
+        "forking_module",
         "import pathlib, subprocess\n"
         "child = subprocess.Popen(['sleep', '600'], close_fds=False)\n"
-        "pathlib.Path(__file__).with_name('pid').write_text(str(child.pid))\n"
+        "pathlib.Path(__file__).with_name('pid').write_text(str(child.pid))\n",
     )
     probe_import("forking_module:Street-v0")
     os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)

@@ -5,14 +5,9 @@ import json
 
 import pytest
 import toy_worlds
+from trials import describe_small_job
 
-JOB = {
-    "env": "toy_worlds:Fragile-v0",
-    "metric": "return_mean",
-    "mode": "max",
-    "iterations": 4,
-    "settings": {"num_envs": 4, "rollout_length": 32, "minibatch_size": 64, "hidden": [8]},
-}
+JOB = describe_small_job("toy_worlds:Fragile-v0", num_envs=4, rollout_length=32)
 STEPS = 4 * 32
 
 

@@ -18,14 +18,8 @@ from tune_jobs.run_log.trial_outcome import SPREAD
 from tune_jobs.session import trial as trial_module
 from tune_jobs.session.trial import merge_agent_metrics, merge_scores
 
-JOB = {
-    "env": "CartPole-v1",
-    "metric": "return_mean",
-    "mode": "max",
-    "iterations": 4,
-    # Some 45 episodes an iteration: each of them has a score.
-    "settings": {"num_envs": 16, "rollout_length": 64, "minibatch_size": 64, "hidden": [8]},
-}
+# Some 45 episodes an iteration: each of them has a score.
+JOB = trials.describe_small_job("CartPole-v1", num_envs=16, rollout_length=64)
 
 
 @pytest.fixture

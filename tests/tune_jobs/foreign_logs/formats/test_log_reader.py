@@ -39,6 +39,18 @@ def write_console(root):
     return path
 
 
+def begin(path, text):
+    """The reader of a log that begins with this text."""
+    path.write_text(text)
+    (reader,) = find_readers(path)
+    return reader
+
+
+def append(path, text):
+    with path.open("a") as file:
+        file.write(text)
+
+
 @pytest.mark.parametrize(
     "write", [write_table, write_lines, write_jsonl, write_monitor, write_console]
 )
@@ -76,19 +88,15 @@ def test_one_read_takes_no_more_than_the_limit(tmp_path):
 
 
 def test_a_header_that_comes_again_is_no_row(tmp_path):
-    path = tmp_path / "a.csv"
-    path.write_text("step,reward\n1,2\n")
-    (reader,) = find_readers(path)
+    reader = begin(tmp_path / "a.csv", "step,reward\n1,2\n")
     assert len(reader.read()) == 1
-    with path.open("a") as file:
-        file.write("step,reward\n2,3\n")
+    append(tmp_path / "a.csv", "step,reward\n2,3\n")
     assert [record.values["reward"] for record in reader.read()] == [3.0]
 
 
 def test_a_table_written_again_with_a_new_column_repeats_no_row(tmp_path):
     path = tmp_path / "progress.csv"
-    path.write_text("step,reward\n1,2\n2,3\n")
-    (reader,) = find_readers(path)
+    reader = begin(path, "step,reward\n1,2\n2,3\n")
     assert len(reader.read()) == 2
     # What SB3 does in place when a later row has one more metric.
     with path.open("r+") as file:
@@ -98,12 +106,9 @@ def test_a_table_written_again_with_a_new_column_repeats_no_row(tmp_path):
 
 
 def test_a_row_with_a_line_break_in_quotes_waits_for_its_end(tmp_path):
-    path = tmp_path / "a.csv"
-    path.write_text('step,note,reward\n1,"two\n')
-    (reader,) = find_readers(path)
+    reader = begin(tmp_path / "a.csv", 'step,note,reward\n1,"two\n')
     assert reader.read() == []
-    with path.open("a") as file:
-        file.write('lines",5\n')
+    append(tmp_path / "a.csv", 'lines",5\n')
     (record,) = reader.read()
     assert record.values["reward"] == 5.0
 
@@ -111,11 +116,9 @@ def test_a_row_with_a_line_break_in_quotes_waits_for_its_end(tmp_path):
 @pytest.mark.parametrize("next_is_sound", [True, False])
 def test_a_broken_line_is_left_out_where_the_next_is_sound(tmp_path, next_is_sound):
     path = tmp_path / "metrics.jsonl"
-    path.write_text(json.dumps({"reward": 1}) + "\n{broken\n")
-    (reader,) = find_readers(path)
+    reader = begin(path, json.dumps({"reward": 1}) + "\n{broken\n")
     assert len(reader.read()) == 1 and not reader.damage
-    with path.open("a") as file:
-        file.write((json.dumps({"reward": 2}) if next_is_sound else "{broken, too") + "\n")
+    append(path, (json.dumps({"reward": 2}) if next_is_sound else "{broken, too") + "\n")
     assert len(reader.read()) == next_is_sound
     expected = (
         (reader.left_out, reader.damage) if next_is_sound else (reader.damage, reader.left_out)
