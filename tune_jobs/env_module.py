@@ -35,7 +35,7 @@ def remember_module(env_id: str, directory: Path) -> None:
     own = Path(__file__).resolve().parents[1]
     if folder in installed or folder == own:
         return
-    found = {"module": module, "folder": str(folder), "commit": _read_commit(folder)}
+    found = {"module": module, "folder": str(folder), "commit": read_commit(folder)}
     (directory / FILE).write_text(json.dumps(found))
 
 
@@ -66,7 +66,7 @@ def restore_module(path: Path, *, required: bool) -> str:
             # Ray's workers, too: they know the working directory only.
             paths = [os.environ.get("PYTHONPATH", ""), folder]
             os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
-            now = _read_commit(folder)
+            now = read_commit(folder)
             changed = f"; it was at commit {commit[:10]} then and is at {now[:10]} now"
             return f"The module {module} is that of {folder}{changed if commit != now else ''}."
         sys.path.remove(folder)
@@ -77,6 +77,21 @@ def restore_module(path: Path, *, required: bool) -> str:
         f"in {folder}, where it was then: call this command in the folder that holds {module} "
         "(`cd FOLDER`), or set PYTHONPATH to that folder."
     )
+
+
+def describe_commit(directory: Path) -> str:
+    """Return the commit of the code that a run trains with, and whether files differ from it.
+
+    It is that of the environment's module where the run directory remembers one, else that of the
+    working directory; empty without a git checkout.
+    """
+    known = _read_file(directory)
+    folder = known["folder"] if known else "."
+    if not (commit := read_commit(folder)):
+        return ""
+    words = ["git", "-C", folder, "status", "--porcelain", "--untracked-files=no"]
+    changed = subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()
+    return f"{commit} with uncommitted changes" if changed else commit
 
 
 def _get_module(env_id: str) -> str:
@@ -116,7 +131,7 @@ def _find_file(module: str) -> str:
     return (spec and spec.origin) or ""
 
 
-def _read_commit(folder: Path | str) -> str:
+def read_commit(folder: Path | str) -> str:
     """Return the commit of a git checkout; empty for any other folder."""
     words = ["git", "-C", str(folder), "rev-parse", "HEAD"]
     try:

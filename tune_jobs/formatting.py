@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -78,6 +79,15 @@ def format_duration(seconds: float) -> str:
     if minutes < 100:
         return f"{minutes} min"
     return f"{minutes // 60:,} h {minutes % 60} min"
+
+
+def format_time(seconds: float) -> str:
+    """Format a moment, in seconds since 1970, by the local clock: 2026-11-25 13:40 UTC+1."""
+    moment = datetime.fromtimestamp(seconds).astimezone()
+    offset = moment.strftime("%z")  # +0100
+    hours, minutes = f"{offset[:1]}{int(offset[1:3])}", offset[3:5]
+    zone = "" if offset == "+0000" else hours + (f":{minutes}" if minutes != "00" else "")
+    return f"{moment:%Y-%m-%d %H:%M} UTC{zone}"
 
 
 def count(amount: int, noun: str, nouns: str = "") -> str:

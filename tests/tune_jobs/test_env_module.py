@@ -11,7 +11,7 @@ import pytest
 
 from cluster.commands.command import find_env_module
 from envs.validation import InputError
-from tune_jobs.env_module import FILE, remember_module, restore_module
+from tune_jobs.env_module import FILE, describe_commit, remember_module, restore_module
 
 MODULE = "remembered_envs.grid"
 
@@ -91,3 +91,17 @@ def test_another_module_of_the_name_is_said(run, tmp_path):
 def test_what_is_installed_needs_no_folder(env, tmp_path):
     remember_module(env, tmp_path)
     assert not (tmp_path / FILE).exists() and restore_module(tmp_path, required=True) == ""
+
+
+def test_the_commit_is_that_of_the_module_or_of_the_working_directory(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert describe_commit(run) == ""
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(tmp_path / "project")]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"]):
+        subprocess.run([*git, *words], check=True)
+    commit = describe_commit(run)
+    assert len(commit) == 40
+    (tmp_path / "project" / "remembered_envs" / "grid.py").write_text("x = 1\n")
+    assert describe_commit(run) == f"{commit} with uncommitted changes"
+    monkeypatch.chdir(tmp_path / "project")
+    assert describe_commit(tmp_path).startswith(commit)  # remembers no module

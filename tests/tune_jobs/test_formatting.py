@@ -1,6 +1,7 @@
 """Numbers, fractions and durations as every output shows them."""
 
 import math
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tune_jobs.formatting import (
     format_measurement,
     format_number,
     format_percent,
+    format_time,
 )
 
 
@@ -71,3 +73,21 @@ def test_only_the_first_sentence_of_an_error_is_shown():
     assert first_sentence(ValueError("\n No route. See https://x\nstack")) == "No route"
     assert first_sentence(ValueError("x" * 400)) == "x" * 300
     assert first_sentence(KeyError()) == "KeyError"
+
+
+@pytest.mark.parametrize(
+    ("zone", "text"),
+    [
+        ("UTC", "2026-11-25 12:40 UTC"),
+        ("Europe/Berlin", "2026-11-25 13:40 UTC+1"),
+        ("Asia/Kolkata", "2026-11-25 18:10 UTC+5:30"),
+    ],
+)
+def test_times_are_local_with_their_zone(zone: str, text: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        assert format_time(1_795_610_400.0) == text
+    finally:
+        monkeypatch.undo()
+        time.tzset()

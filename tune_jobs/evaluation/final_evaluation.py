@@ -54,6 +54,7 @@ def evaluate_checkpoint(
         episodes=len(played),
         most=most,
         seed=seed,
+        metric=evaluation.metric,
         **evaluation.compare_players(),
         traces={
             name: {node: e.traces[:, i].tolist() for i, node in enumerate(nodes)}

@@ -31,7 +31,7 @@ p { margin: .4rem 0; } header > p, .missing { color: var(--soft); }
 table { border-collapse: collapse; margin-top: .4rem; font-variant-numeric: tabular-nums; }
 th, td { text-align: right; padding: .28rem 1.1rem .28rem 0; white-space: nowrap;
   border-bottom: 1px solid var(--line); vertical-align: top; }
-th { font-weight: 600; color: var(--soft); }
+th { font-weight: 600; color: var(--soft); white-space: normal; vertical-align: bottom; }
 th.text, td.text { text-align: left; }
 td.sentence { white-space: normal; min-width: 17rem; padding-right: 0; }
 figure { margin: 0; break-inside: avoid; min-width: 0; }
@@ -58,6 +58,7 @@ figcaption { color: var(--soft); margin-top: .3rem; overflow-wrap: anywhere; }
 .findings { padding-left: 1.4rem; } .findings li { margin: .35rem 0; }
 .stop { color: #c0392b; } .warn { color: #b8690f; } .note, .withdrawn { color: var(--soft); }
 @media (prefers-color-scheme: dark) { .stop { color: #f0796c; } .warn { color: #e8a34d; } }
+td code { overflow-wrap: anywhere; }
 pre { background: var(--panel); padding: .8rem 1rem; border-radius: 6px; overflow-x: auto; }
 summary { cursor: pointer; margin-top: 1rem; }
 .js-plotly-plot .xtick text, .js-plotly-plot .ytick text, .js-plotly-plot .infolayer text {

@@ -6,7 +6,6 @@ would look like a result.
 
 from __future__ import annotations
 
-import math
 import textwrap
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -15,6 +14,8 @@ from typing import Any
 import plotly.graph_objects as go
 
 from tune_jobs.formatting import count, format_end_reason, format_identifier, format_percent
+from tune_jobs.report.axes import set_log_axis
+from tune_jobs.report.result_score import name_player
 from tune_jobs.run_log.events import EvaluationRow
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.trial_outcome import TrialOutcome, to_finite_float
@@ -52,7 +53,8 @@ def plot_learning_curves(outcome: Outcome) -> Plot:
     if outcome.rungs:
         rungs = ", ".join(map(str, outcome.rungs))
         figure.update_xaxes(title=f"iteration (dotted: rungs at {rungs})")
-    figure.update_yaxes(title=_title(format_identifier(outcome.job.metric), log))
+    name = f"training score: {format_identifier(outcome.job.metric)}"
+    figure.update_yaxes(title=_title(name, log))
     figure.update_layout(height=430, showlegend=True)
     return figure
 
@@ -142,8 +144,9 @@ def plot_node_losses(evaluation: EvaluationRow | None) -> dict[str, go.Figure]:
         figure.update_layout(margin={"l": 48, "r": 8, "t": 8, "b": 36}, hovermode="x")
         figure.update_xaxes(title="interventions")
         if log:
-            _log_axis(figure, shown)
-        figure.update_yaxes(range=compute_range(min(shown), max(shown), log))
+            set_log_axis(figure, shown)
+        else:
+            figure.update_yaxes(range=compute_range(min(shown), max(shown)))
     return figures
 
 
@@ -212,7 +215,7 @@ def _curves(outcome: Outcome, series: dict[str, list[Any]], log: bool) -> go.Fig
     budget = outcome.job.iterations
     figure.update_xaxes(title="iteration", range=[0, budget * 1.02] if budget else None)
     if log:
-        _log_axis(figure, [value for values in series.values() for value in values])
+        set_log_axis(figure, _shown((y for values in series.values() for y in values), log=True))
     return figure
 
 
@@ -269,18 +272,9 @@ def make_blank_figure(height: int = 300, legend: bool = False) -> go.Figure:
     return figure
 
 
-def _log_axis(figure: go.Figure, values: Iterable[Any]) -> None:
-    known = _shown(values, log=True)
-    # Over few decades 1, 2 and 5 are labelled, with their decade, which Plotly would leave out.
-    step = 1 if spans_decades(known, decades=2.5) else "D2"
-    figure.update_yaxes(type="log", dtick=step, tickformat=".3~g")
-
-
-def compute_range(low: float, high: float, log: bool) -> list[float]:
-    """Return the range of an axis that holds values from low to high; a linear one starts at 0."""
-    if not log:
-        return [min(0.0, low), high * 1.05 if high > 0 else 0.0]
-    return [math.log10(low) - 0.05, math.log10(high) + 0.05]
+def compute_range(low: float, high: float) -> list[float]:
+    """Return the range of a linear axis from 0 that holds values from low to high."""
+    return [min(0.0, low), high * 1.05 if high > 0 else 0.0]
 
 
 def _shown(values: Iterable[Any], log: bool) -> list[float]:
@@ -298,7 +292,7 @@ def _title(name: str, log: bool) -> str:
 
 
 def _policy(evaluation: EvaluationRow, name: str) -> str:
-    return escape(f"trial {evaluation.trial}" if name == "policy" else name)
+    return escape(name_player(name, evaluation.trial))
 
 
 def _policy_colour(policy: str, place: int) -> str:

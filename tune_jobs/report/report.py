@@ -11,12 +11,12 @@ from plotly.offline import get_plotlyjs
 
 from tune_jobs.formatting import (
     count,
-    format_command,
+    format_duration,
     format_estimate,
     format_identifier,
-    format_measurement,
     format_number,
     format_percent,
+    format_time,
     format_values,
 )
 from tune_jobs.report import plots as figures
@@ -24,6 +24,7 @@ from tune_jobs.report import run_sections, shared_sections
 from tune_jobs.report.html_parts import (
     FITTING,
     STYLE,
+    Drawing,
     Part,
     draw,
     render,
@@ -32,6 +33,12 @@ from tune_jobs.report.html_parts import (
     table,
 )
 from tune_jobs.report.lineage import plot_lineage
+from tune_jobs.report.result_score import (
+    estimate_training_error,
+    label_training_score,
+    name_player,
+)
+from tune_jobs.report.winner_section import WINNER, dump_winner_job, render_winner
 from tune_jobs.run_log.evaluation_status import (
     describe_cut_off,
     format_episode_count,
@@ -50,6 +57,8 @@ POLICY = (
 def write_report(rows: Iterable[Row], job_yaml: str, path: str | Path) -> None:
     """Write the report of a run, finished or not, replacing an older one in one step.
 
+    The settings of the winner go into a job file next to it, if there is a winner.
+
     Args:
         rows: the event rows of the run.
         job_yaml: the resolved job, shown so that it can be run again.
@@ -58,20 +67,31 @@ def write_report(rows: Iterable[Row], job_yaml: str, path: str | Path) -> None:
     Raises:
         InputError: if there is no job row among the rows.
     """
-    # Built before the file is opened: a log that cannot be shown leaves the older report in place.
-    path = Path(path)
-    page = _page(Outcome.from_rows(rows), job_yaml, path.parent)
+    # Built before a file is opened: a log that cannot be shown leaves the older report in place.
+    path, outcome = Path(path), Outcome.from_rows(rows)
+    winner_yaml = dump_winner_job(job_yaml, outcome)
+    page = _page(outcome, job_yaml, winner_yaml, path.parent)
+    if winner_yaml:
+        replace_file(path.with_name(WINNER), winner_yaml)
+    replace_file(path, page)
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write a file, replacing an older one in one step."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        unfinished.write_text(page, encoding="utf-8")
+        unfinished.write_text(text, encoding="utf-8")
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
 
 
-def _page(outcome: Outcome, job_yaml: str, directory: Path) -> str:
+def _page(outcome: Outcome, job_yaml: str, winner_yaml: str, directory: Path) -> str:
+    choices = shared_sections.list_choice_parts(outcome)
+    recorded = outcome.evaluation is not None
     body = [
         _headline(outcome),
+        *render_winner(outcome, winner_yaml, directory),
         section(
             "Compared on the same seeds",
             _comparison(outcome.evaluation, outcome.evaluation_failure),
@@ -81,26 +101,37 @@ def _page(outcome: Outcome, job_yaml: str, directory: Path) -> str:
         section("Learning curves", *_learning(outcome)),
         *run_sections.render_chart_sections(outcome),
         *run_sections.render_examples(outcome.evaluation),
-        *_offered("Choices", shared_sections.list_choice_parts(outcome)),
-        *_offered("Loss of each node by interventions", shared_sections.list_node_parts(outcome)),
-        *_offered("One episode, step by step", shared_sections.list_episode_parts(outcome)),
+        *_offered("Choices", [part for part in choices if isinstance(part, Drawing)]),
+        *_offered(
+            "Loss of each node by interventions",
+            shared_sections.list_node_parts(outcome) if recorded else [],
+        ),
+        *_offered(
+            "One episode, step by step",
+            shared_sections.list_episode_parts(outcome) if recorded else [],
+        ),
         *run_sections.render_video_section(outcome, directory),
-        section("Inside the training", _inside(outcome)),
-        section("Settings and score", *shared_sections.list_setting_parts(outcome)),
+        *_offered("Inside the training", _inside(outcome)),
+        *_offered("Settings and score", shared_sections.list_setting_parts(outcome)),
         *_lineage(outcome),
         section("Ledger", *shared_sections.list_ledger_parts(outcome)),
         section("Findings", _findings(outcome.findings), _siblings(outcome.siblings)),
-        section("To run it again", *_again(outcome, job_yaml, directory)),
+        section("How it was made", *_provenance(outcome, job_yaml)),
     ]
+    return make_page(outcome.job.run, "".join(body))
+
+
+def make_page(title: str, body: str) -> str:
+    """Return a page that holds everything it needs, the script of its plots among it."""
     return f"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="{POLICY}">
-<title>{escape(outcome.job.run)}</title>
+<title>{escape(title)}</title>
 <style>{STYLE}</style>
 <script>{get_plotlyjs()}</script>
 </head><body>
-{"".join(body)}<script>{FITTING}</script>
+{body}<script>{FITTING}</script>
 </body></html>
 """
 
@@ -145,8 +176,8 @@ def _comparison(evaluation: EvaluationRow | None, failure: str = "") -> str:
     names, errors = list(evaluation.policy), evaluation.standard_errors
     rows: list[list[str]] = []
     for player, values in ({"policy": evaluation.policy} | evaluation.baselines).items():
-        own = player == "policy"
-        head = f"<b>trial {escape(evaluation.trial)}</b>" if own else escape(player)
+        head = escape(name_player(player, evaluation.trial))
+        head = f"<b>{head}</b>" if player in ("policy", "greedy") else head
         error = errors.get(player, {})
         rows.append([head, *(format_estimate(values.get(n), error.get(n)) for n in names)])
     note = f"{format_episode_count(evaluation, 'episode')} each, from seed {evaluation.seed}"
@@ -164,20 +195,32 @@ def _comparison(evaluation: EvaluationRow | None, failure: str = "") -> str:
 
 def _trials(outcome: Outcome) -> str:
     job, best = outcome.job, outcome.best
-    head = ["trial", format_identifier(job.metric), "iterations", *job.searched, "how it ended"]
+    head = [
+        *("trial", label_training_score(outcome), "iterations", "env steps", "time"),
+        *(*job.searched, "how it ended"),
+    ]
     rows: list[list[str]] = []
+    errors = {trial.id: estimate_training_error(trial) for trial in outcome.trials}
     for trial in outcome.best_first:
         settings = [escape(format_number(trial.config.get(name))) for name in job.searched]
         strong = "<b>{}</b>" if trial is best else "{}"
         iterations = f"{trial.iterations}" + (f" of {trial.budget}" if trial.budget else "")
-        score = strong.format(format_measurement(trial.score))
-        if trial.score_spread is not None:
-            score += f" ± {format_measurement(trial.score_spread)}"
+        score = strong.format(format_estimate(trial.score, errors[trial.id]))
+        spent = [f"{trial.env_steps:,}", format_duration(trial.seconds)]
         ending = escape(trial.full_status_text)
-        rows.append([strong.format(escape(trial.id)), score, iterations, *settings, ending])
+        name = strong.format(escape(trial.id + (", the winner" if trial is best else "")))
+        rows.append([name, score, iterations, *spent, *settings, ending])
+    note = (
+        f"The training score is that of the last iteration, of a policy that explores and still "
+        f"learns; {'higher' if job.mode == 'max' else 'lower'} is better."
+    )
+    if any(error is not None for error in errors.values()):
+        note += " ± is a standard error over its episodes" + (
+            " and seeds." if job.seeds > 1 else "."
+        )
     undrawn = job.trials - len(outcome.trials)
-    note = f"{count(undrawn, 'trial')} not drawn yet." if undrawn > 0 else ""
-    return table(head, rows, text=1, sentence=True) + (render_note(note) if note else "")
+    note += f" {count(undrawn, 'trial')} not drawn yet." if undrawn > 0 else ""
+    return table(head, rows, text=1, sentence=True) + render_note(note)
 
 
 def _learning(outcome: Outcome) -> list[Part]:
@@ -189,16 +232,25 @@ def _learning(outcome: Outcome) -> list[Part]:
     return parts
 
 
-def _inside(outcome: Outcome) -> str:
-    entropy = figures.plot_metric_curves(outcome, "entropy_normalised", "entropy / its maximum")
-    gradient = figures.plot_metric_curves(outcome, "grad_norm", "gradient norm", log=True)
-    parts = [draw("entropy", "Entropy", entropy), draw("gradient", "Gradient norm", gradient)]
-    for part in ("head", "backbone"):
-        plot = figures.plot_metric_curves(outcome, f"grad_norm_{part}", "gradient norm", log=True)
+def _inside(outcome: Outcome) -> list[Part]:
+    plots = {
+        "Entropy": figures.plot_metric_curves(
+            outcome, "entropy_normalised", "entropy, share of its maximum"
+        )
+    }
+    for title, name in (
+        ("Gradient norm", "grad_norm"),
         # Not every network has a head of its own.
-        if not isinstance(plot, str):
-            parts.append(draw(part, f"Gradient norm of the policy's {part}", plot))
-    return f'<div class="pair">{"".join(map(render, parts))}</div>'
+        ("Gradient norm of the policy's head", "grad_norm_head"),
+        ("Gradient norm of the policy's backbone", "grad_norm_backbone"),
+    ):
+        plots[title] = figures.plot_metric_curves(outcome, name, "gradient norm", log=True)
+    parts = [
+        draw(f"inside-{place}", title, plot)
+        for place, (title, plot) in enumerate(plots.items())
+        if not isinstance(plot, str)
+    ]
+    return [f'<div class="pair">{"".join(map(render, parts))}</div>'] if parts else []
 
 
 def _lineage(outcome: Outcome) -> list[str]:
@@ -241,27 +293,35 @@ def _siblings(siblings: Mapping[str, str]) -> str:
     return "<h3>Compared between the trials</h3>" + table([], rows, text=1, sentence=True)
 
 
-def _again(outcome: Outcome, job_yaml: str, directory: Path) -> list[str]:
-    job = outcome.job
-    commands = [
-        ["the same job anew", format_command("rungwise", "tune", directory / "job.yaml")],
-        ["what was left open", format_command("rungwise", "resume", directory)],
-        ["this page again", format_command("rungwise", "report", directory)],
-    ]
-    if outcome.best and (path := outcome.find_result(directory)):
-        which = f"the checkpoint of the result, iteration {outcome.best.checkpoint_iteration}"
-        commands.insert(0, [which, str(path)])
-    rows = [[escape(what), f"<code>{escape(command)}</code>"] for what, command in commands]
+def _provenance(outcome: Outcome, job_yaml: str) -> list[str]:
+    job, machine = outcome.job, outcome.job.machine
     seeds = f"job {job.seed}"
     if outcome.evaluation is not None:
-        seeds += f", evaluation {outcome.evaluation.seed}"
-    rows.append(["seeds", escape(seeds)])
-    for part, values in job.changes.items():
-        rows.append(
-            [f"not default: {escape(format_identifier(part))}", escape(format_values(values))]
-        )
-    rows.extend([escape(name), escape(version)] for name, version in job.versions.items())
-    if job.resumed:
-        rows.append(["resumed", "yes, from its last checkpoints"])
+        seeds += f", evaluation from {outcome.evaluation.seed}"
+    if outcome.won is not None:
+        seeds += f", finals from {outcome.won.seed}"
+    trained = sum(trial.seconds for trial in outcome.trials)
+    held = (
+        f"{format_duration(trained * job.cpus_per_trial)} ({format_duration(trained)} of training "
+        f"by trials that hold {format_number(job.cpus_per_trial)} CPUs)"
+    )
+    rows = {
+        "started": format_time(job.time),
+        "wall time": format_duration(shared_sections.measure_wall_time(outcome)),
+        "CPU time": held,
+        "GPUs of each trial": format_number(job.gpus_per_trial) if job.gpus_per_trial else "none",
+        "seeds": seeds,
+        "commit of the code": job.commit or "not known: no git checkout",
+        "host": machine.get("host", ""),
+        "CPU": machine.get("cpu", ""),
+        "GPU": machine.get("gpu", ""),
+        "versions": ", ".join(f"{name} {version}" for name, version in job.versions.items()),
+        "resumed": "yes, from its last checkpoints" if job.resumed else "",
+    }
+    rows |= {
+        f"not default: {format_identifier(part)}": format_values(values)
+        for part, values in job.changes.items()
+    }
+    cells = [[escape(name), escape(text)] for name, text in rows.items() if text]
     details = f"<details><summary>The resolved job</summary><pre>{escape(job_yaml)}</pre></details>"
-    return [table([], rows, text=2, sentence=True), details]
+    return [table([], cells, text=2, sentence=True), details]

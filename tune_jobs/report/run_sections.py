@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 
 from envs.report_chart import ReportChart
 from tune_jobs.formatting import count, format_estimate, format_identifier, format_measurement
+from tune_jobs.report.axes import set_log_axis
 from tune_jobs.report.html_parts import Part, draw, render_note, section, table
 from tune_jobs.report.plots import (
     ACCENT,
@@ -21,6 +22,7 @@ from tune_jobs.report.plots import (
     make_blank_figure,
     spans_decades,
 )
+from tune_jobs.report.result_score import find_result_score, label_training_score
 from tune_jobs.run_log.events import EvaluationRow, ResultRow, VideoRow
 from tune_jobs.run_log.outcome import Outcome, average_settled_score
 from tune_jobs.run_log.trial_outcome import HELD_OUT, to_finite_float
@@ -114,9 +116,10 @@ def plot_small_multiples(
         )
         plot.update_layout(margin={"l": 48, "r": 8, "t": 8, "b": 36})
         plot.update_xaxes(title="iteration", range=[0, outcome.job.iterations * 1.02])
-        plot.update_yaxes(type="log" if log else "linear", tickformat=".3~g")
-        if common_scale:
-            plot.update_yaxes(range=compute_range(max(min(values), floor), max(values), log))
+        if log:
+            set_log_axis(plot, [max(value, floor) for value in values])
+        elif common_scale:
+            plot.update_yaxes(range=compute_range(max(min(values), floor), max(values)))
     return figures
 
 
@@ -144,7 +147,9 @@ def _read_series(rows: Sequence[ResultRow], metric: str) -> dict[str, Any]:
 
 def render_winner_sections(outcome: Outcome) -> list[str]:
     """Return the trials that repeat the best settings, if any, and the finals."""
-    return [*_repeats(outcome), section("The best few on fresh seeds", *_finals(outcome))]
+    finals = _finals(outcome)
+    shown = [section("Choice of the winner", *finals)] if finals else []
+    return [*_repeats(outcome), *shown]
 
 
 def _repeats(outcome: Outcome) -> list[str]:
@@ -170,8 +175,8 @@ def _repeats(outcome: Outcome) -> list[str]:
 
 def _finals(outcome: Outcome) -> list[str]:
     if not outcome.finals:
-        reasons = "there was one trial, the job asked for none, or steps allowed too few episodes"
-        return [render_note(f"No finals: {reasons}.")]
+        why = explain_missing_finals(outcome)
+        return [render_note(why)] if why else []
     trained = {trial.id: trial.score for trial in outcome.trials}
     sign = -1 if outcome.finals[-1].mode == "max" else 1
     rows = [
@@ -183,13 +188,33 @@ def _finals(outcome: Outcome) -> list[str]:
         for place, row in enumerate(sorted(outcome.finals, key=lambda f: sign * (f.score or 0.0)))
     ]
     last = outcome.finals[-1]
-    note = f"{count(last.episodes, 'episode')} each, from seed {last.seed}; ± is a standard error."
+    note = (
+        f"The best few trials on the same {count(last.episodes, 'fresh episode')} each, from seed "
+        f"{last.seed}; ± is a standard error. These episodes chose the winner."
+    )
+    if (result := find_result_score(outcome)) and result.likely:
+        note += " Its score at the top is of other episodes, which the choice does not flatter."
     head = [
         "policy",
         format_identifier(last.metric),
-        f"{format_identifier(outcome.job.metric)} in training",
+        label_training_score(outcome),
     ]
     return [table(head, rows, text=1), render_note(note)]
+
+
+def explain_missing_finals(outcome: Outcome) -> str:
+    """Return why training scores chose the winner; empty where none are expected."""
+    asked: dict[str, Any] = outcome.job.changes.get("job", {})
+    playable = [trial for trial in outcome.ranked if trial.checkpoint]
+    unasked = asked.get("finalists") == 1 or asked.get("evaluation_episodes") == 0
+    if unasked or len(playable) < 2 or outcome.end is None or outcome.end.reason != "done":
+        return ""
+    if outcome.evaluation_failure:
+        return f"The training score chose the winner: {outcome.evaluation_failure}"
+    return (
+        "The training score chose the winner: a tenth of the training's steps allowed fewer than "
+        "20 episodes for each of the best few. `evaluation_episodes` in the job asks for more."
+    )
 
 
 def render_video_section(outcome: Outcome, directory: Path) -> list[str]:

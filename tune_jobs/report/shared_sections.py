@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from html import escape
 from typing import NamedTuple
 
@@ -11,14 +10,15 @@ from tune_jobs.formatting import (
     format_duration,
     format_end_reason,
     format_identifier,
-    format_measurement,
     format_percent,
+    format_time,
 )
 from tune_jobs.report import plots
 from tune_jobs.report.episode_figure import render_episode_section
 from tune_jobs.report.html_parts import Part, draw, render_note, table
 from tune_jobs.report.importance import render_importance
 from tune_jobs.report.parallel_coordinates import plot_parallel_coordinates
+from tune_jobs.report.result_score import find_result_score
 from tune_jobs.run_log.events import JobRow
 from tune_jobs.run_log.outcome import Outcome
 
@@ -33,33 +33,37 @@ class Card(NamedTuple):
 
 def describe_job(job: JobRow) -> str:
     """Describe the job of a run in one line."""
-    started = datetime.fromtimestamp(job.time, UTC).strftime("%d %B %Y, %H:%M UTC")
     scheduler = format_end_reason(str(job.scheduler.get("kind", "none")))
     trials = count(job.trials, "trial")
-    return f"{job.env.split(':')[-1]}, {job.algo}, {trials}, scheduler {scheduler}, {started}"
+    about = f"{job.env.split(':')[-1]}, {job.algo}, {trials}, scheduler {scheduler}"
+    return f"{about}, {format_time(job.time)}"
 
 
 def list_cards(outcome: Outcome) -> list[Card]:
     """Return the best score, the compute saved, and the time taken or left."""
     job, best = outcome.job, outcome.best
-    of_best = "no trial has a finite score"
-    if best:
+    of_best, name, value = "no trial has a finite score", job.metric, "-"
+    if best and (result := find_result_score(outcome)):
+        name, value = result.metric, result.text
         better = "higher" if job.mode == "max" else "lower"
-        of_best = f"trial {best.id}, by {outcome.best_by}; {better} is better"
+        of_best = f"trial {best.id}, {result.source}; {better} is better"
+        if result.likely:
+            of_best += f"; most likely action: {result.likely}"
+        if result.error is not None:
+            of_best += "; ± is a standard error"
         if best.checkpoint_score is not None:
             of_best += f"; of iteration {best.checkpoint_iteration} of {best.iterations}"
-    metric = format_identifier(outcome.won.metric if outcome.won else job.metric)
     run = outcome.progress_text
     if job.steps:
         run += f", {outcome.env_steps:,} steps (budget {job.steps:,} a trial and seed)"
     if (agreement := outcome.rung_agreement) and agreement.is_low:
         run += f" · {agreement.sentence}"
     ended = sum(trial.end_reason is not None for trial in outcome.trials)
-    name, seconds = _measure_time(outcome)
+    clock, seconds = _measure_time(outcome)
     return [
-        Card(f"best {metric}", format_measurement(outcome.best_score), of_best),
+        Card(f"best {format_identifier(name)}", value, of_best),
         Card("compute saved", format_percent(outcome.compute_saved), run),
-        Card(name, format_duration(seconds), f"{ended} of {count(job.trials, 'trial')} ended"),
+        Card(clock, format_duration(seconds), f"{ended} of {count(job.trials, 'trial')} ended"),
     ]
 
 
@@ -67,13 +71,20 @@ def _measure_time(outcome: Outcome) -> tuple[str, float]:
     """Return the time taken in seconds, or that left if no more compute is saved, and its name."""
     if outcome.end is not None:
         return "time taken", outcome.end.seconds
-    times = [trial.results[-1].time for trial in outcome.trials if trial.results]
-    spent = max(times, default=outcome.job.time) - outcome.job.time
+    spent = measure_wall_time(outcome)
     # After a resume the iterations include those of earlier starts, but the time does not: a pace
     # would be wrong.
     if not (outcome.iterations_run and outcome.budget) or outcome.job.resumed:
         return "time so far", spent
     return "time left, at most", spent * outcome.iterations_open / outcome.iterations_run
+
+
+def measure_wall_time(outcome: Outcome) -> float:
+    """Return the seconds from the start of the latest session to its end or its last result."""
+    if outcome.end is not None:
+        return outcome.end.seconds
+    times = [trial.results[-1].time for trial in outcome.trials if trial.results]
+    return max(times, default=outcome.job.time) - outcome.job.time
 
 
 def list_choice_parts(outcome: Outcome) -> list[Part]:
@@ -126,6 +137,8 @@ def list_node_parts(outcome: Outcome) -> list[Part]:
 
 def list_setting_parts(outcome: Outcome) -> list[Part]:
     """Return the settings of every trial with its score, and which of them decided."""
+    if len(outcome.trials) < 2 or not outcome.job.searched:
+        return []
     plot = plot_parallel_coordinates(outcome)
     key = render_note("Each line is a trial; blue is better, orange is worse.")
     parts = [] if isinstance(plot, str) else [key]

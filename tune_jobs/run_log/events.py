@@ -75,6 +75,10 @@ class JobRow(Event):
     """CPUs that a trial holds, its runners' and learners' included."""
     gpus_per_trial: float = 0.0
     versions: dict[str, str] = field(default_factory=dict[str, str])
+    commit: str = ""
+    """Commit of the environment's code or of the working directory; empty without git."""
+    machine: dict[str, str] = field(default_factory=dict[str, str])
+    """``host``, ``cpu`` and ``gpu`` of the driver."""
     resumed: bool = False
 
 
@@ -223,6 +227,8 @@ class EvaluationRow(TrialEvent):
     seed: int
     policy: dict[str, float]
     """Figures of the checkpoint, the most important first; ``baselines`` has the same names."""
+    metric: str = ""
+    """The episode metric that the figure ``mean`` is of; empty in logs of earlier versions."""
     baselines: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
     standard_errors: dict[str, dict[str, float]] = field(
         default_factory=dict[str, dict[str, float]]

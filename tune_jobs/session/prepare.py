@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import platform
 import secrets
 import tempfile
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from algos.models import MODELS
 from algos.rollouts.env_factory import make_vector_env
 from envs.validation import InputError
 from tune_jobs.disk_space import check_disk_space
-from tune_jobs.env_module import remember_module
+from tune_jobs.env_module import describe_commit, remember_module
 from tune_jobs.evaluation.evaluation_world import check_spaces_fit, make_world
 from tune_jobs.evaluation.scoring import resolve_metric
 from tune_jobs.evaluation.videos import check_recording
@@ -25,6 +26,7 @@ from tune_jobs.jobs.job_yaml import dump_job, list_changes, read_job
 from tune_jobs.jobs.resources import list_bundles
 from tune_jobs.jobs.rllib_settings import RLlibSettings
 from tune_jobs.jobs.trials import add_default_point
+from tune_jobs.machine import describe_machine
 from tune_jobs.run_directory import JOB, check_is_run
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import JobRow, Row
@@ -201,6 +203,9 @@ def make_job_row(job: Job, directory: Path, earlier: Sequence[Row]) -> JobRow:
         seeds=job.seeds,
         cpus_per_trial=sum(bundle["CPU"] for bundle in list_bundles(job)),
         gpus_per_trial=job.gpus_per_trial,
-        versions={name: importlib.metadata.version(name) for name in PACKAGES},
+        versions={"python": platform.python_version()}
+        | {name: importlib.metadata.version(name) for name in PACKAGES},
+        commit=describe_commit(directory),
+        machine=describe_machine(),
         resumed=bool(earlier),
     )

@@ -1,0 +1,94 @@
+"""The one number of a run: what its winner scored, and where that was measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tune_jobs.formatting import count, format_estimate, format_identifier
+from tune_jobs.health.score_noise import NoiseSource, TrialCurve
+from tune_jobs.run_log.evaluation_status import format_player
+from tune_jobs.run_log.events import EvaluationRow
+from tune_jobs.run_log.outcome import Outcome
+from tune_jobs.run_log.trial_outcome import HELD_OUT, POOLED, TrialOutcome
+
+
+@dataclass(frozen=True)
+class ResultScore:
+    """The score of a run's winner."""
+
+    metric: str
+    value: float | None
+    error: float | None
+    """Its standard error; None where it is not known."""
+    source: str
+    """Where it was measured, in words."""
+    likely: str = ""
+    """The score of the most likely actions on the same seeds, formatted; empty if not played."""
+
+    @property
+    def text(self) -> str:
+        """The score with its standard error."""
+        return format_estimate(self.value, self.error)
+
+
+def find_result_score(outcome: Outcome) -> ResultScore | None:
+    """Return the winner's score; None without a winner.
+
+    The comparison at the end is played after the winner was chosen, on seeds of its own, so that
+    the choice does not flatter it. Without it the finals count, else the training.
+    """
+    best, row = outcome.best, outcome.evaluation
+    if best is None:
+        return None
+    if row is not None and row.trial == best.id and row.policy:
+        figure, metric = choose_figure(row, outcome.job.metric)
+        likely = row.baselines.get("greedy", {})
+        return ResultScore(
+            metric,
+            row.policy[figure],
+            row.standard_errors.get("policy", {}).get(figure),
+            f"on {count(row.episodes, 'fresh episode')}, sampled actions",
+            format_estimate(likely.get(figure), row.standard_errors.get("greedy", {}).get(figure))
+            if likely
+            else "",
+        )
+    if (won := outcome.won) is not None:
+        return ResultScore(won.metric, won.score, won.error, f"by {outcome.best_by}")
+    error = estimate_training_error(best) if best.checkpoint_score is None else None
+    source = f"by {outcome.best_by}"
+    return ResultScore(outcome.job.metric, outcome.best_score, error, source)
+
+
+def name_player(player: str, trial: str) -> str:
+    """Return the name of a player in words, with the trial of a policy.
+
+    >>> name_player("greedy", "07"), name_player("random", "07")
+    ('trial 07, most likely action', 'random')
+    """
+    words = "sampled actions" if player == "policy" else format_player(player)
+    return f"trial {trial}, {words}" if player in ("policy", "greedy") else words
+
+
+def choose_figure(row: EvaluationRow, job_metric: str) -> tuple[str, str]:
+    """Return the figure of an evaluation that is its score, and the metric that it measures."""
+    metric = job_metric.removeprefix(HELD_OUT)
+    if metric in row.policy:
+        return metric, metric
+    if "mean" in row.policy:  # of the environment's own score, which older logs do not name
+        return "mean", row.metric or metric
+    first = next(iter(row.policy))
+    return first, first
+
+
+def estimate_training_error(trial: TrialOutcome) -> float | None:
+    """Return the standard error of a trial's last score; None where no row says its spread."""
+    noise, curve = NoiseSource(trial.job.metric, trial.job.seeds), TrialCurve()
+    for row in trial.results[-2 * POOLED :]:  # those before are in no score
+        curve.add(row.iteration, row.score, noise.read(row.metrics))
+    last = trial.last_scored
+    return curve.estimate_standard_error(last.iteration) if last else None
+
+
+def label_training_score(outcome: Outcome) -> str:
+    """Return the heading of scores of training: they are those of a policy that still learns."""
+    return f"training score: {format_identifier(outcome.job.metric)}"
