@@ -27,6 +27,7 @@ from tune_jobs.run_directory import check_is_run, find_free_directory
 
 if TYPE_CHECKING:
     from tune_jobs.jobs.job import Job
+    from tune_jobs.run_log.events import Row
     from tune_jobs.run_log.outcome import Outcome
 
 QUICK_ITERATIONS, QUICK_TRIALS, QUICK_EPISODES, QUICK_WARM_START, QUICK_LM_ENVS = 4, 3, 4, 32, 32
@@ -145,34 +146,90 @@ class Resume(RayCommand):
 
 @dataclass(frozen=True, kw_only=True)
 class Report(Command):
-    """Print the outcome of a run and write its report again."""
+    """Print the outcome of a run and write its report again; compare several: `report A B`."""
 
     run: tyro.conf.Positional[Path]
     """The run directory."""
+    others: tyro.conf.Positional[tuple[Path, ...]] = ()
+    """Runs to compare it with."""
+    out: Path | None = None
+    """The page that compares several runs; by default comparison.html."""
 
     def __call__(self, console: Console) -> Answer:
         """Rebuild the outcome from the event log."""
-        check_is_run(self.run)  # a wrong path is refused at once
         from cluster.terminal.outcome_text import print_outcome
         from tune_jobs.report.report import write_report
-        from tune_jobs.run_log.driver_lock import make_lost_end
-        from tune_jobs.run_log.outcome import Outcome
-        from tune_jobs.session.prepare import open_run
 
-        _, rows = open_run(self.run)
-        if not rows:
+        if self.others:
+            return self._compare(console)
+        if self.out:
             raise InputError(
-                f"{self.run} has not started, so there is nothing to report: start it with "
-                f"`{format_command('rungwise', 'resume', self.run)}`."
+                f"--out {self.out} is the page that compares runs, but there is one: name another "
+                f"run, or leave it out and open {self.run / 'report.html'}."
             )
-        rows += make_lost_end(self.run, rows)
-        outcome = Outcome.from_rows(rows)
+        rows, outcome = _read_outcome(self.run)
         write_report(rows, (self.run / "job.yaml").read_text(), self.run / "report.html")
         print_outcome(outcome, console, self.run)
         answer = outcome.as_dict(self.run)
         if outcome.end and outcome.end.reason == "error":
             answer["failed"] = outcome.end.sentence
         return answer
+
+    def _compare(self, console: Console) -> Answer:
+        from tune_jobs.report.comparison import list_different_settings, write_comparison
+        from tune_jobs.report.result_score import find_result_score
+
+        paths = [self.run, *self.others]
+        out = self.out or Path("comparison.html")
+        outcomes = {
+            str(path) if [p.name for p in paths].count(path.name) > 1 else path.name: _read_outcome(
+                path
+            )[1]
+            for path in paths
+        }
+        if len(outcomes) < len(paths):
+            raise InputError("A run is named twice: name at least two different runs to compare.")
+        try:
+            write_comparison(outcomes, out)
+        except OSError as error:
+            raise InputError(f"--out {out} cannot be written: {error.strerror}.") from error
+        runs: dict[str, Answer] = {}
+        for name, outcome in outcomes.items():
+            score = find_result_score(outcome)
+            text = f"{score.metric} {score.text} {score.source}" if score else "no finite score"
+            console.print(f"{name}: {text}", highlight=False, soft_wrap=True, markup=False)
+            runs[name] = {
+                "metric": score.metric if score else None,
+                "score": score.value if score else None,
+                "standard_error": score.error if score else None,
+                "env_steps": outcome.env_steps,
+                "compute_saved": outcome.compute_saved,
+            }
+        table = list_different_settings(outcomes)
+        settings = {name: dict(zip(outcomes, values, strict=True)) for name, *values in table.rows}
+        console.print(f"Comparison: {out}", highlight=False, soft_wrap=True, markup=False)
+        return {"runs": runs, "settings": settings, "report": str(out)}
+
+
+def _read_outcome(run: Path) -> tuple[list[Row], Outcome]:
+    """Return the rows of a run and its outcome.
+
+    Raises:
+        InputError: it is no run, has not started, or its log cannot be read.
+    """
+    check_is_run(run)  # a wrong path is refused at once
+    from tune_jobs.run_log.driver_lock import make_lost_end
+    from tune_jobs.run_log.outcome import Outcome
+    from tune_jobs.session.prepare import open_run
+
+    _, rows = open_run(run)
+    if not rows:
+        raise InputError(
+            f"{run} has not started, so there is nothing to report: start it with "
+            f"`{format_command('rungwise', 'resume', run)}`."
+        )
+    rows += make_lost_end(run, rows)
+    return rows, Outcome.from_rows(rows)
 
 
 @dataclass(frozen=True, kw_only=True)

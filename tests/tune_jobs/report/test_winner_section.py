@@ -1,4 +1,5 @@
-# pyright: basic, reportOptionalMemberAccess=false
+# pyright: basic, reportOptionalMemberAccess=false, reportArgumentType=false
+# pyright: reportAttributeAccessIssue=false
 """What is done with the winner: its job, and the commands and lines that take it on."""
 
 from finished_run import job, write_finished_run
