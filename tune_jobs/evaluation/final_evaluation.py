@@ -14,7 +14,7 @@ from algos.rollouts.episodes import EpisodeStep, play_episodes
 from envs import counter_rng
 from envs.batched import World
 from envs.pytree import Array, Keys, take
-from tune_jobs.evaluation.evaluate import ProgressCallback, evaluate
+from tune_jobs.evaluation.evaluate import Evaluation, ProgressCallback, evaluate
 from tune_jobs.evaluation.players import EvaluatedEpisodes
 from tune_jobs.jobs.job import Job
 from tune_jobs.run_log.events import EvaluationRow
@@ -46,12 +46,13 @@ def evaluate_checkpoint(
     policy = Policy.load(directory / checkpoint, device="auto")
     evaluation = evaluate(policy, most, seed, steps=steps, on_progress=on_progress)
     world, episodes = evaluation.world, evaluation.episodes
-    nodes, played = world.choice_names if world else (), episodes["policy"]
+    nodes, shown = world.choice_names if world else (), choose_shown_player(evaluation)
+    played = episodes[shown]
     keys = counter_rng.make_keys(seed, len(played))
     return EvaluationRow(
         trial=trial,
         checkpoint=checkpoint,
-        episodes=len(played),
+        episodes=len(episodes["policy"]),
         most=most,
         seed=seed,
         metric=evaluation.metric,
@@ -66,7 +67,24 @@ def evaluate_checkpoint(
         },
         experiment=record_median_episode(world, played, seed) if world else {},
         examples=collect_examples(world, keys, played.actions),
+        shown=shown,
     )
+
+
+def choose_shown_player(evaluation: Evaluation) -> str:
+    """Return the player whose episodes are shown: the most likely actions where they are better."""
+    scores = {
+        player: evaluation.episodes[player].metrics[evaluation.metric]
+        for player in ("policy", "greedy")
+    }
+    means = {player: float(values.mean()) for player, values in scores.items()}
+    # Of one cut off sooner than the other the seeds differ, and so would the pictures.
+    if len(scores["greedy"]) < len(scores["policy"]):
+        return "policy"
+    is_better = means["greedy"] < means["policy"]
+    if evaluation.mode == "max":
+        is_better = means["greedy"] > means["policy"]
+    return "greedy" if is_better else "policy"
 
 
 def collect_examples(

@@ -89,10 +89,9 @@ def record_checkpoint(
     seed: int = 0,
     env_kwargs_overrides: Mapping[str, Any] | None = None,
     on_progress: Callable[[str, int, int, int], None] | None = None,
+    greedy: bool = False,
 ) -> Iterator[VideoRow]:
     """Record episodes of a run's checkpoint into the run; yield the event row of each.
-
-    Actions are sampled, as in training.
 
     Args:
         policy: the policy of the checkpoint.
@@ -104,6 +103,7 @@ def record_checkpoint(
         env_kwargs_overrides: environment arguments that replace those of the policy's evaluation.
         on_progress: called with the player, the finished episodes, their number, and the steps of
             the one in progress.
+        greedy: whether to take the most likely actions; otherwise they are sampled, as in training.
 
     Raises:
         InputError: the environment cannot be recorded.
@@ -118,7 +118,9 @@ def record_checkpoint(
     with closing(make_rendering_env(policy.metadata["env"], env_kwargs)) as env:
         for done in range(episodes):
             path = f"{VIDEOS}/{name}-seed-{seed + done}.mp4"
-            row = VideoRow(trial=trial, checkpoint=inside, path=path, seed=seed + done)
+            row = VideoRow(
+                trial=trial, checkpoint=inside, path=path, seed=seed + done, greedy=greedy
+            )
 
             def report(steps: int, done: int = done) -> None:
                 if on_progress:
@@ -140,7 +142,7 @@ def _record_episode(
 
     def act(state: None, observation: Any, number: int) -> Any:
         nonlocal memory
-        action, memory = policy.act(observation, memory, greedy=False, generator=generator)
+        action, memory = policy.act(observation, memory, greedy=row.greedy, generator=generator)
         return action
 
     start = start_env(env, row.seed)

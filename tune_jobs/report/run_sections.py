@@ -130,7 +130,12 @@ def render_examples(evaluation: EvaluationRow | None) -> list[str]:
         return []
     head = list(rows[0])
     cells = [[escape(row.get(name, "")) for name in head] for row in rows]
-    return [section("Sample episodes", table(head, cells, text=len(head) - 1))]
+    how = (
+        "Most likely actions."
+        if evaluation and evaluation.shown == "greedy"
+        else "Sampled actions."
+    )
+    return [section("Sample episodes", table(head, cells, text=len(head) - 1), render_note(how))]
 
 
 def _get_results(outcome: Outcome) -> Sequence[ResultRow]:
@@ -240,8 +245,7 @@ def render_video_section(outcome: Outcome, directory: Path) -> list[str]:
         inside = size <= left
         left -= size if inside else 0
         parts.append(_render_video(row, path if inside else None))
-    note = render_note("Sampled actions, as in training.")
-    return [section("Videos", f'<div class="pair">{"".join(parts)}</div>', note)]
+    return [section("Videos", f'<div class="pair">{"".join(parts)}</div>')]
 
 
 def describe_video(row: VideoRow) -> str:
@@ -253,7 +257,8 @@ def describe_video(row: VideoRow) -> str:
 
 def _render_video(row: VideoRow, path: Path | None) -> str:
     """Render one video: the file itself at ``path``, otherwise a link to it."""
-    about = escape(f"Trial {row.trial}, {describe_video(row)}")
+    how = "most likely actions" if row.greedy else "sampled actions, as in training"
+    about = escape(f"Trial {row.trial}, {how}, {describe_video(row)}")
     link = f'<a href="{escape(row.path)}">{escape(row.path)}</a>'
     if path is None:
         return f"<figure><figcaption>{about}. Too large for this page: {link}</figcaption></figure>"

@@ -250,6 +250,8 @@ class EvaluationRow(TrialEvent):
     seed; empty where the environment has no traces."""
     examples: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
     """Some episodes as rows of a table, by heading."""
+    shown: str = "policy"
+    """The player of these episodes, which videos follow: ``greedy`` where that scores better."""
     failure: str = ""
     """Why the episodes could not be played; the row has no figures then."""
 
@@ -284,6 +286,8 @@ class VideoRow(TrialEvent):
     episode_return: float = 0.0
     is_complete: bool = True
     """Whether the episode ended, rather than the video."""
+    greedy: bool = False
+    """Whether the policy took its most likely actions; otherwise they were sampled."""
     failure: str = ""
 
 

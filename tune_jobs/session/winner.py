@@ -121,6 +121,8 @@ def record_winner(
 ) -> None:
     """Record episodes of the winner, unless an earlier session has done so.
 
+    They show its most likely actions where these have scored better in the comparison.
+
     Args:
         job: the job.
         directory: the run directory.
@@ -139,7 +141,13 @@ def record_winner(
     try:
         policy = Policy.load(checkpoint, device="auto")
         for row in record_checkpoint(
-            policy, directory, best.id, checkpoint, job.videos, on_progress=on_progress
+            policy,
+            directory,
+            best.id,
+            checkpoint,
+            job.videos,
+            on_progress=on_progress,
+            greedy=outcome.evaluation is not None and outcome.evaluation.shown == "greedy",
         ):
             write(row)
     except Exception as error:

@@ -10,9 +10,14 @@ from envs import counter_rng
 from envs.thoughts.params import Params
 from envs.thoughts.reader import Baking
 from envs.thoughts.world import QuietThoughts
+from tune_jobs.evaluation.evaluate import Evaluation
 from tune_jobs.evaluation.evaluation_world import make_world
-from tune_jobs.evaluation.final_evaluation import collect_examples, record_median_episode
-from tune_jobs.evaluation.players import play_world_episodes
+from tune_jobs.evaluation.final_evaluation import (
+    choose_shown_player,
+    collect_examples,
+    record_median_episode,
+)
+from tune_jobs.evaluation.players import EvaluatedEpisodes, play_world_episodes
 
 
 def test_the_episode_with_the_median_score_is_shown():
@@ -55,3 +60,18 @@ def test_example_has_the_thought_and_its_effect(world):
 
 def test_a_world_that_shows_nothing_has_no_examples():
     assert collect_examples(None, counter_rng.make_keys(0, 2), []) == []
+
+
+@pytest.mark.parametrize(
+    ("mode", "sampled", "greedy", "shown"),
+    [
+        ("max", [1.0, 2.0], [2.0, 2.0], "greedy"),
+        ("min", [1.0, 2.0], [2.0, 2.0], "policy"),
+        ("max", [1.0, 2.0], [2.0, 1.0], "policy"),
+        ("max", [1.0, 2.0], [9.0], "policy"),
+    ],
+)
+def test_the_better_of_sampled_and_most_likely_actions_is_shown(mode, sampled, greedy, shown):
+    players = {"policy": sampled, "greedy": greedy}
+    episodes = {name: EvaluatedEpisodes({"x": np.array(v)}) for name, v in players.items()}
+    assert choose_shown_player(Evaluation(episodes, "x", mode, None)) == shown

@@ -30,8 +30,14 @@ def test_a_video_is_part_of_the_page(tmp_path):
     page = (tmp_path / "report.html").read_text()
     assert f'src="data:video/mp4;base64,{base64.b64encode(b"frames").decode()}"' in page
     assert "media-src data:" in page, "its security policy admits it"
-    assert "Trial 00, seed 4: return -83.0 in 84 steps" in page
+    assert "Trial 00, sampled actions, as in training, seed 4: return -83.0 in 84 steps" in page
     assert 'href="videos/a.mp4"' in page
+
+
+def test_a_video_says_whose_actions_it_shows(tmp_path):
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos/a.mp4").write_bytes(b"frames")
+    assert "Trial 00, most likely actions, seed 4" in section_of(tmp_path, video(greedy=True))
 
 
 def test_a_large_video_is_a_link(tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ from tune_jobs.evaluation.evaluate import Evaluation
 from tune_jobs.evaluation.players import EvaluatedEpisodes
 from tune_jobs.jobs.job_yaml import make_job
 from tune_jobs.run_log.event_log import EventLog, read_event_log
-from tune_jobs.run_log.events import FinalRow, VideoRow
+from tune_jobs.run_log.events import EvaluationRow, FinalRow, VideoRow
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.session import winner as finals
 
@@ -83,14 +83,26 @@ def finished(monkeypatch, tmp_path):
 
 
 def test_the_winner_is_recorded_once(finished, monkeypatch):
-    def recorded(policy, directory, trial, checkpoint, episodes, on_progress):
+    def recorded(policy, directory, trial, checkpoint, episodes, on_progress, greedy):
         name = checkpoint.relative_to(directory).as_posix()
         for seed in range(episodes):
-            yield VideoRow(trial=trial, checkpoint=name, path=f"videos/{seed}.mp4", seed=seed)
+            about = {"trial": trial, "checkpoint": name, "greedy": greedy}
+            yield VideoRow(path=f"videos/{seed}.mp4", seed=seed, **about)
 
     monkeypatch.setattr(finals, "record_checkpoint", recorded)
     assert [(row.trial, row.seed) for row in record(finished)] == [("01", 0), ("01", 1)]
     assert record(finished) == [], "a resume finds them"
+
+
+@pytest.mark.parametrize("shown", ["policy", "greedy"])
+def test_videos_show_the_player_that_scored_better(finished, monkeypatch, shown):
+    def recorded(*args, on_progress, greedy):
+        yield VideoRow(trial="01", checkpoint="c", path="videos/a.mp4", greedy=greedy)
+
+    monkeypatch.setattr(finals, "record_checkpoint", recorded)
+    row = EvaluationRow(trial="01", checkpoint="c", episodes=2, seed=0, policy={}, shown=shown)
+    EventLog(finished / "events.jsonl").append(row)
+    assert [row.greedy for row in record(finished, 1)] == [shown == "greedy"]
 
 
 def test_a_failed_video_ends_no_run(finished, monkeypatch):
