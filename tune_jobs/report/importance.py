@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import numpy as np
 
 from tune_jobs.formatting import format_percent
-from tune_jobs.report.html_parts import render_note
+from tune_jobs.report.plots import ACCENT, MUTED, Plot, make_blank_figure
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.rung_agreement import score_at
+from tune_jobs.run_log.trial_outcome import TrialOutcome
 
 FEWEST = 20
 """Trials below which nothing is said."""
@@ -29,6 +32,8 @@ class Importance:
     """Of the variance of the ranks, for trials that a tree has not seen (out of bag)."""
     shares: dict[str, float]
     """By setting, the largest first; they add up to 1."""
+    spread: dict[str, float]
+    """By setting: standard deviation of its share over the trees, each of which sees a resample."""
 
     @property
     def sentence(self) -> str:
@@ -45,39 +50,87 @@ class Importance:
         )
 
 
-def render_importance(outcome: Outcome) -> str:
-    """Return a note of what decided the scores; empty where too few trials can say it."""
+def plot_importance(outcome: Outcome) -> Plot:
+    """Plot the share of each searched setting, with its spread over the trees of the forest."""
     importance = measure_importance(outcome)
-    return render_note(importance.sentence) if importance else ""
+    if importance is None:
+        return f"Which setting mattered takes {FEWEST} trials with a score and two settings."
+    if importance.explained < EXPLAINED:
+        return importance.sentence
+    names = list(reversed(importance.shares))
+    figure = make_blank_figure(height=90 + 30 * len(names))
+    figure.add_bar(
+        x=[100 * importance.shares[name] for name in names],
+        y=list(map(escape, names)),
+        orientation="h",
+        marker_color=ACCENT,
+        error_x={"array": [100 * importance.spread[name] for name in names], "color": MUTED},
+        hovertemplate="%{y}: %{x:.0f} %<extra></extra>",
+    )
+    figure.update_layout(margin={"t": 8})
+    figure.update_xaxes(title="share, % (± standard deviation over trees)", rangemode="tozero")
+    figure.update_yaxes(automargin=True)
+    return figure
+
+
+def rank_settings(outcome: Outcome) -> list[str]:
+    """Return the searched settings that differ between trials, the most important first."""
+    importance = measure_importance(outcome)
+    return list(importance.shares) if importance else list_differing(outcome)
+
+
+def list_differing(outcome: Outcome) -> list[str]:
+    """Return the searched settings that differ between trials, in the order of the job."""
+    trials = outcome.trials
+    return [n for n in outcome.job.searched if len({str(t.config.get(n)) for t in trials}) > 1]
+
+
+def score_trials(outcome: Outcome) -> list[tuple[TrialOutcome, float]]:
+    """Return the trials with the scores by which they are compared.
+
+    That is at the first rung, which most of them reach, or without rungs (or scores there) by the
+    later half of training. A repeat has the settings of another trial and is left out.
+    """
+    trials = [trial for trial in outcome.trials if not trial.repeats][:MOST]
+    scores = [score_at(t, outcome.rungs[0]) if outcome.rungs else t.settled_score for t in trials]
+    return [(t, s) for t, s in zip(trials, scores, strict=True) if s is not None]
 
 
 def measure_importance(outcome: Outcome) -> Importance | None:
     """Return how much each searched setting decides; None for too few trials or settings.
 
-    A random forest predicts the ranks of the trials at the first rung, which most of them reach,
-    from their settings; a setting's share is that of its splits in the reduction of the variance
-    (Hutter et al. 2014, "An Efficient Approach for Assessing Hyperparameter Importance", in its
-    simplest form: main effects and interactions are not separated). Without rungs, or without
-    scores there, it is the ranks by the later half of training.
+    A random forest predicts the ranks of the trials (:func:`score_trials`) from their settings; a
+    setting's share is that of its splits in the reduction of the variance (Hutter et al. 2014, "An
+    Efficient Approach for Assessing Hyperparameter Importance", in its simplest form: main effects
+    and interactions are not separated).
     """
-    trials = [trial for trial in outcome.trials if not trial.repeats][:MOST]
-    names = [n for n in outcome.job.searched if len({str(t.config.get(n)) for t in trials}) > 1]
-    scores = [score_at(t, outcome.rungs[0]) if outcome.rungs else t.settled_score for t in trials]
-    scored = [(t.config, s) for t, s in zip(trials, scores, strict=True) if s is not None]
+    names, scored = list_differing(outcome), score_trials(outcome)
     if len(scored) < FEWEST or len(names) < 2 or len({s for _, s in scored}) < 2:
         return None
-    # Only where they are needed: the imports take most of a second.
-    from scipy.stats import rankdata
-    from sklearn.ensemble import RandomForestRegressor
+    from scipy.stats import rankdata  # late: the import takes most of a second
 
-    columns = [_encode([config.get(name) for config, _ in scored]) for name in names]
+    forest = fit_forest(outcome, names, rankdata([score for _, score in scored]))
+    shares = dict(zip(names, forest.feature_importances_.tolist(), strict=True))
+    deviations = np.std([tree.feature_importances_ for tree in forest.estimators_], axis=0)
+    spread = dict(zip(names, deviations.tolist(), strict=True))
+    largest_first = dict(sorted(shares.items(), key=lambda pair: -pair[1]))
+    return Importance(float(forest.oob_score_), largest_first, spread)
+
+
+def fit_forest(outcome: Outcome, names: Sequence[str], targets: np.ndarray) -> Any:
+    """Return a forest that predicts a target of each scored trial from its settings."""
+    from sklearn.ensemble import RandomForestRegressor  # late, as above
+
     forest = RandomForestRegressor(
         TREES, min_samples_leaf=SMALLEST_LEAF, oob_score=True, random_state=0
     )
-    forest.fit(np.stack(columns, 1), rankdata([score for _, score in scored]))
-    shares = dict(zip(names, forest.feature_importances_.tolist(), strict=True))
-    largest_first = dict(sorted(shares.items(), key=lambda pair: -pair[1]))
-    return Importance(float(forest.oob_score_), largest_first)
+    return forest.fit(encode_settings(outcome, names), targets)
+
+
+def encode_settings(outcome: Outcome, names: Sequence[str]) -> np.ndarray:
+    """Return the settings of the scored trials as numbers [trials, names]."""
+    configs = [trial.config for trial, _ in score_trials(outcome)]
+    return np.stack([_encode([config.get(name) for config in configs]) for name in names], 1)
 
 
 def _encode(values: list[Any]) -> np.ndarray:

@@ -48,10 +48,12 @@ from tune_jobs.run_log.events import DISPROVED, EvaluationRow, FindingRow, Row
 from tune_jobs.run_log.outcome import Outcome
 
 POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+    "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; "
     "img-src data: blob:; media-src data:"
 )
-"""Content security policy: nothing written into the page can send a request to the network."""
+"""Content security policy: nothing written into the page can send a request to the network.
+
+Plotly compiles what it draws with WebGL (parallel coordinates), which counts as evaluation."""
 
 
 def write_report(rows: Iterable[Row], job_yaml: str, path: str | Path) -> None:
@@ -112,7 +114,11 @@ def _page(outcome: Outcome, job_yaml: str, winner_yaml: str, directory: Path) ->
         ),
         *run_sections.render_video_section(outcome, directory),
         *_offered("Inside the training", _inside(outcome)),
-        *_offered("Settings and score", shared_sections.list_setting_parts(outcome)),
+        *_offered(
+            "Settings and score",
+            shared_sections.list_setting_parts(outcome)
+            + shared_sections.list_coordinate_parts(outcome),
+        ),
         *_lineage(outcome),
         section("Ledger", *shared_sections.list_ledger_parts(outcome)),
         section("Findings", _findings(outcome.findings), _siblings(outcome.siblings)),

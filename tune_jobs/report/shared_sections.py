@@ -16,9 +16,10 @@ from tune_jobs.formatting import (
 from tune_jobs.report import plots
 from tune_jobs.report.episode_figure import render_episode_section
 from tune_jobs.report.html_parts import Part, draw, render_note, table
-from tune_jobs.report.importance import render_importance
+from tune_jobs.report.importance import list_differing, measure_importance, plot_importance
 from tune_jobs.report.parallel_coordinates import plot_parallel_coordinates
 from tune_jobs.report.result_score import find_result_score
+from tune_jobs.report.setting_views import label_score, plot_contour, plot_slices
 from tune_jobs.run_log.events import JobRow
 from tune_jobs.run_log.outcome import Outcome
 
@@ -107,7 +108,14 @@ def list_episode_parts(outcome: Outcome) -> list[str]:
     experiment = outcome.evaluation.experiment if outcome.evaluation else {}
     if not experiment and not _may_be_recorded(outcome):
         return []
-    return render_episode_section(experiment)
+    shown = "its most likely actions" if is_greedy_shown(outcome) else "sampled actions"
+    note = [render_note(f"The best policy by {shown}.")] if experiment else []
+    return [*note, *render_episode_section(experiment)]
+
+
+def is_greedy_shown(outcome: Outcome) -> bool:
+    """Return whether the episodes of the evaluation are those of the most likely actions."""
+    return outcome.evaluation is not None and outcome.evaluation.shown == "greedy"
 
 
 def _may_be_recorded(outcome: Outcome) -> bool:
@@ -136,13 +144,35 @@ def list_node_parts(outcome: Outcome) -> list[Part]:
 
 
 def list_setting_parts(outcome: Outcome) -> list[Part]:
-    """Return the settings of every trial with its score, and which of them decided."""
-    if len(outcome.trials) < 2 or not outcome.job.searched:
+    """Return how the settings that differ go with the score; empty where there are none."""
+    if len(outcome.trials) < 2 or not list_differing(outcome):
         return []
-    plot = plot_parallel_coordinates(outcome)
-    key = render_note("Each line is a trial; blue is better, orange is worse.")
-    parts = [] if isinstance(plot, str) else [key]
-    return [*parts, draw("settings", "", plot, wide=True), render_importance(outcome)]
+    importance, slices = plot_importance(outcome), plot_slices(outcome)
+    contour = plot_contour(outcome)
+    parts: list[Part] = [draw("importance", "Share of each setting in the differences", importance)]
+    if (measured := measure_importance(outcome)) and not isinstance(importance, str):
+        parts.append(render_note(measured.sentence))
+    if not isinstance(slices, str):
+        about = f"Each point is a trial, by its {label_score(outcome)}; the winner is blue."
+        panels = enumerate(slices.items())
+        parts.append(render_note(about))
+        parts.append([draw(f"slice-{i}", caption, plot) for i, (caption, plot) in panels])
+    if not isinstance(contour, str):
+        title = "The two most important settings, and what a forest predicts between the trials"
+        parts.append(draw("contour", title, contour))
+    return parts
+
+
+def list_coordinate_parts(outcome: Outcome) -> list[Part]:
+    """Return the parallel coordinates of all settings; empty where there are none.
+
+    Plotly compiles their drawing: a page needs ``unsafe-eval`` in its content security policy.
+    """
+    coordinates = plot_parallel_coordinates(outcome)
+    if isinstance(coordinates, str):
+        return []
+    key = "Each line is a trial; blue is better, orange is worse. Drag on an axis to select."
+    return [draw("settings", "All settings", coordinates, wide=True), render_note(key)]
 
 
 def list_ledger_parts(outcome: Outcome) -> list[Part]:

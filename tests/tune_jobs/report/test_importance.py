@@ -3,23 +3,9 @@
 
 import numpy as np
 import pytest
-from synthetic_sweep import job_row, result
+from sampled_sweep import sweep
 
 from tune_jobs.report.importance import measure_importance
-from tune_jobs.run_log.events import TrialRow
-from tune_jobs.run_log.outcome import Outcome
-
-
-def sweep(score, trials=48, searched=("lr", "clip", "activation")):
-    """Trials of random settings, with these scores at their first rung."""
-    rng = np.random.default_rng(0)
-    rows = [job_row(trials=trials, searched=list(searched))]
-    for place in range(trials):
-        name = f"{place:02d}"
-        lr, clip = float(10 ** rng.uniform(-5, -2)), float(rng.uniform(0.1, 0.4))
-        config = {"lr": lr, "clip": clip, "activation": str(rng.choice(["tanh", "relu"]))}
-        rows += [TrialRow(trial=name, config=config), result(name, 3, score(config, rng))]
-    return Outcome.from_rows(rows)
 
 
 def test_the_setting_that_decides_has_the_largest_share():

@@ -64,7 +64,8 @@ def test_every_plot_is_drawn_for_a_full_run(page):
     ids = set(re.findall(r'id="plot-([\w-]+)"', page))
     nodes = {f"node-{place}" for place in range(len(NODES))}
     others = {"learning", "over-time", "compared", "inside-0", "inside-1", "settings", "compute"}
-    assert ids == nodes | others
+    slices = {f"slice-{place}" for place in range(5)}
+    assert ids == nodes | others | slices | {"contour"}
 
 
 def test_what_users_wrote_cannot_become_markup(tmp_path):
