@@ -11,13 +11,13 @@ import plotly.graph_objects as go
 
 from tune_jobs.formatting import format_number
 
-MOST_TICKS = 8
+FEWEST_TICKS, MOST_TICKS = 3, 8
 
 
 def choose_log_ticks(low: float, high: float) -> list[float]:
     """Return the values between two positive ones that a logarithmic axis labels.
 
-    Powers of ten over many decades, 1, 2 and 5 of each over few, every digit over less than one.
+    1, 2 and 5 of each decade; powers of ten alone over many, and more digits over less than one.
 
     >>> choose_log_ticks(0.04, 0.9)
     [0.05, 0.1, 0.2, 0.5]
@@ -25,13 +25,16 @@ def choose_log_ticks(low: float, high: float) -> list[float]:
     [1e-05, 0.0001, 0.001, 0.01, 0.1, 1.0, 10.0]
     """
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    for digits in ((1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9), (1, 2, 5), (1,)):
-        ticks = [float(f"{d}e{power}") for power in range(first, last + 1) for d in digits]
-        ticks = [tick for tick in ticks if low <= tick <= high]
-        if len(ticks) <= MOST_TICKS:
+    ticks: list[float] = []
+    for digits in ((1,), (1, 2, 5), (1, 1.5, 2, 3, 5, 7), (1, *range(2, 10))):
+        more = [float(f"{d}e{power}") for power in range(first, last + 1) for d in digits]
+        more = [tick for tick in more if low <= tick <= high]
+        if len(more) > MOST_TICKS and ticks:
             break
-    else:
-        ticks = ticks[:: math.ceil(len(ticks) / MOST_TICKS)]
+        ticks = more
+        if len(ticks) >= FEWEST_TICKS and len(digits) > 1:
+            break
+    ticks = ticks[:: math.ceil(len(ticks) / MOST_TICKS) or 1]
     return ticks if len(ticks) > 1 else sorted({low, *ticks, high})
 
 

@@ -15,7 +15,7 @@ STYLE = """
 @media (prefers-color-scheme: dark) { :root { --ink: #e4e7e9; --soft: #a3acb3; --line: #363d43;
   --paper: #15191c; --panel: #1f2529; } }
 * { box-sizing: border-box; }
-body { margin: 0 auto; padding: 1.5rem 1.25rem 4rem; max-width: 1040px; color: var(--ink);
+body { margin: 0 auto; padding: 1.5rem 1.25rem 4rem; max-width: 1200px; color: var(--ink);
   background: var(--paper); line-height: 1.5;
   font: 15px/1.5 system-ui, -apple-system, "Segoe UI", "Liberation Sans", Arial, sans-serif; }
 h1 { font-size: 1.5rem; margin: 0; overflow-wrap: anywhere; }
@@ -24,9 +24,9 @@ h3 { font-size: .9rem; font-weight: 600; margin: .8rem 0 0; color: var(--soft); 
 p { margin: .4rem 0; } header > p, .missing { color: var(--soft); }
 .notice { border-left: 3px solid #d9822b; padding-left: .7rem; color: var(--ink); }
 .cards { display: flex; flex-wrap: wrap; gap: .8rem; margin-top: 1rem; }
-.cards div { flex: 1 1 200px; background: var(--panel); border-radius: 6px; padding: .8rem 1rem; }
+.cards div { flex: 1 1 260px; background: var(--panel); border-radius: 6px; padding: .8rem 1rem; }
 .cards span, .cards small { display: block; color: var(--soft); }
-.cards strong { font-size: 1.9rem; font-weight: 600; line-height: 1.25; }
+.cards strong { font-size: 1.7rem; font-weight: 600; line-height: 1.25; white-space: nowrap; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; margin-top: .4rem; font-variant-numeric: tabular-nums; }
 th, td { text-align: right; padding: .28rem 1.1rem .28rem 0; white-space: nowrap;
@@ -65,7 +65,8 @@ summary { cursor: pointer; margin-top: 1rem; }
   fill: var(--soft) !important; }
 .js-plotly-plot .annotation rect.bg { fill: var(--paper) !important; fill-opacity: .8 !important; }
 @media (max-width: 600px) {
-  th, td { padding-right: .7rem; } td.sentence { white-space: nowrap; } }
+  th, td { padding-right: .7rem; } td.sentence { white-space: nowrap; }
+  table:not(:has(thead)) td { white-space: normal; min-width: 0; overflow-wrap: anywhere; } }
 @media print {
   :root { --ink: #000; --soft: #444; --line: #ccc; --paper: #fff; --panel: #f5f7f8; }
   body { padding: 0; font-size: 12px; } h2 { break-after: avoid; }

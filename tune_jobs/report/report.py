@@ -317,7 +317,8 @@ def _provenance(outcome: Outcome, job_yaml: str) -> list[str]:
         "CPU time": held,
         "GPUs of each trial": format_number(job.gpus_per_trial) if job.gpus_per_trial else "none",
         "seeds": seeds,
-        "commit of the code": job.commit or "not known: no git checkout",
+        # A log of an earlier version says neither.
+        "commit of the code": job.commit or ("none: no git checkout" if machine else ""),
         "host": machine.get("host", ""),
         "CPU": machine.get("cpu", ""),
         "GPU": machine.get("gpu", ""),
