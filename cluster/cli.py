@@ -1,7 +1,8 @@
 """The command line ``rungwise``.
 
 Every command takes ``--json``: then stdout is exactly one JSON object, also after an error
-(``{"error": {"kind", "message"}}``), and everything else goes to stderr. Exit status: 0 on success,
+(``{"error": {"kind", "message"}}``), and everything else goes to stderr; `tail` prints an object a
+line. Exit status: 0 on success,
 2 for a wrong call, 3 where `watch` ended a doomed program, 1 for any other error, 130 after Ctrl-C,
 143 after SIGTERM.
 """

@@ -31,6 +31,13 @@ class Terminal(Console):
         self._stdout = sys.stdout
         self._answered = False
 
+    def print_row(self, row: str) -> None:
+        """Print one JSON object with ``--json``, of a command that prints one a line."""
+        if self.as_json:
+            self._answered = True
+            self._stdout.write(row + "\n")
+            self._stdout.flush()
+
     def print_answer(self, answer: Answer) -> None:
         """Print the answer with ``--json``, unless a server has printed one at its start.
 

@@ -21,12 +21,13 @@ from cluster.commands.ledger import Ledger
 from cluster.commands.listings import Algos, Envs, Presets
 from cluster.commands.serve import Dashboard, Serve
 from cluster.commands.service import Jobs, Service
+from cluster.commands.tail_command import TailCommand
 from cluster.commands.watch_command import WatchCommand
 from cluster.errors import Answer
 
 COMMAND_GROUPS: dict[str, tuple[type[Command], ...]] = {
     "Train and tune": (Tune, Train, WatchCommand, Resume, Fetch),
-    "Inspect": (Check, Doctor, Explain, Evaluate, Report, Ledger, Dashboard),
+    "Inspect": (Check, Doctor, Explain, Evaluate, Report, Ledger, Dashboard, TailCommand),
     "Serve and deploy": (Serve, Export, Import, Submit, Deploy, Monitoring),
     "Queue": (Service, Jobs),
     "Catalogue": (Presets, Envs, Algos),

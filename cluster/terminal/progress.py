@@ -9,26 +9,22 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from cluster.terminal.event_lines import format_row, shorten_result
 from cluster.terminal.startup import format_activity
-from cluster.terminal.trial_table import choose_visible_trials, format_finding, make_trial_table
-from cluster.terminal.widgets import draw_bar, estimate_seconds_left, join_lines, summarise_outcome
-from tune_jobs.formatting import count, format_identifier, format_measurement
+from cluster.terminal.trial_table import choose_visible_trials, make_trial_table
+from cluster.terminal.widgets import estimate_seconds_left, join_lines, summarise_outcome
+from tune_jobs.formatting import count
 from tune_jobs.jobs.program_settings import PROGRAM
 from tune_jobs.run_log.evaluation_status import EvaluationStatus
 from tune_jobs.run_log.events import (
-    DISPROVED,
-    EndRow,
-    FindingRow,
     JobEndRow,
     JobRow,
-    LogRow,
     ResultRow,
     Row,
 )
@@ -36,7 +32,7 @@ from tune_jobs.run_log.outcome import Outcome, OutcomeBuilder
 
 LINE_INTERVAL_S = 5.0
 """Seconds between two plain lines."""
-START_TRIALS = "Starting the trials: their processes import PyTorch and build the environments"
+START_TRIALS = "Starting the trials: importing PyTorch, building environments"
 START_PROGRAM = "Waiting for the first row of the program's log"
 FINISH = "Writing the report, and stopping the processes"
 """What is being done before the first result, and after the end."""
@@ -110,29 +106,15 @@ class ProgressDisplay:
                 self._activity = ""
             elif isinstance(row, JobEndRow):
                 self._activity, self._activity_began = FINISH, self._clock()
-            # The table shows no metrics but those of iteration 0, the progress of what precedes
-            # training, and those of every iteration would fill the memory.
-            shorten = isinstance(row, ResultRow) and row.iteration
-            self._builder.add(replace(row, metrics={}) if shorten else row)
+            self._builder.add(shorten_result(row))
             self._now = max(self._now, row.time)
         if self._live is None:
             self._print_row(row)
 
     def _print_row(self, row: Row) -> None:
-        if isinstance(row, EndRow):
-            trial = self._builder.build_trial_outcome(row.trial)
-            score = f"{format_identifier(self._metric)} {format_measurement(trial.score)}"
-            reached = draw_bar(trial.iterations, trial.budget, 0)
-            self._print_line(f"trial {trial.id} {reached} {score} {trial.status_text}")
-            # Seen in the last iteration only, a stop ends nothing and is not the trial's end.
-            for finding in trial.findings if trial.end_reason != "health" else ():
-                if finding.severity == "stop" and not finding.withdrawn:
-                    self._print_line(f"trial {trial.id} {_format_finding_row(finding)}")
-        elif isinstance(row, FindingRow) and row.severity == "warn":  # a stop is printed as an end
-            self._print_line(f"trial {row.trial} {_format_finding_row(row)}")
-        elif isinstance(row, LogRow):
-            others = f"; {count(len(row.others), 'other log')} not" if row.others else ""
-            self._print_line(f"trial {row.trial} is followed in {row.path} ({row.format}){others}")
+        if lines := format_row(row, self._builder):
+            for line in lines:
+                self._print_line(line)
         elif self._clock() - self._printed_at >= LINE_INTERVAL_S:
             if isinstance(row, ResultRow) and not row.iteration:
                 trial = self._builder.build_trial_outcome(row.trial)
@@ -215,9 +197,3 @@ class EvaluationProgress:
         elif self._clock() - self._printed_at >= LINE_INTERVAL_S:
             self._console.print(line, soft_wrap=True)
             self._printed_at = self._clock()
-
-
-def _format_finding_row(row: FindingRow) -> str:
-    if row.withdrawn:
-        return f"{format_identifier(row.symptom)} withdrawn: {DISPROVED}"
-    return f"{format_finding(row)}: {row.evidence}"

@@ -170,8 +170,11 @@ class WandbRuns(RemoteRuns):
         import wandb
 
         artifact = wandb.Artifact(re.sub(r"[^\w.-]", "-", f"checkpoint-{key}"), type="model")
-        # Immutable: it is uploaded from where it lies, not copied into W&B's cache before.
-        artifact.add_dir(str(checkpoint), policy="immutable")
+        # One by one: `add_dir` prints to the terminal. Immutable: a file is uploaded from where it
+        # lies, and not copied into W&B's cache before.
+        for file in sorted(path for path in checkpoint.rglob("*") if path.is_file()):
+            name = file.relative_to(checkpoint).as_posix()
+            artifact.add_file(str(file), name=name, policy="immutable")
         run.log_artifact(artifact)
 
     def finish_run(self, run: Any, failed: bool) -> None:
