@@ -32,7 +32,10 @@ def render_winner(outcome: Outcome, winner_yaml: str, directory: Path) -> list[s
     """
     best = outcome.best
     if best is None:
-        return []
+        if not outcome.iterations_open:
+            return []
+        resume = escape(format_command("rungwise", "resume", directory))
+        return [section("How to take it on", f"<p>Finish the run: <code>{resume}</code></p>")]
     parts: list[str] = []
     if path := find_winner_checkpoint(outcome, directory):
         about = f"Checkpoint of iteration {best.checkpoint_iteration} of {best.iterations}"

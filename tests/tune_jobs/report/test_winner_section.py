@@ -13,6 +13,7 @@ from tune_jobs.report.winner_section import (
     list_commands,
     list_load_lines,
     make_winner_job,
+    render_winner,
 )
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import EvaluationRow, JobEndRow, TrialRow
@@ -71,6 +72,11 @@ def test_only_an_unfinished_run_is_resumed(tmp_path):
     part = outcome_of(iterations=30)
     assert list_commands(part, tmp_path)["finish the run (3 iterations left)"]
     assert "--steps 400" in str(list_commands(outcome_of(steps=200), tmp_path))
+
+
+def test_a_run_without_a_score_can_only_be_finished(tmp_path):
+    (section,) = render_winner(Outcome.from_rows([job_row()]), "", tmp_path)
+    assert "rungwise resume" in section and "rungwise train" not in section
 
 
 def test_lines_of_python_sample_where_that_is_better(tmp_path):
