@@ -38,12 +38,14 @@ class Dashboard(ServerCommand):
 
     def __call__(self, console: Terminal) -> None:
         """Serve until Ctrl-C."""
+        from cluster.pages.site import make_dashboard
         from cluster.web.auth import choose_token
         from cluster.web.listening import bind_socket, print_address, serve_app
-        from cluster.web.server import make_app
 
         token = choose_token(self.host, self.token)
-        page = make_app(self.directory, token)  # refuses a missing directory before it listens
+        page = make_dashboard(
+            self.directory, token
+        )  # refuses a missing directory before it listens
         listening_socket = bind_socket(self.host, self.port)
         print_address(listening_socket.getsockname(), token, console)
         serve_app(page, listening_socket)

@@ -37,10 +37,10 @@ class Service(ServerCommand):
 
     def __call__(self, console: Terminal) -> None:
         """Serve until Ctrl-C; runs that have started continue, and the next service finds them."""
+        from cluster.pages.site import make_dashboard
         from cluster.queue.run_queue import RunQueue
         from cluster.web.auth import choose_token
         from cluster.web.listening import bind_socket, print_address, serve_app
-        from cluster.web.server import make_app
         from tune_jobs.run_log.driver_lock import file_lock
 
         token = choose_token(self.host, self.token)
@@ -64,7 +64,7 @@ class Service(ServerCommand):
             worker = threading.Thread(target=queue.run_until_stopped, args=(stop,))
             worker.start()
             try:
-                serve_app(make_app(self.directory, token, queue), listening_socket)
+                serve_app(make_dashboard(self.directory, token, queue), listening_socket)
             finally:
                 stop.set()
                 # The last tick ends before the lock on the directory is released.

@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from starlette.exceptions import HTTPException
 
@@ -22,7 +22,7 @@ from tune_jobs.run_log.driver_lock import describe_lost_driver, make_lost_end
 from tune_jobs.run_log.event_log import decode_row, decode_row_or_none, read_result_head
 from tune_jobs.run_log.events import JobRow, ResultRow, Row
 from tune_jobs.run_log.outcome import Outcome
-from tune_jobs.run_log.trial_outcome import to_finite_float
+from tune_jobs.run_log.trial_outcome import TrialOutcome, to_finite_float
 
 CHUNK_BYTES = 4 * 2**20
 """Bytes read at once; other requests are served between two chunks."""
@@ -39,8 +39,20 @@ class ResultPoint(NamedTuple):
     iteration: int
     score: float
     """NaN if there is none."""
+    seconds: float
+    env_steps: int
     offset: int
     length: int
+
+
+class CurvePoint(NamedTuple):
+    """One point of a curve, with its place on each axis that it may be drawn over."""
+
+    iteration: int
+    env_steps: int
+    seconds: float
+    value: float | None
+    """None where the metric is missing or not finite."""
 
 
 @dataclass
@@ -50,12 +62,36 @@ class TrialResults:
     points: list[ResultPoint] = field(default_factory=list[ResultPoint])
     version: int = 0
     """Version of the view at the last result."""
+    curves: dict[tuple[str, int], list[CurvePoint]] = field(
+        default_factory=dict[tuple[str, int], list[CurvePoint]]
+    )
+    """Thinned curves by metric and size, until the next result: ten pages may draw them."""
+    _scores: tuple[tuple[int, float], ...] | None = None
+    _range: tuple[float, float] | None = None
+
+    @property
+    def scores(self) -> tuple[tuple[int, float], ...]:
+        """The iterations with a finite score, and that score."""
+        if self._scores is None:
+            finite = (p for p in self.points if math.isfinite(p.score))
+            self._scores = tuple((p.iteration, p.score) for p in finite)
+        return self._scores
+
+    @property
+    def score_range(self) -> tuple[float, float] | None:
+        """The lowest and the highest finite score; None without any."""
+        if self._range is None and self.scores:
+            values = [score for _, score in self.scores]
+            self._range = min(values), max(values)
+        return self._range
 
     def add_point(self, point: ResultPoint) -> None:
         """Add a result; after a resume, a repeated iteration replaces all from there on.
 
         A result of iteration 0, what precedes training, is replaced by any later one.
         """
+        self._scores = self._range = None
+        self.curves.clear()
         while self.points and not 0 < self.points[-1].iteration < point.iteration:
             self.points.pop()
         self.points.append(point)
@@ -108,6 +144,8 @@ class RunView:
         """All rows except results, each with its offset in the file."""
         self.trial_results: dict[str, TrialResults] = {}
         self._rows: dict[int, ResultRow] = {}
+        self._trials: dict[str, tuple[TrialOutcome, TrialOutcome]] = {}
+        self._built: tuple[int, dict[object, Any]] = (-1, {})
 
     @property
     def read_fraction(self) -> float:
@@ -137,15 +175,14 @@ class RunView:
 
     def _add_line(self, line: bytes, offset: int) -> None:
         if head := read_result_head(line):
-            point = ResultPoint(head.iteration, head.score, offset, len(line))
-            self._add_result(head.trial, point)
+            self._add_result(head.trial, ResultPoint(*head[1:], offset, len(line)))
             return
         if (row := decode_row_or_none(line)) is None:
             return  # left by a killed writer; `rungwise report` warns of it
         if isinstance(row, ResultRow):  # written by another tool, in another field order
             score = math.nan if row.score is None else row.score
-            point = ResultPoint(row.iteration, score, offset, len(line))
-            self._add_result(row.trial, point)
+            head = (row.iteration, score, row.seconds, row.env_steps)
+            self._add_result(row.trial, ResultPoint(*head, offset, len(line)))
             return
         if isinstance(row, JobRow):
             self.job = row
@@ -178,23 +215,63 @@ class RunView:
         outcome = Outcome.from_rows(
             in_order + (make_lost_end(self.directory, in_order) if self.lost else [])
         )
-        trials = (replace(trial, scores=self._list_scores(trial.id)) for trial in outcome.trials)
-        return replace(outcome, trials=tuple(trials))
+        return replace(outcome, trials=tuple(map(self._add_scores, outcome.trials)))
 
-    def _list_scores(self, trial: str) -> tuple[tuple[int, float], ...]:
-        results = self.trial_results.get(trial, TrialResults())
-        return tuple((p.iteration, p.score) for p in results.points if math.isfinite(p.score))
+    def _add_scores(self, trial: TrialOutcome) -> TrialOutcome:
+        """Give a trial the scores of all stored results, as the same object until it changes."""
+        results = self.trial_results.get(trial.id)
+        scores = results.scores if results else ()
+        base, known = self._trials.get(trial.id, (None, None))
+        # What ranks a trial is computed from all of its scores, and remembered by the object.
+        if known is None or trial != base or known.scores is not scores:
+            known = replace(trial, scores=scores)
+            self._trials[trial.id] = trial, known
+        return known
 
-    def get_curve(self, trial: str, metric: str, max_points: int) -> list[tuple[int, float | None]]:
-        """Return a metric by iteration, thinned; None where it is missing or not finite."""
+    @property
+    def outcome(self) -> Outcome | None:
+        """The outcome so far, built once for each version; None without a row of the job."""
+        if self.job is None:
+            return None
+        return self.build_once("outcome", self.build_outcome)
+
+    def build_once(self, key: object, build: Callable[[], T]) -> T:
+        """Build what all readers of this version see; ``key`` names it."""
+        if self._built[0] != self.version:
+            self._built = self.version, {}
+        built = self._built[1]
+        if key not in built:
+            built[key] = build()
+        return built[key]
+
+    def list_metrics(self) -> list[str]:
+        """List the metrics that some trial reports as a single number."""
+        names: set[str] = set()
+        for trial in self.outcome.trials if self.outcome else ():
+            if trial.results:
+                values = trial.results[-1].metrics
+                # None stands for a number that was not finite: the metric can still be drawn.
+                more = values.keys() - names
+                names |= {n for n in more if isinstance(values[n], int | float | None)}
+        return sorted(names)
+
+    def read_curve(self, trial: str, metric: str, max_points: int) -> list[CurvePoint]:
+        """Return a metric of a trial, thinned; without a name the score."""
         results = self.trial_results.get(trial)
         if results is None:
             return []
+        if (metric, max_points) in results.curves:
+            return results.curves[metric, max_points]
         points = thin_points(results.points, max_points)
         if metric == "":
-            return [(p.iteration, p.score if math.isfinite(p.score) else None) for p in points]
-        rows = self.load_rows(points)
-        return [(row.iteration, to_finite_float(row.metrics.get(metric))) for row in rows]
+            values = [p.score if math.isfinite(p.score) else None for p in points]
+        else:
+            rows = self.load_rows(points)
+            values = [to_finite_float(row.metrics.get(metric)) for row in rows]
+        pairs = zip(points, values, strict=True)
+        curve = [CurvePoint(p.iteration, p.env_steps, p.seconds, value) for p, value in pairs]
+        results.curves[metric, max_points] = curve
+        return curve
 
     def load_rows(self, points: list[ResultPoint]) -> list[ResultRow]:
         """Return the whole rows of some points."""

@@ -24,13 +24,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from envs.validation import InputError
 
 COOKIE = "rungwise_token"
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: "
-    "blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-"""Content security policy: own files only, no inline scripts. Plotly needs inline styles."""
+POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+"""Content security policy of all answers but the pages, which have one of their own."""
 HEADERS = {
-    "content-security-policy": POLICY,
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
     "referrer-policy": "no-referrer",
@@ -108,15 +104,20 @@ class TokenMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
-        # The start and the end of the server are announced here, too. A WebSocket would bypass the
-        # token, so no application may have a route for one.
+        if scope["type"] == "websocket" and self._refuse(scope):
+            # Closed before it is accepted, which a browser sees as status 403.
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        # The start and the end of the server are announced here, too.
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(HEADERS)
+                headers = MutableHeaders(scope=message)
+                headers.update(HEADERS)
+                headers.setdefault("content-security-policy", POLICY)
             await send(message)
 
         received_bytes = 0

@@ -12,7 +12,6 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from cluster.dashboard.run_view import RunIndex, RunView
 from cluster.queue.orders import Order, get_run_state, read_order
@@ -41,13 +40,12 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def make_api(routes: list[Route], runs: RunIndex, queue: RunQueue | None) -> FastAPI:
-    """Make the API, with additional routes; without a queue it refuses to start runs."""
+def make_api(handlers: ApiHandlers) -> FastAPI:
+    """Make the API; without a queue it refuses to start runs."""
     api = FastAPI(
         title="Rungwise",
         version="1",
         description="Submit, watch, stop and resume runs. Every error has a message.",
-        routes=list(routes),
         openapi_url="/api/openapi.json",
         docs_url=None,  # its scripts would come from another host
         redoc_url=None,
@@ -58,7 +56,6 @@ def make_api(routes: list[Route], runs: RunIndex, queue: RunQueue | None) -> Fas
             RequestValidationError: _respond_validation_error,
         },
     )
-    handlers = ApiHandlers(runs, queue)
     job, trial = "/api/jobs/{name}", "/api/jobs/{name}/trials/{trial}"
     reading: list[tuple[str, Callable[..., Any]]] = [
         ("/api/jobs", handlers.list_jobs),
@@ -128,11 +125,11 @@ class ApiHandlers:
 
         def query(view: RunView) -> list[Curve]:
             curves = {
-                trial: view.get_curve(trial, metric, MAX_POINTS)
+                trial: view.read_curve(trial, metric, MAX_POINTS)
                 for trial in sorted(view.trial_results)
             }
             return [
-                Curve(trial, metric, [x for x, _ in points], [y for _, y in points])
+                Curve(trial, metric, [p.iteration for p in points], [p.value for p in points])
                 for trial, points in curves.items()
             ]
 

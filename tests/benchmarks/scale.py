@@ -20,7 +20,6 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -31,8 +30,9 @@ from ray.tune.schedulers import TrialScheduler
 from rich.console import Console
 
 from benchmarks.sweep import JOBS, QUICK, record
+from cluster.dashboard.curves import CurveChoice, plot_curves
 from cluster.dashboard.run_view import RunView
-from cluster.dashboard.views import build_curves, build_run_state
+from cluster.dashboard.trial_rows import list_trial_rows
 from cluster.terminal.progress import ProgressDisplay
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.job_yaml import dump_job
@@ -201,11 +201,13 @@ def measure(run: Path, trials: int) -> dict[str, float]:
         )
         board = RunView(directory)
 
-        def page(since: int = -1) -> None:
+        def page() -> None:
             while board.refresh():
                 pass
-            build_run_state(board)
-            build_curves(board, "score", since)
+            outcome = board.outcome
+            assert outcome is not None
+            list_trial_rows(board)
+            plot_curves(board, outcome, CurveChoice())
 
         found["page_first_s"] = timed(page)
         news = next(line for line in reversed(lines) if b'"result"' in line)
@@ -213,7 +215,7 @@ def measure(run: Path, trials: int) -> dict[str, float]:
         for _ in range(UPDATES):
             with log.open("ab") as file:
                 file.write(news)
-            updates.append(timed(partial(page, board.version)))
+            updates.append(timed(page))
         found["page_update_s"] = statistics.median(updates)
     return found
 

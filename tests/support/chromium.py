@@ -79,6 +79,16 @@ class Page:
         """What the expression is as soon as it is true."""
         return wait_until(lambda: self.ask(expression), 0.03)
 
+    def click(self, element):
+        """Press the mouse on an element, given as an expression, once it is there."""
+        box = f"""(e => {{ if (!e) return null; e.scrollIntoView({{block: 'center'}});
+        const r = e.getBoundingClientRect();
+        return r.width ? [r.x + r.width / 2, r.y + r.height / 2] : null; }})({element})"""
+        x, y = self.wait(box)
+        for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
+            about = {"type": kind, "x": x, "y": y, "button": "left", "clickCount": 1}
+            self.call("Input.dispatchMouseEvent", **about)
+
     def press(self, key, code=0, text=""):
         for kind in ("keyDown", "keyUp"):
             self.call(

@@ -1,7 +1,11 @@
-# pyright: basic
+# pyright: basic, reportOptionalMemberAccess=false
 """The live page on a port of its own, and runs for it to show."""
 
 import http.client
+import json
+import os
+import subprocess
+import sys
 import threading
 from contextlib import contextmanager
 from urllib.parse import urlsplit
@@ -31,9 +35,23 @@ def read_whole(directory):
     return board
 
 
-def served(root, token=TOKEN):
-    """The page on a port of its own."""
-    return served_app(make_app(root, token))
+@contextmanager
+def shown(root, command="dashboard"):
+    """The pages about the runs below a directory: the command itself, in a process of its own.
+
+    Yields its address, and that address with the token.
+    """
+    home = root.parent / "home"
+    home.mkdir(exist_ok=True)
+    words = [sys.executable, "-m", "rungwise", command, str(root), "--port", "0", "--json"]
+    environment = os.environ | {"HOME": str(home)}
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment)
+    try:
+        said = json.loads(process.stdout.readline())
+        yield said["url"], said["address"]
+    finally:
+        process.terminate()
+        process.wait()
 
 
 @contextmanager

@@ -287,21 +287,23 @@ def _average(trials: Iterable[TrialOutcome]) -> Curve:
     return Curve(about, steps, mean.tolist(), low.tolist(), high.tolist())
 
 
+def render_compared_table(compared: ComparedTable) -> str:
+    """Render a table of the comparison as a section."""
+    return section(
+        compared.title,
+        table(
+            compared.head,
+            [[escape(cell) for cell in row] for row in compared.rows],
+            text=1,
+            sentence=compared.head[-1] == MEASURED,
+        ),
+        render_note(compared.note) if compared.note else "",
+    )
+
+
 def write_comparison(outcomes: Outcomes, path: Path) -> None:
     """Write a page that compares runs, replacing an older one in one step."""
-    sections = [
-        section(
-            one.title,
-            table(
-                one.head,
-                [[escape(cell) for cell in row] for row in one.rows],
-                text=1,
-                sentence=one.head[-1] == MEASURED,
-            ),
-            render_note(one.note) if one.note else "",
-        )
-        for one in list_compared_tables(outcomes)
-    ]
+    sections = [render_compared_table(one) for one in list_compared_tables(outcomes)]
     curves = section("Learning curves", draw("curves", "", plot_compared_curves(outcomes)))
     names = " and ".join(filter(None, [", ".join([*outcomes][:-1]), [*outcomes][-1]]))
     title = f"<header><h1>{escape(names)}</h1></header>"

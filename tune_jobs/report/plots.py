@@ -230,7 +230,7 @@ def _ends(name: str, trials: Sequence[TrialOutcome]) -> go.Scatter:
         mode="markers",
         marker={"size": 9, "color": colour, "symbol": symbol},
         name=f"ended: {escape(format_end_reason(name))}",
-        text=[_folded(f"trial {trial.id}, {trial.status_text}") for trial in trials],
+        text=[fold(f"trial {trial.id}, {trial.status_text}") for trial in trials],
         hovertemplate="%{text}<extra></extra>",
     )
 
@@ -299,6 +299,6 @@ def _policy_colour(policy: str, place: int) -> str:
     return MUTED if policy == "random" else PALETTE[place % len(PALETTE)]
 
 
-def _folded(text: str, width: int = 60) -> str:
-    """Wrap a sentence, because hover labels do not wrap by themselves."""
+def fold(text: str, width: int = 60) -> str:
+    """Wrap a sentence and escape it: hover labels interpret HTML and do not wrap by themselves."""
     return "<br>".join(escape(line) for line in textwrap.wrap(text, width))

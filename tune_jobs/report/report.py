@@ -96,7 +96,7 @@ def _page(outcome: Outcome, job_yaml: str, winner_yaml: str, directory: Path) ->
         *render_winner(outcome, winner_yaml, directory),
         section(
             "Compared on the same seeds",
-            _comparison(outcome.evaluation, outcome.evaluation_failure),
+            render_comparison(outcome.evaluation, outcome.evaluation_failure),
         ),
         *run_sections.render_winner_sections(outcome),
         section("Trials", _trials(outcome)),
@@ -121,7 +121,7 @@ def _page(outcome: Outcome, job_yaml: str, winner_yaml: str, directory: Path) ->
         ),
         *_lineage(outcome),
         section("Ledger", *shared_sections.list_ledger_parts(outcome)),
-        section("Findings", _findings(outcome.findings), _siblings(outcome.siblings)),
+        section("Findings", render_findings(outcome.findings), render_siblings(outcome.siblings)),
         section("How it was made", *_provenance(outcome, job_yaml)),
     ]
     return make_page(outcome.job.run, "".join(body))
@@ -175,7 +175,8 @@ def _unfinished(outcome: Outcome) -> str:
     return f'<p class="notice">{sentence} Of its budget {left} are neither run nor saved.</p>'
 
 
-def _comparison(evaluation: EvaluationRow | None, failure: str = "") -> str:
+def render_comparison(evaluation: EvaluationRow | None, failure: str = "") -> str:
+    """Render the checkpoint and the baselines on the same seeds."""
     if evaluation is None:
         none = "The best trial has not been compared with random and simple rules"
         return render_note(f"{none}: {failure}" if failure else f"{none}.")
@@ -269,7 +270,8 @@ def _lineage(outcome: Outcome) -> list[str]:
     return [section("Lineage", draw("lineage", "", plot_lineage(outcome)), told)]
 
 
-def _findings(findings: Sequence[FindingRow]) -> str:
+def render_findings(findings: Sequence[FindingRow]) -> str:
+    """Render the findings, or that there is none."""
     if not findings:
         return render_note("The health rules found nothing.")
     return f'<ol class="findings">{"".join(map(_finding, findings))}</ol>'
@@ -289,7 +291,7 @@ def _finding(row: FindingRow) -> str:
     )
 
 
-def _siblings(siblings: Mapping[str, str]) -> str:
+def render_siblings(siblings: Mapping[str, str]) -> str:
     """Render what each symptom points at, by the trials that have it."""
     if not siblings:
         return ""

@@ -28,7 +28,7 @@ FIRST_BLOCK = 4096
 """Bytes that are read first from the end of a log; most ends fit."""
 RESULT_HEAD = re.compile(
     rb'\{"kind": "result", "time": [-+.\deE]+, "trial": "([^"\\]*)", "iteration": (\d+), '
-    rb'"score": ([-+.\deE]+|null), '
+    rb'"score": ([-+.\deE]+|null), "seconds": ([-+.\deE]+), "env_steps": (\d+), '
 )
 
 
@@ -39,6 +39,8 @@ class ResultHead(NamedTuple):
     iteration: int
     score: float
     """NaN where there is none."""
+    seconds: float
+    env_steps: int
 
 
 class EventLog:
@@ -151,7 +153,7 @@ def read_result_head(line: bytes) -> ResultHead | None:
     if not (match := RESULT_HEAD.match(line)):
         return None
     score = math.nan if match[3] == b"null" else float(match[3])
-    return ResultHead(match[1].decode(), int(match[2]), score)
+    return ResultHead(match[1].decode(), int(match[2]), score, float(match[4]), int(match[5]))
 
 
 def read_log_ends(path: Path) -> tuple[JobRow | None, JobEndRow | None]:

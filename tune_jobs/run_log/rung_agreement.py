@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -83,7 +84,7 @@ def measure_rung_agreement(
 
 def score_at(trial: TrialOutcome, rung: int) -> float | None:
     """Return what a trial was ranked by at a rung; None if it did not come so far."""
-    reached = [(at, score) for at, score in trial.scores if at <= rung]
+    reached = trial.scores[: bisect.bisect_right(trial.scores, (rung, math.inf))]
     if trial.iterations < rung or not reached:
         return None
     return average_later_half(reached, reached[-1][0])

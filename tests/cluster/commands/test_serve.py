@@ -19,8 +19,8 @@ def test_the_command_prints_the_address_and_ends_on_ctrl_c(tmp_path, monkeypatch
     try:
         assert process.stdout is not None
         said = json.loads(process.stdout.readline())
-        status, _, body = get(said["url"], "runs", **bearer(said["token"]))
-        assert status == 200 and [r["name"] for r in json.loads(body)["runs"]] == ["sweep"]
+        status, _, body = get(said["url"], "api/jobs", **bearer(said["token"]))
+        assert status == 200 and [r["name"] for r in json.loads(body)] == ["sweep"]
         assert get(said["url"], "runs")[0] == 401
         process.send_signal(signal.SIGINT)
         assert process.wait() == 130

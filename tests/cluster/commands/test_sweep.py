@@ -10,11 +10,12 @@ import subprocess
 import pyarrow.parquet as pq
 import pytest
 from command_line import answer, call, rungwise
-from dashboard_app import TOKEN, served
+from dashboard_app import TOKEN, served_app
 from live_runs import read_rows, start
 from waiting import wait_until
 
 from cluster.web.client import Client
+from cluster.web.server import make_app
 from tune_jobs.foreign_logs.discovery import find_readers
 from tune_jobs.run_log.driver_lock import has_driver
 from tune_jobs.run_log.events import (
@@ -178,7 +179,7 @@ def test_a_trial_waiting_at_a_rung_is_stopped_from_the_page(tmp_path):
     process = start(*words, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
     try:
         first = wait_until(lambda: find_waiting(run))
-        with served(run) as url:
+        with served_app(make_app(run, TOKEN)) as url:
             Client(url, TOKEN).control_trial("run", first.trial, "stop")
         said, _ = process.communicate()
     finally:

@@ -1,4 +1,4 @@
-# pyright: basic, reportOptionalMemberAccess=false
+# pyright: basic, reportOptionalMemberAccess=false, reportArgumentType=false
 """The command ``watch``: what it refuses, how it ends, and that its run is a run like any other."""
 
 import json
@@ -10,11 +10,12 @@ import pytest
 from programs import look_often, write_logger
 
 from cluster import cli
+from cluster.dashboard.run_texts import list_events
 from cluster.dashboard.run_view import RunView
-from cluster.dashboard.views import build_run_state, list_events
 from tune_jobs.jobs.job_yaml import read_job
 from tune_jobs.programs.process import find_program
 from tune_jobs.programs.trial_program import get_program_folder
+from tune_jobs.report.shared_sections import list_cards
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.outcome import Outcome
 
@@ -91,10 +92,11 @@ def test_a_watched_run_is_shown_as_any_other(capsys, tmp_path):
         capsys.readouterr()
     view = RunView(tmp_path / "run")
     view.refresh()
-    state = build_run_state(view)
-    assert state["trials"][0]["iterations"] == 12 and state["job"]["iterations"] == 0
-    assert "iterations run" in str(state["cards"])
-    (event,) = [event for event in list_events(view, 0) if event["kind"] == "log"]
+    (trial,) = view.outcome.trials
+    assert trial.iterations == 12 and view.job.iterations == 0
+    assert "iterations run" in str(list_cards(view.outcome))
+    told = list_events(row for _, row in view.other_rows)
+    (event,) = [event for event in told if event["kind"] == "log"]
     assert event["title"].endswith("log.csv") and event["text"] == "SB3 progress.csv."
 
 

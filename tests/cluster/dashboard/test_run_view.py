@@ -10,6 +10,11 @@ from tune_jobs.run_log.events import ResultRow, Row, TrialRow
 from tune_jobs.run_log.outcome import Outcome
 
 
+def curve(board, trial, metric="", most=10):
+    """The iterations and values of a curve."""
+    return [(p.iteration, p.value) for p in board.read_curve(trial, metric, most)]
+
+
 def test_a_run_on_the_page_came_to_what_the_log_says(tmp_path):
     rows = synthetic_rows()
     board = read_whole(write(tmp_path / "run", rows))
@@ -29,7 +34,7 @@ def test_the_page_shows_the_last_score_measured(tmp_path):
     board = read_whole(write(tmp_path, rows))
     trial = board.build_outcome().trials[0]
     assert (trial.score, trial.iterations) == (0.4, 4)
-    assert board.get_curve("00", "", 10) == list(enumerate(scores, 1))
+    assert curve(board, "00") == list(enumerate(scores, 1))
 
 
 def test_refresh_reads_new_lines_only_and_waits_for_their_end(tmp_path):
@@ -45,7 +50,7 @@ def test_refresh_reads_new_lines_only_and_waits_for_their_end(tmp_path):
         file.write(line[40:])
     board.refresh()
     assert board.read_to == path.stat().st_size
-    assert board.get_curve("00", "", 10) == [(1, 0.5)]
+    assert curve(board, "00") == [(1, 0.5)]
 
 
 def test_a_line_that_is_no_row_is_passed_over(tmp_path):
@@ -53,7 +58,7 @@ def test_a_line_that_is_no_row_is_passed_over(tmp_path):
     with path.open("a") as file:
         file.write('{"kind": "resu\n{"kind": "unheard of"}\n[1]\n')
     EventLog(path).append(result("00", 2, 0.4))
-    assert read_whole(tmp_path).get_curve("00", "", 10) == [(1, 0.5), (2, 0.4)]
+    assert curve(read_whole(tmp_path), "00") == [(1, 0.5), (2, 0.4)]
 
 
 def test_a_log_that_was_replaced_by_a_shorter_one_is_read_anew(tmp_path):
@@ -67,7 +72,7 @@ def test_what_a_resume_repeats_replaces_what_was_there(tmp_path):
     first = [job_row(), *(result("00", i, float(i)) for i in range(1, 6))]
     again = [end("00", 5, "interrupted"), job_row(resumed=True), result("00", 4, 40.0)]
     board = read_whole(write(tmp_path, first + again))
-    assert board.get_curve("00", "", 10) == [(1, 1.0), (2, 2.0), (3, 3.0), (4, 40.0)]
+    assert curve(board, "00") == [(1, 1.0), (2, 2.0), (3, 3.0), (4, 40.0)]
     assert board.build_outcome().trials[0].end_reason is None
 
 
@@ -78,13 +83,13 @@ def test_thinning_keeps_spikes(tmp_path):
         rows.append(result("00", i, 99.0 if i == spike else 1.0 + (i % 7) / 100))
     board = read_whole(write(tmp_path, rows))
     assert len(board.trial_results["00"].points) <= MAX_RESULTS
-    curve = board.get_curve("00", "", 100)
-    assert len(curve) <= 100 and curve[0][0] == 1 and curve[-1][0] == length
-    assert (spike, 99.0) in curve
+    drawn = curve(board, "00", most=100)
+    assert len(drawn) <= 100 and drawn[0][0] == 1 and drawn[-1][0] == length
+    assert (spike, 99.0) in drawn
 
 
 def test_thinning_keeps_both_ends_and_local_extremes():
-    points = [ResultPoint(i, float((i * 37) % 101), i, 1) for i in range(1000)]
+    points = [ResultPoint(i, float((i * 37) % 101), 1.0 * i, i, i, 1) for i in range(1000)]
     kept = thin_points(points, 50)
     assert len(kept) <= 50 and kept[0] == points[0] and kept[-1] == points[-1]
     assert {p.score for p in kept} >= {0.0, 100.0}
@@ -96,7 +101,7 @@ def test_another_metric_is_read_from_the_whole_rows(tmp_path):
     values = [0.5, None, float("inf"), 0.25]
     rows += [result("00", i, 1.0, metrics={"kl": v}) for i, v in enumerate(values, start=1)]
     board = read_whole(write(tmp_path, rows))
-    assert board.get_curve("00", "kl", 10) == [(1, 0.5), (2, None), (3, None), (4, 0.25)]
+    assert curve(board, "00", "kl") == [(1, 0.5), (2, None), (3, None), (4, 0.25)]
 
 
 def test_the_page_shows_the_progress_of_stage_1(tmp_path):
@@ -109,8 +114,8 @@ def test_the_page_shows_the_progress_of_stage_1(tmp_path):
         rows.append(row)
     board = read_whole(write(tmp_path, rows))
     assert board.build_outcome().trials[0].status_text == "V* of 40/100 starts"
-    assert board.get_curve("00", "v_star_starts", 10) == [(0, 40.0)]
+    assert curve(board, "00", "v_star_starts") == [(0, 40.0)]
     EventLog(tmp_path / "events.jsonl").append(result("00", 1, 0.5))
     board.refresh()
     assert board.build_outcome().trials[0].status_text == "running"
-    assert board.get_curve("00", "", 10) == [(1, 0.5)]
+    assert curve(board, "00") == [(1, 0.5)]

@@ -2,16 +2,16 @@
 """States of runs, from the files in their directories."""
 
 import io
-import json
 import os
 
 import pytest
-from dashboard_app import bearer, get, write
+from dashboard_app import write
 from rich.console import Console
 from synthetic_sweep import job_row, result
 
 from cluster.commands.jobs import Report
-from cluster.dashboard import views
+from cluster.dashboard import run_texts
+from cluster.dashboard.run_rows import RunRows
 from cluster.dashboard.run_view import RunView
 from cluster.queue.orders import get_run_state
 from cluster.queue.run_queue import reopen_trial
@@ -47,11 +47,11 @@ def test_a_run_whose_driver_died_has_failed_everywhere(idle):
     told = client.get_job("run")
     assert told.job.state == "failed" and f"process {os.getpid()}" in told.job.message
     assert [trial.end_reason for trial in told.trials] == ["interrupted"]
-    shown = json.loads(get(client.url, "runs", **bearer())[2])
-    assert shown["runs"][0]["state"] == told.job.message
+    (row,) = RunRows().list_rows([run])
+    assert (row["state"], row["message"]) == ("failed", told.job.message)
     board = RunView(run)
     board.refresh()
-    assert told.job.message in views.build_run_state(board)["job"]["about"]
+    assert told.job.message in run_texts.describe_run(board.outcome, run)
     (run / "job.yaml").write_text("env: CartPole-v1\n")
     console = Console(file=(printed := io.StringIO()), width=300)
     assert Report(run=run)(console)["failed"] in told.job.message

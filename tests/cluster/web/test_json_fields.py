@@ -7,11 +7,10 @@ They were recorded from runs before the answers had one source; fields may be ad
 from dataclasses import asdict
 
 import pytest
-from dashboard_app import read_whole, write
+from dashboard_app import write
 from synthetic_sweep import synthetic_rows
 
 from cluster.commands.train_answer import make_train_answer
-from cluster.dashboard import views
 from tune_jobs.run_log.outcome import Outcome
 
 FINDING = {"symptom", "severity", "since", "evidence", "remedy"}
@@ -34,15 +33,6 @@ RECORDED = {
         *("cut_off", "better_than_random", "better_than_greedy"),
     },
     "train.findings": FINDING,
-    "page": {"read_fraction", "job", "cards", "trials", "metrics", "num_events"},
-    "page.job": {
-        *("name", "about", "metric", "mode", "iterations", "rungs", "searched", "log", "ended"),
-        "resumed",
-    },
-    "page.trials": {
-        *("id", "best", "score", "measured", "iterations", "budget", "end_reason", "state"),
-        *("settings", "checkpoint"),
-    },
     "api": {"job", "metric", "mode", "best", "compute_saved", "trials"},
     "api.job": {"name", "state", "message", "priority", "env", "algo", "trials"},
     "api.trials": {
@@ -62,7 +52,6 @@ def answers(idle):
     return {
         "tune": outcome.as_dict(root / "sweep"),
         "train": make_train_answer(outcome, root / "sweep"),
-        "page": views.build_run_state(read_whole(root / "sweep")),
         "api": asdict(client.get_job("sweep"))
         | {
             "findings": [asdict(row) for row in client.list_findings("sweep")],

@@ -8,7 +8,7 @@ import pytest
 from sessions import make_result, make_session
 from synthetic_sweep import finding
 
-from cluster.dashboard.views import _describe_event
+from cluster.dashboard.run_texts import list_events
 from tune_jobs.health import History
 from tune_jobs.health.diagnosis import SILENT_CHECKS, find_disproved
 from tune_jobs.report.report import _finding
@@ -78,7 +78,8 @@ def test_the_outcome_shows_a_withdrawn_finding_as_such(log):
     assert '<b class="withdrawn">withdrawn</b>' in shown
     assert f"Withdrawn at iteration {found.withdrawn}" in shown
     assert found.remedy not in shown
-    assert "remedy" not in _describe_event(found)
+    (event,) = list_events([found])
+    assert not event["remedy"]
 
 
 def test_a_withdrawn_warning_no_longer_stands_for_a_trial():

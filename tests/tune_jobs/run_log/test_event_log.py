@@ -123,6 +123,7 @@ def test_the_head_of_a_result_is_read_as_it_is_written(score):
     row = ResultRow(trial="07", iteration=12, score=score, seconds=1.0, env_steps=9)
     head = read_result_head(encode_row(row).encode() + b"\n")
     assert head is not None and (head.trial, head.iteration) == ("07", 12)
+    assert (head.seconds, head.env_steps) == (1.0, 9)
     # Null stands for every score that is not finite.
     finite = score is not None and math.isfinite(score)
     assert head.score == score if finite else math.isnan(head.score)

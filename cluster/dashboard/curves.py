@@ -1,0 +1,316 @@
+"""Curves of the page: a metric over an axis, smoothed, of each trial or of groups with a band."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any, Literal
+
+import numpy as np
+
+from algos.metrics import METRICS
+from cluster.dashboard.run_view import CurvePoint, RunView
+from tune_jobs.formatting import format_end_reason, format_identifier, format_number
+from tune_jobs.report.axes import set_log_axis
+from tune_jobs.report.plots import (
+    ENDS,
+    GREY,
+    MUTED,
+    PALETTE,
+    fold,
+    make_blank_figure,
+    spans_decades,
+)
+from tune_jobs.run_log.outcome import Outcome
+from tune_jobs.run_log.trial_outcome import TrialOutcome
+
+PLOT_POINTS = 20_000
+"""Points of all trials in a plot: as many as a browser draws without delay."""
+MIN_POINTS, MAX_POINTS = 20, 400
+"""Points of one trial: more than the latter, a screen has no columns for."""
+MOST_TRIALS = 100
+"""Trials whose curves of a metric other than the score are drawn, the best: rows are read whole."""
+MOST_GROUPS = len(PALETTE)
+FOUND = ENDS["health"][0]
+GRID = 200
+"""Places on the axis at which the curves of a group are averaged."""
+SAME_SETTINGS = "the same settings"
+"""The group of trials that differ in their seed only."""
+
+Axis = Literal["iteration", "env_steps", "seconds"]
+AXES: dict[Axis, str] = {
+    "iteration": "iteration",
+    "env_steps": "environment steps",
+    "seconds": "training time, s",
+}
+PANELS = {
+    "return": ("return", "episode", "reward", "success", "truncated", "unfinished", "agent_"),
+    "losses": ("policy_loss", "total_loss", "value_loss", "explained", "warm_start_loss", "target"),
+    "policy": ("entropy", "kl", "clip_", "choice", "temperature", "value_spread", "action_", "lr"),
+    "health": ("grad_", "update_", "dead_", "nonfinite", "normaliser_", "observation_", "feature_"),
+    "speed": ("env_steps", "iteration_s", "sample_s", "learn_s", "runners_", "updates", "epochs"),
+}
+"""Groups of metrics, by the beginnings of their names; any other one is the task's or method's."""
+OTHER = "task and method"
+
+
+@dataclass(frozen=True)
+class CurveChoice:
+    """What a reader of the page has chosen to see."""
+
+    metric: str = ""
+    """Empty for the score."""
+    axis: Axis = "iteration"
+    smoothing: float = 0.0
+    """Weight of the past in a moving average, from 0 to below 1."""
+    log: bool | None = None
+    """Whether the axis of values is logarithmic; None where all are positive and span a decade."""
+    group: str = ""
+    """A searched setting, or :data:`SAME_SETTINGS`; empty for a curve of each trial."""
+    selected: tuple[str, ...] = ()
+    only: str = ""
+    """A trial that is drawn alone, with its findings; empty for all."""
+
+
+def list_panels(metrics: Iterable[str]) -> dict[str, list[str]]:
+    """Sort the names of metrics into groups, in the order of the page; empty groups are left out.
+
+    >>> list_panels(["kl", "return_mean", "excess_risk"])
+    {'return': ['return_mean'], 'policy': ['kl'], 'task and method': ['excess_risk']}
+    """
+    panels: dict[str, list[str]] = {name: [] for name in (*PANELS, OTHER)}
+    for metric in sorted(metrics):
+        found = (name for name, starts in PANELS.items() if metric.startswith(starts))
+        panels[next(found, OTHER)].append(metric)
+    return {name: inside for name, inside in panels.items() if inside}
+
+
+def describe_metric(metric: str) -> str:
+    """Return the catalogue's meaning of a metric, with its unit and what is healthy."""
+    known = METRICS.get(metric)
+    if known is None:
+        return "of the environment"
+    healthy = f"; healthy: {known.healthy}" if known.healthy else ""
+    return f"{known.meaning}{f' ({known.unit})' if known.unit else ''}{healthy}"
+
+
+def smooth(values: Sequence[float | None], weight: float) -> list[float | None]:
+    """Return the moving average with exponential weights, without the bias of its start.
+
+    Args:
+        values: [T], None for gaps, which stay.
+        weight: of the past, from 0 to below 1 (TensorBoard's slider).
+    """
+    smoothed: list[float | None] = []
+    total = mass = 0.0
+    for value in values:
+        if value is not None:
+            total, mass = weight * total + value, weight * mass + 1.0
+        smoothed.append(None if value is None else total / mass)
+    return smoothed
+
+
+def average_curves(
+    curves: Sequence[tuple[Sequence[float], Sequence[float | None]]],
+) -> dict[str, list[float]]:
+    """Return the mean of curves and the band between their lowest and highest, on a common grid.
+
+    At each place the curves that have reached it count.
+
+    Args:
+        curves: of each the places [T] in ascending order and the values [T], None for gaps.
+
+    Returns:
+        ``x``, ``mean``, ``low`` and ``high``, each [:data:`GRID`]; empty without a value.
+    """
+    known = [
+        (
+            [x for x, y in zip(*curve, strict=True) if y is not None],
+            [y for y in curve[1] if y is not None],
+        )
+        for curve in curves
+    ]
+    known = [curve for curve in known if curve[0]]
+    if not known:
+        return {"x": [], "mean": [], "low": [], "high": []}
+    places = np.linspace(min(xs[0] for xs, _ in known), max(xs[-1] for xs, _ in known), GRID)
+    rows = np.array([np.interp(places, xs, ys, math.nan, math.nan) for xs, ys in known])
+    reached = np.isfinite(rows).any(axis=0)
+    rows = rows[:, reached]
+    found = {"mean": np.nanmean(rows, 0), "low": np.nanmin(rows, 0), "high": np.nanmax(rows, 0)}
+    return {"x": places[reached].tolist()} | {name: row.tolist() for name, row in found.items()}
+
+
+def group_trials(trials: Iterable[TrialOutcome], setting: str) -> dict[str, list[str]]:
+    """Return the ids of the trials by the value of a setting, or by all of their settings."""
+    groups: dict[str, list[str]] = {}
+    for trial in trials:
+        if setting == SAME_SETTINGS:
+            label = f"settings of {trial.repeats or trial.id}"
+        else:
+            label = f"{setting} {format_number(trial.config.get(setting))}"
+        groups.setdefault(label, []).append(trial.id)
+    return groups
+
+
+def plot_curves(view: RunView, outcome: Outcome, choice: CurveChoice) -> dict[str, Any]:
+    """Plot a metric of the trials of a run, as the data and layout of a Plotly figure."""
+    trials = [t for t in outcome.best_first if t.id in view.trial_results]
+    if choice.only:
+        trials = [trial for trial in trials if trial.id == choice.only]
+    if choice.metric:
+        wanted = [t for t in trials if t.id in choice.selected]
+        trials = [*wanted, *(t for t in trials if t not in wanted)][: max(MOST_TRIALS, len(wanted))]
+    size = max(MIN_POINTS, min(MAX_POINTS, PLOT_POINTS // max(1, len(trials))))
+    curves = {trial.id: _Curve.read(view, trial.id, choice, size) for trial in trials}
+    values = [y for curve in curves.values() for y in curve.y if y is not None]
+    log = spans_decades(values, decades=1) if choice.log is None else choice.log
+    if log:
+        curves = {trial: curve.positive() for trial, curve in curves.items()}
+    if choice.group:
+        data = _plot_groups(curves, group_trials(trials, choice.group))
+    else:
+        data = _plot_trials(curves, trials, choice)
+    return {"data": data, "layout": _lay_out(outcome, choice, values, log)}
+
+
+@dataclass(frozen=True)
+class _Curve:
+    x: list[float]
+    y: list[float | None]
+
+    @classmethod
+    def read(cls, view: RunView, trial: str, choice: CurveChoice, size: int) -> _Curve:
+        points: list[CurvePoint] = view.read_curve(trial, choice.metric, size)
+        values = smooth([point.value for point in points], choice.smoothing)
+        return cls([float(getattr(point, choice.axis)) for point in points], values)
+
+    def positive(self) -> _Curve:
+        return _Curve(self.x, [y if y is not None and y > 0 else None for y in self.y])
+
+    @property
+    def last(self) -> tuple[float, float] | None:
+        return next(
+            ((x, y) for x, y in zip(self.x[::-1], self.y[::-1], strict=True) if y is not None), None
+        )
+
+
+def _plot_trials(
+    curves: Mapping[str, _Curve], trials: Sequence[TrialOutcome], choice: CurveChoice
+) -> list[dict[str, Any]]:
+    """One line for each trial in focus, the others as one grey line with gaps, and the ends."""
+    best = [trial.id for trial in trials[:1]]
+    focus = [*best, *(trial for trial in choice.selected if trial not in best)]
+    others: dict[str, list[Any]] = {"x": [], "y": [], "customdata": []}
+    for trial, curve in curves.items():
+        if trial in focus:
+            continue
+        # A held-out score exists only at some of the iterations: gaps inside of a curve are closed.
+        known = [(x, y) for x, y in zip(curve.x, curve.y, strict=True) if y is not None]
+        others["x"] += [*(x for x, _ in known), None]
+        others["y"] += [*(y for _, y in known), None]
+        others["customdata"] += [trial] * (len(known) + 1)
+    data = [_line(**others, name="other trials", colour=GREY, width=1, legend=bool(focus))]
+    for place, trial in enumerate(t for t in focus if t in curves):
+        curve = curves[trial]
+        known = [(x, y) for x, y in zip(curve.x, curve.y, strict=True) if y is not None]
+        is_best = trial in best and not choice.only
+        data.append(
+            _line(
+                [x for x, _ in known],
+                [y for _, y in known],
+                [trial] * len(known),
+                name=f"trial {trial}" + (", the best" if is_best else ""),
+                colour=PALETTE[place % len(PALETTE)],
+                width=3,
+            )
+        )
+    ended = dict.fromkeys(trial.end_reason for trial in trials if trial.end_reason)
+    return data + [_mark_ends(reason, curves, trials) for reason in ended]
+
+
+def _line(
+    x: list[Any],
+    y: list[Any],
+    customdata: list[str],
+    name: str,
+    colour: str,
+    width: int,
+    legend: bool = True,
+) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "x": x,
+        "y": y,
+        "customdata": customdata,
+        "mode": "lines" if len(x) > 2 else "lines+markers",
+        "name": name,
+        "showlegend": legend,
+        "line": {"width": width, "color": colour},
+        "marker": {"size": 5},
+        "hovertemplate": "trial %{customdata}, %{x:,.6~g}: %{y:.4g}<extra></extra>",
+    }
+
+
+def _mark_ends(
+    reason: str, curves: Mapping[str, _Curve], trials: Sequence[TrialOutcome]
+) -> dict[str, Any]:
+    colour, symbol = ENDS.get(reason, (MUTED, "triangle-up"))
+    ended = [t for t in trials if t.end_reason == reason and curves[t.id].last]
+    last = [curves[trial.id].last or (0.0, 0.0) for trial in ended]
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": [x for x, _ in last],
+        "y": [y for _, y in last],
+        "customdata": [trial.id for trial in ended],
+        "marker": {"size": 9, "color": colour, "symbol": symbol},
+        "name": f"ended: {format_end_reason(reason)}",
+        "text": [fold(f"trial {t.id}: {t.full_status_text}") for t in ended],
+        "hovertemplate": "%{text}<extra></extra>",
+    }
+
+
+def _plot_groups(
+    curves: Mapping[str, _Curve], groups: Mapping[str, Sequence[str]]
+) -> list[dict[str, Any]]:
+    """The mean of each group as a line, from its lowest to its highest trial as a band."""
+    data: list[dict[str, Any]] = []
+    for place, (label, ids) in enumerate(list(groups.items())[:MOST_GROUPS]):
+        found = average_curves([(curves[i].x, curves[i].y) for i in ids])
+        colour = PALETTE[place]
+        name = f"{label} ({len(ids)})"
+        edge = {"type": "scatter", "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
+        edge |= {"x": found["x"], "showlegend": False, "legendgroup": label}
+        data.append(edge | {"y": found["low"]})
+        shade = f"rgba({','.join(str(int(colour[i : i + 2], 16)) for i in (1, 3, 5))},0.15)"
+        data.append(edge | {"y": found["high"], "fill": "tonexty", "fillcolor": shade})
+        line = _line(found["x"], found["mean"], [name] * len(found["x"]), name, colour, 2)
+        hover = "%{customdata}, %{x:,.6~g}: %{y:.4g}<extra></extra>"
+        data.append(line | {"legendgroup": label, "hovertemplate": hover})
+    return data
+
+
+def _lay_out(
+    outcome: Outcome, choice: CurveChoice, values: Sequence[float], log: bool
+) -> dict[str, Any]:
+    figure = make_blank_figure(
+        height=380 if not choice.metric else 240, legend=not choice.metric or bool(choice.group)
+    )
+    name = format_identifier(choice.metric or outcome.job.metric)
+    figure.update_xaxes(title=AXES[choice.axis], rangemode="tozero")
+    figure.update_yaxes(title=f"{name} (log scale)" if log else name)
+    figure.update_layout(hovermode="closest", uirevision=f"{choice.metric}{choice.axis}{log}")
+    if log and (positive := [value for value in values if value > 0]):
+        set_log_axis(figure, positive)
+    if choice.axis == "iteration":
+        for rung in outcome.rungs:
+            figure.add_vline(rung, line={"color": MUTED, "width": 1, "dash": "dot"})
+        for row in outcome.findings:
+            if row.trial == choice.only and not row.withdrawn:
+                name = escape(format_identifier(row.symptom))
+                label = {"text": name, "textangle": -90, "font": {"size": 10}}
+                figure.add_vline(row.since, line={"color": FOUND, "width": 1}, label=label)
+    return dict(figure.to_dict()["layout"])

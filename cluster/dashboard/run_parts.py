@@ -1,0 +1,99 @@
+"""The sections of the report that the page shows in its tabs, and the ends of its logs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from html import escape
+from pathlib import Path
+
+from cluster.dashboard.run_view import RunView
+from cluster.queue.orders import DRIVER_LOG
+from tune_jobs.formatting import format_identifier, format_number, format_values
+from tune_jobs.report import report, run_sections, shared_sections
+from tune_jobs.report.html_parts import Part, render_note, section, table
+from tune_jobs.run_log.outcome import Outcome
+from tune_jobs.run_log.trial_outcome import TrialOutcome
+
+LOG_BYTES = 20_000
+"""Bytes at the end of a log that are shown."""
+MOST_LOGS = 40
+
+
+def _build_settings(view: RunView) -> list[Part]:
+    outcome = _require_outcome(view)
+    parts = shared_sections.list_setting_parts(outcome)
+    parts += shared_sections.list_coordinate_parts(outcome)
+    return parts or [
+        render_note("There is no setting in which several trials with a score differ.")
+    ]
+
+
+def _build_ledger(view: RunView) -> list[Part]:
+    return shared_sections.list_ledger_parts(_require_outcome(view))
+
+
+def _build_findings(view: RunView) -> list[Part]:
+    outcome = _require_outcome(view)
+    return [report.render_findings(outcome.findings), report.render_siblings(outcome.siblings)]
+
+
+def _build_result(view: RunView) -> list[Part]:
+    best = _require_outcome(view).best
+    # Only the best trial gets all stored results, for its choices over time: each of them is read
+    # from the log.
+    outcome = view.build_outcome(full_trial=best.id if best else "")
+    comparison = report.render_comparison(outcome.evaluation, outcome.evaluation_failure)
+    return [
+        comparison,
+        *run_sections.render_winner_sections(outcome),
+        *shared_sections.list_choice_parts(outcome),
+        *shared_sections.list_node_parts(outcome),
+        *shared_sections.list_episode_parts(outcome),
+    ]
+
+
+PART_BUILDERS: dict[str, Callable[[RunView], list[Part]]] = {
+    "settings": _build_settings,
+    "findings": _build_findings,
+    "result": _build_result,
+    "ledger": _build_ledger,
+}
+"""Builder of each tab by its name."""
+
+
+def _require_outcome(view: RunView) -> Outcome:
+    return view.outcome or view.build_outcome()
+
+
+def read_log_texts(directory: Path) -> dict[str, str]:
+    """Return the ends of the logs in a run directory, by their paths in it."""
+    paths = [directory / DRIVER_LOG, *sorted(directory.glob("trials/**/*.log"))[:MOST_LOGS]]
+    texts: dict[str, str] = {}
+    for path in paths:
+        if path.is_file() and path.stat().st_size:
+            with path.open("rb") as file:
+                file.seek(max(0, path.stat().st_size - LOG_BYTES))
+                texts[str(path.relative_to(directory))] = file.read().decode(errors="replace")
+    return texts
+
+
+def build_trial_parts(outcome: Outcome, trial: TrialOutcome, directory: Path) -> list[str]:
+    """Build the settings, findings and checkpoints of a trial as HTML."""
+    settings = [
+        [escape(format_identifier(name)), escape(format_number(value))]
+        for name, value in trial.config.items()
+    ]
+    for part, values in outcome.job.changes.items():
+        what = f"not default: {escape(format_identifier(part))}"
+        settings.append([what, escape(format_values(values))])
+    checkpoints = [
+        [f"{row.iteration}", escape(row.path), "yes" if row.path == trial.checkpoint else ""]
+        for row in trial.checkpoints
+        if (directory / row.path).is_dir()
+    ]
+    parts = [section("Settings", table(["setting", "value"], settings, text=2, sentence=True))]
+    parts.append(section("Findings", report.render_findings(trial.findings)))
+    if checkpoints:
+        head = ["iteration", "path", "its result"]
+        parts.append(section("Checkpoints", table(head, checkpoints, text=3)))
+    return parts

@@ -1,0 +1,102 @@
+"""Rows of the list of runs: what their small files say at once, and figures read one by one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from cluster.dashboard.run_view import RunView
+from cluster.queue.orders import get_run_state, read_order
+from tune_jobs.formatting import format_identifier
+from tune_jobs.run_log.event_log import read_log_ends
+
+SPARK_POINTS = 40
+"""Points of the small curve of a run's best score."""
+Stamp = tuple[float, int]
+
+
+class RunRows:
+    """Rows of the list of runs, remembered until a log changes.
+
+    The result of a run is in its whole log. So the list appears with what the ends of the logs say,
+    and :meth:`read_next` adds the figures of one run at a time.
+    """
+
+    def __init__(self) -> None:
+        self._rows: dict[Path, tuple[Stamp, dict[str, Any]]] = {}
+        self._missing: list[Path] = []
+
+    def list_rows(self, directories: list[Path]) -> list[dict[str, Any]]:
+        """List a row for each run, in the order given, with the figures known so far."""
+        rows, self._missing = [], []
+        for directory in directories:
+            known = self._rows.get(directory)
+            if known is None or known[0] != _stamp(directory):
+                self._missing.append(directory)
+            figures = known[1] if known else {}
+            rows.append(figures | _describe_run(directory))
+        return rows
+
+    def read_next(self) -> dict[str, Any] | None:
+        """Read the figures of one run that lacks them; None if none does."""
+        if not self._missing:
+            return None
+        directory = self._missing.pop(0)
+        stamp = _stamp(directory)
+        figures = _read_figures(directory)
+        self._rows[directory] = stamp, figures
+        return figures | _describe_run(directory)
+
+
+def _stamp(directory: Path) -> Stamp:
+    try:
+        stat = (directory / "events.jsonl").stat()
+    except OSError:  # not started, or deleted since it was listed
+        return 0.0, 0
+    return stat.st_mtime, stat.st_size
+
+
+def _describe_run(directory: Path) -> dict[str, Any]:
+    state, message = get_run_state(directory)
+    log = directory / "events.jsonl"
+    job, end = read_log_ends(log) if log.is_file() else (None, None)
+    order = read_order(directory)
+    waits = "waits in the queue" if order and state == "queued" else ""
+    return {
+        "run": directory.name,
+        "state": state,
+        "message": message or waits,
+        "task": job.env.split(":")[-1] if job else "",
+        "algorithm": job.algo if job else "",
+        "trials": job.trials if job else None,
+        "started": job.time if job else None,
+        "seconds": end.seconds if end else None,
+    }
+
+
+def _read_figures(directory: Path) -> dict[str, Any]:
+    """Read the result of a run; empty where its log is not that of a run."""
+    size = sum(path.stat().st_size for path in directory.rglob("*") if _is_plain(path))
+    view = RunView(directory)
+    while view.refresh():
+        pass
+    if (outcome := view.outcome) is None:
+        return {"bytes": size}
+    best = outcome.best
+    scores = [score for _, score in best.scores] if best else []
+    step = max(1, len(scores) // SPARK_POINTS)
+    standing = {row.symptom for row in outcome.findings if not row.withdrawn}
+    return {
+        "metric": format_identifier(outcome.won.metric if outcome.won else outcome.job.metric),
+        "best": outcome.best_score,
+        "error": outcome.won.error if outcome.won else None,
+        "saved": outcome.compute_saved,
+        "findings": len(standing),
+        "curve": scores[::step],
+        "bytes": size,
+    }
+
+
+def _is_plain(path: Path) -> bool:
+    return not path.is_symlink() and os.access(path, os.R_OK) and path.is_file()

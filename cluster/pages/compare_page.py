@@ -1,0 +1,48 @@
+"""The page that compares runs: what differs between them, what they scored and what they cost."""
+
+from __future__ import annotations
+
+from nicegui import ui
+from starlette.exceptions import HTTPException
+
+from cluster.dashboard.run_view import RunView
+from cluster.pages.frame import Desk, begin_page, heading, show_parts
+from tune_jobs.report.comparison import (
+    list_compared_tables,
+    plot_compared_curves,
+    render_compared_table,
+)
+from tune_jobs.report.html_parts import draw
+from tune_jobs.run_log.outcome import Outcome
+
+
+async def show_comparison(desk: Desk, names: list[str]) -> None:
+    """Show the comparison of some runs.
+
+    Raises:
+        HTTPException: there is no such run, or fewer than two are named.
+    """
+    if len(set(names)) < 2:
+        raise HTTPException(
+            422, "Name two runs or more, as in /compare?runs=a,b, or choose them in the list."
+        )
+    outcomes: dict[str, Outcome] = {}
+    for name in dict.fromkeys(names):
+        desk.find_run(name)
+        await desk.read(name)
+        outcome = await desk.query(name, _read_best)
+        if outcome is None:
+            raise HTTPException(422, f"{name} has not started, so there is nothing to compare.")
+        outcomes[name] = outcome
+    begin_page("Comparison", ("All runs", "/"))
+    heading(" and ".join(outcomes))
+    scores, *others = map(render_compared_table, list_compared_tables(outcomes))
+    curves = draw("curves", "", plot_compared_curves(outcomes))
+    with ui.element("main"):
+        show_parts([scores, "<h2>Learning curves</h2>", curves, *others])
+
+
+def _read_best(view: RunView) -> Outcome | None:
+    """Return the outcome with all stored results of the best trial, for its curve."""
+    best = view.outcome.best if view.outcome else None
+    return view.build_outcome(full_trial=best.id) if best else view.outcome

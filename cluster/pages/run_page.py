@@ -1,0 +1,181 @@
+"""The page of one run: its headline, its tabs, and what can be done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from html import escape
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import quote, urlencode
+
+from nicegui import ui
+from starlette.exceptions import HTTPException
+
+from cluster.dashboard import run_texts
+from cluster.dashboard.run_view import RunView
+from cluster.pages.curves_tab import CurvesTab
+from cluster.pages.frame import (
+    Desk,
+    Follower,
+    begin_page,
+    heading,
+    offer_command,
+    paragraph,
+)
+from cluster.pages.part_tabs import EventsTab, LogsTab, PartsTab
+from cluster.pages.run_context import RunContext
+from cluster.pages.trials_tab import TrialsTab
+from tune_jobs.report.shared_sections import list_cards
+from tune_jobs.run_log.outcome import Outcome
+
+
+class Tab(Protocol):
+    """A tab of the page."""
+
+    async def show(self) -> None:
+        """Show what is new; called when the tab is opened, and with every new row."""
+        ...
+
+
+TABS: dict[str, Callable[[RunContext], Tab]] = {
+    "Trials": TrialsTab,
+    "Curves": CurvesTab,
+    "Settings": lambda run: PartsTab(run, "settings"),
+    "Findings": lambda run: PartsTab(run, "findings"),
+    "Result": lambda run: PartsTab(run, "result"),
+    "Ledger": lambda run: PartsTab(run, "ledger"),
+    "Events": EventsTab,
+    "Logs": LogsTab,
+}
+"""The tabs in their order; each is built when it is first opened."""
+
+
+def _read_head(view: RunView) -> tuple[Outcome | None, Path, str]:
+    outcome = view.outcome
+    if outcome is None:
+        return None, view.directory, ""
+    cards = view.build_once("cards", lambda: run_texts.render_cards(list_cards(outcome)))
+    return outcome, view.directory, cards
+
+
+class RunPage:
+    """The page of a run."""
+
+    def __init__(self, desk: Desk, name: str, tab: str, selected: list[str]) -> None:
+        self.run = RunContext(desk, name, selected=selected, on_select=self._select)
+        self.tab = tab
+        self.built: dict[str, Tab] = {}
+        begin_page(name, ("All runs", "/"))
+        heading(name)
+        self.about = paragraph("Reading its log", "missing").props("role=status")
+        self.notice = paragraph("", "notice").props("role=status")
+        self.notice.set_visibility(False)
+        self.cards = ui.html("", sanitize=False).classes("cards")
+        self.actions = ui.element("div").classes("row").props('role=group aria-label="Actions"')
+        self.shown_actions: list[tuple[str, str]] | None = None
+        with ui.tabs(on_change=self._open_tab).props("no-caps dense align=left") as tabs:
+            for title in TABS:
+                ui.tab(title)
+        self.panels = {}
+        with ui.tab_panels(tabs, value=tab, animated=False).classes("w-full"):
+            for title in TABS:
+                with ui.tab_panel(title) as self.panels[title]:
+                    pass
+        self.follower = Follower(desk, name, self._show, self._show_progress)
+
+    @classmethod
+    async def open(cls, desk: Desk, name: str, query: dict[str, str]) -> RunPage:
+        """Build the page that an address names.
+
+        Raises:
+            HTTPException: there is no such run.
+        """
+        desk.find_run(name)
+        tab = query.get("tab", "Trials")
+        selected = [trial for trial in query.get("trials", "").split(",") if trial]
+        return cls(desk, name, tab if tab in TABS else "Trials", selected)
+
+    def _show_progress(self, fraction: float) -> None:
+        self.about.set_content(f"{100 * fraction:.0f} % of its log read")
+
+    async def _show(self) -> None:
+        run = self.run
+        outcome, directory, cards = await run.desk.query(run.name, _read_head)
+        run.outcome = outcome
+        if outcome is None:
+            self.about.set_content("Its log is empty so far.")
+            return
+        self.about.set_content(run_texts.describe_run(outcome, directory))
+        self.cards.set_content(cards)
+        self._show_actions()
+        await self._show_tab()
+
+    async def _show_tab(self) -> None:
+        if self.run.outcome is None:
+            return
+        if self.tab not in self.built:
+            with self.panels[self.tab]:
+                self.built[self.tab] = TABS[self.tab](self.run)
+        await self.built[self.tab].show()
+
+    async def _open_tab(self, event: object) -> None:
+        self.tab = str(getattr(event, "value", self.tab))
+        self._write_address()
+        await self._show_tab()
+
+    async def _select(self, trials: list[str]) -> None:
+        self._write_address()
+        self._show_actions()
+        await self._show_tab()
+
+    def _write_address(self) -> None:
+        """Keep what is looked at in the address, so that it can be sent and bookmarked."""
+        parts = {"tab": self.tab, "trials": ",".join(self.run.selected)}
+        query = urlencode({name: value for name, value in parts.items() if value})
+        ui.navigate.history.replace(f"/run/{quote(self.run.name)}?{query}")
+
+    def _show_actions(self) -> None:
+        """Show what can be done now with the run and the selected trials."""
+        outcome = self.run.outcome
+        if outcome is None:
+            return
+        actions = run_texts.list_actions(outcome, self.run.selected, self.run.desk.can_start)
+        if actions == self.shown_actions:  # a focused button stays
+            return
+        self.shown_actions = actions
+        self.actions.clear()
+        with self.actions:
+            for label, trial in actions:
+                act = self._make_action(label, trial)
+                ui.button(label, on_click=act).props("outline dense no-caps")
+            for trial in self.run.selected:
+                address = f"/run/{quote(self.run.name)}/trial/{quote(trial)}"
+                ui.link(f"Page of trial {trial}", address)
+            directory = self.run.desk.find_run(self.run.name)
+            if (directory / "report.html").is_file():
+                ui.link("Report", f"/run/{quote(self.run.name)}/report", new_tab=True)
+            offer_command("Copy the command that resumes it", "resume", directory)
+
+    def _make_action(self, label: str, trial: str) -> Callable[[], Awaitable[None]]:
+        api, name = self.run.desk.api, self.run.name
+        is_stop = label.startswith("Stop")
+
+        async def act() -> None:
+            try:
+                if trial:
+                    await (api.stop_trial if is_stop else api.resume_trial)(name, trial)
+                else:
+                    await (api.stop_job if is_stop else api.resume_job)(name)
+            except HTTPException as error:
+                self._say(str(error.detail))
+            else:
+                self._say(
+                    f"{label}: requested. It takes effect after the next result, or at once if the "
+                    "trial waits."
+                )
+
+        return act
+
+    def _say(self, sentence: str) -> None:
+        self.notice.set_content(escape(sentence))
+        self.notice.set_visibility(True)

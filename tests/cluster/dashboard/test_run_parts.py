@@ -1,0 +1,57 @@
+# pyright: basic, reportOptionalMemberAccess=false, reportArgumentType=false
+"""The sections of the report on the page, and the logs beside them."""
+
+import pytest
+from dashboard_app import read_whole, write
+from synthetic_sweep import job_row, result, synthetic_rows
+
+from cluster.dashboard.run_parts import PART_BUILDERS, build_trial_parts, read_log_texts
+from envs.episode_trace import EpisodeTrace, Frame
+from tune_jobs.run_log.events import CheckpointRow, EvaluationRow, TrialRow
+
+
+def build(tmp_path, rows, name):
+    return PART_BUILDERS[name](read_whole(write(tmp_path, rows)))
+
+
+def test_the_familys_own_picture_is_on_the_page(tmp_path):
+    told = EpisodeTrace("What is seen.", ["step"], [Frame("begin", ["0"])], ["X<1>"], [])
+    row = EvaluationRow(
+        trial="01", checkpoint="", episodes=1, seed=0, policy={}, experiment=told.to_dict()
+    )
+    rows = [*(r for r in synthetic_rows() if r.kind != "evaluation"), row]
+    html = "".join(p for p in build(tmp_path, rows, "result") if isinstance(p, str))
+    assert "<svg" in html and "X&lt;1&gt;" in html and "X<1>" not in html
+
+
+@pytest.mark.parametrize("name", PART_BUILDERS)
+def test_a_run_that_has_just_begun_can_be_looked_at(tmp_path, name):
+    rows = [job_row(choice_names=[]), TrialRow(trial="00", config={}), result("00", 3, 1.0)]
+    assert build(tmp_path, rows, name)
+
+
+def test_the_settings_say_which_of_them_mattered(tmp_path):
+    rows = [job_row(trials=32, searched=["lr", "clip"])]
+    for place in range(32):
+        config = {"lr": 10 ** (-place / 8), "clip": place * 7 % 32}
+        rows += [TrialRow(trial=f"{place:02d}", config=config), result(f"{place:02d}", 3, place)]
+    html = "".join(p for p in build(tmp_path, rows, "settings") if isinstance(p, str))
+    assert "lr" in html and "mportance" in html
+
+
+def test_the_page_of_a_trial_lists_the_checkpoints_that_exist(tmp_path):
+    rows = [job_row(trials=1), TrialRow(trial="00", config={"lr": 0.5}), result("00", 3, 1.0)]
+    rows += [CheckpointRow(trial="00", iteration=at, path=f"trials/{at}") for at in (1, 3)]
+    view = read_whole(write(tmp_path, rows))
+    (tmp_path / "trials" / "3").mkdir(parents=True)
+    html = "".join(build_trial_parts(view.outcome, view.outcome.trials[0], tmp_path))
+    assert "trials/3" in html and "trials/1" not in html and "0.5" in html
+
+
+def test_logs_are_shown_from_their_ends(tmp_path):
+    (tmp_path / "driver.log").write_text("x" * 30_000 + "the last line")
+    (tmp_path / "trials" / "00").mkdir(parents=True)
+    (tmp_path / "trials" / "00" / "program.log").write_text("said")
+    texts = read_log_texts(tmp_path)
+    assert texts["driver.log"].endswith("the last line") and len(texts["driver.log"]) == 20_000
+    assert texts["trials/00/program.log"] == "said"

@@ -1,0 +1,147 @@
+# pyright: basic, reportOptionalMemberAccess=false, reportArgumentType=false
+"""The page of a run in a browser: what a reader does with it."""
+
+import pytest
+from chromium import browser, needs_browser
+from dashboard_app import shown, write
+from dashboard_tab import choose, fill, press, read_column, read_traces, sort_by, wait_for_rows
+from synthetic_sweep import end, job_row, result, synthetic_rows
+from waiting import wait_until
+
+from cluster.queue.orders import read_order
+from tune_jobs.run_log.driver_lock import LOCK, file_lock
+from tune_jobs.run_log.event_log import EventLog, read_event_log
+from tune_jobs.run_log.events import EndRow, JobEndRow, TrialRow
+from tune_jobs.run_log.stop_requests import is_stop_requested
+
+pytestmark = needs_browser
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory):
+    """A tab, and the function that opens a page of the sweep in it."""
+    root = tmp_path_factory.mktemp("page") / "runs"
+    write(root / "sweep", synthetic_rows())
+    with shown(root) as (url, address), browser(root.parent / "profile") as tab:
+        tab.open(address)
+        tab.wait("document.querySelectorAll('h1').length")
+
+        def open_page(query=""):
+            tab.open("about:blank")
+            tab.open(f"{url}run/sweep{query}")
+            tab.wait("document.querySelector('.cards')?.textContent.includes('time taken')")
+            return tab
+
+        yield open_page
+
+
+def test_the_table_is_sorted_filtered_and_its_columns_are_chosen(opened):
+    tab = opened()
+    wait_for_rows(tab, 10)
+    assert read_column(tab, "trial")[0] == "08"
+    sort_by(tab, "setting:lr")
+    tab.wait("document.querySelector('[col-id=\"setting:lr\"].ag-header-cell').ariaSort")
+    values = [float(text) for text in read_column(tab, "setting:lr")]
+    assert values == sorted(values) and len(values) > 9
+    press(tab, "Columns")
+    press(tab, "steps")
+    tab.wait("!document.querySelector('.ag-header-cell[col-id=\"steps\"]')")
+    fill(tab, "Search Trials", "health")
+    tab.wait("document.querySelectorAll('.ag-center-cols-container .ag-row').length < 6")
+    assert set(read_column(tab, "state")) == {"stopped by health"}
+    assert tab.errors == []
+
+
+def test_a_trial_is_selected_in_the_table_and_stands_out_in_the_curves(opened):
+    tab = opened()
+    wait_for_rows(tab, 10)
+    tab.ask('document.querySelector(\'.ag-row[row-id="04"] .ag-cell[col-id="state"]\').click()')
+    tab.wait("location.search.includes('trials=04')")
+    press(tab, "Curves")
+    tab.wait("document.querySelector('.js-plotly-plot')?.data?.length > 3")
+    names = [trace["name"] for trace in read_traces(tab)]
+    assert names[:3] == ["other trials", "trial 08, the best", "trial 04"]
+    tab = opened("?tab=Curves&trials=10")  # the address keeps what is looked at
+    tab.wait("document.querySelector('.js-plotly-plot')?.data?.some(t => t.name === 'trial 10')")
+    assert tab.errors == []
+
+
+def test_curves_are_drawn_over_steps_smoothed_and_by_group(opened):
+    tab = opened("?tab=Curves")
+    plot = "document.querySelector('.js-plotly-plot')"
+    tab.wait(f"{plot}?.data?.length > 3")
+    before = read_traces(tab)[1]
+    choose(tab, "Over", "environment steps")
+    tab.wait(f"{plot}.data[1].x.at(-1) > 1000")
+    assert read_traces(tab)[1]["y"] == before["y"]
+    tab.ask("document.querySelector('.q-slider [tabindex]').focus()")
+    for _ in range(6):
+        tab.press("ArrowRight", 39)
+    tab.wait(f"{plot}.data[1].y.at(-1) !== {before['y'][-1]}")
+    choose(tab, "Curves", "mean and band by clip")
+    tab.wait(f"{plot}.data.some(t => t.fill === 'tonexty')")
+    assert any((t.get("name") or "").startswith("clip 0.2 (") for t in read_traces(tab))
+    press(tab, "policy")
+    tab.wait("document.querySelectorAll('.js-plotly-plot').length > 1")
+    assert tab.errors == []
+
+
+@pytest.mark.parametrize(
+    ("title", "said"),
+    [
+        ("Settings", "Each line is a trial"),
+        ("Findings", "kl runaway"),
+        ("Result", "random"),
+        ("Ledger", "saved by"),
+        ("Events", "the job ended"),
+        ("Logs", "Nothing was written"),
+    ],
+)
+def test_every_tab_says_what_it_is_for(opened, title, said):
+    tab = opened(f"?tab={title}")
+    tab.wait(f"document.querySelector('.q-tab-panel')?.textContent.includes({said!r})")
+    assert tab.errors == []
+
+
+def test_a_growing_run_is_followed(tmp_path):
+    rows = synthetic_rows()
+    half = len(rows) // 2
+    run = write(tmp_path / "runs" / "sweep", rows[:half])
+    with shown(tmp_path / "runs") as (url, address), browser(tmp_path / "profile") as tab:
+        tab.open(address)
+        tab.wait("document.querySelectorAll('h1').length")
+        tab.open(f"{url}run/sweep?tab=Curves")
+        plot = "document.querySelector('.js-plotly-plot')"
+        points = f"({plot}?.data || []).reduce((n, t) => n + t.x.length, 0)"
+        before = tab.wait(points)
+        log = EventLog(run / "events.jsonl")
+        for row in rows[half:]:
+            log.append(row)
+        tab.wait("document.querySelector('.cards').textContent.includes('time taken')")
+        tab.wait(f"{points} > {before}")
+        press(tab, "Trials")
+        wait_for_rows(tab, 10)
+        assert tab.errors == []
+
+
+def test_a_trial_and_the_job_are_stopped_and_resumed_by_buttons(tmp_path):
+    rows = [job_row(trials=2), TrialRow(trial="00", config={}), TrialRow(trial="01", config={})]
+    rows += [result("00", 3, 0.5), result("01", 3, 0.4), end("01", 3, "stopped", "by hand")]
+    run = write(tmp_path / "runs" / "sweep", rows)
+    site = shown(tmp_path / "runs", "service")
+    with site as (url, address), browser(tmp_path / "profile") as tab:
+        tab.open(address)
+        tab.wait("document.querySelectorAll('h1').length")
+        tab.open(f"{url}run/sweep?trials=00,01", width=390, height=844)
+        with file_lock(run / LOCK):
+            press(tab, "Stop trial 00")
+            wait_until(lambda: is_stop_requested(run, "00"))
+            press(tab, "Stop this job")
+            wait_until(lambda: is_stop_requested(run))
+        EventLog(run / "events.jsonl").append(JobEndRow(reason="interrupted", seconds=1.0))
+        press(tab, "Resume trial 01")
+        wait_until(lambda: read_order(run) is not None)
+        ends = [row for row in read_event_log(run / "events.jsonl") if isinstance(row, EndRow)]
+        assert ends[-1].sentence == "resumed by request"
+        assert tab.ask("document.documentElement.scrollWidth <= innerWidth")
+        assert tab.errors == []
