@@ -9,7 +9,7 @@ from pathlib import Path
 from cluster.dashboard.run_view import RunView
 from cluster.queue.orders import DRIVER_LOG
 from tune_jobs.formatting import format_identifier, format_number, format_values
-from tune_jobs.report import report, run_sections, shared_sections
+from tune_jobs.report import report, run_sections, shared_sections, winner_section
 from tune_jobs.report.html_parts import Part, render_note, section, table
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.trial_outcome import TrialOutcome
@@ -34,7 +34,8 @@ def _build_ledger(view: RunView) -> list[Part]:
 
 def _build_findings(view: RunView) -> list[Part]:
     outcome = _require_outcome(view)
-    return [report.render_findings(outcome.findings), report.render_siblings(outcome.siblings)]
+    found = report.render_findings(outcome.findings)
+    return [section("Findings", found, report.render_siblings(outcome.siblings))]
 
 
 def _build_result(view: RunView) -> list[Part]:
@@ -44,12 +45,25 @@ def _build_result(view: RunView) -> list[Part]:
     outcome = view.build_outcome(full_trial=best.id if best else "")
     comparison = report.render_comparison(outcome.evaluation, outcome.evaluation_failure)
     return [
-        comparison,
+        section("Compared on the same seeds", comparison),
+        *_build_winner(outcome, view.directory),
         *run_sections.render_winner_sections(outcome),
         *shared_sections.list_choice_parts(outcome),
         *shared_sections.list_node_parts(outcome),
         *shared_sections.list_episode_parts(outcome),
+        *run_sections.render_video_section(outcome, view.directory),
     ]
+
+
+def _build_winner(outcome: Outcome, directory: Path) -> list[str]:
+    """Build how the winner is loaded and taken on; empty where the job's file is gone."""
+    try:
+        job_yaml = (directory / "job.yaml").read_text()
+    except OSError:
+        return []
+    return winner_section.render_winner(
+        outcome, winner_section.dump_winner_job(job_yaml, outcome), directory
+    )
 
 
 PART_BUILDERS: dict[str, Callable[[RunView], list[Part]]] = {

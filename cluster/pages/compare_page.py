@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from nicegui import ui
 from starlette.exceptions import HTTPException
 
 from cluster.dashboard.run_view import RunView
@@ -38,8 +37,7 @@ async def show_comparison(desk: Desk, names: list[str]) -> None:
     heading(" and ".join(outcomes))
     scores, *others = map(render_compared_table, list_compared_tables(outcomes))
     curves = draw("curves", "", plot_compared_curves(outcomes))
-    with ui.element("main"):
-        show_parts([scores, "<h2>Learning curves</h2>", curves, *others])
+    show_parts([scores, "<h2>Learning curves</h2>", curves, *others])
 
 
 def _read_best(view: RunView) -> Outcome | None:

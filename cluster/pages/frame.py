@@ -32,6 +32,8 @@ LOADING = (
 OWN_STYLE = """
 body { max-width: none; padding: 0; }
 .nicegui-content { display: block; padding: 1rem 1.25rem 4rem; max-width: 1600px; margin: 0 auto; }
+body { --q-primary: #1f6fb4 !important; }
+body.body--dark { --q-primary: #7db8ea !important; }
 a { color: #1f6fb4; } body.body--dark a { color: #7db8ea; }
 h1, h2, h3 { line-height: 1.35; font-weight: 600; letter-spacing: 0; }
 h1 { font-size: 1.5rem; margin: .2rem 0 0; } h2 { font-size: 1.1rem; margin: 1.4rem 0 .4rem; }
@@ -42,7 +44,7 @@ nav.top { display: flex; flex-wrap: wrap; gap: .4rem 1.2rem; align-items: baseli
 .plots { display: grid; gap: .4rem 1.2rem;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 420px), 1fr)); }
 .nicegui-expansion, .q-expansion-item { width: 100%; }
-.plots > div { min-width: 0; } .plot { width: 100%; }
+.plots > * { min-width: 0; } figure { margin: 0; } .plot { width: 100%; }
 .q-tab-panels, .q-tab-panel { background: transparent; padding-left: 0; padding-right: 0; }
 .events { list-style: none; padding: 0; } .events li { margin: .3rem 0; overflow-wrap: anywhere; }
 .events time { color: var(--soft); margin-right: .7rem; font-variant-numeric: tabular-nums; }
@@ -131,18 +133,18 @@ def paragraph(text: str, kind: str = "") -> ui.html:
     return ui.html(escape(text), tag="p", sanitize=False).classes(kind)
 
 
-def show_parts(parts: Sequence[Part], columns: bool = False) -> None:
-    """Show parts of a report: HTML that is escaped, and figures."""
-    with ui.element("div").classes("plots" if columns else ""):
+def show_parts(parts: Sequence[Part], level: int = 2) -> None:
+    """Show parts of a report: HTML that is escaped, and figures with headings of a level."""
+    with ui.element("div").classes("plots" if level > 2 else ""):
         for part in parts:
             if isinstance(part, str):
                 ui.html(part, sanitize=False)
             elif isinstance(part, list):
-                show_parts(part, columns=True)
+                show_parts(part, level + 1)
             else:
                 with ui.element("figure"):
                     if part.caption:
-                        heading(part.caption, 3)
+                        heading(part.caption, level)
                     figure = part.plot.to_plotly_json()
                     show_plot(figure | {"config": {"displayModeBar": False}})
 

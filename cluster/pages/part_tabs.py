@@ -50,7 +50,9 @@ class EventsTab:
     def __init__(self, run: RunContext) -> None:
         self.run = run
         self.kind = ""
-        ui.toggle(EVENT_KINDS, value="", on_change=self._filter).props("no-caps dense unelevated")
+        ui.toggle(EVENT_KINDS, value="", on_change=self._filter).props(
+            "no-caps dense unelevated toggle-color=grey-8"
+        )
         self.note = paragraph("", "missing")
         self.list = ui.html("", tag="ol", sanitize=False).classes("events")
 

@@ -154,7 +154,8 @@ class RunPage:
             directory = self.run.desk.find_run(self.run.name)
             if (directory / "report.html").is_file():
                 ui.link("Report", f"/run/{quote(self.run.name)}/report", new_tab=True)
-            offer_command("Copy the command that resumes it", "resume", directory)
+            if outcome.end is not None and outcome.iterations_open:
+                offer_command("Copy the command that resumes it", "resume", directory)
 
     def _make_action(self, label: str, trial: str) -> Callable[[], Awaitable[None]]:
         api, name = self.run.desk.api, self.run.name
