@@ -9,7 +9,9 @@ from typing import Any
 from cluster.dashboard.run_view import RunView
 from cluster.queue.orders import get_run_state, read_order
 from tune_jobs.formatting import format_identifier
+from tune_jobs.report.result_score import find_result_score
 from tune_jobs.run_log.event_log import read_log_ends
+from tune_jobs.run_log.trial_outcome import to_finite_float
 
 SPARK_POINTS = 40
 """Points of the small curve of a run's best score."""
@@ -83,14 +85,14 @@ def _read_figures(directory: Path) -> dict[str, Any]:
         pass
     if (outcome := view.outcome) is None:
         return {"bytes": size}
-    best = outcome.best
+    best, score = outcome.best, find_result_score(outcome)
     scores = [score for _, score in best.scores] if best else []
     step = max(1, len(scores) // SPARK_POINTS)
     standing = {row.symptom for row in outcome.findings if not row.withdrawn}
     return {
-        "metric": format_identifier(outcome.won.metric if outcome.won else outcome.job.metric),
-        "best": outcome.best_score,
-        "error": outcome.won.error if outcome.won else None,
+        "metric": format_identifier(score.metric if score else outcome.job.metric),
+        "best": score and to_finite_float(score.value),
+        "error": score and to_finite_float(score.error),
         "saved": outcome.compute_saved,
         "findings": len(standing),
         "curve": scores[::step],

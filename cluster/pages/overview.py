@@ -35,11 +35,11 @@ def _column(field: str, name: str, **more: Any) -> dict[str, Any]:
 COLUMNS = [
     _column("run", "run", **{":cellRenderer": LINK}, pinned="left"),
     _column("state", "state", **{":cellRenderer": CHIP}, tooltipField="message"),
-    _column("task", "task"),
+    _column("task", "task", maxWidth=240, tooltipField="task"),
     _column("algorithm", "algorithm"),
     _column("metric", "metric"),
     _column("best", "best score", **{":valueFormatter": NUMBER}, type="numericColumn"),
-    _column("error", "±", **{":valueFormatter": NUMBER}, type="numericColumn", hide=True),
+    _column("error", "±", **{":valueFormatter": NUMBER}, type="numericColumn"),
     _column("curve", "its curve", **{":cellRenderer": SPARK}, sortable=False, filter=False),
     _column("trials", "trials", type="numericColumn"),
     _column("saved", "saved", **{":valueFormatter": PERCENT}, type="numericColumn"),

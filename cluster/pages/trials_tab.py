@@ -13,6 +13,8 @@ from cluster.pages.grid import CHIP, NUMBER, Grid
 if TYPE_CHECKING:
     from cluster.pages.run_context import RunContext
 
+HIDDEN = ("steps", "seconds")
+"""Columns that are shown when they are chosen: a screen has room for the searched settings then."""
 MOST_WIDE = {"reason": 420, "findings": 220}
 """Widths in pixels of columns of text, which are one line; the rest shows on hover."""
 
@@ -50,6 +52,8 @@ def _define(column: dict[str, Any]) -> dict[str, Any]:
         defined |= {":cellRenderer": CHIP}
     if field == "trial":
         defined |= {"pinned": "left", ":cellClassRules": "{'text-bold': p => p.data.is_best}"}
+    if field in HIDDEN:
+        defined |= {"hide": True}
     if field in MOST_WIDE:
         defined |= {"width": MOST_WIDE[field], "tooltipField": field, "suppressAutoSize": True}
     return defined

@@ -45,7 +45,9 @@ def test_the_table_is_sorted_filtered_and_its_columns_are_chosen(opened):
     assert values == sorted(values) and len(values) > 9
     press(tab, "Columns")
     press(tab, "steps")
-    tab.wait("!document.querySelector('.ag-header-cell[col-id=\"steps\"]')")
+    tab.wait("!!document.querySelector('.ag-header-cell[col-id=\"steps\"]')")
+    press(tab, "clip")
+    tab.wait("!document.querySelector('.ag-header-cell[col-id=\"setting:clip\"]')")
     fill(tab, "Search Trials", "health")
     tab.wait("document.querySelectorAll('.ag-center-cols-container .ag-row').length < 6")
     assert set(read_column(tab, "state")) == {"stopped by health"}
