@@ -160,7 +160,9 @@ def make_comparison_table(
     by_figure = len(names) > len(figures)
     table.add_column("", no_wrap=not by_figure)
     for head in figures if by_figure else names:
-        table.add_column(format_player(head).replace("_", " "), justify="right")
+        words = format_player(head).replace("_", " ")
+        # A word a line, where there are many columns: a long head would take the room of others.
+        table.add_column("\n".join(words.split()) if by_figure else words, justify="right")
     if by_figure:
         for name in names:
             cells = (cell(player, name, 3) for player in figures)
