@@ -147,3 +147,21 @@ def test_a_trial_and_the_job_are_stopped_and_resumed_by_buttons(tmp_path):
         assert ends[-1].sentence == "resumed by request"
         assert tab.ask("document.documentElement.scrollWidth <= innerWidth")
         assert tab.errors == []
+
+
+def test_a_brush_on_an_axis_selects_trials(opened):
+    tab = opened("?tab=Settings")
+    tab.wait("!!document.querySelector('.parcoords .axis-brush .background')")
+    plot = (
+        "[...document.querySelectorAll('.js-plotly-plot')].find(e => e.querySelector('.parcoords'))"
+    )
+    axis = f"{plot}.querySelector('.axis-brush .background')"
+    box = tab.ask(f"""(e => {{ e.scrollIntoView({{block: 'center'}});
+    const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y, r.height]; }})({axis})""")
+    x, top, height = box
+    steps = [("mouseMoved", 0.3), ("mousePressed", 0.3), ("mouseMoved", 0.5), ("mouseMoved", 0.7)]
+    for kind, place in [*steps, ("mouseReleased", 0.7)]:
+        about = {"type": kind, "x": x, "y": top + place * height, "button": "left"}
+        tab.call("Input.dispatchMouseEvent", **about, buttons=1, clickCount=1)
+    tab.wait(f"{plot}.data[0].dimensions.some(d => d.constraintrange)")
+    assert tab.errors == []
