@@ -26,12 +26,12 @@ from tune_jobs.jobs.job_yaml import dump_job, list_changes, read_job
 from tune_jobs.jobs.resources import list_bundles
 from tune_jobs.jobs.rllib_settings import RLlibSettings
 from tune_jobs.jobs.trials import add_default_point
-from tune_jobs.machine import describe_machine
 from tune_jobs.run_directory import JOB, check_is_run
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import JobRow, Row
 from tune_jobs.run_log.object_storage import check_mirror
 from tune_jobs.schedulers.optuna_sampler import check_optuna
+from tune_jobs.session.machine import describe_machine
 from tune_jobs.trackers.tracker import check_trackers
 
 LOG = "events.jsonl"

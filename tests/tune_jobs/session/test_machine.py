@@ -3,7 +3,7 @@
 
 import os
 
-from tune_jobs import machine
+from tune_jobs.session import machine
 
 
 def test_host_and_cpu_are_known_and_gpus_only_where_they_are(monkeypatch, tmp_path):
