@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from pathlib import Path
+from urllib.parse import quote
 
 from fastapi import FastAPI
 from nicegui import app as toolkit
@@ -11,7 +12,7 @@ from nicegui import ui
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cluster.dashboard.run_rows import RunRows
@@ -68,8 +69,12 @@ def _make_pages(handlers: ApiHandlers) -> FastAPI:
     site = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
 
     @ui.page("/")
-    def show_overview() -> None:
+    def show_overview() -> RedirectResponse | None:
+        runs = desk.runs.list_runs()
+        if runs == [desk.runs.root.resolve()]:  # the dashboard of one run
+            return RedirectResponse(f"/run/{quote(runs[0].name)}")
         OverviewPage(desk, rows)
+        return None
 
     @ui.page("/run/{name}")
     async def show_run(name: str, request: Request) -> None:

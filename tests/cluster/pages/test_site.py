@@ -82,6 +82,14 @@ def test_what_is_not_there_is_refused_with_a_sentence(site, path, sentence):
     assert sentence in body.replace("&amp;#x27;", "&#x27;").replace("'", "&#x27;")
 
 
+def test_the_dashboard_of_one_run_opens_its_page(tmp_path):
+    run = write(tmp_path / "alone", synthetic_rows())
+    with shown(run) as (url, address):
+        token = address.partition("token=")[2]
+        status, headers, _ = get(url, "", Authorization=f"Bearer {token}")
+        assert (status, headers["location"]) == (307, "/run/alone")
+
+
 @needs_browser
 @pytest.mark.parametrize("path", ["", "run/sweep", "run/sweep?tab=Curves", "run/sweep/trial/08"])
 def test_pages_fit_a_phone_are_light_or_dark_and_ask_no_other_host(site, path, tmp_path):
