@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -17,8 +18,10 @@ from cluster.dashboard.curves import (
     list_panels,
     plot_curves,
 )
-from cluster.pages.frame import heading, paragraph, show_plot
+from cluster.dashboard.run_view import RunView
+from cluster.pages.frame import PLOT_CONFIG, draw_plot, heading, paragraph, show_plot
 from tune_jobs.formatting import format_identifier
+from tune_jobs.run_log.outcome import Outcome
 
 if TYPE_CHECKING:
     from cluster.pages.run_context import RunContext
@@ -90,19 +93,16 @@ class CurvesTab:
         choice = dataclasses.replace(self.choice, selected=tuple(run.selected))
         drawn = [("", self.score), *(pair for pairs in self.open.values() for pair in pairs)]
 
-        def draw(view: Any) -> tuple[list[str], list[dict[str, Any]]]:
+        def draw(view: RunView) -> tuple[list[str], list[tuple[int, str]]]:
             choices = [dataclasses.replace(choice, metric=metric) for metric, _ in drawn]
-            figures = [
-                view.build_once(one, partial(plot_curves, view, outcome, one)) for one in choices
+            return view.list_metrics(), [
+                view.build_once(one, partial(_encode_curves, view, outcome, one)) for one in choices
             ]
-            return view.list_metrics(), figures
 
         names, figures = await run.desk.query(run.name, draw)
-        points = sum(len(trace["x"]) for figure in figures for trace in figure["data"])
-        self._next_draw = time.monotonic() + points / POINTS_PER_S
-        for (_, plot), figure in zip(drawn, figures, strict=True):
-            plot.figure = figure | {"config": {"displayModeBar": False, "responsive": True}}
-            plot.update()
+        self._next_draw = time.monotonic() + sum(size for size, _ in figures) / POINTS_PER_S
+        for (_, plot), (_, figure) in zip(drawn, figures, strict=True):
+            draw_plot(plot, figure)
         if names != self.names:
             self.names = names
             self._list_panels()
@@ -147,3 +147,9 @@ class CurvesTab:
             heading(format_identifier(metric), 3)
             paragraph(describe_metric(metric), "missing")
             return show_plot({"data": [], "layout": {"height": 240}})
+
+
+def _encode_curves(view: RunView, outcome: Outcome, choice: CurveChoice) -> tuple[int, str]:
+    """Return the number of points of a plot, and the plot as JSON."""
+    figure: dict[str, Any] = {**plot_curves(view, outcome, choice), "config": PLOT_CONFIG}
+    return sum(len(trace["x"]) for trace in figure["data"]), json.dumps(figure, allow_nan=False)

@@ -29,6 +29,11 @@ LOADING = (
     "font:15px system-ui,sans-serif} body:has(#app>*) #loading{display:none}</style>"
 )
 """Painted at once, before the toolkit's scripts have been read."""
+PLOT_CONFIG = {"displayModeBar": False, "responsive": True}
+DRAW = """function draw(id, figure) { const plot = getElement(id); if (!plot) return;
+if (!plot.Plotly || !plot.$el.data) { setTimeout(() => draw(id, figure), 50); return; }
+plot.Plotly.react(plot.$el, figure.data, figure.layout, figure.config); }"""
+"""Draws once the toolkit has loaded Plotly and made the plot."""
 OWN_STYLE = """
 body { max-width: none; padding: 0; }
 .nicegui-content { display: block; padding: 1rem 1.25rem 4rem; max-width: 1600px; margin: 0 auto; }
@@ -146,19 +151,26 @@ def show_parts(parts: Sequence[Part], level: int = 2) -> None:
                 with ui.element("figure"):
                     if part.caption:
                         heading(part.caption, level)
-                    figure = part.plot.to_plotly_json()
-                    show_plot(figure | {"config": {"displayModeBar": False}})
+                    show_plot(part.plot.to_plotly_json())
 
 
 def show_plot(figure: dict[str, Any]) -> ui.plotly:
     """Show a figure given by its data and layout."""
-    config = {"displayModeBar": False, "responsive": True}
     height = figure["layout"].get("height", 300)
-    return ui.plotly({"config": config} | figure).classes("plot").style(f"height: {height}px")
+    return ui.plotly({"config": PLOT_CONFIG} | figure).classes("plot").style(f"height: {height}px")
 
 
 def _read_on(view: RunView) -> tuple[bool, int, float]:
     return view.refresh(), view.version, view.read_fraction
+
+
+def draw_plot(plot: ui.plotly, figure: str) -> None:
+    """Draw a figure, given as JSON, in place of what a plot shows.
+
+    As a property of the element each of its numbers would be observed, which takes ten pages of a
+    large run half a core.
+    """
+    plot.client.run_javascript(f"({DRAW})({plot.id}, {figure})")
 
 
 class Follower:

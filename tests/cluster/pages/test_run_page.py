@@ -48,6 +48,8 @@ def test_the_table_is_sorted_filtered_and_its_columns_are_chosen(opened):
     tab.wait("!!document.querySelector('.ag-header-cell[col-id=\"steps\"]')")
     press(tab, "clip")
     tab.wait("!document.querySelector('.ag-header-cell[col-id=\"setting:clip\"]')")
+    tab.press("Escape", 27)
+    tab.wait("!document.querySelector('.q-menu')")
     fill(tab, "Search Trials", "health")
     tab.wait("document.querySelectorAll('.ag-center-cols-container .ag-row').length < 6")
     assert set(read_column(tab, "state")) == {"stopped by health"}
