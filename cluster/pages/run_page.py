@@ -72,7 +72,7 @@ class RunPage:
         self.notice.set_visibility(False)
         self.cards = ui.html("", sanitize=False).classes("cards")
         self.actions = ui.element("div").classes("row").props('role=group aria-label="Actions"')
-        self.shown_actions: list[tuple[str, str]] | None = None
+        self.shown_actions = ""
         with ui.tabs(on_change=self._open_tab).props("no-caps dense align=left") as tabs:
             for title in TABS:
                 ui.tab(title)
@@ -140,9 +140,12 @@ class RunPage:
         if outcome is None:
             return
         actions = run_texts.list_actions(outcome, self.run.selected, self.run.desk.can_start)
-        if actions == self.shown_actions:  # a focused button stays
+        directory = self.run.desk.find_run(self.run.name)
+        has_report = (directory / "report.html").is_file()
+        shown = repr((actions, self.run.selected, has_report))
+        if shown == self.shown_actions:  # a focused button stays
             return
-        self.shown_actions = actions
+        self.shown_actions = shown
         self.actions.clear()
         with self.actions:
             for label, trial in actions:
@@ -151,8 +154,7 @@ class RunPage:
             for trial in self.run.selected:
                 address = f"/run/{quote(self.run.name)}/trial/{quote(trial)}"
                 ui.link(f"Page of trial {trial}", address)
-            directory = self.run.desk.find_run(self.run.name)
-            if (directory / "report.html").is_file():
+            if has_report:
                 ui.link("Report", f"/run/{quote(self.run.name)}/report", new_tab=True)
             if outcome.end is not None and outcome.iterations_open:
                 offer_command("Copy the command that resumes it", "resume", directory)

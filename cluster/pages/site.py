@@ -38,6 +38,8 @@ POLICY = (
 The toolkit compiles its templates in the browser, which needs eval."""
 REPORT_POLICY = f"sandbox allow-scripts; {report.POLICY}"
 """The report's own, in an origin of its own: a run from elsewhere may bring any report."""
+READ_S = 300.0
+"""Longest time to read the whole logs that a page needs before it can be built."""
 RECONNECT_S = 15.0
 """Seconds for which a page that lost its connection is remembered."""
 
@@ -80,11 +82,11 @@ def _make_pages(handlers: ApiHandlers) -> FastAPI:
     async def show_run(name: str, request: Request) -> None:
         await RunPage.open(desk, name, dict(request.query_params))
 
-    @ui.page("/run/{name}/trial/{trial}")
+    @ui.page("/run/{name}/trial/{trial}", response_timeout=READ_S)
     async def show_trial(name: str, trial: str) -> None:
         await TrialPage.open(desk, name, trial)
 
-    @ui.page("/compare")
+    @ui.page("/compare", response_timeout=READ_S)
     async def compare(runs: str = "") -> None:
         await show_comparison(desk, [name for name in runs.split(",") if name])
 

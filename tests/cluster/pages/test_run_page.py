@@ -61,6 +61,7 @@ def test_a_trial_is_selected_in_the_table_and_stands_out_in_the_curves(opened):
     wait_for_rows(tab, 10)
     tab.ask('document.querySelector(\'.ag-row[row-id="04"] .ag-cell[col-id="state"]\').click()')
     tab.wait("location.search.includes('trials=04')")
+    tab.wait("document.body.textContent.includes('Page of trial 04')")
     press(tab, "Curves")
     tab.wait("document.querySelector('.js-plotly-plot')?.data?.length > 3")
     names = [trace["name"] for trace in read_traces(tab)]
