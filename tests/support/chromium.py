@@ -14,6 +14,8 @@ from waiting import wait_until
 from websockets.sync.client import connect
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome") or ""
+NAVIGATE_S = 30
+"""Seconds without a sign of the browser after which a page is asked for again."""
 FLAGS = [
     "--headless=new",
     "--no-sandbox",
@@ -21,6 +23,7 @@ FLAGS = [
     "--disable-dev-shm-usage",
     "--disable-background-networking",
     "--disable-extensions",
+    "--disable-features=BackForwardCache",
     "--hide-scrollbars",
     "--no-first-run",
 ]
@@ -39,11 +42,11 @@ class Page:
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.call(f"{domain}.enable")
 
-    def call(self, method, **params):
+    def call(self, method, wait_s=None, **params):
         number = next(self.ids)
         self.socket.send(json.dumps({"id": number, "method": method, "params": params}))
         while True:
-            said = json.loads(self.socket.recv())
+            said = json.loads(self.socket.recv(wait_s))
             if said.get("id") == number:
                 assert "error" not in said, said
                 return said["result"]
@@ -66,7 +69,12 @@ class Page:
             "Emulation.setDeviceMetricsOverride",
             **{"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600},
         )
-        self.call("Page.navigate", url=url)
+        # Now and then Chromium does not begin to load, and does so when it is asked again.
+        while True:
+            try:
+                return self.call("Page.navigate", wait_s=NAVIGATE_S, url=url)
+            except TimeoutError:
+                self.call("Page.stopLoading")
 
     def ask(self, expression):
         said = self.call(
