@@ -89,7 +89,15 @@ def describe_commit(directory: Path) -> str:
     folder = known["folder"] if known else "."
     if not (commit := read_commit(folder)):
         return ""
-    words = ["git", "-C", folder, "status", "--porcelain", "--untracked-files=no"]
+    words = [
+        "git",
+        "--no-optional-locks",
+        "-C",
+        folder,
+        "status",
+        "--porcelain",
+        "--untracked-files=no",
+    ]
     changed = subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()
     return f"{commit} with uncommitted changes" if changed else commit
 

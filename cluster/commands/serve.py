@@ -43,9 +43,8 @@ class Dashboard(ServerCommand):
         from cluster.web.listening import bind_socket, print_address, serve_app
 
         token = choose_token(self.host, self.token)
-        page = make_dashboard(
-            self.directory, token
-        )  # refuses a missing directory before it listens
+        # Before it listens: a missing directory is refused.
+        page = make_dashboard(self.directory, token)
         listening_socket = bind_socket(self.host, self.port)
         print_address(listening_socket.getsockname(), token, console)
         serve_app(page, listening_socket)

@@ -161,7 +161,7 @@ def plot_curves(view: RunView, outcome: Outcome, choice: CurveChoice) -> dict[st
     if choice.only:
         trials = [trial for trial in trials if trial.id == choice.only]
     if choice.metric:
-        wanted = [t for t in trials if t.id in choice.selected]
+        wanted = [t for t in trials if t.id in choice.selected or t is outcome.best]
         trials = [*wanted, *(t for t in trials if t not in wanted)][: max(MOST_TRIALS, len(wanted))]
     size = max(MIN_POINTS, min(MAX_POINTS, PLOT_POINTS // max(1, len(trials))))
     curves = {trial.id: _Curve.read(view, trial.id, choice, size) for trial in trials}
@@ -172,7 +172,9 @@ def plot_curves(view: RunView, outcome: Outcome, choice: CurveChoice) -> dict[st
     if choice.group:
         data = _plot_groups(curves, group_trials(trials, choice.group))
     else:
-        data = _plot_trials(curves, trials, choice)
+        focus = [outcome.best.id] if outcome.best else []
+        focus += [trial for trial in choice.selected if trial not in focus]
+        data = _plot_trials(curves, trials, [choice.only] if choice.only else focus, outcome.best)
     return {"data": data, "layout": _lay_out(outcome, choice, values, log)}
 
 
@@ -198,11 +200,12 @@ class _Curve:
 
 
 def _plot_trials(
-    curves: Mapping[str, _Curve], trials: Sequence[TrialOutcome], choice: CurveChoice
+    curves: Mapping[str, _Curve],
+    trials: Sequence[TrialOutcome],
+    focus: Sequence[str],
+    best: TrialOutcome | None,
 ) -> list[dict[str, Any]]:
     """One line for each trial in focus, the others as one grey line with gaps, and the ends."""
-    best = [trial.id for trial in trials[:1]]
-    focus = [*best, *(trial for trial in choice.selected if trial not in best)]
     others: dict[str, list[Any]] = {"x": [], "y": [], "customdata": []}
     for trial, curve in curves.items():
         if trial in focus:
@@ -216,13 +219,13 @@ def _plot_trials(
     for place, trial in enumerate(t for t in focus if t in curves):
         curve = curves[trial]
         known = [(x, y) for x, y in zip(curve.x, curve.y, strict=True) if y is not None]
-        is_best = trial in best and not choice.only
+        is_best = best is not None and trial == best.id
         data.append(
             _line(
                 [x for x, _ in known],
                 [y for _, y in known],
                 [trial] * len(known),
-                name=f"trial {trial}" + (", the best" if is_best else ""),
+                name=escape(f"trial {trial}") + (", the best" if is_best else ""),
                 colour=PALETTE[place % len(PALETTE)],
                 width=3,
             )
@@ -281,7 +284,7 @@ def _plot_groups(
     for place, (label, ids) in enumerate(list(groups.items())[:MOST_GROUPS]):
         found = average_curves([(curves[i].x, curves[i].y) for i in ids])
         colour = PALETTE[place]
-        name = f"{label} ({len(ids)})"
+        name = escape(f"{label} ({len(ids)})")  # Plotly takes its labels for HTML
         edge = {"type": "scatter", "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
         edge |= {"x": found["x"], "showlegend": False, "legendgroup": label}
         data.append(edge | {"y": found["low"]})
@@ -299,7 +302,7 @@ def _lay_out(
     figure = make_blank_figure(
         height=380 if not choice.metric else 240, legend=not choice.metric or bool(choice.group)
     )
-    name = format_identifier(choice.metric or outcome.job.metric)
+    name = escape(format_identifier(choice.metric or outcome.job.metric))
     figure.update_xaxes(title=AXES[choice.axis], rangemode="tozero")
     figure.update_yaxes(title=f"{name} (log scale)" if log else name)
     figure.update_layout(hovermode="closest", uirevision=f"{choice.metric}{choice.axis}{log}")

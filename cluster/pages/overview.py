@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from html import escape
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -91,7 +92,7 @@ class OverviewPage:
             text = "No run yet. This page looks again every few seconds."
         else:
             text = f"{count(len(rows), 'run')} in {self.desk.runs.root.resolve()}"
-        self.about.set_content(text.replace("<", "&lt;"))
+        self.about.set_content(escape(text))
 
     async def _select(self, runs: list[str]) -> None:
         self.selected = runs

@@ -19,7 +19,7 @@ from cluster.dashboard.curves import (
     plot_curves,
     smooth,
 )
-from tune_jobs.run_log.events import TrialRow
+from tune_jobs.run_log.events import FinalRow, TrialRow
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +78,19 @@ def test_every_trial_is_drawn_and_named_and_the_selected_ones_stand_out(sweep):
     ends = [trace for trace in figure["data"] if trace["name"].startswith("ended: ")]
     assert sum(len(trace["x"]) for trace in ends) == len([t for t in scored if t.finite_scores])
     json.dumps(figure, allow_nan=False)
+
+
+def test_the_best_is_the_winner_whatever_is_selected_and_scores_higher(tmp_path):
+    rows = [job_row(trials=2, mode="max")]
+    rows += [result(t, at, score, metrics={"kl": 0.1}) for t, score in (("00", 0.5), ("01", 0.9))
+             for at in (1, 2, 3)]  # fmt: skip
+    finals = (("00", 0.8), ("01", 0.2))
+    rows += [FinalRow(trial=t, checkpoint="", metric="score", mode="max", score=score, error=0.1,
+                      episodes=9, seed=0) for t, score in finals]  # fmt: skip
+    view = read_whole(write(tmp_path, rows))
+    for metric in ("", "kl"):
+        names = [t["name"] for t in draw(view, metric=metric, selected=("01",))["data"]]
+        assert names[1:3] == ["trial 00, the best", "trial 01"]
 
 
 def test_labels_of_a_log_axis_are_read_as_numbers(sweep):
