@@ -83,12 +83,17 @@ def unknown_name_error(kind: str, name: str, known: Iterable[str], where: str = 
     "There is no field 'batchsize': did you mean batch_size?"
     """
     names = sorted(known)
-    # Upper case and hyphens are no reason to list all names.
-    plain = {_simplify(known_name): known_name for known_name in reversed(names)}
-    close = difflib.get_close_matches(_simplify(name), plain, n=2, cutoff=0.5)
-    near = [plain[found] for found in close]
+    near = find_nearest(name, names)
     hint = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(names)}."
     return InputError(f"There is no {kind} {name!r}{' ' + where if where else ''}: {hint}")
+
+
+def find_nearest(name: str, known: Iterable[str]) -> list[str]:
+    """Return at most two of the known names that are like this one, the nearest first."""
+    # Upper case and hyphens make no other name.
+    plain = {_simplify(known_name): known_name for known_name in sorted(known, reverse=True)}
+    close = difflib.get_close_matches(_simplify(name), plain, n=2, cutoff=0.5)
+    return [plain[found] for found in close]
 
 
 def _simplify(name: str) -> str:

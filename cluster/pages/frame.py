@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from starlette.exceptions import HTTPException
 
 from cluster.dashboard.run_view import RunIndex, RunView
 from cluster.web.http_api import ApiHandlers
+from envs.validation import find_nearest
 from tune_jobs.formatting import format_command
 from tune_jobs.report.html_parts import STYLE, Part
 
@@ -101,7 +101,7 @@ class Desk:
 
 def name_nearest(name: str, known: Sequence[str]) -> str:
     """Return a sentence with the known name that is most like this one; empty without any."""
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+    close = find_nearest(name, known)
     return f" The nearest is {close[0]}." if close else ""
 
 
