@@ -1,0 +1,67 @@
+"""A stop is wrong where the run rises by more than a fifth of its range afterwards."""
+
+import numpy as np
+import pytest
+
+from tune_jobs.judging.hindsight import rises_after
+
+NAN = float("nan")
+LATE = [0.0] * 60 + [1.0] * 40
+"""A reward that is found after 60 of 100 rows."""
+
+
+@pytest.mark.parametrize(("stop", "rises"), [(20, True), (60, True), (67, True), (69, False)])
+def test_late_reward_by_the_tenth_before_the_stop(stop: int, rises: bool):
+    # Of the ten rows before row 68 eight have the reward: a fifth of the range is left to gain.
+    assert rises_after(LATE, stop) is rises
+
+
+def test_limit_is_a_fifth_of_the_range_of_the_whole_run():
+    middle = [0.0] * 10 + [1.0] * 10 + [0.5] * 70
+    assert rises_after([*middle, *[0.71] * 10], 90)
+    assert not rises_after([*middle, *[0.69] * 10], 90)
+
+
+def test_end_is_a_mean_and_no_single_score():
+    assert not rises_after([*[0.0] * 99, 1.0], 50)
+    assert rises_after([*[0.0] * 97, *[1.0] * 3], 50)
+
+
+@pytest.mark.parametrize("factor", [1.0, 1e-300, 1e308])
+def test_minimised_scores_are_judged_alike(factor: float):
+    losses = factor * (1 - np.array(LATE))
+    assert rises_after(losses, 40, "min")
+    assert not rises_after(losses, 40, "max")
+    assert rises_after(factor * np.array(LATE), 40)
+
+
+def test_fall_is_no_rise():
+    assert not rises_after(LATE[::-1], 30)
+    assert rises_after(LATE[::-1], 30, "min")
+
+
+def test_rows_without_a_finite_score_are_left_out():
+    sparse = np.full((100, 3), NAN)
+    sparse[:, 1] = LATE
+    sparse[:, 2] = np.inf
+    for stop in (20, 60, 70, 100):
+        assert rises_after(sparse.ravel(), 3 * stop) == rises_after(LATE, stop)
+
+
+@pytest.mark.parametrize(
+    ("scores", "stop"),
+    [([3.0] * 50, 25), ([], 0), ([NAN] * 20, 10), (LATE, 100), ([1.0], 1), ([1.0], 0)],
+)
+def test_constant_empty_and_complete_runs_do_not_rise(scores: list[float], stop: int):
+    assert not rises_after(scores, stop)
+
+
+def test_fewer_than_ten_scores_are_compared_one_by_one():
+    assert rises_after([0.0, 0.0, 1.0], 2)
+    assert not rises_after([0.0, 0.0, 1.0, 0.0], 2)
+    assert rises_after([0.0, 1.0], 1)
+
+
+def test_first_score_stands_for_a_stop_before_it():
+    assert rises_after([NAN, NAN, 0.0, 1.0], 1)
+    assert not rises_after([NAN, NAN, 1.0, 0.0], 0)
