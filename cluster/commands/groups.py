@@ -11,6 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from cluster.commands.audit_command import AuditCommand
 from cluster.commands.command import Command
 from cluster.commands.deploy import Deploy, Monitoring, Submit
 from cluster.commands.diagnose import Check, Doctor, Explain
@@ -27,7 +28,17 @@ from cluster.errors import Answer
 
 COMMAND_GROUPS: dict[str, tuple[type[Command], ...]] = {
     "Train and tune": (Tune, Train, WatchCommand, Resume, Fetch),
-    "Inspect": (Check, Doctor, Explain, Evaluate, Report, Ledger, Dashboard, TailCommand),
+    "Inspect": (
+        Check,
+        Doctor,
+        AuditCommand,
+        Explain,
+        Evaluate,
+        Report,
+        Ledger,
+        Dashboard,
+        TailCommand,
+    ),
     "Serve and deploy": (Serve, Export, Import, Submit, Deploy, Monitoring),
     "Queue": (Service, Jobs),
     "Catalogue": (Presets, Envs, Algos),

@@ -12,7 +12,7 @@ import numpy as np
 import optuna
 from ray.tune.schedulers import HyperBandScheduler, MedianStoppingRule, TrialScheduler
 
-from benchmarks.replays import Nothing
+from tune_jobs.schedulers.replay import FullRuns
 
 if TYPE_CHECKING:
     from benchmarks.landscape_tables import Table, Trial
@@ -40,7 +40,7 @@ class TuneTrial:
     is_saving: bool = False
 
 
-class MedianStopping(Nothing):
+class MedianStopping(FullRuns):
     """Tune's median stopping rule with its defaults, but for a grace of one point."""
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class MedianStopping(Nothing):
         return super().goes_on(trial, place) and said == TrialScheduler.CONTINUE
 
 
-class Hyperband(Nothing):
+class Hyperband(FullRuns):
     """Tune's synchronous Hyperband; trials wait until their bracket is halved."""
 
     def __init__(self) -> None:
@@ -89,7 +89,7 @@ class Hyperband(Nothing):
         return trial.trial_id
 
 
-class OptunaSearch(Nothing):
+class OptunaSearch(FullRuns):
     """TPE proposes, and a pruner stops; a proposal is the nearest setting not yet tried."""
 
     def __init__(self, table: Table, pruner: str, rng: np.random.Generator) -> None:

@@ -29,12 +29,13 @@ import numpy as np
 from benchmarks.landscape_peers import Hyperband, MedianStopping, OptunaSearch
 from benchmarks.landscape_tables import DATA, Table, Trial, load
 from benchmarks.published_incumbents import COST, SEEDS, compare_incumbents
-from benchmarks.replays import Nothing, Ours, Stock, Way, replay
+from benchmarks.replays import Stock
 from tune_jobs.health.score_noise import NoiseSource
 from tune_jobs.jobs.budget import FIRST_RUNG
 from tune_jobs.jobs.job import REPEATS, REPEATS_FROM, Job
 from tune_jobs.run_log.rung_agreement import measure_rung_agreement
 from tune_jobs.run_log.trial_outcome import average_later_half
+from tune_jobs.schedulers.replay import FullRuns, ReplayedHalving, StoppingWay, replay_trials
 
 WORKERS, POINTS = 8, 10
 FINALISTS = Job.__dataclass_fields__["finalists"].default
@@ -52,7 +53,7 @@ class Search:
     """One sweep: where its trials come from, what stops them, and who wins."""
 
     trials: list[Trial] | Iterator[Trial]
-    way: Way
+    way: StoppingWay
     choose: Callable[[list[Trial], dict[str, int]], Trial]
     started: list[Trial]
     rungs: list[int] = field(default_factory=list[int])
@@ -118,7 +119,7 @@ def until(cost: float, trials: Iterator[Trial], way: "Counted") -> Iterator[Tria
 class Counted:
     """Counts the points that a way of stopping uses."""
 
-    def __init__(self, way: Way) -> None:
+    def __init__(self, way: StoppingWay) -> None:
         self.way, self.used = way, 0
 
     def goes_on(self, trial, place: int) -> bool:
@@ -129,7 +130,7 @@ class Counted:
         return self.way.called()
 
 
-class RankAlone(Ours):
+class RankAlone(ReplayedHalving):
     """The same halving, which ends trials for a tie and within the noise of their scores."""
 
     def __init__(self, *words, **more) -> None:
@@ -139,7 +140,7 @@ class RankAlone(Ours):
                 rung.is_explained = lambda trial, allowed: False
 
 
-class LastScore(Ours):
+class LastScore(ReplayedHalving):
     """The same halving, which ranks by the last score: it sees no scores between rungs."""
 
     def goes_on(self, trial, place: int) -> bool:
@@ -151,7 +152,7 @@ class LastScore(Ours):
 def full_runs(table: Table, cost: float, rng: np.random.Generator, choose=choose_last) -> Search:
     """Random search."""
     trials = draw(table, round(cost / POINTS), rng)
-    return Search(trials, Nothing(), choose, trials)
+    return Search(trials, FullRuns(), choose, trials)
 
 
 def halving(
@@ -160,7 +161,7 @@ def halving(
     rng: np.random.Generator,
     grace=0,
     factor=FACTOR,
-    kind=Ours,
+    kind=ReplayedHalving,
     choose=choose_finalist,
     most_repeats=REPEATS,
     weighted=True,
@@ -181,7 +182,9 @@ def halving(
     return Search(trials, way, choose, trials, levels, repeats)
 
 
-def stopped(make: Callable[[], Way], table: Table, cost: float, rng: np.random.Generator) -> Search:
+def stopped(
+    make: Callable[[], StoppingWay], table: Table, cost: float, rng: np.random.Generator
+) -> Search:
     """Random settings under a stopping rule that never continues what it has stopped."""
     way, started = Counted(make()), list[Trial]()
 
@@ -233,7 +236,7 @@ def run_once(
     """
     rng = np.random.default_rng([place, number])
     search = METHODS[method](table, cost, rng)
-    replayed = replay(search.trials, search.way, WORKERS)  # type: ignore[arg-type]
+    replayed = replay_trials(search.trials, search.way, WORKERS)  # type: ignore[arg-type]
     started, reached = search.started, replayed.reached
     regret = table.regret(search.choose(started, reached).setting)
     in_full = search.choose(started, dict.fromkeys(reached, POINTS))
@@ -325,7 +328,7 @@ def replay_incumbent(tables: list[Table], method: str, replays: int, place: int)
     table, scores = dataclasses.replace(tables[place], seeds=SEEDS), list[float]()
     for number in range(replays):
         search = METHODS[method](table, COST, np.random.default_rng([place, number]))
-        reached = replay(search.trials, search.way, WORKERS).reached  # type: ignore[arg-type]
+        reached = replay_trials(search.trials, search.way, WORKERS).reached  # type: ignore[arg-type]
         scores.append(max(last_score(t, POINTS) for t in search.started if reached[t.id] == POINTS))
     return statistics.fmean(scores)
 

@@ -25,7 +25,7 @@ from typing import Any
 import yaml
 
 from algos.policy import Policy
-from benchmarks.replays import Nothing, Ours, Replay, Stock, Way, replay
+from benchmarks.replays import Stock
 from tune_jobs.evaluation.evaluate import evaluate
 from tune_jobs.health import RULES, History, diagnose
 from tune_jobs.health.score_noise import NoiseSource
@@ -34,6 +34,13 @@ from tune_jobs.jobs.job import Job
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.trial_outcome import TrialOutcome, average_later_half
+from tune_jobs.schedulers.replay import (
+    FullRuns,
+    Replay,
+    ReplayedHalving,
+    StoppingWay,
+    replay_trials,
+)
 
 TASKS = ("cartpole", "causal", "optimising")
 JOBS: dict[str, dict[str, Any]] = {
@@ -123,18 +130,18 @@ def choose_finalist(
     return max(whole, key=lambda trial: sign * finals[trial.id], default=finalists[0])
 
 
-def ways_of(outcome: Outcome) -> dict[str, Callable[[list[TrialOutcome]], Way]]:
+def ways_of(outcome: Outcome) -> dict[str, Callable[[list[TrialOutcome]], StoppingWay]]:
     """The ways of stopping, by name; each makes a new one for trials in some order."""
     mode, iterations = outcome.job.mode, outcome.job.iterations
     sick, noise = sick_at(outcome), NoiseSource(outcome.job.metric, outcome.job.seeds)
 
-    def ours(grace: int, factor: int, number: int = 1, **more) -> Callable[..., Way]:
-        return lambda trials: Ours(
+    def ours(grace: int, factor: int, number: int = 1, **more) -> Callable[..., StoppingWay]:
+        return lambda trials: ReplayedHalving(
             trials, mode, iterations, grace, factor, number, noise=noise, **more
         )
 
     return {
-        "no stopping": lambda trials: Nothing(),
+        "no stopping": lambda trials: FullRuns(),
         "Ray's ASHA 3/3": lambda trials: Stock(mode, iterations, 3, 3),
         "our ASHA 3/3": ours(3, 3),
         "our ASHA 3/3 + health": ours(3, 3, sick=sick),
@@ -188,7 +195,7 @@ def main() -> None:
             for seed in range(asked.orders):
                 order = list(trials)
                 random.Random(seed).shuffle(order)
-                done.append(replay(order, make(order), asked.workers))
+                done.append(replay_trials(order, make(order), asked.workers))
                 reached = done[-1].reached
                 if name in OTHERS:
                     won = rank(trials, reached, sign, last_score)[0]

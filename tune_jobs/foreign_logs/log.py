@@ -35,6 +35,8 @@ class Log:
     """Whether a smaller or a larger score is better."""
     budget: int | None = None
     """Iterations the run might have taken; None if the log does not say."""
+    env: str = ""
+    """The environment, where the log names it."""
     renamed: frozenset[str] = frozenset()
     """Names of the caller's renaming that are in the log."""
     note: str = ""

@@ -20,6 +20,7 @@ from tune_jobs.foreign_logs.discovery import (
 )
 from tune_jobs.foreign_logs.formats import LogReader
 from tune_jobs.foreign_logs.log import Log
+from tune_jobs.foreign_logs.log_record import Record
 from tune_jobs.foreign_logs.names.name_matching import check_rename
 from tune_jobs.foreign_logs.translation import translate_log
 from tune_jobs.formatting import format_names
@@ -57,7 +58,7 @@ def read_all(paths: Sequence[Path], rename: Mapping[str, str] | None = None) -> 
     logs: list[Log] = []
     known: set[Path] = set()
     for path in paths:
-        sources = _find(path, rename)
+        sources = find_sources(path, rename)
         for source in sources:
             # Overlapping paths would otherwise count one run twice, and siblings would seem to
             # agree.
@@ -71,8 +72,12 @@ def read_all(paths: Sequence[Path], rename: Mapping[str, str] | None = None) -> 
     return logs
 
 
-def _find(path: Path, rename: Mapping[str, str]) -> list[LogSource]:
-    """Return the logs at a path, at least one."""
+def find_sources(path: Path, rename: Mapping[str, str]) -> list[LogSource]:
+    """Return the logs at a path, at least one.
+
+    Raises:
+        InputError: there is nothing to read.
+    """
     if not path.exists():
         raise InputError(f"There is no {path}: give a log file or a directory that has one.")
     try:
@@ -92,12 +97,13 @@ def _read_or_noted(root: Path | None, source: LogSource, rename: Mapping[str, st
         source: where the logs are.
         rename: names that the caller gives.
     """
-    name = _name(root, source)
+    name = name_source(root, source)
     if isinstance(source, Unreadable):
         return [Log(name, source.name, [], [], note=source.note)]
     try:
         if isinstance(source, OwnRun):
-            return list(_read_own_run(root, source.file))
+            inner = "" if root in (source.file, source.file.parent) else f"{name}/"
+            return list(read_own_run(source.file, inner))
         log = _read(name, source, rename)
     except InputError as error:
         note = str(error)
@@ -110,9 +116,11 @@ def _read_or_noted(root: Path | None, source: LogSource, rename: Mapping[str, st
     return [Log(name, source.name, [], [], note=note)]
 
 
-def _name(root: Path | None, source: LogSource) -> str:
+def name_source(root: Path | None, source: LogSource) -> str:
     """Return the name of a log: its file, or its directory where the file's name is generic."""
     files = source.files
+    if isinstance(source, OwnRun) and root is None:
+        return str(source.file.parent)
     generic = isinstance(source, OwnRun) or (isinstance(source, LogReader) and source.is_directory)
     named = generic or files[0].name in USUAL or len(files) > 1
     if root is None or not root.is_dir():
@@ -125,17 +133,36 @@ def _name(root: Path | None, source: LogSource) -> str:
 
 
 def _read(name: str, reader: LogReader, rename: Mapping[str, str]) -> Log:
-    records = reader.read(final=True)
-    damage = reader.damage
-    if damage and not (records and reader.readable_above_damage):
-        raise InputError(damage)
-    cut = damage and f"{damage} Only the rows above it are judged."
+    records = read_rest(reader)
+    cut = reader.damage and f"{reader.damage} Only the rows above it are judged."
     note = " ".join(filter(None, (reader.left_out, cut)))
     return translate_log(reader.files[0], name, reader.name, records, rename, note)
 
 
-def _read_own_run(root: Path | None, file: Path) -> Iterator[Log]:
-    """Every trial of a run of ours; its rows are those that the rules saw while it ran."""
+def read_rest(reader: LogReader, *, has_records: bool = False) -> list[Record]:
+    """Return all records of a finished log that were not read yet.
+
+    Args:
+        reader: the log.
+        has_records: whether some were.
+
+    Raises:
+        InputError: the log is damaged, so that nothing above the damage can be believed.
+        OSError: a file cannot be read.
+    """
+    records = reader.read(final=True)
+    has_records = has_records or bool(records)
+    if reader.damage and not (has_records and reader.readable_above_damage):
+        raise InputError(reader.damage)
+    return records
+
+
+def read_own_run(file: Path, prefix: str) -> Iterator[Log]:
+    """Yield every trial of a run of ours; its rows are those that the rules saw while it ran.
+
+    Raises:
+        InputError: a value in it is not of its type.
+    """
     try:
         outcome = Outcome.from_rows(read_event_log(file))
         trials = {
@@ -147,18 +174,17 @@ def _read_own_run(root: Path | None, file: Path) -> Iterator[Log]:
         }
     except (TypeError, AttributeError):
         raise InputError(f"{file} is damaged: a value in it is not of its type.") from None
-    place = file.parent
-    run = "" if root in (place, file) else f"{place.relative_to(root) if root else place}/"
     mode = cast("Literal['min', 'max']", outcome.job.mode or "max")
     score, budget = outcome.job.metric, outcome.job.iterations
-    settings = _read_settings(place / "job.yaml")
+    settings = _read_settings(file.parent / "job.yaml")
     for trial in outcome.trials:
         searched = {name: value for name, value in trial.config.items() if name in settings}
         yield Log(
-            *(run + trial.id, OWN_RUN, trials[trial.id], []),
+            *(prefix + trial.id, OWN_RUN, trials[trial.id], []),
             score=score,
             mode=mode,
             budget=budget,
+            env=outcome.job.env,
             settings=settings | searched,
         )
 

@@ -17,7 +17,7 @@ from tune_jobs.formatting import count
 from tune_jobs.health.diagnosis import RULES, Diagnosis, diagnose
 from tune_jobs.health.finding import Finding
 from tune_jobs.health.history import History
-from tune_jobs.judging.watch import count_needed_rows
+from tune_jobs.judging.run_judge import count_needed_rows
 from tune_jobs.run_log.cross_trial import Sibling, compare_trials_on_all_symptoms
 
 Answer = dict[str, Any]

@@ -3,45 +3,33 @@
 from __future__ import annotations
 
 import logging
-import math
 import numbers
 import time
 from collections import deque
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import numpy as np
 
 from algos.metrics import METRICS
 from envs.validation import NonNegative, Positive, check_value, unknown_name_error, validate
-from tune_jobs.foreign_logs.log import SHORTEST
 from tune_jobs.foreign_logs.log_record import Record, flatten
-from tune_jobs.foreign_logs.log_rows import RETURNS, Iteration, LogRows, assume_budget
+from tune_jobs.foreign_logs.log_rows import RETURNS
 from tune_jobs.foreign_logs.names.name_matching import check_rename, match_metrics
-from tune_jobs.foreign_logs.smoothed import make_history
-from tune_jobs.health.diagnosis import Diagnosis, Limit, check_limits, diagnose
+from tune_jobs.health.diagnosis import Diagnosis, Limit, check_limits
 from tune_jobs.health.finding import Finding
 from tune_jobs.health.history import History
-from tune_jobs.health.improvement import Improvement
-from tune_jobs.health.metric_table import MetricTable, as_number
+from tune_jobs.health.metric_table import as_number
+from tune_jobs.judging.run_judge import Mode, RunJudge, Verdict
 
 LOGGER = logging.getLogger("rungwise")
-PARTS = 500
-"""Parts of a known budget: rows that fall into one of them are judged as one."""
-LATE = PARTS // 10
-"""A first row beyond this part belongs to a training that was resumed: what its score began at is
-not known, so that its budget says nothing about what it should have gained."""
 FEWEST = 8
 """Rows after which a name that none of them has had is said to be missing."""
 MOST_WAITING = 400
 """Rows that wait at most, so that no judgement is long. Of a script that logs hundreds of rows a
 second, for which 1 % of its time is too little, older ones are dropped."""
-Mode = Literal["min", "max"]
-Verdict = Literal["too_short", "healthy", "note", "warn", "stop"]
-"""The worst severity of a run's findings, where it has enough rows."""
 
 
 @dataclass
@@ -106,25 +94,33 @@ class Watch:
         time_limit: TimeLimit | None = None,
     ) -> None:
         self.stops = stops
-        self._mode: Mode = mode
-        self._limits: dict[str, Limit] = dict(health or {})
         check_value("mode", mode, Mode)
         check_value("budget", budget, float, NonNegative)
-        check_limits(self._limits)
+        check_limits(health or {})
         check_rename(rename or {})
-        self.diagnosis = Diagnosis((), (), {})
-        """What the rules find in the rows up to the last judgement."""
-        self.verdict: Verdict = "too_short"
-        """The worst severity that they find; ``healthy`` where they find nothing in enough rows."""
-        self.stop: Finding | None = None
-        """The first finding that ends the training, or would with ``stops``."""
-        # A path is for messages of logs that are files.
-        self._log = LogRows(Path(), metric, rename or {}, progress, budget, PARTS)
-        self._table, self._rows, self._names_checked = MetricTable(), 0, False
+        self._run = RunJudge(
+            budget=budget, progress=progress, metric=metric, mode=mode, rename=rename, limits=health
+        )
+        self._names_checked = False
         self._waiting: deque[Record] = deque(maxlen=MOST_WAITING)
         self._messages: set[str] = set()
         self._not_numbers: set[str] = set()
         self._time_limit = time_limit or TimeLimit()
+
+    @property
+    def diagnosis(self) -> Diagnosis:
+        """What the rules find in the rows up to the last judgement."""
+        return self._run.diagnosis
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst severity that they find; ``healthy`` where they find nothing in enough rows."""
+        return self._run.verdict
+
+    @property
+    def stop(self) -> Finding | None:
+        """The first finding that ends the training, or would with ``stops``."""
+        return self._run.stop
 
     @property
     def should_stop(self) -> bool:
@@ -147,37 +143,21 @@ class Watch:
         with self._guard():
             records = list(self._waiting)
             self._waiting.clear()
-            for iteration in self._log.add(records):
-                self._add_iteration(iteration)
-            last = self._log.unfinished
+            run = self._run
+            for iteration in run.log.add(records):
+                run.append(iteration)
+            last = run.log.unfinished
             if last is not None and not self.should_stop:
                 # Judged before its part of the budget is complete, and taken back.
-                self._add_iteration(last)
-                self._judge_table(last)
-                self._table.pop()
-                self._rows -= last.rows
+                run.append(last)
+                self._tell(run.judge(last))
+                run.take_back(last)
 
-    def _add_iteration(self, iteration: Iteration) -> None:
-        if not self._table and iteration.number > LATE:
-            self._log.budget = 0.0
-        self._rows += iteration.rows
-        self._table.append({**iteration.metrics, "iteration": self._rows})
-
-    def _judge_table(self, last: Iteration) -> None:
-        budget = assume_budget(self._rows)
-        if self._log.budget and last.number <= PARTS:
-            budget = max(1, round(self._rows * PARTS / last.number))
-        smoothed = self._log.is_smoothed
-        score = RETURNS[1] if smoothed else self._log.metric
-        history = make_history(
-            self._table, budget, score, self._mode, is_smoothed=smoothed, other=self._log.other
-        )
-        self.diagnosis = diagnose(history, self._limits)
-        self.stop = self.stop or self.diagnosis.stop
-        self.verdict = decide_verdict(self.diagnosis, history, self._rows)
+    def _tell(self, history: History) -> None:
+        """Log what the last judgement found."""
         for finding in self.diagnosis.findings:
             self._log_finding(finding)
-        if self._rows >= FEWEST and not self._names_checked:
+        if self._run.rows >= FEWEST and not self._names_checked:
             self._names_checked = True
             self._check_names(history)
 
@@ -191,13 +171,13 @@ class Watch:
 
     def _check_names(self, history: History) -> None:
         """Warn of a progress or a score that no row has had, and take the budget as unknown."""
-        names, progress = self._log.names, self._log.progress
-        if self._log.budget and progress and not self._log.has_progress:
-            self._log.budget = 0.0
-            self._warn(str(unknown_name_error("progress", progress, names, "among the metrics")))
+        log = self._run.log
+        if log.budget and log.progress and not log.has_progress:
+            log.budget = 0.0
+            error = unknown_name_error("progress", log.progress, log.names, "among the metrics")
+            self._warn(str(error))
         if not history.has(history.score):
-            likely = self._log.likely_return
-            hint = f" ({likely}?)" if likely else ""
+            hint = f" ({log.likely_return}?)" if log.likely_return else ""
             self._warn(
                 f"The first {FEWEST} rows have no {history.score}, or by a name that is not known, "
                 f"so that few rules can judge: name the score as metric{hint}, with mode 'min' "
@@ -216,7 +196,7 @@ class Watch:
                 values[name] = value
             elif name not in self._not_numbers:
                 self._not_numbers.add(name)
-                if match_metrics([name], self._log.rename):
+                if match_metrics([name], self._run.log.rename):
                     self._warn(f"{name} is {value!r}, which is not a number: it is left out.")
         return values
 
@@ -249,19 +229,3 @@ def _read_number(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         return None
     return as_number(value)
-
-
-def count_needed_rows(history: History) -> int:
-    """Iterations before a run without findings can be called well.
-
-    Until then most rules are in their warm-up, which counted in rows asks for half of the budget at
-    most, or know too few scores to say whether these have improved.
-    """
-    return max(Improvement().rows, math.ceil(min(SHORTEST, history.budget) / 2))
-
-
-def decide_verdict(diagnosis: Diagnosis, history: History, rows: int) -> Verdict:
-    """Return the worst severity that the rules find; without, whether there are enough rows."""
-    if diagnosis.findings:
-        return diagnosis.findings[0].severity
-    return "healthy" if rows >= count_needed_rows(history) else "too_short"

@@ -127,17 +127,24 @@ def _page(outcome: Outcome, job_yaml: str, winner_yaml: str, directory: Path) ->
     return make_page(outcome.job.run, "".join(body))
 
 
-def make_page(title: str, body: str) -> str:
-    """Return a page that holds everything it needs, the script of its plots among it."""
+def make_page(title: str, body: str, script: str | None = None) -> str:
+    """Return a page that holds everything it needs.
+
+    Args:
+        title: plain text.
+        body: HTML.
+        script: JavaScript that runs at its end, of a page without plots; None for that of plots.
+    """
+    library = get_plotlyjs() if script is None else ""
     return f"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="{POLICY}">
 <title>{escape(title)}</title>
 <style>{STYLE}</style>
-<script>{get_plotlyjs()}</script>
+<script>{library}</script>
 </head><body>
-{body}<script>{FITTING}</script>
+{body}<script>{FITTING if script is None else script}</script>
 </body></html>
 """
 

@@ -66,7 +66,7 @@ def test_a_training_in_several_calls_is_one_of_unknown_length():
     model, callback = make_ppo(), make_callback()
     for _ in range(3):
         model.learn(512, callback=callback, reset_num_timesteps=False)
-    assert callback.watch._rows + 1 == 6 and callback.watch._log.budget == 0
+    assert callback.watch._run.rows + 1 == 6 and callback.watch._run.log.budget == 0
     model.learn(2560, callback=callback)
-    assert callback.watch._rows + 1 == 10 and callback.watch._log.budget == 2560
+    assert callback.watch._run.rows + 1 == 10 and callback.watch._run.log.budget == 2560
     model.logger.close()

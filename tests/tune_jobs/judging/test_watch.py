@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from envs.validation import InputError
-from tune_jobs.judging import watch as module
+from tune_jobs.judging import run_judge
 from tune_jobs.judging.watch import TimeLimit, Watch
 
 
@@ -125,7 +125,7 @@ def test_nothing_is_raised_whatever_is_fed(caplog, monkeypatch):
     watch = make()
     watch.feed(None)  # pyright: ignore[reportArgumentType]
     assert "could not be judged" in caplog.text
-    monkeypatch.setattr(module, "diagnose", lambda *_: 1 / 0)
+    monkeypatch.setattr(run_judge, "diagnose", lambda *_: 1 / 0)
     sound = make()
     feed(sound, rising(3))
     assert sound.verdict == "too_short" and len(caplog.records) == 2
@@ -182,7 +182,7 @@ def test_a_long_training_is_judged_by_a_bounded_number_of_rows():
     for first in range(0, 6000, 200):
         feed(watch, scores[first : first + 200], start=first + 1)
         watch.judge()
-    assert watch.verdict == "healthy" and len(watch._table) == module.PARTS - 1
+    assert watch.verdict == "healthy" and len(watch._run._table) == run_judge.PARTS - 1
     watch.feed(make_row(6001, 5.0, **{"train/value_loss": math.nan}))
     watch.judge()
     assert watch.stop and watch.stop.since == 6001  # as the script counts its rows

@@ -33,6 +33,8 @@ class Library:
     table: Mapping[str | CatalogueMetric | None, str | tuple[str, ...]]
     """Metric to its foreign names in lower case, that which is preferred first; None for names that
     are none of the catalogue's in this library, although they are in others."""
+    title: str = ""
+    """What it is called, where ``signs`` show that it wrote a log."""
     signs: tuple[str, ...] = ()
     """Names that only this library logs. Where a log has one of them, the library's names go before
     those of the catalogue, which it uses for something else; without, they are known anywhere."""

@@ -128,6 +128,7 @@ SKRL = Library(
         "lr": ("learning / learning rate", "learning / policy learning rate"),
     },
     step="",
+    title="skrl",
     signs=(
         *("reward / instantaneous reward (mean)", "reward / total reward (mean)"),
         *("loss / policy loss", "loss / q-network loss"),
@@ -152,6 +153,7 @@ RSL_RL = Library(
         "env_steps_per_s": "perf/total_fps",
     },
     step="iteration",
+    title="RSL-RL",
     signs=("loss/surrogate", "train/mean_reward"),
     settings=_pair(
         "lr=learning_rate entropy_coef=entropy_coef clip=clip_param epochs=num_learning_epochs "
@@ -195,6 +197,7 @@ TIANSHOU = Library(
         SQUARED_ERROR: "update/vf_loss/mean",
         "entropy": "update/ent_loss/mean",
     },
+    title="Tianshou",
     signs=("training/env_step", "train/env_step"),
     by_update="update/",
 )
@@ -238,6 +241,7 @@ TRL = Library(
         "pair_margin": "rewards/margins",
         None: "epoch",
     },
+    title="TRL",
     signs=(
         *("frac_reward_zero_std", "completions/mean_length", "completions/clipped_ratio"),
         *("train/frac_reward_zero_std", "rewards/margins", "num_tokens"),
@@ -272,6 +276,7 @@ VERL = Library(
         "truncated_fraction": "response_length/clip_ratio",
         "iteration_s": "timing_s/step",
     },
+    title="verl",
     signs=("critic/score/mean", "actor/ppo_kl", "actor/pg_clipfrac"),
     chooses_tokens=True,
 )
@@ -326,6 +331,7 @@ PLAIN = Library(
 # Ours, as `tune_jobs.trackers` writes it: among its groups, SB3's names mean something else.
 RUNGWISE = Library(
     {n: tuple(f"{group}/{n}" for group in ("rollout", "train", "time", "health")) for n in METRICS},
+    title="Rungwise",
     signs=("health/nonfinite",),
 )
 

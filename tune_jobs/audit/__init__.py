@@ -1,0 +1,1 @@
+"""Judge finished runs as if they were live, and say what the judgement was worth."""

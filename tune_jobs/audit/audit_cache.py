@@ -1,0 +1,87 @@
+"""Replayed runs kept from one audit to the next, so that only new and changed logs are read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from envs.cache_folder import get_cache_folder
+from tune_jobs import foreign_logs, health, judging
+from tune_jobs.audit import replayed_run
+from tune_jobs.audit.replayed_run import JudgingOptions, ReplayedRun, ReplayedStop
+
+LONGEST_WAIT_S = 5.0
+"""For another audit that writes to the cache."""
+
+
+class AuditCache:
+    """The runs of each log by its path, the state of its files and how they were judged.
+
+    A cache that cannot be used, on a full disk say, is as good as an empty one.
+    """
+
+    def __init__(self, options: JudgingOptions) -> None:
+        self._how = _fingerprint_code() + json.dumps(asdict(options), sort_keys=True, default=str)
+        folder = get_cache_folder()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._database = sqlite3.connect(folder / "audit.sqlite", timeout=LONGEST_WAIT_S)
+            self._database.execute(
+                "create table if not exists logs (name text primary key, state text, runs text)"
+            )
+        except (OSError, sqlite3.Error):
+            self._database = sqlite3.connect(":memory:")
+            self._database.execute("create table logs (name, state, runs)")
+
+    def find(self, name: str, files: Sequence[Path]) -> list[ReplayedRun] | None:
+        """Return the runs of a log; None if they are not known, or a file has changed since."""
+        try:
+            row = self._database.execute(
+                "select runs from logs where name = ? and state = ?",
+                (name, self._describe_state(files)),
+            ).fetchone()
+        except (OSError, sqlite3.Error):
+            return None
+        return None if row is None else [_load_run(fields) for fields in json.loads(row[0])]
+
+    def keep(self, name: str, files: Sequence[Path], runs: Iterable[ReplayedRun]) -> None:
+        """Keep the runs of a log."""
+        try:
+            row = (name, self._describe_state(files), json.dumps([asdict(run) for run in runs]))
+            self._database.execute("insert or replace into logs values (?, ?, ?)", row)
+        except (OSError, sqlite3.Error):
+            return
+
+    def close(self) -> None:
+        """Write what was kept."""
+        try:
+            self._database.commit()
+        except sqlite3.Error:
+            return
+        finally:
+            self._database.close()
+
+    def _describe_state(self, files: Sequence[Path]) -> str:
+        states = [(file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+        return hashlib.sha256(f"{states} {self._how}".encode()).hexdigest()
+
+
+def _load_run(fields: dict[str, Any]) -> ReplayedRun:
+    stop = fields.pop("stop")
+    known = {name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()}
+    return ReplayedRun(**known, stop=stop and ReplayedStop(**stop))
+
+
+def _fingerprint_code() -> str:
+    """Return what changes with the rules and the readers: verdicts of older ones count no more."""
+    folders = [Path(package.__file__).parent for package in (foreign_logs, health, judging)]
+    files = [file for folder in folders for file in sorted(folder.rglob("*.py"))]
+    digest = hashlib.sha256()
+    for file in (*files, Path(replayed_run.__file__)):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,121 @@
+"""The judgement of one run from the rows of its log up to now: live and afterwards the same."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from tune_jobs.foreign_logs.log import SHORTEST
+from tune_jobs.foreign_logs.log_record import Record
+from tune_jobs.foreign_logs.log_rows import RETURNS, Iteration, LogRows, assume_budget
+from tune_jobs.foreign_logs.smoothed import make_history
+from tune_jobs.health.diagnosis import Diagnosis, Limit, diagnose
+from tune_jobs.health.finding import Finding
+from tune_jobs.health.history import History
+from tune_jobs.health.improvement import Improvement
+from tune_jobs.health.metric_table import MetricTable
+
+PARTS = 500
+"""Parts of a known budget: rows that fall into one of them are judged as one."""
+LATE = PARTS // 10
+"""A first row beyond this part belongs to a training that was resumed: what its score began at is
+not known, so that its budget says nothing about what it should have gained."""
+Mode = Literal["min", "max"]
+Verdict = Literal["too_short", "healthy", "note", "warn", "stop"]
+"""The worst severity of a run's findings, where it has enough rows."""
+
+
+class RunJudge:
+    """Judges a run whose rows come one after the other.
+
+    Args:
+        budget: how far the whole run goes; 0 where it is not known.
+        progress: name of what the budget counts; empty counts environment steps where they are
+            among the metrics, else rows.
+        metric: name of the score.
+        mode: whether a smaller or a larger score is better.
+        rename: names of the log, each with the catalogue's.
+        limits: the highest severity of a finding by its symptom, ``"off"`` to leave it out.
+    """
+
+    def __init__(
+        self,
+        *,
+        budget: float = 0.0,
+        progress: str = "",
+        metric: str = RETURNS[0],
+        mode: Mode = "max",
+        rename: Mapping[str, str] | None = None,
+        limits: Mapping[str, Limit] | None = None,
+    ) -> None:
+        # A path is for messages of logs that are files.
+        self.log = LogRows(Path(), metric, rename or {}, progress, budget, PARTS)
+        self.rows = 0
+        """Rows of the log that are judged."""
+        self.diagnosis = Diagnosis((), (), {})
+        """What the rules find in the rows up to the last judgement."""
+        self.verdict: Verdict = "too_short"
+        """The worst severity that they find; ``healthy`` where they find nothing in enough rows."""
+        self.stop: Finding | None = None
+        """The first finding that ends the run."""
+        self._mode: Mode = mode
+        self._limits = dict(limits or {})
+        self._table = MetricTable()
+
+    def append(self, iteration: Iteration) -> None:
+        """Add a part of the budget."""
+        if not self._table and iteration.number > LATE:
+            self.log.budget = 0.0
+        self.rows += iteration.rows
+        self._table.append({**iteration.metrics, "iteration": self.rows})
+
+    def judge(self, last: Iteration) -> History:
+        """Judge what was added, whose last part is given, and return it."""
+        budget = assume_budget(self.rows)
+        if self.log.budget and last.number <= PARTS:
+            budget = max(1, round(self.rows * PARTS / last.number))
+        smoothed = self.log.is_smoothed
+        score = RETURNS[1] if smoothed else self.log.metric
+        history = make_history(
+            self._table, budget, score, self._mode, is_smoothed=smoothed, other=self.log.other
+        )
+        self.diagnosis = diagnose(history, self._limits)
+        self.stop = self.stop or self.diagnosis.stop
+        self.verdict = decide_verdict(self.diagnosis, history, self.rows)
+        return history
+
+    def take_back(self, last: Iteration) -> None:
+        """Take back the last part, which is not complete yet."""
+        self._table.pop()
+        self.rows -= last.rows
+
+    def replay(self, records: Sequence[Record], *, final: bool = False) -> Iterator[Iteration]:
+        """Judge after each part that the records of a finished log complete, up to a stop.
+
+        Args:
+            records: in their order.
+            final: whether they are the last.
+        """
+        for iteration in self.log.add(records, final=final):
+            self.append(iteration)
+            if self.stop is None:
+                self.judge(iteration)
+            yield iteration
+
+
+def count_needed_rows(history: History) -> int:
+    """Iterations before a run without findings can be called well.
+
+    Until then most rules are in their warm-up, which counted in rows asks for half of the budget at
+    most, or know too few scores to say whether these have improved.
+    """
+    return max(Improvement().rows, math.ceil(min(SHORTEST, history.budget) / 2))
+
+
+def decide_verdict(diagnosis: Diagnosis, history: History, rows: int) -> Verdict:
+    """Return the worst severity that the rules find; without, whether there are enough rows."""
+    if diagnosis.findings:
+        return diagnosis.findings[0].severity
+    return "healthy" if rows >= count_needed_rows(history) else "too_short"

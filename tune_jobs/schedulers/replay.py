@@ -1,0 +1,171 @@
+"""Recorded trials run again under a way of stopping, on a simulated clock."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from tune_jobs.health.score_noise import NoiseSource
+from tune_jobs.schedulers.successive_halving import UNKNOWN_NOISE, make_brackets
+
+
+class RecordedResult(Protocol):
+    """A result of a recorded trial."""
+
+    @property
+    def iteration(self) -> int:
+        """Counted from 1."""
+        ...
+
+    @property
+    def score(self) -> float | None:
+        """None where the iteration has none."""
+        ...
+
+    @property
+    def seconds(self) -> float:
+        """Since the trial started."""
+        ...
+
+    @property
+    def metrics(self) -> Mapping[str, Any]:
+        """Of the iteration; they may say how noisy the score is."""
+        ...
+
+
+class RecordedTrial(Protocol):
+    """A trial with all its results; a :class:`TrialOutcome` is one."""
+
+    @property
+    def id(self) -> str:
+        """Unique among the trials."""
+        ...
+
+    @property
+    def results(self) -> Sequence[RecordedResult]:
+        """In their order."""
+        ...
+
+
+class StoppingWay(Protocol):
+    """A way of stopping trials."""
+
+    def goes_on(self, trial: RecordedTrial, place: int) -> bool:
+        """Return whether a trial continues after its result at ``place``; else a worker is free."""
+        ...
+
+    def called(self) -> str | None:
+        """Return a paused trial that continues now; None if there is none."""
+        ...
+
+
+@dataclass(frozen=True)
+class Replay:
+    """The cost of a sweep under a way of stopping."""
+
+    iterations: int
+    """Results of all trials together."""
+    wall_s: float
+    reached: dict[str, int]
+    """Results of each trial."""
+
+
+def replay_trials(trials: Iterable[RecordedTrial], way: StoppingWay, workers: int) -> Replay:
+    """Run recorded trials again in this order, each result at its own pace.
+
+    Args:
+        trials: asked for the next one when a worker is free, so that it may depend on results.
+        way: what ends and pauses them.
+        workers: trials that run at the same time.
+    """
+    waiting = iter(trials)
+    known: dict[str, RecordedTrial] = {}
+    running: list[tuple[float, str, int]] = []
+    reached: dict[str, int] = {}
+    wall = 0.0
+
+    def begin(name: str) -> None:
+        rows, place = known[name].results, reached[name]
+        took = rows[place].seconds - (rows[place - 1].seconds if place else 0.0)
+        heapq.heappush(running, (wall + took, name, place))
+
+    while True:
+        while len(running) < workers:
+            if (name := way.called()) is not None:
+                begin(name)
+            elif (trial := next(waiting, None)) is not None:
+                known[trial.id], reached[trial.id] = trial, 0
+                begin(trial.id)
+            else:
+                break
+        if not running:
+            return Replay(sum(reached.values()), wall, reached)
+        wall, name, place = heapq.heappop(running)
+        reached[name] = place + 1
+        if way.goes_on(known[name], place):
+            begin(name)
+
+
+class FullRuns:
+    """Every trial to its end."""
+
+    def goes_on(self, trial: RecordedTrial, place: int) -> bool:
+        """Return whether it has another result."""
+        return place + 1 < len(trial.results)
+
+    def called(self) -> None:
+        """Return no trial: none is paused."""
+
+
+class ReplayedHalving:
+    """Successive halving, preceded by the health rules if their verdict is given.
+
+    Args:
+        trials: all that will be replayed, in their order.
+        mode: whether a smaller or a larger score is better.
+        iterations: the budget of a trial.
+        grace: iterations before the first rung.
+        factor: reduction factor.
+        number: brackets.
+        sick: place of the result after which the health rules would end a trial.
+        noise: where the noise of scores is read from.
+    """
+
+    def __init__(
+        self,
+        trials: Sequence[RecordedTrial],
+        mode: str,
+        iterations: int,
+        grace: int,
+        factor: int,
+        number: int = 1,
+        sick: dict[str, int] | None = None,
+        noise: NoiseSource = UNKNOWN_NOISE,
+    ) -> None:
+        levels = [grace * factor**k for k in range(20) if grace * factor**k < iterations]
+        names = [trial.id for trial in trials]
+        self.brackets = make_brackets(names, levels, mode, factor, number, noise=noise)
+        self.of = {name: rungs for rungs in self.brackets for name in rungs.next_rung_index}
+        self.sick = sick or {}
+
+    def goes_on(self, trial: RecordedTrial, place: int) -> bool:
+        """Return whether it runs on now."""
+        rungs, row = self.of[trial.id], trial.results[place]
+        if place + 1 == len(trial.results) or self.sick.get(trial.id) == place:
+            rungs.remove_trial(trial.id)
+            return False
+        decision = rungs.report_score(trial.id, row.iteration, row.score, row.metrics)
+        if decision is not None and rungs.find_promotable() == trial.id:
+            decision = rungs.promote(trial.id)
+        return decision is None or (decision.keep and not decision.waits)
+
+    def called(self) -> str | None:
+        """Return a trial that waited at a rung and is promoted."""
+        for rungs in self.brackets:
+            rungs.end_hopeless()
+            if (name := rungs.find_promotable()) is not None:
+                rungs.promote(name)
+                return name
+        return None
