@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -58,13 +59,21 @@ class AuditCommand(Command):
         from tune_jobs.audit.audit import audit
         from tune_jobs.audit.audit_page import write_audit_page
         from tune_jobs.audit.replayed_run import JudgingOptions
+        from tune_jobs.foreign_logs.log_rows import RETURNS
 
         if not self.paths:
             raise InputError("`rungwise audit` needs a path: a folder of logs, or a log.")
+        try:
+            re.compile(self.group)
+        except re.error as error:
+            raise InputError(f"--group {self.group} is no regular expression: {error}.") from None
         if not self.out.absolute().parent.is_dir():
             raise InputError(f"--out {self.out} is in no folder that exists.")
         options = JudgingOptions(
-            budget=self.budget, mode=self.mode, rename=parse_renames(self.rename)
+            budget=self.budget,
+            metric=self.metric or RETURNS[0],
+            mode=self.mode,
+            rename=parse_renames(self.rename),
         )
         started = time.perf_counter()
         columns = ("judging", BarColumn(), MofNCompleteColumn(), "logs,", TimeRemainingColumn())

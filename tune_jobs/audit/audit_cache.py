@@ -73,13 +73,15 @@ class AuditCache:
 
 def _load_run(fields: dict[str, Any]) -> ReplayedRun:
     stop = fields.pop("stop")
-    known = {name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()}
-    return ReplayedRun(**known, stop=stop and ReplayedStop(**stop))
+    for name in ("scores", "shares", "warned"):
+        fields[name] = tuple(fields[name])
+    return ReplayedRun(**fields, stop=stop and ReplayedStop(**stop))
 
 
 def _fingerprint_code() -> str:
     """Return what changes with the rules and the readers: verdicts of older ones count no more."""
-    folders = [Path(package.__file__).parent for package in (foreign_logs, health, judging)]
+    packages = (foreign_logs, health, judging)
+    folders = [Path(folder) for package in packages for folder in package.__path__]
     files = [file for folder in folders for file in sorted(folder.rglob("*.py"))]
     digest = hashlib.sha256()
     for file in (*files, Path(replayed_run.__file__)):

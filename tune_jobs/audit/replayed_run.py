@@ -28,7 +28,7 @@ from tune_jobs.judging.run_judge import Mode, RunJudge
 
 WHOLE = 50_000_000
 """Bytes of a log up to which its records are kept between the two times that they are needed."""
-ENV_ID = re.compile(r"(?:[\w.]+:)?[A-Za-z][\w.]*-v\d+(?![\w.])")
+ENV_ID = re.compile(r"[A-Za-z][A-Za-z0-9.]*(?:-[A-Za-z0-9]+)*-v\d+(?!\d)")
 """An environment of Gymnasium, in the name of a folder or file."""
 LATE = 0.95
 """Share of a run after which ending it saves nothing worth counting."""
@@ -119,7 +119,9 @@ def replay_source(source: LogSource, name: str, options: JudgingOptions) -> list
     try:
         with np.errstate(all="ignore"):  # diverged runs log values at the end of the float range
             if isinstance(source, OwnRun):
-                return [_replay_own(log, path, options) for log in read_own_run(source.file, name)]
+                return [
+                    _replay_own(log, path, options) for log in read_own_run(source.file, f"{name}/")
+                ]
             return [_replay(source, name, options)]
     except InputError as error:
         note = str(error)

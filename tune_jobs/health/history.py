@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
@@ -95,6 +95,10 @@ class History:
         """Return the values [R] of a metric, NaN where a row lacks it."""
         return self._table.column(name)
 
+    def find_odd_rows(self, names: Iterable[str]) -> list[int]:
+        """Return the rows in which one of these metrics was logged as no finite number."""
+        return self._table.find_odd_rows(names)
+
     def recent(self, name: str, rows: int) -> FloatArray:
         """Return the finite values of a metric in the last ``rows`` rows [at most ``rows``]."""
         # The window counts rows, not values: a rarely logged metric gives fewer numbers, not older
@@ -112,7 +116,7 @@ class History:
     def latest(self, name: str) -> float:
         """Return the last finite value of a metric, or of the setting of this name; else NaN."""
         if name not in self._latest:  # cached: most rules ask for the same few names
-            last = _last_finite(self.series(name))
+            last = _last_finite(self.series(name)) if self._table.has_column(name) else math.nan
             # The logged value has priority over the setting, because a schedule may have changed
             # it.
             known = math.isfinite(last) or name not in self.settings

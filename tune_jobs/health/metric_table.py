@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import cast, overload
 
 import numpy as np
@@ -83,6 +83,15 @@ class MetricTable(Sequence[Row]):
         # A view: a check after every row would otherwise copy each column each time.
         places = self._places
         return self._numbers[name][places.start : places.stop : places.step]
+
+    def has_column(self, name: str) -> bool:
+        """Return whether any row has had a metric."""
+        return name in self._numbers
+
+    def find_odd_rows(self, names: Iterable[str]) -> list[int]:
+        """Return the rows in which one of these metrics was logged as no finite number."""
+        odd = {at for name in names for at in self._others.get(name, ())}
+        return [self._places.index(at) for at in odd if at in self._places]
 
     def __len__(self) -> int:
         return len(self._places)

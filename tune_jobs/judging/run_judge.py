@@ -22,6 +22,7 @@ PARTS = 500
 LATE = PARTS // 10
 """A first row beyond this part belongs to a training that was resumed: what its score began at is
 not known, so that its budget says nothing about what it should have gained."""
+_IMPROVEMENT = Improvement()
 Mode = Literal["min", "max"]
 Verdict = Literal["too_short", "healthy", "note", "warn", "stop"]
 """The worst severity of a run's findings, where it has enough rows."""
@@ -61,7 +62,7 @@ class RunJudge:
         self.stop: Finding | None = None
         """The first finding that ends the run."""
         self._mode: Mode = mode
-        self._limits = dict(limits or {})
+        self._limits: dict[str, Limit] = dict(limits or {})
         self._table = MetricTable()
 
     def append(self, iteration: Iteration) -> None:
@@ -111,7 +112,7 @@ def count_needed_rows(history: History) -> int:
     Until then most rules are in their warm-up, which counted in rows asks for half of the budget at
     most, or know too few scores to say whether these have improved.
     """
-    return max(Improvement().rows, math.ceil(min(SHORTEST, history.budget) / 2))
+    return max(_IMPROVEMENT.rows, math.ceil(min(SHORTEST, history.budget) / 2))
 
 
 def decide_verdict(diagnosis: Diagnosis, history: History, rows: int) -> Verdict:

@@ -54,13 +54,15 @@ class NotFinite(Rule):
 
     def judge(self, history: History) -> Finding | None:
         """Return a stop at the first row with a non-finite number."""
-        if not history.series("nonfinite").any():  # NaN counts as true: all rows report zero
-            return None
-        counts = [_count_nonfinite(row) for row in history.rows]
-        first = next((index for index, (amount, _) in enumerate(counts) if amount), None)
+        # Of a long run most rows are sound: only those that may not be are looked at.
+        suspects = set(np.flatnonzero(history.series("nonfinite") > 0).tolist())
+        suspects.update(history.find_odd_rows((*WATCHED, "return_mean")))
+        counts = {index: _count_nonfinite(history.rows[index]) for index in sorted(suspects)}
+        first = next((index for index, (amount, _) in counts.items() if amount), None)
         if first is None:
             return None
-        amount, since = sum(amount for amount, _ in counts), history.iteration(first)
+        amount = sum(amount for amount, _ in counts.values())
+        since = history.iteration(first)
         return self.report(
             "stop",
             since,
