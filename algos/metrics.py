@@ -6,6 +6,7 @@ their own names in addition to these, as the mean over the episodes that finishe
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 
@@ -234,3 +235,26 @@ METRICS: dict[str, Metric] = {
     ),
     "log_p_random": Metric("nats", "the same after random tokens", "as without, or lower"),
 }
+
+GROUPS = (
+    ("rollout", "return", "return|episode|reward|zero_reward|success|truncated|unfinished|agent_"),
+    ("train", "losses", "policy_loss|total_loss|value_loss|explained|warm_start_loss"),
+    ("train", "policy", "entropy|kl|clip_|temperature|value_spread|lr"),
+    ("rollout", "policy", "choice|action_"),
+    ("health", "health", "dead_|encoder_|feature_|memory_|nonfinite|normaliser_|observation_"),
+    ("health", "health", "runners_|target_|value_abs_"),
+    ("train", "health", "grad_|update_"),
+    ("time", "speed", "env_steps|iteration_s|sample_s|learn_s"),
+    ("train", "speed", "updates|epochs_"),
+    ("time", "task and method", "v_star_(left_)?s$"),
+    ("train", "task and method", "advantage_|chosen_|group_signal|pair|reference_|v_star_"),
+    ("train", "task and method", "exploration_|gamma|warm_up_"),
+    ("rollout", "task and method", ""),
+)
+"""Group of the trackers, panel of the page, how names begin; the first row that fits counts."""
+
+
+def find_group(name: str) -> tuple[str, str]:
+    """Return a metric's group and panel; what an environment measures itself is in the last."""
+    rows = GROUPS if name in METRICS else GROUPS[-1:]
+    return next((group, panel) for group, panel, starts in rows if re.match(starts, name))

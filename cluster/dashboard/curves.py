@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from algos.metrics import METRICS
+from algos.metrics import GROUPS, METRICS, find_group
 from cluster.dashboard.run_view import CurvePoint, RunView
 from tune_jobs.formatting import format_end_reason, format_identifier, format_number
 from tune_jobs.report.axes import set_log_axis
@@ -45,15 +45,6 @@ AXES: dict[Axis, str] = {
     "env_steps": "environment steps",
     "seconds": "training time, s",
 }
-PANELS = {
-    "return": ("return", "episode", "reward", "success", "truncated", "unfinished", "agent_"),
-    "losses": ("policy_loss", "total_loss", "value_loss", "explained", "warm_start_loss", "target"),
-    "policy": ("entropy", "kl", "clip_", "choice", "temperature", "value_spread", "action_", "lr"),
-    "health": ("grad_", "update_", "dead_", "nonfinite", "normaliser_", "observation_", "feature_"),
-    "speed": ("env_steps", "iteration_s", "sample_s", "learn_s", "runners_", "updates", "epochs"),
-}
-"""Groups of metrics, by the beginnings of their names; any other one is the task's or method's."""
-OTHER = "task and method"
 
 
 @dataclass(frozen=True)
@@ -80,10 +71,9 @@ def list_panels(metrics: Iterable[str]) -> dict[str, list[str]]:
     >>> list_panels(["kl", "return_mean", "excess_risk"])
     {'return': ['return_mean'], 'policy': ['kl'], 'task and method': ['excess_risk']}
     """
-    panels: dict[str, list[str]] = {name: [] for name in (*PANELS, OTHER)}
+    panels: dict[str, list[str]] = {panel: [] for _, panel, _ in GROUPS}
     for metric in sorted(metrics):
-        found = (name for name, starts in PANELS.items() if metric.startswith(starts))
-        panels[next(found, OTHER)].append(metric)
+        panels[find_group(metric)[1]].append(metric)
     return {name: inside for name, inside in panels.items() if inside}
 
 

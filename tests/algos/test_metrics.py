@@ -2,12 +2,13 @@
 """The catalogue of metrics: whatever is reported is in it, and the other way round."""
 
 import json
+import re
 
 import gymnasium
 import pytest
 import small
 
-from algos.metrics import METRICS
+from algos.metrics import GROUPS, METRICS
 from envs.causal.learning.reward import NAMES
 
 CAUSAL = "envs:CausalLearning-v0"
@@ -66,3 +67,8 @@ def test_a_unit_is_a_unit_and_a_meaning_says_more():
         *("text", "weight"),
     }
     assert all(len(metric.meaning) > len(metric.unit) for metric in METRICS.values())
+
+
+def test_each_beginning_is_that_of_a_metric():
+    starts = [start for *_, row in GROUPS for start in row.split("|")]
+    assert [s for s in starts if not any(re.match(s, name) for name in METRICS)] == []

@@ -14,21 +14,10 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from algos.metrics import METRICS
+from algos.metrics import find_group
 from tune_jobs.run_log.events import ResultRow, Row
 
 SCORE = "score"
-TRAIN = (
-    *("advantage_", "chosen_", "clip_fraction", "entropy", "epochs_", "explained_", "exploration_"),
-    *("gamma", "grad_", "group_signal", "kl", "lr", "pair", "policy_", "reference_", "temperature"),
-    *("total_", "update", "v_star_", "value_loss", "value_spread", "warm_"),
-)
-"""How the names of the catalogue begin that are of the update."""
-HEALTH = (
-    *("dead_", "encoder_", "feature_", "memory_", "nonfinite", "normaliser_", "observation_"),
-    *("runners_", "target_", "value_abs_"),
-)
-"""How the names of the catalogue begin that say whether all is well."""
 THOUGHTS = "log_p_with"
 """Metric that identifies a trial of thoughts."""
 EPISODES = "rl/episode"
@@ -90,12 +79,7 @@ def add_group(name: str) -> str:
         return name
     if name.startswith("held_out_"):
         return f"eval/{name}"
-    metric = METRICS.get(name)
-    if metric and (metric.unit in ("s", "steps/s") or name == "env_steps"):
-        return f"time/{name}"
-    if metric and name.startswith(HEALTH):
-        return f"health/{name}"
-    return f"train/{name}" if metric and name.startswith(TRAIN) else f"rollout/{name}"
+    return f"{find_group(name)[0]}/{name}"
 
 
 def rename_for_post_mortem(numbers: Mapping[str, float]) -> dict[str, float]:

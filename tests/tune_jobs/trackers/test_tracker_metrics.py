@@ -12,14 +12,11 @@ import yaml
 from command_line import rungwise
 from tensorboardX.proto import event_pb2
 
-from algos.metrics import METRICS
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import ResultRow
 from tune_jobs.trackers.tracker_metrics import (
     EPISODES,
-    HEALTH,
     POST_MORTEM,
-    TRAIN,
     CurvePoints,
     add_group,
     rename_for_post_mortem,
@@ -182,7 +179,3 @@ def test_a_trial_that_is_undecided_has_no_point_of_its_score():
 )
 def test_a_metric_is_shown_in_its_group(name, shown):
     assert add_group(name) == shown
-
-
-def test_each_beginning_is_that_of_a_metric():
-    assert all(any(name.startswith(word) for name in METRICS) for word in TRAIN + HEALTH)

@@ -6,7 +6,7 @@ else (a KL to the reference, an entropy times its weight) are left out.
 
 from __future__ import annotations
 
-from algos.metrics import METRICS
+from algos.metrics import METRICS, find_group
 from tune_jobs.foreign_logs.names.catalogue_metric import CatalogueMetric, Library
 
 SQUARED_ERROR = CatalogueMetric("value_loss", times=0.5)
@@ -330,7 +330,7 @@ PLAIN = Library(
 
 # Ours, as `tune_jobs.trackers` writes it: among its groups, SB3's names mean something else.
 RUNGWISE = Library(
-    {n: tuple(f"{group}/{n}" for group in ("rollout", "train", "time", "health")) for n in METRICS},
+    {name: (f"{find_group(name)[0]}/{name}",) for name in METRICS},
     title="Rungwise",
     signs=("health/nonfinite",),
 )
