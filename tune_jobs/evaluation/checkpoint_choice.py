@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 
 from tune_jobs.evaluation.scoring import FEWEST, is_episode_mean
-from tune_jobs.health.improvement import estimate_score_sd
+from tune_jobs.health.improvement import average_errors, estimate_score_sd
 from tune_jobs.health.metric_table import as_number
-from tune_jobs.health.score_noise import NoiseSource, average_errors
+from tune_jobs.run_log.score_noise import NoiseSource
 from tune_jobs.run_log.trial_outcome import HELD_OUT
 
 NOISE = 2.0

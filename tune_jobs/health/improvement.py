@@ -266,3 +266,14 @@ def root_sum_of_squares(values: FloatArray) -> float:
     if not LARGE < largest < math.inf:
         return math.sqrt(float(values @ values))
     return largest * math.sqrt(float(np.square(values / largest).sum()))
+
+
+def average_errors(errors: FloatArray, weights: FloatArray | None = None) -> float:
+    """Return the standard error of the mean of values with these errors [N].
+
+    Args:
+        errors: of each value, independent of those of the others.
+        weights: of each value [N], with a sum of 1; equal by default.
+    """
+    shares = np.full(errors.size, 1 / errors.size) if weights is None else weights
+    return root_sum_of_squares(shares * errors)

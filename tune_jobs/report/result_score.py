@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tune_jobs.formatting import count, format_estimate, format_identifier
-from tune_jobs.health.score_noise import NoiseSource, TrialCurve
 from tune_jobs.run_log.evaluation_status import format_player
 from tune_jobs.run_log.events import EvaluationRow
 from tune_jobs.run_log.outcome import Outcome
+from tune_jobs.run_log.score_noise import NoiseSource, TrialCurve
 from tune_jobs.run_log.trial_outcome import HELD_OUT, POOLED, TrialOutcome
 
 

@@ -24,10 +24,10 @@ from ray.tune.schedulers import PopulationBasedTraining
 
 from envs.validation import InputError
 from tune_jobs.formatting import format_measurement, format_number
-from tune_jobs.health.score_noise import NoiseSource, TrialCurve
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.search_space import perturb_config
 from tune_jobs.run_log.events import CheckpointRow, ExploitRow, Row
+from tune_jobs.run_log.score_noise import NoiseSource, TrialCurve
 from tune_jobs.schedulers.rung import NOISE
 
 if TYPE_CHECKING:

@@ -29,8 +29,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from tune_jobs.health.score_noise import NoiseSource, TrialCurve
 from tune_jobs.run_log.events import DecisionRow, EndRow, ResultRow, Row
+from tune_jobs.run_log.score_noise import NoiseSource, TrialCurve
 from tune_jobs.run_log.trial_state import CONTINUED
 from tune_jobs.schedulers.rung import Rung, describe_best
 

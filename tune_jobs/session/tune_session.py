@@ -11,11 +11,11 @@ from ray import tune
 from ray.tune.execution.placement_groups import PlacementGroupFactory
 
 from tune_jobs.evaluation.checkpoint_keeper import CheckpointKeeper
-from tune_jobs.health.score_noise import NoiseSource
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.resources import list_bundles
 from tune_jobs.run_log.events import JobRow, Row, TrialRow
 from tune_jobs.run_log.resume import TrialPlan
+from tune_jobs.run_log.score_noise import NoiseSource
 from tune_jobs.schedulers.asha import RecordedASHA
 from tune_jobs.schedulers.optuna_sampler import OptunaSampler
 from tune_jobs.schedulers.pbt import RecordedPBT

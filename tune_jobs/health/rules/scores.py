@@ -13,13 +13,13 @@ from tune_jobs.health.finding import Finding
 from tune_jobs.health.history import SCORE, History
 from tune_jobs.health.improvement import (
     FloatArray,
+    average_errors,
     estimate_score_sd,
     pool_scores,
     root_sum_of_squares,
 )
 from tune_jobs.health.remedy import SCALED_REWARDS, increase, lower, put
 from tune_jobs.health.rule import Rule
-from tune_jobs.health.score_noise import average_errors
 
 
 @dataclass(frozen=True)

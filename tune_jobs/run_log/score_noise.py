@@ -11,9 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from tune_jobs.health.improvement import FloatArray, root_sum_of_squares
 from tune_jobs.run_log.trial_outcome import POOLED, SPREAD, average_later_half, to_finite_float
 
 
@@ -56,17 +53,6 @@ class NoiseSource:
             return None
         spread = to_finite_float(metrics.get(SPREAD)) or 0.0
         return EpisodeSample(int(number), mean, variance, spread / math.sqrt(self.seeds))
-
-
-def average_errors(errors: FloatArray, weights: FloatArray | None = None) -> float:
-    """Return the standard error of the mean of values with these errors [N].
-
-    Args:
-        errors: of each value, independent of those of the others.
-        weights: of each value [N], with a sum of 1; equal by default.
-    """
-    shares = np.full(errors.size, 1 / errors.size) if weights is None else weights
-    return root_sum_of_squares(shares * errors)
 
 
 @dataclass

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from tune_jobs.health.score_noise import EpisodeSample, NoiseSource, TrialCurve
+from tune_jobs.run_log.score_noise import EpisodeSample, NoiseSource, TrialCurve
 
 RETURNS = NoiseSource("return_mean")
 
