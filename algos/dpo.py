@@ -38,6 +38,7 @@ from algos.rollouts.preference_pairs import (
 )
 from algos.rollouts.rollout import Rollout
 from envs.validation import AtLeastOne, Between, Fraction, InputError, NonNegative, Positive
+from envs.world import World
 
 SIDES = ("chosen", "rejected")
 CANDIDATE_SOURCES = ("candidates", IMAGINED)
@@ -105,7 +106,7 @@ class DPOObjective(Objective[DPOSettings]):
         if self.settings.pairs not in COLLECTED_SOURCES:
             load_recorded_pairs(self.settings.pairs)
 
-    def validate_world(self, world: Any, env_id: str) -> None:
+    def validate_world(self, world: World[Any] | None, env_id: str) -> None:
         """Refuse imagined pairs in a world that cannot predict rewards."""
         if self.settings.pairs == IMAGINED:
             check_reward_prediction(world, env_id)

@@ -19,6 +19,7 @@ from algos.rollouts.columns import Columns
 from algos.rollouts.rollout import Rollout
 from algos.schedules import adapt_entropy_coef, schedule
 from envs.validation import InputError
+from envs.world import World
 
 if TYPE_CHECKING:
     from algos.actions.head import ActionHead
@@ -87,7 +88,7 @@ class Objective(Generic[SettingsT]):
                 "Set it to 0."
             )
 
-    def validate_world(self, world: Any, env_id: str) -> None:
+    def validate_world(self, world: World[Any] | None, env_id: str) -> None:
         """Refuse a world that lacks what the settings ask for; None stands for a foreign one.
 
         Raises:

@@ -265,8 +265,8 @@ class Policy:
 
 def _make_module(
     metadata: dict[str, Any],
-    observation_space: Any,
-    action_space: Any,
+    observation_space: spaces.Space[Any],
+    action_space: spaces.Space[Any],
     device: torch.device | str,
 ) -> PolicyModule | RLlibModule:
     """Return the network that a policy.json describes, without its weights."""

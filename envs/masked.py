@@ -88,7 +88,7 @@ def _find_part(space: spaces.Space[Any]) -> Form | None:
     return named[0] if named else None
 
 
-def _find_in_info(info: Any) -> Form | None:
+def _find_in_info(info: object) -> Form | None:
     offered = isinstance(info, Mapping) and info.get("action_mask") is not None
     return "info" if offered else None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import numbers
-from typing import Any
 
 import numpy as np
 
@@ -12,7 +11,7 @@ SUCCESS_NAMES = ("is_success", "success")
 """Entries of ``info`` that say it: of Gymnasium's robots and SB3, and of most others."""
 
 
-def read_number(value: Any) -> float | None:
+def read_number(value: object) -> float | None:
     """Return a number or flag, or that of an array of one element; None for anything else.
 
     >>> read_number(np.array([True])), read_number("goal"), read_number(None)

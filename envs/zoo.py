@@ -27,7 +27,7 @@ def make_grid(grid: str, **kwargs: Any) -> gymnasium.Env[Any, Any]:
     sizes = [len(getattr(constants, f"{code}_TO_IDX")) for code in ("OBJECT", "COLOR", "STATE")]
     first = np.cumsum([0, *sizes[:-1]])
 
-    def mark(image: Any) -> Any:
+    def mark(image: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         marked = np.zeros((*image.shape[:2], sum(sizes)), bool)
         np.put_along_axis(marked, image + first, True, axis=-1)
         return marked

@@ -42,7 +42,7 @@ def make_optimisers(
         muon = torch.optim.Muon(matrices, lr=lr, weight_decay=weight_decay, adjust_lr_fn=like)
         optimisers["matrices"] = muon, matrices
     if others:
-        adam: Any = torch.optim.Adam if kind == "adam" else torch.optim.AdamW
+        adam = torch.optim.Adam if kind == "adam" else torch.optim.AdamW
         optimiser = adam(others, lr=lr, eps=ADAM_EPS, weight_decay=weight_decay, fused=True)
         optimisers[DEFAULT_OPTIMIZER] = optimiser, others
     return optimisers

@@ -5,15 +5,17 @@ After the update, so that the old and new probabilities of a row differ only by 
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
+from algos.config import TrainingSettings
+from algos.models.base import PolicyModule
 from algos.schedules import schedule, schedule_log_std
 
 
 @torch.no_grad()
-def update_spread(network: Any, s: Any, progress: float, score: float | None) -> dict[str, float]:
+def update_spread(
+    network: PolicyModule, s: TrainingSettings, progress: float, score: float | None
+) -> dict[str, float]:
     """Set the log standard deviation of values, unless it is learned; return their spread.
 
     Args:
@@ -32,7 +34,9 @@ def update_spread(network: Any, s: Any, progress: float, score: float | None) ->
     return {"value_spread": float(log_std.exp().mean())}
 
 
-def update_temperature(network: Any, s: Any, progress: float) -> dict[str, float]:
+def update_temperature(
+    network: PolicyModule, s: TrainingSettings, progress: float
+) -> dict[str, float]:
     """Set the temperature of the next rollout and return it, where there is one."""
     if (temperature := network.temperature) is None:
         return {}

@@ -24,6 +24,8 @@ import torch
 from torch.nn.functional import logsigmoid
 
 Array: TypeAlias = np.ndarray[Any, Any]
+Operand: TypeAlias = "Expression | Array | float"
+"""An expression, an array [N] or a number."""
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
 
@@ -62,31 +64,31 @@ class Expression:
         """1 for rows, 0 for a scalar."""
         return 0 if self.rows is None else 1
 
-    def _apply(self, operation: Operation, *others: Any) -> Expression:
+    def _apply(self, operation: Operation, *others: Operand) -> Expression:
         """Return what an operation makes of this and others, row by row."""
         return self.tape.add(_count_rows(self, *others), operation, self, *others)
 
-    # Arithmetic with expressions, arrays [N] and numbers.
+    # Arithmetic.
 
     def __neg__(self) -> Expression:
         return self._apply(_NEGATE)
 
-    def __add__(self, other: Any) -> Expression:
+    def __add__(self, other: Operand) -> Expression:
         return self._apply(_ADD, other)
 
-    def __sub__(self, other: Any) -> Expression:
+    def __sub__(self, other: Operand) -> Expression:
         return self._apply(_SUBTRACT, other)
 
-    def __rsub__(self, other: Any) -> Expression:
+    def __rsub__(self, other: Operand) -> Expression:
         return -self + other
 
-    def __mul__(self, other: Any) -> Expression:
+    def __mul__(self, other: Operand) -> Expression:
         return self._apply(_MULTIPLY, other)
 
-    def __truediv__(self, other: Any) -> Expression:
+    def __truediv__(self, other: Operand) -> Expression:
         return self._apply(_DIVIDE, other)
 
-    def __rtruediv__(self, other: Any) -> Expression:
+    def __rtruediv__(self, other: Operand) -> Expression:
         return self**-1 * other
 
     def __pow__(self, power: float) -> Expression:
@@ -108,11 +110,11 @@ class Expression:
         """See ``torch.clamp``: at a limit the gradient still passes."""
         return self._apply(_CLAMP, min, max)
 
-    def minimum(self, other: Any) -> Expression:
+    def minimum(self, other: Operand) -> Expression:
         """See ``torch.minimum``: of two equal numbers each gets half of the gradient."""
         return self._apply(_MINIMUM, other)
 
-    def maximum(self, other: Any) -> Expression:
+    def maximum(self, other: Operand) -> Expression:
         """See ``torch.maximum``."""
         return -(-self).minimum(-other)
 

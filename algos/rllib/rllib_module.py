@@ -162,6 +162,6 @@ class RLlibModule:
         self.module.load_state_dict(weights, strict=False)
 
 
-def _count_rows(observations: Any) -> int:
+def _count_rows(observations: object) -> int:
     """Return the length of a batch of observations [B, ...]."""
     return len(tree.flatten(observations)[0])

@@ -24,6 +24,7 @@ from algos.rollouts.rollout_io import read_columns
 from envs import counter_rng
 from envs.pytree import take
 from envs.validation import InputError
+from envs.world import World
 
 Array = np.ndarray[Any, Any]
 
@@ -67,7 +68,7 @@ class CandidateRunner(ColumnRunner):
         return {name: part[place] for name, part in every.items()}, found, value[place], {}
 
 
-def check_reward_prediction(world: Any, env_id: str) -> None:
+def check_reward_prediction(world: World[Any] | None, env_id: str) -> None:
     """Make sure that a world's own student can judge candidates.
 
     Raises:

@@ -8,7 +8,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from nicegui import ui
+from nicegui import events, ui
 
 from cluster.dashboard.curves import (
     AXES,
@@ -75,7 +75,7 @@ class CurvesTab:
         self._next_draw = 0.0
         await self.show()
 
-    async def _click(self, event: Any) -> None:
+    async def _click(self, event: events.GenericEventArguments) -> None:
         points = event.args.get("points") or []
         trial = str(points[0].get("customdata", "")) if points else ""
         run = self.run
@@ -131,7 +131,7 @@ class CurvesTab:
                 panel.on_value_change(self._make_opener(group, metrics, grid))
 
     def _make_opener(self, group: str, metrics: list[str], grid: ui.element) -> Any:
-        async def toggle(event: Any) -> None:
+        async def toggle(event: events.ValueChangeEventArguments) -> None:
             grid.clear()
             self._next_draw = 0.0
             self.open.pop(group, None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from nicegui import ui
+from nicegui import events, ui
 
 CHIP = """p => { const s = document.createElement('span'); s.textContent = p.value;
 s.className = 'chip ' + String(p.value).split(' ')[0]; return s; }"""
@@ -83,7 +83,7 @@ class Grid:
         )
 
     def _add_switch(self, column: dict[str, Any]) -> None:
-        def show(event: Any) -> None:
+        def show(event: events.ValueChangeEventArguments) -> None:
             self.grid.run_grid_method("setColumnsVisible", [column["field"]], event.value)
 
         shown = not column.get("hide", False)
@@ -112,7 +112,7 @@ class Grid:
         """Whether its page was closed."""
         return self.grid.is_deleted
 
-    async def _select(self, event: Any) -> None:
+    async def _select(self, event: events.GenericEventArguments) -> None:
         # What `select` below does is not what a reader does.
         if self._on_select and not event.args.get("source", "").startswith("api"):
             rows = await self.grid.get_selected_rows()

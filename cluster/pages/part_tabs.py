@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from nicegui import ui
+from nicegui import events, ui
 
 from cluster.dashboard.run_parts import PART_BUILDERS, read_log_texts
 from cluster.dashboard.run_texts import list_events
@@ -56,7 +56,7 @@ class EventsTab:
         self.note = paragraph("", "missing")
         self.list = ui.html("", tag="ol", sanitize=False).classes("events")
 
-    async def _filter(self, event: Any) -> None:
+    async def _filter(self, event: events.ValueChangeEventArguments) -> None:
         self.kind = event.value
         await self.show()
 

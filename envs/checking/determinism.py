@@ -103,7 +103,7 @@ def _play_twice(
     return informal
 
 
-def _list_differences(one: Any, two: Any) -> list[str]:
+def _list_differences(one: object, two: object) -> list[str]:
     """List the entries in which two infos differ."""
     if not (isinstance(one, Mapping) and isinstance(two, Mapping)):
         return []
@@ -115,7 +115,7 @@ def _list_differences(one: Any, two: Any) -> list[str]:
     ]
 
 
-def _are_equal(one: Any, two: Any) -> bool:
+def _are_equal(one: object, two: object) -> bool:
     try:
         return bool(data_equivalence(one, two))
     except Exception:  # a comparison of the user's own objects that fails or has no single answer

@@ -147,7 +147,7 @@ def _random_episodes(
     return step
 
 
-def _check_reward(reward: Any, step: int) -> None:
+def _check_reward(reward: object, step: int) -> None:
     if isinstance(reward, np.ndarray | list | tuple) and np.size(reward) > 1:
         raise BrokenEnvironmentError(
             Violation(
@@ -171,7 +171,7 @@ def _check_reward(reward: Any, step: int) -> None:
         )
 
 
-def _find_unread_success(info: Any, step: int) -> list[Violation]:
+def _find_unread_success(info: object, step: int) -> list[Violation]:
     """Return a note if the last info of an episode names its success as something unreadable."""
     entries = cast("dict[str, Any]", info) if isinstance(info, dict) else {}
     return [

@@ -67,7 +67,7 @@ def take_step(env: gymnasium.Env[Any, Any], action: Any, step: int) -> tuple[Any
     return values
 
 
-def _describe_result(result: Any) -> str:
+def _describe_result(result: object) -> str:
     """Describe a result that is not the tuple expected."""
     if isinstance(result, tuple):
         return f"{len(cast('tuple[Any, ...]', result))} values"

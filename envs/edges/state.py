@@ -10,6 +10,7 @@ import gymnasium
 from envs.edges.graph import Graph
 from envs.edges.instances import Matrix
 from envs.edges.objectives import EdgeObjective, Instance
+from envs.edges.params import Params
 from envs.pytree import Array, Bools, Floats, Ints, Keys
 
 
@@ -34,8 +35,8 @@ class State:
 class Task(Protocol):
     """What stays the same in all episodes, and the accessors of a state that depend on it."""
 
-    params: Any
-    """:class:`~envs.edges.params.Params`."""
+    params: Params
+    """The arguments of the environment."""
     objective: EdgeObjective
     """What the edges are chosen for."""
     matrix: Matrix | None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Protocol
+from typing import Protocol
 
 from envs.pytree import Bools, Floats, Ints, Keys
+from envs.shopping.params import Params
 from envs.shopping.store import Store
 
 
@@ -44,7 +45,7 @@ class State:
 class Task(Protocol):
     """What stays the same in all episodes."""
 
-    params: Any
-    """:class:`~envs.shopping.params.Params`."""
+    params: Params
+    """The arguments of the environment."""
     store: Store
     """The products and goals."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Protocol
+from typing import Protocol
 
 from envs.pytree import Bools, Ints, Keys
 from envs.thoughts.corpus import Corpus, Passages
+from envs.thoughts.params import Params
 from envs.thoughts.reader import Reader
 
 
@@ -29,8 +30,8 @@ class State:
 class Task(Protocol):
     """What stays the same in all episodes."""
 
-    params: Any
-    """:class:`~envs.thoughts.params.Params`."""
+    params: Params
+    """The arguments of the environment."""
     corpus: Corpus
     """The texts."""
     choices: int

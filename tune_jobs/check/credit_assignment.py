@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from algos.objective import Objective
-from algos.rollouts.columns import Ragged
+from algos.rollouts.columns import Column, Ragged
 from algos.rollouts.rollout import Rollout, mask_first_episodes
 from tune_jobs.check.check_target import CheckTarget
 from tune_jobs.check.findings import ProbeResult
@@ -290,7 +290,7 @@ def _find_differing_rows(
     return list(map(np.array, changed)), tuple(dict.fromkeys(columns)) or ("pairing",)
 
 
-def _split_rows(column: Any) -> list[Array]:
+def _split_rows(column: Column) -> list[Array]:
     """Return each row of an index column as an array."""
     if isinstance(column, Ragged):
         # The outer offsets are the ends of the whole array, which np.split adds by itself.
@@ -298,7 +298,7 @@ def _split_rows(column: Any) -> list[Array]:
     return list(np.reshape(column, (-1, 1)))
 
 
-def _to_matrix(column: Any, count: int) -> Array:
+def _to_matrix(column: Column, count: int) -> Array:
     """Return a column as a matrix [N, C]; of rows of different length the sums."""
     if isinstance(column, Ragged):
         return np.array([[part.sum()] for part in _split_rows(column)], np.float64)

@@ -12,8 +12,10 @@ import torch
 from torch import Tensor
 
 from algos.actions.head import ActionDistribution
+from algos.config import TrainingSettings
 from algos.models.base import PolicyModule
 from algos.objective import Objective
+from algos.rollouts.columns import Columns
 from envs.validation import InputError
 from tune_jobs.check.check_target import CheckTarget, randomise_weights
 from tune_jobs.check.findings import SYMPTOMS, TERM_WITHOUT_GRADIENT, ProbeResult
@@ -92,7 +94,7 @@ def choose_rollout_length(
     return int(np.clip(steps, MIN_STEPS, most))
 
 
-def _force_coefficients(target: CheckTarget, settings: Any) -> Any:
+def _force_coefficients(target: CheckTarget, settings: TrainingSettings) -> TrainingSettings:
     """Return the settings with a weight for every term that these actions allow."""
     head = target.module.head
     for field in dataclasses.fields(settings):
@@ -109,7 +111,7 @@ def _force_coefficients(target: CheckTarget, settings: Any) -> Any:
     return settings
 
 
-def _pass_rows(objective: Objective[Any], module: PolicyModule, rows: Any) -> _ForwardPass:
+def _pass_rows(objective: Objective[Any], module: PolicyModule, rows: Columns) -> _ForwardPass:
     """Compute the loss terms of all rows, after moving the policy away from the collecting one."""
     if objective.reference_interval is not None:
         with torch.no_grad():
@@ -181,6 +183,6 @@ def _compute_norm(term: Tensor, module: PolicyModule) -> float:
     return float(torch.linalg.vector_norm(torch.stack(norms))) if norms else 0.0
 
 
-def _has_no_advantages(name: str, rows: Any) -> bool:
+def _has_no_advantages(name: str, rows: Columns) -> bool:
     """Return whether the policy term is zero because all advantages are."""
     return name == "policy" and "advantages" in rows and not np.any(np.asarray(rows["advantages"]))

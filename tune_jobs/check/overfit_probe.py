@@ -11,7 +11,9 @@ import numpy as np
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.learner.training_data import TrainingData
 
+from algos.config import TrainingSettings
 from algos.learning.learner import PROGRESS
+from envs.pytree import Array
 from tune_jobs.check.check_target import CheckTarget
 from tune_jobs.check.findings import ProbeResult
 from tune_jobs.check.gradient_probe import choose_rollout_length
@@ -110,7 +112,7 @@ def _join_last_third(returns: list[Any]) -> Any:
 
 
 def _train(
-    target: CheckTarget, settings: Any, fixed: bool, deadline: float, chance: Any
+    target: CheckTarget, settings: TrainingSettings, fixed: bool, deadline: float, chance: Array
 ) -> list[Any]:
     """Train and return the returns of the episodes that ended in each iteration."""
     config = target.make_config(settings)

@@ -24,6 +24,7 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 import algos
 from algos.algorithm import ColumnAlgorithm
 from algos.checkpoint import verify_checkpoint, write_manifest
+from algos.learning.learner import ColumnLearner
 from algos.policy import Policy, save_policy
 from algos.rollouts.environment_fault import EnvironmentFault
 from algos.rollouts.watchdog import Watchdog
@@ -340,7 +341,7 @@ def _get_agent_folder(agent_index: int) -> str:
     return f"algorithm-{agent_index}" if agent_index else "algorithm"
 
 
-def apply_trial_config(learner: Any, config: Mapping[str, Any]) -> dict[str, Any]:
+def apply_trial_config(learner: ColumnLearner, config: Mapping[str, Any]) -> dict[str, Any]:
     """Give a restored learner the settings of its own trial, and read back what it runs with."""
     # Coefficients change during training, so they are part of the learner's saved state; all other
     # settings come from the configuration that built it.

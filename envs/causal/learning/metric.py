@@ -19,7 +19,7 @@ import numpy as np
 
 from envs import counter_rng
 from envs.causal.learning import roots as root_fits
-from envs.causal.learning.student import Student
+from envs.causal.learning.student import S, Student
 from envs.causal.models.scm import Scm
 from envs.pytree import Bools, Floats
 
@@ -82,7 +82,7 @@ def make_truth(scm: Scm, student: Student[Any]) -> Truth:
     )
 
 
-def compute_risk(student: Student[Any], state: Any, truth: Truth) -> Risk:
+def compute_risk(student: Student[S], state: S, truth: Truth) -> Risk:
     """Compute the risk of students with states [B]."""
     slots, root_nodes, fits = student.slots, student.root_nodes, student.roots(state)
     errors = student.squared_error(state, truth.target)

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any, Protocol
 
 from envs.causal.learning.metric import Risk
+from envs.causal.learning.params import Params
 from envs.causal.learning.problem import Problem
 from envs.causal.learning.student import Student
 from envs.pytree import Bools, Floats, Ints, Keys
@@ -46,8 +47,8 @@ class State:
 class Task(Protocol):
     """What stays the same in all episodes, and the accessors of a state that depend on it."""
 
-    params: Any
-    """:class:`~envs.causal.learning.params.Params`."""
+    params: Params
+    """The arguments of the environment."""
     student: Student[Any]
     """The learner of the mechanisms."""
     choice_names: tuple[str, ...]
