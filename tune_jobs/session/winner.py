@@ -8,7 +8,7 @@ uses: the choice of the winner does not flatter the comparison.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from algos.policy import Policy
@@ -50,37 +50,15 @@ def name_winner(
     """
     path = directory / "events.jsonl"
     outcome = Outcome.from_rows(rows := read_event_log(path))
-    has_limit = job.evaluation_episodes is None
-    steps = SHARE * count_training_steps(rows) if has_limit else math.inf
+    steps = math.inf if job.evaluation_episodes is not None else SHARE * count_training_steps(rows)
     paths = {trial.id: find_best_checkpoint(directory, trial) for trial in outcome.candidates}
     checkpoints = {
         trial: path.relative_to(directory).as_posix() for trial, path in paths.items() if path
     }
     finalists = list(checkpoints.items())[: job.finalists]
-    played = {(row.trial, row.checkpoint): row for row in outcome.finals}
-    # The first finalist measures how long an episode takes; the others play exactly as many.
-    episodes = next((row.episodes for row in played.values()), None)
     if len(finalists) > 1:
         steps /= 2
-    for number, (trial, checkpoint) in enumerate(finalists if len(finalists) > 1 else [], 1):
-        if (trial, checkpoint) not in played:
-            limit = steps / len(finalists) if episodes is None else math.inf
-            max_episodes = job.most_evaluated if episodes is None else episodes
-            activity = f"final {number} of {len(finalists)}"
-            on_progress = _begin_progress(show, trial, max_episodes, activity)
-            try:
-                row = play_final(
-                    job, directory, trial, checkpoint, max_episodes, limit, on_progress
-                )
-            except Exception as error:
-                # Training is done, and its scores can decide as well.
-                write(_make_failure(trial, checkpoint, error))
-                break
-            if has_limit and row.episodes < FEWEST:
-                # Fewer episodes than a score of training pools would choose by luck.
-                break
-            write(row)
-            episodes = row.episodes
+        _play_finals(job, directory, finalists, outcome.finals, steps, write, show)
     best = Outcome.from_rows(read_event_log(path)).best
     checkpoint = best and checkpoints.get(best.id)
     if best and checkpoint and all(row.checkpoint != checkpoint for row in outcome.evaluations):
@@ -90,6 +68,39 @@ def name_winner(
         except Exception as error:
             row = _make_failure(best.id, checkpoint, error)
         write(row)
+
+
+def _play_finals(
+    job: Job,
+    directory: Path,
+    finalists: Sequence[tuple[str, str]],
+    earlier: Sequence[FinalRow],
+    steps: float,
+    write: Callable[[Row], None],
+    show: Callable[[EvaluationStatus], None],
+) -> None:
+    """Play the finals: trials with their checkpoints, but for those that have played earlier."""
+    played = {(row.trial, row.checkpoint): row.episodes for row in earlier}
+    # The first finalist measures how long an episode takes; the others play exactly as many.
+    episodes = next(iter(played.values()), None)
+    for number, (trial, checkpoint) in enumerate(finalists, 1):
+        if (trial, checkpoint) in played:
+            continue
+        limit = steps / len(finalists) if episodes is None else math.inf
+        max_episodes = job.most_evaluated if episodes is None else episodes
+        activity = f"final {number} of {len(finalists)}"
+        on_progress = _begin_progress(show, trial, max_episodes, activity)
+        try:
+            row = play_final(job, directory, trial, checkpoint, max_episodes, limit, on_progress)
+        except Exception as error:
+            # Training is done, and its scores can decide as well.
+            write(_make_failure(trial, checkpoint, error))
+            return
+        if job.evaluation_episodes is None and row.episodes < FEWEST:
+            # Fewer episodes than a score of training pools would choose by luck.
+            return
+        write(row)
+        episodes = row.episodes
 
 
 def _make_failure(trial: str, checkpoint: str, error: Exception) -> EvaluationRow:
