@@ -35,8 +35,12 @@ class Terminal(Console):
         """Print one JSON object with ``--json``, of a command that prints one a line."""
         if self.as_json:
             self._answered = True
-            self._stdout.write(row + "\n")
-            self._stdout.flush()
+            try:
+                self._stdout.write(row + "\n")
+                self._stdout.flush()
+            except BrokenPipeError:  # its reader has ended, as `head` does
+                with contextlib.redirect_stdout(self._stdout):
+                    self.on_broken_pipe()  # rich's, as for text: exit with status 1
 
     def print_answer(self, answer: Answer) -> None:
         """Print the answer with ``--json``, unless a server has printed one at its start.
@@ -45,10 +49,7 @@ class Terminal(Console):
             ValueError: a number in it is not finite.
         """
         if self.as_json and not self._answered:
-            line = json.dumps(answer, allow_nan=False) + "\n"
-            self._answered = True
-            self._stdout.write(line)
-            self._stdout.flush()
+            self.print_row(json.dumps(answer, allow_nan=False))
 
 
 class CommandEnded(Exception):

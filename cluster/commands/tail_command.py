@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 import tyro
 
 from cluster.commands.command import Command
+from cluster.errors import CommandFailed
 from envs.validation import unknown_name_error
+from tune_jobs.formatting import format_command
 from tune_jobs.run_directory import JOB
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ class TailCommand(Command):
         from cluster.terminal.event_lines import EventLines, shorten_result
         from cluster.terminal.outcome_text import print_outcome
         from cluster.terminal.widgets import join_lines
+        from tune_jobs.run_log.driver_lock import describe_lost_driver
         from tune_jobs.run_log.event_log import decode_row_or_none, encode_row
         from tune_jobs.run_log.outcome import OutcomeBuilder
 
@@ -61,6 +64,12 @@ class TailCommand(Command):
             console.print_row(encode_row(row))
             for text in events.format(row, builder) if has_caught_up else ():
                 console.print(Text(join_lines(text)), soft_wrap=True)
+        if not has_job:
+            raise CommandFailed(
+                {},
+                f"{directory} failed before it began: {describe_lost_driver(directory)}. Start it "
+                f"again with `{format_command('rungwise', 'resume', directory)}`.",
+            )
         print_outcome(builder.build_outcome(), console, directory)
 
 
@@ -82,8 +91,9 @@ def follow_log(directory: Path) -> Iterator[bytes | None]:
     """Yield the lines of a run's log as they are written, until its job ends.
 
     Yields None whenever all lines so far have been yielded. Of a driver that died, the end that the
-    log lacks is yielded in its place.
+    log lacks is yielded in its place; nothing where it never began.
     """
+    from cluster.queue.orders import get_run_state
     from tune_jobs.foreign_logs.formats.tail import Tail
     from tune_jobs.run_log.driver_lock import describe_lost_driver, make_lost_end
     from tune_jobs.run_log.event_log import decode_row_or_none, encode_row
@@ -92,7 +102,8 @@ def follow_log(directory: Path) -> Iterator[bytes | None]:
     tail, ends, last = Tail(directory / LOG), list[JobRow | JobEndRow](), b""
     while True:
         # Before the log is read: a driver that ends writes first and leaves then.
-        is_lost = bool(describe_lost_driver(directory))
+        is_over = get_run_state(directory)[0] in ("failed", "stopped")
+        is_lost = is_over and bool(describe_lost_driver(directory))
         data = tail.read()
         complete = data[: data.rfind(b"\n") + 1]
         tail.keep(data[len(complete) :])
@@ -110,7 +121,7 @@ def follow_log(directory: Path) -> Iterator[bytes | None]:
             rows = (*ends, decode_row_or_none(last))
             for row in make_lost_end(directory, filter(None, rows)):
                 yield encode_row(row).encode()
-                return
+            return
         yield None
         time.sleep(INTERVAL_S)
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from command_line import command
 from synthetic_sweep import end, finding, job_row, result
 
 from cluster import cli
@@ -100,6 +101,23 @@ def test_a_driver_that_died_ends_it(log, capsys):
         pass
     assert cli.run(["tail", "sweep-1"]) == 0
     assert "Failed: its driver (process" in capsys.readouterr().out
+
+
+def test_a_driver_that_died_before_the_first_row_ends_it(log, capsys):
+    log.path.unlink()
+    with hold_driver_lock(log.path.parent):
+        pass
+    assert cli.run(["tail", "sweep-1", "--json"]) == 1
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert error["kind"] == "failed" and "failed before it began: its driver" in error["message"]
+
+
+def test_a_reader_that_ends_early_ends_it_without_a_traceback(log):
+    log.append(JobEndRow(reason="done", seconds=9.0))
+    words = command("tail", log.path.parent, "--json")
+    tail = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    tail.stdout.close()
+    assert tail.stderr.read() == "" and tail.wait() == 1
 
 
 def test_a_finished_run_is_printed_as_tune_prints_it(log, capsys):
