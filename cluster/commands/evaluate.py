@@ -31,7 +31,7 @@ EPISODES = 256
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate(EnvironmentCommand):
-    """Compare a checkpoint with random and the family's baselines on the same seeds."""
+    """Compare a checkpoint with random and the family's baselines, each with the same seeds."""
 
     checkpoint: tyro.conf.Positional[Path]
     """A checkpoint, or the directory of a run or a trial, whose best checkpoint is used."""

@@ -11,6 +11,7 @@ from cluster.queue.orders import DRIVER_LOG
 from tune_jobs.formatting import format_identifier, format_number, format_values
 from tune_jobs.report import report, run_sections, shared_sections, winner_section
 from tune_jobs.report.html_parts import Part, render_note, section, table
+from tune_jobs.run_log.evaluation_status import COMPARED
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.trial_outcome import TrialOutcome
 
@@ -45,7 +46,7 @@ def _build_result(view: RunView) -> list[Part]:
     outcome = view.build_outcome(full_trial=best.id if best else "")
     comparison = report.render_comparison(outcome.evaluation, outcome.evaluation_failure)
     return [
-        section("Compared on the same seeds", comparison),
+        section(COMPARED, comparison),
         *_build_winner(outcome, view.directory),
         *run_sections.render_winner_sections(outcome),
         *shared_sections.list_choice_parts(outcome),

@@ -20,6 +20,7 @@ from tune_jobs.formatting import (
 from tune_jobs.health.diagnosis import SHORTEST
 from tune_jobs.report.run_sections import describe_video
 from tune_jobs.run_log.evaluation_status import (
+    COMPARED,
     describe_cut_off,
     format_episode_count,
     format_player,
@@ -134,9 +135,7 @@ def _format_evaluation(evaluation: EvaluationRow | None) -> list[str]:
         for name, v in evaluation.baselines.items()
     ]
     if others:
-        lines.append(
-            f"Compared on the same seeds ({format_identifier(first)}): {' · '.join(others)}"
-        )
+        lines.append(f"{COMPARED} ({format_identifier(first)}): {' · '.join(others)}")
     advice = recommend_sampling(evaluation.better_than_greedy, evaluation.episodes)
     return [*lines, *filter(None, [describe_cut_off(evaluation.cut_off), advice])]
 

@@ -40,6 +40,7 @@ from tune_jobs.report.result_score import (
 )
 from tune_jobs.report.winner_section import WINNER, dump_winner_job, render_winner
 from tune_jobs.run_log.evaluation_status import (
+    COMPARED,
     describe_cut_off,
     format_episode_count,
     recommend_sampling,
@@ -95,7 +96,7 @@ def _page(outcome: Outcome, job_yaml: str, winner_yaml: str, directory: Path) ->
         _headline(outcome),
         *render_winner(outcome, winner_yaml, directory),
         section(
-            "Compared on the same seeds",
+            COMPARED,
             render_comparison(outcome.evaluation, outcome.evaluation_failure),
         ),
         *run_sections.render_winner_sections(outcome),

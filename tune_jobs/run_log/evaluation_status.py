@@ -34,6 +34,8 @@ def format_player(name: str) -> str:
     return "most likely action" if name == "greedy" else name
 
 
+COMPARED = "Episodes with the same seeds"
+"""Heading of a comparison; an environment may ignore its seed, and its episodes then differ."""
 FEWEST_STEPS = 5_000
 """Steps after which an episode is cut off at the earliest, in an environment without a limit."""
 SAMPLED_IS_BETTER, FEWEST_SEEDS = 0.75, 20

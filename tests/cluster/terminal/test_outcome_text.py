@@ -54,7 +54,7 @@ def test_the_result_names_best_comparison_compute_and_report():
         "Best: trial 00: median 0.0710 on 256 fresh episodes (in training excess risk 0.111 after "
         "9 iterations)",
         "Evaluated: trial 00 on 256 fresh episodes: median 0.0710, q90 0.140",
-        "Compared on the same seeds (median): random 1.09 · round robin -",
+        "Episodes with the same seeds (median): random 1.09 · round robin -",
         "Compute: 43 of 108 iterations run, 56 % saved (ASHA 50 %, health 6 %), 4 still open",
         "Report: runs/causal-1/report.html",
         "Continue: rungwise resume runs/causal-1",
@@ -104,7 +104,7 @@ def test_only_a_short_run_is_called_too_short_to_judge():
 def test_the_most_likely_actions_are_called_so():
     row = evaluation(policy={"median": 0.4}, baselines={"greedy": {"median": 0.5}})
     lines = show(row)
-    assert "Compared on the same seeds (median): most likely action 0.500" in lines
+    assert "Episodes with the same seeds (median): most likely action 0.500" in lines
 
 
 @pytest.mark.parametrize("width", [80, 120])
@@ -165,7 +165,7 @@ def test_means_come_with_their_standard_errors():
     lines = show(row)
     assert "Evaluated: trial 00 on 40 fresh episodes (of 256: " in "".join(lines)
     assert any(line.endswith(": return mean -83.2 ± 3.20, return std 20.0") for line in lines)
-    assert "Compared on the same seeds (return mean): random -500 ± 0.500" in lines
+    assert "Episodes with the same seeds (return mean): random -500 ± 0.500" in lines
 
 
 def test_videos_are_listed_with_their_returns():
