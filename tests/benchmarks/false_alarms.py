@@ -88,7 +88,7 @@ class Outcome:
     thirds: np.ndarray
     """[R]: the third of its table that each run ends in."""
     points: np.ndarray
-    """[R]: the point after which it was stopped."""
+    """[R]: the point after which it was stopped, 0 where it was not."""
     rules: np.ndarray
     """[R]: the rule that stopped it; empty where none did."""
     warned: np.ndarray
@@ -126,7 +126,7 @@ def judge_all(method: str, judge: Judge, tables: list[Table]) -> Outcome:
     verdicts: list[Verdict] = []
     for table in tables:
         for start in range(0, len(table.curves), SWEEP):
-            verdicts += judge(table.curves[start : start + SWEEP])
+            verdicts += judge(list(table.curves[start : start + SWEEP]))
     return Outcome(
         method,
         np.repeat(np.arange(len(tables)), [len(table.curves) for table in tables]),

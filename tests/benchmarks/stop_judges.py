@@ -5,8 +5,8 @@ Rungwise judges as in a sweep of programs: ``SweepHealth`` and ``find_stop``. Op
 are asked by their own classes, one trial after another and without a process of theirs.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,23 +35,29 @@ from tune_jobs.stopping.sweep_health import SweepHealth
 POINTS = 10
 EPISODES = 128.0
 """Evaluation episodes that each point is the mean of."""
+LIVE = StopConditions()
+"""Those of live runs."""
 
 
 @dataclass(frozen=True)
 class Verdict:
     """What was said of a run before its last point."""
 
-    point: int = POINTS
-    """The point after which it was stopped; the last where it was not."""
+    point: int = 0
+    """The point after which it was stopped; 0 where it was not."""
     rule: str = ""
+    """The rule that stopped it; empty where none did."""
     warned: bool = False
+    """Whether anything was warned of or stopped it; nothing is by methods that only stop."""
 
 
-Judge = Callable[[np.ndarray], Iterator[Verdict]]
-"""Curves [N, 10] of a sweep, in the order of its trials -> a verdict of each."""
+Judge = Callable[[Sequence[np.ndarray]], Iterator[Verdict]]
+"""Curves of a sweep, [points] each, in the order of its trials -> a verdict of each."""
 
 
-def judge_by_product(curves: np.ndarray, iterations: int, patience: int = 0) -> Iterator[Verdict]:
+def judge_by_product(
+    curves: Sequence[np.ndarray], iterations: int, patience: int = 0
+) -> Iterator[Verdict]:
     """Judge runs with a budget of ``iterations``, scored ten times, by the rules of Rungwise."""
     job = Job(
         env="train",
@@ -96,31 +102,62 @@ def judge_by_product(curves: np.ndarray, iterations: int, patience: int = 0) -> 
             yield Verdict(warned=warned)
 
 
-def judge_without_minimum(curves: np.ndarray) -> Iterator[Verdict]:
+def judge_without_minimum(curves: Sequence[np.ndarray]) -> Iterator[Verdict]:
     """Judge by the same rules where ten scores are enough for a stop, as in no run of Rungwise."""
+    for verdict in judge_by_returns(
+        curves, episodes=EPISODES, stop_conditions=StopConditions(shortest=1)
+    ):
+        yield Verdict(verdict.point, verdict.rule)
+
+
+def judge_by_returns(
+    curves: Sequence[np.ndarray],
+    *,
+    first: int = 1,
+    every: int = 1,
+    episodes: float | None = None,
+    stop_conditions: StopConditions = LIVE,
+) -> Iterator[Verdict]:
+    """Judge each run by itself, from its ``first`` point on at every ``every``-th before its last.
+
+    Args:
+        curves: returns; the length of each is its budget.
+        first: the first point that is judged.
+        every: points from one judgement to the next.
+        episodes: of which each point is a mean; not counted without.
+        stop_conditions: when a stop is granted.
+    """
+    counted = {} if episodes is None else {"episodes": episodes}
     for curve in curves:
-        rows = MetricTable()
+        rows, verdict, warned = MetricTable(), Verdict(), False
         for point, value in enumerate(curve[:-1], 1):
-            row = {"iteration": point, "return_mean": float(value), "episodes": EPISODES}
-            rows.append(row)
-            history = History(rows, POINTS, "return_mean")
-            stop = diagnose(history, stop_conditions=StopConditions(shortest=1)).stop
-            if stop is not None:
-                yield Verdict(point, stop.symptom)
+            rows.append({"iteration": point, "return_mean": float(value), **counted})
+            if point not in range(first, len(curve), every):
+                continue
+            history = History(rows, len(curve), "return_mean")
+            diagnosis = diagnose(history, stop_conditions=stop_conditions)
+            warned |= any(finding.severity != "note" for finding in diagnosis.findings)
+            if diagnosis.stop is not None:
+                verdict = Verdict(point, diagnosis.stop.symptom)
                 break
-        else:
-            yield Verdict()
+        yield replace(verdict, warned=warned)
 
 
-def judge_by_optuna(curves: np.ndarray, make_pruner: Callable[[], BasePruner]) -> Iterator[Verdict]:
-    """Judge a sweep by a pruner of Optuna."""
+def judge_by_optuna(
+    curves: Sequence[np.ndarray],
+    make_pruner: Callable[[], BasePruner],
+    first: int = 1,
+    every: int = 1,
+) -> Iterator[Verdict]:
+    """Judge a sweep by a pruner of Optuna, asked as in :func:`judge_by_returns`."""
     # Hyperband draws the bracket of a trial from the name of its study.
     study = optuna.create_study(study_name="sweep", direction="maximize", pruner=make_pruner())
     for curve in curves:
+        asked = range(first, len(curve), every)
         trial, verdict = study.ask(), Verdict()
         for point, value in enumerate(curve, 1):
             trial.report(float(value), point)
-            if point < POINTS and trial.should_prune():
+            if point in asked and trial.should_prune():
                 verdict = Verdict(point, "pruned")
                 break
         if verdict.rule:
@@ -132,13 +169,13 @@ def judge_by_optuna(curves: np.ndarray, make_pruner: Callable[[], BasePruner]) -
         yield verdict
 
 
-def judge_by_plateau_stopper(curves: np.ndarray) -> Iterator[Verdict]:
+def judge_by_plateau_stopper(curves: Sequence[np.ndarray]) -> Iterator[Verdict]:
     """Judge each run by Tune's TrialPlateauStopper with its defaults."""
     stopper = TrialPlateauStopper("score")
     for trial, curve in enumerate(curves):
         stops = (stopper(str(trial), {"score": value}) for value in curve[:-1])
-        point = next((point for point, stop in enumerate(stops, 1) if stop), POINTS)
-        yield Verdict(point, "" if point == POINTS else "stopped")
+        point = next((point for point, stop in enumerate(stops, 1) if stop), 0)
+        yield Verdict(point, "stopped" if point else "")
 
 
 @dataclass(frozen=True)
@@ -157,7 +194,7 @@ class OneTrialAtATime:
 
 
 def judge_by_tune(
-    curves: np.ndarray, make_scheduler: Callable[..., TrialScheduler]
+    curves: Sequence[np.ndarray], make_scheduler: Callable[..., TrialScheduler]
 ) -> Iterator[Verdict]:
     """Judge a sweep by a scheduler of Tune."""
     scheduler: Any = make_scheduler("training_iteration", "score", "max", grace_period=1)
@@ -175,28 +212,38 @@ def judge_by_tune(
         yield verdict
 
 
+def make_peers(points: int, first: int = 1, every: int = 1) -> dict[str, Judge]:
+    """Return the methods of Optuna and Tune for curves of at most ``points`` points.
+
+    They have their defaults where there is one, counted in points.
+    """
+    pruners: dict[str, Callable[[], BasePruner]] = {
+        "Optuna `MedianPruner`": MedianPruner,
+        "Optuna `PatientPruner`, patience 3": partial(PatientPruner, None, patience=3),
+        "Optuna `PatientPruner`, of `MedianPruner`": lambda: PatientPruner(
+            MedianPruner(), patience=1
+        ),
+        "Optuna `SuccessiveHalvingPruner`": SuccessiveHalvingPruner,
+        "Optuna `HyperbandPruner`": partial(HyperbandPruner, max_resource=points),
+    }
+    return {
+        "Tune `TrialPlateauStopper`": judge_by_plateau_stopper,
+        "Tune `MedianStoppingRule`": partial(judge_by_tune, make_scheduler=MedianStoppingRule),
+        "Tune `ASHAScheduler`": partial(
+            judge_by_tune, make_scheduler=partial(ASHAScheduler, max_t=points)
+        ),
+        **{
+            name: partial(judge_by_optuna, make_pruner=pruner, first=first, every=every)
+            for name, pruner in pruners.items()
+        },
+    }
+
+
 METHODS: dict[str, Judge] = {
     "Rungwise, 100 iterations": partial(judge_by_product, iterations=100),
     "Rungwise, 10 iterations": partial(judge_by_product, iterations=10),
     "Rungwise without the minimum of 20 scores": judge_without_minimum,
     "Rungwise, 10 iterations, `patience: 3`": partial(judge_by_product, iterations=10, patience=3),
-    "Tune `TrialPlateauStopper`": judge_by_plateau_stopper,
-    "Tune `MedianStoppingRule`": partial(judge_by_tune, make_scheduler=MedianStoppingRule),
-    "Tune `ASHAScheduler`": partial(
-        judge_by_tune, make_scheduler=partial(ASHAScheduler, max_t=POINTS)
-    ),
-    "Optuna `MedianPruner`": partial(judge_by_optuna, make_pruner=MedianPruner),
-    "Optuna `PatientPruner`, patience 3": partial(
-        judge_by_optuna, make_pruner=partial(PatientPruner, None, patience=3)
-    ),
-    "Optuna `PatientPruner`, of `MedianPruner`": partial(
-        judge_by_optuna, make_pruner=lambda: PatientPruner(MedianPruner(), patience=1)
-    ),
-    "Optuna `SuccessiveHalvingPruner`": partial(
-        judge_by_optuna, make_pruner=SuccessiveHalvingPruner
-    ),
-    "Optuna `HyperbandPruner`": partial(
-        judge_by_optuna, make_pruner=partial(HyperbandPruner, max_resource=POINTS)
-    ),
+    **make_peers(POINTS),
 }
-"""By name. Those of Optuna and Tune have their defaults where there is one, counted in points."""
+"""By name, those of curves of ten points."""
