@@ -13,6 +13,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable, Iterable
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +37,17 @@ def make_claim(root: str) -> Callable[[], None]:
         import os
         import sys
 
+        found, place = importlib.util.find_spec("rungwise"), root
+        ours = os.path.join(root, "rungwise")  # noqa: PTH118
+        if not os.path.isdir(ours) and found and found.origin:  # noqa: PTH112  # another machine
+            place = os.path.dirname(os.path.dirname(found.origin))  # noqa: PTH120
         made: dict[str, tuple[Any, Any]] = {}
         for name in ("envs", "algos", "tune_jobs", "cluster"):
-            folder = os.path.join(root, name)  # noqa: PTH118
+            folder = os.path.join(place, name)  # noqa: PTH118
             file = os.path.join(folder, "__init__.py")  # noqa: PTH118
             if getattr(sys.modules.get(name), "__file__", None) == file:
                 continue
-            if not os.path.isfile(file):  # noqa: PTH113  # another machine of a cluster
+            if not os.path.isfile(file):  # noqa: PTH113
                 return
             spec = importlib.util.spec_from_file_location(
                 name, file, submodule_search_locations=[folder]
@@ -99,14 +104,25 @@ def explain_hidden(module: str) -> str:
 
 
 def _list_places(name: str, entries: Iterable[str]) -> list[Path]:
-    """Return the folders and files of a top-level name in these folders, without ours."""
-    found: dict[Path, None] = {}
-    for entry in entries:
-        base = Path(entry or Path.cwd()).resolve()
-        for place in (base / name, base / f"{name}.py"):
-            if place != ROOT / name and (place.is_dir() or place.is_file()):
-                found[place] = None
-    return list(found)
+    """Return the folders and files of a top-level name in these folders, without ours.
+
+    And those of editable installs, whose folders are known to finders of their own.
+    """
+    places = [
+        base / file
+        for base in (Path(entry or Path.cwd()).resolve() for entry in entries)
+        for file in (name, f"{name}.py")
+    ]
+    for finder in sys.meta_path:
+        if finder is not PathFinder and (spec := finder.find_spec(name, None)):
+            places += map(Path, spec.submodule_search_locations or filter(None, [spec.origin]))
+    found = dict.fromkeys(place for place in places if place.is_dir() or place.is_file())
+    return [place for place in found if not _is_ours(place)]
+
+
+def _is_ours(place: Path) -> bool:
+    """Return whether a folder is that of this Rungwise, or of another copy of it."""
+    return (place.parent / "envs" / Path(__file__).name).is_file()
 
 
 def _find_file(folder: Path, inner: list[str]) -> Path | None:

@@ -135,10 +135,11 @@ def _init(**options: Any) -> None:
     """Call ``ray.init`` and restore the handler of SIGTERM, which Ray replaces by its own."""
     import ray
 
-    # What its workers look through first: the script's folder, this one, and PYTHONPATH.
+    # What its workers look through: the script's folder, this one, PYTHONPATH, and what is
+    # installed, which may come before ours.
     first = [str(Path(sys.argv[0]).resolve().parent), str(Path.cwd())]
     given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    if has_user_packages([*first, *filter(None, given)]):
+    if has_user_packages([*first, *filter(None, given), *sys.path]):
         options["runtime_env"] = {"worker_process_setup_hook": make_claim(str(ROOT))}
     handler = signal.getsignal(signal.SIGTERM)
     ours = callable(handler) and threading.current_thread() is threading.main_thread()

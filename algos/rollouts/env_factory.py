@@ -65,8 +65,10 @@ def find_env_spec(env_id: str) -> EnvSpec:
         _refuse_hidden(module, env_id)
         reason = str(error)
         end = "" if reason.endswith((".", "?")) else "."
-        hint = "" if module else f" {_hint(name)}"
-        raise InputError(f"There is no environment {env_id!r}: {reason}{end}{hint}") from error
+        # The package of the user's own environments may be meant to register them.
+        hint = explain_hidden("envs") if module else _hint(name)
+        message = f"There is no environment {env_id!r}: {reason}{end} {hint}"
+        raise InputError(message.rstrip()) from error
 
 
 def _import_module(module: str, env_id: str) -> None:
