@@ -18,6 +18,7 @@ from tune_jobs.formatting import (
     format_percent,
 )
 from tune_jobs.health.diagnosis import SHORTEST
+from tune_jobs.report.result_score import choose_figure, find_result_score
 from tune_jobs.report.run_sections import describe_video
 from tune_jobs.run_log.evaluation_status import (
     COMPARED,
@@ -49,7 +50,7 @@ def print_outcome(outcome: Outcome, console: Console, directory: str | Path | No
     lines += [
         *_format_best(outcome),
         *_format_repeats(outcome),
-        *_format_evaluation(outcome.evaluation),
+        *_format_evaluation(outcome.evaluation, outcome.job.metric),
         *_format_failure(outcome, directory),
         _format_compute(outcome),
     ]
@@ -88,22 +89,20 @@ def _format_best(outcome: Outcome) -> list[str]:
             f", estimated from a mean reward per step of {format_measurement(best.scored_reward)}: "
             "no episode ended in training"
         )
-    won, evaluation = outcome.won, outcome.evaluation
-    final, chosen = "", list[str]()
-    if won:
-        final = f"{format_identifier(won.metric)} {format_estimate(won.score, won.error)}"
-        chosen = [f"Chosen by {outcome.best_by}: {final}"]
-    if evaluation and evaluation.policy and evaluation.trial == best.id:
-        metric, score = next(iter(evaluation.policy.items()))
-        error = evaluation.standard_errors.get("policy", {}).get(metric)
+    won, evaluation, result = outcome.won, outcome.evaluation, find_result_score(outcome)
+    chosen = f"Chosen by {outcome.best_by}"
+    if result and evaluation and evaluation.policy and evaluation.trial == best.id:
         episodes = evaluation.episodes
-        final = f"{format_identifier(metric)} {format_estimate(score, error)}"
-    elif won:
-        episodes, chosen = won.episodes, [f"Chosen by {outcome.best_by}"]
+        if won:
+            final = format_estimate(won.score, won.error)
+            chosen += f": {format_identifier(won.metric)} {final}"
+    elif result and won:
+        episodes = won.episodes
     else:
         return [f"Best: trial {best.id}, in training: {trained}"]
-    fresh = count(episodes, "fresh episode")
-    return [f"Best: trial {best.id}: {final} on {fresh} (in training {trained})", *chosen]
+    figure, fresh = f"{format_identifier(result.metric)} {result.text}", "fresh episode"
+    line = f"Best: trial {best.id}: {figure} on {count(episodes, fresh)} (in training {trained})"
+    return [line, chosen] if won else [line]
 
 
 def _format_repeats(outcome: Outcome) -> list[str]:
@@ -118,7 +117,7 @@ def _format_repeats(outcome: Outcome) -> list[str]:
     return [f"Trained again on another seed (means of the later half): {'; '.join(pairs)}"]
 
 
-def _format_evaluation(evaluation: EvaluationRow | None) -> list[str]:
+def _format_evaluation(evaluation: EvaluationRow | None, job_metric: str) -> list[str]:
     if evaluation is None or not evaluation.policy:
         return []
     errors = evaluation.standard_errors
@@ -129,13 +128,13 @@ def _format_evaluation(evaluation: EvaluationRow | None) -> list[str]:
     )
     episodes = format_episode_count(evaluation, "fresh episode")
     lines = [f"Evaluated: trial {evaluation.trial} on {episodes}: {figures}"]
-    first = next(iter(evaluation.policy))
+    figure, metric = choose_figure(evaluation, job_metric)
     others = [
-        f"{format_player(name)} {format_estimate(v.get(first), errors.get(name, {}).get(first))}"
+        f"{format_player(name)} {format_estimate(v.get(figure), errors.get(name, {}).get(figure))}"
         for name, v in evaluation.baselines.items()
     ]
     if others:
-        lines.append(f"{COMPARED} ({format_identifier(first)}): {' · '.join(others)}")
+        lines.append(f"{COMPARED} ({format_identifier(metric)}): {' · '.join(others)}")
     advice = recommend_sampling(evaluation.better_than_greedy, evaluation.episodes)
     return [*lines, *filter(None, [describe_cut_off(evaluation.cut_off), advice])]
 

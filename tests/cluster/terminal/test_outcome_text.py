@@ -154,6 +154,22 @@ def test_where_finals_decide_the_result_says_so():
     assert chosen in lines
 
 
+def test_the_score_is_the_mean_where_the_first_figure_is_a_median():
+    """A median has no standard error; the report shows the mean, too."""
+    row = evaluation(
+        metric="excess_risk",
+        policy={"median": 0.071, "mean": 0.083},
+        baselines={"random": {"median": 1.09, "mean": 1.31}},
+        standard_errors={"policy": {"mean": 0.002}, "random": {"mean": 0.1}},
+    )
+    lines = show(row)
+    assert any(line.startswith("Best: trial 00: excess risk 0.0830 ± 0.00200 on") for line in lines)
+    assert (
+        "Evaluated: trial 00 on 256 fresh episodes: median 0.0710, mean 0.0830 ± 0.00200" in lines
+    )
+    assert "Episodes with the same seeds (excess risk): random 1.31 ± 0.100" in lines
+
+
 def test_means_come_with_their_standard_errors():
     row = evaluation(
         episodes=40,
