@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
 
 from cluster.dashboard.run_view import RunView
 from cluster.queue.orders import DRIVER_LOG
-from tune_jobs.formatting import format_identifier, format_number, format_values
+from tune_jobs.formatting import count, format_identifier, format_number, format_values
+from tune_jobs.jobs.job import Job
 from tune_jobs.report import report, run_sections, shared_sections, winner_section
 from tune_jobs.report.html_parts import Part, render_note, section, table
+from tune_jobs.report.trial_job import (
+    UNUSABLE,
+    TrialSetting,
+    list_trial_settings,
+    read_run_job,
+)
 from tune_jobs.run_log.evaluation_status import COMPARED
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.trial_outcome import TrialOutcome
@@ -92,23 +99,49 @@ def read_log_texts(directory: Path) -> dict[str, str]:
     return texts
 
 
-def build_trial_parts(outcome: Outcome, trial: TrialOutcome, directory: Path) -> list[str]:
+def build_trial_parts(trial: TrialOutcome, directory: Path) -> list[str]:
     """Build the settings, findings and checkpoints of a trial as HTML."""
-    settings = [
-        [escape(format_identifier(name)), escape(format_number(value))]
-        for name, value in trial.config.items()
-    ]
-    for part, values in outcome.job.changes.items():
-        what = f"not default: {escape(format_identifier(part))}"
-        settings.append([what, escape(format_values(values))])
     checkpoints = [
         [f"{row.iteration}", escape(row.path), "yes" if row.path == trial.checkpoint else ""]
         for row in trial.checkpoints
         if (directory / row.path).is_dir()
     ]
-    parts = [section("Settings", table(["setting", "value"], settings, text=2, sentence=True))]
+    parts = [section("Settings", *_build_trial_settings(trial, read_run_job(directory)))]
     parts.append(section("Findings", report.render_findings(trial.findings)))
     if checkpoints:
         head = ["iteration", "path", "its result"]
         parts.append(section("Checkpoints", table(head, checkpoints, text=3)))
     return parts
+
+
+def _build_trial_settings(trial: TrialOutcome, job: Job | None) -> list[str]:
+    """Build the settings next to their defaults: those that differ or were searched first."""
+    try:
+        settings = list_trial_settings(job, trial.config) if job else None
+    except UNUSABLE:
+        settings = None
+    if settings is None:  # the log has what differs from the defaults
+        changes = trial.job.changes.items()
+        known = trial.config | {f"not default: {part}": format_values(v) for part, v in changes}
+        rows = [[escape(format_identifier(n)), escape(format_number(v))] for n, v in known.items()]
+        return [table(["setting", "value"], rows, text=2, sentence=True)]
+    first = [one for one in settings if one.differs or one.is_searched]
+    rest = [one for one in settings if not (one.differs or one.is_searched)]
+    summary = f"{count(len(rest), 'other setting')} with the default value"
+    return [
+        _render_settings(first) if first else render_note("All settings have their defaults."),
+        f"<details><summary>{escape(summary)}</summary>{_render_settings(rest)}</details>",
+    ]
+
+
+def _render_settings(settings: Sequence[TrialSetting]) -> str:
+    rows = [
+        [
+            escape(format_identifier(one.name)),
+            escape(format_number(one.value)),
+            escape(format_number(one.default)),
+            "yes" if one.is_searched else "",
+        ]
+        for one in settings
+    ]
+    return table(["setting", "value", "default", "searched"], rows, text=4)

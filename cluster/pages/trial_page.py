@@ -65,7 +65,10 @@ class TrialPage:
         if outcome is None or found is None:
             return
         self.about.set_content(escape(found.full_status_text))
-        self.parts.set_content("".join(build_trial_parts(outcome, found, directory)))
+        parts = await run.desk.query(
+            run.name, lambda view: build_trial_parts(found, view.directory)
+        )
+        self.parts.set_content("".join(parts))
         if self.curves is None:
             with self.plots:
                 self.curves = CurvesTab(run, only=self.trial)

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from envs.validation import InputError
 from tune_jobs.formatting import count, format_command
-from tune_jobs.jobs.job import Job
-from tune_jobs.jobs.job_yaml import JobDumper, make_plain, parse_job
-from tune_jobs.jobs.rllib_settings import RLlibSettings
 from tune_jobs.report.html_parts import render_note, section, table
+from tune_jobs.report.trial_job import dump_trial_job, parse_job_or_none
 from tune_jobs.run_log.evaluation_status import recommend_sampling
 from tune_jobs.run_log.outcome import Outcome
 
@@ -85,48 +79,13 @@ def list_load_lines(outcome: Outcome, checkpoint: Path) -> list[str]:
     return [*load, f"action = policy.act(observation{how})"]
 
 
-def make_winner_job(job: Job, outcome: Outcome) -> Job | None:
-    """Return the job that trains the winner's settings alone; None without a winner."""
-    best = outcome.best
-    if best is None:
-        return None
-    alone: dict[str, Any] = {
-        "trials": 1, "scheduler": "none", "repeats": None, "brackets": 1, "searcher": "random"
-    }  # fmt: skip
-    alone |= {"grace": 0, "reduction_factor": 2}  # of rungs, which one trial has none of
-    if job.is_program:  # its command names the searched values, which a point gives
-        return replace(job, points=[best.config] if job.search else [], **alone)
-    searched, env_kwargs = job.split_trial_config(best.config)
-    searched = {n: tuple(v) if isinstance(v, list) else v for n, v in searched.items()}
-    if isinstance(job.settings, RLlibSettings):
-        settings: Any = replace(job.settings, values=job.settings.values | searched)
-    else:
-        settings = replace(job.settings, **searched)
-    return replace(job, settings=settings, env_kwargs=env_kwargs, search={}, points=[], **alone)
-
-
 def dump_winner_job(job_yaml: str, outcome: Outcome) -> str:
     """Return the winner's settings as a job file, without what is default.
 
     Empty without a winner, and for a job of another version that cannot be read any more.
     """
-    try:
-        job = make_winner_job(parse_job(job_yaml, "the job"), outcome)
-    except (InputError, TypeError):
-        return ""
-    if job is None:
-        return ""
-    plain = make_plain(job)
-    if not job.is_program:
-        default = make_plain(Job(env=job.env, algo=job.algo))
-        if not isinstance(job.settings, RLlibSettings):
-            own, usual = plain["settings"], default["settings"]
-            plain["settings"] = {n: v for n, v in own.items() if v != usual[n]}
-        if job.steps:
-            plain["iterations"] = default["iterations"]  # as many as the steps hold
-        kept = ("env", "algo")
-        plain = {n: v for n, v in plain.items() if n in kept or (v != {} and v != default[n])}
-    return yaml.dump(plain, Dumper=JobDumper, sort_keys=False, width=100)
+    job = parse_job_or_none(job_yaml)
+    return dump_trial_job(job, outcome.best.config) if job and outcome.best else ""
 
 
 def list_commands(outcome: Outcome, directory: Path, has_checkpoint: bool = True) -> dict[str, str]:

@@ -3,6 +3,7 @@
 
 import pytest
 from dashboard_app import read_whole, write
+from sick_sweep import write_sick_sweep
 from synthetic_sweep import job_row, result, synthetic_rows
 
 from cluster.dashboard.run_parts import PART_BUILDERS, build_trial_parts, read_log_texts
@@ -44,8 +45,16 @@ def test_the_page_of_a_trial_lists_the_checkpoints_that_exist(tmp_path):
     rows += [CheckpointRow(trial="00", iteration=at, path=f"trials/{at}") for at in (1, 3)]
     view = read_whole(write(tmp_path, rows))
     (tmp_path / "trials" / "3").mkdir(parents=True)
-    html = "".join(build_trial_parts(view.outcome, view.outcome.trials[0], tmp_path))
+    html = "".join(build_trial_parts(view.outcome.trials[0], tmp_path))
     assert "trials/3" in html and "trials/1" not in html and "0.5" in html
+
+
+def test_settings_that_differ_or_were_searched_come_first(tmp_path):
+    trial = read_whole(write_sick_sweep(tmp_path / "sweep")).outcome.trials[1]
+    first, rest = "".join(build_trial_parts(trial, tmp_path / "sweep")).split("<details>")
+    assert first.count("<tr>") == 3 + first.count("<thead>") and "0.05" in first
+    assert ">epochs<" in first and ">epochs<" not in rest and ">gamma<" in rest
+    assert build_trial_parts(trial, tmp_path)[0].count("<tr>") == 2  # only what the log has
 
 
 def test_logs_are_shown_from_their_ends(tmp_path):

@@ -7,12 +7,12 @@ from synthetic_sweep import job_row, result
 
 from tune_jobs.jobs.job_yaml import dump_job, parse_job
 from tune_jobs.report.report import write_report
+from tune_jobs.report.trial_job import make_trial_job
 from tune_jobs.report.winner_section import (
     WINNER,
     dump_winner_job,
     list_commands,
     list_load_lines,
-    make_winner_job,
     render_winner,
 )
 from tune_jobs.run_log.event_log import read_event_log
@@ -30,35 +30,9 @@ def test_the_winners_job_has_its_settings_and_no_search():
     text = dump_winner_job(dump_job(sweep), outcome_of())
     assert "search" not in text and "clip" not in text and "iterations: 4" in text
     read = parse_job(text, "winner")
-    assert read == make_winner_job(sweep, outcome_of())
+    assert read == make_trial_job(sweep, {"lr": 0.005})
     assert (read.settings.lr, read.settings.epochs, read.seed) == (0.005, 3, 4)
     assert (read.trials, read.scheduler) == (1, "none")
-
-
-def test_searched_arguments_go_to_the_environment():
-    sweep = job(
-        env="envs:CausalLearning-v0",
-        metric="",
-        mode="",
-        search={"env.horizon": {"choice": [5, 10]}},
-    )
-    winner = make_winner_job(sweep, outcome_of(config={"env.horizon": 5}))
-    assert winner.env_kwargs == {"horizon": 5}
-
-
-def test_a_value_that_is_false_is_kept():
-    text = dump_winner_job(dump_job(job(evaluation_episodes=0)), outcome_of())
-    assert "evaluation_episodes: 0" in text
-
-
-def test_a_program_keeps_its_command_and_names_the_values():
-    sweep = parse_job(
-        "command: python train.py --lr {lr}\nsearch: {lr: {loguniform: [1e-4, 1e-2]}}\n"
-        "trials: 3\nmetric: reward\nmode: max\niterations: 5\n",
-        "job",
-    )
-    read = parse_job(dump_winner_job(dump_job(sweep), outcome_of()), "winner")
-    assert read.sample_configs() == [{"lr": 0.005}] and read.trials == 1
 
 
 def test_a_job_that_cannot_be_read_has_no_winner_file():
