@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from pathlib import Path
+from typing import Any
 
 from cluster.dashboard.run_view import RunView
 from cluster.queue.orders import DRIVER_LOG
@@ -15,6 +16,7 @@ from tune_jobs.report.html_parts import Part, render_note, section, table
 from tune_jobs.report.trial_job import (
     UNUSABLE,
     TrialSetting,
+    dump_trial_job,
     list_trial_settings,
     read_run_job,
 )
@@ -145,3 +147,9 @@ def _render_settings(settings: Sequence[TrialSetting]) -> str:
         for one in settings
     ]
     return table(["setting", "value", "default", "searched"], rows, text=4)
+
+
+def dump_trial_settings(directory: Path, config: Mapping[str, Any]) -> str:
+    """Return the settings of a trial as a job file; empty where the job's file is gone."""
+    job = read_run_job(directory)
+    return dump_trial_job(job, config) if job else ""

@@ -17,6 +17,7 @@ from cluster.web.http_api import ApiHandlers
 from envs.validation import find_nearest
 from tune_jobs.formatting import format_command
 from tune_jobs.report.html_parts import STYLE, Part
+from tune_jobs.report.trial_job import format_training
 
 T = TypeVar("T")
 CHECK_INTERVAL_S = 0.25
@@ -123,8 +124,29 @@ def begin_page(title: str, *links: tuple[str, str]) -> None:
 def offer_command(label: str, *words: str | Path) -> None:
     """Offer a command of Rungwise to be copied."""
     command = format_command("rungwise", *words)
-    button = ui.button(label, on_click=lambda: ui.clipboard.write(command))
-    button.props("flat dense no-caps").tooltip(command)
+    offer_text(label, command, command)
+
+
+def offer_text(label: str, text: str, hint: str) -> None:
+    """Offer a text to be copied by a button, with what it holds as a hint."""
+
+    def copy() -> None:
+        ui.clipboard.write(text)
+        ui.notify("Copied")
+
+    ui.button(label, on_click=copy).props("flat dense no-caps").tooltip(hint)
+
+
+def offer_settings(trial: str, job_yaml: str) -> None:
+    """Offer the settings of a trial as a job, and the command that trains them."""
+    if not job_yaml:  # the job's file is gone
+        return
+    file = f"trial-{trial}.yaml"
+    with ui.element("div").classes("row"):
+        hint = "A job file in YAML, without what is default"
+        offer_text(f"Copy the settings of trial {trial} as a job", job_yaml, hint)
+        command = format_training(file, job_yaml)
+        offer_text("Copy the command that trains them", command, f"Writes {file} and trains it")
 
 
 def heading(text: str, level: int = 1) -> ui.element:

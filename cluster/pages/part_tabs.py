@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 from nicegui import events, ui
 
-from cluster.dashboard.run_parts import PART_BUILDERS, read_log_texts
+from cluster.dashboard.run_parts import PART_BUILDERS, dump_trial_settings, read_log_texts
 from cluster.dashboard.run_texts import list_events
-from cluster.pages.frame import paragraph, show_parts
+from cluster.dashboard.run_view import RunView
+from cluster.pages.frame import offer_settings, paragraph, show_parts
 from tune_jobs.formatting import format_time
+from tune_jobs.report.html_parts import Part
 
 if TYPE_CHECKING:
     from cluster.pages.run_context import RunContext
@@ -23,8 +26,8 @@ MOST_EVENTS = 500
 class PartsTab:
     """A tab with sections of the report, drawn when it is opened and by a button."""
 
-    def __init__(self, run: RunContext, name: str) -> None:
-        self.run, self.build = run, PART_BUILDERS[name]
+    def __init__(self, run: RunContext, build: Callable[[RunView], Any]) -> None:
+        self.run, self.build = run, build
         self.update = ui.button("Update", on_click=self._draw).props("outline dense no-caps")
         self.place = ui.element("div")
         self.is_drawn = False
@@ -38,10 +41,33 @@ class PartsTab:
 
     async def _draw(self) -> None:
         self.is_drawn = True
-        parts = await self.run.desk.query(self.run.name, self.build)
+        built = await self.run.desk.query(self.run.name, self.build)
         self.place.clear()
         with self.place:
-            show_parts(parts)
+            self.fill(built)
+
+    def fill(self, built: Any) -> None:
+        """Draw what was built."""
+        show_parts(built)
+
+
+class ResultTab(PartsTab):
+    """The tab with the result, and the winner's settings to be copied."""
+
+    def __init__(self, run: RunContext) -> None:
+        super().__init__(run, _build_result)
+
+    def fill(self, built: tuple[list[Part], str, str]) -> None:
+        """Draw the result."""
+        parts, trial, settings = built
+        offer_settings(trial, settings)
+        show_parts(parts)
+
+
+def _build_result(view: RunView) -> tuple[list[Part], str, str]:
+    best = view.outcome.best if view.outcome else None
+    settings = dump_trial_settings(view.directory, best.config) if best else ""
+    return PART_BUILDERS["result"](view), best.id if best else "", settings
 
 
 class EventsTab:

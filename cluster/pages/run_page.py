@@ -12,6 +12,7 @@ from nicegui import ui
 from starlette.exceptions import HTTPException
 
 from cluster.dashboard import run_texts
+from cluster.dashboard.run_parts import PART_BUILDERS
 from cluster.dashboard.run_view import RunView
 from cluster.pages.curves_tab import CurvesTab
 from cluster.pages.frame import (
@@ -22,7 +23,7 @@ from cluster.pages.frame import (
     offer_command,
     paragraph,
 )
-from cluster.pages.part_tabs import EventsTab, LogsTab, PartsTab
+from cluster.pages.part_tabs import EventsTab, LogsTab, PartsTab, ResultTab
 from cluster.pages.run_context import RunContext
 from cluster.pages.trials_tab import TrialsTab
 from tune_jobs.report.shared_sections import list_cards
@@ -40,10 +41,10 @@ class Tab(Protocol):
 TABS: dict[str, Callable[[RunContext], Tab]] = {
     "Trials": TrialsTab,
     "Curves": CurvesTab,
-    "Settings": lambda run: PartsTab(run, "settings"),
-    "Findings": lambda run: PartsTab(run, "findings"),
-    "Result": lambda run: PartsTab(run, "result"),
-    "Ledger": lambda run: PartsTab(run, "ledger"),
+    "Settings": lambda run: PartsTab(run, PART_BUILDERS["settings"]),
+    "Findings": lambda run: PartsTab(run, PART_BUILDERS["findings"]),
+    "Result": ResultTab,
+    "Ledger": lambda run: PartsTab(run, PART_BUILDERS["ledger"]),
     "Events": EventsTab,
     "Logs": LogsTab,
 }

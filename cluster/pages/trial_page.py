@@ -8,7 +8,11 @@ from urllib.parse import quote
 from nicegui import ui
 from starlette.exceptions import HTTPException
 
-from cluster.dashboard.run_parts import build_trial_parts, read_log_texts
+from cluster.dashboard.run_parts import (
+    build_trial_parts,
+    dump_trial_settings,
+    read_log_texts,
+)
 from cluster.pages.curves_tab import CurvesTab
 from cluster.pages.frame import (
     Desk,
@@ -17,6 +21,7 @@ from cluster.pages.frame import (
     heading,
     name_nearest,
     offer_command,
+    offer_settings,
     paragraph,
 )
 from cluster.pages.run_context import RunContext
@@ -29,10 +34,11 @@ class TrialPage:
     def __init__(self, desk: Desk, name: str, trial: str) -> None:
         self.run, self.trial = RunContext(desk, name, selected=[trial]), trial
         self.curves: CurvesTab | None = None
-        self.drawn = ""
+        self.drawn = self.settings = ""
         begin_page(f"{trial} of {name}", ("All runs", "/"), (name, f"/run/{quote(name)}"))
         heading(f"Trial {trial}")
         self.about = paragraph("Reading its log", "missing").props("role=status")
+        self.offers = ui.element("div")
         self.parts = ui.html("", sanitize=False)
         heading("Curves", 2)
         self.plots = ui.element("div")
@@ -64,11 +70,20 @@ class TrialPage:
         found = next((t for t in outcome.trials if t.id == self.trial), None) if outcome else None
         if outcome is None or found is None:
             return
-        self.about.set_content(escape(found.full_status_text))
-        parts = await run.desk.query(
-            run.name, lambda view: build_trial_parts(found, view.directory)
+        parts, settings = await run.desk.query(
+            run.name,
+            lambda view: (
+                build_trial_parts(found, view.directory),
+                dump_trial_settings(view.directory, found.config),
+            ),
         )
+        self.about.set_content(escape(found.full_status_text))
         self.parts.set_content("".join(parts))
+        if settings != self.settings:
+            self.settings = settings
+            self.offers.clear()
+            with self.offers:
+                offer_settings(self.trial, settings)
         if self.curves is None:
             with self.plots:
                 self.curves = CurvesTab(run, only=self.trial)

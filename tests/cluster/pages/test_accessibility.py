@@ -7,6 +7,7 @@ import axe_core_python
 import pytest
 from chromium import browser, needs_browser
 from dashboard_app import shown, write
+from sick_sweep import write_sick_sweep
 from synthetic_sweep import synthetic_rows
 
 RULES = (Path(axe_core_python.__file__).parent / "axe.min.js").read_text()
@@ -17,6 +18,8 @@ PAGES = {
     "": "document.querySelectorAll('.ag-row').length",
     **{f"run/a?tab={tab}": "document.querySelector('.cards strong')" for tab in TABS},
     "run/a/trial/08": "document.querySelector('.js-plotly-plot .xtick')",
+    "run/sick?tab=Result": "document.querySelector('.q-tab-panel h2')",
+    "run/sick/trial/01": "document.querySelector('.js-plotly-plot .xtick')",
     "compare?runs=a,b": "document.querySelector('.js-plotly-plot .xtick')",
     "run/none": "document.querySelector('h1')",
 }
@@ -28,6 +31,7 @@ def tab(tmp_path_factory):
     root = tmp_path_factory.mktemp("axe") / "runs"
     for name in ("a", "b"):
         write(root / name, synthetic_rows())
+    write_sick_sweep(root / "sick")
     with shown(root) as (url, address), browser(root.parent / "profile") as tab:
         tab.open(address)
         tab.wait("document.querySelectorAll('h1').length")
