@@ -183,10 +183,13 @@ class _Curve:
         return _Curve(self.x, [y if y is not None and y > 0 else None for y in self.y])
 
     @property
+    def known(self) -> list[tuple[float, float]]:
+        """The points with a value: a held-out score exists only at some of the iterations."""
+        return [(x, y) for x, y in zip(self.x, self.y, strict=True) if y is not None]
+
+    @property
     def last(self) -> tuple[float, float] | None:
-        return next(
-            ((x, y) for x, y in zip(self.x[::-1], self.y[::-1], strict=True) if y is not None), None
-        )
+        return next(reversed(self.known), None)
 
 
 def _plot_trials(
@@ -200,15 +203,13 @@ def _plot_trials(
     for trial, curve in curves.items():
         if trial in focus:
             continue
-        # A held-out score exists only at some of the iterations: gaps inside of a curve are closed.
-        known = [(x, y) for x, y in zip(curve.x, curve.y, strict=True) if y is not None]
+        known = curve.known
         others["x"] += [*(x for x, _ in known), None]
         others["y"] += [*(y for _, y in known), None]
         others["customdata"] += [trial] * (len(known) + 1)
     data = [_line(**others, name="other trials", colour=GREY, width=1, legend=bool(focus))]
     for place, trial in enumerate(t for t in focus if t in curves):
-        curve = curves[trial]
-        known = [(x, y) for x, y in zip(curve.x, curve.y, strict=True) if y is not None]
+        known = curves[trial].known
         is_best = best is not None and trial == best.id
         data.append(
             _line(
@@ -284,6 +285,46 @@ def _plot_groups(
         hover = "%{customdata}, %{x:,.6~g}: %{y:.4g}<extra></extra>"
         data.append(line | {"legendgroup": label, "hovertemplate": hover})
     return data
+
+
+def plot_evidence(
+    view: RunView, outcome: Outcome, metric: str, onsets: Mapping[str, int]
+) -> dict[str, Any]:
+    """Plot a metric of the trials that have a finding, and of the best one to compare with.
+
+    Args:
+        view: the run.
+        outcome: its outcome.
+        metric: what the rule reads; empty for the score.
+        onsets: the iteration of the onset by trial, as many as are told apart.
+    """
+    choice, best = CurveChoice(metric=metric), outcome.best
+    trials = [*onsets, *([best.id] if best and best.id not in onsets else [])]
+    curves = {trial: _Curve.read(view, trial, choice, MAX_POINTS) for trial in trials}
+    values = [y for curve in curves.values() for y in curve.y if y is not None]
+    if log := spans_decades(values, decades=1):
+        curves = {trial: curve.positive() for trial, curve in curves.items()}
+    data: list[dict[str, Any]] = []
+    marks: dict[str, list[Any]] = {"x": [], "y": [], "customdata": []}
+    for place, (trial, curve) in enumerate(curves.items()):
+        known = curve.known
+        xs, ys = [x for x, _ in known], [y for _, y in known]
+        name = escape(f"trial {trial}") + (", the best" if best and trial == best.id else "")
+        colour, width = (PALETTE[place % MOST_GROUPS], 2) if trial in onsets else (GREY, 1)
+        data.append(_line(xs, ys, [trial] * len(xs), name, colour, width))
+        if trial in onsets and xs:
+            # The value at the onset may not be drawn: thinned, or not finite.
+            marks["x"].append(onsets[trial])
+            marks["y"].append(float(np.interp(onsets[trial], xs, ys)))
+            marks["customdata"].append(trial)
+    marker = {"size": 10, "color": FOUND, "symbol": ENDS["health"][1]}
+    hover = "trial %{customdata}: since iteration %{x}<extra></extra>"
+    data.append(
+        {"type": "scatter", "mode": "markers", "name": "onset", "marker": marker}
+        | {"hovertemplate": hover, **marks}
+    )
+    layout = _lay_out(outcome, choice, values, log)
+    return {"data": data, "layout": layout | {"height": 260, "showlegend": True}}
 
 
 def _lay_out(

@@ -42,12 +42,6 @@ def _build_ledger(view: RunView) -> list[Part]:
     return shared_sections.list_ledger_parts(_require_outcome(view))
 
 
-def _build_findings(view: RunView) -> list[Part]:
-    outcome = _require_outcome(view)
-    found = report.render_findings(outcome.findings)
-    return [section("Findings", found, report.render_siblings(outcome.siblings))]
-
-
 def _build_result(view: RunView) -> list[Part]:
     best = _require_outcome(view).best
     # Only the best trial gets all stored results, for its choices over time: each of them is read
@@ -78,7 +72,6 @@ def _build_winner(outcome: Outcome, directory: Path) -> list[str]:
 
 PART_BUILDERS: dict[str, Callable[[RunView], list[Part]]] = {
     "settings": _build_settings,
-    "findings": _build_findings,
     "result": _build_result,
     "ledger": _build_ledger,
 }

@@ -15,6 +15,7 @@ from cluster.dashboard import run_texts
 from cluster.dashboard.run_parts import PART_BUILDERS
 from cluster.dashboard.run_view import RunView
 from cluster.pages.curves_tab import CurvesTab
+from cluster.pages.findings_tab import FindingsTab
 from cluster.pages.frame import (
     Desk,
     Follower,
@@ -42,7 +43,7 @@ TABS: dict[str, Callable[[RunContext], Tab]] = {
     "Trials": TrialsTab,
     "Curves": CurvesTab,
     "Settings": lambda run: PartsTab(run, PART_BUILDERS["settings"]),
-    "Findings": lambda run: PartsTab(run, PART_BUILDERS["findings"]),
+    "Findings": FindingsTab,
     "Result": ResultTab,
     "Ledger": lambda run: PartsTab(run, PART_BUILDERS["ledger"]),
     "Events": EventsTab,

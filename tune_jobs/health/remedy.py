@@ -116,6 +116,29 @@ def worded(
     return f"{sentence[:1].upper()}{sentence[1:]}." if sentence else ""
 
 
+def list_remedy_changes(remedy: Remedy, in_use: Mapping[str, object]) -> dict[str, Value]:
+    """Return the settings that a remedy changes, in the order in which to try them.
+
+    What it switches on is among them only if the setting is true or false: the value of any other
+    one is for a person to choose.
+
+    Args:
+        remedy: its steps.
+        in_use: all settings of the run.
+    """
+    changes: dict[str, Value] = {}
+    for step in remedy:
+        while isinstance(step, RemedyStep) and step.setting not in in_use:
+            step = step.without
+        if isinstance(step, str) or _there(step, used := in_use[step.setting]):
+            continue
+        if step.change != "use":
+            changes[step.setting] = step.value
+        elif isinstance(used, bool):
+            changes[step.setting] = True
+    return changes
+
+
 def _clause(
     step: RemedyStep, in_use: Mapping[str, object], complete: bool, names: Mapping[str, str] | None
 ) -> str:

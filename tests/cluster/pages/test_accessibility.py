@@ -18,6 +18,7 @@ PAGES = {
     "": "document.querySelectorAll('.ag-row').length",
     **{f"run/a?tab={tab}": "document.querySelector('.cards strong')" for tab in TABS},
     "run/a/trial/08": "document.querySelector('.js-plotly-plot .xtick')",
+    "run/sick?tab=Findings": "document.querySelector('.js-plotly-plot .xtick')",
     "run/sick?tab=Result": "document.querySelector('.q-tab-panel h2')",
     "run/sick/trial/01": "document.querySelector('.js-plotly-plot .xtick')",
     "compare?runs=a,b": "document.querySelector('.js-plotly-plot .xtick')",

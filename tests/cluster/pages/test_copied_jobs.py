@@ -37,6 +37,19 @@ def read_command(text):
     return parse_job(job, "copied").settings
 
 
+def test_a_finding_shows_its_evidence_and_the_changed_command(opened):
+    tab = opened("?tab=Findings", "Copy the command for trial 01 with lr")
+    tab.wait("document.querySelector('.js-plotly-plot')?.data?.some(t => t.name === 'onset')")
+    said = tab.ask("document.querySelector('.q-tab-panel').textContent")
+    assert "Remedy: Lower `lr=1e-4`" in said
+    press(tab, "Copy the command for trial 01 with lr")
+    copied = tab.wait("window.copied")
+    assert read_command(copied).lr == 1e-4 and read_command(copied).epochs == 8
+    press(tab, "trial 01")
+    tab.wait("location.pathname === '/run/sweep/trial/01'")
+    assert tab.errors == []
+
+
 def test_a_trial_is_cloned_and_stands_next_to_the_defaults(opened):
     tab = opened("/trial/01", "Copy the settings of trial 01")
     tables = [*tab.ask("[...document.querySelectorAll('table')].map(t => t.textContent)")]

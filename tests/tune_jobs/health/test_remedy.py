@@ -12,6 +12,7 @@ from tune_jobs.health.remedy import (
     at_least,
     at_most,
     increase,
+    list_remedy_changes,
     lower,
     put,
     use,
@@ -29,6 +30,22 @@ def test_a_value_in_use_is_not_advised(used: float):
     assert worded((put("lr", 3e-4), "look"), {"lr": used}) == "Look."
     assert worded((put("activation", "tanh"), "look"), {"activation": "tanh"}) == "Look."
     assert worded((put("clip", 0.2), "look"), {"clip": 0.1}) == "Set `clip=0.2`; look."
+
+
+def test_the_changes_of_a_remedy_are_what_its_sentence_sets():
+    used = {"lr": 1e-3, "clip": 0.2, "normalise_values": False, "warm_start": "none", "epochs": 4}
+    remedy = (
+        lower("lr", 1e-4),
+        "look",
+        at_least("clip", 0.2),
+        at_most("minibatches", 2, without=put("epochs", 2)),
+        SCALED_REWARDS,
+        WARM_START,
+        use("normalise_values", "switch on {}"),
+    )
+    changes = list_remedy_changes(remedy, used)
+    assert list(changes.items()) == [("lr", 1e-4), ("epochs", 2), ("normalise_values", True)]
+    assert list_remedy_changes(remedy, {"lr": 5e-5}) == {}
 
 
 def test_a_setting_beyond_the_value_is_to_go_further_or_left_out():

@@ -1,0 +1,124 @@
+"""The findings of a run by symptom: trials, evidence as a plot, remedies, and changed commands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cluster.dashboard.curves import MAX_POINTS, MOST_GROUPS, plot_evidence
+from cluster.dashboard.run_view import RunView
+from tune_jobs.formatting import format_identifier, format_names, format_values
+from tune_jobs.health import RULES, SCORE, SEVERITIES
+from tune_jobs.health.remedy import list_remedy_changes
+from tune_jobs.jobs.job import Job
+from tune_jobs.report.trial_job import (
+    UNUSABLE,
+    dump_trial_job,
+    format_training,
+    make_trial_job,
+    read_run_job,
+)
+from tune_jobs.run_log.events import FindingRow
+from tune_jobs.run_log.outcome import Outcome
+
+
+@dataclass(frozen=True)
+class FoundSymptom:
+    """A symptom of a run, with everything that the page shows of it."""
+
+    title: str
+    rows: tuple[FindingRow, ...]
+    """The latest finding of each trial that has it, in time order."""
+    siblings: str
+    """What it points at, by the trials that have it; empty where too few show it."""
+    plot: dict[str, Any] | None
+    """The metric that its rule reads, with the onsets; None where the log has none."""
+    remedies: tuple[str, ...]
+    """What to try, with the trials where it differs between them."""
+    commands: Mapping[str, str]
+    """What trains a trial with a change of the remedy, by the words of a button."""
+
+
+def list_symptoms(view: RunView) -> list[FoundSymptom]:
+    """List the symptoms of a run, those that stand and are severe first."""
+    outcome = view.outcome
+    if outcome is None:
+        return []
+    by_symptom: dict[str, dict[str, FindingRow]] = {}
+    for row in outcome.findings:
+        by_symptom.setdefault(row.symptom, {})[row.trial] = row
+    job, siblings = read_run_job(view.directory), outcome.siblings
+    return [
+        FoundSymptom(
+            _describe(symptom),
+            tuple(rows.values()),
+            siblings.get(symptom, ""),
+            _plot(view, outcome, symptom, rows),
+            _list_remedies(rows.values()),
+            _list_commands(job, outcome, symptom, rows) if job else {},
+        )
+        for symptom, rows in sorted(by_symptom.items(), key=lambda pair: _rank(pair[1].values()))
+    ]
+
+
+def _rank(rows: Iterable[FindingRow]) -> int:
+    severities = list[str](SEVERITIES)
+    return -max((severities.index(r.severity) for r in rows if not r.withdrawn), default=-1)
+
+
+def _describe(symptom: str) -> str:
+    words = format_identifier(symptom)
+    return f"{words}: {RULES[symptom].title}" if symptom in RULES else words
+
+
+def _plot(
+    view: RunView, outcome: Outcome, symptom: str, rows: Mapping[str, FindingRow]
+) -> dict[str, Any] | None:
+    """Plot the first metric that the rule reads and the trials report."""
+    # Those that stand come first: of many, as many are drawn as can be told apart.
+    shown = sorted(rows.values(), key=lambda row: row.withdrawn > 0)[:MOST_GROUPS]
+    rule = RULES.get(symptom)
+    if rule is None:
+        return None
+    # A rule that needs no metric reads all of them; that of numbers that are not finite does.
+    needs = [n for need in rule.needs or (SCORE,) for n in (need, rule.stand_ins.get(need, need))]
+    for name in dict.fromkeys(needs):
+        metric = "" if name == SCORE else name
+        curves = (view.read_curve(row.trial, metric, MAX_POINTS) for row in shown)
+        if any(point.value is not None for curve in curves for point in curve):
+            return plot_evidence(view, outcome, metric, {row.trial: row.since for row in shown})
+    return None
+
+
+def _list_remedies(rows: Iterable[FindingRow]) -> tuple[str, ...]:
+    trials: dict[str, list[str]] = {}
+    for row in rows:
+        if row.remedy and not row.withdrawn:
+            trials.setdefault(row.remedy, []).append(row.trial)
+    if len(trials) == 1:
+        return tuple(trials)
+    return tuple(f"Trial {format_names(ids)}: {remedy}" for remedy, ids in trials.items())
+
+
+def _list_commands(
+    job: Job, outcome: Outcome, symptom: str, rows: Mapping[str, FindingRow]
+) -> dict[str, str]:
+    """Return what trains the best trial that has the symptom, with one change of the remedy each.
+
+    Alone, because the steps of a remedy are tried in turn.
+    """
+    standing = {trial for trial, row in rows.items() if not row.withdrawn}
+    trial = next((trial for trial in outcome.best_first if trial.id in standing), None)
+    if trial is None or symptom not in RULES:
+        return {}
+    try:
+        in_use = vars(make_trial_job(job, trial.config).training)
+    except UNUSABLE:  # a program's settings are its own, and RLlib's have names of their own
+        return {}
+    commands: dict[str, str] = {}
+    for name, value in list_remedy_changes(RULES[symptom].remedy, in_use).items():
+        if changed := dump_trial_job(job, trial.config | {name: value}):
+            words = f"Copy the command for trial {trial.id} with {format_values({name: value})}"
+            commands[words] = format_training(f"trial-{trial.id}-{name}.yaml", changed)
+    return commands
