@@ -71,6 +71,7 @@ def _describe_run(directory: Path) -> dict[str, Any]:
         "message": message or waits,
         "task": job.env.split(":")[-1] if job else "",
         "algorithm": job.algo if job else "",
+        "tags": job.changes.get("job", {}).get("tags", "") if job else "",
         "trials": job.trials if job else None,
         "started": job.time if job else None,
         "seconds": end.seconds if end else None,

@@ -38,6 +38,7 @@ COLUMNS = [
     _column("state", "state", **{":cellRenderer": CHIP}, tooltipField="message"),
     _column("task", "task", maxWidth=240, tooltipField="task"),
     _column("algorithm", "algorithm"),
+    _column("tags", "tags", maxWidth=200, tooltipField="tags"),
     _column("metric", "metric"),
     _column("best", "best score", **{":valueFormatter": NUMBER}, type="numericColumn"),
     _column("error", "±", **{":valueFormatter": NUMBER}, type="numericColumn"),

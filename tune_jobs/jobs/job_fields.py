@@ -51,6 +51,8 @@ class TaskFields:
     """The algorithm's settings (of `rllib/NAME` by RLlib's names), or those of a program."""
     seed: Annotated[int, Between(0, 2**30 - 1)] = 0
     """Seed of the sampled settings and, with the trial's number, of its training."""
+    tags: str = ""
+    """Words of your own to find the run by in the list of runs (`baseline, wide network`)."""
 
 
 @dataclass(frozen=True)

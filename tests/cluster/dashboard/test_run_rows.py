@@ -4,9 +4,10 @@
 import json
 
 from dashboard_app import write
-from synthetic_sweep import synthetic_rows
+from synthetic_sweep import job_row, synthetic_rows
 
 from cluster.dashboard.run_rows import RunRows
+from tune_jobs.jobs.job_yaml import list_changes, make_job
 from tune_jobs.run_log.event_log import EventLog
 from tune_jobs.run_log.events import JobEndRow
 
@@ -31,6 +32,12 @@ def test_figures_follow_the_list_and_are_read_again_when_a_log_grows(tmp_path):
     rows.list_rows(places)
     assert rows.read_next()["run"] == "b" and rows.read_next() is None
     json.dumps(rows.list_rows(places), allow_nan=False)
+
+
+def test_the_tags_of_a_job_are_in_its_row_before_its_log_is_read(tmp_path):
+    sweep = make_job({"env": "CartPole-v1", "tags": "baseline, wide"})
+    run = write(tmp_path / "a", [job_row(changes=list_changes(sweep))])
+    assert RunRows().list_rows([run])[0]["tags"] == "baseline, wide"
 
 
 def test_a_damaged_log_is_a_row_without_figures(tmp_path):

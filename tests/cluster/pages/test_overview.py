@@ -16,7 +16,8 @@ pytestmark = needs_browser
 def site(tmp_path_factory):
     root = tmp_path_factory.mktemp("overview") / "runs"
     write(root / "sweep", synthetic_rows())
-    rows = [job_row(run="short", trials=1, env="CartPole-v1", seed=3, time=START + 9)]
+    rows = [job_row(run="short", trials=1, env="CartPole-v1", seed=3, time=START + 9,
+                    changes={"job": {"tags": "baseline, quick"}})]  # fmt: skip
     rows += [TrialRow(trial="00", config={"lr": 0.5}), *(result("00", i, 0.9) for i in (1, 2))]
     write(root / "short", [*rows, JobEndRow(reason="done", seconds=5.0)])
     with shown(root) as (url, address), browser(root.parent / "profile") as tab:
@@ -35,6 +36,12 @@ def test_runs_are_listed_sorted_searched_and_compared(site):
     fill(tab, "Search Runs", "causal")
     tab.wait("document.querySelectorAll('.ag-center-cols-container .ag-row').length === 1")
     assert read_column(tab, "run") == ["sweep"]
+    tab.open("about:blank")
+    tab.open(url)
+    wait_for_rows(tab, 2)
+    fill(tab, "Search Runs", "baseline")
+    tab.wait("document.querySelectorAll('.ag-center-cols-container .ag-row').length === 1")
+    assert (read_column(tab, "run"), read_column(tab, "tags")) == (["short"], ["baseline, quick"])
     tab.open("about:blank")
     tab.open(url)
     wait_for_rows(tab, 2)
