@@ -76,7 +76,7 @@ def _plot(
     view: RunView, outcome: Outcome, symptom: str, rows: Mapping[str, FindingRow]
 ) -> dict[str, Any] | None:
     """Plot the first metric that the rule reads and the trials report."""
-    # Those that stand come first: of many, as many are drawn as can be told apart.
+    # Those that stand come first; of many, as many are drawn as there are colours.
     shown = sorted(rows.values(), key=lambda row: row.withdrawn > 0)[:MOST_GROUPS]
     rule = RULES.get(symptom)
     if rule is None:
