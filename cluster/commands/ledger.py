@@ -47,6 +47,12 @@ class Ledger(Command):
         console.print(
             f"Saved: {share} of {full:,.0f} iterations. Open: {remaining}.", highlight=False
         )
+        if observed := total["iterations_observed"]:
+            console.print(
+                f"Observed: {format_percent(observed / full)} more would have been saved by jobs "
+                "that only observed.",
+                highlight=False,
+            )
         return answer
 
 

@@ -47,6 +47,8 @@ class WatchCommand(Command):
     given several times."""
     health: Literal["note", "warn", "stop"] = "stop"
     """The highest severity of a finding; below `stop` no program is ended."""
+    observe: bool = False
+    """End nothing: say what would have been ended, and afterwards whether that was right."""
     patience: int = 0
     """End it after this many iterations without improvement; 0 never does."""
     patience_s: float = 1800.0
@@ -152,6 +154,7 @@ class WatchCommand(Command):
             "metric": self.metric,
             "mode": self.mode,
             "patience": self.patience,
+            "observe": self.observe,
             "scheduler": "none",
             "health": {
                 symptom: self.health

@@ -18,6 +18,7 @@ from tune_jobs.run_log.events import (
     JobEndRow,
     JobRow,
     LogRow,
+    ObservedEndRow,
     Row,
 )
 from tune_jobs.run_log.outcome import Outcome
@@ -58,6 +59,10 @@ def list_actions(
     return actions
 
 
+SHOWN = (LogRow, DecisionRow, FindingRow, EndRow, ObservedEndRow, JobEndRow, JobRow)
+"""The rows that are events for people."""
+
+
 def list_events(rows: Iterable[Row]) -> list[dict[str, Any]]:
     """List decisions, findings and ends in words, in log order, each once.
 
@@ -66,8 +71,7 @@ def list_events(rows: Iterable[Row]) -> list[dict[str, Any]]:
     return [
         _describe_event(row)
         for row in rows
-        if isinstance(row, LogRow | DecisionRow | FindingRow | EndRow | JobEndRow | JobRow)
-        and not (isinstance(row, DecisionRow) and not row.keep)
+        if isinstance(row, SHOWN) and not (isinstance(row, DecisionRow) and not row.keep)
     ]
 
 
@@ -99,6 +103,9 @@ def _describe_event(row: Row) -> dict[str, Any]:
             event["title"] = (
                 f"ended after {count(row.iteration, 'iteration')}: {format_end_reason(row.reason)}"
             )
+            event["text"] = _make_sentence(row.sentence)
+        case ObservedEndRow():
+            event["title"] = f"would have been ended: {format_end_reason(row.reason)}"
             event["text"] = _make_sentence(row.sentence)
         case JobEndRow():
             event["title"] = f"the job ended: {row.reason}, after {format_duration(row.seconds)}"

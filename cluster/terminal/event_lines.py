@@ -17,6 +17,7 @@ from tune_jobs.run_log.events import (
     FindingRow,
     JobRow,
     LogRow,
+    ObservedEndRow,
     ResultRow,
     Row,
 )
@@ -50,6 +51,9 @@ def format_row(row: Row, builder: OutcomeBuilder) -> list[str]:
             findings = trial.findings if trial.end_reason != "health" else ()
             stops = (f for f in findings if f.severity == "stop" and not f.withdrawn)
             return [*lines, *map(_format_finding_row, stops)]
+        case ObservedEndRow():
+            progress = _format_progress(builder.build_trial_outcome(row.trial))
+            return [f"{progress} would have been ended: {row.sentence}"]
         case FindingRow(severity="warn"):  # a stop is printed as an end
             return [_format_finding_row(row)]
         case LogRow():

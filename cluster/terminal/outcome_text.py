@@ -53,6 +53,7 @@ def print_outcome(outcome: Outcome, console: Console, directory: str | Path | No
         *_format_evaluation(outcome.evaluation, outcome.job.metric),
         *_format_failure(outcome, directory),
         _format_compute(outcome),
+        *filter(None, [outcome.observed_text]),
     ]
     lines += [_format_video(row, directory) for row in outcome.videos]
     if directory is not None:
@@ -62,6 +63,9 @@ def print_outcome(outcome: Outcome, console: Console, directory: str | Path | No
         is_unfinished = any(t.end_reason in (None, "interrupted") for t in outcome.trials)
         title, verb = ("Continue", "resume") if is_unfinished else ("Print again", "report")
         lines.append(f"{title}: {format_command('rungwise', verb, directory)}")
+        if outcome.job.observe:
+            again = format_command("rungwise", "tune", Path(directory) / "job.yaml", "--no-observe")
+            lines.append(f"Not only observed: {again}")
     if 0 < outcome.job.iterations < SHORTEST:
         lines.append(
             f"Too short to judge: the budget is {count(outcome.job.iterations, 'iteration')}, and "

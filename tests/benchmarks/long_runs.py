@@ -5,7 +5,7 @@
 judges each run by itself as a live run is judged (stop_judges.py), its length as its budget, from
 the 20th point at every fifth. The methods of Optuna and Tune compare trials, so they get the runs
 of one task in sweeps of 32, one after another; Optuna is asked at the same points, Tune's decide
-by themselves. A stop is wrong if the run rises afterwards (tune_jobs/judging/hindsight.py); all
+by themselves. A stop is wrong if the run rises afterwards (tune_jobs.run_log.hindsight.py); all
 others are right. Prints a Markdown table for each set of runs; the last line is one JSON object.
 
 A file ``.npz`` is a set: ``labels`` and ``lengths`` [runs], ``values`` (the returns of all runs,
@@ -30,7 +30,7 @@ import numpy as np
 import optuna
 
 from benchmarks.stop_judges import Judge, Verdict, judge_by_returns, make_peers
-from tune_jobs.judging.hindsight import rises_after
+from tune_jobs.run_log.hindsight import rises_after
 
 FIRST, EVERY = 20, 5
 """The first point that is judged, and the points from one judgement to the next."""

@@ -23,8 +23,8 @@ from tune_jobs.foreign_logs.read_logs import LogSource, read_own_run, read_rest
 from tune_jobs.health.diagnosis import Limit, diagnose
 from tune_jobs.health.finding import Finding
 from tune_jobs.health.metric_table import MetricTable, as_number
-from tune_jobs.judging.hindsight import rises_after
 from tune_jobs.judging.run_judge import Mode, RunJudge
+from tune_jobs.run_log.hindsight import rises_after
 
 WHOLE = 50_000_000
 """Bytes of a log up to which its records are kept between the two times that they are needed."""

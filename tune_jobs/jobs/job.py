@@ -77,6 +77,11 @@ class Job(JobFields):
         check_points(self)
         check_number_of_trials(self, self.num_repeats)
         check_gpus(self)
+        if self.observe and self.scheduler == "pbt":
+            raise InputError(
+                "observe is true, but under scheduler: pbt trials change each other's settings, "
+                "which no one can only look at: choose asha or none."
+            )
         if self.scheduler == "pbt":
             check_population(self, self.num_repeats)
         if self.scheduler == "asha" and self.brackets > max(1, len(self.rungs)):

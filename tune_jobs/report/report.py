@@ -164,8 +164,14 @@ def _headline(outcome: Outcome) -> str:
     about = escape(shared_sections.describe_job(outcome.job))
     return (
         f"<header><h1>{escape(outcome.job.run)}</h1><p>{about}</p>"
-        f'{_unfinished(outcome)}<div class="cards">{cards}</div></header>'
+        f"{_unfinished(outcome)}{_observed(outcome)}"
+        f'<div class="cards">{cards}</div></header>'
     )
+
+
+def _observed(outcome: Outcome) -> str:
+    text = outcome.observed_text
+    return f'<p class="notice">{escape(text)}</p>' if text else ""
 
 
 def _unfinished(outcome: Outcome) -> str:

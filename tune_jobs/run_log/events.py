@@ -66,6 +66,8 @@ class JobRow(Event):
     """``last`` or ``best``: which checkpoint is a trial's result (always the last of a program)."""
     patience: int = 0
     """Iterations without improvement after which a trial ends; 0 without early stopping."""
+    observe: bool = False
+    """Whether no trial is ended early, and what would have ended one is written instead."""
     changes: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     """What differs from the defaults, by part of the job (:mod:`tune_jobs.jobs.job_yaml`)."""
     seed: int = 0
@@ -145,6 +147,11 @@ class DecisionRow(IterationEvent):
         at, why = self.iteration, self.sentence
         return EndRow(trial=self.trial, iteration=at, reason="asha", sentence=why)
 
+    def make_observed_end(self) -> ObservedEndRow:
+        """Return what stands for that end in a job that is only observed."""
+        at, why = self.iteration, self.sentence
+        return ObservedEndRow(trial=self.trial, iteration=at, reason="asha", sentence=why)
+
 
 @dataclass(frozen=True, kw_only=True)
 class ExploitRow(IterationEvent):
@@ -212,6 +219,16 @@ class EndRow(IterationEvent):
     reason: str
     """``budget``, ``target``, ``plateau``, ``asha``, ``health``, ``stopped`` (by hand), ``error``
     or ``interrupted``."""
+    sentence: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObservedEndRow(IterationEvent):
+    """The end that a trial of an observed job would have had here; the first one counts."""
+
+    kind: ClassVar[str] = "observed_end"
+    reason: str
+    """``plateau``, ``asha`` or ``health``."""
     sentence: str = ""
 
 
@@ -314,6 +331,7 @@ Row = (
     | FindingRow
     | CheckpointRow
     | EndRow
+    | ObservedEndRow
     | EvaluationRow
     | FinalRow
     | VideoRow

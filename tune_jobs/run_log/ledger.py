@@ -20,7 +20,7 @@ from tune_jobs.run_log.events import JobRow, Row
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.trial_outcome import TrialOutcome
 
-VERSION = "2"
+VERSION = "3"
 SCHEMA = pa.schema(
     [
         pa.field("trial", pa.string(), nullable=False),
@@ -31,6 +31,7 @@ SCHEMA = pa.schema(
         pa.field("iterations_run", pa.int64()),
         pa.field("iterations_not_run", pa.int64()),
         pa.field("iterations_saved", pa.int64()),
+        pa.field("iterations_observed", pa.int64()),
         pa.field("env_steps", pa.int64()),
         pa.field("env_steps_budget", pa.int64()),
         pa.field("env_steps_saved", pa.float64()),
@@ -47,6 +48,7 @@ SCHEMA = pa.schema(
         "kind": "decision, end, or open (the trial may still run)",
         "reason": "keep, wait or stop for a decision; the end reason for an end",
         "iterations_saved": "not run for good: iterations_not_run, but 0 for an interrupted trial",
+        "iterations_observed": "run, but not where the job had not only been observed",
         "env_steps_budget": "of all seeds of the trial, where the job gives its budget in steps",
         "env_steps_saved": "estimated: iterations saved x the trial's own steps per iteration",
         "seconds_saved": "estimated: iterations saved x the trial's own seconds per iteration",
@@ -117,6 +119,7 @@ def _last(trial: TrialOutcome, job: JobRow) -> dict[str, Any]:
         "iterations_run": trial.iterations,
         "iterations_not_run": trial.iterations_not_run,
         "iterations_saved": trial.iterations_saved,
+        "iterations_observed": trial.observed_iterations_saved,
         "env_steps": trial.env_steps,
         "env_steps_budget": job.steps * job.seeds or None,
         "env_steps_saved": trial.env_steps_saved,

@@ -23,7 +23,7 @@ SAVED = (
     "gpu_seconds_saved",
 )
 """Columns of what was saved, in the order of :data:`RUN`."""
-SUMMED = (*RUN, *SAVED, "iterations_open")
+SUMMED = (*RUN, *SAVED, "iterations_open", "iterations_observed")
 
 
 def summarise_spending(places: Sequence[Path]) -> dict[str, Any]:
@@ -31,9 +31,10 @@ def summarise_spending(places: Sequence[Path]) -> dict[str, Any]:
 
     Returns:
         ``runs`` (their directories), ``total`` and ``by_reason``: of each the number of ``trials``,
-        the columns of :data:`RUN` and :data:`SAVED`, and ``iterations_open``, which a resume would
-        still run. A trial that may still run has the reason ``open``. ``left_out`` has the runs
-        that cannot be read, each with the reason.
+        the columns of :data:`RUN` and :data:`SAVED`, ``iterations_open``, which a resume would
+        still run, and ``iterations_observed``, which jobs that only observed would not have run.
+        A trial that may still run has the reason ``open``. ``left_out`` has the runs that cannot be
+        read, each with the reason.
 
     Raises:
         InputError: a folder has no run, or none that can be read.

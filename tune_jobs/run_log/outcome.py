@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from envs.validation import InputError
-from tune_jobs.formatting import count
+from tune_jobs.formatting import count, format_end_reason, format_percent
 from tune_jobs.run_log.cross_trial import Sibling, compare_trials_on_all_symptoms
 from tune_jobs.run_log.events import (
     EvaluationRow,
@@ -229,6 +229,36 @@ class Outcome:
         """Fraction of the full budget that ended trials did not run."""
         return sum(self.iterations_saved_by_reason.values()) / self.budget if self.budget else 0.0
 
+    @property
+    def observed(self) -> list[TrialOutcome]:
+        """The trials that would have ended early, had the job not only been observed."""
+        return [trial for trial in self.trials if trial.observed_end]
+
+    @property
+    def observed_text(self) -> str:
+        """What the job would have done; empty of a job that was not only observed."""
+        if not self.job.observe:
+            return ""
+        trials, ended = count(len(self.trials), "trial"), self.observed
+        if not ended:
+            return f"Observed: none of {trials} would have been ended."
+        by_reason = Counter(trial.observed_end.reason for trial in ended if trial.observed_end)
+        reasons = ", ".join(f"{n} by {format_end_reason(name)}" for name, n in by_reason.items())
+        saved = sum(trial.observed_iterations_saved for trial in ended)
+        share = (
+            f", saving {format_percent(saved / self.budget)} of the budget" if self.budget else ""
+        )
+        best = "among them" if self.best in ended else "not among them"
+        text = f"Observed: {len(ended)} of {trials} would have been ended ({reasons}){share}."
+        text += f" The best, {self.best.id}, is {best}." if self.best else ""
+        known = [t for t in ended if t.rose_after_observed_end is not None]
+        if known:
+            rose = [trial.id for trial in known if trial.rose_after_observed_end]
+            those = "the one" if len(known) == 1 else f"the {len(known)}"
+            by = " not by ASHA" if len(known) < len(ended) else ""
+            text += f" Of {those} ended{by} {', '.join(rose) or 'none'} rose afterwards."
+        return text
+
     def find_result(self, directory: str | Path) -> Path | None:
         """Return the checkpoint of the best trial; None where there is none, or it was deleted."""
         found = self.best and _locate(Path(directory), self.best.checkpoint)
@@ -261,6 +291,18 @@ class Outcome:
                 "checkpoint": _locate(root, best.checkpoint),
             },
             "compute_saved": self.compute_saved,
+            "observed": [
+                {
+                    "trial": trial.id,
+                    "iteration": end.iteration,
+                    "reason": end.reason,
+                    "sentence": end.sentence,
+                    "iterations_saved": trial.observed_iterations_saved,
+                    "rose_afterwards": trial.rose_after_observed_end,
+                }
+                for trial in self.trials
+                if (end := trial.observed_end)
+            ],
             "siblings": self.siblings,
             "rung_agreement": agreement and agreement.as_dict(),
             "videos": [str(root / row.path) for row in self.videos if row.path],

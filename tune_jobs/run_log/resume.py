@@ -50,11 +50,13 @@ def find_remaining_work(directory: Path, rows: Sequence[Row]) -> RemainingWork:
     left = RemainingWork()
     planned = {row.trial for row in rows if isinstance(row, TrialRow)}
     # Built from the rows alone: Tune's own snapshots lag behind the checkpoints.
-    for trial in Outcome.from_rows(rows).trials if rows else ():
+    outcome = Outcome.from_rows(rows) if rows else None
+    for trial in outcome.trials if outcome else ():
         # A killed driver writes no ends, so a trial without one counts as interrupted.
         if trial.id not in planned or trial.end_reason not in (None, *CONTINUED):
             continue
-        if stopped := next((row for row in trial.decisions if not row.keep), None):
+        stopped = next((row for row in trial.decisions if not row.keep), None)
+        if stopped is not None and not trial.job.observe:
             # The kill came between a decision and the end that follows from it. The decision holds:
             # other trials were promoted or ended by comparison with it.
             left.missing_rows.append(stopped.make_end())

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from tune_jobs.formatting import format_duration, format_identifier, format_number, format_percent
 from tune_jobs.run_log import events
+from tune_jobs.run_log.hindsight import rises_after
 from tune_jobs.run_log.json_types import to_json_types
 
 HELD_OUT = "held_out_"
@@ -91,6 +92,8 @@ class TrialOutcome:
     """In the order written; older ones are deleted meanwhile."""
     end: events.EndRow | None
     """None while it may still run."""
+    observed_end: events.ObservedEndRow | None = None
+    """Where it would have ended, had its job not only been observed."""
 
     @property
     def budget(self) -> int:
@@ -223,6 +226,24 @@ class TrialOutcome:
         if not self.iterations_saved:
             return 0.0
         return self.iterations_saved * spent / self.iterations if self.iterations else None
+
+    @property
+    def observed_iterations_saved(self) -> int:
+        """Iterations that the end that was only observed would have saved."""
+        return self.iterations - self.observed_end.iteration if self.observed_end else 0
+
+    @property
+    def rose_after_observed_end(self) -> bool | None:
+        """Whether its score rose after that end; None while that is not known.
+
+        Nor is it of ASHA, which ends trials that rise for others that rise higher.
+        """
+        end = self.observed_end
+        if end is None or end.reason == "asha" or self.end is None or not self.scores:
+            return None
+        at = sum(iteration <= end.iteration for iteration, _ in self.scores)
+        mode = "min" if self.job.mode == "min" else "max"
+        return rises_after(self.finite_scores, at, mode)
 
     @property
     def warning(self) -> events.FindingRow | None:

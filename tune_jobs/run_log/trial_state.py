@@ -25,6 +25,7 @@ class TrialState:
     )
     exploits: list[events.ExploitRow] = field(default_factory=list[events.ExploitRow])
     end: events.EndRow | None = None
+    observed_end: events.ObservedEndRow | None = None
     checkpoints: list[events.CheckpointRow] = field(default_factory=list[events.CheckpointRow])
 
     def add(self, row: events.TrialEvent) -> None:
@@ -45,6 +46,8 @@ class TrialState:
                 self.checkpoints.append(row)
             case events.EndRow():
                 self.end = row
+            case events.ObservedEndRow():
+                self.observed_end = self.observed_end or row
             case _:
                 pass
 
@@ -80,6 +83,7 @@ class TrialState:
             exploits=tuple(self.exploits),
             checkpoints=tuple(self.checkpoints),
             end=end,
+            observed_end=self.observed_end,
         )
 
     def _add_finding(self, row: events.FindingRow) -> None:

@@ -23,11 +23,16 @@ if TYPE_CHECKING:
 
 
 class RecordedASHA(FIFOScheduler):
-    """Applies the decisions of each :class:`Bracket`; the recorder writes them to the event log."""
+    """Applies the decisions of each :class:`Bracket`; the recorder writes them to the event log.
 
-    def __init__(self, brackets: Sequence[Bracket]) -> None:
+    Args:
+        brackets: of brackets that do not pause where trials are observed.
+        observes: whether trials go on whatever is decided.
+    """
+
+    def __init__(self, brackets: Sequence[Bracket], *, observes: bool = False) -> None:
         super().__init__()
-        self.brackets = brackets
+        self.brackets, self.observes = brackets, observes
         self.decisions: list[DecisionRow] = []
         """Decisions that are not written yet, in order."""
         # Taken now: a bracket forgets a trial that has ended, and later rows may still name it.
@@ -49,7 +54,9 @@ class RecordedASHA(FIFOScheduler):
         """Return the decisions since the last call, and the ends that follow from them."""
         rows: list[Row] = []
         for decision in self.decisions:
-            rows += [decision] if decision.keep else [decision, decision.make_end()]
+            rows.append(decision)
+            if not decision.keep:
+                rows.append(decision.make_observed_end() if self.observes else decision.make_end())
         self.decisions.clear()
         return rows
 
@@ -100,6 +107,8 @@ class RecordedASHA(FIFOScheduler):
         decision = ends.pop(name, decision)
         self.decisions.append(decision)
         self._end(ends.values())
+        if self.observes:
+            return TrialScheduler.CONTINUE
         if decision.waits:
             return TrialScheduler.PAUSE
         return TrialScheduler.CONTINUE if decision.keep else TrialScheduler.STOP

@@ -188,6 +188,7 @@ def make_job_row(job: Job, directory: Path, earlier: Sequence[Row]) -> JobRow:
         trials=len(job.trial_ids),
         keep="last" if job.is_program else job.keep,
         patience=job.patience,
+        observe=job.observe,
         changes=list_changes(job),
         scheduler={
             "kind": job.scheduler,

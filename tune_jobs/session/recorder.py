@@ -16,7 +16,7 @@ from algos.rollouts.watchdog import take_hang_reports
 from tune_jobs.evaluation.checkpoint_keeper import CheckpointKeeper
 from tune_jobs.health.finding import Finding
 from tune_jobs.run_log.event_log import EventLog
-from tune_jobs.run_log.events import CheckpointRow, EndRow, FindingRow, Row
+from tune_jobs.run_log.events import CheckpointRow, EndRow, FindingRow, ObservedEndRow, Row
 from tune_jobs.run_log.resume import find_newest_intact, get_hang_report_dir, make_damage_finding
 from tune_jobs.run_log.stop_requests import clear_stop_request, list_stop_requests
 from tune_jobs.schedulers.asha import RecordedASHA
@@ -57,6 +57,8 @@ class EventRecorder(tune.Callback):
     ) -> None:
         self.directory, self.scheduler, self.sweep = directory, scheduler, sweep
         self._keeper = keeper
+        self._observed: set[str] = set()
+        """Trials with an observed end in this session."""
         self._listener = listener
         self._log = EventLog(directory / "events.jsonl")
         self._gauges = RunGauges(directory.absolute().name, num_trials)
@@ -66,7 +68,11 @@ class EventRecorder(tune.Callback):
         return {}
 
     def write(self, row: Row) -> None:
-        """Append a row to the log and show it."""
+        """Append a row to the log and show it; of the observed ends of a trial the first."""
+        if isinstance(row, ObservedEndRow):
+            if row.trial in self._observed:
+                return
+            self._observed.add(row.trial)
         if isinstance(row, EndRow):
             # The request is served: left behind, it would stop the trial again after a resume.
             clear_stop_request(self.directory, row.trial)

@@ -16,7 +16,7 @@ from ray.tune.stopper import Stopper
 
 from tune_jobs.health import Finding
 from tune_jobs.jobs.job import Job
-from tune_jobs.run_log.events import FindingRow, ResultRow
+from tune_jobs.run_log.events import FindingRow, ObservedEndRow, ResultRow
 from tune_jobs.run_log.stop_requests import clear_stop_request, is_stop_requested
 from tune_jobs.session.recorder import EventRecorder
 from tune_jobs.stopping.stop_rules import (
@@ -24,6 +24,7 @@ from tune_jobs.stopping.stop_rules import (
     StopVerdict,
     TrialObservation,
     count_stagnant_iterations,
+    find_observed_stop,
     find_stop,
 )
 from tune_jobs.stopping.sweep_health import SweepHealth
@@ -51,7 +52,8 @@ class TrialStopper(Stopper):
             self.sweep.add_result(trial, iteration, env_steps, metrics)
         self.sweep.set_setting_names(trial, json.loads(result.get("setting_names", "{}")))
         findings, withdrawals = self._judge_health(result)
-        verdict = self._find_stop(result, findings)
+        observation = self._observe(result, findings)
+        verdict = find_stop(observation)
         if verdict is None and result.get("ended"):
             verdict = StopVerdict(*result["ended"])
         if has_row:
@@ -75,6 +77,8 @@ class TrialStopper(Stopper):
         self.sweep.register_withdrawals(withdrawals)
         for row in withdrawals:
             self.recorder.write(row)
+        if (observed := find_observed_stop(observation)) is not None:
+            self.recorder.write(ObservedEndRow(trial=trial, iteration=iteration, **vars(observed)))
         if verdict is not None:
             # The scheduler is not asked about this result: nothing else can follow it in the log.
             self.recorder.write_scheduling(result)
@@ -101,22 +105,20 @@ class TrialStopper(Stopper):
             findings = [*findings, Finding("lines_left_out", "note", 1, lines, why)]
         return findings, withdrawals
 
-    def _find_stop(self, result: dict[str, Any], findings: list[Finding]) -> StopVerdict | None:
+    def _observe(self, result: dict[str, Any], findings: list[Finding]) -> TrialObservation:
         trial = result["trial"]
         used = not self.job.is_program and result["iteration"] >= self.job.iterations
-        return find_stop(
-            TrialObservation(
-                job=self.job,
-                directory=self.directory,
-                trial=trial,
-                iteration=result["iteration"],
-                score=result["score"],
-                is_last=used or "ended" in result,
-                fault=result["fault"],
-                history=self.sweep.get_history(trial),
-                findings=findings,
-                compare_with_siblings=self.sweep.compare_with_siblings,
-            )
+        return TrialObservation(
+            job=self.job,
+            directory=self.directory,
+            trial=trial,
+            iteration=result["iteration"],
+            score=result["score"],
+            is_last=used or "ended" in result,
+            fault=result["fault"],
+            history=self.sweep.get_history(trial),
+            findings=findings,
+            compare_with_siblings=self.sweep.compare_with_siblings,
         )
 
 

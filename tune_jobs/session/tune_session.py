@@ -158,9 +158,10 @@ def make_scheduler(job: Job, directory: Path, earlier: Sequence[Row]) -> Schedul
         job.mode or "max",
         job.reduction_factor,
         number,
-        pauses=not job.is_program or bool(job.program.resume),
+        # Where nothing is paused a trial is compared with those that came before it.
+        pauses=not job.observe and (not job.is_program or bool(job.program.resume)),
         noise=NoiseSource(job.metric, job.seeds),
     )
-    scheduler = RecordedASHA(brackets)
+    scheduler = RecordedASHA(brackets, observes=job.observe)
     scheduler.restore_decisions(earlier)
     return scheduler

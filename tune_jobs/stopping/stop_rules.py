@@ -6,7 +6,7 @@ the trial continues. To add one, write it here and put it into :data:`STOP_RULES
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -181,8 +181,25 @@ STOP_RULES: tuple[StopRule, ...] = (
 LAST_STOP_RULES: tuple[StopRule, ...] = (stop_at_fault, stop_at_target, stop_at_budget)
 
 
+OBSERVED_RULES: tuple[StopRule, ...] = (stop_unhealthy_trial, stop_at_plateau)
+"""Rules that end no trial of an observed job."""
+
+
 def find_stop(observation: TrialObservation) -> StopVerdict | None:
     """Return the verdict of the first stop rule that fires; None while the trial continues."""
     rules = LAST_STOP_RULES if observation.is_last else STOP_RULES
+    if observation.job.observe:
+        rules = [rule for rule in rules if rule not in OBSERVED_RULES]
+    return _ask(rules, observation)
+
+
+def find_observed_stop(observation: TrialObservation) -> StopVerdict | None:
+    """Return what would have ended a trial of an observed job; None of any other job."""
+    if not observation.job.observe or observation.is_last:
+        return None
+    return _ask(OBSERVED_RULES, observation)
+
+
+def _ask(rules: Iterable[StopRule], observation: TrialObservation) -> StopVerdict | None:
     verdicts = (rule(observation) for rule in rules)
     return next((verdict for verdict in verdicts if verdict is not None), None)

@@ -28,10 +28,10 @@ def decision(**changed):
     return DecisionRow(**fields | changed)
 
 
-def test_the_columns_and_their_types_are_those_of_version_2():
+def test_the_columns_and_their_types_are_those_of_version_3():
     texts = {"trial", "kind", "reason", "sentence"}
     whole = {"iteration", "iterations_run", "iterations_not_run", "iterations_saved"}
-    whole |= {"env_steps", "env_steps_budget"}
+    whole |= {"iterations_observed", "env_steps", "env_steps_budget"}
     for field in SCHEMA:
         expected = (
             pa.string() if field.name in texts else pa.int64() if field.name in whole else None
@@ -39,8 +39,8 @@ def test_the_columns_and_their_types_are_those_of_version_2():
         assert field.type == (expected or pa.float64()), field.name
         always = {"trial", "kind", "iteration", "sentence"}
         assert field.nullable == (field.name not in always), field.name
-    assert len(SCHEMA) == 18
-    assert SCHEMA.metadata[b"rungwise_ledger_version"] == b"2"
+    assert len(SCHEMA) == 19
+    assert SCHEMA.metadata[b"rungwise_ledger_version"] == b"3"
     assert b"estimated" in SCHEMA.metadata[b"seconds_saved"]
 
 
@@ -56,6 +56,7 @@ def test_the_last_row_of_a_trial_has_all_its_costs():
         "iterations_run": 9,
         "iterations_not_run": 18,
         "iterations_saved": 18,
+        "iterations_observed": 0,
         "env_steps": 900,
         "env_steps_budget": None,
         "env_steps_saved": 1800.0,

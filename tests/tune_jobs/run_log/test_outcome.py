@@ -94,8 +94,8 @@ def test_the_answer_has_the_fields_of_the_contract(sweep_rows, tmp_path):
     assert outcome.best and outcome.best.checkpoint
     (tmp_path / outcome.best.checkpoint).mkdir(parents=True)
     answer = outcome.as_dict(tmp_path)
-    fields = ["run", "trials", "best", "compute_saved", "siblings", "rung_agreement"]
-    fields += ["videos", "report"]
+    fields = ["run", "trials", "best", "compute_saved", "observed", "siblings"]
+    fields += ["rung_agreement", "videos", "report"]
     assert list(answer) == fields
     assert answer["best"]["checkpoint"].startswith(f"{tmp_path}/trials/")
     assert answer["report"] == f"{tmp_path}/report.html"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tune_jobs.judging.hindsight import rises_after
+from tune_jobs.run_log.hindsight import rises_after
 
 NAN = float("nan")
 LATE = [0.0] * 60 + [1.0] * 40
