@@ -296,7 +296,7 @@ def plot_evidence(
         view: the run.
         outcome: its outcome.
         metric: what the rule reads; empty for the score.
-        onsets: the iteration of the onset by trial, as many as are told apart.
+        onsets: the iteration of the onset by trial, as many as can be distinguished.
     """
     choice, best = CurveChoice(metric=metric), outcome.best
     trials = [*onsets, *([best.id] if best and best.id not in onsets else [])]

@@ -115,7 +115,7 @@ class StoppingFields:
     """Smallest improvement that counts, as a fraction of the best score."""
     observe: bool = False
     """End no trial early: what health, `patience` and ASHA would have ended is written, and judged
-    once it is known how the trial went on."""
+    once the trial has ended."""
     health: dict[str, Limit] = field(default_factory=dict[str, Limit])
     """The highest severity that a health rule may report, by symptom: `off`, `note`, `warn` or
     `stop`."""
