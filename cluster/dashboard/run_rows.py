@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 from typing import Any
 
-from cluster.dashboard.run_view import RunView
+from cluster.dashboard.run_view import RunIndex, RunView, SharedView
 from cluster.queue.orders import get_run_state, read_order
 from tune_jobs.formatting import format_identifier
 from tune_jobs.report.result_score import find_result_score
@@ -25,7 +26,10 @@ class RunRows:
     and :meth:`read_next` adds the figures of one run at a time.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, runs: RunIndex) -> None:
+        self.runs = runs
+        self._growing: dict[Path, SharedView] = {}
+        """Views of runs that go on, so that only what is new of their logs is read."""
         self._rows: dict[Path, tuple[Stamp, dict[str, Any]]] = {}
         self._missing: list[Path] = []
 
@@ -40,15 +44,23 @@ class RunRows:
             rows.append(figures | _describe_run(directory))
         return rows
 
-    def read_next(self) -> dict[str, Any] | None:
+    async def read_next(self) -> dict[str, Any] | None:
         """Read the figures of one run that lacks them; None if none does."""
         if not self._missing:
             return None
         directory = self._missing.pop(0)
         stamp = _stamp(directory)
-        figures = _read_figures(directory)
+        size = await asyncio.to_thread(_measure_size, directory)
+        view = self.runs.open_view(directory)
+        await view.read()
+        figures, goes_on = await view.query(_summarise)
+        figures["bytes"] = size
+        if goes_on:
+            self._growing[directory] = view
+        else:
+            self._growing.pop(directory, None)
         self._rows[directory] = stamp, figures
-        return figures | _describe_run(directory)
+        return figures | await asyncio.to_thread(_describe_run, directory)
 
 
 def _stamp(directory: Path) -> Stamp:
@@ -78,27 +90,27 @@ def _describe_run(directory: Path) -> dict[str, Any]:
     }
 
 
-def _read_figures(directory: Path) -> dict[str, Any]:
-    """Read the result of a run; empty where its log is not that of a run."""
-    size = sum(path.stat().st_size for path in directory.rglob("*") if _is_plain(path))
-    view = RunView(directory)
-    while view.refresh():
-        pass
+def _measure_size(directory: Path) -> int:
+    return sum(path.stat().st_size for path in directory.rglob("*") if _is_plain(path))
+
+
+def _summarise(view: RunView) -> tuple[dict[str, Any], bool]:
+    """Return the result of a run, empty where its log is not that of a run, and whether it runs."""
     if (outcome := view.outcome) is None:
-        return {"bytes": size}
+        return {}, False
     best, score = outcome.best, find_result_score(outcome)
     scores = [score for _, score in best.scores] if best else []
     step = max(1, len(scores) // SPARK_POINTS)
     standing = {row.symptom for row in outcome.findings if not row.withdrawn}
-    return {
+    figures = {
         "metric": format_identifier(score.metric if score else outcome.job.metric),
         "best": score and to_finite_float(score.value),
         "error": score and to_finite_float(score.error),
         "saved": outcome.compute_saved,
         "findings": len(standing),
         "curve": scores[::step],
-        "bytes": size,
     }
+    return figures, outcome.end is None
 
 
 def _is_plain(path: Path) -> bool:

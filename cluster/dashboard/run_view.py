@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
+from weakref import WeakValueDictionary
 
 from starlette.exceptions import HTTPException
 
@@ -292,13 +293,35 @@ class RunView:
         return rows
 
 
+class SharedView:
+    """The view of a run, of which all readers share one reading of the log."""
+
+    def __init__(self, directory: Path) -> None:
+        self._view = RunView(directory)
+        self._lock = asyncio.Lock()
+
+    async def query(self, query: Callable[[RunView], T]) -> T:
+        """Query the view in a thread, one query at a time."""
+        # A view is not thread-safe. One lock per run, so that a large log does not delay other
+        # runs.
+        async with self._lock:
+            return await asyncio.to_thread(query, self._view)
+
+    async def read(self) -> None:
+        """Read the log to its end, in parts between which other readers are served."""
+        while await self.query(RunView.refresh):
+            pass
+
+
 class RunIndex:
     """The runs below a directory, or the run that the directory itself is."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._views: dict[str, RunView] = {}
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._views: dict[str, SharedView] = {}
+        """Those that a page has looked at."""
+        self._open: WeakValueDictionary[str, SharedView] = WeakValueDictionary()
+        """Those that a reader holds: the list of runs lets go of most after one reading."""
 
     def list_logged_runs(self) -> list[Path]:
         """List the runs that have an event log."""
@@ -324,18 +347,30 @@ class RunIndex:
                 return directory
         raise HTTPException(404, f"There is no run {name!r} below {self.root}.")
 
-    async def query_run(self, name: str, query: Callable[[RunView], T]) -> T:
-        """Query the view of a run in a thread, one query per run at a time.
+    def open_view(self, directory: Path) -> SharedView:
+        """Return the view of a run, which others may be reading; it closes with its last reader."""
+        view = self._open.get(directory.name)
+        if view is None:
+            view = self._open[directory.name] = SharedView(directory)
+        return view
+
+    def find_view(self, name: str) -> SharedView:
+        """Return the view of a run that a page looks at, and keep it.
 
         Raises:
             HTTPException: there is no such run.
         """
         if name not in self._views:
-            self._views[name] = RunView(self.find_run(name))
-        # A view is not thread-safe. One lock per run, so that a large log does not delay other
-        # runs.
-        async with self._locks.setdefault(name, asyncio.Lock()):
-            return await asyncio.to_thread(query, self._views[name])
+            self._views[name] = self.open_view(self.find_run(name))
+        return self._views[name]
+
+    async def query_run(self, name: str, query: Callable[[RunView], T]) -> T:
+        """Query the view of a run.
+
+        Raises:
+            HTTPException: there is no such run.
+        """
+        return await self.find_view(name).query(query)
 
 
 def _get_change_time(directory: Path) -> float:

@@ -96,8 +96,7 @@ class Desk:
 
     async def read(self, name: str) -> None:
         """Read the log of a run to its end, in parts between which others are served."""
-        while await self.query(name, RunView.refresh):
-            pass
+        await self.runs.find_view(name).read()
 
 
 def name_nearest(name: str, known: Sequence[str]) -> str:

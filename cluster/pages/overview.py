@@ -77,10 +77,7 @@ class OverviewPage:
         loop = asyncio.get_running_loop()
         shown = loop.time()
         # A page that was closed needs no figures.
-        while (
-            not self.grid.is_deleted
-            and (row := await asyncio.to_thread(self.rows.read_next)) is not None
-        ):
+        while not self.grid.is_deleted and (row := await self.rows.read_next()) is not None:
             by_name[row["run"]] = row
             if loop.time() > shown + 1.0:
                 shown = loop.time()

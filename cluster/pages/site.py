@@ -67,7 +67,7 @@ class ByPath:
 
 
 def _make_pages(handlers: ApiHandlers) -> FastAPI:
-    desk, rows = Desk(handlers.runs, handlers), RunRows()
+    desk, rows = Desk(handlers.runs, handlers), RunRows(handlers.runs)
     site = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
 
     @ui.page("/")

@@ -189,10 +189,9 @@ class ApiHandlers:
         """Query the view of a run after its log has been read to the end."""
         if not (self.runs.find_run(name) / "events.jsonl").is_file():
             raise HTTPException(409, f"{name} has not started, so it has no results yet.")
-        # One part per query, so that other requests about the run are served between two.
-        while await self.runs.query_run(name, RunView.refresh):
-            pass
-        return await self.runs.query_run(name, query)
+        view = self.runs.find_view(name)
+        await view.read()
+        return await view.query(query)
 
     async def _find_trial(self, name: str, trial: str) -> TrialOutcome:
         trials = (await self._query_run(name, RunView.build_outcome)).trials

@@ -12,7 +12,7 @@ from synthetic_sweep import job_row, result
 from cluster.commands.jobs import Report
 from cluster.dashboard import run_texts
 from cluster.dashboard.run_rows import RunRows
-from cluster.dashboard.run_view import RunView
+from cluster.dashboard.run_view import RunIndex, RunView
 from cluster.queue.orders import get_run_state
 from cluster.queue.run_queue import reopen_trial
 from envs.validation import InputError
@@ -47,7 +47,7 @@ def test_a_run_whose_driver_died_has_failed_everywhere(idle):
     told = client.get_job("run")
     assert told.job.state == "failed" and f"process {os.getpid()}" in told.job.message
     assert [trial.end_reason for trial in told.trials] == ["interrupted"]
-    (row,) = RunRows().list_rows([run])
+    (row,) = RunRows(RunIndex(root)).list_rows([run])
     assert (row["state"], row["message"]) == ("failed", told.job.message)
     board = RunView(run)
     board.refresh()
