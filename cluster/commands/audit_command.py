@@ -134,11 +134,14 @@ def format_account(result: Audit, seconds: float) -> list[str]:
     if result.wrong_rules:
         held = ", ".join(f"{rule}: warn" for rule in result.wrong_rules)
         lines.append(f"to be safe    health: {{{held}}}")
-    for sweep in result.sweeps:
+    if sweeps := result.sweeps:
+        runs = sum(sweep.runs for sweep in sweeps)
+        saved = sum(sweep.saved * sweep.runs for sweep in sweeps) / runs
+        regret = sum(sweep.regret for sweep in sweeps) / len(sweeps)
         lines.append(
-            f"scheduler     would have saved {format_percent(sweep.saved)} of the "
-            f"{sweep.runs} runs of {sweep.group}, and have chosen one that ends "
-            f"{format_percent(sweep.regret)} of their range below the best"
+            f"scheduler     would have saved {format_percent(saved)} of {count(runs, 'run')} in "
+            f"{count(len(sweeps), 'group')}; what it chooses ends {format_percent(regret)} of a "
+            "group's range below the best"
         )
     lines += [f"not judged    {run.note}" for run in result.unread[:MOST_LISTED]]
     if len(result.unread) > MOST_LISTED:

@@ -25,6 +25,8 @@ STYLE = """<style>
 th button { all: unset; cursor: pointer; } th button:focus-visible { outline: 2px solid #1f6fb4; }
 th[aria-sort=ascending] button::after { content: " \\2191"; }
 th[aria-sort=descending] button::after { content: " \\2193"; }
+#ended td:nth-child(-n+2) { white-space: normal; overflow-wrap: anywhere; min-width: 8rem; }
+#ended td.sentence { min-width: 12rem; } #ended th, #ended td { padding-right: .7rem; }
 .filters label { margin-right: 1.2rem; color: var(--soft); }
 </style>"""
 SCRIPT = """
