@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from envs.success import SUCCESS_NAMES
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -235,6 +237,18 @@ METRICS: dict[str, Metric] = {
     ),
     "log_p_random": Metric("nats", "the same after random tokens", "as without, or lower"),
 }
+
+INFO_METRICS = {
+    **dict.fromkeys(SUCCESS_NAMES, "success_rate"),
+    "range_utilisation": "range_utilisation",
+    "episode_improvement": "episode_improvement",
+    "log_p_with": "log_p_with",
+    "log_p_without": "log_p_without",
+    "log_p_shuffled": "log_p_shuffled",
+    "log_p_random": "log_p_random",
+    "node_excess": "node_losses",
+}
+"""Entry of an episode's last ``info``, of any environment -> the metric that it becomes."""
 
 GROUPS = (
     ("rollout", "return", "return|episode|reward|zero_reward|success|truncated|unfinished|agent_"),

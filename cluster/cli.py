@@ -20,6 +20,7 @@ from pathlib import Path
 
 from cluster.commands.groups import COMMANDS, print_overview, print_version
 from cluster.errors import Answer, CommandEnded, Terminal, WrongCall, error_answer, parsing
+from envs.optional_imports import TRAIN, TRAIN_PACKAGES, missing_package_error
 from envs.user_packages import extend_packages
 from envs.validation import InputError, InputWarning, unknown_name_error
 from tune_jobs.interruption import get_exit_status, treat_sigterm_as_ctrl_c
@@ -69,6 +70,13 @@ def _run(argv: list[str], terminal: Terminal) -> tuple[int, Answer | None]:
     except InputError as error:
         _print_error(str(error))
         return 2, error_answer("input", str(error))
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in TRAIN_PACKAGES:
+            return _report_crash(error)
+        missing = missing_package_error(f"`rungwise {argv[0]}`", package, TRAIN)
+        _print_error(str(missing))
+        return 2, error_answer("input", str(missing))
     except RayStartError as error:
         _print_error(str(error))
         return 1, error_answer("failed", str(error))
@@ -79,8 +87,12 @@ def _run(argv: list[str], terminal: Terminal) -> tuple[int, Answer | None]:
         return 130, error_answer("interrupted", "Stopped by Ctrl-C.")
     # A crash is an answer, too: --json promises one object for every end.
     except Exception as error:
-        traceback.print_exc()
-        return 1, error_answer("crash", f"{type(error).__name__}: {error}")
+        return _report_crash(error)
+
+
+def _report_crash(error: Exception) -> tuple[int, Answer]:
+    traceback.print_exc()
+    return 1, error_answer("crash", f"{type(error).__name__}: {error}")
 
 
 def _print_error(sentence: str) -> None:

@@ -1,11 +1,41 @@
-"""Import of the optional libraries that an extra installs, when they are first used."""
+"""Imports of what an extra installs, when they are first used.
+
+``pip install rungwise`` brings what judges logs; the extra ``train`` brings the rest.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from envs.validation import InputError
+
+TRAIN = "train"
+"""The extra for everything but judging logs."""
+TRAIN_PACKAGES = frozenset(
+    {
+        "fastapi",
+        "gymnasium",
+        "networkx",
+        "nicegui",
+        "prometheus_client",
+        "pyarrow",
+        "pydantic",
+        "ray",
+        "safetensors",
+        "scipy",
+        "sklearn",
+        "starlette",
+        "tensorboardX",
+        "threadpoolctl",
+        "torch",
+        "uvicorn",
+    }
+)
+"""Top-level modules that it installs, and that ours import."""
 
 
 def import_extra(name: str, extra: str) -> Any:
@@ -17,7 +47,29 @@ def import_extra(name: str, extra: str) -> Any:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        package = name.partition(".")[0]
-        raise InputError(
-            f"This needs {package}, which is not installed: pip install 'rungwise[{extra}]'."
-        ) from error
+        raise missing_package_error("This", name.partition(".")[0], extra) from error
+
+
+def missing_package_error(what: str, package: str, extra: str) -> InputError:
+    """Return an error for a package that an extra installs, and that ``what`` needs."""
+    return InputError(
+        f"{what} needs {package}, which is not installed: pip install 'rungwise[{extra}]'."
+    )
+
+
+def is_installed(name: str) -> bool:
+    """Return whether a module can be imported; import it if so."""
+    try:
+        importlib.import_module(name)
+    except ModuleNotFoundError:
+        return False
+    return True
+
+
+def find_versions(packages: Iterable[str]) -> dict[str, str]:
+    """Return the versions of those of these packages that are installed."""
+    found: dict[str, str] = {}
+    for package in packages:
+        with contextlib.suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found

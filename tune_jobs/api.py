@@ -81,7 +81,7 @@ def resume(
     restore_module(directory, required=True)
     job, _ = open_run(directory)
     _check_machine(job, address, cpus)
-    check_reporting()
+    check_reporting(job)
     return _drive(directory, address, cpus, on_row)
 
 

@@ -25,9 +25,9 @@ from ray.rllib.core.rl_module.default_model_config import DefaultModelConfig
 from ray.rllib.env import INPUT_ENV_SINGLE_SPACES
 
 from algos.config import RLLIB
+from algos.metrics import INFO_METRICS
 from algos.rollouts.env_factory import make_single_env
 from algos.rollouts.environment_fault import EnvironmentFault
-from algos.rollouts.episode_statistics import INFO_METRICS
 from algos.rollouts.group_sampler import TRAINING_SEED
 from envs.batched import get_world
 from envs.checking.user_frames import find_user_frame

@@ -9,26 +9,14 @@ from typing import Any
 import numpy as np
 from gymnasium.vector import VectorEnv
 
+from algos.metrics import INFO_METRICS
 from algos.models.base import MASK
 from algos.rollouts.finished_episodes import FinishedEpisodes, merge_figures
 from algos.rollouts.rollout import Rollout
 from envs.agents import count_agents
 from envs.batched import get_world
-from envs.success import SUCCESS_NAMES
 
 Array = np.ndarray[Any, Any]
-
-INFO_METRICS = {
-    **dict.fromkeys(SUCCESS_NAMES, "success_rate"),
-    "range_utilisation": "range_utilisation",
-    "episode_improvement": "episode_improvement",
-    "log_p_with": "log_p_with",
-    "log_p_without": "log_p_without",
-    "log_p_shuffled": "log_p_shuffled",
-    "log_p_random": "log_p_random",
-    "node_excess": "node_losses",
-}
-"""Entry of an episode's last ``info``, of any environment -> the metric that it becomes."""
 
 MOST_CHOICES = 1000
 """Choices whose shares are recorded; of the words of a language model that would be a long list."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import inspect
 import platform
 
@@ -25,6 +24,7 @@ from cluster.commands.service import Jobs, Service
 from cluster.commands.tail_command import TailCommand
 from cluster.commands.watch_command import WatchCommand
 from cluster.errors import Answer
+from envs.optional_imports import find_versions
 
 COMMAND_GROUPS: dict[str, tuple[type[Command], ...]] = {
     "Train and tune": (Tune, Train, WatchCommand, Resume, Fetch),
@@ -75,8 +75,7 @@ def print_overview(console: Console) -> Answer:
 
 def print_version(console: Console) -> Answer:
     """Print the versions of Rungwise and of what its results depend on."""
-    names = ("rungwise", "ray", "torch")
-    versions = {name: importlib.metadata.version(name) for name in names}
+    versions = find_versions(("rungwise", "ray", "torch"))
     versions["python"] = platform.python_version()
     rungwise, *others = (f"{name} {version}" for name, version in versions.items())
     console.print(f"{rungwise} ({', '.join(others)})", highlight=False)

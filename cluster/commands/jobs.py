@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, make_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
@@ -139,7 +140,7 @@ class Resume(RayCommand):
 
         job, rows = open_run(self.run)  # refuses what is not a run before Ray starts
         check_machine(job, self.address, self.cpus)
-        check_reporting()
+        check_reporting(job)
         outcome = run_with_progress(self.run, self.address, self.cpus, rows)
         return print_and_check_outcome(outcome, self.run, console, Outcome.as_dict)
 
@@ -218,11 +219,15 @@ def _read_outcome(run: Path) -> tuple[list[Row], Outcome]:
         InputError: it is no run, has not started, or its log cannot be read.
     """
     check_is_run(run)  # a wrong path is refused at once
+    from tune_jobs.jobs.job_yaml import read_job
     from tune_jobs.run_log.driver_lock import make_lost_end
     from tune_jobs.run_log.outcome import Outcome
-    from tune_jobs.session.prepare import open_run
+    from tune_jobs.session.prepare import JOB, read_rows
 
-    _, rows = open_run(run)
+    # Refuses a damaged one. The light install cannot read the settings of an algorithm.
+    with suppress(ModuleNotFoundError):
+        read_job(run / JOB)
+    rows = read_rows(run)
     if not rows:
         raise InputError(
             f"{run} has not started, so there is nothing to report: start it with "

@@ -43,7 +43,7 @@ def drive_run(directory: Path, address: str, lock: int, cpus: int | None) -> Non
         job, _ = open_run(directory)
         if address == "local":
             check_resources(job, offered_cpus(cpus))
-        check_reporting()
+        check_reporting(job)
         with ray_session(address, cpus):
             drive(directory, lambda _: None)
 

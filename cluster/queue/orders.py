@@ -8,18 +8,20 @@ which of its drivers still run.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 import re
 import time
 from pathlib import Path
-from typing import Literal
-
-from pydantic import TypeAdapter
+from typing import TYPE_CHECKING, Literal
 
 from tune_jobs.formatting import format_duration
 from tune_jobs.run_log.driver_lock import describe_lost_driver, has_driver
 from tune_jobs.run_log.event_log import read_job_end
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 RUN_NAME_PATTERN = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
 """Valid names of runs: safe as directory names and in URLs."""
@@ -48,15 +50,20 @@ class Order:
     """Why no more drivers are started; empty while they are."""
 
 
-_ORDER_TYPE = TypeAdapter(Order)
+@functools.cache
+def _make_reader() -> TypeAdapter[Order]:
+    from pydantic import TypeAdapter  # late: the state of a run without an order needs none
+
+    return TypeAdapter(Order)
 
 
 def read_order(directory: Path) -> Order | None:
     """Return the order of a run; None if there is none, one with a failure if it is damaged."""
     path = directory / ORDER
     try:
+        data = path.read_bytes()
         # Unknown fields are ignored: an order of another version must not stop the queue.
-        return _ORDER_TYPE.validate_json(path.read_bytes())
+        return _make_reader().validate_json(data)
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:

@@ -41,3 +41,17 @@ def test_the_table_lists_what_other_layers_need():
     assert family.params is family.world.params_type
     assert family.description.endswith(".")
     assert family.name in gymnasium.registry
+
+
+def test_the_families_are_registered_with_the_import_of_gymnasium():
+    code = """
+import importlib.util, sys, envs
+assert "gymnasium" not in sys.modules
+importlib.util.find_spec("gymnasium")  # to find it is not to import it
+import gymnasium
+assert set(envs.FAMILIES) <= set(gymnasium.registry)
+assert gymnasium.__spec__.loader is gymnasium.__loader__
+assert type(gymnasium.__loader__).__module__ != "envs.gymnasium_import"
+assert not any(type(finder).__module__ == "envs.gymnasium_import" for finder in sys.meta_path)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

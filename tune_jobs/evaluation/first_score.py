@@ -10,12 +10,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from gymnasium.vector import AutoresetMode
-
 from algos import get_algorithm_class
 from algos.config import TrainingSettings
-from algos.rollouts.env_factory import make_vector_env
-from envs.time_limit import find_time_limit
 from tune_jobs.evaluation.scoring import FEWEST, is_episode_mean
 from tune_jobs.formatting import count
 from tune_jobs.jobs.job import Job
@@ -60,6 +56,11 @@ def estimate_pace(job: Job) -> EpisodePace | None:
     """
     if not isinstance(job.settings, TrainingSettings):
         return None
+    from gymnasium.vector import AutoresetMode  # late, as below: a program needs no Gymnasium
+
+    from algos.rollouts.env_factory import make_vector_env
+    from envs.time_limit import find_time_limit
+
     env = make_vector_env(job.env, job.env_kwargs, 1)
     try:
         limit = find_time_limit(env)

@@ -12,10 +12,8 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from algos.metrics import METRICS
-from algos.rollouts.episode_statistics import INFO_METRICS
+from algos.metrics import INFO_METRICS, METRICS
 from envs.validation import InputError, unknown_name_error
-from tune_jobs.evaluation.evaluation_world import make_world
 from tune_jobs.foreign_logs.names.name_matching import match_metrics
 from tune_jobs.jobs.job import Job
 from tune_jobs.run_log.trial_outcome import HELD_OUT, POOLED
@@ -35,6 +33,8 @@ def resolve_metric(job: Job) -> tuple[str, Any]:
     """
     if job.is_program:
         return _resolve_program_metric(job)
+    from tune_jobs.evaluation.evaluation_world import make_world  # late: a program needs no torch
+
     # Before a run, not in its trials: a misspelt metric would give every trial no score at all.
     world = make_world(job.env, job.env_kwargs)
     metric = job.metric or (world.score_metric if world else "return_mean")

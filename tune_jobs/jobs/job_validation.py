@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import warnings
-from collections import defaultdict
 from typing import Any
 
 import gymnasium
@@ -28,7 +26,7 @@ from envs.batched import get_world
 from envs.checking.env_checker import check_random_play
 from envs.validation import InputError, InputWarning
 from tune_jobs.jobs.job import Job
-from tune_jobs.jobs.program_settings import check_command, fill_command, list_placeholders
+from tune_jobs.jobs.program_validation import check_sweep, validate_program_job
 from tune_jobs.jobs.rllib_settings import RLlibSettings
 
 EPISODES, STEPS, SECONDS = 3, 300, 5.0
@@ -44,10 +42,10 @@ def validate_job(job: Job) -> None:
             in, or one that does not have what the algorithm needs; of programs, a command that does
             not exist, or trials without a budget or with one log.
     """
-    _check_sweep(job)
     if job.is_program:
-        _validate_program(job)
+        validate_program_job(job)
         return
+    check_sweep(job)
     if isinstance(job.settings, RLlibSettings):
         _validate_rllib_job(job, job.settings)
         return
@@ -119,27 +117,6 @@ def _validate_rllib_job(job: Job, settings: RLlibSettings) -> None:
             env.close()
 
 
-def _check_sweep(job: Job) -> None:
-    """Refuse a sweep of one trial, and one whose scheduler could never decide.
-
-    Not a job's own check: the file of a sweep may also be trained as a single short run.
-    """
-    if job.search and job.trials == 1:
-        raise InputError(
-            f"search names {', '.join(job.search)}, but trials is 1, so that nothing is compared: "
-            "set --trials, to 8 for example, or train the settings as they are (`rungwise train`)."
-        )
-    # Of a single iteration nothing can be saved, and the budget of a program may be unknown.
-    if job.scheduler == "none" or min(job.trials, job.iterations) < 2:
-        return
-    if job.decision_interval < job.iterations:
-        return
-    said = f"grace is {job.decision_interval}, but iterations is {job.iterations}, so that "
-    pbt = job.scheduler == "pbt"
-    said += "PBT replaces no trial" if pbt else "ASHA has no rung at which it could stop a trial"
-    raise InputError(f"{said}: set --grace to at most {job.iterations - 1}, or --scheduler none.")
-
-
 def _play(env_id: str, env_kwargs: dict[str, Any]) -> None:
     found = check_random_play(
         lambda: gymnasium.make(env_id, **env_kwargs), EPISODES, STEPS, SECONDS
@@ -151,22 +128,3 @@ def _play(env_id: str, env_kwargs: dict[str, Any]) -> None:
             )
         if violation.rule in ("observation_in_space", "success_unread"):
             warnings.warn(f"{env_id}: {violation.sentence}", InputWarning, stacklevel=2)
-
-
-def _validate_program(job: Job) -> None:
-    """Make sure that the programs of a job can start and their trials can be distinguished."""
-    settings = job.program
-    if settings.command:
-        check_command(fill_command(settings, defaultdict(str)), os.environ)
-    if job.trials == 1:
-        return
-    if not settings.budget:
-        raise InputError(
-            f"{job.trials} trials are compared at parts of a budget: give the name of what their "
-            "logs count as progress, and how far it goes as budget."
-        )
-    if "out" not in list_placeholders(settings):
-        raise InputError(
-            f"The command of {job.trials} trials does not contain {{out}}, so that all would log "
-            "to the same place: pass it where the program takes its output directory."
-        )

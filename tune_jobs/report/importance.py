@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from envs.optional_imports import is_installed
 from tune_jobs.formatting import format_percent
 from tune_jobs.report.plots import ACCENT, MUTED, Plot, make_blank_figure
 from tune_jobs.run_log.outcome import Outcome
-from tune_jobs.run_log.rung_agreement import score_at
+from tune_jobs.run_log.rung_agreement import rank, score_at
 from tune_jobs.run_log.trial_outcome import TrialOutcome
 
 FEWEST = 20
@@ -20,6 +21,7 @@ FEWEST = 20
 MOST = 2000
 """Trials of which the forest is made, the first ones: more take seconds and say no more."""
 TREES, SMALLEST_LEAF = 100, 2
+NO_FOREST = "This needs scikit-learn: pip install 'rungwise[train]', and make the report again."
 EXPLAINED = 0.1
 """Share of the variance that the settings must explain before their shares mean anything."""
 
@@ -52,6 +54,8 @@ class Importance:
 
 def plot_importance(outcome: Outcome) -> Plot:
     """Plot the share of each searched setting, with its spread over the trees of the forest."""
+    if not has_forest():
+        return NO_FOREST
     importance = measure_importance(outcome)
     if importance is None:
         return f"Which setting mattered takes {FEWEST} trials with a score and two settings."
@@ -99,6 +103,8 @@ def score_trials(outcome: Outcome) -> list[tuple[TrialOutcome, float]]:
 def measure_importance(outcome: Outcome) -> Importance | None:
     """Return how much each searched setting decides; None for too few trials or settings.
 
+    None, too, without scikit-learn, which the light install does not bring.
+
     A random forest predicts the ranks of the trials (:func:`score_trials`) from their settings; a
     setting's share is that of its splits in the reduction of the variance (Hutter et al. 2014, "An
     Efficient Approach for Assessing Hyperparameter Importance", in its simplest form: main effects
@@ -107,9 +113,9 @@ def measure_importance(outcome: Outcome) -> Importance | None:
     names, scored = list_differing(outcome), score_trials(outcome)
     if len(scored) < FEWEST or len(names) < 2 or len({s for _, s in scored}) < 2:
         return None
-    from scipy.stats import rankdata  # late: the import takes most of a second
-
-    forest = fit_forest(outcome, names, rankdata([score for _, score in scored]))
+    if not has_forest():
+        return None
+    forest = fit_forest(outcome, names, rank(np.array([score for _, score in scored])))
     shares = dict(zip(names, forest.feature_importances_.tolist(), strict=True))
     deviations = np.std([tree.feature_importances_ for tree in forest.estimators_], axis=0)
     spread = dict(zip(names, deviations.tolist(), strict=True))
@@ -117,9 +123,14 @@ def measure_importance(outcome: Outcome) -> Importance | None:
     return Importance(float(forest.oob_score_), largest_first, spread)
 
 
+def has_forest() -> bool:
+    """Return whether :func:`fit_forest` can be called."""
+    return is_installed("sklearn")
+
+
 def fit_forest(outcome: Outcome, names: Sequence[str], targets: np.ndarray) -> Any:
     """Return a forest that predicts a target of each scored trial from its settings."""
-    from sklearn.ensemble import RandomForestRegressor  # late, as above
+    from sklearn.ensemble import RandomForestRegressor  # late: the import takes most of a second
 
     forest = RandomForestRegressor(
         TREES, min_samples_leaf=SMALLEST_LEAF, oob_score=True, random_state=0

@@ -72,7 +72,11 @@ def write_report(rows: Iterable[Row], job_yaml: str, path: str | Path) -> None:
     """
     # Built before a file is opened: a log that cannot be shown leaves the older report in place.
     path, outcome = Path(path), Outcome.from_rows(rows)
-    winner_yaml = dump_winner_job(job_yaml, outcome)
+    try:
+        winner_yaml = dump_winner_job(job_yaml, outcome)
+    except ModuleNotFoundError:  # the settings of an algorithm need torch: an older report has it
+        older = path.with_name(WINNER)
+        winner_yaml = older.read_text(encoding="utf-8") if older.exists() else ""
     page = _page(outcome, job_yaml, winner_yaml, path.parent)
     if winner_yaml:
         replace_file(path.with_name(WINNER), winner_yaml)

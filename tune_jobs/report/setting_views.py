@@ -9,17 +9,21 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from envs.optional_imports import is_installed
 from tune_jobs.formatting import format_identifier, format_measurement, format_number
 from tune_jobs.report.axes import choose_log_ticks, set_log_axis
 from tune_jobs.report.importance import (
+    NO_FOREST,
     encode_settings,
     fit_forest,
+    has_forest,
     list_differing,
     rank_settings,
     score_trials,
 )
 from tune_jobs.report.plots import ACCENT, MUTED, Plot, make_blank_figure, spans_decades
 from tune_jobs.run_log.outcome import Outcome
+from tune_jobs.run_log.rung_agreement import correlate_ranks
 from tune_jobs.run_log.trial_outcome import to_finite_float
 
 FEWEST = 4
@@ -80,7 +84,10 @@ def caption_slice(name: str, values: Sequence[Any], scores: Sequence[float]) -> 
         return f"{name}: names without an order, {len(scores)} trials"
     if len(set(numbers)) < 2 or len(set(scores)) < 2:
         return f"{name}: no rank correlation, {len(scores)} trials"
-    from scipy.stats import spearmanr  # late: the import takes half a second
+    if not is_installed("scipy"):  # without it the correlation has no probability
+        correlation = correlate_ranks(np.array(numbers), np.array(scores))
+        return f"{name}: rank correlation {correlation:+.2f}, {len(scores)} trials"
+    from scipy.stats import spearmanr
 
     found: Any = spearmanr(numbers, scores)
     probability = "p < 0.001" if found.pvalue < 0.001 else f"p = {found.pvalue:.2g}"
@@ -105,6 +112,8 @@ def plot_contour(outcome: Outcome) -> Plot:
         return (
             f"A map of two settings needs {FEWEST_MAPPED} scored trials and two numeric settings."
         )
+    if not has_forest():
+        return NO_FOREST
     log = spans_decades(scores.tolist(), decades=1)
     targets = np.log10(scores) if log else scores
     settings, forest = encode_settings(outcome, names), fit_forest(outcome, names, targets)

@@ -10,15 +10,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from envs.validation import InputError
-from tune_jobs.run_log.events import JobRow, Row
-from tune_jobs.run_log.outcome import Outcome
-from tune_jobs.run_log.trial_outcome import TrialOutcome
+from tune_jobs.run_log.events import Row
+from tune_jobs.run_log.ledger_lines import list_ledger_lines
 
 VERSION = "3"
 SCHEMA = pa.schema(
@@ -84,50 +82,8 @@ def build_ledger(rows: Iterable[Row]) -> pa.Table:
     Raises:
         InputError: if there is no job row among the rows, or a number that no run can have.
     """
-    outcome = Outcome.from_rows(rows)
-    lines = [line for trial in outcome.trials for line in _lines(trial, outcome.job)]
+    lines = list_ledger_lines(rows)
     try:
         return pa.Table.from_pylist(lines, schema=SCHEMA)
     except (OverflowError, pa.ArrowException) as error:
         raise InputError(f"its events hold a number that no run can have ({error}).") from error
-
-
-def _lines(trial: TrialOutcome, job: JobRow) -> list[dict[str, Any]]:
-    decisions = [
-        {
-            "trial": trial.id,
-            "kind": "decision",
-            "iteration": row.iteration,
-            "reason": "wait" if row.waits else "keep" if row.keep else "stop",
-            "score": row.score,
-            "sentence": row.sentence,
-        }
-        for row in trial.decisions
-    ]
-    return [*decisions, _last(trial, job)]
-
-
-def _last(trial: TrialOutcome, job: JobRow) -> dict[str, Any]:
-    # None where nothing is known to extrapolate from: a trial that ended without an iteration.
-    saved = trial.seconds_saved
-    return {
-        "trial": trial.id,
-        "kind": "open" if trial.end_reason is None else "end",
-        "iteration": trial.iterations,
-        "reason": trial.end_reason,
-        "score": trial.score,
-        "iterations_run": trial.iterations,
-        "iterations_not_run": trial.iterations_not_run,
-        "iterations_saved": trial.iterations_saved,
-        "iterations_observed": trial.observed_iterations_saved,
-        "env_steps": trial.env_steps,
-        "env_steps_budget": job.steps * job.seeds or None,
-        "env_steps_saved": trial.env_steps_saved,
-        "seconds": trial.seconds,
-        "seconds_saved": saved,
-        "cpu_seconds": trial.seconds * job.cpus_per_trial,
-        "cpu_seconds_saved": None if saved is None else saved * job.cpus_per_trial,
-        "gpu_seconds": trial.seconds * job.gpus_per_trial,
-        "gpu_seconds_saved": None if saved is None else saved * job.gpus_per_trial,
-        "sentence": trial.sentence,
-    }

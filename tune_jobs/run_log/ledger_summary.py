@@ -5,14 +5,15 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from envs.optional_imports import is_installed
 from envs.validation import InputError, InputWarning
 from tune_jobs.run_log.event_log import read_event_log
-from tune_jobs.run_log.ledger import SCHEMA, VERSION, build_ledger
+from tune_jobs.run_log.ledger_lines import list_ledger_lines
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 RUN = ("iterations_run", "env_steps", "seconds", "cpu_seconds", "gpu_seconds")
 SAVED = (
@@ -44,14 +45,14 @@ def summarise_spending(places: Sequence[Path]) -> dict[str, Any]:
     by_reason: dict[str, dict[str, float]] = {}
     for run in runs:
         try:
-            ledger = load_ledger(run)
+            lines = _read_lines(run)
         # One damaged run must not cost the sum of all others. OverflowError: a number that no float
         # can hold.
         except (InputError, OverflowError) as error:
             left_out[str(run)] = str(error)
             warnings.warn(f"{run} is left out: {error}", InputWarning, stacklevel=2)
             continue
-        for row in ledger.to_pylist():
+        for row in lines:
             # Decisions have no costs; counting them would count their trials twice.
             if row["kind"] == "decision":
                 continue
@@ -87,12 +88,24 @@ def find_runs(places: Iterable[Path]) -> list[Path]:
     return list(found.values())
 
 
+def _read_lines(run: Path) -> list[dict[str, Any]]:
+    """Read the lines of a run's ledger; from its event log where PyArrow is not installed."""
+    if is_installed("pyarrow"):
+        return load_ledger(run).to_pylist()
+    return list_ledger_lines(read_event_log(run / "events.jsonl"))
+
+
 def load_ledger(run: Path) -> pa.Table:
     """Read the ledger of a run; build it from the event log where the file is old or damaged.
 
     Raises:
         InputError: the event log is not that of a run.
     """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from tune_jobs.run_log.ledger import SCHEMA, VERSION, build_ledger
+
     path, events = run / "ledger.parquet", run / "events.jsonl"
     if path.is_file() and path.stat().st_mtime >= events.stat().st_mtime:
         try:

@@ -15,14 +15,17 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from stat import S_ISREG
+from typing import TYPE_CHECKING
 
-from pyarrow import fs
-
+from envs.optional_imports import TRAIN, import_extra
 from envs.validation import InputError
 from tune_jobs.run_log.best_checkpoint import COPY
 from tune_jobs.run_log.driver_lock import LOCK
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import CheckpointRow, VideoRow
+
+if TYPE_CHECKING:
+    from pyarrow import fs
 
 MIRROR_VARIABLE = "RUNGWISE_MIRROR"
 """Environment variable with the address of the copies; unset, no copy is made."""
@@ -104,6 +107,8 @@ class Mirror:
                 self._write(file.name, file.read_bytes())
 
     def _copy(self, path: str) -> None:
+        from pyarrow import fs
+
         self.filesystem.create_dir(f"{self.remote_path}/{path}", recursive=True)
         fs.copy_files(
             str(self.directory / path),
@@ -187,8 +192,9 @@ def open_filesystem(uri: str) -> tuple[fs.FileSystem, str]:
     """Return the file system of an address, and the path in it.
 
     Raises:
-        InputError: the address is not valid or cannot be reached.
+        InputError: the address is not valid or cannot be reached, or PyArrow is not installed.
     """
+    fs = import_extra("pyarrow.fs", TRAIN)
     asked = uri
     if uri.startswith("s3://"):  # a small file in one request instead of three
         asked += ("&" if "?" in uri else "?") + "allow_delayed_open=true"
@@ -215,6 +221,8 @@ def fetch_run(uri: str, directory: Path) -> None:
     if directory.exists():
         raise InputError(f"{directory} exists already: choose another place with --out.")
     filesystem, path = open_filesystem(uri)
+    from pyarrow import fs
+
     if filesystem.get_file_info(f"{path}/{LOG}").type != fs.FileType.File:
         raise InputError(f"There is no run at {uri}: it has no {LOG}.")
     directory.mkdir(parents=True)

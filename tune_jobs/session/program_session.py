@@ -5,9 +5,11 @@ It needs no Ray: the program runs on this machine, and outlives a driver that is
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from envs.validation import InputError
 from tune_jobs.formatting import format_command
@@ -23,11 +25,13 @@ from tune_jobs.programs.trial_program import (
 from tune_jobs.run_log.events import EndRow, JobRow, LogRow, ResultRow, Row
 from tune_jobs.run_log.resume import TrialPlan
 from tune_jobs.run_log.stop_requests import is_stop_requested
-from tune_jobs.schedulers.asha import RecordedASHA
 from tune_jobs.session.recorder import EventRecorder
 from tune_jobs.session.stopper import TrialStopper
 from tune_jobs.stopping.stop_rules import StopVerdict
 from tune_jobs.stopping.sweep_health import SweepHealth
+
+if TYPE_CHECKING:
+    from tune_jobs.trackers.prometheus_gauges import RunGauges
 
 POLL_S = 0.5
 """Time between two looks at whether the program still runs."""
@@ -54,7 +58,7 @@ class ProgramSession:
     ) -> None:
         self.job, self.directory, self.earlier = job, directory, earlier
         sweep = SweepHealth(job, earlier)
-        self.recorder = EventRecorder(directory, RecordedASHA([]), sweep, listener, 1)
+        self.recorder = EventRecorder(directory, sweep, listener, _make_gauges(directory))
         self.stopper = TrialStopper(job, directory, sweep, self.recorder)
         self._has_log = False
         self._reported: set[str] = set()
@@ -167,3 +171,12 @@ class ProgramSession:
             f"The program still runs, as process {program.process.pid}: "
             f"`{resume}` follows it again."
         )
+
+
+def _make_gauges(directory: Path) -> RunGauges | None:
+    """Return gauges where there is a Ray that exports them: the driver of the queue starts one."""
+    if "ray" not in sys.modules:
+        return None
+    from tune_jobs.trackers.prometheus_gauges import RunGauges
+
+    return RunGauges(directory.absolute().name, 1)

@@ -17,11 +17,11 @@ from ray.rllib.core import COMPONENT_LEARNER, COMPONENT_RL_MODULE, DEFAULT_MODUL
 from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME
 
 from algos.algorithm import WEIGHTS
+from algos.metrics import INFO_METRICS
 from algos.policy import write_policy
 from algos.rllib.rllib_algorithms import EPISODE_METRICS, STEP_METRICS, build_rllib_algorithm
 from algos.rollouts.env_factory import make_single_env
 from algos.rollouts.environment_fault import EnvironmentFault
-from algos.rollouts.episode_statistics import INFO_METRICS
 from envs.time_limit import find_time_limit
 from tune_jobs.foreign_logs.log_record import Record, flatten
 from tune_jobs.foreign_logs.translation import translate_log

@@ -9,28 +9,29 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from envs.optional_imports import is_installed
 from envs.validation import InputError
 from tune_jobs.disk_space import DiskFullError, check_disk_space, report_full_disk
 from tune_jobs.formatting import first_sentence, format_command
 from tune_jobs.jobs.job import Job
 from tune_jobs.report.report import write_report
-from tune_jobs.run_log.chart_tables import write_chart_tables
 from tune_jobs.run_log.evaluation_status import Listener
 from tune_jobs.run_log.event_log import EventLog, read_event_log
 from tune_jobs.run_log.events import EndRow, JobEndRow, JobRow, Row, TrialRow
-from tune_jobs.run_log.ledger import write_ledger
 from tune_jobs.run_log.object_storage import mirror_run
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.resume import TrialPlan, find_remaining_work, get_hang_report_dir
 from tune_jobs.run_log.trial_outcome import TrialOutcome
 from tune_jobs.session.prepare import JOB, LOG, make_job_row, open_run
 from tune_jobs.session.program_session import ProgramSession
-from tune_jobs.session.tune_session import TuneSession
-from tune_jobs.session.winner import name_winner, record_winner
+
+if TYPE_CHECKING:
+    from tune_jobs.session.tune_session import TuneSession
 
 ERROR = "driver_error.txt"
 """File of a run directory with the traceback of the driver that failed last."""
@@ -115,8 +116,7 @@ def _run_session(
 ) -> Outcome:
     """Train what remains, name the winner, write the end, the ledger and the report."""
     started = time.monotonic()
-    kind = TuneSession if job.needs_ray else ProgramSession
-    session = kind(job, directory, earlier, listener)
+    session = _make_session(job, directory, earlier, listener)
     recorder = session.recorder
     with mirror_run(directory):
         try:
@@ -124,10 +124,8 @@ def _run_session(
             recorder.write_scheduling()
             # Tune handles Ctrl-C itself and returns: what is unfinished shows that it happened.
             interrupted = bool(_list_running(directory)) or session.has_settings_to_propose
-            if job.most_evaluated and not interrupted:
-                name_winner(job, directory, recorder.write, listener)
-            if job.videos and not interrupted:
-                record_winner(job, directory, recorder.write, listener)
+            if not interrupted:
+                _evaluate_winner(job, directory, recorder.write, listener)
         except KeyboardInterrupt:  # at any other time than while Tune waits for results
             interrupted = True
             recorder.write_scheduling()
@@ -137,10 +135,43 @@ def _run_session(
         reason = unfinished if interrupted else "done"
         recorder.write(JobEndRow(reason=reason, seconds=time.monotonic() - started))
         rows = read_event_log(directory / LOG)
-        write_ledger(rows, directory / "ledger.parquet")
-        write_chart_tables(rows, directory)
+        if is_installed("pyarrow"):  # `rungwise ledger` needs none of these files
+            _write_tables(rows, directory)
         write_report(rows, (directory / JOB).read_text(), directory / "report.html")
     return Outcome.from_rows(rows)
+
+
+def _make_session(
+    job: Job, directory: Path, earlier: Sequence[Row], listener: Listener
+) -> TuneSession | ProgramSession:
+    if not job.needs_ray:
+        return ProgramSession(job, directory, earlier, listener)
+    from tune_jobs.session.tune_session import TuneSession  # late: `watch` needs no Ray
+
+    return TuneSession(job, directory, earlier, listener)
+
+
+def _evaluate_winner(
+    job: Job, directory: Path, write: Callable[[Row], None], listener: Listener
+) -> None:
+    """Name and record the winner, where the job asks for that; a program has no policy of ours."""
+    if not (job.most_evaluated or job.videos):
+        return
+    from tune_jobs.session.winner import name_winner, record_winner  # late: they need torch
+
+    if job.most_evaluated:
+        name_winner(job, directory, write, listener)
+    if job.videos:
+        record_winner(job, directory, write, listener)
+
+
+def _write_tables(rows: Sequence[Row], directory: Path) -> None:
+    """Write the ledger, and the tables of the environment's charts."""
+    from tune_jobs.run_log.chart_tables import write_chart_tables
+    from tune_jobs.run_log.ledger import write_ledger
+
+    write_ledger(rows, directory / "ledger.parquet")
+    write_chart_tables(rows, directory)
 
 
 def _list_running(directory: Path) -> list[TrialOutcome]:

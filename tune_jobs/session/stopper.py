@@ -12,8 +12,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ray.tune.stopper import Stopper
-
 from tune_jobs.health import Finding
 from tune_jobs.jobs.job import Job
 from tune_jobs.run_log.events import FindingRow, ObservedEndRow, ResultRow
@@ -30,7 +28,7 @@ from tune_jobs.stopping.stop_rules import (
 from tune_jobs.stopping.sweep_health import SweepHealth
 
 
-class TrialStopper(Stopper):
+class TrialStopper:
     """Asks the stop rules about every result, and the run directory whether the run shall stop."""
 
     def __init__(

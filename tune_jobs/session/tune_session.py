@@ -9,6 +9,7 @@ from typing import Any
 
 from ray import tune
 from ray.tune.execution.placement_groups import PlacementGroupFactory
+from ray.tune.stopper import Stopper
 
 from tune_jobs.evaluation.checkpoint_keeper import CheckpointKeeper
 from tune_jobs.jobs.job import Job
@@ -22,14 +23,18 @@ from tune_jobs.schedulers.pbt import RecordedPBT
 from tune_jobs.schedulers.successive_halving import make_brackets
 from tune_jobs.schedulers.trial_queue import Repeats, TrialQueue
 from tune_jobs.session.program_trial import make_program_trainable
-from tune_jobs.session.recorder import EventRecorder, Scheduler
 from tune_jobs.session.stopper import TrialStopper
 from tune_jobs.session.trial import make_trainable
+from tune_jobs.session.tune_recorder import Scheduler, TuneRecorder
 from tune_jobs.stopping.sweep_health import SweepHealth
 from tune_jobs.trackers.tracker import make_trackers
 
 MAX_PENDING_TRIALS = 200
 """Trials that may wait for a process where all settings are known before the start."""
+
+
+class TuneStopper(TrialStopper, Stopper):
+    """The stopper under the type that Ray Tune asks for."""
 
 
 class TuneSession:
@@ -61,8 +66,8 @@ class TuneSession:
         sweep = SweepHealth(job, earlier)
         keeps_best = job.keep == "best" and not job.is_program
         keeper = CheckpointKeeper(job, directory, earlier) if keeps_best else None
-        self.recorder = EventRecorder(directory, self.scheduler, sweep, publish, job.trials, keeper)
-        self.stopper = TrialStopper(job, directory, sweep, self.recorder)
+        self.recorder = TuneRecorder(directory, self.scheduler, sweep, publish, job.trials, keeper)
+        self.stopper = TuneStopper(job, directory, sweep, self.recorder)
 
     @property
     def has_settings_to_propose(self) -> bool:

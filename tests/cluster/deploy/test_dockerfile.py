@@ -46,7 +46,7 @@ def test_entry_point_is_rungwise(instructions):
 
 def test_torch_is_the_cpu_build_of_the_required_version(instructions, project):
     assert "TORCH_BUILD=cpu" in find(instructions, "ARG")
-    torch = next(d for d in project["project"]["dependencies"] if d.startswith("torch"))
+    torch = next(d for d in project["project"]["optional-dependencies"]["train"] if "torch" in d)
     assert any(torch in run for run in find(instructions, "RUN"))
 
 

@@ -13,7 +13,7 @@ from tune_jobs.run_log.events import EndRow
 from tune_jobs.run_log.stop_requests import list_stop_requests, request_stop
 from tune_jobs.schedulers.asha import RecordedASHA
 from tune_jobs.schedulers.successive_halving import make_brackets
-from tune_jobs.session.recorder import EventRecorder
+from tune_jobs.session.tune_recorder import TuneRecorder
 from tune_jobs.stopping.sweep_health import SweepHealth
 
 NAMES = ["00", "01", "02", "03", "04", "05"]
@@ -130,7 +130,7 @@ def test_a_trial_that_failed_for_good_is_not_waited_for(asha):
 def test_a_waiting_trial_stops_at_once_when_asked_to(asha, tmp_path):
     tune, rows = Tune(asha), []
     sweep = SweepHealth(load_job("cartpole"), [result("00", 3, 1.0)])
-    recorder = EventRecorder(tmp_path, asha, sweep, rows.append, num_trials=6)
+    recorder = TuneRecorder(tmp_path, asha, sweep, rows.append, num_trials=6)
     tune.report("00", 3, 1.0)
     for name in ("00", "01"):
         request_stop(tmp_path, name)

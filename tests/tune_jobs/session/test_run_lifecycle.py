@@ -7,7 +7,7 @@ from cluster.queue.orders import get_run_state
 from tune_jobs.jobs.job_yaml import make_job
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import EndRow, JobEndRow, JobRow, TrialRow
-from tune_jobs.session import run_lifecycle
+from tune_jobs.session import run_lifecycle, tune_session, winner
 from tune_jobs.session.prepare import prepare_job
 from tune_jobs.session.run_lifecycle import DriverError, drive
 from tune_jobs.session.tune_session import TuneSession
@@ -55,14 +55,14 @@ def test_an_interrupted_driver_ends_its_trials_and_its_log(monkeypatch, director
 
 
 def test_an_interrupted_comparison_of_the_best_is_no_end(monkeypatch, directory):
-    monkeypatch.setattr(run_lifecycle, "name_winner", fails(KeyboardInterrupt()))
+    monkeypatch.setattr(winner, "name_winner", fails(KeyboardInterrupt()))
     rows = driven_with(monkeypatch, directory, finishes)
     assert rows[-1].reason == "interrupted"
     assert {row.reason for row in kinds(rows, EndRow)} == {"budget"}
 
 
 def test_a_driver_interrupted_before_tune_begins_ends_its_log(monkeypatch, directory):
-    monkeypatch.setattr(run_lifecycle, "TuneSession", fails(KeyboardInterrupt()))
+    monkeypatch.setattr(tune_session, "TuneSession", fails(KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
         drive(directory, lambda row: None)
     rows = read_event_log(directory / "events.jsonl")

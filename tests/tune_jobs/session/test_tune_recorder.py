@@ -12,7 +12,7 @@ from algos.rollouts.environment_fault import EnvironmentFault
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import CheckpointRow, EndRow
 from tune_jobs.run_log.stop_requests import list_stop_requests, request_stop
-from tune_jobs.session.recorder import _extract_error_message
+from tune_jobs.session.tune_recorder import _extract_error_message
 from tune_jobs.stopping.stop_rules import StopVerdict
 
 

@@ -1,0 +1,168 @@
+"""The recorder of a session under Ray Tune: write an event row for everything that it reports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from ray import tune
+from ray.exceptions import RayActorError
+from ray.tune import Checkpoint
+from ray.tune.experiment import Trial
+
+from algos.rollouts.environment_fault import EnvironmentFault
+from algos.rollouts.watchdog import take_hang_reports
+from tune_jobs.evaluation.checkpoint_keeper import CheckpointKeeper
+from tune_jobs.run_log.events import CheckpointRow, Row
+from tune_jobs.run_log.resume import find_newest_intact, get_hang_report_dir, make_damage_finding
+from tune_jobs.run_log.stop_requests import list_stop_requests
+from tune_jobs.schedulers.asha import RecordedASHA
+from tune_jobs.schedulers.pbt import RecordedPBT
+from tune_jobs.session.recorder import EventRecorder
+from tune_jobs.stopping.stop_rules import (
+    ENVIRONMENT_FAILED,
+    STOPPED_BY_HAND,
+    StopVerdict,
+    describe_last_failure,
+    suggest_resume,
+)
+from tune_jobs.stopping.sweep_health import SweepHealth
+from tune_jobs.trackers.prometheus_gauges import RunGauges
+
+Scheduler: TypeAlias = RecordedASHA | RecordedPBT
+
+
+class TuneRecorder(EventRecorder, tune.Callback):
+    """The recorder as a callback of Ray Tune.
+
+    Args:
+        directory: the run directory.
+        scheduler: its decisions are written as they fall.
+        sweep: compares a failed trial with the others.
+        listener: called with every row.
+        num_trials: trials of the job.
+        keeper: keeps the best checkpoint of each trial; None where the last one is the result.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        scheduler: Scheduler,
+        sweep: SweepHealth,
+        listener: Callable[[Row], None],
+        num_trials: int,
+        keeper: CheckpointKeeper | None = None,
+    ) -> None:
+        gauges = RunGauges(directory.absolute().name, num_trials)
+        super().__init__(directory, sweep, listener, gauges)
+        self.scheduler, self._keeper = scheduler, keeper
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return nothing: Tune pickles callbacks for its own restore, which is not used here."""
+        return {}
+
+    def write(self, row: Row) -> None:
+        """Append a row to the log and show it."""
+        super().write(row)
+        if self._keeper:
+            self._keeper.observe(row)
+
+    def write_scheduling(self, result: Mapping[str, Any] | None = None) -> None:
+        """Write what the scheduler has decided since the last call, and what a result confirms."""
+        for row in self.scheduler.take_rows(result):
+            self.write(row)
+
+    def on_trial_result(
+        self,
+        iteration: int,
+        trials: list[Trial],
+        trial: Trial,
+        result: dict[str, Any],
+        **info: object,
+    ) -> None:
+        """Write what the scheduler decided on a result, which the stopper has written before."""
+        self.write_scheduling(result)
+
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: object) -> None:
+        """Write decisions that follow from no result: promotions, and ends of waiting trials."""
+        self.write_scheduling()
+        # The stop rules see a trial only when it reports, and one that waits at a rung may never
+        # report again.
+        for name in list_stop_requests(self.directory):
+            if self.scheduler.is_waiting(name):
+                self.scheduler.withdraw(name)
+                self.write_end(name, self.sweep.get_last_iteration(name), STOPPED_BY_HAND)
+
+    def on_checkpoint(
+        self,
+        iteration: int,
+        trials: list[Trial],
+        trial: Trial,
+        checkpoint: Checkpoint,
+        **info: object,
+    ) -> None:
+        """Write a checkpoint once it is complete."""
+        path = Path(checkpoint.path).relative_to(self.directory.absolute()).as_posix()
+        name, reached = _get_trial_and_iteration(trial)
+        if self._keeper is None:
+            self.write(CheckpointRow(trial=name, iteration=reached, path=path))
+            return
+        self.write(row := self._keeper.make_row(name, reached, path))
+        # Only now: until then the log named a copy that may be among them.
+        self._keeper.delete_old_copies(row)
+
+    def on_trial_recover(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: object
+    ) -> None:
+        """Write the failure of a trial that Tune starts again from its last checkpoint."""
+        name, reached = _get_trial_and_iteration(trial)
+        symptom, evidence = self._describe_failure(name, trial)
+        self.write_failure(name, reached, symptom, evidence, "from its last checkpoint")
+        if trial.checkpoint is not None:
+            folder = Path(trial.checkpoint.path).parent
+            intact, damage = find_newest_intact(sorted(folder.glob("checkpoint_*")))
+            if damage:
+                root = self.directory.absolute()
+                self.write(make_damage_finding(name, root, damage, intact, reached))
+
+    def on_trial_error(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: object
+    ) -> None:
+        """Write the end of a trial that failed for good."""
+        name, reached = _get_trial_and_iteration(trial)
+        symptom, sentence = self._describe_failure(name, trial)
+        if symptom == ENVIRONMENT_FAILED:
+            sentence = describe_last_failure(sentence, trial.run_metadata.num_failures)
+            sentence = f"{sentence}; {suggest_resume(self.directory, reached)}"
+        self.write_end(name, reached, StopVerdict("error", sentence))
+
+    def _describe_failure(self, name: str, trial: Trial) -> tuple[str, str]:
+        """Return the symptom and the evidence of a failed process of a trial."""
+        if reports := take_hang_reports(get_hang_report_dir(self.directory, name), "trial"):
+            return "hung", reports[0].removeprefix("trial ")
+        error = trial.get_error()
+        is_environment = isinstance(getattr(error, "cause", error), EnvironmentFault)
+        symptom = ENVIRONMENT_FAILED if is_environment else "crashed"
+        return symptom, _extract_error_message(error)
+
+
+def _get_trial_and_iteration(trial: Trial) -> tuple[str, int]:
+    last = trial.last_result or {}
+    return trial.config["plan"]["trial"], last.get("iteration", 0)
+
+
+def _extract_error_message(error: object) -> str:
+    """Return the message of an error raised in a worker, without the framework's frames."""
+    if error is None or error == "":  # empty, where the disk was too full to write it
+        return "its process failed; the trial's error.txt may say why"
+    cause = getattr(error, "cause", None) or error
+    if isinstance(cause, RayActorError) or "worker process has died" in str(cause):
+        return (
+            "its process died: it was killed, ran out of memory, or the environment or a library "
+            "ended it"
+        )
+    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+    if any("No space left on device" in line for line in lines):
+        return "the disk is full: free some space, then resume the run"
+    return lines[-1] if lines else type(cause).__name__
