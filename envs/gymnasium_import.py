@@ -1,4 +1,4 @@
-"""Run something with the import of Gymnasium, whoever imports it and whenever."""
+"""Run something right after the import of Gymnasium, wherever in a program that is."""
 
 from __future__ import annotations
 
