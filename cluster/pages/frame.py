@@ -52,7 +52,7 @@ nav.top { display: flex; flex-wrap: wrap; gap: .4rem 1.2rem; align-items: baseli
 .nicegui-expansion, .q-expansion-item { width: 100%; }
 .plots > * { min-width: 0; } figure { margin: 0; } .plot { width: 100%; }
 .q-tab-panels, .q-tab-panel { background: transparent; padding-left: 0; padding-right: 0; }
-.q-tab-panel { display: block; }
+.q-tab-panel { display: block; } summary { display: list-item; }
 .events { list-style: none; padding: 0; } .events li { margin: .3rem 0; overflow-wrap: anywhere; }
 .events time { color: var(--soft); margin-right: .7rem; font-variant-numeric: tabular-nums; }
 .events small { display: block; color: var(--soft); }

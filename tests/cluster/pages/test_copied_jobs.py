@@ -55,6 +55,8 @@ def test_a_trial_is_cloned_and_stands_next_to_the_defaults(opened):
     tables = [*tab.ask("[...document.querySelectorAll('table')].map(t => t.textContent)")]
     assert "epochs" in tables[0] and "gamma" not in tables[0] and "gamma" in tables[1]
     assert tab.ask("document.querySelector('details').open") is False
+    marked = "getComputedStyle(document.querySelector('summary')).display"
+    assert tab.ask(marked) == "list-item"  # with the triangle that says it opens
     # By the keyboard alone.
     tab.ask(
         "[...document.querySelectorAll('button')]"
