@@ -129,9 +129,10 @@ class ConstantReward(Rule):
     """The mean return has been the same number since the first row.
 
     It needs only the return, so it also judges logs of other tools. A converged run is constant as
-    well, but not from its first row on. A goal that is found late (healthy runs were flat for up to
-    41 % of their length) looks the same until it is found: hence ``stop_from``. Where steps without
-    reward are counted, ``zero_reward`` reports a return of zero.
+    well, but not from its first row on. A goal that is found late looks the same until it is found:
+    of published runs of PPO on Enduro whose return was constant for 60 % of their length, three of
+    33 found a reward in the rest, of those constant for 85 % none. Hence ``stop_from``. Where steps
+    without reward are counted, ``zero_reward`` reports a return of zero.
     """
 
     symptom = "constant_reward"
@@ -157,7 +158,7 @@ class ConstantReward(Rule):
     episodes: Annotated[int, NonNegative] = 50
     """Finished episodes before the rule judges."""
     budget_fraction: Annotated[float, Fraction] = 0.2
-    stop_from: Annotated[float, Fraction] = 0.6
+    stop_from: Annotated[float, Fraction] = 0.8
     """Fraction of the budget from which it asks for a stop instead of a warning."""
 
     def judge(self, history: History) -> Finding | None:

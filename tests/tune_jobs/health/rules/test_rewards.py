@@ -190,8 +190,8 @@ CASES = [
         base={"return_mean": stepped(10, 20)},
     ),
     case("constant_reward", ("warn", 1), SAME, 30, 100, None),
-    case("constant_reward", "warn", SAME, 59, 100, None),
-    case("constant_reward", ("stop", 1), SAME, 60, 100, None),
+    case("constant_reward", "warn", SAME, 79, 100, None),
+    case("constant_reward", ("stop", 1), SAME, 80, 100, None),
     # A log of others has only a moving average.
     case("constant_reward", ("stop", 1), {"score": 0.0, "return_mean_100": 0.0}, 60, score=None),
     *cases(
