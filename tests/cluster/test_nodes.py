@@ -18,7 +18,7 @@ import pytest
 import torch
 from command_line import command
 from live_runs import read_rows
-from paths import SUPPORT
+from paths import ROOT, SUPPORT
 from waiting import find_free_port, wait_until
 
 from tune_jobs.run_log.events import CheckpointRow, EndRow, FindingRow, JobEndRow, ResultRow
@@ -169,5 +169,23 @@ def test_a_job_is_handed_to_a_ray_that_runs(tmp_path):
         words = ("submit", "job.yaml", "--to", tell("page"), "--run", run)
         submitted = subprocess.Popen(command(*words), cwd=tmp_path, env=environment)
         assert submitted.wait(120) == 0
+        wait_until(lambda: read_rows(run, JobEndRow))
+    assert find_reasons(run) == dict.fromkeys(NAMES, "budget")
+
+
+def test_a_job_handed_over_finds_the_environments_of_a_folder_named_envs(tmp_path):
+    folder = tmp_path / "project" / "envs"
+    folder.mkdir(parents=True)
+    (folder / "__init__.py").touch()
+    entry = "gymnasium.envs.classic_control:CartPoleEnv"
+    (folder / "carts.py").write_text(
+        f'import gymnasium\ngymnasium.register("Cart-v0", "{entry}", max_episode_steps=50)\n'
+    )
+    job = JOB.format(iterations=1).replace("CartPole-v1", "envs.carts:Cart-v0")
+    (tmp_path / "job.yaml").write_text(job)
+    run, path = tmp_path / "run", os.pathsep.join(map(str, (folder.parent, ROOT)))
+    with nodes(tmp_path, 1, PYTHONPATH=path) as (environment, tell):
+        words = ("submit", "job.yaml", "--to", tell("page"), "--run", run)
+        assert subprocess.run(command(*words), cwd=tmp_path, env=environment).returncode == 0
         wait_until(lambda: read_rows(run, JobEndRow))
     assert find_reasons(run) == dict.fromkeys(NAMES, "budget")
