@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportArgumentType=false
 """The excess risk of a student: against Monte Carlo, at the truth, and its cap."""
 
 import numpy as np
