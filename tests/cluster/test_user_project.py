@@ -103,7 +103,15 @@ def test_environments_of_the_project_are_checked(project):
 
 
 @pytest.mark.system
-@pytest.mark.parametrize("how", ["folder", "wheel", "link", "editable"])
+@pytest.mark.parametrize(
+    "how",
+    # Both of the last two find the project by what is beside the wheel's place, half a minute each.
+    [
+        "folder",
+        "wheel",
+        *(pytest.param(how, marks=pytest.mark.slow) for how in ("link", "editable")),
+    ],
+)
 def test_workers_find_the_environments_of_the_project(project, tmp_path, how):
     elsewhere, site = tmp_path / "elsewhere", tmp_path / "site"
     elsewhere.mkdir()
