@@ -20,7 +20,7 @@ from pathlib import Path
 
 from cluster.commands.groups import COMMANDS, print_overview, print_version
 from cluster.errors import Answer, CommandEnded, Terminal, WrongCall, error_answer, parsing
-from envs.optional_imports import TRAIN, TRAIN_PACKAGES, missing_package_error
+from envs.optional_imports import TRAIN, TRAIN_PACKAGES, is_installed, missing_package_error
 from envs.user_packages import extend_packages
 from envs.validation import InputError, InputWarning, unknown_name_error
 from tune_jobs.interruption import get_exit_status, treat_sigterm_as_ctrl_c
@@ -72,7 +72,7 @@ def _run(argv: list[str], terminal: Terminal) -> tuple[int, Answer | None]:
         return 2, error_answer("input", str(error))
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
-        if package not in TRAIN_PACKAGES:
+        if package not in TRAIN_PACKAGES or is_installed(package):
             return _report_crash(error)
         missing = missing_package_error(f"`rungwise {argv[0]}`", package, TRAIN)
         _print_error(str(missing))

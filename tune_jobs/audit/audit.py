@@ -7,6 +7,8 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,10 +16,12 @@ from typing import Any
 
 import numpy as np
 
+from envs.validation import NonNegative, check_value
 from tune_jobs.audit.audit_cache import AuditCache
 from tune_jobs.audit.replayed_run import JudgingOptions, ReplayedRun, replay_source
 from tune_jobs.audit.run_groups import RunGroup, StopVerdict, group_runs
 from tune_jobs.audit.sweep_savings import Scheduler, SweepSavings, replay_group
+from tune_jobs.foreign_logs.names.name_matching import check_rename
 from tune_jobs.foreign_logs.read_logs import LogSource, find_sources, name_source
 
 WORDS: dict[StopVerdict, str] = {
@@ -167,8 +171,11 @@ def audit(
         on_progress: called after every log.
 
     Raises:
-        InputError: there is no log at one of the paths.
+        InputError: there is no log at one of the paths, or a number or a name is not valid.
     """
+    check_value("workers", workers, int, NonNegative)
+    check_value("budget", options.budget, float, NonNegative)
+    check_rename(options.rename)
     sources = _find_sources(paths, options)
     runs = [run for of_log in _replay_all(sources, options, workers, on_progress) for run in of_log]
     groups = group_runs(runs, group)
@@ -198,18 +205,18 @@ def _replay_all(
     on_progress: Progress,
 ) -> list[list[ReplayedRun]]:
     """Return the runs of each log, in the order of the logs."""
-    cache = AuditCache(options)
-    found = [cache.find(name, source.files) for name, source in sources]
-    waiting = [place for place, runs in enumerate(found) if runs is None]
-    done = len(sources) - len(waiting)
-    on_progress(done, len(sources))
-    tasks = [(*sources[place], options) for place in waiting]
-    for place, runs in zip(waiting, _run_tasks(tasks, workers or os.cpu_count() or 1), strict=True):
-        found[place] = runs
-        cache.keep(sources[place][0], sources[place][1].files, runs)
-        done += 1
+    with closing(AuditCache(options)) as cache:
+        found = [cache.find(*source) for source in sources]
+        waiting = [place for place, runs in enumerate(found) if runs is None]
+        done = len(sources) - len(waiting)
         on_progress(done, len(sources))
-    cache.close()
+        tasks = [(*sources[place], options) for place in waiting]
+        judged = _run_tasks(tasks, workers or os.cpu_count() or 1)
+        for place, runs in zip(waiting, judged, strict=True):
+            found[place] = runs
+            cache.keep(*sources[place], runs)
+            done += 1
+            on_progress(done, len(sources))
     return [runs or [] for runs in found]
 
 
@@ -221,9 +228,16 @@ def _run_tasks(
         yield from map(_run_task, tasks)
         return
     # Not forked: a thread of the caller may hold a lock.
-    context = multiprocessing.get_context("spawn")
+    context, left = multiprocessing.get_context("spawn"), iter(tasks)
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        yield from pool.map(_run_task, tasks, chunksize=CHUNK)
+        try:
+            for runs in pool.map(_run_task, tasks, chunksize=CHUNK):
+                next(left)
+                yield runs
+        except BrokenProcessPool:
+            why = "a process that judges was killed, or ran out of memory: give fewer --workers"
+            for name, source, _ in left:
+                yield [ReplayedRun(name, str(source.files[0]), source.name, note=why)]
 
 
 def _run_task(task: tuple[str, LogSource, JudgingOptions]) -> list[ReplayedRun]:

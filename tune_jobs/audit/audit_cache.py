@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from envs.cache_folder import get_cache_folder
 from tune_jobs import foreign_logs, health, judging
 from tune_jobs.audit import replayed_run
 from tune_jobs.audit.replayed_run import JudgingOptions, ReplayedRun, ReplayedStop
+from tune_jobs.foreign_logs.read_logs import LogSource
 
 LONGEST_WAIT_S = 5.0
 """For another audit that writes to the cache."""
@@ -30,45 +31,53 @@ class AuditCache:
         folder = get_cache_folder()
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._database = sqlite3.connect(folder / "audit.sqlite", timeout=LONGEST_WAIT_S)
-            self._database.execute(
-                "create table if not exists logs (name text primary key, state text, runs text)"
-            )
+            self._open(folder / "audit.sqlite")
         except (OSError, sqlite3.Error):
-            self._database = sqlite3.connect(":memory:")
-            self._database.execute("create table logs (name, state, runs)")
+            self._open(":memory:")
 
-    def find(self, name: str, files: Sequence[Path]) -> list[ReplayedRun] | None:
-        """Return the runs of a log; None if they are not known, or a file has changed since."""
+    def _open(self, place: str | Path) -> None:
+        # Each log is written at once: an audit that is interrupted has lost none, and another one
+        # need not wait for its end.
+        self._database = sqlite3.connect(place, timeout=LONGEST_WAIT_S, isolation_level=None)
+        self._database.execute("pragma synchronous = off")  # what is lost is only judged again
+        self._database.execute(
+            "create table if not exists logs (log text primary key, state text, runs text)"
+        )
+
+    def find(self, name: str, source: LogSource) -> list[ReplayedRun] | None:
+        """Return the runs of a log of this name; None if they are not known, or it has changed."""
         try:
             row = self._database.execute(
-                "select runs from logs where name = ? and state = ?",
-                (name, self._describe_state(files)),
+                "select runs from logs where log = ? and state = ?",
+                (_identify(source), self._describe_state(name, source)),
             ).fetchone()
         except (OSError, sqlite3.Error):
             return None
         return None if row is None else [_load_run(fields) for fields in json.loads(row[0])]
 
-    def keep(self, name: str, files: Sequence[Path], runs: Iterable[ReplayedRun]) -> None:
-        """Keep the runs of a log."""
+    def keep(self, name: str, source: LogSource, runs: Sequence[ReplayedRun]) -> None:
+        """Keep the runs of a log that could be judged: of others the reason may be gone soon."""
+        if not all(run.is_judged for run in runs):
+            return
         try:
-            row = (name, self._describe_state(files), json.dumps([asdict(run) for run in runs]))
+            state = self._describe_state(name, source)
+            row = (_identify(source), state, json.dumps([asdict(run) for run in runs]))
             self._database.execute("insert or replace into logs values (?, ?, ?)", row)
         except (OSError, sqlite3.Error):
             return
 
     def close(self) -> None:
-        """Write what was kept."""
-        try:
-            self._database.commit()
-        except sqlite3.Error:
-            return
-        finally:
-            self._database.close()
+        """Close the database."""
+        self._database.close()
 
-    def _describe_state(self, files: Sequence[Path]) -> str:
-        states = [(file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-        return hashlib.sha256(f"{states} {self._how}".encode()).hexdigest()
+    def _describe_state(self, name: str, source: LogSource) -> str:
+        states = [(file.stat().st_size, file.stat().st_mtime_ns) for file in source.files]
+        return hashlib.sha256(f"{name} {states} {self._how}".encode()).hexdigest()
+
+
+def _identify(source: LogSource) -> str:
+    """Return the path of a log, and which of the runs in it is meant."""
+    return f"{source.files[0].resolve()} {getattr(source, 'label', '')}".strip()
 
 
 def _load_run(fields: dict[str, Any]) -> ReplayedRun:

@@ -157,7 +157,7 @@ def _replay(reader: LogReader, name: str, options: JudgingOptions) -> ReplayedRu
         raise InputError(f"{path} has {'no row' if not columns else 'no metric that is known'}.")
     lacks_score = all(score is None for score in replay.scores)
     likely = judge.log.likely_return or "NAME"
-    missing = f"No return is known in it: name one by --rename '{likely}=return_mean'."
+    missing = f"It has no {options.metric}: name one by --rename '{likely}=return_mean'."
     return ReplayedRun(
         name,
         str(path),

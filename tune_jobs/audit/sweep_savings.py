@@ -71,7 +71,7 @@ def replay_group(group: RunGroup, scheduler: Scheduler = "asha") -> SweepSavings
     )
     reached = replay_trials(trials, way, WORKERS).reached
     sign = -1 if mode == "min" else 1
-    full = [trial for trial in trials if reached[trial.id] == len(trial.results)]
+    full = [t for t in trials if reached[t.id] == len(t.results)] or trials
     chosen = max(full, key=lambda trial: sign * _settle(trial)).id
     best = max(ends.values(), key=lambda end: sign * end)
     extent = max(ends.values()) - min(ends.values())

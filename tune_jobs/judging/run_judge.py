@@ -29,17 +29,7 @@ Verdict = Literal["too_short", "healthy", "note", "warn", "stop"]
 
 
 class RunJudge:
-    """Judges a run whose rows come one after the other.
-
-    Args:
-        budget: how far the whole run goes; 0 where it is not known.
-        progress: name of what the budget counts; empty counts environment steps where they are
-            among the metrics, else rows.
-        metric: name of the score.
-        mode: whether a smaller or a larger score is better.
-        rename: names of the log, each with the catalogue's.
-        limits: the highest severity of a finding by its symptom, ``"off"`` to leave it out.
-    """
+    """Judges a run whose rows come one after the other; :class:`Watch` has the arguments."""
 
     def __init__(
         self,

@@ -254,9 +254,8 @@ class Outcome:
         known = [t for t in ended if t.rose_after_observed_end is not None]
         if known:
             rose = [trial.id for trial in known if trial.rose_after_observed_end]
-            those = "the one" if len(known) == 1 else f"the {len(known)}"
-            by = " not by ASHA" if len(known) < len(ended) else ""
-            text += f" Of {those} ended{by} {', '.join(rose) or 'none'} rose afterwards."
+            names = f" ({', '.join(rose)})" if rose else ""
+            text += f" Of {len(known)} not by ASHA, {len(rose)} rose afterwards{names}."
         return text
 
     def find_result(self, directory: str | Path) -> Path | None:

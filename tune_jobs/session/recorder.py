@@ -35,7 +35,7 @@ class EventRecorder:
         gauges: RunGauges | None = None,
     ) -> None:
         self.directory, self.sweep = directory, sweep
-        self._observed: set[str] = set()
+        self.observed: set[str] = set()
         """Trials with an observed end in this session."""
         self._listener = listener
         self._log = EventLog(directory / "events.jsonl")
@@ -44,9 +44,9 @@ class EventRecorder:
     def write(self, row: Row) -> None:
         """Append a row to the log and show it; of the observed ends of a trial the first."""
         if isinstance(row, ObservedEndRow):
-            if row.trial in self._observed:
+            if row.trial in self.observed:
                 return
-            self._observed.add(row.trial)
+            self.observed.add(row.trial)
         if isinstance(row, EndRow):
             # The request is served: left behind, it would stop the trial again after a resume.
             clear_stop_request(self.directory, row.trial)

@@ -75,7 +75,9 @@ class TrialStopper:
         self.sweep.register_withdrawals(withdrawals)
         for row in withdrawals:
             self.recorder.write(row)
-        if (observed := find_observed_stop(observation)) is not None:
+        # Once: the comparison with other trials costs too much for every later iteration.
+        is_new = trial not in self.recorder.observed
+        if is_new and (observed := find_observed_stop(observation)) is not None:
             self.recorder.write(ObservedEndRow(trial=trial, iteration=iteration, **vars(observed)))
         if verdict is not None:
             # The scheduler is not asked about this result: nothing else can follow it in the log.

@@ -45,6 +45,9 @@ def test_the_answer_is_json(experiments):
         (("nowhere",), "There is no nowhere"),
         (("exp", "--out", "no/where.html"), "is in no folder that exists"),
         (("exp", "--group", "(["), "--group"),
+        (("exp", "--workers", "-1"), "workers must be at least 0"),
+        (("exp", "--budget", "-5"), "budget must be at least 0"),
+        (("exp", "--rename", "return=retrun_mean"), "return_mean"),
     ],
 )
 def test_a_wrong_call_is_explained(experiments, words, sentence):

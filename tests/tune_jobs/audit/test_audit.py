@@ -1,7 +1,9 @@
-# pyright: basic, reportOptionalMemberAccess=false
+# pyright: basic, reportArgumentType=false, reportOptionalMemberAccess=false
 """Many runs judged together: groups, verdicts, what would have been saved."""
 
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from foreign_logs import write_columns
 from health_runs import flat, rising
 
 from envs.validation import InputError
-from tune_jobs.audit.audit import audit
+from tune_jobs.audit.audit import _run_tasks, audit
 from tune_jobs.audit.audit_page import write_audit_page
 from tune_jobs.audit.replayed_run import JudgingOptions, ReplayedRun, ReplayedStop
 from tune_jobs.audit.run_groups import RunGroup, group_runs
@@ -72,13 +74,51 @@ def test_a_second_audit_reads_only_what_has_changed(tmp_path, monkeypatch):
     monkeypatch.setattr(
         module, "replay_source", lambda *words: read.append(words[1]) or replay(*words)
     )
-    assert audit([folder], OPTIONS, workers=1) == first and not read
+    # What could not be read may be readable by now.
+    assert audit([folder], OPTIONS, workers=1) == first and read == ["broken"]
+    read.clear()
     write_run(folder / "doomed" / "progress.csv", rising(120))
     assert [e.run.name for e in audit([folder], OPTIONS, workers=1).ended] == ["late"]
-    assert read == ["doomed"]
+    assert read == ["broken", "doomed"]
+    read.clear()
     # Judged in another way all are new.
     audit([folder], JudgingOptions(limits={"no_improvement": "off"}), workers=1)
-    assert len(read) == 7
+    assert len(read) == 6
+
+
+def test_an_audit_that_is_interrupted_has_lost_nothing(tmp_path, monkeypatch):
+    folder, read = write_experiments(tmp_path / "exp"), []
+
+    def interrupt(done, total):
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        audit([folder], OPTIONS, workers=1, on_progress=interrupt)
+    from tune_jobs.audit import audit as module
+
+    replay = module.replay_source
+    monkeypatch.setattr(
+        module, "replay_source", lambda *words: read.append(words[1]) or replay(*words)
+    )
+    audit([folder], OPTIONS, workers=1)
+    assert read == ["broken", "good-1", "good-2", "late"]
+
+
+class Killing:
+    """A log that ends each process that gets it."""
+
+    files, name = (Path("killing.csv"),), "CSV"
+
+    def __reduce__(self):
+        return os._exit, (9,)
+
+
+def test_a_process_that_is_killed_leaves_a_note_at_what_is_left():
+    tasks = [(f"{i}", Killing(), OPTIONS) for i in range(10)]
+    runs = [run for of_log in _run_tasks(tasks, 2) for run in of_log]
+    assert [run.name for run in runs] == [f"{i}" for i in range(10)]
+    assert all("--workers" in run.note and not run.is_judged for run in runs)
 
 
 def test_a_cache_that_cannot_be_written_costs_only_time(tmp_path, monkeypatch):
