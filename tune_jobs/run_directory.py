@@ -11,6 +11,8 @@ from envs.validation import InputError
 
 JOB = "job.yaml"
 """The file by which a directory is that of a run."""
+NOTIFY = "notify.secret"
+"""The file with the URL that messages of a run are sent to; it is copied and shown nowhere."""
 
 
 def check_is_run(directory: Path) -> None:

@@ -53,6 +53,8 @@ class WatchCommand(Command):
     """End it after this many iterations without improvement; 0 never does."""
     patience_s: float = 1800.0
     """Seconds after which a warning says that there is no log to judge."""
+    notify: str = ""
+    """URL that gets a message when it ends, is ended or fails; by default RUNGWISE_NOTIFY."""
     out: Path | None = None
     """Run directory; by default runs/<program>-<date>-<number>."""
     resume: Path | None = None
@@ -155,6 +157,7 @@ class WatchCommand(Command):
             "mode": self.mode,
             "patience": self.patience,
             "observe": self.observe,
+            "notify": self.notify,
             "scheduler": "none",
             "health": {
                 symptom: self.health

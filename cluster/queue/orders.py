@@ -44,6 +44,8 @@ class Order:
     """Number of drivers started for it."""
     log_size: int = 0
     """Size of the event log at the last of these starts, in bytes."""
+    num_lost: int = 0
+    """The latest of these starts whose driver was found lost; 0 for none."""
     restart_after_end: bool = False
     """Whether to start another driver when this one ends: a trial was resumed meanwhile."""
     failure: str = ""

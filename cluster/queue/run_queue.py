@@ -108,6 +108,11 @@ class RunQueue:
                 "A job with a command can run anything as the user of the service, so it needs a "
                 "token: start the service without --no-token."
             )
+        if job.notify and not self.accepts_programs:
+            raise InputError(
+                "A job with notify has the service send requests to any host, so it needs a token: "
+                "start the service without --no-token, or set RUNGWISE_NOTIFY where it starts."
+            )
         with self._lock:
             # Under the lock: two requests could find the same free name before either has used it.
             directory = self.root / name if name else find_free_directory(job.env, self.root)
@@ -164,11 +169,17 @@ class RunQueue:
                 write_order(directory, Order(order.priority, order.ordered_at))
             else:
                 delete_order(directory)
-        # With fewer starts the order stays as it is, and another driver is started for it.
-        elif order.num_starts >= MAX_STARTS:
-            last_line = _read_last_line(directory / DRIVER_LOG)
-            failure = f"its driver failed {order.num_starts} times: {last_line}"
-            write_order(directory, dataclasses.replace(order, failure=failure))
+            return
+        # With fewer starts another driver is started for the order, which may wait and is judged
+        # again until then.
+        last_line, is_last = _read_last_line(directory / DRIVER_LOG), order.num_starts >= MAX_STARTS
+        failure = f"its driver failed {order.num_starts} times: {last_line}" if is_last else ""
+        is_found = end is None and order.num_lost < order.num_starts
+        if is_last or is_found:
+            lost = order.num_starts if is_found else order.num_lost
+            write_order(directory, dataclasses.replace(order, failure=failure, num_lost=lost))
+        if is_found:  # a driver that has written an end has sent a message about it
+            _report_lost_driver(directory, order.num_starts, last_line)
 
     def _start(self, directory: Path, order: Order) -> bool:
         """Start a driver; return False if another process drives the run."""
@@ -253,6 +264,17 @@ def reopen_trial(directory: Path, trial: str, iteration: int) -> None:
     EventLog(directory / "events.jsonl").append(
         EndRow(trial=trial, iteration=iteration, reason="interrupted", sentence=sentence)
     )
+
+
+def _report_lost_driver(directory: Path, start: int, last_line: str) -> None:
+    """Send a message about a driver that has ended without writing why."""
+    from tune_jobs.session.notifier import Notifier  # late: it is needed for few runs
+
+    resume = f"It is given up: `rungwise jobs resume {directory.name}` tries again."
+    follows = f"Start {start + 1} of {MAX_STARTS} follows." if start < MAX_STARTS else resume
+    text = f"its driver was lost: it has written no end. {follows} It printed last: {last_line}"
+    # Not waited for: the queue has other runs to drive.
+    Notifier(directory).send("driver_lost", text)
 
 
 def _read_last_line(path: Path) -> str:

@@ -34,6 +34,8 @@ from tune_jobs.jobs.rllib_settings import RLlibSettings
 PAIRS = ("env_kwargs", "evaluation_env_kwargs", "search", "health")
 ALIASES = {"evaluation_episodes": ("--episodes",), "videos": ("--video",)}
 """The same flags as of `rungwise evaluate`."""
+SECRETS = ("notify",)
+"""Fields whose value in a job file is not shown as the default of their flag."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,11 @@ def make_flags_type(config: type) -> type:
 def _make_typed_dict(name: str, types: Mapping[str, Any], helps: Mapping[str, str]) -> type:
     fields: dict[str, Any] = {}
     for field, hint in types.items():
-        argument = tyro.conf.arg(help=helps.get(field), aliases=ALIASES.get(field))
+        argument = tyro.conf.arg(
+            help=helps.get(field),
+            aliases=ALIASES.get(field),
+            help_behavior_hint="" if field in SECRETS else None,
+        )
         fields[field] = Annotated[hint, argument]
     return TypedDict(name, fields)  # type: ignore[operator]
 

@@ -11,6 +11,7 @@ from envs.validation import InputError, validate
 from tune_jobs.health import check_limits
 from tune_jobs.jobs.budget import choose_first_rung, fit_settings, resolve_iterations
 from tune_jobs.jobs.job_fields import JobFields, get_settings_class
+from tune_jobs.jobs.notify_url import check_notify_url
 from tune_jobs.jobs.program_settings import ProgramSettings, list_placeholders
 from tune_jobs.jobs.resources import check_gpus
 from tune_jobs.jobs.rllib_settings import RLlibSettings
@@ -59,6 +60,7 @@ class Job(JobFields):
 
     def __post_init__(self) -> None:
         _refuse_class(self.env)
+        check_notify_url(self.notify)  # first: other errors show the value seen
         validate(self)
         settings_class = get_settings_class(self.algo)
         # A job made in Python may leave these to their defaults, as a YAML file may. The dataclass

@@ -194,7 +194,20 @@ class ResourceFields:
 
 
 @dataclass(frozen=True)
+class MessageFields:
+    """Who is informed."""
+
+    group: ClassVar[str] = "messages"
+    notify: str = field(default="", repr=False)
+    """URL that gets a message when the run ends, is ended by health or fails, when a trial fails
+    for good, and when its driver is lost: of a webhook of Slack, Discord or Mattermost, or of a
+    server of your own. It is a secret, which the run's own `job.yaml` does not hold. By default
+    RUNGWISE_NOTIFY."""
+
+
+@dataclass(frozen=True)
 class JobFields(
+    MessageFields,
     ResourceFields,
     CheckpointFields,
     EvaluationFields,

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from envs.optional_imports import TRAIN, import_extra
 from envs.validation import InputError
+from tune_jobs.run_directory import NOTIFY
 from tune_jobs.run_log.best_checkpoint import COPY
 from tune_jobs.run_log.driver_lock import LOCK
 from tune_jobs.run_log.event_log import read_event_log
@@ -103,7 +104,7 @@ class Mirror:
         self.update()
         for file in self.directory.iterdir():
             # The log is copied already; a lock would name a driver of another machine.
-            if file.is_file() and file.name not in (LOG, LOCK):
+            if file.is_file() and file.name not in (LOG, LOCK, NOTIFY):
                 self._write(file.name, file.read_bytes())
 
     def _copy(self, path: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import secrets
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from tune_jobs.evaluation.scoring import resolve_metric
 from tune_jobs.formatting import format_command
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.job_yaml import dump_job, list_changes, read_job
+from tune_jobs.jobs.notify_url import VARIABLE, check_notify_url, save_notify_url
 from tune_jobs.jobs.program_validation import validate_program_job
 from tune_jobs.jobs.resources import list_bundles
 from tune_jobs.jobs.trials import add_default_point
@@ -64,20 +66,22 @@ def prepare_job(job: Job, directory: Path) -> Job:
     try:
         # Exclusive creation: where two processes claim a directory at once, one of them gets it.
         with (directory / JOB).open("x") as file:
-            file.write(dump_job(job))
+            file.write(dump_job(replace(job, notify="")))
     except FileExistsError:
         claim_run_directory(directory)
+    save_notify_url(job.notify, directory)
     if not job.is_program:
         remember_module(job.env, directory)
-    return job
+    return replace(job, notify="")
 
 
 def check_reporting(job: Job) -> None:
-    """Check the trackers and the mirror that the process environment asks for.
+    """Check the trackers, the mirror and the messages that the process environment asks for.
 
     Raises:
         InputError: one of them cannot be used as it is configured.
     """
+    check_notify_url(os.environ.get(VARIABLE, ""), VARIABLE)
     if job.needs_ray:  # trackers are callbacks of Ray Tune
         from tune_jobs.trackers.tracker import check_trackers
 

@@ -20,13 +20,14 @@ from tune_jobs.disk_space import DiskFullError, check_disk_space, report_full_di
 from tune_jobs.formatting import first_sentence, format_command
 from tune_jobs.jobs.job import Job
 from tune_jobs.report.report import write_report
-from tune_jobs.run_log.evaluation_status import Listener
+from tune_jobs.run_log.evaluation_status import EvaluationStatus, Listener
 from tune_jobs.run_log.event_log import EventLog, read_event_log
 from tune_jobs.run_log.events import EndRow, JobEndRow, JobRow, Row, TrialRow
 from tune_jobs.run_log.object_storage import mirror_run
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.resume import TrialPlan, find_remaining_work, get_hang_report_dir
 from tune_jobs.run_log.trial_outcome import TrialOutcome
+from tune_jobs.session.notifier import Notifier
 from tune_jobs.session.prepare import JOB, LOG, make_job_row, open_run
 from tune_jobs.session.program_session import ProgramSession
 
@@ -56,6 +57,18 @@ def drive(directory: Path, listener: Listener) -> Outcome:
         DiskFullError: the disk is full.
         DriverError: anything else that is not the failure of a single trial.
     """
+    with Notifier(directory) as notifier:
+
+        def publish(row: Row | EvaluationStatus) -> None:
+            listener(row)
+            notifier.observe(row)
+
+        outcome = _drive(directory, publish)
+        notifier.send_end(outcome)
+    return outcome
+
+
+def _drive(directory: Path, listener: Listener) -> Outcome:
     job, rows = open_run(directory)
     check_disk_space(directory)
     remaining = find_remaining_work(directory, rows)
@@ -200,3 +213,5 @@ def end_interrupted(directory: Path) -> None:
     job_end = JobEndRow(reason="interrupted", seconds=seconds)
     for row in (*_make_interrupted_ends(directory), job_end):
         log.append(row)
+    with Notifier(directory) as notifier:
+        notifier.send_end(Outcome.from_rows(read_event_log(log.path)))

@@ -44,6 +44,7 @@ def watch(capsys, *words):
         (["here.csv", "--pid", "999999999"], "no process 999999999"),
         (["--metric", "loss", "--", "true"], r"mode must say whether a small \(min\)"),
         (["--rename", "profit", "--", "true"], "--rename must be"),
+        (["--notify", "hooks.slack.com/x", "--", "true"], "notify must be an http or https URL"),
         (["weights.pt"], "weights.pt is none of the files that can be read"),
     ],
 )

@@ -1,11 +1,13 @@
 # pyright: basic, reportArgumentType=false
 """The queue: which runs it starts, and how it judges their ends."""
 
+import dataclasses
 import threading
 import time
 
 import pytest
 from dashboard_app import write
+from receiver import receive
 from synthetic_sweep import job_row
 
 from cluster.queue import run_queue
@@ -82,6 +84,42 @@ def test_a_driver_that_failed_is_tried_again_and_then_given_up(tmp_path):
     assert get_run_state(run)[0] == "queued"
     queue._judge_end(run, Order(num_starts=MAX_STARTS))
     assert get_run_state(run)[0] == "failed" and "no such store" in get_run_state(run)[1]
+
+
+def test_a_lost_driver_has_one_message_however_long_its_run_waits(tmp_path):
+    (run := tmp_path / "run").mkdir()
+    write_order(run, Order(ordered_at=1.0))
+    queue = RunQueue(tmp_path)
+    queue.tick()
+    (child,) = queue._children
+    child.kill()
+    child.wait()
+    (run / "driver.log").write_text("Starting\n")
+    with receive() as receiver:
+        (run / "notify.secret").write_text(receiver.url)
+        for num_starts in (1, 1, 2, MAX_STARTS):
+            order = dataclasses.replace(read_order(run), num_starts=num_starts)
+            queue._judge_end(run, order)
+        first, second, last = sorted(receiver.wait(3), key=lambda message: message["text"])[::-1]
+    assert {message["event"] for message in (first, second, last)} == {"driver_lost"}
+    texts = [first["text"], second["text"], last["text"]]
+    assert all("its driver was lost: it has written no end." in text for text in texts)
+    assert "Start 3 of 3 follows. It printed last: Starting" in texts[0]
+    assert "Start 2 of 3 follows." in texts[1] and "It is given up" in texts[2]
+
+
+def test_a_driver_that_has_written_its_failure_is_not_lost(tmp_path, monkeypatch):
+    end = JobEndRow(reason="error", seconds=1.0, sentence="OSError: no such store")
+    run = write(tmp_path / "run", [job_row(), end])
+    write_order(run, Order(num_starts=1))
+    with receive() as receiver:
+        monkeypatch.setenv("RUNGWISE_NOTIFY", receiver.url)
+        queue = RunQueue(tmp_path)
+        queue._judge_end(run, Order(num_starts=1))
+        (run / "events.jsonl").write_text("")
+        queue._judge_end(run, Order(num_starts=2))
+        (message,) = receiver.wait(1)
+    assert "Start 3 of 3 follows" in message["text"]
 
 
 def test_the_job_with_the_highest_priority_starts_first(tmp_path):
