@@ -107,12 +107,13 @@ def format_account(result: Audit, seconds: float) -> list[str]:
     from tune_jobs.formatting import count, format_duration, format_percent
 
     kinds = Counter(run.kind for run in result.judged).most_common()
-    unread = f"; {len(result.unread)} not judged, listed below" if result.unread else ""
-    parts = ", ".join(f"{kind} {number:,}" for kind, number in kinds)
+    read = ", ".join(f"{kind} {number:,}" for kind, number in kinds)
+    unread = f"{len(result.unread)} not judged, listed below" if result.unread else ""
+    parts = "; ".join(filter(None, (read, unread)))
     groups = count(len(result.groups), "group")
     lines = [
         f"{count(len(result.runs), 'log')} in {groups} read in {format_duration(seconds)} "
-        f"({parts}{unread})",
+        f"({parts})",
         "",
     ]
     verdicts = result.count_verdicts()
