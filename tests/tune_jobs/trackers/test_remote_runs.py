@@ -112,6 +112,8 @@ def test_w_and_b_has_the_same_names_and_the_checkpoint(wandb, tmp_path, monkeypa
     runs.log_trial_end(told)
     (file,) = folder.glob("wandb/offline-run-*/*.wandb")
     assert file.name == "run-ours-03.wandb"
+    # An offline run is finished before all of its file is written; the end of W&B's server waits.
+    wandb.teardown()
     rows = find_readers(file)[0].read(final=True)
     assert [row.values["train/kl"] for row in rows] == [0.1, 0.2]
     assert rows[-1].values["score"] == 2.0 and not rows[-1].values.keys() - {
