@@ -43,7 +43,7 @@ test-learning: $(READY)
 
 # Peers are an extra, installed by the first call.
 test-peers: $(PEERS_READY)
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest tests/algos/test_peers.py tests/tune_jobs/callbacks
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest tests/algos/test_peers.py tests/tune_jobs/callbacks tests/docs/test_health.py
 
 # Environments of other packages, which the presets of the zoo train on.
 zoo: $(ZOO_READY)
@@ -54,8 +54,10 @@ $(ZOO_READY): $(READY)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e ".[zoo]"
 	@touch $(ZOO_READY)
 
+# rl_games last and alone: it asks for a psutil below 6, which it never imports.
 $(PEERS_READY): $(READY)
 	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e ".[peers]"
+	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt --no-deps rl-games
 	@touch $(PEERS_READY)
 
 check: $(READY)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from tune_jobs.callbacks.ending import share_decision
 from tune_jobs.judging.watch import Watch
 
 
@@ -46,10 +46,7 @@ class HealthCallback(TrainerCallback):
             self.watch.feed({**logs, **lasting, "progress": state.global_step})
         stop = self.watch.should_stop
         if args.world_size > 1:
-            # A process that ended alone would leave the others waiting for its gradients.
-            decision = torch.tensor(float(stop), device=args.device)
-            torch.distributed.broadcast(decision, src=0)
-            stop = bool(decision)
+            stop = share_decision(stop, args.device)
         control.should_training_stop = control.should_training_stop or stop
 
     def on_train_end(

@@ -1,0 +1,25 @@
+"""What a library gives its writer of TensorBoard, copied for a watch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def copy_scalars(writer: Any) -> dict[str, object]:
+    """Return a dict that gets a copy of each scalar that a writer is given, by its tag.
+
+    Args:
+        writer: has ``add_scalar``, which takes a tag, a value and a step, in this order.
+    """
+    scalars: dict[str, object] = {}
+    write = writer.add_scalar
+
+    def add_scalar(*args: Any, **kwargs: Any) -> None:
+        # Some libraries name the arguments, each in its own way.
+        tag, value = (*args, *kwargs.values())[:2]
+        scalars[tag] = value
+        write(*args, **kwargs)
+
+    # Of this writer alone: a replacement would not be of its class, which libraries ask for.
+    writer.add_scalar = add_scalar
+    return scalars
