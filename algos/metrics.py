@@ -34,6 +34,9 @@ METRICS: dict[str, Metric] = {
         "reward", "mean return of each agent, in a game of several; `return_mean` is over all"
     ),
     "return_total": Metric("reward", "sum of the mean returns of all agents"),
+    "held_out_return_mean": Metric(
+        "reward", "mean return on seeds, or prompts, that are never trained on", "rises"
+    ),
     "episodes": Metric("count", "episodes that finished in this iteration", "above 0"),
     "episode_length": Metric("steps", "mean length of those episodes"),
     "reward_mean": Metric("reward", "mean reward of a step"),

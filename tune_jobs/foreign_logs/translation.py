@@ -42,9 +42,10 @@ _RECORD = "record"
 """Under this name a row carries the foreign values it was made of while it is worked on."""
 _SICK = "sick"
 """Under this name a row collects which of its numbers are not finite while it is worked on."""
+HELD_OUT = "held_out_return_mean"
 NO_ROW = {
     *("iteration", "iteration_s", "env_steps", "env_steps_per_s", "lr", "gamma", "updates"),
-    _RECORD,
+    *(HELD_OUT, _RECORD),
 }
 """What alone makes no row: a line of an evaluation between two iterations has it too."""
 MOST_CHOICES = 18
@@ -72,6 +73,7 @@ def translate_log(
     rows = [_row(path, record, taken) for record in records]
     _increase(rows, taken)
     _count_updates_of_sb3(rows, names, taken)
+    _merge_evaluations(rows)
     rows = _numbered([row for row in rows if row.keys() - NO_ROW])
     # Before the NaN are judged: a NaN return is a symptom only where episodes finished.
     _estimate_episodes(rows)
@@ -112,8 +114,18 @@ def translate_log(
         places=places,
         likely_return=likely,
         empty_return=empty,
-        other=OtherLibrary(settings) if (settings := find_setting_names(names)) else None,
+        other=_describe_library(names),
     )
+
+
+def _describe_library(names: Sequence[str]) -> OtherLibrary | None:
+    """Return the settings of the library that wrote a log; None where these are not known."""
+    settings = find_setting_names(names)
+    return OtherLibrary(settings, chooses_tokens=_choose_tokens(names)) if settings else None
+
+
+def _choose_tokens(names: Iterable[str]) -> bool:
+    return any(library.chooses_tokens for library in recognise_libraries(names))
 
 
 def _row(path: Path, record: Record, taken: Mapping[str, CatalogueMetric]) -> dict[str, Any]:
@@ -168,6 +180,21 @@ def _count_updates_of_sb3(
     if "time/fps" in names and all(ours.name != "updates" for ours in taken.values()):
         for row in rows:
             row["updates"] = float(any(name.startswith("train/") for name in row[_RECORD]))
+
+
+def _merge_evaluations(rows: Iterable[dict[str, Any]]) -> None:
+    """Join an evaluation that is logged by itself with the next iteration.
+
+    With the next, since the one before may have been judged when it comes.
+    """
+    found: float | None = None
+    for row in rows:
+        if row.keys() - NO_ROW:
+            if found is not None:
+                row.setdefault(HELD_OUT, found)
+            found = None
+        else:
+            found = row.get(HELD_OUT, found)
 
 
 def _numbered(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -266,7 +293,7 @@ def _normalise_entropy(rows: Sequence[dict[str, Any]], names: Iterable[str]) -> 
     1.419 for each value, which for one value and for two is not just below any ln k.
     """
     # A language model is trained before: its first entropy lies near that of k words by chance.
-    if any(library.chooses_tokens for library in recognise_libraries(names)):
+    if _choose_tokens(names):
         return
     known = keep_finite(_column(rows, "entropy"))
     # The differential entropy of a continuous policy may be negative and has no maximum.

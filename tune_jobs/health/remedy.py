@@ -71,6 +71,8 @@ class OtherLibrary:
     """Its name of each setting that it has, by ours."""
     values: Mapping[str, object] = dataclasses.field(default_factory=dict[str, object])
     """The values in use that are known, by our names."""
+    chooses_tokens: bool = False
+    """Whether actions are tokens: entropy and KL are means over tokens, most of them forced."""
 
 
 SCALED_OBSERVATIONS = use(

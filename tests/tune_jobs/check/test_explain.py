@@ -112,7 +112,7 @@ def test_an_unknown_symptom_is_refused_with_the_nearest_one():
             "from 80 % of the budget on, if it holds for 2 iterations in a row",
         ),
         ("low_explained_variance", "warn", "never"),
-        ("always_truncated", "note", "never"),
+        ("fell_from_best", "note", "never"),
     ],
 )
 def test_the_conditions_of_a_stop_are_given(symptom: str, highest: str, when: str):

@@ -219,9 +219,11 @@ TORCHRL = Library(
 )
 
 # TRL 1.16 (``grpo_trainer.py``, ``dpo_trainer.py``): ``kl`` is the divergence to the frozen
-# reference, not that of the update, ``reward`` the sum of the rewards of a completion, and
-# ``grad_norm`` the norm before clipping. Ratios are clipped only where a batch is used more than
-# once (``num_iterations``), so a clip fraction of 0 is no sign of a small step and is left out.
+# reference per token, not that of the update (``objective/kl``, a sum over a completion, is left
+# out), ``reward`` the sum of the rewards of a completion, and ``grad_norm`` the norm before
+# clipping. Ratios are clipped only where a batch is used more than once (``num_iterations``), so a
+# clip fraction of 0 is no sign of a small step and is left out. Trackers get the numbers of an
+# evaluation as ``eval/``.
 TRL = Library(
     {
         "iteration": ("step", "global_step"),
@@ -231,7 +233,7 @@ TRL = Library(
         "episode_length": "completions/mean_length",
         "truncated_fraction": "completions/clipped_ratio",
         "entropy": "entropy",
-        "reference_kl": ("kl", "objective/kl"),
+        "reference_kl": "kl",
         "total_loss": "loss",
         "policy_loss": "policy_loss",
         "entropy_coef": "entropy_coef",
@@ -239,6 +241,8 @@ TRL = Library(
         "lr": "learning_rate",
         "pair_accuracy": "rewards/accuracies",
         "pair_margin": "rewards/margins",
+        "iteration_s": "step_time",
+        "held_out_return_mean": ("eval_reward", "eval/reward"),
         None: "epoch",
     },
     title="TRL",
@@ -256,7 +260,9 @@ TRL = Library(
 
 # verl 0.9 (``metric_utils.py``, ``core_algos.py``): a score is what a response is paid, a reward
 # the same after the KL penalty; ``vf_loss`` is half the squared error; ``ppo_kl`` is the
-# divergence of the update and ``kl_loss`` that to the frozen reference.
+# divergence of the update and ``kl_loss`` that to the frozen reference, both per token. A
+# validation is logged for each data set (``*``), of which the first is used; ``test_score`` is of
+# old versions.
 VERL = Library(
     {
         "iteration": ("step", "training/global_step"),
@@ -273,12 +279,21 @@ VERL = Library(
         "value_loss": "critic/vf_loss",
         "explained_variance": "critic/vf_explained_var",
         "advantage_mean": "critic/advantages/mean",
+        "episode_length": "response_length/mean",
         "truncated_fraction": "response_length/clip_ratio",
         "iteration_s": "timing_s/step",
+        "held_out_return_mean": (
+            *("val-core/*/reward/mean", "val-core/*/acc/mean", "val/test_score/*"),
+        ),
     },
     title="verl",
     signs=("critic/score/mean", "actor/ppo_kl", "actor/pg_clipfrac"),
     chooses_tokens=True,
+    settings=_pair(
+        "lr=actor.optim.lr entropy_coef=actor.entropy_coeff clip=actor.clip_ratio "
+        "epochs=actor.ppo_epochs grad_clip=actor.grad_clip beta=actor.kl_loss_coef "
+        "group_size=rollout.n temperature=rollout.temperature gamma=algorithm.gamma"
+    ),
 )
 
 # Plain files, OpenAI's baselines and Spinning Up.

@@ -24,6 +24,8 @@ Rank = tuple[int, int]
 
 _RANK = {name: rank for rank, name in enumerate(KNOWN)}
 _POLICY = re.compile(r"^(learners|info/learner)/([^/]+)/")
+_DATA_SET = re.compile(r"^(val-core/).+(/(?:reward|acc)/mean)@\d+$|^(val/test_score/).+$")
+"""Names of verl's validation: a data set's, which may have slashes, and its number of samples."""
 
 
 def match_metrics(names: Iterable[str], rename: Mapping[str, str]) -> dict[str, CatalogueMetric]:
@@ -93,8 +95,9 @@ def _look_up_name(
     for given in (name, short):
         if given in rename:
             return (0, 0), CatalogueMetric(rename[given], patchy=True)
-    if short.casefold() in signed:
-        place, ours = signed[short.casefold()]
+    of_library = _DATA_SET.sub(r"\1\3*\2", short.casefold())
+    if of_library in signed:
+        place, ours = signed[of_library]
         return ours and ((1, place), ours)
     own = short.removeprefix("metrics/")
     if own in METRICS:

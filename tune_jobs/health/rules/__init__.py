@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from tune_jobs.health.rule import Rule
 from tune_jobs.health.rules import (
     entropy,
+    episodes,
     policy_choices,
     policy_steps,
     rewards,
@@ -29,6 +30,7 @@ _ALL: tuple[Rule, ...] = (
     policy_steps.HeadStarves(),
     policy_steps.UpdateRatio(),
     policy_steps.KlRunaway(),
+    policy_steps.ReferenceKlRunaway(),
     thresholds_of_rollouts.ObservationConstant(),
     thresholds_of_rollouts.ObservationScale(),
     thresholds_of_rollouts.NormaliserWithoutSpread(),
@@ -36,11 +38,12 @@ _ALL: tuple[Rule, ...] = (
     thresholds_of_updates.EncoderConstant(),
     thresholds_of_updates.MemoryUnused(),
     rewards.ZeroReward(),
+    episodes.AlwaysTruncated(),
     rewards.ConstantReward(),
     rewards.NoSuccess(),
     rewards.RewardHacking(),
     policy_choices.Theatre(),
-    thresholds_of_rollouts.GroupsWithoutSignal(),
+    episodes.GroupsWithoutSignal(),
     v_star.VStarFewSamples(),
     v_star.VStarWithoutSuccess(),
     v_star.AdvantagesFlat(),
@@ -63,9 +66,10 @@ _ALL: tuple[Rule, ...] = (
     value_function.ValueDivergence(),
     value_function.LowExplainedVariance(),
     thresholds_of_updates.GradientsAlwaysClipped(),
-    thresholds_of_rollouts.AlwaysTruncated(),
     scores.PerformanceCollapse(),
+    scores.Overfitting(),
     scores.FellFromBest(),
+    training_faults.SlowerIterations(),
     scores.NoImprovement(),
 )
 

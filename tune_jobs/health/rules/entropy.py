@@ -16,6 +16,10 @@ from tune_jobs.health.remedy import SCALED_OBSERVATIONS, at_least, at_most, incr
 from tune_jobs.health.rule import Rule
 from tune_jobs.health.rules.policy_steps import is_policy_frozen
 
+SIGNAL = 0.25
+"""Fraction of groups with a signal above which a language model varies (`groups_without_signal`
+notes below it)."""
+
 
 @dataclass(frozen=True)
 class NoExploration(Rule):
@@ -25,6 +29,7 @@ class NoExploration(Rule):
     covers one that never explored. A policy that imitated a simple one or was loaded is
     deterministic on purpose: a note. Judged only where the entropy has a floor of zero, that is,
     for discrete choices, and only while the score has not improved and does not tend upwards.
+    Groups whose returns differ show that a policy of many tokens varies all the same.
     """
 
     symptom = "no_exploration"
@@ -62,7 +67,7 @@ class NoExploration(Rule):
         if entropy.size < min(self.rows, len(history)) or entropy.max() >= limit:
             return None
         # A negative entropy is differential (continuous actions), for which zero is no floor.
-        if entropy.min() < 0:
+        if entropy.min() < 0 or _do_completions_differ(history, len(history)):
             return None
         # A policy that imitates a deterministic one is deterministic as intended.
         imitated = history.has("warm_start_loss")
@@ -84,7 +89,9 @@ class EntropyCollapse(Rule):
     The rule uses the fraction of the maximum where it is logged (edges post-mortem: 8.83 nats fell
     to 0.004). Otherwise the limit for discrete choices is ``nats``. The entropy of a continuous
     policy may be negative, so there the fall counts; it only warns, because the fall is a sum over
-    dimensions whose number is unknown here.
+    dimensions whose number is unknown here. It only warns of a language model, too, whose entropy
+    is a mean over tokens: most are forced, and a completion of 1,000 tokens at ``nats`` each still
+    has 50. Groups whose returns differ clear it.
     """
 
     symptom = "entropy_collapse"
@@ -144,12 +151,24 @@ class EntropyCollapse(Rule):
             return ("stop" if late < self.normalised else None), values < self.normalised
         # One negative value shows that the entropy is differential, where zero is no floor.
         if 0 <= late < self.nats and not np.any(values < 0):
-            return "stop", values < self.nats
+            window = math.ceil(len(history) / 3)
+            if _do_completions_differ(history, window):
+                return None, values < self.nats
+            return "warn" if _chooses_tokens(history) else "stop", values < self.nats
         # A tenth of the rows instead of the first alone: the first update often moves the entropy
         # most.
         early = keep_finite(values)[: max(1, len(history) // 10)]
         floor = float(np.median(early)) - self.fall
         return ("warn" if late < floor else None), values < floor
+
+
+def _chooses_tokens(history: History) -> bool:
+    return history.other is not None and history.other.chooses_tokens
+
+
+def _do_completions_differ(history: History, rows: int) -> bool:
+    """Return whether completions of one prompt still get different rewards."""
+    return _chooses_tokens(history) and history.median("group_signal", rows) > SIGNAL
 
 
 @dataclass(frozen=True)
@@ -225,16 +244,18 @@ class StdBlowup(Rule):
     """The entropy has risen by ln 4 and still rises, and the score has not improved.
 
     A normal distribution with four times the standard deviation has ln 4 = 1.39 nats more; with
-    several dimensions each needs less. A discrete policy starts near its maximum and cannot rise
-    that far. The factor of four is a choice; healthy policies narrow in the end.
+    several dimensions each needs less. A policy of few choices starts near its maximum and cannot
+    rise that far; of a language model, which starts at about one nat per token, it is the way to
+    random text. The factor of four is a choice; healthy policies narrow in the end.
     """
 
     symptom = "std_blowup"
-    title = "A continuous policy becomes ever more random"
+    title = "The policy becomes ever more random"
     needs = ("entropy", SCORE)
     stagnant_only = True
     causes = (
         "an entropy bonus that outweighs the advantages",
+        "of a language model a learning rate that is too high",
         "actions so far outside their bounds that a larger standard deviation changes nothing",
         "advantages that are zero or noise",
     )

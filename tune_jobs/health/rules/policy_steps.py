@@ -14,6 +14,7 @@ from tune_jobs.health.improvement import keep_finite
 from tune_jobs.health.remedy import SCALED_REWARDS, at_least, at_most, increase, lower, put
 from tune_jobs.health.rule import Rule
 from tune_jobs.health.rules.rewards import is_constant
+from tune_jobs.health.threshold_rule import ThresholdRule
 
 
 @dataclass(frozen=True)
@@ -350,3 +351,40 @@ class KlRunaway(Rule):
     def _report(self, severity: Severity, since: int, seen: str) -> Finding:
         evidence = f"{seen}: the updates are too large (healthy runs stay below 0.2)"
         return self.report(severity, since, evidence)
+
+
+@dataclass(frozen=True)
+class ReferenceKlRunaway(ThresholdRule):
+    """The policy is far from its frozen copy, and the score has not improved.
+
+    Per action, which of a language model is a token: at one nat the policy's own actions are e
+    times as likely as the copy finds them. A policy that has learnt may be that far (2.5 nats in a
+    healthy run that learnt to repeat one word), so the score must not have improved.
+    """
+
+    symptom = "reference_kl_runaway"
+    title = "The policy has left its reference without a gain"
+    needs = ("reference_kl", SCORE)
+    highest = "warn"
+    stagnant_only = True
+    causes = (
+        "the learning rate is too high",
+        "a penalty on the divergence that is too small, or none",
+        "rewards that do not depend on what the policy does",
+    )
+    remedy = (lower("lr", 1e-4), increase("beta", 0.1, "keep it closer to its reference: raise {}"))
+    threshold = "nats"
+    sentence = (
+        "the KL to the reference is {value:.3g} nats per action in the last {rows} iterations and "
+        "the score has not improved"
+    )
+
+    nats: Annotated[float, Positive] = 1.0
+    """Median KL per action above which the last iterations are sick together."""
+    budget_fraction: Annotated[float, Fraction] = 0.2
+    tau: Annotated[float, Fraction] = 0.2
+    """Kendall's tau of the score above which it tends upwards."""
+
+    def is_excused(self, history: History) -> bool:
+        """Return whether the score tends upwards, which its noise may hide for a while."""
+        return history.trend > self.tau

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Annotated
 
 import numpy as np
@@ -107,6 +108,86 @@ def _estimate_row_noise(scores: FloatArray) -> float:
     # Jumps instead of deviations from the mean, since a trend is not noise. The factors convert a
     # median to a standard deviation and a jump to one row.
     return float(np.median(np.abs(np.diff(scores)))) * 1.4826 / math.sqrt(2)
+
+
+@dataclass(frozen=True)
+class Overfitting(Rule):
+    """The return in training rises while that on held-out seeds, or prompts, falls.
+
+    Both are compared at the evaluations: the last ones with as many around the best held-out
+    return. The fall must exceed its noise, a part of the best and a part of what had been gained,
+    and the mean of the last quarter must have lost half of it: the best of many means is always
+    above the last.
+    """
+
+    symptom = "overfitting"
+    title = "The return rises in training and falls on what is held out"
+    needs = ("held_out_return_mean", "return_mean")
+    highest = "warn"
+    stops_rising = True
+    warm_up = "`evaluations` held-out returns"
+    causes = (
+        "too few prompts or seeds, which are learnt by heart",
+        "a reward in training that is easier to get than what the evaluation measures",
+        "settings that hold in training only: sampling, limits of length, normalisation",
+    )
+    remedy = (
+        "use the checkpoint with the best held-out return",
+        "train on more prompts or seeds, and fewer times on each",
+        lower("lr", 1e-4, without=increase("beta", 0.1, "keep it closer to its reference: {}")),
+        "read some held-out episodes: what is paid in training that is not paid there?",
+    )
+
+    evaluations: Annotated[int, AtLeastOne] = 12
+    """Rows with both returns before the rule judges."""
+    noise: Annotated[float, Positive] = 5.0
+    """Standard errors that the fall must exceed; the rise in training must exceed three."""
+    lost: Annotated[float, Fraction] = 0.3
+    """Fraction of the gain that must be lost."""
+    visible: Annotated[float, Fraction] = 0.1
+    """Fraction of the best mean that must be lost."""
+
+    def judge(self, history: History) -> Finding | None:
+        """Return a warning when one return has risen since the other was best."""
+        training, held_out = history.series("return_mean"), history.series(self.needs[0])
+        known = np.flatnonzero(np.isfinite(training) & np.isfinite(held_out))
+        if known.size < self.evaluations:
+            return None
+        size = max(4, min(10, known.size // 5))
+        held = held_out[known]
+        # All rows since the evaluation before: a single row would have more noise.
+        trained = np.array([float(np.nanmean(training[a:b])) for a, b in pairwise((0, *known + 1))])
+        means = np.lib.stride_tricks.sliding_window_view(held, size).mean(axis=1)
+        # The windows must not overlap, or the same rows would count on both sides.
+        best = int(np.argmax(means[:-size]))
+        fell = float(means[best] - means[-1])
+        gained = float(means[best] - held[:size].mean())
+        rose = float(trained[-size:].mean() - trained[best : best + size].mean())
+        least = max(self.lost * gained, self.visible * abs(float(means[best])))
+        if not (
+            fell > max(self.noise * _estimate_swing(held[best:], size), least)
+            and rose > 3 * _estimate_swing(trained[best:], size)
+            and held[-max(size, known.size // 4) :].mean() < means[best] - fell / 2
+        ):
+            return None
+        since = history.iteration(int(known[best + size - 1]))
+        return self.report(
+            "warn",
+            since,
+            f"since iteration {since} the return in training has risen by {rose:.3g} while that on "
+            f"held-out seeds or prompts fell from {means[best]:.3g} to {means[-1]:.3g}",
+        )
+
+
+def _estimate_swing(values: FloatArray, size: int) -> float:
+    """Return the standard error of the difference of two means of ``size`` neighbours.
+
+    By the larger of two estimates: the jumps between values, and those between means without a
+    common value, which see what a policy wins and loses over some updates.
+    """
+    windows = np.lib.stride_tricks.sliding_window_view(values[::-1], size)[::size]
+    of_means = estimate_score_sd(windows.mean(axis=1)) if len(windows) > 2 else 0.0
+    return math.sqrt(2) * max(of_means, estimate_score_sd(values) / math.sqrt(size))
 
 
 @dataclass(frozen=True)

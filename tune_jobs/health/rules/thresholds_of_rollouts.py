@@ -1,4 +1,4 @@
-"""Rules that compare one metric of observations, actions or episodes with a limit."""
+"""Rules that compare one metric of observations or actions with a limit."""
 
 from __future__ import annotations
 
@@ -6,12 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
-import numpy as np
-
-from envs.validation import AtLeastOne, Fraction, NonNegative, Positive
+from envs.validation import AtLeastOne, Fraction, Positive
 from tune_jobs.health.finding import Severity
 from tune_jobs.health.history import SCORE, History
-from tune_jobs.health.improvement import FloatArray
 from tune_jobs.health.remedy import at_least, at_most, increase, put, use
 from tune_jobs.health.threshold_rule import ByImprovement, ThresholdRule
 
@@ -131,49 +128,6 @@ class NormaliserWithoutSpread(ThresholdRule):
         """Return whether the whole observation never changes, which has a rule of its own."""
         observed = history.recent("observation_constant_fraction", self.rows)
         return bool(observed.size and observed.min() >= 1)
-
-
-@dataclass(frozen=True)
-class GroupsWithoutSignal(ThresholdRule):
-    """All returns of most groups are equal, so no episode of a group is better than another.
-
-    Such a group is left out of the update (the causal-optimising post-mortem trained on few
-    others). A solved task has no signal either, so the score must not have improved. A run that
-    starts at its optimum cannot be distinguished.
-    """
-
-    symptom = "groups_without_signal"
-    title = "In most groups all episodes have the same return"
-    needs = ("group_signal", SCORE)
-    stagnant_only = True
-    causes = (
-        "every episode of a group succeeds or every one fails: starts too easy or too hard",
-        "a policy so deterministic that a group's episodes are copies of each other",
-        "a reward with few distinct values, such as 0 and 1",
-    )
-    remedy = (
-        increase("group_size", 16, "take more episodes from each start: raise {}"),
-        at_least("num_envs", 32, "for that raise {}"),
-        "mix starts of different difficulty and make the reward finer",
-        increase("entropy_coef", 0.03, "keep the policy stochastic: raise {}"),
-    )
-    threshold, grades = "note", ("note", "warn", "stop")
-    sentence = (
-        "in {value:.0%} of the groups of the last {rows} iterations all returns are equal and the "
-        "score has not improved"
-    )
-
-    note: Annotated[float, Fraction] = 0.75
-    """Fraction of groups without signal above which it notes (the severest level of rldoctor)."""
-    warn: Annotated[float, Fraction] = 0.9
-    """Fraction above which it warns: an update then uses a tenth of the collected episodes."""
-    stop: Annotated[float, Fraction] = 0.99
-    """Fraction above which it asks for a stop: almost no episode is left to learn from."""
-    budget_fraction: Annotated[float, Fraction] = 0.1
-
-    def convert(self, values: FloatArray) -> FloatArray:
-        """Return the fraction [N] of groups without signal."""
-        return 1 - values
 
 
 @dataclass(frozen=True)
@@ -324,49 +278,3 @@ class NoProgressInEpisode(LateWarning):
         "the end of an episode differs from its beginning by {value:.2g} over the last {rows} "
         "iterations and the score has not improved"
     )
-
-
-@dataclass(frozen=True)
-class AlwaysTruncated(ThresholdRule):
-    """All episodes were truncated at the same length, and the score has not improved.
-
-    Only a note: tasks with a fixed horizon always end like this, and the metrics do not distinguish
-    them from tasks whose goal is never reached.
-    """
-
-    symptom = "always_truncated"
-    title = "Every episode ends at its time limit"
-    needs = ("truncated_fraction", "episode_length", SCORE)
-    highest = "note"
-    stagnant_only = True
-    causes = (
-        "the goal is never reached within the time limit",
-        "the environment never returns terminated",
-        "a time limit too short for the task",
-    )
-    remedy = (
-        "if the task has a goal, check that a simple policy reaches it within the time limit",
-        "lengthen the time limit",
-        increase("entropy_coef", 0.03, "explore more: raise {}"),
-        "a task with a fixed horizon needs no change",
-    )
-    # A single episode that ends by itself proves that the task can end.
-    statistic, comparison, threshold = "every", ">=", 1
-    sentence = (
-        "every episode of the last {rows} iterations was truncated after {length:,.0f} steps and "
-        "the score has not improved"
-    )
-
-    spread: Annotated[float, NonNegative] = 1e-6
-    """Relative difference between the mean lengths up to which they count as equal."""
-    rows: Annotated[int, AtLeastOne] = 10
-    budget_fraction: Annotated[float, Fraction] = 0.2
-
-    def is_excused(self, history: History) -> bool:
-        """Return whether the lengths differ, by more than the rounding of their means."""
-        lengths = history.recent("episode_length", self.rows)
-        return not lengths.size or bool(np.ptp(lengths) > self.spread * lengths.max())
-
-    def describe(self, history: History) -> Mapping[str, object]:
-        """Return the length of an episode."""
-        return {"length": history.recent("episode_length", self.rows)[-1]}

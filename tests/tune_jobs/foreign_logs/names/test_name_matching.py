@@ -1,5 +1,7 @@
 # pyright: basic, reportOptionalMemberAccess=false, reportOptionalOperand=false
 
+import json
+
 import pytest
 from foreign_logs import write_columns, write_events
 
@@ -31,3 +33,36 @@ def test_names_can_be_given_and_go_before_the_known_ones(tmp_path):
 def test_every_known_name_is_of_a_metric_in_the_catalogue():
     assert {ours.name for ours in KNOWN.values()} <= {*METRICS, "iteration"}
     assert all(name == name.casefold() for name in KNOWN)
+
+
+def test_an_evaluation_of_trl_belongs_to_the_next_iteration(tmp_path):
+    rows = [{"step": i, "reward": 0.1 * i, "completions/clipped_ratio": 1.0, "step_time": 2.0}
+            for i in range(1, 13)]  # fmt: skip
+    rows.insert(5, {"step": 5, "eval_reward": 0.4, "eval_loss": 0.0})
+    rows.append({"step": 12, "eval_reward": 0.9})
+    path = tmp_path / "trainer_state.json"
+    path.write_text(json.dumps({"log_history": rows}))
+    (log,) = read_logs(path)
+    assert [row["return_mean"] for row in log.rows] == pytest.approx(
+        [0.1 * i for i in range(1, 13)]
+    )
+    assert [row.get("held_out_return_mean") for row in log.rows] == [*[None] * 5, 0.4, *[None] * 6]
+    assert log.rows[0]["truncated_fraction"] == 1 and log.rows[0]["iteration_s"] == 2
+
+
+@pytest.mark.parametrize(
+    "name", ["val-core/openai/gsm8k/reward/mean@8", "val-core/aime/acc/mean@32", "val/test_score/x"]
+)
+def test_a_line_of_verl_is_read_under_our_names(tmp_path, name):
+    values = {
+        "critic/score/mean": 0.25, "response_length/mean": 900, "response_length/clip_ratio": 0.5,
+        "timing_s/step": 30.0, "actor/kl_loss": 0.01, name: 0.5, "val-aux/aime/reward/std@8": 0.1,
+    }  # fmt: skip
+    path = tmp_path / "log.jsonl"
+    path.write_text("\n".join(json.dumps({"step": i, **values}) for i in range(1, 11)))
+    (log,) = read_logs(path)
+    assert log.rows[0] == {
+        "iteration": 1, "return_mean": 0.25, "episode_length": 900, "truncated_fraction": 0.5,
+        "iteration_s": 30, "reference_kl": 0.01, "held_out_return_mean": 0.5,
+    }  # fmt: skip
+    assert log.other and log.other.chooses_tokens

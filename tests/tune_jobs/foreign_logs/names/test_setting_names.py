@@ -27,7 +27,7 @@ SB3 = ("time/total_timesteps", "rollout/ep_rew_mean", "train/approx_kl", "train/
         (("rewards/step", "losses/a_loss", "info/kl"), "learning_rate"),
         (("step", "reward", "frac_reward_zero_std"), "learning_rate"),
         (("step", "reward", "loss"), None),
-        (("critic/score/mean", "step"), None),
+        (("critic/score/mean", "step"), "actor.optim.lr"),
         ((), None),
     ],
 )

@@ -85,6 +85,9 @@ ADVICE = {
         "set normalise_values True; lower value_coef 0.1 or further; raise grad_clip 5 or further"
     ),
     "always_truncated": "raise entropy_coef 0.03 or further",
+    "reference_kl_runaway": "lower lr 0.0001 or further; raise beta 0.1 or further",
+    "overfitting": "lower lr 0.0001 or further | raise beta 0.1 or further",
+    "slower_iterations": "",
     "performance_collapse": (
         "lower lr 0.0001 or further; lower clip 0.1 or further | raise beta 0.1 or further; "
         "set kl_limit 0.02"

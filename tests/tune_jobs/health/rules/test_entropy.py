@@ -1,11 +1,25 @@
 """Rules about entropy: sick and healthy runs, each threshold, warm-up and NaN."""
 
+import dataclasses
 import math
 
 import numpy as np
 import pytest
 import rule_checks
-from health_runs import Case, Metrics, case, cases, flat, from_row, rising, scores_with_tau
+from health_runs import (
+    Case,
+    Metrics,
+    case,
+    cases,
+    flat,
+    from_row,
+    history,
+    rising,
+    scores_with_tau,
+)
+
+from tune_jobs.health import RULES
+from tune_jobs.health.remedy import OtherLibrary
 
 NAN = math.nan
 MOVES: Metrics = {"entropy": 1.3, "kl": 1e-4, "clip_fraction": 0.0, "entropy_normalised": 0.995}
@@ -142,6 +156,26 @@ CASES = [
 @pytest.mark.parametrize("run", CASES, ids=str)
 def test_severity_and_onset(run: Case):
     run.check()
+
+
+@pytest.mark.parametrize(
+    ("symptom", "differ", "expected"),
+    [
+        ("entropy_collapse", 0.0, "warn"),
+        ("entropy_collapse", 0.24, "warn"),
+        ("entropy_collapse", 0.26, None),
+        ("no_exploration", 0.24, "warn"),
+        ("no_exploration", 0.26, None),
+    ],
+)
+def test_the_entropy_of_a_token_ends_no_run(symptom: str, differ: float, expected: str | None):
+    """Most tokens are forced, and groups whose returns differ show that completions do."""
+    run = history(40, entropy=0.01, group_signal=differ, score=flat(40))
+    tokens = dataclasses.replace(run, other=OtherLibrary({}, chooses_tokens=True))
+    finding = RULES[symptom](tokens)
+    assert (finding.severity if finding else None) == expected
+    other = RULES[symptom](run)
+    assert other and other.severity == ("stop" if symptom == "entropy_collapse" else "warn")
 
 
 def test_a_rule_waits_for_rows_and_budget():

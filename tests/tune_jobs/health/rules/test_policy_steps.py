@@ -113,6 +113,21 @@ CASES = [
         (("stop", 22), {"kl": from_row(22, 10.5, 0.8), "pair_accuracy": 0.8}),
         n=22,
     ),
+    # Far from its reference: healthy where the score has improved, or is on its way.
+    *cases(
+        "reference_kl_runaway",
+        {},
+        (("warn", 9), {"reference_kl": from_row(9, 4.0, 0.05)}),
+        ("warn", {"reference_kl": 1.05}),
+        (None, {"reference_kl": 0.95}),
+        (None, {"reference_kl": NAN}),
+        # A single batch in which the estimate explodes.
+        (None, {"reference_kl": lambda i: 1e11 if i % 5 == 0 else 0.05}),
+    ),
+    case("reference_kl_runaway", None, {"reference_kl": 2.5}, 60, score=rising),
+    case("reference_kl_runaway", None, {"reference_kl": 2.5}, 11, 60),
+    case("reference_kl_runaway", "warn", {"reference_kl": 2.5}, 12, 60, scores_with_tau(12, 0.18)),
+    case("reference_kl_runaway", None, {"reference_kl": 2.5}, 12, 60, scores_with_tau(12, 0.22)),
     case("kl_runaway", "warn", {"kl": 0.15}, 22, score=scores_with_tau(22, 0.18)),
     case("kl_runaway", None, {"kl": 0.15}, 22, score=scores_with_tau(22, 0.22)),
     case("kl_runaway", ("stop", 4), {"kl": from_row(4, 14.2, 0.02)}, 4, 27),

@@ -8,9 +8,9 @@ from health_runs import HEALTHY, Metrics, flat, history, rising, seen, severity
 
 from tune_jobs.health import RULES, SCORE, History, Rule, diagnose
 from tune_jobs.health.rules.entropy import EntropyCollapse
+from tune_jobs.health.rules.episodes import GroupsWithoutSignal
 from tune_jobs.health.rules.policy_choices import ChoiceConcentration
 from tune_jobs.health.rules.policy_steps import UpdateRatio
-from tune_jobs.health.rules.thresholds_of_rollouts import GroupsWithoutSignal
 from tune_jobs.health.rules.thresholds_of_updates import DeadUnits, GradientsAlwaysClipped
 from tune_jobs.health.rules.value_function import LowExplainedVariance, ValueDivergence
 

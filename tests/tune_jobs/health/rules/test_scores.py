@@ -224,3 +224,37 @@ def test_the_scatter_of_few_episodes_is_no_fall():
         rows = [{"episodes": 4, "return_std": std, "return_mean": value} for value in score]
         found = RULES["fell_from_best"](History(rows, 53, "return_mean"))
         assert (found is not None) == is_fall
+
+
+def evaluate_every(rows: int, held_out: Any, training: Any = lambda t: t, seed: int = 0) -> History:
+    """100 iterations with noise, in which some rows have an evaluation; curves over 0 to 1."""
+    draw = np.random.default_rng(seed).normal
+    return history(
+        100,
+        return_mean=lambda i: training(i / 100) + draw(0, 0.05),
+        held_out_return_mean=lambda i: None if i % rows else held_out(i / 100) + draw(0, 0.05),
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "held_out", "training", "since"),
+    [
+        (5, lambda t: 1 - 2 * abs(t - 0.5), lambda t: t, range(40, 71)),
+        (1, lambda t: 0.6 - 0.5 * t, lambda t: t, range(1, 21)),
+        # Both rise, or fall; the fall is small, or noise; the return in training is level.
+        (5, lambda t: t, lambda t: t, ()),
+        (5, lambda t: 1 - t, lambda t: 1 - t, ()),
+        (5, lambda t: min(2 * t, 1.1 - 0.2 * t), lambda t: t, ()),
+        (5, lambda t: 0.5, lambda t: t, ()),
+        (5, lambda t: 1 - 2 * abs(t - 0.5), lambda t: min(4 * t, 1), ()),
+        # Eleven evaluations are too few.
+        (9, lambda t: 0.6 - 0.5 * t, lambda t: t, ()),
+    ],
+)
+def test_training_that_rises_while_held_out_returns_fall(
+    rows: int, held_out: Any, training: Any, since: Sequence[int]
+):
+    for seed in range(5):
+        finding = RULES["overfitting"](evaluate_every(rows, held_out, training, seed))
+        assert bool(finding) == bool(since)
+        assert not finding or (finding.severity == "warn" and finding.since in since)

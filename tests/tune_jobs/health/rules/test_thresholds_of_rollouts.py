@@ -4,10 +4,9 @@ import math
 
 import pytest
 import rule_checks
-from health_runs import Case, Metrics, case, cases, from_row, rising
+from health_runs import Case, case, cases, from_row, rising
 
 NAN = math.nan
-CUT: Metrics = {"truncated_fraction": 1.0, "episode_length": 200.0}
 
 CASES = [
     # Values that nearly always lie outside; bang-bang control that was learnt is healthy.
@@ -21,19 +20,6 @@ CASES = [
     ),
     case("action_clipping", None, {"action_clip_fraction": 1.0}, 60, score=rising),
     case("action_clipping", None, {"action_clip_fraction": 1.0}, 4, 27),
-    # An end now and then is healthy, and so is a fixed horizon in which something is learnt.
-    *cases(
-        "always_truncated",
-        CUT,
-        (("note", 1), {}),
-        (None, {"truncated_fraction": 0.98}),
-        (None, {"episode_length": lambda i: 150.0 + i}),
-        ("note", {"episode_length": lambda i: 200 * (1 + 0.95e-6 * (i % 2))}),
-        (None, {"episode_length": lambda i: 200 * (1 + 1.05e-6 * (i % 2))}),
-        n=60,
-    ),
-    case("always_truncated", None, CUT, 60, score=rising),
-    case("always_truncated", None, CUT, 15, 100),
     # Half of the run may explore.
     *cases(
         "exploration_never_decays",
@@ -46,25 +32,6 @@ CASES = [
         score=None,
     ),
     case("exploration_never_decays", None, {"exploration_rate": 1.0}, 20, 40, score=None),
-    *cases(
-        "groups_without_signal",
-        {},
-        (None, {"group_signal": from_row(9, 0.3, 0.9)}),
-        (("note", 9), {"group_signal": from_row(9, 0.2, 0.9)}),
-        (("note", 9), {"group_signal": from_row(9, 0.2, 0.25)}),
-        (("warn", 9), {"group_signal": from_row(9, 0.05, 0.9)}),
-        (("stop", 9), {"group_signal": from_row(9, 0.0, 0.9)}),
-        (None, {"group_signal": NAN}),
-        (None, {"group_signal": 0.26}),
-        ("note", {"group_signal": 0.24}),
-        ("note", {"group_signal": 0.11}),
-        ("warn", {"group_signal": 0.09}),
-        ("warn", {"group_signal": 0.02}),
-        ("stop", {"group_signal": 0.005}),
-    ),
-    # A solved task has no signal and is healthy.
-    case("groups_without_signal", None, {"group_signal": from_row(30, 0, 0.8)}, 60, score=rising),
-    case("groups_without_signal", None, {"group_signal": 0.0}, 9, 200),
     case(
         "no_progress_in_episode",
         ("note", 6),
@@ -135,7 +102,6 @@ def test_severity_and_onset(run: Case):
 
 def test_the_median_of_the_last_rows_is_judged():
     rule_checks.assert_judges_median("action_clipping", 5, "action_clip_fraction", 1.0, 0.3, 0.85)
-    rule_checks.assert_judges_median("groups_without_signal", 5, "group_signal", 0.0, 1.0, 0.3)
     rule_checks.assert_judges_median(
         "no_progress_in_episode", 10, "episode_improvement", -0.1, 2.0, 2.0
     )
@@ -144,7 +110,6 @@ def test_the_median_of_the_last_rows_is_judged():
 
 
 def test_all_of_the_last_rows_must_be_sick():
-    rule_checks.assert_needs_last("always_truncated", 10, "truncated_fraction", 1.0, 0.9, **CUT)
     rule_checks.assert_needs_last("exploration_never_decays", 5, "exploration_rate", 1.0, 0.5)
     rule_checks.assert_needs_last(
         "normaliser_without_spread", 5, "normaliser_constant_fraction", 1.0, 0.9
@@ -152,16 +117,13 @@ def test_all_of_the_last_rows_must_be_sick():
 
 
 def test_a_rule_waits_for_rows_and_budget():
-    rule_checks.assert_starts_at("always_truncated", 20, 100, **CUT)
     rule_checks.assert_starts_at("exploration_never_decays", 60, 100, exploration_rate=1.0)
-    rule_checks.assert_starts_at("groups_without_signal", 20, 200, group_signal=0.0)
     rule_checks.assert_starts_at("no_progress_in_episode", 20, 100, episode_improvement=-0.1)
     rule_checks.assert_starts_at("range_unused", 20, 100, range_utilisation=0.1)
 
 
 def test_rows_without_the_metric_are_left_out():
     rule_checks.assert_skips_nan("action_clipping", "action_clip_fraction", 1.0)
-    rule_checks.assert_skips_nan("always_truncated", "truncated_fraction", 1.0, **CUT)
     rule_checks.assert_skips_nan("exploration_never_decays", "exploration_rate", 1.0)
     rule_checks.assert_skips_nan("no_progress_in_episode", "episode_improvement", -0.1)
     rule_checks.assert_skips_nan("observation_scale", "observation_abs_max", 1e6)

@@ -99,6 +99,23 @@ CASES = [
     case("no_updates", ("warn", 1), {"updates": 0}, 49, 100, score=None),
     case("no_updates", ("stop", 1), {"updates": 0}, 50, 100, score=None),
     case("no_updates", None, {"updates": from_row(25, 1.0, 0.0)}, 30, score=None),
+    # Twice as long for the same work, and for good: by environment steps, tokens or iterations.
+    *cases(
+        "slower_iterations",
+        {"iteration_s": from_row(31, 2.1, 1.0)},
+        (("note", 31), {}),
+        (("note", 31), {"env_steps": lambda i: 512.0 * i}),
+        (None, {"env_steps": [512.0 * (i + max(0, i - 30)) for i in range(1, 61)]}),
+        (("note", 31), {"episode_length": 200.0}),
+        (None, {"episode_length": from_row(31, 400.0, 200.0)}),
+        (None, {"iteration_s": from_row(31, 1.9, 1.0)}),
+        (None, {"iteration_s": lambda i: 9.0 if i % 4 == 0 else 1.0}),
+        (None, {"iteration_s": lambda i: 9.0 if i < 10 or i in (40, 41, 55) else 1.0}),
+        (None, {"iteration_s": NAN}),
+        n=60,
+        score=None,
+    ),
+    case("slower_iterations", None, {"iteration_s": from_row(31, 1.0, 2.1)}, 60, score=None),
 ]
 
 
@@ -175,6 +192,19 @@ def test_a_number_that_is_not_finite_is_found_where_it_was_first_met():
 def test_a_rule_waits_for_rows_and_budget():
     rule_checks.assert_starts_at("no_updates", 8, 24, updates=0)
     rule_checks.assert_starts_at("no_updates", 20, 100, updates=0)
+
+
+def test_rows_of_several_iterations_are_no_slower():
+    """A long log is judged by ever more of its rows at a time, whose seconds are added up."""
+    rows = [
+        {"iteration": 2**k * (40 + i), "iteration_s": 2.0**k} for k in (0, 1) for i in range(1, 41)
+    ]
+    assert RULES["slower_iterations"](History(rows, 200)) is None
+
+
+def test_iterations_are_compared_with_ten_before_the_last_ten():
+    slower: Metrics = {"iteration_s": from_row(12, 3.0, 1.0)}
+    rule_checks.assert_starts_at("slower_iterations", 21, 40, **slower)
 
 
 def test_rows_without_the_metric_are_left_out():
