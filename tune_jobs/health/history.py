@@ -18,6 +18,7 @@ from tune_jobs.health.improvement import (
     Improvement,
     IndexArray,
     Rise,
+    is_constant,
     keep_finite,
     kendall_tau,
     median_of_finite,
@@ -225,12 +226,25 @@ class History:
         may show in rows that are pooled. (16 of 72 sweep trials on LunarLander, some of which rose
         from -150 to 110, would have been ended as if they had not improved.)
         """
-        episodes = self.series("episodes")
-        improved = _has_improved(self.scores, episodes)
+        episodes, scores = self.series("episodes"), self._scores_with_time
+        improved = _has_improved(scores, episodes)
         if improved is False and np.any(episodes < POOLED):
-            _, means, counts = pool_scores(self.scores, np.nan_to_num(episodes), POOLED)
+            _, means, counts = pool_scores(scores, np.nan_to_num(episodes), POOLED)
             return _has_improved(means, counts) is True
         return improved
+
+    @property
+    def _scores_with_time(self) -> FloatArray:
+        """The scores [R]; minus the lengths of episodes where all have one positive return.
+
+        A task that pays once, at its goal, returns the same however long the way was. Its
+        discounted return rises as the way becomes shorter; a negative one as it becomes longer.
+        """
+        returns = self.recent(self.return_name, len(self))
+        same = is_constant(returns) and is_constant(self.known_scores)
+        if not same or not returns[-1] or not self.has("episode_length"):
+            return self.scores
+        return -math.copysign(1.0, returns[-1]) * self.series("episode_length")
 
     @cached_property
     def had_learnt(self) -> bool:

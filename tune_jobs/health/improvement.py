@@ -22,6 +22,8 @@ IndexArray = NDArray[np.intp]
 
 TREND_ROWS = 200
 """Kendall's tau compares all pairs of rows: longer series are thinned evenly to this many."""
+CONSTANT = 1e-6
+"""Range of returns, as a fraction of their size, up to which they are one number."""
 LARGE = 1e150
 """Numbers whose squares are near the end of the float range: diverged runs log such returns."""
 
@@ -159,6 +161,11 @@ class Rise:
         # The start of a recovery is unknown, so stretches of all lengths are tried. Three
         # deviations instead of the usual two allow for the best of many.
         return bool(np.any(pairs[self.rows - 1 :] > self.deviations * deviation[self.rows - 1 :]))
+
+
+def is_constant(returns: FloatArray, spread: float = CONSTANT) -> bool:
+    """Return whether there are returns [R], and all are one number but for a part ``spread``."""
+    return returns.size > 0 and bool(np.ptp(returns) <= spread * np.abs(returns).max())
 
 
 def keep_finite(values: FloatArray) -> FloatArray:

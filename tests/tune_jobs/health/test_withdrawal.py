@@ -9,7 +9,7 @@ from sessions import make_result, make_session
 from synthetic_sweep import finding
 
 from cluster.dashboard.run_texts import list_events
-from tune_jobs.health import History
+from tune_jobs.health import History, diagnose
 from tune_jobs.health.diagnosis import SILENT_CHECKS, find_disproved
 from tune_jobs.report.report import _finding
 from tune_jobs.run_log.event_log import EventLog, read_event_log
@@ -41,6 +41,16 @@ def test_without_an_improved_score_nothing_is_withdrawn():
 def test_a_lost_worker_is_not_undone_by_a_rising_score():
     lost = [row | {"runners_lost": float(i == 5)} for i, row in enumerate(rows(40))]
     assert not find_disproved(["hung"], History(lost, 40))
+
+
+def test_an_episode_that_ends_after_all_withdraws_that_none_does():
+    never = {"env_steps": 2048.0, "episodes": 0.0, "running_length_max": 3000.0}
+    run = [never | {"iteration": i, "env_steps": 2048.0 * i} for i in range(1, 15)]
+    assert "no_episode_ends" in {finding.symptom for finding in diagnose(History(run, 40)).findings}
+    assert not find_disproved(["no_episode_ends"], History(run, 40))
+    for i in range(15, 20):
+        run.append({"iteration": i, "env_steps": 2048.0 * i, "episodes": 8.0, "score": -3.0})
+    assert find_disproved(["no_episode_ends"], History(run, 40)) == ["no_episode_ends"]
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ import numpy as np
 from envs.validation import AtLeastOne, Fraction, NonNegative
 from tune_jobs.health.finding import Severity
 from tune_jobs.health.history import SCORE, History
-from tune_jobs.health.improvement import FloatArray
+from tune_jobs.health.improvement import FloatArray, is_constant
 from tune_jobs.health.remedy import at_least, increase
-from tune_jobs.health.rules.rewards import ConstantReward, is_constant
+from tune_jobs.health.rules.rewards import ConstantReward
 from tune_jobs.health.threshold_rule import ThresholdRule
 
 

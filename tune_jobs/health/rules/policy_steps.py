@@ -10,10 +10,9 @@ import numpy as np
 from envs.validation import AtLeastOne, Between, Fraction, Positive
 from tune_jobs.health.finding import Finding, Severity
 from tune_jobs.health.history import SCORE, History
-from tune_jobs.health.improvement import keep_finite
+from tune_jobs.health.improvement import is_constant, keep_finite
 from tune_jobs.health.remedy import SCALED_REWARDS, at_least, at_most, increase, lower, put
 from tune_jobs.health.rule import Rule
-from tune_jobs.health.rules.rewards import is_constant
 from tune_jobs.health.threshold_rule import ThresholdRule
 
 

@@ -12,7 +12,15 @@ from numpy.typing import NDArray
 from envs.validation import AtLeastOne, Fraction, NonNegative, Positive
 from tune_jobs.health.finding import Finding, Severity
 from tune_jobs.health.history import SCORE, History
-from tune_jobs.health.improvement import BoolArray, FloatArray, Improvement, Rise, kendall_tau
+from tune_jobs.health.improvement import (
+    CONSTANT,
+    BoolArray,
+    FloatArray,
+    Improvement,
+    Rise,
+    is_constant,
+    kendall_tau,
+)
 from tune_jobs.health.remedy import WARM_START, increase, use
 from tune_jobs.health.rule import Rule
 
@@ -132,7 +140,9 @@ class ConstantReward(Rule):
     well, but not from its first row on. A goal that is found late looks the same until it is found:
     of published runs of PPO on Enduro whose return was constant for 60 % of their length, three of
     33 found a reward in the rest, of those constant for 85 % none. Hence ``stop_from``. Where steps
-    without reward are counted, ``zero_reward`` reports a return of zero.
+    without reward are counted, ``zero_reward`` reports a return of zero. A task that pays once, at
+    its goal, has one return however soon it is reached: there the length of the episodes says
+    whether the agent learns (:attr:`History.improved`).
     """
 
     symptom = "constant_reward"
@@ -152,7 +162,7 @@ class ConstantReward(Rule):
         WARM_START,
     )
 
-    spread: Annotated[float, NonNegative] = 1e-6
+    spread: Annotated[float, NonNegative] = CONSTANT
     """Range of the returns, as a fraction of their size, up to which they count as one number."""
     rows: Annotated[int, AtLeastOne] = 10
     episodes: Annotated[int, NonNegative] = 50
@@ -171,7 +181,7 @@ class ConstantReward(Rule):
             episodes < self.episodes and history.has("episodes")
         ):
             return None
-        if not is_constant(returns, self.spread):
+        if not is_constant(returns, self.spread) or history.improved:
             return None
         # One fault, one finding: `zero_reward` knows more about a return of zero.
         if not returns.any() and history.has("zero_reward_fraction"):
@@ -181,11 +191,6 @@ class ConstantReward(Rule):
             history.iteration(0),
             f"{history.return_name} has been {returns[-1]:.6g} in all {returns.size} iterations",
         )
-
-
-def is_constant(returns: FloatArray, spread: float = ConstantReward.spread) -> bool:
-    """Return whether there are returns, and all are one number but for a fraction ``spread``."""
-    return returns.size > 0 and bool(np.ptp(returns) <= spread * np.abs(returns).max())
 
 
 @dataclass(frozen=True)

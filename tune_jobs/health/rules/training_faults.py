@@ -178,6 +178,10 @@ class NoEpisodeEnds(Rule):
     stop_from: Annotated[float, Fraction] = 0.1
     """Fraction of the budget from which it asks for a stop instead of a warning."""
 
+    def is_disproved(self, history: History) -> bool:
+        """Return whether an episode has ended since."""
+        return super().is_disproved(history) or _has_any_episode_ended(history)
+
     def judge(self, history: History) -> Finding | None:
         """Return a finding when the steps increase and no episode has ended."""
         if history.improved or _has_any_episode_ended(history):

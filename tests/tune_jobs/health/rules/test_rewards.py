@@ -205,6 +205,25 @@ CASES = [
         n=60,
         score=None,
     ),
+    # One reward at the goal: the way to it becomes shorter, or stays as long as it was.
+    *cases(
+        "constant_reward",
+        {"return_mean": 1.0, "score": 1.0},
+        (None, {"episode_length": lambda i: 20 + 400 * 0.9**i}),
+        ("stop", {"episode_length": lambda i: 400 + i % 7}),
+        ("stop", {"episode_length": lambda i: 20 + 4 * i}),
+        (None, {"return_mean": -1.0, "score": -1.0, "episode_length": lambda i: 20 + 4 * i}),
+        n=60,
+        score=None,
+    ),
+    *cases(
+        "no_improvement",
+        {"return_mean": 1.0, "score": 1.0},
+        (None, {"episode_length": lambda i: 20 + 400 * 0.9**i}),
+        ("stop", {"episode_length": lambda i: 400 + i % 7}),
+        n=60,
+        score=None,
+    ),
     case("constant_reward", "warn", SAME | {"episodes": 2.6}, 20, 60, None),
     case("constant_reward", None, SAME | {"episodes": 2.4}, 20, 60, None),
     # A budget of a few iterations: one return, or two, are always constant.
