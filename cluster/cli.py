@@ -51,7 +51,7 @@ def run(argv: list[str]) -> int:
         warnings.simplefilter("once", InputWarning)
         warnings.showwarning = _show_warning
         if terminal.as_json:  # output of libraries must not end up in the JSON
-            stack.enter_context(contextlib.redirect_stdout(sys.stderr))
+            stack.enter_context(terminal.keep_stdout())
         status, answer = _run(argv, terminal)
     if answer is not None:
         terminal.print_answer(answer)

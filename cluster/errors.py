@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import io
 import json
+import os
 import sys
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TextIO
 
 from rich.console import Console
 
@@ -21,15 +23,44 @@ Kind = Literal["input", "failed", "crash", "interrupted"]
 by its message, ``crash`` by a traceback on stderr."""
 
 
+STDOUT, STDERR = 1, 2
+"""Descriptors."""
+
+
+def _copy_stdout() -> TextIO:
+    """Return ``sys.stdout``, on a descriptor of its own where it is that of the process."""
+    with contextlib.suppress(io.UnsupportedOperation):  # a file in memory
+        if sys.stdout.fileno() == STDOUT and sys.__stderr__ is not None:
+            return os.fdopen(os.dup(STDOUT), "w", encoding=sys.stdout.encoding)
+    return sys.stdout
+
+
 class Terminal(Console):
     """Console of a command; with ``--json`` it prints nothing, and stdout has the answer only."""
 
     def __init__(self, as_json: bool) -> None:
         super().__init__(stderr=as_json, quiet=as_json)
         self.as_json = as_json
-        # Stored now, because with --json `sys.stdout` is redirected afterwards.
-        self._stdout = sys.stdout
+        # Stored now, because with --json stdout is redirected afterwards.
+        self._stdout = _copy_stdout() if as_json else sys.stdout
         self._answered = False
+
+    @contextlib.contextmanager
+    def keep_stdout(self) -> Generator[None]:
+        """Send to stderr what anything but this terminal prints on stdout.
+
+        Libraries in C print to the descriptor, which Python's own redirection does not move.
+        """
+        moved = self._stdout is not sys.stdout
+        with contextlib.redirect_stdout(sys.stderr):
+            if moved:
+                os.dup2(STDERR, STDOUT)
+            try:
+                yield
+            finally:
+                if moved:
+                    ctypes.CDLL(None).fflush(None)  # what C still holds in its buffers
+                    os.dup2(self._stdout.fileno(), STDOUT)
 
     def print_row(self, row: str) -> None:
         """Print one JSON object with ``--json``, of a command that prints one a line."""

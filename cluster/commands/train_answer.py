@@ -56,10 +56,11 @@ def _describe_evaluation(row: EvaluationRow | None, run: Path) -> Answer | None:
 
 
 def _list_worst_findings(rows: Iterable[FindingRow]) -> list[Answer]:
-    """List each symptom once, at its highest severity, the most severe first."""
+    """List each symptom that stands once, at its highest severity, the most severe first."""
     from tune_jobs.health.finding import SEVERITIES
 
-    mildest_first = sorted(rows, key=lambda row: SEVERITIES.index(row.severity))
+    standing = (row for row in rows if not row.withdrawn)
+    mildest_first = sorted(standing, key=lambda row: SEVERITIES.index(row.severity))
     worst = {row.symptom: row for row in mildest_first}.values()
     findings = [{name: getattr(row, name) for name in FINDING_FIELDS} for row in worst]
     return sorted(findings, key=lambda finding: -SEVERITIES.index(finding["severity"]))

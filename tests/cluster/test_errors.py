@@ -60,6 +60,19 @@ def test_a_verdict_is_an_answer_and_no_error(ending):
     assert "It is sick." in err
 
 
+def test_what_a_library_prints_in_c_is_no_part_of_the_answer(tmp_path):
+    (tmp_path / "loud.py").write_text(
+        "import ctypes, os\n"
+        "os.write(1, b'at once')\n"
+        "ctypes.CDLL(None).printf(b'in the buffer of C')\n"
+        "raise ValueError\n"
+    )
+    done = rungwise("check", "loud:Maze-v0", "--json", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "loud.py" in answer(done)["error"]["message"]
+    assert "at once" in done.stderr and "in the buffer of C" in done.stderr
+
+
 def test_a_server_that_has_said_its_address_says_nothing_more(capsys):
     terminal = Terminal(as_json=True)
     terminal.print_answer({"url": "here"})

@@ -1,6 +1,8 @@
 # pyright: basic
 """The answer of `rungwise train`."""
 
+from dataclasses import replace
+
 from synthetic_sweep import end, finding, job_row, result
 
 from cluster.commands.train_answer import make_train_answer
@@ -12,6 +14,7 @@ def test_a_training_answers_with_its_evaluation_and_findings(tmp_path):
     rows = [job_row(trials=1), *(result("00", i, 0.5) for i in (1, 2)), end("00", 2, "health")]
     rows += [finding("00", "hung", "note", since=1), finding("00", since=1)]
     rows += [finding("00", severity="stop", since=2)]
+    rows += [replace(finding("00", "no_improvement", since=1), withdrawn=2)]
     figures = {"policy": {"return_mean": 3.0}, "baselines": {"random": {"return_mean": 1.0}}}
     figures |= {"standard_errors": {"policy": {"return_mean": 0.5}}, "episodes": 8, "most": 256}
     figures |= {"seed": 0, "better_than_random": 0.5}
