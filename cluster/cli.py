@@ -63,7 +63,11 @@ def _run(argv: list[str], terminal: Terminal) -> tuple[int, Answer | None]:
     try:
         # Without --json tyro writes to the terminal itself, in its width and colours.
         with parsing() if terminal.as_json else contextlib.nullcontext():
-            command = parse_command(argv)
+            try:
+                command = parse_command(argv)
+            except BrokenPipeError:  # the reader of a help page has ended, as `head` does
+                terminal.on_broken_pipe()
+                raise
         return 0, command(terminal)
     except WrongCall as error:
         return 2, error_answer("input", str(error))

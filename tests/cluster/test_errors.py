@@ -2,10 +2,12 @@
 """With --json every end of a command is one JSON object on stdout, and its status stays."""
 
 import json
+import os
+import subprocess
 import warnings
 
 import pytest
-from command_line import answer, call, rungwise
+from command_line import answer, call, command, rungwise
 
 from cluster import cli
 from cluster.commands.listings import Envs
@@ -71,6 +73,16 @@ def test_what_a_library_prints_in_c_is_no_part_of_the_answer(tmp_path):
     assert done.returncode == 2
     assert "loud.py" in answer(done)["error"]["message"]
     assert "at once" in done.stderr and "in the buffer of C" in done.stderr
+
+
+def test_a_help_page_whose_reader_has_ended_is_no_crash(tmp_path):
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        command("ledger", "--help"), stdout=writer, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, "")
 
 
 def test_a_server_that_has_said_its_address_says_nothing_more(capsys):
