@@ -27,7 +27,7 @@ tune: $(READY)
 
 # Arguments for pytest go into PYTEST_ARGS: make test PYTEST_ARGS="-x --last-failed"
 test: $(READY)
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 2 --dist loadfile -m "not (system or slow or gpu)" $(PYTEST_ARGS)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 3 --dist loadfile -m "not (system or slow or gpu)" $(PYTEST_ARGS)
 
 # Whole sweeps and examples, and what breaks them: killed drivers, trials and services, a full disk.
 test-system: $(READY)
