@@ -330,7 +330,7 @@ def _count_seconds(history: History) -> FloatArray:
     if np.isfinite(steps).any():
         return seconds / np.diff(steps, prepend=math.nan)
     # A row of a log may hold several iterations, whose seconds are added up.
-    iterations = np.array([history.iteration(index) for index in range(len(history))])
+    iterations = np.array([float(history.iteration(index)) for index in range(len(history))])
     per_iteration = seconds / np.diff(iterations, prepend=iterations[:1] - 1)
     lengths = history.series("episode_length")
     return per_iteration / lengths if np.isfinite(lengths).any() else per_iteration
