@@ -51,7 +51,7 @@ class Terminal(Console):
 
         Libraries in C print to the descriptor, which Python's own redirection does not move.
         """
-        moved = self._stdout is not sys.stdout
+        stdout, moved = sys.stdout, self._stdout is not sys.stdout
         with contextlib.redirect_stdout(sys.stderr):
             if moved:
                 os.dup2(STDERR, STDOUT)
@@ -59,6 +59,7 @@ class Terminal(Console):
                 yield
             finally:
                 if moved:
+                    stdout.flush()  # a library may have kept it
                     ctypes.CDLL(None).fflush(None)  # what C still holds in its buffers
                     os.dup2(self._stdout.fileno(), STDOUT)
 

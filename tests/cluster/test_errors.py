@@ -62,17 +62,20 @@ def test_a_verdict_is_an_answer_and_no_error(ending):
     assert "It is sick." in err
 
 
-def test_what_a_library_prints_in_c_is_no_part_of_the_answer(tmp_path):
+def test_what_a_library_prints_in_c_is_no_part_of_the_answer(tmp_path, monkeypatch):
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     (tmp_path / "loud.py").write_text(
-        "import ctypes, os\n"
+        "import ctypes, os, sys\n"
         "os.write(1, b'at once')\n"
         "ctypes.CDLL(None).printf(b'in the buffer of C')\n"
+        "sys.__stdout__.write('in that of Python')\n"
         "raise ValueError\n"
     )
     done = rungwise("check", "loud:Maze-v0", "--json", cwd=tmp_path)
     assert done.returncode == 2
     assert "loud.py" in answer(done)["error"]["message"]
-    assert "at once" in done.stderr and "in the buffer of C" in done.stderr
+    for printed in ("at once", "in the buffer of C", "in that of Python"):
+        assert printed in done.stderr
 
 
 def test_a_help_page_whose_reader_has_ended_is_no_crash(tmp_path):
