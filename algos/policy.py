@@ -7,6 +7,7 @@ head and the same weights as training did. Loading reads JSON and safetensors an
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from functools import partial
@@ -32,6 +33,11 @@ from envs.cast_observations import is_castable
 from envs.pytree import take
 from envs.scalar_actions import restore_scalars
 from envs.validation import InputError
+
+# RLlib's constructor of modules warns of a deprecated call that it makes itself.
+logging.getLogger("ray._common.deprecation").addFilter(
+    lambda record: "RLModuleConfig" not in record.getMessage()
+)
 
 FORMAT = 1
 
