@@ -265,7 +265,9 @@ class ColumnRunner(EnvRunner, Checkpointable):
         policy: Any = self.module
         seen = {n: c for n, c in columns.items() if n.split(".")[0] == "obs"}
         seen, lengths = policy.normalise_observations(seen), self.statistics.lengths
-        summary["condition"] = compute_environment_metrics(seen, rewards, done, truncated, lengths)
+        summary["condition"] = compute_environment_metrics(
+            seen, rewards, done, truncated, lengths, policy.observation_spaces
+        )
         summary["condition"] |= policy.head.compute_action_metrics(columns)
         if self.time_limit:
             summary["condition"]["time_limit"] = self.time_limit

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from gymnasium import spaces
 from gymnasium.vector import VectorEnv
 
 from algos.metrics import INFO_METRICS
@@ -184,6 +185,7 @@ def compute_environment_metrics(
     done: Array,
     truncated: Array,
     running_lengths: Array,
+    observed: Mapping[str, spaces.Space[Any]],
 ) -> dict[str, float]:
     """Return metrics of the environment's numbers over one rollout.
 
@@ -193,21 +195,26 @@ def compute_environment_metrics(
         done: ``[T, B]``, where an episode ended.
         truncated: ``[T, B]``, where a time limit ended it.
         running_lengths: steps so far ``[B]`` of the episodes that have not ended.
+        observed: space of each column, by its name; a category has no size.
     """
-    # Pixels may be bits (MinAtar) or bytes, which encoders scale to 1.
-    parts = [
-        (c, 255 if c.dtype == np.uint8 else 1) for c in columns.values() if c.dtype.kind in "biuf"
+    # The smallest and largest entry [2, numbers] of each number that is observed. Pixels may be
+    # bits (MinAtar) or bytes, which encoders scale to 1.
+    extremes = {
+        name: np.stack([column.min((0, 1)).reshape(-1), column.max((0, 1)).reshape(-1)])
+        / (255 if column.dtype == np.uint8 else 1)
+        for name, column in columns.items()
+        if column.dtype.kind in "biuf"
+    }
+    low, high = np.concatenate([*extremes.values()] or [np.zeros((2, 1))], 1)
+    categories = spaces.Discrete | spaces.MultiDiscrete
+    sizes = [
+        np.abs(part).max()
+        for name, part in extremes.items()
+        if not isinstance(observed.get(name), categories)
     ]
-    # The largest and smallest entry of each number that is observed.
-    high, low = (
-        np.concatenate(
-            [extreme(c, (0, 1)).reshape(-1) / unit for c, unit in parts] or [np.zeros(1)]
-        )
-        for extreme in (np.max, np.min)
-    )
     ends = max(int(done.sum()), 1)
     return {
-        "observation_abs_max": float(max(abs(high.max()), abs(low.min()))),
+        "observation_abs_max": float(max(sizes, default=0)),
         "observation_constant_fraction": float((high == low).mean()),
         "reward_abs_max": float(np.abs(rewards).max()),
         "truncated_fraction": float((truncated & done).sum() / ends),

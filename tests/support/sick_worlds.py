@@ -84,6 +84,14 @@ class Endless(Targets):
     length = np.inf
 
 
+class Motor(Targets):
+    """Each step costs something until a fault ends the episode, and nothing else does."""
+
+    def step(self, action):
+        seen, _, _, _, info = super().step(action)
+        return seen, -0.1, bool(self.np_random.random() < 0.05), False, info
+
+
 class Unseeded(Targets):
     """Pays with noise that no seed reaches."""
 

@@ -52,6 +52,13 @@ def probe_episodes(target: CheckTarget, seconds: float) -> ProbeResult:
         "time_limit": limit,
     }
     if ended:
+        if limit is None and _is_paid_to_end(ended):
+            outcome.add_finding(
+                "paid_to_end",
+                "note",
+                f"no reward was above 0 in {int(lengths.sum())} steps, no time limit is known, and "
+                f"each of the {len(ended)} episodes was ended by the task",
+            )
         return outcome
     # Slow environments: silence after few steps does not show that episodes never end.
     if lengths.max() < STEPS:
@@ -75,6 +82,15 @@ def probe_episodes(target: CheckTarget, seconds: float) -> ProbeResult:
         else "",
     )
     return outcome
+
+
+def _is_paid_to_end(ended: list[Episode]) -> bool:
+    """Return whether an episode can return more only by being shorter."""
+    return (
+        len({len(episode.rewards) for episode in ended}) > 1
+        and all(episode.end == "terminated" for episode in ended)
+        and max(max(episode.rewards) for episode in ended) <= 0
+    )
 
 
 def _mean_or_none(values: list[bool]) -> float | None:

@@ -7,6 +7,7 @@ import naive
 import numpy as np
 import pytest
 import small
+from gymnasium import spaces
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -44,7 +45,7 @@ def collected(steps, part):
 def own_condition(own, part):
     nothing, lengths = np.zeros_like(own["done"]), np.asarray(part)
     return compute_environment_metrics(
-        {"obs": own["base"]}, own["rewards"], own["done"], nothing, lengths
+        {"obs": own["base"]}, own["rewards"], own["done"], nothing, lengths, {}
     )
 
 
@@ -94,7 +95,7 @@ def test_merged_statistics_worked_out_by_hand():
     columns = {"choice": np.array([[0], [2], [2]])}
     # One number that is observed went up to 4 and one never changed; nothing was cut off.
     observed = {"obs": np.array([[[-4.0, 7.0]], [[1.0, 7.0]], [[2.0, 7.0]]])}
-    told = compute_environment_metrics(observed, rewards, done, ~valid, np.array([1]))
+    told = compute_environment_metrics(observed, rewards, done, ~valid, np.array([1]), {})
     assert told == {
         "observation_abs_max": 7,
         "observation_constant_fraction": 0.5,
@@ -240,6 +241,18 @@ def test_pixels_are_observed_numbers_and_bytes_count_as_scaled(dtype, largest):
     pixels = np.zeros((4, 2, 3, 3), dtype)
     pixels[1, 0, 2, 2] = 255
     no = np.zeros((4, 2), bool)
-    found = compute_environment_metrics({"obs": pixels}, np.zeros((4, 2)), no, no, np.ones(2))
+    found = compute_environment_metrics({"obs": pixels}, np.zeros((4, 2)), no, no, np.ones(2), {})
     assert found["observation_abs_max"] == largest
     assert found["observation_constant_fraction"] == pytest.approx(8 / 9)
+
+
+def test_an_observed_category_has_no_size():
+    place, speed = np.array([[499, 498], [0, 0]]), np.array([[-3.0, 1.0], [0, 0]])
+    observed = {"obs.place": spaces.MultiDiscrete([500, 500]), "obs.speed": spaces.Box(-9, 9, (1,))}
+    nothing = np.zeros((2, 2), bool)
+    found = compute_environment_metrics(
+        {"obs.place": place, "obs.speed": speed},
+        *(np.zeros((2, 2)), nothing, nothing, np.ones(2), observed),
+    )
+    assert found["observation_abs_max"] == 3
+    assert found["observation_constant_fraction"] == 0

@@ -28,6 +28,8 @@ def test_too_few_episodes_say_nothing_of_a_constant_reward():
 
 KERNELS = "convolutions (8 x 8, 4 x 4, 3 x 3) over 210 x 160 pixels in 3 channels (last)"
 
+TIMED = {"max_episode_steps": 60}
+
 
 def look_at(world, settings):
     """The answer of the probe of observations for a job with these settings."""
@@ -67,6 +69,12 @@ def test_episodes_that_a_limit_will_end_are_not_to_be_given_one():
     (finding,) = check(target, "episodes")["findings"]
     assert (finding["symptom"], finding["severity"]) == ("no_episode_ends", "note")
     assert "at least 60000 steps" in finding["remedy"]
+
+
+@pytest.mark.parametrize(("limit", "found"), [({}, {"paid_to_end": "note"}), (TIMED, {})])
+def test_costs_that_only_an_end_saves_are_noted_where_nothing_else_ends_an_episode(limit, found):
+    answer = check(load_check_target("SickMotor-v0", env_kwargs=limit), "episodes")
+    assert get_severities(answer) == found
 
 
 def test_an_image_without_an_encoder_is_noted():

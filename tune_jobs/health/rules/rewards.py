@@ -19,6 +19,7 @@ from tune_jobs.health.improvement import (
     Improvement,
     Rise,
     is_constant,
+    keep_finite,
     kendall_tau,
 )
 from tune_jobs.health.remedy import WARM_START, increase, use
@@ -269,7 +270,9 @@ class RewardHacking(Rule):
       fallen. A fall of a small rate is luck.
     * Flat success: the return has improved over the whole run, and the success rate has not and
       does not tend upwards. A rate near 1 cannot rise further. Success that follows the return with
-      a delay tends upwards, or it is too early for this form.
+      a delay tends upwards, or it is too early for this form. It is a note where episodes became
+      shorter: that may be all that is gained, as in a maze whose way is found and whose cue needs
+      a memory.
 
     Where no episode ever succeeded ``no_success`` reports it.
     """
@@ -284,12 +287,14 @@ class RewardHacking(Rule):
         "shaping rewards that can be collected again and again (clicks, steps, survival)",
         "shaping rewards that together pay more than the goal",
         "a goal that ends the episode, and so the other rewards",
+        "steps that cost something, and success that depends on what is not observed any more",
     )
     remedy = (
         "make the shaping potential-based, so that repetition earns nothing (reward + gamma * "
         "potential(next) - potential(now), 0 at the end), or reduce it to less than the goal in "
         "total",
         "make the success rate the job's metric, so that it selects the best checkpoint",
+        "if success depends on what was seen earlier, give the policy a memory",
     )
 
     fall: Annotated[float, Fraction] = 0.3
@@ -366,11 +371,14 @@ class RewardHacking(Rule):
         # None (too early) of the rate passes here, and that of the return does not.
         if _has_improved(rate, episodes) or not _has_improved(gain, episodes):
             return None
+        lengths = keep_finite(history.series("episode_length")[known])
+        shorter = bool(_has_improved(-lengths, episodes[-lengths.size :]))
+        how = f"; {lengths[0]:,.0f} steps an episode fell to {lengths[-1]:,.0f}" if shorter else ""
         return self.report(
-            "warn",
+            "note" if shorter else "warn",
             history.iteration(int(known[0])),
             f"the return has improved from {gain[0]:.3g} to {gain[-1]:.3g} while the success rate "
-            f"has not ({now:.0%})",
+            f"has not ({now:.0%}){how}",
         )
 
 

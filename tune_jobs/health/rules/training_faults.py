@@ -139,20 +139,23 @@ class Hung(Rule):
 
 @dataclass(frozen=True)
 class NoEpisodeEnds(Rule):
-    """An agent learns but no episode has ended, so there is no return.
+    """An agent learns but no episode has ended, or none ends any more, so there is no return.
 
     Episodes may be long or, in a continuing task, never end on purpose. So what is known of their
     limit decides: before it the finding is a note, and an episode that has ended clears the run.
     Without a known limit it is a note until one has lasted for ``long`` steps, then a warning: such
     an episode may still be cut off (one of 60,000 steps was, in healthy runs). A stop is left for
     episodes that last ``overdue`` times as long as their own limit, which nothing applies.
-    An improving score of another kind clears the run. A log of another tool without any return
+    An improving score of another kind clears the run. Where early episodes ended, soon, and without
+    a known limit none has for ``rows`` rows, it warns: an agent that is paid less the longer an
+    episode lasts may have learnt to hold on, because it discounts what its score does not. A log of
+    another tool without any return
     gives a warning: no episode ended, or the return was not recorded. Where it counts no steps, the
     losses of a value say that an agent learns.
     """
 
     symptom = "no_episode_ends"
-    title = "No episode has finished since the start"
+    title = "No episode ends"
     needs = ("env_steps",)
     stand_ins: ClassVar = {"env_steps": "value_loss"}
     can_recover = False
@@ -160,6 +163,7 @@ class NoEpisodeEnds(Rule):
     causes = (
         "the environment returns neither terminated nor truncated",
         "a time limit longer than the run, or none",
+        "a policy that holds on for ever, in a task that only a failure ends",
         "the return is recorded under an unknown name",
     )
     remedy = (
@@ -173,6 +177,8 @@ class NoEpisodeEnds(Rule):
     """Steps of an unfinished episode from which it warns: a usual time limit."""
     endless: Annotated[int, AtLeastOne] = 27_000
     """Steps of an unfinished episode before which it never asks for a stop: Atari's time limit."""
+    longer: Annotated[float, AtLeastOne] = 4.0
+    """How many times as long as those that ended an episode must have lasted since."""
     overdue: Annotated[float, AtLeastOne] = 2.0
     """How many times its known limit an episode has lasted when it asks for a stop."""
     stop_from: Annotated[float, Fraction] = 0.1
@@ -183,9 +189,11 @@ class NoEpisodeEnds(Rule):
         return super().is_disproved(history) or _has_any_episode_ended(history)
 
     def judge(self, history: History) -> Finding | None:
-        """Return a finding when the steps increase and no episode has ended."""
-        if history.improved or _has_any_episode_ended(history):
+        """Return a finding when the steps increase and no episode ends."""
+        if history.improved:
             return None
+        if _has_any_episode_ended(history):
+            return self._judge_last_rows(history)
         steps = history.recent("env_steps", len(history))
         if not steps.any():  # not counted
             if not history.has(self.stand_ins["env_steps"]):
@@ -204,6 +212,24 @@ class NoEpisodeEnds(Rule):
             self._choose_severity(history, longest, limit),
             history.iteration(0),
             f"no episode has finished in {len(history)} iterations{reached}{length}{of_limit}",
+        )
+
+    def _judge_last_rows(self, history: History) -> Finding | None:
+        """Return a finding when episodes without a limit ended once, and none does any more."""
+        ended = np.flatnonzero(history.series("episodes") > 0)
+        since = int(ended[-1]) + 1 if ended.size else len(history)
+        longest, limit = history.latest("running_length_max"), history.latest("time_limit")
+        lengths = keep_finite(history.series("episode_length"))
+        if len(history) - since < self.rows or not lengths.size or np.isfinite(limit):
+            return None
+        if not longest >= max(self.long, self.longer * lengths.max()):
+            return None
+        return self.report(
+            "warn",
+            history.iteration(since),
+            f"no episode has finished in the last {len(history) - since} iterations; one has "
+            f"lasted for {longest:,.0f} steps, those that finished for {lengths.mean():,.0f}, and "
+            "the return of an episode without an end depends on how long it is watched",
         )
 
     def _choose_severity(self, history: History, longest: float, limit: float) -> Severity:

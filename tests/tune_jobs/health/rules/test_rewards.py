@@ -146,6 +146,16 @@ CASES = [
         (None, [0.3 * s for s in scores_with_tau(60, 0.21)]),
         n=60,
     ),
+    # Where episodes became shorter, that may be all that is gained.
+    *success(
+        ("note", flat(60, 0.5, 0.05)),
+        ("stop", falling(60, 0.8, 0.3)),
+        n=60,
+        base={**RETURNS, "episode_length": rising(60, 40, 9)},
+    ),
+    *success(
+        ("warn", flat(60, 0.3, 0.05)), n=60, base={**RETURNS, "episode_length": flat(60, 40, 2)}
+    ),
     *success(
         (None, flat(60, 0.3, 0.05)),
         n=30,

@@ -19,6 +19,19 @@ ENDLESS: Metrics = {
 LIMITED: Metrics = {**ENDLESS, "time_limit": 60_000}
 LONG: Metrics = {**ENDLESS, "running_length_max": 30_000, "time_limit": 1000}
 FOREIGN: Metrics = {"env_steps": lambda i: 2048.0 * i, "value_loss": 1.0}
+HOLDS_ON: Metrics = {
+    "env_steps": lambda i: 2048.0 * i,
+    "episodes": from_row(4, 0.0, 80.0),
+    "episode_length": from_row(4, NAN, 24.0),
+    "running_length_max": lambda i: 128.0 * i,
+}
+
+
+def worse(n: int) -> list[float]:
+    """The score of a policy that is paid less the longer it holds on."""
+    return [-15.0 - i for i in range(n)]
+
+
 LOST: Metrics = {"runners_lost": lambda i: float(i == 9)}
 
 CASES = [
@@ -55,6 +68,20 @@ CASES = [
         n=20,
         score=None,
     ),
+    # Early episodes ended by a failure, and the policy has learnt to hold on.
+    *cases(
+        "no_episode_ends",
+        HOLDS_ON,
+        (("warn", 4), {}),
+        (None, {"time_limit": 60_000}),
+        (None, {"running_length_max": 990}),
+        (None, {"episode_length": from_row(4, NAN, 1000.0)}),
+        (None, {"episodes": lambda i: 80.0 if i < 4 or i == 20 else 0.0}),
+        n=29,
+        score=worse,
+    ),
+    case("no_episode_ends", None, HOLDS_ON, 12, 29, score=worse),
+    case("no_episode_ends", None, HOLDS_ON, 29, score=rising),
     # Episodes that are long but end, and a continuing task that improves, are healthy.
     case("no_episode_ends", None, {**ENDLESS, "episodes": lambda i: float(i == 9)}, 30, score=None),
     case("no_episode_ends", None, ENDLESS, 110, score=rising),
