@@ -73,8 +73,11 @@ class RunPage:
         self.notice = paragraph("", "notice").props("role=status")
         self.notice.set_visibility(False)
         self.cards = ui.html("", sanitize=False).classes("cards")
-        self.actions = ui.element("div").classes("row").props('role=group aria-label="Actions"')
-        self.shown_actions = ""
+        with ui.element("div").classes("row").props('role=group aria-label="Actions"'):
+            self.actions = ui.element("div").classes("contents")
+            self.links = ui.element("div").classes("contents")
+        self.buttons: dict[str, ui.button] = {}
+        self.shown_links = ""
         with ui.tabs(on_change=self._open_tab).props("no-caps dense align=left") as tabs:
             for title in TABS:
                 ui.tab(title)
@@ -144,21 +147,29 @@ class RunPage:
         actions = run_texts.list_actions(outcome, self.run.selected, self.run.desk.can_start)
         directory = self.run.desk.find_run(self.run.name)
         has_report = (directory / "report.html").is_file()
-        shown = repr((actions, self.run.selected, has_report))
-        if shown == self.shown_actions:  # a focused button stays
+        # A button stays as long as what it does is possible: a press on one that has just been
+        # replaced would be lost.
+        for label in self.buttons.keys() - {label for label, _ in actions}:
+            self.buttons.pop(label).delete()
+        for place, (label, trial) in enumerate(actions):
+            if label not in self.buttons:
+                with self.actions:
+                    button = ui.button(label, on_click=self._make_action(label, trial))
+                button.props("outline dense no-caps").move(target_index=place)
+                self.buttons[label] = button
+        can_continue = outcome.end is not None and bool(outcome.iterations_open)
+        links = repr((self.run.selected, has_report, can_continue))
+        if links == self.shown_links:
             return
-        self.shown_actions = shown
-        self.actions.clear()
-        with self.actions:
-            for label, trial in actions:
-                act = self._make_action(label, trial)
-                ui.button(label, on_click=act).props("outline dense no-caps")
+        self.shown_links = links
+        self.links.clear()
+        with self.links:
             for trial in self.run.selected:
                 address = f"/run/{quote(self.run.name)}/trial/{quote(trial)}"
                 ui.link(f"Page of trial {trial}", address)
             if has_report:
                 ui.link("Report", f"/run/{quote(self.run.name)}/report", new_tab=True)
-            if outcome.end is not None and outcome.iterations_open:
+            if can_continue:
                 offer_command("Copy the command that resumes it", "resume", directory)
 
     def _make_action(self, label: str, trial: str) -> Callable[[], Awaitable[None]]:

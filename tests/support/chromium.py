@@ -125,7 +125,9 @@ def browser(profile):
         port = said.split()[0]
         with urlopen(f"http://127.0.0.1:{port}/json") as answer:
             tab = next(t for t in json.load(answer) if t["type"] == "page")
-        with connect(tab["webSocketDebuggerUrl"], max_size=None, open_timeout=None) as socket:
+        # On a busy machine the browser may not answer a ping for a minute.
+        limits = {"max_size": None, "open_timeout": None, "ping_interval": None}
+        with connect(tab["webSocketDebuggerUrl"], **limits) as socket:
             yield Page(socket)
     finally:
         process.terminate()

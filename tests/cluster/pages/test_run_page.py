@@ -143,7 +143,13 @@ def test_a_trial_and_the_job_are_stopped_and_resumed_by_buttons(tmp_path):
             wait_until(lambda: is_stop_requested(run, "00"))
             press(tab, "Stop this job")
             wait_until(lambda: is_stop_requested(run))
+        # A button stays while the page follows the run, so that no press on it is lost.
+        resume = """[...document.querySelectorAll('button')]
+        .find(e => e.textContent.trim() === 'Resume trial 01')"""
+        tab.ask(f"{resume}.dataset.kept = 'yes'")
         EventLog(run / "events.jsonl").append(JobEndRow(reason="interrupted", seconds=1.0))
+        tab.wait("document.body.innerText.includes('Resume this job')")
+        assert tab.ask(f"{resume}.dataset.kept") == "yes"
         press(tab, "Resume trial 01")
         wait_until(lambda: read_order(run) is not None)
         ends = [row for row in read_event_log(run / "events.jsonl") if isinstance(row, EndRow)]
