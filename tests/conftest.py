@@ -3,9 +3,11 @@
 
 import contextlib
 import os
+from functools import cache
 
 import pytest
-from paths import SUPPORT
+from paths import ROOT, SUPPORT
+from xdist.scheduler import LoadFileScheduling
 
 # Before torch is imported: the processes of a test run share the cores, and the threads of each
 # would wait for one another.
@@ -21,6 +23,24 @@ def pytest_addoption(parser):
 def pytest_generate_tests(metafunc):
     if "training_seed" in metafunc.fixturenames:
         metafunc.parametrize("training_seed", range(metafunc.config.getoption("--seeds")))
+
+
+class SharedRay(LoadFileScheduling):
+    """Files by process, and all those that need Ray in one: an idle Ray takes a fifth of a core."""
+
+    def _split_scope(self, nodeid):
+        file = super()._split_scope(nodeid)
+        return "ray" if needs_ray(file) else file
+
+
+@cache
+def needs_ray(file):
+    text = (ROOT / file).read_text()
+    return "local_ray" in text or "make_trial" in text
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return SharedRay(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session", autouse=True)
