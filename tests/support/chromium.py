@@ -84,8 +84,9 @@ class Page:
         return said["result"].get("value")
 
     def wait(self, expression):
-        """What the expression is as soon as it is true."""
-        return wait_until(lambda: self.ask(expression), 0.03)
+        """What the expression is as soon as it is true; until then it may also raise."""
+        guarded = f"(() => {{ try {{ return ({expression}) }} catch {{ return null }} }})()"
+        return wait_until(lambda: self.ask(guarded), 0.03)
 
     def click(self, element):
         """Press the mouse on an element, given as an expression, once it is there."""

@@ -48,6 +48,8 @@ def choose(tab, label, words):
 
 
 def read_traces(tab, place=0):
-    """What a plot draws: name and values of each of its lines."""
+    """What a plot draws: name and values of each of its lines, once there are any."""
+    # While it is drawn anew it has none for a moment.
     plot = f"document.querySelectorAll('.js-plotly-plot')[{place}]"
-    return tab.ask(f"({plot}?.data || []).map(t => ({{name: t.name, x: [...t.x], y: [...t.y]}}))")
+    lines = f"({plot}?.data || []).map(t => ({{name: t.name, x: [...t.x], y: [...t.y]}}))"
+    return tab.wait(lines)
