@@ -25,6 +25,9 @@ MAX_NAMED = 6
 """Parts of an action up to which its name lists them."""
 ERRORS = 3.0
 """Standard errors above which two means differ."""
+FEWEST, FEWEST_EQUAL = 8, 36
+"""Episodes of each policy from which means are compared, and from which they may be called equal:
+then a difference of half a standard deviation would be seen."""
 
 Array = np.ndarray[Any, Any]
 
@@ -33,7 +36,7 @@ def probe_headroom(target: CheckTarget, seconds: float) -> ProbeResult:
     """Play random actions, simple policies and a planner, if any, on the same seeds."""
     outcome = ProbeResult()
     play = _play_baselines if target.world else _play_constants
-    returns_by_rule = play(target, seconds)
+    returns_by_rule, is_cut = play(target, seconds)
     least = min(len(returns) for returns in returns_by_rule.values())
     # The same seeds for all, so that the differences are paired and the luck of the start cancels.
     returns_by_rule = {name: returns[:least] for name, returns in returns_by_rule.items()}
@@ -53,7 +56,7 @@ def probe_headroom(target: CheckTarget, seconds: float) -> ProbeResult:
             "middle to repeat"
         )
         return outcome
-    if least < 8 or len(returns_by_rule) < 2:
+    if least < FEWEST or len(returns_by_rule) < 2:
         outcome.not_judged["no_headroom_seen"] = (
             f"there was time for {least} episodes of each of {len(returns_by_rule)} policies"
         )
@@ -62,8 +65,17 @@ def probe_headroom(target: CheckTarget, seconds: float) -> ProbeResult:
     outcome.figures["best"] = best
     rules = "the simple policies of the family" if target.world else "a constant action"
     means = ", ".join(f"{name} {returns.mean():.4g}" for name, returns in returns_by_rule.items())
+    if is_cut:
+        outcome.figures["most_steps"] = STEPS
+        means += f"; of the first {STEPS} steps of an episode"
     # In both directions: a policy that is much worse than chance shows that actions matter.
     if all(abs(gap) < ERRORS for gap in gaps.values()):
+        if least < FEWEST_EQUAL:
+            outcome.not_judged["no_headroom_seen"] = (
+                f"{least} episodes of each policy show no difference ({means}), but it takes "
+                f"{FEWEST_EQUAL} to say that there is none"
+            )
+            return outcome
         outcome.add_finding(
             "no_headroom_seen",
             "note",
@@ -79,8 +91,8 @@ def probe_headroom(target: CheckTarget, seconds: float) -> ProbeResult:
     return outcome
 
 
-def _play_baselines(target: CheckTarget, seconds: float) -> dict[str, Array]:
-    """Return the returns [N] of each baseline of the world."""
+def _play_baselines(target: CheckTarget, seconds: float) -> tuple[dict[str, Array], bool]:
+    """Return the returns [N] of each baseline of the world, and that no episode was cut off."""
     world: Any = target.world
     agents = {"random": world.baselines["random"]} if "random" in world.baselines else {}
     agents |= world.baselines
@@ -104,26 +116,23 @@ def _play_baselines(target: CheckTarget, seconds: float) -> dict[str, Array]:
         returns_by_rule["random"] = np.array(
             [e.episode_return for e in play_plans(target, plans, seconds)]
         )
-    return returns_by_rule
+    return returns_by_rule, False
 
 
-def _play_constants(target: CheckTarget, seconds: float) -> dict[str, Array]:
-    """Return the returns [N] of random play and of constant actions."""
+def _play_constants(target: CheckTarget, seconds: float) -> tuple[dict[str, Array], bool]:
+    """Return the returns [N] of random play and of constant actions, and if any were cut off."""
     actions = list_constant_actions(target.spaces[1])
     # Divided evenly, because the shortest series limits the pairs.
     seconds_each = seconds / (len(actions) + 1)
     plans = [EpisodePlan(seed, 4 * seed) for seed in range(MAX_EPISODES)]
-    returns_by_rule = {"random": _play_returns(target, plans, seconds_each, None)}
-    for name, action in actions.items():
-        returns_by_rule[f"always {name}"] = _play_returns(target, plans, seconds_each, action)
-    return returns_by_rule
-
-
-def _play_returns(
-    target: CheckTarget, plans: list[EpisodePlan], seconds: float, action: Any
-) -> Array:
-    episodes = play_plans(target, plans, seconds, constant=action)
-    return np.array([e.episode_return for e in episodes if e.end or len(e.rewards) >= STEPS])
+    returns_by_rule: dict[str, Array] = {}
+    is_cut = False
+    for name, action in {"random": None, **{f"always {n}": a for n, a in actions.items()}}.items():
+        episodes = play_plans(target, plans, seconds_each, constant=action)
+        played = [e for e in episodes if e.end or len(e.rewards) >= STEPS]
+        returns_by_rule[name] = np.array([e.episode_return for e in played])
+        is_cut |= not all(e.end for e in played)
+    return returns_by_rule, is_cut
 
 
 def list_constant_actions(space: spaces.Space[Any]) -> dict[str, Any]:

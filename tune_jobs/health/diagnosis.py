@@ -16,9 +16,6 @@ from tune_jobs.health.rules import RULES
 
 SHORTEST = 20
 """Iterations of the shortest budget whose runs the rules may end."""
-SILENT_CHECKS = 5
-"""Consecutive checks, one per score, at which a rule must be silent before its finding is
-withdrawn: a value near its threshold would otherwise be reported and withdrawn in turn."""
 Limit = Literal["off", "note", "warn", "stop"]
 """Highest severity that a job grants a rule, or ``off``."""
 
@@ -151,13 +148,12 @@ def find_disproved(
     It is computed from the history alone, like the diagnosis, so that a resumed run gets the same
     answer.
     """
-    checks = [history.before_scores(ago) for ago in range(SILENT_CHECKS)]
     return [
         symptom
         for symptom in symptoms
-        if symptom in rules
-        and rules[symptom].is_disproved(history)
-        and not any(rules[symptom](check) for check in checks)
+        if (rule := rules.get(symptom))
+        and rule.is_disproved(history)
+        and not any(rule(history.before_scores(ago)) for ago in range(rule.silent_checks))
     ]
 
 

@@ -45,6 +45,9 @@ class Rule(ABC):
     """Whether a single check justifies a stop."""
     stops_rising: ClassVar[bool] = False
     """Whether it may stop a run whose score rises; for most rules that disproves the finding."""
+    silent_checks: ClassVar[int] = 5
+    """Consecutive checks, one per score, at which it must be silent before its finding is
+    withdrawn: a value near its threshold would otherwise be reported and withdrawn in turn."""
     stagnant_only: ClassVar[bool] = False
     """Whether it judges only runs whose score has been judged and has not improved."""
     highest: ClassVar[Severity] = "stop"

@@ -5,7 +5,9 @@ import pytest
 from checks import check, get_severities
 from gymnasium import spaces
 
+from tune_jobs.check import headroom
 from tune_jobs.check.headroom import list_constant_actions
+from tune_jobs.check.rollouts import STEPS
 
 
 def test_a_constant_action_that_beats_random_play_is_named():
@@ -40,3 +42,17 @@ def test_actions_without_bounds_are_the_reason_that_headroom_is_not_judged(monke
     monkeypatch.setattr("sick_worlds.Targets.action_space", spaces.Box(-1e38, 1e38, ()))
     why = check("SickTargets-v0", "headroom")["not_judged"]["no_headroom_seen"]
     assert "without bounds" in why
+
+
+def test_returns_of_episodes_that_are_cut_off_say_so():
+    answer = check("SickEndless-v0", "headroom", share=1)
+    assert answer["figures"]["headroom"]["most_steps"] == STEPS
+    assert "most_steps" not in check("SickTargets-v0", "headroom")["figures"]["headroom"]
+
+
+def test_a_few_equal_returns_are_not_called_the_same(monkeypatch):
+    assert "no_headroom_seen" in get_severities(check("SickAlways-v0", "headroom"))
+    monkeypatch.setattr(headroom, "MAX_EPISODES", 12)
+    answer = check("SickAlways-v0", "headroom")
+    assert get_severities(answer) == {}
+    assert "12 episodes of each policy" in answer["not_judged"]["no_headroom_seen"]

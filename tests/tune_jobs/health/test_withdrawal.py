@@ -9,8 +9,8 @@ from sessions import make_result, make_session
 from synthetic_sweep import finding
 
 from cluster.dashboard.run_texts import list_events
-from tune_jobs.health import History, diagnose
-from tune_jobs.health.diagnosis import SILENT_CHECKS, find_disproved
+from tune_jobs.health import RULES, History, diagnose
+from tune_jobs.health.diagnosis import find_disproved
 from tune_jobs.report.report import _finding
 from tune_jobs.run_log.event_log import EventLog, read_event_log
 from tune_jobs.run_log.events import FindingRow, JobRow, TrialRow
@@ -31,7 +31,7 @@ def test_a_finding_the_score_has_disproved_is_withdrawn():
     gone = [n for n in range(1, 41) if find_disproved([SYMPTOM], History(rows(n), 40))]
     assert gone == list(range(gone[0], 41))
     first = next(n for n in range(21, 41) if History(rows(n), 40).improved)
-    assert gone[0] == first + SILENT_CHECKS - 1
+    assert gone[0] == first + RULES[SYMPTOM].silent_checks - 1
 
 
 def test_without_an_improved_score_nothing_is_withdrawn():
@@ -48,8 +48,8 @@ def test_an_episode_that_ends_after_all_withdraws_that_none_does():
     run = [never | {"iteration": i, "env_steps": 2048.0 * i} for i in range(1, 15)]
     assert "no_episode_ends" in {finding.symptom for finding in diagnose(History(run, 40)).findings}
     assert not find_disproved(["no_episode_ends"], History(run, 40))
-    for i in range(15, 20):
-        run.append({"iteration": i, "env_steps": 2048.0 * i, "episodes": 8.0, "score": -3.0})
+    # Episodes of all copies end together, and no others in the rest of the run.
+    run.append({"iteration": 15, "env_steps": 2048.0 * 15, "episodes": 8.0, "score": -3.0})
     assert find_disproved(["no_episode_ends"], History(run, 40)) == ["no_episode_ends"]
 
 

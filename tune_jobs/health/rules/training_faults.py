@@ -159,6 +159,7 @@ class NoEpisodeEnds(Rule):
     needs = ("env_steps",)
     stand_ins: ClassVar = {"env_steps": "value_loss"}
     can_recover = False
+    silent_checks = 1  # an episode that has ended is no value near a threshold
     nan_policy = "a NaN number of episodes counts as zero"
     causes = (
         "the environment returns neither terminated nor truncated",
