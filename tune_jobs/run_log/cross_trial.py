@@ -52,8 +52,8 @@ def compare_trials_on_symptom(symptom: str, trials: Sequence[Sibling]) -> str:
         )
     apart = _find_separating_setting(sick, well)
     if len(sick) == 1:
-        which = f" ({apart})" if apart else ""
-        return f"only trial {sick[0].trial} of {of}: suspect its setting{which}"
+        suspect = f"suspect its setting ({apart})" if apart else "perhaps by its seed"
+        return f"only trial {sick[0].trial} of {of}: {suspect}"
     names = ", ".join(trial.trial for trial in sick[:NAMED])
     if len(sick) > NAMED:
         names += f" and {len(sick) - NAMED} others"

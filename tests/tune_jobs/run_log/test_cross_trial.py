@@ -40,7 +40,7 @@ def test_symptom_of_one_trial_points_at_its_setting():
         "only trial 01 of 4: suspect its setting (its lr=0.05 is the highest)"
     )
     assert said(trials(None, 5, None, None, clip=clip)) == (
-        "only trial 01 of 4: suspect its setting"
+        "only trial 01 of 4: perhaps by its seed"
     )
     layers = ["tanh", "relu", "tanh", "tanh"]
     assert "(its activation=relu is no other's)" in said(
