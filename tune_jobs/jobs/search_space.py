@@ -145,16 +145,17 @@ def _steps(space: Space, steps: int) -> list[Any]:
 
 
 def sample_configs(spaces: Mapping[str, Space], count: int, seed: int) -> list[dict[str, Any]]:
-    """Sample ``count`` settings, the same ones for the same seed.
+    """Sample ``count`` settings, the same ones for the same seed, and first those of fewer.
 
     The values of each field are spread evenly over its space (a Latin hypercube, McKay et al.
     1979), so that a dozen trials cover it better than independent samples. On a log scale few
     learning rates are drawn outside of the usual range.
     """
-    rng = np.random.default_rng(seed)
+    # A stream for each field: what it takes grows with the number of settings.
+    streams = np.random.default_rng(seed).spawn(len(spaces))
     columns = {
         name: _spread(space, count, rng, is_rate=bool(LEARNING_RATE.search(name)))
-        for name, space in spaces.items()
+        for (name, space), rng in zip(spaces.items(), streams, strict=True)
     }
     return [{name: column[i] for name, column in columns.items()} for i in range(count)]
 
@@ -187,13 +188,27 @@ def _near(space: Space, value: Any, rng: np.random.Generator) -> Any:
 def _spread(
     space: Space, count: int, rng: np.random.Generator, *, is_rate: bool = False
 ) -> list[Any]:
-    # One point in each of `count` equal cells, the cells in random order.
-    places = (rng.permutation(count) + rng.uniform(size=count)) / count
+    places = _draw_places(count, rng)
     if is_rate and space.kind == "loguniform":
         places = _prefer_usual_rates(space, places)
     if space.kind == "choice":
         return [space.values[int(p * len(space.values))] for p in places]
     return [_at(space, place) for place in places]
+
+
+def _draw_places(count: int, rng: np.random.Generator) -> np.ndarray:
+    """Return places [N] between 0 and 1: of the first 2, 4, 8, … one in each equal cell.
+
+    So a sweep that is extended has the settings of one that was as large from the start.
+    """
+    cells, offsets = np.zeros(1, int), rng.uniform(size=1)
+    while (known := len(cells)) < count:
+        # Each cell is cut in two: the half that is empty gets a place, in random order.
+        halves = (offsets >= 0.5).astype(int)
+        cells, offsets = 2 * cells + halves, 2 * offsets - halves
+        cells = np.append(cells, rng.permutation(cells ^ 1))
+        offsets = np.append(offsets, rng.uniform(size=known))
+    return ((cells + offsets) / len(cells))[:count]
 
 
 def _prefer_usual_rates(space: Space, places: np.ndarray) -> np.ndarray:

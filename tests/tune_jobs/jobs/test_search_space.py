@@ -1,6 +1,8 @@
 # pyright: basic
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from envs.validation import InputError
 from tune_jobs.jobs.job_yaml import dump_job, make_job, parse_job
@@ -11,6 +13,18 @@ def test_the_same_seed_draws_the_same_settings():
     spaces = {"lr": Space("loguniform", (1e-4, 1e-2)), "epochs": Space("int", (2, 8))}
     assert sample_configs(spaces, 5, 3) == sample_configs(spaces, 5, 3)
     assert sample_configs(spaces, 5, 3) != sample_configs(spaces, 5, 4)
+
+
+@given(st.integers(1, 70), st.integers(0, 70), st.integers(0, 2**30 - 1))
+def test_more_settings_begin_with_those_of_fewer(few, more, seed):
+    spaces = {"lr": Space("loguniform", (1e-6, 1e-1)), "a": Space("choice", (1, 2, 3))}
+    assert sample_configs(spaces, few + more, seed)[:few] == sample_configs(spaces, few, seed)
+
+
+@pytest.mark.parametrize("count", [1, 2, 16, 64])
+def test_each_of_equal_cells_has_one_place(count):
+    drawn = [row["x"] for row in sample_configs({"x": Space("uniform", (0.0, 1.0))}, count, 7)]
+    assert sorted(int(place * count) for place in drawn) == list(range(count))
 
 
 @pytest.mark.parametrize("kind", ["uniform", "loguniform"])
