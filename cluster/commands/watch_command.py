@@ -108,7 +108,7 @@ class WatchCommand(Command):
         except (CommandFailed, RunInterrupted) as error:
             if _has_only_no_score(outcome):
                 return error.answer
-            process = find_program(get_program_folder(directory, job.trial_ids[0]))
+            process = find_program(get_program_folder(directory, job.name_trials()[0]))
             _check_end(outcome, error.answer, was_ended=process is not None)
             raise
 
@@ -124,7 +124,7 @@ class WatchCommand(Command):
         directory = self.out or find_free_directory(job.env)
         prepare_job(job, directory)
         if process is not None:
-            folder = get_program_folder(directory, job.trial_ids[0])
+            folder = get_program_folder(directory, job.name_trials()[0])
             folder.mkdir(parents=True)
             remember_program(process, folder)
         return directory
@@ -175,7 +175,7 @@ def _announce(job: Job, directory: Path) -> None:
     if not program.command:
         console.print(f"following {program.log}", highlight=False, soft_wrap=True)
         return
-    output = get_program_folder(directory, job.trial_ids[0])
+    output = get_program_folder(directory, job.name_trials()[0])
     text = f"{program.command}\n  output: {output}/stdout.log, {output}/stderr.log"
     console.print(text, highlight=False, markup=False, soft_wrap=True)
 

@@ -90,7 +90,7 @@ def play(job: Job, recorded: list[list[ResultRow]], directory: Path) -> dict[str
     """Report everything once; seconds of CPU, results and bytes."""
     first = make_job_row(job, directory, [])
     configs = dict(
-        zip(job.trial_ids, sample_configs(job.search, job.trials, job.seed), strict=True)
+        zip(job.name_trials(), sample_configs(job.search, job.trials, job.seed), strict=True)
     )
     earlier = [first, *(TrialRow(trial=n, config=c) for n, c in configs.items())]
     for row in earlier:
@@ -162,7 +162,7 @@ def snapshot(job: Job, result: ResultRow, directory: Path) -> float:
     """Seconds of CPU of Tune's own snapshot when every trial has something new to say."""
     trials = [
         TuneTrial("rungwise", stub=True, config={"plan": {"trial": name}}, trial_id=name)
-        for name in job.trial_ids
+        for name in job.name_trials()
     ]
     for trial in trials:
         trial.update_last_result(said(trial.trial_id, result))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -163,13 +164,16 @@ class Job(JobFields):
         differs = not self.is_program or "seed" in list_placeholders(self.program)
         return REPEATS if asked and differs and self.trials >= REPEATS_FROM else 0
 
-    @property
-    def trial_ids(self) -> list[str]:
-        """The ids of the trials; those of the repeats come last."""
-        count = self.trials
+    def name_trials(self, known: Iterable[str] = ()) -> list[str]:
+        """Return the ids of the trials without the repeats.
+
+        Args:
+            known: ids that the run has already: after them follow those of more trials.
+        """
+        count = self.trials - self.num_repeats
         if self.searcher != "optuna":
-            count = len(self.sample_configs()) + self.num_repeats
-        width = max(2, len(str(count - 1)))
+            count = len(self.sample_configs())
+        width = min(map(len, known), default=max(2, len(str(self.trials - 1))))
         return [f"{i:0{width}d}" for i in range(count)]
 
     def sample_configs(self) -> list[dict[str, Any]]:

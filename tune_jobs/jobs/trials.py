@@ -9,9 +9,13 @@ import numpy as np
 
 from envs import FAMILIES
 from tune_jobs.jobs.job import Job
+from tune_jobs.jobs.job_fields import MOST_TRIALS
 from tune_jobs.jobs.program_settings import ProgramSettings
 from tune_jobs.jobs.rllib_settings import RLlibSettings
 from tune_jobs.jobs.search_space import ENV_PREFIX
+
+REPEAT = "r"
+"""Ending of the id of a trial that trains the settings of another one once more."""
 
 
 def derive_trial_seed(seed: int, trial: int, agent: int = 0) -> int:
@@ -23,11 +27,23 @@ def derive_trial_seed(seed: int, trial: int, agent: int = 0) -> int:
 
     Args:
         seed: of the job.
-        trial: number of the trial, not its place in the order of starts: a resume and a machine
+        trial: number of the trial (:func:`get_trial_number`), not its place in the order of starts: a resume and a machine
             with more CPUs train each trial on the same seed.
         agent: which of the trial's agents.
     """
     return int(np.random.SeedSequence([seed, trial, agent]).generate_state(1)[0] >> 1)
+
+
+def get_trial_number(trial: str) -> int:
+    """Return the number of a trial by its id, from which its seed is derived.
+
+    Those of repeats (``12r``) are above those of all other trials, of which there may be more when
+    a run is extended.
+
+    >>> get_trial_number("12"), get_trial_number("12r")
+    (12, 100012)
+    """
+    return int(trial.removesuffix(REPEAT)) + MOST_TRIALS * trial.endswith(REPEAT)
 
 
 def add_default_point(job: Job) -> Job:

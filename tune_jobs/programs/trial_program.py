@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.program_settings import fill, fill_command, list_placeholders, split_command
-from tune_jobs.jobs.trials import derive_trial_seed
+from tune_jobs.jobs.trials import derive_trial_seed, get_trial_number
 from tune_jobs.programs.followed_program import FollowedProgram
 from tune_jobs.programs.log_follower import LogFollower
 from tune_jobs.programs.log_places import LogPlaces
@@ -47,7 +47,7 @@ def start_trial_program(
     out.mkdir(parents=True, exist_ok=True)
     values = {
         **plan.config,
-        "seed": derive_trial_seed(job.seed, int(plan.trial)),
+        "seed": derive_trial_seed(job.seed, get_trial_number(plan.trial)),
         "trial": plan.trial,
         "out": out,
         "checkpoint": out,

@@ -82,6 +82,8 @@ class JobRow(Event):
     machine: dict[str, str] = field(default_factory=dict[str, str])
     """``host``, ``cpu`` and ``gpu`` of the driver."""
     resumed: bool = False
+    extension: str = ""
+    """What a resume has changed of the job, in words; empty where it continues as it was."""
 
 
 @dataclass(frozen=True, kw_only=True)

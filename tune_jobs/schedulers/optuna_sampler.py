@@ -58,7 +58,7 @@ class OptunaSampler:
         self.job, self.directory = job, directory
         self._optuna = optuna
         # What they score is already known of the settings, so they teach nothing new.
-        self._repeats = set(job.trial_ids[job.trials - job.num_repeats :])
+        self._repeats = set[str]()
         self._settings: dict[str, dict[str, Any]] = {}
         self._scores: defaultdict[str, dict[int, float]] = defaultdict(dict)
         self._last_scores: dict[str, float] = {}
@@ -86,7 +86,7 @@ class OptunaSampler:
             InputError: the algorithm refused too many proposals in a row.
         """
         states, refused = self._optuna.trial.TrialState, ""
-        name = self.job.trial_ids[len(self._settings)]
+        name = self.job.name_trials(self._settings)[len(self._settings)]
         for _ in range(REFUSALS):
             proposal = self._study.ask(self._distributions)
             config = {n: _decode_value(self.job.search[n], v) for n, v in proposal.params.items()}
@@ -105,6 +105,8 @@ class OptunaSampler:
 
     def observe_row(self, row: Row) -> None:
         """Learn from a row of the log."""
+        if isinstance(row, TrialRow) and row.repeats:
+            self._repeats.add(row.trial)
         if isinstance(row, TrialEvent) and row.trial in self._repeats:
             return
         if isinstance(row, TrialRow):

@@ -335,19 +335,23 @@ def make_brackets(
     ``reduction_factor ** s / (s + 1)`` for a bracket of ``s`` rungs, so that all brackets cost
     about the same.
     """
-    # Rounding the cumulative shares, not each share: the sizes then add up to all trials.
     rung_counts = [len(levels) - skipped for skipped in range(number)]
     weights = [reduction_factor**rungs / (rungs + 1) for rungs in rung_counts]
-    ends = [round(len(trials) * sum(weights[: i + 1]) / sum(weights)) for i in range(number)]
+    parts: list[list[str]] = [[] for _ in weights]
+    # One after the other into the bracket that lacks most of its share: where trials join later,
+    # each of the others stays in its bracket.
+    for count, trial in enumerate(trials, 1):
+        lacking = [w / sum(weights) * count - len(p) for w, p in zip(weights, parts, strict=True)]
+        parts[lacking.index(max(lacking))].append(trial)
     return [
         Bracket(
             levels[i:],
             mode,
             reduction_factor,
-            trials[start:end],
+            part,
             f"bracket {i + 1}, " if number > 1 else "",
             pauses=pauses,
             noise=noise,
         )
-        for i, (start, end) in enumerate(zip([0, *ends], ends, strict=False))
+        for i, part in enumerate(parts)
     ]

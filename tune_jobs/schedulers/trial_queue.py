@@ -10,8 +10,9 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from tune_jobs.jobs.job import Job
+from tune_jobs.jobs.trials import REPEAT
 from tune_jobs.run_log.event_log import read_event_log
-from tune_jobs.run_log.events import Row, TrialRow
+from tune_jobs.run_log.events import JobRow, Row, TrialRow
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.resume import TrialPlan, get_hang_report_dir
 from tune_jobs.schedulers.asha import RecordedASHA
@@ -31,15 +32,15 @@ class Repeats:
     """
 
     def __init__(self, job: Job, directory: Path, earlier: Iterable[Row]) -> None:
-        self.directory = directory
-        started_trials = {row.trial for row in earlier if isinstance(row, TrialRow)}
-        ids = job.trial_ids[len(job.trial_ids) - job.num_repeats :]
-        self._trials = [name for name in ids if name not in started_trials]
-
-    @property
-    def num_left(self) -> int:
-        """Repeats that are not chosen yet."""
-        return len(self._trials)
+        self.directory, self._number = directory, job.num_repeats
+        chosen = 0
+        for row in earlier:
+            if isinstance(row, TrialRow) and row.repeats:
+                chosen += 1
+            elif isinstance(row, JobRow) and row.extension:
+                chosen = 0  # others may be the best by then
+        self.num_left = max(0, job.num_repeats - chosen)
+        """Repeats that are not chosen yet, at most."""
 
     def choose(self) -> list[tuple[TrialPlan, str]]:
         """Return the plans of the repeats, each with the trial that it repeats, the best first.
@@ -48,16 +49,14 @@ class Repeats:
         """
         outcome = Outcome.from_rows(read_event_log(self.directory / "events.jsonl"))
         repeated_trials = {trial.repeats for trial in outcome.trials}
-        best = [t for t in outcome.ranked if not t.repeats and t.id not in repeated_trials]
-        plans = [
-            (
-                TrialPlan(name, trial.config, str(get_hang_report_dir(self.directory, name))),
-                trial.id,
-            )
-            for name, trial in zip(self._trials, best, strict=False)
+        ranked = [trial for trial in outcome.ranked if not trial.repeats]
+        best = [t for t in ranked[: self._number] if t.id not in repeated_trials]
+        chosen, self.num_left = best[: self.num_left], 0
+        return [
+            (TrialPlan(name, one.config, str(get_hang_report_dir(self.directory, name))), one.id)
+            for one in chosen
+            for name in [one.id + REPEAT]
         ]
-        self._trials.clear()
-        return plans
 
 
 class TrialQueue(Searcher):

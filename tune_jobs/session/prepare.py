@@ -143,7 +143,7 @@ def make_job_row(job: Job, directory: Path, earlier: Sequence[Row]) -> JobRow:
         mode=job.mode,
         iterations=job.iterations,
         steps=job.steps,
-        trials=len(job.trial_ids),
+        trials=len(job.name_trials()) + job.num_repeats,
         keep="last" if job.is_program else job.keep,
         patience=job.patience,
         observe=job.observe,

@@ -115,7 +115,7 @@ def _plan_new_trials(job: Job, directory: Path, rows: Sequence[Row]) -> list[Tri
     # Settings that a sampler proposes are not known yet, so there are fewer of them than ids.
     return [
         TrialPlan(trial, config, str(get_hang_report_dir(directory, trial)))
-        for trial, config in zip(job.trial_ids, job.sample_configs(), strict=False)
+        for trial, config in zip(job.name_trials(logged), job.sample_configs(), strict=False)
         if trial not in logged
     ]
 

@@ -33,7 +33,7 @@ from tune_jobs.evaluation.scoring import AgentScore
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.resources import describe_missing_cuda, holds_gpu, share_gpus
 from tune_jobs.jobs.rllib_settings import RLlibSettings
-from tune_jobs.jobs.trials import derive_trial_seed
+from tune_jobs.jobs.trials import derive_trial_seed, get_trial_number
 from tune_jobs.run_log.resume import find_newest_intact
 from tune_jobs.run_log.trial_outcome import PER_STEP, SPREAD
 from tune_jobs.session.environment_failures import EnvironmentFailures
@@ -315,7 +315,7 @@ def build_agent(
         index: which of the trial's agents.
         gpus: GPUs of each process whose policy is on one.
     """
-    seed = derive_trial_seed(job.seed, int(plan["trial"]), index)
+    seed = derive_trial_seed(job.seed, get_trial_number(plan["trial"]), index)
     if isinstance(job.settings, RLlibSettings):
         searched, env_kwargs = job.split_trial_config(plan["config"])
         settings = RLlibSettings(job.settings.values | searched)

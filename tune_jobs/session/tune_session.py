@@ -158,7 +158,7 @@ def make_scheduler(job: Job, directory: Path, earlier: Sequence[Row]) -> Schedul
     # Without rungs the scheduler decides nothing: the same class runs a job without ASHA.
     number = job.brackets if job.rungs else 1
     brackets = make_brackets(
-        job.trial_ids[: len(job.trial_ids) - job.num_repeats],
+        job.name_trials(row.trial for row in earlier if isinstance(row, TrialRow)),
         job.rungs,
         job.mode or "max",
         job.reduction_factor,

@@ -80,7 +80,7 @@ CHOICES = {"activation": {"choice": ["tanh", "relu"]}, "clip": {"choice": [0.1, 
 def test_every_sweep_can_be_shortened_and_trained_as_one(changed):
     job = make_job(SWEEP | changed)
     short = shorten_job(job)
-    assert 1 < len(short.trial_ids) <= QUICK_TRIALS and not short.num_repeats
+    assert 1 < len(short.name_trials()) <= QUICK_TRIALS and not short.num_repeats
     validate_job(short)
     single = make_single_job(job)
     assert (single.trials, single.sample_configs()) == (1, [{}])

@@ -194,4 +194,4 @@ def test_a_searcher_that_cannot_do_what_is_asked_says_so(changed, said):
 def test_wide_sweeps_repeat_their_best_settings(changed, repeats):
     job = make_job(SEARCHED | changed)
     assert job.num_repeats == repeats
-    assert len(job.trial_ids) == len(job.sample_configs()) + repeats <= job.trials
+    assert len(job.name_trials()) == len(job.sample_configs()) <= job.trials - repeats

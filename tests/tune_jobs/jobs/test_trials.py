@@ -28,7 +28,7 @@ def test_the_settings_of_the_job_are_the_first_trial(changed):
     job = add_default_point(make_job(SWEEP | changed))
     first = job.sample_configs()[0]
     assert first == {"lr": 0.002, "activation": "tanh"}
-    assert len(job.trial_ids) == 4
+    assert len(job.name_trials()) == 4
     assert add_default_point(job) == job, "once is enough"
     assert parse_job(dump_job(job), "again") == job
 

@@ -119,7 +119,7 @@ def test_points_are_tried_first_and_learnt_from(tmp_path):
     assert [config["lr"] for config in job.sample_configs()] == [1e-3]
     point = TrialRow(trial="00", config=job.sample_configs()[0])
     assert OptunaSampler(job, tmp_path, [point]).propose().trial == "01"
-    assert len(job.trial_ids) == 40
+    assert len(job.name_trials()) == 40
 
 
 def test_a_failed_trial_teaches_nothing_and_is_not_fatal(tmp_path):

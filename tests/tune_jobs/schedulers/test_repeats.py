@@ -14,7 +14,7 @@ from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.schedulers.trial_queue import Repeats
 
 SCORES = {"00": 0.30, "01": 0.10, "02": 0.20, "03": math.nan}
-AGAIN = {"04": "01", "05": "02"}
+AGAIN = {"01r": "01", "02r": "02"}
 
 
 def rows(again=(), **changed):
@@ -44,7 +44,7 @@ def test_the_best_settings_are_trained_again(log):
     repeats = make_repeats(log)
     assert repeats.num_left == 2
     chosen = [(plan.trial, plan.config, of) for plan, of in repeats.choose()]
-    assert chosen == [("04", {"lr": 2e-3}, "01"), ("05", {"lr": 3e-3}, "02")]
+    assert chosen == [("01r", {"lr": 2e-3}, "01"), ("02r", {"lr": 3e-3}, "02")]
     assert repeats.num_left == 0
 
 
@@ -53,7 +53,21 @@ def test_a_resumed_sweep_repeats_what_is_left(log):
     for row in started:
         EventLog(log / "events.jsonl").append(row)
     ((plan, repeated),) = make_repeats(log, started).choose()
-    assert (plan.trial, repeated) == ("05", "02")
+    assert (plan.trial, repeated) == ("02r", "02")
+
+
+def test_an_extended_sweep_repeats_what_is_among_the_best_by_now(log):
+    again = [TrialRow(trial="00r", config={}, repeats="00"), end("00r", 9, "budget")]
+    for row in again:
+        EventLog(log / "events.jsonl").append(row)
+    assert make_repeats(log, again, count=1).num_left == 0
+    repeats = make_repeats(log, [*again, job_row(extension="trials from 4 to 6")])
+    assert [of for _, of in repeats.choose()] == ["01", "02"]
+    again = [TrialRow(trial="01r", config={}, repeats="01"), end("01r", 9, "budget")]
+    for row in again:
+        EventLog(log / "events.jsonl").append(row)
+    repeats = make_repeats(log, [job_row(extension="trials from 4 to 6")])
+    assert [of for _, of in repeats.choose()] == ["02"], "nothing is repeated twice"
 
 
 def test_trials_without_a_score_are_not_repeated(log):
@@ -64,16 +78,16 @@ def test_trials_without_a_score_are_not_repeated(log):
 
 def test_the_best_mean_of_both_trainings_decides():
     outcome = Outcome.from_rows(rows(again=[0.40, 0.12]))
-    assert [[t.id for t in pair] for pair in outcome.repeated] == [["02", "05"], ["01", "04"]]
-    assert [trial.id for trial in outcome.candidates] == ["05", "02"]
-    assert outcome.best.id == "05"
+    assert [[t.id for t in pair] for pair in outcome.repeated] == [["02", "02r"], ["01", "01r"]]
+    assert [trial.id for trial in outcome.candidates] == ["02r", "02"]
+    assert outcome.best.id == "02r"
     assert Outcome.from_rows(rows(again=[0.4, 0.12], mode="max")).repeated[0][0].id == "01"
 
 
 def test_a_repeat_counts_when_it_has_ended():
-    running = [row for row in rows(again=[0.05]) if not (row.kind == "end" and row.trial == "04")]
+    running = [row for row in rows(again=[0.05]) if not (row.kind == "end" and row.trial == "01r")]
     outcome = Outcome.from_rows(running)
-    assert (outcome.repeated, outcome.best.id) == ([], "04")
+    assert (outcome.repeated, outcome.best.id) == ([], "01r")
 
 
 def test_settings_that_diverge_on_another_seed_do_not_win():

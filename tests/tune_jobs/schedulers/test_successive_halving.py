@@ -176,8 +176,10 @@ def test_brackets_skip_low_rungs_at_about_equal_cost():
     sizes = [len(rungs.next_rung_index) for rungs in three]
     # The weights are 27 / 4, 9 / 3 and 3 / 2.
     assert sizes == [60, 27, 13] and sum(sizes) == 100
-    assert three[1].report_score("060", 9, 1.0).sentence.startswith("bracket 2, rung 9: ")
-    assert three[0].report_score("060", 9, 1.0) is None, "a trial belongs to one bracket"
+    for few, all_of in zip(make_brackets(names[:30], [3, 9, 27], "max", 3, 3), three, strict=True):
+        assert few.next_rung_index.keys() <= all_of.next_rung_index.keys(), "where some join later"
+    assert three[1].report_score("001", 9, 1.0).sentence.startswith("bracket 2, rung 9: ")
+    assert three[0].report_score("001", 9, 1.0) is None, "a trial belongs to one bracket"
 
 
 def test_a_trial_without_a_score_is_neither_promoted_nor_ended():
