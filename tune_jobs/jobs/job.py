@@ -130,6 +130,11 @@ class Job(JobFields):
         return not self.is_program or self.trials > 1
 
     @property
+    def pauses_trials(self) -> bool:
+        """Whether ASHA lets trials wait at a rung; otherwise it compares with those before."""
+        return not self.observe and (not self.is_program or bool(self.program.resume))
+
+    @property
     def decision_interval(self) -> int:
         """Iterations before the first rung of ASHA, and between the exploits of PBT."""
         if self.grace or self.scheduler == "pbt":

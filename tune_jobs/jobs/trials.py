@@ -27,8 +27,8 @@ def derive_trial_seed(seed: int, trial: int, agent: int = 0) -> int:
 
     Args:
         seed: of the job.
-        trial: number of the trial (:func:`get_trial_number`), not its place in the order of starts: a resume and a machine
-            with more CPUs train each trial on the same seed.
+        trial: number of the trial (:func:`get_trial_number`), not its place in the order of
+            starts: a resume and a machine with more CPUs train each trial on the same seed.
         agent: which of the trial's agents.
     """
     return int(np.random.SeedSequence([seed, trial, agent]).generate_state(1)[0] >> 1)

@@ -23,6 +23,7 @@ from tune_jobs.run_log.events import (
     FindingRow,
     JobEndRow,
     JobRow,
+    ResultRow,
     Row,
     VideoRow,
 )
@@ -348,6 +349,8 @@ class OutcomeBuilder:
             self._videos[row.path or row.checkpoint] = row
         else:
             self._cached_outcomes.pop(row.trial, None)
+            if isinstance(row, ResultRow):
+                self._finals.pop(row.trial, None)  # it was played by an earlier policy
             self._trials.setdefault(row.trial, TrialState()).add(row)
 
     def build_trial_outcome(self, trial: str) -> TrialOutcome:
@@ -387,7 +390,7 @@ class OutcomeBuilder:
 
     def _begin(self, job: JobRow) -> None:
         # A resume withdraws the job's end and the ends of trials that it continues.
+        for trial in self._trials.values():
+            trial.begin_session(self._job, job)
         self._job, self._end, self._evaluation_failure = job, None, ""
         self._cached_outcomes.clear()
-        for trial in self._trials.values():
-            trial.forget_undone_end()

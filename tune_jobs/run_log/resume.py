@@ -45,13 +45,12 @@ def find_remaining_work(directory: Path, rows: Sequence[Row]) -> RemainingWork:
 
     Args:
         directory: the run directory.
-        rows: all rows of its event log; none for a run that has not started.
+        rows: all rows of its event log, and the start of the session that continues it.
     """
     left = RemainingWork()
     planned = {row.trial for row in rows if isinstance(row, TrialRow)}
     # Built from the rows alone: Tune's own snapshots lag behind the checkpoints.
-    outcome = Outcome.from_rows(rows) if rows else None
-    for trial in outcome.trials if outcome else ():
+    for trial in Outcome.from_rows(rows).trials:
         # A killed driver writes no ends, so a trial without one counts as interrupted.
         if trial.id not in planned or trial.end_reason not in (None, *CONTINUED):
             continue

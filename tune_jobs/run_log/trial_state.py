@@ -12,6 +12,28 @@ CONTINUED = ("interrupted", "error")
 """Ends that a resume may undo."""
 
 
+def is_reopened(
+    end: events.EndRow, score: float | None, before: events.JobRow, after: events.JobRow
+) -> bool:
+    """Return whether an extended run takes up a trial again that had ended for good.
+
+    A trial that had run its whole budget continues where that has grown. One that ASHA had ended at
+    a rung waits there again where trials join, because more of them may be promoted then. All other
+    ends stand.
+
+    Args:
+        end: of the trial.
+        score: with which ASHA ended it; of no matter for other ends.
+        before: the start of the session before.
+        after: that of the extended one.
+    """
+    if end.reason == "budget":
+        # The budget of a program, which may end earlier, is up to its command and never grows.
+        return before.iterations <= end.iteration < after.iterations
+    can_wait = end.reason == "asha" and after.scheduler.get("pauses", False)
+    return can_wait and after.trials > before.trials and to_finite_float(score) is not None
+
+
 @dataclass
 class TrialState:
     """A trial while its rows are read."""
@@ -50,6 +72,17 @@ class TrialState:
                 self.observed_end = self.observed_end or row
             case _:
                 pass
+
+    def begin_session(self, before: events.JobRow | None, after: events.JobRow) -> None:
+        """Forget the ends that the start of another session undoes."""
+        self.forget_undone_end()
+        stop = next((row for row in self.decisions.values() if not row.keep), None)
+        # The driver may have been killed between a decision and the end that follows from it.
+        end = self.end or (stop and stop.make_end())
+        if before and end and is_reopened(end, stop and stop.score, before, after):
+            self.end = None
+            if stop is not None:
+                del self.decisions[stop.rung]
 
     def forget_undone_end(self) -> None:
         """Forget the end of a trial that a resume continues."""

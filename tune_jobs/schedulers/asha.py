@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from tune_jobs.run_log.events import DecisionRow, Row
+from tune_jobs.run_log.events import DecisionRow, JobRow, Row
 from tune_jobs.schedulers.successive_halving import Bracket
 
 if TYPE_CHECKING:
@@ -47,8 +47,13 @@ class RecordedASHA(FIFOScheduler):
     def restore_decisions(self, rows: Iterable[Row]) -> None:
         """Restore the decisions of earlier sessions."""
         for row in rows:
-            if rungs := self._bracket_by_trial.get(getattr(row, "trial", "")):
+            if isinstance(row, JobRow):
+                for rungs in self.brackets:
+                    rungs.restore_decisions([row])
+            elif rungs := self._bracket_by_trial.get(getattr(row, "trial", "")):
                 rungs.restore_decisions([row])
+        for rungs in self.brackets:
+            self.decisions += rungs.describe_reopened()
 
     def take_rows(self, result: Mapping[str, Any] | None = None) -> list[Row]:
         """Return the decisions since the last call, and the ends that follow from them."""

@@ -48,6 +48,10 @@ class Rung:
             self.order.insert(index, key)
             insort(self.waiting, (key, trial))
 
+    def wait_again(self, trial: str) -> None:
+        """Let a trial wait that had left the rung."""
+        insort(self.waiting, (self.keys[trial], trial))
+
     def remove_waiting(self, trial: str) -> None:
         """Remove a trial from those that wait; its score stays."""
         # Its score stays in `order`: later trials must beat those that have been promoted, too.

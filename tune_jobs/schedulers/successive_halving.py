@@ -29,9 +29,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from tune_jobs.run_log.events import DecisionRow, EndRow, ResultRow, Row
+from tune_jobs.run_log.events import DecisionRow, EndRow, JobRow, ResultRow, Row
 from tune_jobs.run_log.score_noise import NoiseSource, TrialCurve
-from tune_jobs.run_log.trial_state import CONTINUED
+from tune_jobs.run_log.trial_state import CONTINUED, is_reopened
 from tune_jobs.schedulers.rung import Rung, describe_best
 
 UNKNOWN_NOISE = NoiseSource()
@@ -73,6 +73,12 @@ class Bracket:
         """Index of the rung of each trial that waits."""
         self._curves: defaultdict[str, TrialCurve] = defaultdict(TrialCurve)
         """By trial."""
+        self._job: JobRow | None = None
+        """The start of the latest session."""
+        self._ends: dict[str, EndRow] = {}
+        """By trial, of those that ended for good."""
+        self._reopened: dict[str, int] = {}
+        """Index of the rung of each trial that waits there again and has no decision since."""
         self._entered: dict[str, int] = {}
         """The iteration at which each trial entered its last rung."""
         # Counts instead of lists of trials: they are read at every step of Tune, and a sweep may
@@ -89,9 +95,11 @@ class Bracket:
             if isinstance(row, DecisionRow):
                 # The decision of a diverged trial; an undecided trial has no decision.
                 score = math.nan if row.score is None else row.score
+                self._reopened.pop(row.trial, None)
                 self._enter_rung(row.trial, row.iteration, score, row.standard_error)
                 if not row.keep:
                     self.remove_trial(row.trial)
+                    self._ends[row.trial] = row.make_end()
                 elif not row.waits and row.rung == self._waits_at(row.trial):
                     self.promote(row.trial)
             elif isinstance(row, ResultRow):
@@ -101,6 +109,37 @@ class Bracket:
                     self._enter_rung(row.trial, row.iteration, None)
             elif isinstance(row, EndRow) and row.reason not in CONTINUED:
                 self.remove_trial(row.trial)
+                self._ends[row.trial] = row
+            elif isinstance(row, JobRow):
+                self._begin_session(row)
+
+    def _begin_session(self, job: JobRow) -> None:
+        """Take up the trials again that a session with more trials or iterations continues."""
+        before, self._job = self._job, job
+        for trial, end in list(self._ends.items()) if before else ():
+            index = bisect_right(self.levels, end.iteration)
+            rung = self.rungs[index - 1] if index else None
+            score = rung.score(trial) if rung and trial in rung.keys else None
+            if not is_reopened(end, score, before, job):
+                continue
+            del self._ends[trial]
+            if end.reason == "budget":
+                self._head_for(trial, index)
+            elif rung:
+                rung.wait_again(trial)
+                self.waiting_rung_index[trial] = self._reopened[trial] = index - 1
+
+    def describe_reopened(self) -> list[DecisionRow]:
+        """Return a decision for each trial that waits at a rung where it had ended before."""
+        expected, rows = self._count_expected(), list[DecisionRow]()
+        for trial, index in self._reopened.items():
+            rung = self.rungs[index]
+            rank, of = rung.rank(trial), len(rung.keys)
+            sentence = f"{rung.score(trial):.4g} waits again: number {rank} of {of}, and "
+            sentence += f"{expected[index]} more may come, as trials have joined"
+            rows.append(self._make_decision(trial, rung, None, sentence, keep=True, waits=True))
+        self._reopened.clear()
+        return rows
 
     def report_score(
         self,

@@ -154,6 +154,7 @@ def make_job_row(job: Job, directory: Path, earlier: Sequence[Row]) -> JobRow:
             "reduction_factor": job.reduction_factor,
             "rungs": job.rungs,
             "brackets": job.brackets,
+            "pauses": job.pauses_trials,
         },
         choice_names=list(world.choice_names) if world else [],
         charts=[chart.to_dict() for chart in world.charts] if world else [],

@@ -71,11 +71,12 @@ def drive(directory: Path, listener: Listener) -> Outcome:
 def _drive(directory: Path, listener: Listener) -> Outcome:
     job, rows = open_run(directory)
     check_disk_space(directory)
-    remaining = find_remaining_work(directory, rows)
+    job_row = make_job_row(job, directory, rows)
+    remaining = find_remaining_work(directory, [*rows, job_row])
     new_plans = _plan_new_trials(job, directory, rows)
     log, started = EventLog(directory / LOG), time.monotonic()
     first_rows = [
-        make_job_row(job, directory, rows),
+        job_row,
         *remaining.missing_rows,
         *(TrialRow(trial=plan.trial, config=plan.config) for plan in new_plans),
     ]

@@ -163,8 +163,7 @@ def make_scheduler(job: Job, directory: Path, earlier: Sequence[Row]) -> Schedul
         job.mode or "max",
         job.reduction_factor,
         number,
-        # Where nothing is paused a trial is compared with those that came before it.
-        pauses=not job.observe and (not job.is_program or bool(job.program.resume)),
+        pauses=job.pauses_trials,
         noise=NoiseSource(job.metric, job.seeds),
     )
     scheduler = RecordedASHA(brackets, observes=job.observe)
