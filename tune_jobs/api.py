@@ -21,7 +21,7 @@ from tune_jobs.run_log.driver_lock import hold_driver_lock
 from tune_jobs.run_log.evaluation_status import EvaluationStatus
 from tune_jobs.run_log.events import Row
 from tune_jobs.run_log.outcome import Outcome
-from tune_jobs.session.prepare import check_reporting, open_run, prepare_job
+from tune_jobs.session.prepare import check_reporting, extend_run, open_run, prepare_job
 from tune_jobs.session.run_lifecycle import drive
 
 
@@ -63,6 +63,7 @@ def resume(
     address: str = "local",
     cpus: int | None = None,
     on_row: Callable[[Row], None] | None = None,
+    extension: Mapping[str, Any] | None = None,
 ) -> Outcome:
     """Continue a run after an interruption or a crash; finished trials do not run again.
 
@@ -71,15 +72,18 @@ def resume(
         address: as in :func:`run`.
         cpus: as in :func:`run`.
         on_row: as in :func:`run`.
+        extension: a larger budget, such as ``{"trials": 64, "iterations": 200}``; ``search`` may
+            hold other spaces for the trials that join.
 
     Raises:
-        InputError: the directory is not that of a run, or the machine cannot be used.
+        InputError: the directory is not that of a run, the run cannot be extended so, or the
+            machine cannot be used.
         RayStartError: no Ray starts on this machine.
         DriverError: the run failed as a whole.
     """
     directory = Path(directory)
     restore_module(directory, required=True)
-    job, _ = open_run(directory)
+    job = extend_run(directory, extension) if extension else open_run(directory)[0]
     _check_machine(job, address, cpus)
     check_reporting(job)
     return _drive(directory, address, cpus, on_row)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, make_dataclass, replace
+from dataclasses import dataclass, field, make_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
@@ -125,10 +125,52 @@ class Train(Tune):
 
 @dataclass(frozen=True, kw_only=True)
 class Resume(RayCommand):
-    """Continue a run after Ctrl-C or a crash."""
+    """Continue a run after Ctrl-C or a crash, or extend it: `rungwise resume RUN --trials 64`."""
 
     run: tyro.conf.Positional[Path]
     """The run directory."""
+    trials: int | None = None
+    """Extend the run to this many trials."""
+    iterations: int | None = None
+    """Extend the budget of each trial to this many iterations."""
+    steps: int | None = None
+    """The same in environment steps of each seed."""
+    search: dict[str, str] = field(default_factory=dict[str, str])
+    """Other spaces for the trials that join: `--search.lr "{loguniform: [1e-5, 1e-3]}"`."""
+    refused: tyro.conf.Suppress[dict[str, str]] = field(default_factory=dict[str, str])
+    """Other fields of a job that were given, none of which can change."""
+
+    @classmethod
+    def parse(cls, argv: Sequence[str]) -> Self:
+        """Read the flags, and those of a job that no resume may change, to say so."""
+        from envs.validation import get_fields
+        from tune_jobs.jobs.cli_flags import split_pairs
+        from tune_jobs.jobs.extension import EXTENDABLE
+        from tune_jobs.jobs.job import Job
+
+        rest, pairs = split_pairs(argv, ["search"])
+        known, words, refused = get_fields(Job), list[str](), dict[str, str]()
+        while rest:
+            flag, equals, value = (word := rest.pop(0)).partition("=")
+            name = flag.removeprefix("--").replace("-", "_")
+            hint = known.get(name.partition(".")[0])
+            if not flag.startswith("--") or hint is None or name in EXTENDABLE:
+                words.append(word)
+                continue
+            has_value = not equals and hint[0] is not bool and rest
+            refused[name] = rest.pop(0) if has_value else value or "true"
+        flat = [word for pair in pairs.get("search", {}).items() for word in pair]
+        command = super().parse([*words, *(["--search", *flat] if flat else [])])
+        return replace(command, refused=refused)
+
+    def _read_extension(self) -> dict[str, Any]:
+        from tune_jobs.jobs.cli_flags import read_values
+
+        given = {"trials": self.trials, "iterations": self.iterations, "steps": self.steps}
+        extension: dict[str, Any] = {name: n for name, n in given.items() if n is not None}
+        if self.search:
+            extension["search"] = read_values("search", self.search)
+        return extension | self.refused
 
     def __call__(self, console: Console) -> Answer:
         """Continue the run, or start one that was stopped before its first row."""
@@ -136,9 +178,13 @@ class Resume(RayCommand):
         find_env_module(self.run, required=True)
         with show_imports():
             from tune_jobs.run_log.outcome import Outcome
-            from tune_jobs.session.prepare import check_reporting, open_run
+            from tune_jobs.session.prepare import check_reporting, extend_run, open_run
 
         job, rows = open_run(self.run)  # refuses what is not a run before Ray starts
+        if extension := self._read_extension():
+            with show_activity("Checking the larger job"):
+                job = extend_run(self.run, extension)
+            announce_job(job, self.address, self.cpus)
         check_machine(job, self.address, self.cpus)
         check_reporting(job)
         outcome = run_with_progress(self.run, self.address, self.cpus, rows)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import platform
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from envs.optional_imports import find_versions
 from envs.validation import InputError
@@ -16,6 +16,7 @@ from tune_jobs.disk_space import check_disk_space
 from tune_jobs.env_module import describe_commit, remember_module
 from tune_jobs.evaluation.scoring import resolve_metric
 from tune_jobs.formatting import format_command
+from tune_jobs.jobs.extension import extend_job
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.job_yaml import dump_job, list_changes, read_job
 from tune_jobs.jobs.notify_url import VARIABLE, check_notify_url, save_notify_url
@@ -23,9 +24,11 @@ from tune_jobs.jobs.program_validation import validate_program_job
 from tune_jobs.jobs.resources import list_bundles
 from tune_jobs.jobs.trials import add_default_point
 from tune_jobs.run_directory import JOB, check_is_run
+from tune_jobs.run_log.driver_lock import hold_driver_lock
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import JobRow, Row
 from tune_jobs.run_log.object_storage import check_mirror
+from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.schedulers.optuna_sampler import check_optuna
 from tune_jobs.session.machine import describe_machine
 
@@ -52,12 +55,7 @@ def prepare_job(job: Job, directory: Path) -> Job:
     check_reporting(job)
     metric, mode = resolve_metric(job)
     job = add_default_point(replace(job, metric=metric, mode=mode))
-    if job.is_program:
-        validate_program_job(job)
-    else:
-        from tune_jobs.session.training_checks import check_training  # late: it needs torch
-
-        check_training(job)
+    _check_settings(job)
     if job.videos:
         from tune_jobs.evaluation.videos import check_recording
 
@@ -73,6 +71,72 @@ def prepare_job(job: Job, directory: Path) -> Job:
     if not job.is_program:
         remember_module(job.env, directory)
     return replace(job, notify="")
+
+
+def extend_run(directory: Path, fields: Mapping[str, Any]) -> Job:
+    """Extend the job of a run; the session that resumes it finds out what remains to be done.
+
+    Args:
+        directory: the run directory.
+        fields: as in :func:`tune_jobs.jobs.extension.extend_job`.
+
+    Raises:
+        InputError: the run is being driven, or its job cannot be extended so.
+    """
+    with hold_driver_lock(directory):
+        job, rows = open_run(directory)
+        extended = extend_job(job, fields)
+        if extended == job:
+            return job
+        if rows:
+            _check_has_room(extended, Outcome.from_rows(rows))
+        _check_settings(extended)
+        # Replaced in one step: after a kill the run has the one job or the other.
+        unfinished = directory / f".{JOB}"
+        unfinished.write_text(dump_job(extended))
+        unfinished.replace(directory / JOB)
+    return extended
+
+
+def _check_has_room(job: Job, outcome: Outcome) -> None:
+    """Refuse a budget below what has run.
+
+    Raises:
+        InputError: it is, or the run is one of an earlier version that cannot be extended.
+    """
+    first = [trial for trial in outcome.trials if not trial.repeats]
+    least = len(first) + job.num_repeats
+    if job.trials < least:
+        again = f", and {job.num_repeats} repeat the best" if job.num_repeats else ""
+        raise InputError(
+            f"trials is {job.trials}, but {len(first)} have begun in this run{again}: give at "
+            f"least {least}."
+        )
+    reached = max((trial.iterations for trial in outcome.trials), default=0)
+    if job.iterations <= reached and job.iterations < outcome.job.iterations:
+        raise InputError(
+            f"iterations is {job.iterations:,}, but a trial has run {reached:,} already: give more "
+            "than that."
+        )
+    if any(trial.repeats and trial.id.isdecimal() for trial in outcome.trials):
+        raise InputError(
+            "An earlier version of Rungwise has repeated the best of this run's settings under "
+            "numbers that other trials would need: start another run."
+        )
+
+
+def _check_settings(job: Job) -> None:
+    """Check all settings of a job that are drawn before its start.
+
+    Raises:
+        InputError: some cannot be used.
+    """
+    if job.is_program:
+        validate_program_job(job)
+    else:
+        from tune_jobs.session.training_checks import check_training  # late: it needs torch
+
+        check_training(job)
 
 
 def check_reporting(job: Job) -> None:
@@ -132,9 +196,10 @@ def read_rows(directory: Path) -> list[Row]:
 
 def make_job_row(job: Job, directory: Path, earlier: Sequence[Row]) -> JobRow:
     """Return the row with which a session begins, after the rows of earlier sessions."""
-    first = next((row for row in earlier if isinstance(row, JobRow)), None)
+    starts = [row for row in earlier if isinstance(row, JobRow)]
+    first = starts[0] if starts else None
     world = _make_world(job)
-    return JobRow(
+    row = JobRow(
         run=directory.name,
         id=secrets.token_hex(8) if first is None else first.id,
         env=job.env,
@@ -168,6 +233,23 @@ def make_job_row(job: Job, directory: Path, earlier: Sequence[Row]) -> JobRow:
         machine=describe_machine(),
         resumed=bool(earlier),
     )
+    return replace(row, extension=_describe_extension(starts[-1], row)) if starts else row
+
+
+def _describe_extension(before: JobRow, after: JobRow) -> str:
+    """Describe what differs between the starts of two sessions in budget and search."""
+    parts = [
+        f"{name} from {getattr(before, name):,} to {getattr(after, name):,}"
+        for name in ("trials", "iterations")
+        if getattr(before, name) != getattr(after, name)
+    ]
+    spaces, now = (row.changes.get("search", {}) for row in (before, after))
+    parts += [
+        f"search.{name} from {spaces.get(name)} to {space}"
+        for name, space in now.items()
+        if space != spaces.get(name)
+    ]
+    return ", ".join(parts)
 
 
 def _make_world(job: Job) -> World | None:
