@@ -24,7 +24,7 @@ and enters, with its first score, the highest rung that it has reached by then.
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -124,7 +124,8 @@ class Bracket:
                 continue
             del self._ends[trial]
             if end.reason == "budget":
-                self._head_for(trial, index)
+                # A new rung may be where it had ended: it enters that with its next score.
+                self._head_for(trial, bisect_left(self.levels, before.iterations))
             elif rung:
                 rung.wait_again(trial)
                 self.waiting_rung_index[trial] = self._reopened[trial] = index - 1
@@ -135,8 +136,8 @@ class Bracket:
         for trial, index in self._reopened.items():
             rung = self.rungs[index]
             rank, of = rung.rank(trial), len(rung.keys)
-            sentence = f"{rung.score(trial):.4g} waits again: number {rank} of {of}, and "
-            sentence += f"{expected[index]} more may come, as trials have joined"
+            sentence = f"{rung.score(trial):.4g} waits again: number {rank} of {of}, and trials "
+            sentence += f"have joined, of which {expected[index]} may come"
             rows.append(self._make_decision(trial, rung, None, sentence, keep=True, waits=True))
         self._reopened.clear()
         return rows
