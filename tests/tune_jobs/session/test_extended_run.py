@@ -1,0 +1,145 @@
+# pyright: basic, reportOptionalMemberAccess=false
+"""A run directory whose job is extended, and what its log says then."""
+
+import pytest
+from synthetic_sweep import end, result
+
+from envs.validation import InputError
+from tune_jobs.jobs.job_yaml import make_job, read_job
+from tune_jobs.run_log.driver_lock import hold_driver_lock
+from tune_jobs.run_log.event_log import EventLog, read_event_log
+from tune_jobs.run_log.events import CheckpointRow, DecisionRow, FinalRow, TrialRow
+from tune_jobs.run_log.ledger_lines import list_ledger_lines
+from tune_jobs.run_log.outcome import Outcome
+from tune_jobs.run_log.resume import find_remaining_work
+from tune_jobs.session.prepare import extend_run, make_job_row, prepare_job
+
+JOB = {
+    "env": "CartPole-v1",
+    "iterations": 8,
+    "trials": 4,
+    "grace": 2,
+    "search": {"lr": {"loguniform": [1e-4, 1e-2]}},
+}
+
+
+def stop(trial, rung, score):
+    return DecisionRow(
+        trial=trial, iteration=rung, rung=rung, score=score, cut=2.0, rank=2, of=2, keep=False,
+        sentence=f"rung {rung}: {score} is below 2",
+    )  # fmt: skip
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A finished sweep: two trials to the end, one ended at a rung, one by health."""
+    job = prepare_job(make_job(JOB), tmp_path / "run")
+    rows = [make_job_row(job, tmp_path / "run", [])]
+    rows += [TrialRow(trial=f"{i:02d}", config=c) for i, c in enumerate(job.sample_configs())]
+    decision = stop("02", 2, 1.0)
+    for trial, reached in (("00", 8), ("01", 8), ("02", 2), ("03", 3)):
+        rows += [result(trial, reached, 1.0)]
+        rows.append(CheckpointRow(trial=trial, iteration=reached, path=f"trials/{trial}"))
+    rows += [end("00", 8, "budget"), end("01", 8, "budget"), end("03", 3, "health")]
+    rows += [decision, decision.make_end()]
+    for row in rows:
+        EventLog(tmp_path / "run" / "events.jsonl").append(row)
+    return tmp_path / "run"
+
+
+def begin(run):
+    """The rows of a run, and the start of its next session."""
+    rows = read_event_log(run / "events.jsonl")
+    return [*rows, make_job_row(read_job(run / "job.yaml"), run, rows)]
+
+
+@pytest.mark.parametrize(
+    ("fields", "reopened", "said"),
+    [
+        ({"trials": 8}, {"02"}, "trials from 4 to 8"),
+        ({"iterations": 16}, {"00", "01"}, "iterations from 8 to 16"),
+        (
+            {"trials": 8, "iterations": 16, "search": {"lr": {"uniform": [0.1, 0.2]}}},
+            {"00", "01", "02"},
+            "trials from 4 to 8, iterations from 8 to 16, search.lr from "
+            "{'loguniform': [0.0001, 0.01]} to {'uniform': [0.1, 0.2]}",
+        ),
+    ],
+)
+def test_an_extended_run_takes_up_what_its_budget_concerns(run, fields, reopened, said):
+    extend_run(run, fields)
+    assert extend_run(run, fields) == read_job(run / "job.yaml"), "twice is once"
+    rows = begin(run)
+    assert rows[-1].extension == said
+    outcome = Outcome.from_rows(rows)
+    assert {trial.id for trial in outcome.trials if trial.end is None} == reopened
+    assert {plan.trial for plan in find_remaining_work(run, rows).plans} == reopened
+    trials, iterations = outcome.job.trials, outcome.job.iterations
+    assert outcome.budget == trials * iterations
+    lines = [line for line in list_ledger_lines(rows) if line["kind"] != "decision"]
+    saved = sum(line["iterations_saved"] for line in lines)
+    assert outcome.compute_saved == saved / outcome.budget
+    run_so_far = sum(line["iterations_run"] for line in lines)
+    assert run_so_far + saved + outcome.iterations_open == outcome.budget
+    # Killed right after its first row: the next session goes on with the same.
+    again = [*rows, make_job_row(read_job(run / "job.yaml"), run, rows)]
+    assert again[-1].extension == ""
+    assert {plan.trial for plan in find_remaining_work(run, again).plans} == reopened
+
+
+def test_a_final_of_an_earlier_policy_counts_no_more(run):
+    final = FinalRow(
+        trial="00",
+        checkpoint="c",
+        metric="mean",
+        mode="max",
+        score=9.0,
+        error=0,
+        episodes=2,
+        seed=1,
+    )
+    rows = [*begin(run), final]
+    assert Outcome.from_rows(rows).won is not None
+    assert Outcome.from_rows([*rows, result("00", 9, 1.0)]).won is None
+
+
+def test_a_stop_that_the_kill_left_without_its_end_waits_again(run):
+    rows = [row for row in begin(run) if row.kind != "end" or row.trial != "02"]
+    assert [row.reason for row in find_remaining_work(run, rows).missing_rows] == ["asha"]
+    extend_run(run, {"trials": 8})
+    rows = [*rows[:-1], make_job_row(read_job(run / "job.yaml"), run, rows)]
+    work = find_remaining_work(run, rows)
+    assert not work.missing_rows and {plan.trial for plan in work.plans} == {"02"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"trials": 3}, "trials is 3, but 4 have begun in this run: give at least 4"),
+        ({"iterations": 8, "trials": 2}, "trials is 2, but 4 have begun"),
+        ({"iterations": 7}, "iterations is 7, but a trial has run 8 already: give more"),
+        ({"seed": 1}, "seed is 0 in this run"),
+        ({"trials": 8, "search": {"lr": {"uniform": [-1, 1]}}}, "search.lr must be"),
+    ],
+)
+def test_a_budget_below_what_has_run_is_refused(run, fields, sentence):
+    before = (run / "job.yaml").read_text()
+    with pytest.raises(InputError, match=sentence):
+        extend_run(run, fields)
+    assert (run / "job.yaml").read_text() == before
+
+
+def test_a_run_that_becomes_wide_repeats_its_best(run):
+    extended = extend_run(run, {"trials": 40})
+    assert (extended.num_repeats, len(extended.name_trials())) == (3, 37)
+
+
+def test_a_run_with_a_driver_is_not_extended(run):
+    with hold_driver_lock(run), pytest.raises(InputError, match="is being driven by"):
+        extend_run(run, {"trials": 8})
+
+
+def test_numbers_of_trials_are_not_given_to_repeats_of_an_earlier_version(run):
+    EventLog(run / "events.jsonl").append(TrialRow(trial="04", config={}, repeats="00"))
+    with pytest.raises(InputError, match="earlier version"):
+        extend_run(run, {"trials": 8})
