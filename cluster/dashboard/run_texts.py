@@ -112,6 +112,8 @@ def _describe_event(row: Row) -> dict[str, Any]:
             event["text"] = _make_sentence(row.sentence)
         case JobRow():
             event["title"] = "the job was resumed" if row.resumed else "the job started"
+            if row.extension:
+                event["title"] = f"the job was extended: {row.extension}"
         case _:
             pass
     return event

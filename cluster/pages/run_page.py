@@ -27,6 +27,9 @@ from cluster.pages.frame import (
 from cluster.pages.part_tabs import EventsTab, LogsTab, PartsTab, ResultTab
 from cluster.pages.run_context import RunContext
 from cluster.pages.trials_tab import TrialsTab
+from cluster.web.schemas import Extension
+from envs.validation import InputError
+from tune_jobs.jobs.program_settings import PROGRAM
 from tune_jobs.report.shared_sections import list_cards
 from tune_jobs.run_log.outcome import Outcome
 
@@ -76,8 +79,10 @@ class RunPage:
         with ui.element("div").classes("row").props('role=group aria-label="Actions"'):
             self.actions = ui.element("div").classes("contents")
             self.links = ui.element("div").classes("contents")
+            self.extension = ui.element("div").classes("contents")
         self.buttons: dict[str, ui.button] = {}
         self.shown_links = ""
+        self.shown_size: dict[str, int] = {}
         with ui.tabs(on_change=self._open_tab).props("no-caps dense align=left") as tabs:
             for title in TABS:
                 ui.tab(title)
@@ -157,6 +162,7 @@ class RunPage:
                     button = ui.button(label, on_click=self._make_action(label, trial))
                 button.props("outline dense no-caps").move(target_index=place)
                 self.buttons[label] = button
+        self._offer_extension(outcome)
         can_continue = outcome.end is not None and bool(outcome.iterations_open)
         links = repr((self.run.selected, has_report, can_continue))
         if links == self.shown_links:
@@ -172,25 +178,63 @@ class RunPage:
             if can_continue:
                 offer_command("Copy the command that resumes it", "resume", directory)
 
+    def _offer_extension(self, outcome: Outcome) -> None:
+        """Offer to resume the run with more trials or iterations, if it has ended."""
+        names = ("trials",) if outcome.job.algo == PROGRAM else ("trials", "iterations")
+        can_extend = outcome.end is not None and self.run.desk.can_start
+        now = {name: int(getattr(outcome.job, name)) for name in names} if can_extend else {}
+        if now == self.shown_size:  # what is being written stays
+            return
+        self.shown_size = now
+        self.extension.clear()
+        if not now:
+            return
+
+        async def extend() -> None:
+            given = {name: int(field.value or 0) for name, field in inputs.items()}
+            changed = {name: number for name, number in given.items() if number != now[name]}
+            if not changed:
+                self._say("Extend: give more trials or iterations than the run has.")
+                return
+            await self._request(
+                self.run.desk.api.resume_job(self.run.name, Extension(**changed)),
+                "Extend: requested. The queue starts it when it is next.",
+            )
+
+        with self.extension:
+            inputs = {
+                name: ui.number(name.title(), value=number, min=1, precision=0)
+                .props("dense outlined")
+                .style("width: 8rem")
+                for name, number in now.items()
+            }
+            ui.button("Extend", on_click=extend).props("outline dense no-caps")
+
     def _make_action(self, label: str, trial: str) -> Callable[[], Awaitable[None]]:
         api, name = self.run.desk.api, self.run.name
         is_stop = label.startswith("Stop")
 
         async def act() -> None:
-            try:
-                if trial:
-                    await (api.stop_trial if is_stop else api.resume_trial)(name, trial)
-                else:
-                    await (api.stop_job if is_stop else api.resume_job)(name)
-            except HTTPException as error:
-                self._say(str(error.detail))
+            if trial:
+                request = (api.stop_trial if is_stop else api.resume_trial)(name, trial)
             else:
-                self._say(
-                    f"{label}: requested. It takes effect after the next result, or at once if the "
-                    "trial waits."
-                )
+                request = api.stop_job(name) if is_stop else api.resume_job(name)
+            await self._request(
+                request,
+                f"{label}: requested. It takes effect after the next result, or at once if the "
+                "trial waits.",
+            )
 
         return act
+
+    async def _request(self, request: Awaitable[object], done: str) -> None:
+        """Make a request of the API, and say that it is done or why it is refused."""
+        try:
+            await request
+        except (HTTPException, InputError) as error:
+            self._say(str(getattr(error, "detail", error)))
+        else:
+            self._say(done)
 
     def _say(self, sentence: str) -> None:
         self.notice.set_content(escape(sentence))

@@ -127,9 +127,21 @@ class RunQueue:
             write_order(directory, dataclasses.replace(order, ordered_at=time.time()))
         return directory
 
-    def resume(self, directory: Path) -> None:
-        """Put a run into the queue again; it continues from its last checkpoints."""
+    def resume(self, directory: Path, extension: Mapping[str, Any] | None = None) -> None:
+        """Put a run into the queue again; it continues from its last checkpoints.
+
+        Args:
+            directory: the run directory.
+            extension: a larger budget, as in :func:`tune_jobs.resume`.
+
+        Raises:
+            InputError: the run cannot be extended so.
+        """
         with self._lock:
+            if extension:
+                from tune_jobs.session.prepare import extend_run
+
+                extend_run(directory, extension)
             clear_stop_request(directory, JOB)
             order = read_order(directory)
             if order is None or order.failure:

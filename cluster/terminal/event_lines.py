@@ -101,6 +101,7 @@ class EventLines:
 def format_job(row: JobRow) -> str:
     """Format the start of a run, or of its continuation."""
     begun = "resumed" if row.resumed else "started"
+    begun += f" and extended ({row.extension})" if row.extension else ""
     size = f"{count(row.trials, 'trial')}, at most {row.iterations} iterations each"
     return f"{row.run} {begun}: {row.env.split(':')[-1]}, {row.algo}, {size}"
 

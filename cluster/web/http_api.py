@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from cluster.dashboard.run_view import RunIndex, RunView
 from cluster.queue.orders import Order, get_run_state, read_order
 from cluster.queue.run_queue import RunQueue, reopen_trial, stop_run
-from cluster.web.schemas import Curve, ErrorResponse, JobDetails, JobState, Submission
+from cluster.web.schemas import Curve, ErrorResponse, Extension, JobDetails, JobState, Submission
 from envs.validation import InputError
 from tune_jobs.run_log.event_log import read_log_ends
 from tune_jobs.run_log.events import CheckpointRow, FindingRow, JobRow
@@ -150,12 +150,13 @@ class ApiHandlers:
             raise HTTPException(409, str(error)) from error
         return make_job_state(directory)
 
-    async def resume_job(self, name: str) -> JobState:
-        """Resume a job from its last checkpoints."""
+    async def resume_job(self, name: str, extension: Extension | None = None) -> JobState:
+        """Resume a job from its last checkpoints, perhaps with a larger budget."""
         directory = self.runs.find_run(name)
         if (state := get_run_state(directory)[0]) in ("running", "queued"):
             raise HTTPException(409, f"{name} is already {state}.")
-        await asyncio.to_thread(self._require_queue().resume, directory)
+        given = {field: n for field, n in vars(extension or Extension()).items() if n is not None}
+        await asyncio.to_thread(self._require_queue().resume, directory, given)
         return make_job_state(directory)
 
     async def stop_trial(self, name: str, trial: str) -> TrialSummary:

@@ -49,6 +49,18 @@ class Submission:
     """Runs with a higher priority start first."""
 
 
+@dataclass(frozen=True, config=_STRICT)
+class Extension:
+    """A larger budget for a run that is resumed."""
+
+    trials: int | None = None
+    """Number of trials."""
+    iterations: int | None = None
+    """Iterations of each trial."""
+    steps: int | None = None
+    """The same in environment steps of each seed."""
+
+
 @dataclass(frozen=True, config=_DESCRIBED)
 class JobState:
     """State of a run."""
