@@ -11,6 +11,7 @@ from cluster.dashboard.run_view import RunIndex, RunView, SharedView
 from cluster.queue.orders import get_run_state, read_order
 from tune_jobs.formatting import format_identifier
 from tune_jobs.report.result_score import find_result_score
+from tune_jobs.run_directory import read_number_of_trials
 from tune_jobs.run_log.event_log import read_log_ends
 from tune_jobs.run_log.trial_outcome import to_finite_float
 
@@ -84,7 +85,7 @@ def _describe_run(directory: Path) -> dict[str, Any]:
         "task": job.env.split(":")[-1] if job else "",
         "algorithm": job.algo if job else "",
         "tags": job.changes.get("job", {}).get("tags", "") if job else "",
-        "trials": job.trials if job else None,
+        "trials": read_number_of_trials(directory, job.trials) if job else None,
         "started": job.time if job else None,
         "seconds": end.seconds if end else None,
     }

@@ -18,6 +18,7 @@ from cluster.queue.orders import Order, get_run_state, read_order
 from cluster.queue.run_queue import RunQueue, reopen_trial, stop_run
 from cluster.web.schemas import Curve, ErrorResponse, Extension, JobDetails, JobState, Submission
 from envs.validation import InputError
+from tune_jobs.run_directory import read_number_of_trials
 from tune_jobs.run_log.event_log import read_log_ends
 from tune_jobs.run_log.events import CheckpointRow, FindingRow, JobRow
 from tune_jobs.run_log.stop_requests import request_stop
@@ -220,7 +221,8 @@ def make_job_state(directory: Path) -> JobState:
             job = read_job(file)
         except InputError as error:  # of another version, perhaps: the other runs are listed, too
             message = "; ".join(filter(None, [message, str(error)]))
-    summary = (job.env, job.algo, job.trials) if job else ("", "", 0)
+    trials = read_number_of_trials(directory, job.trials) if job else 0
+    summary = (job.env, job.algo, trials) if job else ("", "", 0)
     return JobState(directory.name, state, message, order and order.priority, *summary)
 
 

@@ -8,7 +8,8 @@ from dashboard_tab import choose, fill, press, read_column, read_traces, sort_by
 from synthetic_sweep import end, job_row, result, synthetic_rows
 from waiting import wait_until
 
-from cluster.queue.orders import read_order
+from cluster.queue.orders import Order, read_order, write_order
+from tune_jobs.jobs.job_yaml import dump_job, make_job, read_job
 from tune_jobs.run_log.driver_lock import LOCK, file_lock
 from tune_jobs.run_log.event_log import EventLog, read_event_log
 from tune_jobs.run_log.events import EndRow, JobEndRow, TrialRow
@@ -154,6 +155,44 @@ def test_a_trial_and_the_job_are_stopped_and_resumed_by_buttons(tmp_path):
         wait_until(lambda: read_order(run) is not None)
         ends = [row for row in read_event_log(run / "events.jsonl") if isinstance(row, EndRow)]
         assert ends[-1].sentence == "resumed by request"
+        assert tab.ask("document.documentElement.scrollWidth <= innerWidth")
+        assert tab.errors == []
+
+
+def test_a_finished_run_is_extended_by_a_form(tmp_path):
+    about = {"env": "CartPole-v1", "iterations": 4, "trials": 2, "grace": 2}
+    about |= {"search": {"lr": {"loguniform": [1e-4, 1e-2]}}}
+    rows = [job_row(env="CartPole-v1", trials=2, iterations=4), TrialRow(trial="00", config={})]
+    rows += [result("00", 4, 0.5), end("00", 4, "budget"), JobEndRow(reason="done", seconds=1.0)]
+    run = write(tmp_path / "runs" / "sweep", rows)
+    (run / "job.yaml").write_text(dump_job(make_job(about)))
+    # A run that seems to be driven keeps the queue from starting another one.
+    other = write(tmp_path / "runs" / "other", [job_row()])
+    write_order(other, Order())
+    site = shown(tmp_path / "runs", "service")
+    with file_lock(other / LOCK), site as (url, address), browser(tmp_path / "profile") as tab:
+
+        def enter(label, number):
+            field = f"document.querySelector('input[aria-label={label}]')"
+            tab.wait(f"!!{field}")
+            tab.ask(f"({field}.focus(), {field}.select())")
+            tab.call("Input.insertText", text=str(number))
+            tab.press("Tab", 9)
+
+        tab.open(address)
+        tab.wait("document.querySelectorAll('h1').length")
+        tab.open(f"{url}run/sweep", width=390, height=844)
+        press(tab, "Extend")
+        tab.wait("document.body.textContent.includes('give more trials or iterations')")
+        enter("Iterations", 3)
+        press(tab, "Extend")
+        tab.wait("document.body.textContent.includes('but a trial has run 4 already')")
+        enter("Trials", 4)
+        enter("Iterations", 8)
+        press(tab, "Extend")
+        wait_until(lambda: read_order(run) is not None)
+        job = read_job(run / "job.yaml")
+        assert (job.trials, job.iterations, job.rungs) == (4, 8, [2, 4])
         assert tab.ask("document.documentElement.scrollWidth <= innerWidth")
         assert tab.errors == []
 

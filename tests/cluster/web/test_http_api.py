@@ -19,8 +19,9 @@ from cluster.web.schemas import Submission
 from cluster.web.server import make_app
 from envs.validation import InputError
 from tune_jobs.jobs.job import Job
+from tune_jobs.jobs.job_yaml import read_job
 from tune_jobs.run_log.driver_lock import LOCK, file_lock
-from tune_jobs.run_log.event_log import read_event_log
+from tune_jobs.run_log.event_log import EventLog, read_event_log
 from tune_jobs.run_log.events import JobEndRow, TrialRow
 from tune_jobs.run_log.resume import find_remaining_work
 from tune_jobs.run_log.stop_requests import is_stop_requested
@@ -59,6 +60,31 @@ def test_a_trial_stopped_by_hand_continues_only_on_request(idle):
         p.trial for p in find_remaining_work(run, read_event_log(run / "events.jsonl")).plans
     ] == ["00"]
     assert get_run_state(run)[0] == "queued"
+
+
+def test_a_job_is_extended_where_it_is_resumed(idle):
+    root, client = idle
+    space = {"lr": {"loguniform": [1e-4, 1e-2]}}
+    client.submit(Submission(job=TINY | {"trials": 3, "search": space}, name="run"))
+    client.control_job("run", "stop")
+    run = write(root / "run", [job_row(env="CartPole-v1", trials=3, iterations=2)])
+    EventLog(run / "events.jsonl").append(JobEndRow(reason="done", seconds=1))
+
+    def resume(**fields):
+        headers = bearer() | {"Content-Type": "application/json"}
+        sent = json.dumps(fields)
+        return get(client.url, "api/jobs/run/resume", "POST", sent, **headers)
+
+    status, _, said = resume(seed=3)
+    assert status == 422 and "seed" in said
+    status, _, said = resume(trials=0)
+    assert (status, json.loads(said)) == (422, {"error": "trials must be at least 1, but it is 0."})
+    assert get_run_state(run)[0] == "ended"
+    status, _, said = resume(trials=6, iterations=4)
+    assert status == 200 and json.loads(said)["state"] == "queued"
+    job = read_job(run / "job.yaml")
+    assert (job.trials, job.iterations) == (6, 4)
+    assert [state.trials for state in client.list_jobs()] == [6], "and not those of the first start"
 
 
 def test_a_trial_can_be_stopped_only_while_its_run_is_driven(idle):
