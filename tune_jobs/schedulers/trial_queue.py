@@ -15,6 +15,7 @@ from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import JobRow, Row, TrialRow
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.resume import TrialPlan, get_hang_report_dir
+from tune_jobs.run_log.trial_outcome import TrialOutcome
 from tune_jobs.schedulers.asha import RecordedASHA
 from tune_jobs.schedulers.optuna_sampler import OptunaSampler
 
@@ -47,16 +48,23 @@ class Repeats:
 
         They are fewer where fewer trials have a score. Called when all other trials have ended.
         """
-        outcome = Outcome.from_rows(read_event_log(self.directory / "events.jsonl"))
-        repeated_trials = {trial.repeats for trial in outcome.trials}
-        ranked = [trial for trial in outcome.ranked if not trial.repeats]
-        best = [t for t in ranked[: self._number] if t.id not in repeated_trials]
-        chosen, self.num_left = best[: self.num_left], 0
+        chosen, self.num_left = self._list_due(), 0
         return [
             (TrialPlan(name, one.config, str(get_hang_report_dir(self.directory, name))), one.id)
             for one in chosen
             for name in [one.id + REPEAT]
         ]
+
+    def drop_needless(self) -> None:
+        """Expect no repeats where all other trials have ended and the best are repeated."""
+        self.num_left = len(self._list_due()) if self.num_left else 0
+
+    def _list_due(self) -> list[TrialOutcome]:
+        outcome = Outcome.from_rows(read_event_log(self.directory / "events.jsonl"))
+        repeated_trials = {trial.repeats for trial in outcome.trials}
+        ranked = [trial for trial in outcome.ranked if not trial.repeats]
+        best = [t for t in ranked[: self._number] if t.id not in repeated_trials]
+        return best[: self.num_left]
 
 
 class TrialQueue(Searcher):

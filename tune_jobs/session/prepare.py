@@ -102,7 +102,7 @@ def _check_has_room(job: Job, outcome: Outcome) -> None:
     """Refuse a budget below what has run.
 
     Raises:
-        InputError: it is, or the run is one of an earlier version that cannot be extended.
+        InputError: it is.
     """
     first = [trial for trial in outcome.trials if not trial.repeats]
     least = len(first) + job.num_repeats
@@ -117,11 +117,6 @@ def _check_has_room(job: Job, outcome: Outcome) -> None:
         raise InputError(
             f"iterations is {job.iterations:,}, but a trial has run {reached:,} already: give more "
             "than that."
-        )
-    if any(trial.repeats and trial.id.isdecimal() for trial in outcome.trials):
-        raise InputError(
-            "An earlier version of Rungwise has repeated the best of this run's settings under "
-            "numbers that other trials would need: start another run."
         )
 
 

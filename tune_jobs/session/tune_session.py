@@ -76,6 +76,8 @@ class TuneSession:
 
     def run(self, plans: Sequence[TrialPlan]) -> None:
         """Train these trials, and those that are proposed meanwhile, to their ends."""
+        if not plans and not (self.sampler and self.sampler.num_left):
+            self.repeats.drop_needless()
         if not plans and not self.has_settings_to_propose:
             return
         set_tune_environment(self.job)

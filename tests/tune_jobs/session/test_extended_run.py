@@ -137,9 +137,3 @@ def test_a_run_that_becomes_wide_repeats_its_best(run):
 def test_a_run_with_a_driver_is_not_extended(run):
     with hold_driver_lock(run), pytest.raises(InputError, match="is being driven by"):
         extend_run(run, {"trials": 8})
-
-
-def test_numbers_of_trials_are_not_given_to_repeats_of_an_earlier_version(run):
-    EventLog(run / "events.jsonl").append(TrialRow(trial="04", config={}, repeats="00"))
-    with pytest.raises(InputError, match="earlier version"):
-        extend_run(run, {"trials": 8})
