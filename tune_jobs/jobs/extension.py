@@ -1,4 +1,4 @@
-"""A larger budget for a run that has begun: which fields of its job may change, and how."""
+"""A larger budget for a run that exists: which fields of its job may change, and how."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ def _check_has_room(job: Job, outcome: Outcome) -> None:
     if job.trials < least:
         again = f", and {job.num_repeats} repeat the best" if job.num_repeats else ""
         raise InputError(
-            f"trials is {job.trials}, but {len(first)} have begun in this run{again}: give at "
+            f"trials is {job.trials}, but this run has {len(first)} already{again}: give at "
             f"least {least}."
         )
     reached = max((trial.iterations for trial in outcome.trials), default=0)
