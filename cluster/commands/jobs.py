@@ -137,40 +137,27 @@ class Resume(RayCommand):
     """The same in environment steps of each seed."""
     search: dict[str, str] = field(default_factory=dict[str, str])
     """Other spaces for the trials that join: `--search.lr "{loguniform: [1e-5, 1e-3]}"`."""
-    refused: tyro.conf.Suppress[dict[str, str]] = field(default_factory=dict[str, str])
-    """Other fields of a job that were given, none of which can change."""
 
     @classmethod
     def parse(cls, argv: Sequence[str]) -> Self:
-        """Read the flags, and those of a job that no resume may change, to say so."""
-        from envs.validation import get_fields
+        """Read the flags; refuse those of a job that no resume may change."""
         from tune_jobs.jobs.cli_flags import split_pairs
-        from tune_jobs.jobs.extension import EXTENDABLE
-        from tune_jobs.jobs.job import Job
+        from tune_jobs.jobs.extension import check_extendable
 
+        for word, value in zip(argv, [*argv[1:], ""], strict=False):
+            flag, equals, text = word.partition("=")
+            if flag.startswith("--"):
+                check_extendable(flag[2:].replace("-", "_"), text if equals else value)
         rest, pairs = split_pairs(argv, ["search"])
-        known, words, refused = get_fields(Job), list[str](), dict[str, str]()
-        while rest:
-            flag, equals, value = (word := rest.pop(0)).partition("=")
-            name = flag.removeprefix("--").replace("-", "_")
-            hint = known.get(name.partition(".")[0])
-            if not flag.startswith("--") or hint is None or name in EXTENDABLE:
-                words.append(word)
-                continue
-            has_value = not equals and hint[0] is not bool and rest
-            refused[name] = rest.pop(0) if has_value else value or "true"
         flat = [word for pair in pairs.get("search", {}).items() for word in pair]
-        command = super().parse([*words, *(["--search", *flat] if flat else [])])
-        return replace(command, refused=refused)
+        return super().parse([*rest, *(["--search", *flat] if flat else [])])
 
     def _read_extension(self) -> dict[str, Any]:
         from tune_jobs.jobs.cli_flags import read_values
 
+        search = read_values("search", self.search)
         given = {"trials": self.trials, "iterations": self.iterations, "steps": self.steps}
-        extension: dict[str, Any] = {name: n for name, n in given.items() if n is not None}
-        if self.search:
-            extension["search"] = read_values("search", self.search)
-        return extension | self.refused
+        return {name: n for name, n in {**given, "search": search or None}.items() if n is not None}
 
     def __call__(self, console: Console) -> Answer:
         """Continue the run, or start one that was stopped before its first row."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 from algos.config import TrainingSettings
-from envs.validation import AtLeastOne, InputError, check_value, unknown_name_error
+from envs.validation import AtLeastOne, InputError, check_value, get_fields, unknown_name_error
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.job_yaml import make_job, make_plain, replace_fields
 from tune_jobs.jobs.rllib_settings import RLlibSettings
@@ -33,8 +33,7 @@ def extend_job(job: Job, fields: Mapping[str, Any]) -> Job:
     """
     plain = make_plain(job)
     for name, value in fields.items():
-        if name not in EXTENDABLE:
-            refuse_change(name, value, plain)
+        check_extendable(name, value)
         hint: Any = dict[str, Any] if name == "search" else int
         check_value(name, value, hint, AtLeastOne)
     fields = dict(fields)
@@ -43,7 +42,7 @@ def extend_job(job: Job, fields: Mapping[str, Any]) -> Job:
             if name not in job.search:
                 raise unknown_name_error("searched field", name, job.search, "in this run")
         fields["search"] = plain["search"] | search
-    changed = {name: value for name, value in fields.items() if value != plain[name]}
+    changed = {name: value for name, value in fields.items() if value != plain.get(name)}
     if not changed:
         return job
     _check_kind(job, changed)
@@ -59,50 +58,39 @@ def extend_job(job: Job, fields: Mapping[str, Any]) -> Job:
     return make_job({**plain, **changed}, "the extended run")
 
 
-def refuse_change(name: str, value: object, plain: Mapping[str, Any]) -> NoReturn:
-    """Refuse a field of a job that no resume may change.
+def check_extendable(name: str, value: object) -> None:
+    """Refuse a field of a job that no resume may change; a flag may name a part of one.
 
     Raises:
-        InputError: saying what it is in the run, and what to do instead.
+        InputError: saying what to do instead.
     """
-    group, _, part = name.partition(".")  # a flag may name one of the settings
-    if group not in plain:
-        raise unknown_name_error("field", name, EXTENDABLE, "of a run that is extended")
-    now = plain[group].get(part) if part and isinstance(plain[group], dict) else plain[group]
-    raise InputError(
-        f"{name} is {now!r} in this run and cannot become {value!r}: its trials would not "
-        "be comparable. Resume it without that, or start another run with `rungwise tune "
-        f"RUN/job.yaml --{name.replace('_', '-')} ...`."
-    )
+    if name.partition(".")[0] in get_fields(Job).keys() - {*EXTENDABLE}:
+        raise InputError(
+            f"A run cannot be extended by {name} {value}: its trials would not be comparable. "
+            f"Leave it out, or start another run with `rungwise tune RUN/job.yaml "
+            f"--{name.replace('_', '-')} {value}`."
+        )
 
 
 def _check_kind(job: Job, changed: Mapping[str, Any]) -> None:
     """Refuse what the searcher, the scheduler or the kind of trials does not allow."""
-    if job.is_program and changed.keys() & {"iterations", "steps"}:
+    longer, wider = changed.keys() & {"iterations", "steps"}, changed.keys() & {"trials", "search"}
+    reason = ""
+    if longer and job.is_program:
+        reason = f"programs, whose length is up to their command ({job.iterations} are its parts)"
+    elif "steps" in changed and isinstance(job.settings, RLlibSettings) and not job.steps:
+        reason = f"a budget of {job.iterations} iterations, whose steps are up to {job.algo}"
+    elif wider and job.searcher == "grid":
+        reason = f"searcher grid, whose settings change with their number (now {job.trials})"
+    elif wider and job.scheduler == "pbt":
+        reason = f"scheduler pbt, whose {job.trials} trials begin together"
+    elif "search" in changed and job.searcher == "optuna":
+        reason = "searcher optuna, which has learnt from the spaces as they are"
+    if reason:
+        wrong = " and ".join(f"--{name}" for name in sorted(changed))
         raise InputError(
-            f"The trials of this run are programs: how far they go is up to their command, and "
-            f"iterations ({job.iterations}) are parts of it. Start another run of a longer command."
-        )
-    wide = changed.keys() & {"trials", "search"}
-    if isinstance(job.settings, RLlibSettings) and "steps" in changed and not job.steps:
-        raise InputError(
-            f"The budget of this run is {job.iterations} iterations, whose steps are up to "
-            f"{job.algo}: give --iterations."
-        )
-    if wide and job.searcher == "grid":
-        raise InputError(
-            f"This run has searcher grid, whose settings all change with the number of trials "
-            f"(now {job.trials}): start another run, or give only --iterations."
-        )
-    if wide and job.scheduler == "pbt":
-        raise InputError(
-            f"This run has scheduler pbt, whose {job.trials} trials begin together: start another "
-            "run, or give only --iterations."
-        )
-    if "search" in changed and job.searcher == "optuna":
-        raise InputError(
-            "This run has searcher optuna, which has learnt from the spaces as they are: start "
-            "another run, or give only --trials."
+            f"{wrong} cannot extend this run, which has {reason}: start another run, or extend "
+            f"this one otherwise."
         )
 
 

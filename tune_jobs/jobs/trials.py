@@ -39,9 +39,6 @@ def get_trial_number(trial: str) -> int:
 
     Those of repeats (``12r``) are above those of all other trials, of which there may be more when
     a run is extended.
-
-    >>> get_trial_number("12"), get_trial_number("12r")
-    (12, 100012)
     """
     return int(trial.removesuffix(REPEAT)) + MOST_TRIALS * trial.endswith(REPEAT)
 

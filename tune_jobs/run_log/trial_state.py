@@ -15,17 +15,11 @@ CONTINUED = ("interrupted", "error")
 def is_reopened(
     end: events.EndRow, score: float | None, before: events.JobRow, after: events.JobRow
 ) -> bool:
-    """Return whether an extended run takes up a trial again that had ended for good.
+    """Return whether a session with a larger job takes up a trial that had ended for good.
 
     A trial that had run its whole budget continues where that has grown. One that ASHA had ended at
-    a rung waits there again where trials join, because more of them may be promoted then. All other
-    ends stand.
-
-    Args:
-        end: of the trial.
-        score: with which ASHA ended it; of no matter for other ends.
-        before: the start of the session before.
-        after: that of the extended one.
+    a rung, with this score, waits there again where trials join, because more of them may be
+    promoted then. All other ends stand.
     """
     if end.reason == "budget":
         # The budget of a program, which may end earlier, is up to its command and never grows.

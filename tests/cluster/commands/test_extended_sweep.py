@@ -72,7 +72,7 @@ def test_a_sweep_is_extended_after_ctrl_c_killed_and_resumed(tmp_path):
     refused = call("resume", run, "--trials", 2, "--iterations", 24, cwd=tmp_path)
     assert refused.returncode == 2 and "trials is 2, but this run has 4" in refused.stderr
     refused = call("resume", run, "--settings.lr", 1, cwd=tmp_path)
-    assert refused.returncode == 2 and "settings.lr is 0.0007 in this run" in refused.stderr
+    assert refused.returncode == 2 and "extended by settings.lr 1" in refused.stderr
     assert read_rows(run) == before and read_job(run / "job.yaml").trials == 4
 
     second = start("resume", run, "--trials", 7, "--iterations", 24, "--cpus", 1, **own)

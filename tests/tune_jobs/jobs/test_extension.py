@@ -86,10 +86,10 @@ def test_trials_that_join_have_other_spaces():
 @pytest.mark.parametrize(
     ("about", "fields", "sentence"),
     [
-        (SWEEP, {"seed": 3}, "seed is 0 in this run and cannot become 3.*job.yaml --seed"),
-        (SWEEP, {"env": "Acrobot-v1"}, "env is 'CartPole-v1' in this run"),
-        (SWEEP, {"metric": "success_rate"}, "metric is '' in this run"),
-        (SWEEP, {"settings.lr": "1"}, "settings.lr is 0.0007 in this run and cannot become '1'"),
+        (SWEEP, {"seed": 3}, "extended by seed 3: .*job.yaml --seed 3"),
+        (SWEEP, {"env": "Acrobot-v1"}, "extended by env Acrobot-v1: its trials would not be comp"),
+        (SWEEP, {"metric": "success_rate"}, "extended by metric success_rate"),
+        (SWEEP, {"settings.lr": "1"}, "settings.lr 1.*--settings.lr 1"),
         (SWEEP, {"trails": 3}, "no field 'trails'.*did you mean trials"),
         (SWEEP, {"trials": "many"}, "trials must be a whole number, but it is 'many'"),
         (SWEEP, {"iterations": 0}, "iterations must be at least 1, but it is 0"),
@@ -97,11 +97,19 @@ def test_trials_that_join_have_other_spaces():
         (SWEEP, {"iterations": 30, "steps": 10**6}, "give one of them"),
         (SWEEP, {"search": {"clip": LR}}, "no searched field 'clip' in this run"),
         (SWEEP, {"search": {"lr": {"uniform": [0, 1]}}}, "give --trials, too, above 8"),
-        (SWEEP | {"searcher": "grid"}, {"trials": 16}, "searcher grid"),
-        (SWEEP | {"scheduler": "pbt"}, {"trials": 16}, "scheduler pbt"),
-        (SWEEP | {"algo": "rllib/PPO"}, {"steps": 10**6}, "give --iterations"),
+        (
+            SWEEP | {"searcher": "grid"},
+            {"trials": 16},
+            "--trials cannot .* searcher grid, whose .* \\(now 8\\)",
+        ),
+        (SWEEP | {"scheduler": "pbt"}, {"trials": 16}, "scheduler pbt, whose 8 trials"),
+        (
+            SWEEP | {"algo": "rllib/PPO"},
+            {"steps": 10**6},
+            "whose steps are up to rllib/PPO",
+        ),
         (SWEEP | {"search": {}, "trials": 1}, {"trials": 2}, "2 trials need something to search"),
-        (PROGRAM, {"iterations": 200}, "how far they go is up to their command"),
+        (PROGRAM, {"iterations": 200}, "whose length is up to their command"),
         (
             SWEEP | {"searcher": "optuna"},
             {"trials": 16, "search": {"lr": {"uniform": [0.1, 0.2]}}},

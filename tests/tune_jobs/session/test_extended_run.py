@@ -118,7 +118,7 @@ def test_a_stop_that_the_kill_left_without_its_end_waits_again(run):
         ({"trials": 3}, "trials is 3, but this run has 4 already: give at least 4"),
         ({"iterations": 8, "trials": 2}, "trials is 2, but this run has 4"),
         ({"iterations": 7}, "iterations is 7, but a trial has run 8 already: give more"),
-        ({"seed": 1}, "seed is 0 in this run"),
+        ({"seed": 1}, "extended by seed 1"),
         ({"trials": 8, "search": {"lr": {"uniform": [-1, 1]}}}, "search.lr must be"),
     ],
 )
