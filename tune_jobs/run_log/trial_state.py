@@ -70,13 +70,13 @@ class TrialState:
     def begin_session(self, before: events.JobRow | None, after: events.JobRow) -> None:
         """Forget the ends that the start of another session undoes."""
         self.forget_undone_end()
-        stop = next((row for row in self.decisions.values() if not row.keep), None)
+        last = next(reversed(self.decisions.values()), None)
         # The driver may have been killed between a decision and the end that follows from it.
-        end = self.end or (stop and stop.make_end())
-        if before and end and is_reopened(end, stop and stop.score, before, after):
+        end = self.end or (last.make_end() if last and not last.keep else None)
+        if before and end and is_reopened(end, last and last.score, before, after):
             self.end = None
-            if stop is not None:
-                del self.decisions[stop.rung]
+            if last and end.reason == "asha":
+                del self.decisions[last.rung]  # a later row says that it waits again
 
     def forget_undone_end(self) -> None:
         """Forget the end of a trial that a resume continues."""
