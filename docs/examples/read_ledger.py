@@ -21,7 +21,7 @@ def run_sweep(directory: Path) -> None:
     job = Job(
         env="CartPole-v1",
         settings=PPOSettings(epochs=2),
-        search={"lr": Space("loguniform", (1e-4, 1e-2))},
+        search={"lr": Space("loguniform", (1e-5, 1e-2))},
         trials=4,
         iterations=9,
         evaluation_episodes=10,
