@@ -91,10 +91,17 @@ class RecordedPBT(PopulationBasedTraining):
     def on_trial_result(
         self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]
     ) -> str:
-        """Return what Ray decides; remember the noise of the score."""
+        """Return what Ray decides; remember the noise of the score, and end the round."""
         sample = self._noise.read(json.loads(result["metrics"]))
         self._curves[result["trial"]].add(result["iteration"], result["score"], sample)
-        return super().on_trial_result(tune_controller, trial, result)
+        decision = super().on_trial_result(tune_controller, trial, result)
+        # Ray counts rounds from 0 in each session. A resumed population is further: after its first
+        # round it would wait for one that it has passed, for ever.
+        states: dict[Any, Any] = self._trial_state
+        reached = [state.last_train_time for state in states.values()]
+        if min(reached, default=0) >= self._next_perturbation_sync:
+            self._next_perturbation_sync = max(reached) + self.job.decision_interval
+        return decision
 
     def _quantiles(self) -> tuple[list[Any], list[Any]]:
         """Return the trials to replace and their donors, of which each must be better."""
