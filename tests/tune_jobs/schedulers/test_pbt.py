@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from populations import make_exploit, make_population_rows
 from ray import tune
+from sessions import make_result
 
 from envs.validation import InputError
 from tune_jobs.jobs.job_yaml import make_job
@@ -132,6 +133,21 @@ def test_a_member_within_the_noise_of_its_donor_keeps_its_weights(tmp_path, scor
     lower, upper = pbt._quantiles()
     assert ([trial.name for trial in lower] == ["00"]) is replaced
     assert len(upper) == 1
+
+
+def test_a_resumed_population_waits_for_no_round_of_the_past(tmp_path, monkeypatch):
+    pbt, members = make_pbt(tmp_path, grace=2), [make_member(f"{i:02d}") for i in range(2)]
+    monkeypatch.setattr(pbt, "_checkpoint_or_exploit", lambda *arguments: None)
+    driver = SimpleNamespace(get_trials=lambda: members, get_live_trials=lambda: members)
+    for trial in members:
+        trial.status = "PAUSED"
+        pbt._trial_state[trial] = SimpleNamespace(
+            last_score=None, last_train_time=0, last_perturbation_time=0
+        )
+    for trial in members:  # from checkpoints of iteration 8
+        assert pbt.choose_trial_to_run(driver) is not None
+        pbt.on_trial_result(driver, trial, make_result(trial.name, 9, 1.0))
+    assert pbt.choose_trial_to_run(driver) is not None
 
 
 @pytest.mark.parametrize("mode", ["min", "max"])
