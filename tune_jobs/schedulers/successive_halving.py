@@ -116,7 +116,9 @@ class Bracket:
     def _begin_session(self, job: JobRow) -> None:
         """Take up the trials again that a session with more trials or iterations continues."""
         before, self._job = self._job, job
-        for trial, end in list(self._ends.items()) if before else ():
+        if before is None:
+            return
+        for trial, end in list(self._ends.items()):
             index = bisect_right(self.levels, end.iteration)
             rung = self.rungs[index - 1] if index else None
             score = rung.score(trial) if rung and trial in rung.keys else None
