@@ -8,7 +8,14 @@ from envs.validation import InputError
 from tune_jobs.jobs.job_yaml import make_job, read_job
 from tune_jobs.run_log.driver_lock import hold_driver_lock
 from tune_jobs.run_log.event_log import EventLog, read_event_log
-from tune_jobs.run_log.events import CheckpointRow, DecisionRow, FinalRow, TrialRow
+from tune_jobs.run_log.events import (
+    CheckpointRow,
+    DecisionRow,
+    EndRow,
+    FinalRow,
+    Row,
+    TrialRow,
+)
 from tune_jobs.run_log.ledger_lines import list_ledger_lines
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.resume import find_remaining_work
@@ -34,7 +41,7 @@ def stop(trial, rung, score):
 def run(tmp_path):
     """A finished sweep: two trials to the end, one ended at a rung, one by health."""
     job = prepare_job(make_job(JOB), tmp_path / "run")
-    rows = [make_job_row(job, tmp_path / "run", [])]
+    rows: list[Row] = [make_job_row(job, tmp_path / "run", [])]
     rows += [TrialRow(trial=f"{i:02d}", config=c) for i, c in enumerate(job.sample_configs())]
     decision = stop("02", 2, 1.0)
     for trial, reached in (("00", 8), ("01", 8), ("02", 2), ("03", 3)):
@@ -104,8 +111,9 @@ def test_a_final_of_an_earlier_policy_counts_no_more(run):
 
 
 def test_a_stop_that_the_kill_left_without_its_end_waits_again(run):
-    rows = [row for row in begin(run) if row.kind != "end" or row.trial != "02"]
-    assert [row.reason for row in find_remaining_work(run, rows).missing_rows] == ["asha"]
+    rows = [row for row in begin(run) if not isinstance(row, EndRow) or row.trial != "02"]
+    missing = find_remaining_work(run, rows).missing_rows
+    assert [row.reason for row in missing if isinstance(row, EndRow)] == ["asha"]
     extend_run(run, {"trials": 8})
     rows = [*rows[:-1], make_job_row(read_job(run / "job.yaml"), run, rows)]
     work = find_remaining_work(run, rows)
