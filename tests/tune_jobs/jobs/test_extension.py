@@ -63,7 +63,7 @@ def test_rungs_and_rollouts_stay_as_they_were(about, fields, rungs, length):
     job = make_job(SWEEP | about)
     extended = extend_job(job, fields)
     assert extended.rungs == rungs and rungs[: len(job.rungs)] == job.rungs
-    assert extended.training.rollout_length == length
+    assert vars(extended.settings)["rollout_length"] == length
     assert extended.training.rollout_length == job.training.rollout_length
     assert extend_job(extended, fields) == extended
 
