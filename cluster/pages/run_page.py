@@ -77,9 +77,9 @@ class RunPage:
         self.notice.set_visibility(False)
         self.cards = ui.html("", sanitize=False).classes("cards")
         with ui.element("div").classes("row").props('role=group aria-label="Actions"'):
-            self.actions = ui.element("div").classes("contents")
-            self.links = ui.element("div").classes("contents")
-            self.extension = ui.element("div").classes("contents")
+            self.actions = ui.element("div").classes("row")
+            self.links = ui.element("div").classes("row")
+            self.extension = ui.element("div").classes("row")
         self.buttons: dict[str, ui.button] = {}
         self.shown_links = ""
         self.shown_size: dict[str, int] = {}
