@@ -92,7 +92,7 @@ def probe_headroom(target: CheckTarget, seconds: float) -> ProbeResult:
 
 
 def _play_baselines(target: CheckTarget, seconds: float) -> tuple[dict[str, Array], bool]:
-    """Return the returns [N] of each baseline of the world, and that no episode was cut off."""
+    """Return the returns [N] of each baseline of the world, and that none was cut off."""
     world: Any = target.world
     agents = {"random": world.baselines["random"]} if "random" in world.baselines else {}
     agents |= world.baselines

@@ -88,7 +88,7 @@ def test_an_extended_run_takes_up_what_its_budget_concerns(run, fields, reopened
     assert outcome.compute_saved == saved / outcome.budget
     run_so_far = sum(line["iterations_run"] for line in lines)
     assert run_so_far + saved + outcome.iterations_open == outcome.budget
-    # Killed right after its first row: the next session goes on with the same.
+    # Killed right after its first row: the next session has the same to do.
     again = [*rows, make_job_row(read_job(run / "job.yaml"), run, rows)]
     assert again[-1].extension == ""
     assert {plan.trial for plan in find_remaining_work(run, again).plans} == reopened

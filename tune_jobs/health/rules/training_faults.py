@@ -146,12 +146,13 @@ class NoEpisodeEnds(Rule):
     Without a known limit it is a note until one has lasted for ``long`` steps, then a warning: such
     an episode may still be cut off (one of 60,000 steps was, in healthy runs). A stop is left for
     episodes that last ``overdue`` times as long as their own limit, which nothing applies.
-    An improving score of another kind clears the run. Where early episodes ended, soon, and without
-    a known limit none has for ``rows`` rows, it warns: an agent that is paid less the longer an
-    episode lasts may have learnt to hold on, because it discounts what its score does not. A log of
-    another tool without any return
+    An improving score of another kind clears the run. A log of another tool without any return
     gives a warning: no episode ended, or the return was not recorded. Where it counts no steps, the
     losses of a value say that an agent learns.
+
+    Where early episodes were short, and without a known limit none has ended for ``rows`` rows, it
+    warns: an agent that is paid less the longer an episode lasts may have learnt to hold on,
+    because it discounts what its score does not.
     """
 
     symptom = "no_episode_ends"
