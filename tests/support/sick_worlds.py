@@ -71,6 +71,14 @@ class CoinToss(Targets):
         return float(action == self.np_random.integers(2))
 
 
+class SealedCoinToss(CoinToss):
+    """The same, but nobody else can set its generator."""
+
+    @property
+    def np_random(self):
+        return super().np_random
+
+
 class PaidByTheClock(Targets):
     """Pays by the number of the step."""
 

@@ -29,7 +29,14 @@ from tune_jobs.check.check_target import CheckTarget
 from tune_jobs.check.findings import ProbeResult
 from tune_jobs.check.random_agents import RandomActor, stack_actions
 from tune_jobs.check.random_play import RewardSummary
-from tune_jobs.check.rollouts import STEPS, Episode, EpisodePlan, play_plans, sample_random_play
+from tune_jobs.check.rollouts import (
+    STEPS,
+    Episode,
+    EpisodePlan,
+    FixedNoiseError,
+    play_plans,
+    sample_random_play,
+)
 from tune_jobs.check.statistics import PairedTest, run_paired_test
 
 SYMPTOM = "reward_blind_to_action"
@@ -111,7 +118,14 @@ def _judge_fresh_noise(target: CheckTarget, seconds: float, outcome: ProbeResult
     if sample_random_play(target, seconds).scale is None:
         outcome.not_judged[SYMPTOM] = "not all observations are numbers"
         return
-    _, pairs = play_until_clear(target, seconds, fresh=True)
+    try:
+        _, pairs = play_until_clear(target, seconds, fresh=True)
+    except FixedNoiseError as error:
+        outcome.not_judged[SYMPTOM] = (
+            "the same start cannot be played with other randomness: its generator, np_random, "
+            f"cannot be set ({error})"
+        )
+        return
     outcome.figures["fresh_noise"] = summarise_test(pairs)
     if pairs.p_value <= LEVEL or (pairs.noisy == 0 and pairs.differing):
         return

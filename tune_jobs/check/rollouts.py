@@ -49,6 +49,10 @@ class EpisodePlan:
     """Seed of the randomness after the start; None leaves that to the environment's own seed."""
 
 
+class FixedNoiseError(Exception):
+    """The environment does not let others set its random generator (``np_random``)."""
+
+
 class ObservationSample:
     """An even sample of all observations seen, as columns of one copy each."""
 
@@ -112,6 +116,9 @@ def play_plans(
         constant: an action to take in every step instead of random ones.
         scale: scale of the observations; if given, the actors are random functions of them
     (:class:`RandomRule`).
+
+    Raises:
+        FixedNoiseError: if a plan asks for noise of its own and the environment allows none.
     """
     deadline = target.clock() + seconds
 
@@ -134,7 +141,10 @@ def play_plans(
             if plan.noise is not None:
                 generator = counter_rng.derive_seed(plan.noise, "fresh noise")
                 # After the reset, so that the start is the seed's and only what follows is random.
-                env.unwrapped.np_random = np.random.default_rng(generator)
+                try:
+                    env.unwrapped.np_random = np.random.default_rng(generator)
+                except AttributeError as error:
+                    raise FixedNoiseError(str(error)) from error
             batch.play(start, step_env(env), deadline, target.clock, steps)
             # The first episode is kept even if it is incomplete: the probes need some observation.
             if episodes and target.clock() > deadline and not batch.episodes[0].end:

@@ -44,6 +44,13 @@ def test_a_coin_tossed_after_the_action_is_no_effect_of_it():
     assert answer["figures"]["dependence"]["fresh_noise"]["variance_fraction"] < 0.05
 
 
+def test_a_generator_that_cannot_be_set_leaves_the_question_open():
+    answer = check("SickSealedCoinToss-v0", "rewards", "dependence", share=1)
+    assert get_severities(answer) == {}
+    assert "np_random, cannot be set" in answer["not_judged"]["reward_blind_to_action"]
+    assert answer["figures"]["dependence"]["repeated"]["starts"] > 0
+
+
 def test_rewards_that_were_never_met_are_not_called_blind():
     for world in ("Broke", "Always"):
         answer = check(f"Sick{world}-v0", "dependence")
