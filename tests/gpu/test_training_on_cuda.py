@@ -20,12 +20,15 @@ def get_weights(learner):
     return learner.get_state(components=COMPONENT_RL_MODULE)[COMPONENT_RL_MODULE][DEFAULT_MODULE_ID]
 
 
-def test_a_language_model_thinks_and_reads_on_the_gpu(tmp_path):
+def test_a_language_model_thinks_and_reads_on_the_gpu(tmp_path, monkeypatch):
+    # Loading it rounds the products of this process, which the other tests compare with the CPU's.
+    monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", False)
     case = device_cases.make_thinker_case(tmp_path, reader_device="cuda")
     runner, learner = device_cases.build(case)
     metrics = device_cases.train(runner, learner, 3)
     assert runner.module.device.type == "cuda" == runner.env.world.reader.network.marks.device.type
     assert all(math.isfinite(value) for found in metrics for value in found.values())
+    assert torch.backends.cuda.matmul.allow_tf32
 
 
 @pytest.mark.parametrize("acting", ["gpu", "cpu"])
@@ -53,7 +56,9 @@ def test_the_first_update_is_that_of_the_cpu(name, monkeypatch):
         monkeypatch.setattr(f"{path}.get_device", lambda config, gpus: torch.device("cpu"))
     (here,) = device_cases.train(*device_cases.build(CASES[name], acting_device="cpu"), 1)
     assert there.keys() == here.keys()
-    for metric, value in here.items():
+    # Before its first step the policy is the reference: which margin is above zero is rounding.
+    for metric in here.keys() - {"pair_accuracy"}:
+        value = here[metric]
         assert there[metric] == pytest.approx(value, rel=0.02, abs=1e-3), metric
 
 

@@ -77,7 +77,7 @@ class Theatre(Rule):
         return self.report(
             "stop" if hopeless else "warn",
             history.find_onset(sick, self.rows),
-            f"{fault} (nats, last {self.rows} iterations)",
+            f"{fault} (nats, last {min(self.rows, len(gains))} iterations)",
         )
 
     def _describe_fault(self, gain: float, loss: float, random: float) -> str:

@@ -139,6 +139,13 @@ def test_a_rule_waits_for_rows_and_budget():
     rule_checks.assert_starts_at("theatre", 30, 100, **THOUGHTS | {"log_p_with": -1.6})
 
 
+@pytest.mark.parametrize(("rows", "named"), [(2, 2), (30, 10)])
+def test_the_evidence_names_the_iterations_that_there_were(rows, named):
+    useless = history(rows, rows, score=flat(rows), **THOUGHTS | {"log_p_with": -1.6})
+    finding = RULES["theatre"](useless)
+    assert finding and f"last {named} iterations" in finding.evidence
+
+
 def test_rows_without_the_metric_are_left_out():
     rule_checks.assert_skips_nan("theatre", "log_p_with", -1.6, **THOUGHTS)
     rule_checks.assert_skips_nan("gamma_too_low", "episode_length", 20.0, **LOW)
