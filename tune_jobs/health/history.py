@@ -92,6 +92,10 @@ class History:
         # rows each time would cost time quadratic in its length.
         return self.rows if isinstance(self.rows, MetricTable) else MetricTable.from_rows(self.rows)
 
+    def count_last(self, rows: int) -> int:
+        """Return of how many rows the last ``rows`` are: a short run has fewer."""
+        return min(rows, len(self))
+
     def series(self, name: str) -> FloatArray:
         """Return the values [R] of a metric, NaN where a row lacks it."""
         return self._table.column(name)

@@ -88,7 +88,7 @@ class ThresholdRule(Rule):
         # The latest value may have been measured in any row, once.
         window = len(history) if self.statistic == "latest" else self.rows
         sick = self._find_sick(self.convert(history.series(metric)))
-        words = {"value": value, "rows": self.rows, **self.describe(history)}
+        words = {"value": value, "rows": history.count_last(self.rows), **self.describe(history)}
         if self.while_positive:
             words["positive"] = float(np.median(positive))
         return self.report(

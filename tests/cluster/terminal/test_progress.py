@@ -68,7 +68,7 @@ def test_the_final_evaluation_says_what_is_played_and_for_how_long():
     assert drawn(displays[0], screen)[-1].strip() == f"{FINISH} (3 s)"
 
 
-ALONE = "only trial 02 of 12: suspect its setting (its lr=0.5 is the highest)"
+ALONE = "only trial 02 of 12: perhaps by its setting (its lr=0.5 is the highest) or its seed"
 
 
 def test_a_finding_names_the_other_trials_that_have_it():

@@ -43,6 +43,19 @@ def test_a_lost_worker_is_not_undone_by_a_rising_score():
     assert not find_disproved(["hung"], History(lost, 40))
 
 
+def test_a_beaten_best_withdraws_that_it_stands_though_the_score_has_not_improved():
+    noise = np.random.default_rng(0).normal(0, 0.3, 60)
+    flat, higher = noise[:45], noise[45:] + 1.0
+    run = [
+        {"iteration": i, "score": float(s), "episodes": 20}
+        for i, s in enumerate([*flat, *higher], 1)
+    ]
+    assert "no_improvement" in {f.symptom for f in diagnose(History(run[:45], 100)).findings}
+    assert not find_disproved(["no_improvement"], History(run[:45], 100))
+    later = [n for n in range(46, 61) if find_disproved(["no_improvement"], History(run[:n], 100))]
+    assert later and not History(run[: later[0]], 100).improved
+
+
 def test_an_episode_that_ends_after_all_withdraws_that_none_does():
     never = {"env_steps": 2048.0, "episodes": 0.0, "running_length_max": 3000.0}
     run = [never | {"iteration": i, "env_steps": 2048.0 * i} for i in range(1, 15)]

@@ -82,12 +82,12 @@ def test_what_users_wrote_cannot_become_markup(tmp_path):
 
 def test_findings_include_the_comparison_with_other_trials(tmp_path):
     rows = [job_row(trials=3), *(result(f"{i:02d}", 4, 1.0) for i in range(3))]
-    for trial, siblings in (("00", ""), ("01", "only trial 01 of 3: suspect its setting")):
+    for trial, siblings in (("00", ""), ("01", "only trial 01 of 3: perhaps by its setting")):
         rows.append(
             finding(trial, iteration=4, evidence="KL 14", remedy="Less.", siblings=siblings)
         )
     page = page_of(rows, tmp_path)
-    assert "KL 14. only trial 01 of 3: suspect its setting. Less." in page
+    assert "KL 14. only trial 01 of 3: perhaps by its setting. Less." in page
     assert "KL 14. Less." in page
     assert "2 of 3 trials (00, 01)" in page
 

@@ -37,7 +37,7 @@ def test_a_symptom_of_all_points_at_what_they_share():
 def test_symptom_of_one_trial_points_at_its_setting():
     lr, clip = [1e-3, 0.05, 2e-4, 3e-4], [0.1, 0.2, 0.3, 0.2]
     assert said(trials(None, 5, None, None, lr=lr, clip=clip)) == (
-        "only trial 01 of 4: suspect its setting (its lr=0.05 is the highest)"
+        "only trial 01 of 4: perhaps by its setting (its lr=0.05 is the highest) or its seed"
     )
     assert said(trials(None, 5, None, None, clip=clip)) == (
         "only trial 01 of 4: perhaps by its seed"

@@ -55,7 +55,9 @@ def test_each_finding_comes_with_a_comparison_of_trials(sweep, tmp_path):
     assert not live.report("02", 1, score=1.0)
     assert live.report("02", 2, score=1.0, **NAN)
     (found,) = live.findings("not_finite")
-    assert found.siblings == ("only trial 02 of 3: suspect its setting (its lr=0.5 is the highest)")
+    assert found.siblings == (
+        "only trial 02 of 3: perhaps by its setting (its lr=0.5 is the highest) or its seed"
+    )
     outcome = Outcome.from_rows(read_event_log(tmp_path / "events.jsonl"))
     assert outcome.siblings == {"not_finite": found.siblings}
     assert outcome.as_dict()["siblings"] == outcome.siblings

@@ -77,7 +77,7 @@ class Theatre(Rule):
         return self.report(
             "stop" if hopeless else "warn",
             history.find_onset(sick, self.rows),
-            f"{fault} (nats, last {min(self.rows, len(gains))} iterations)",
+            f"{fault} (nats, last {history.count_last(self.rows)} iterations)",
         )
 
     def _describe_fault(self, gain: float, loss: float, random: float) -> str:
@@ -204,8 +204,8 @@ class ChoiceConcentration(Rule):
         return self.report(
             "note" if rises else severity,
             history.find_onset(excess > self.note, self.rows),
-            f"one choice{which} takes {fraction:.0%} of the steps in the last {self.rows} "
-            "iterations and the score "
+            f"one choice{which} takes {fraction:.0%} of the steps in the last "
+            f"{history.count_last(self.rows)} iterations and the score "
             + ("rises, but not yet beyond its noise" if rises else "has not improved"),
         )
 

@@ -154,8 +154,9 @@ class ClipRangeTooSmall(Rule):
         return self.report(
             "stop",
             history.find_onset(sick, self.rows),
-            f"{np.median(fractions):.0%} of the ratios were clipped in the last {self.rows} "
-            f"iterations at a KL of {np.median(kl):.1g} and the score has not improved",
+            f"{np.median(fractions):.0%} of the ratios were clipped in the last "
+            f"{history.count_last(self.rows)} iterations at a KL of "
+            f"{np.median(kl):.1g} and the score has not improved",
         )
 
 
@@ -207,7 +208,7 @@ class HeadStarves(Rule):
             "warn",
             history.find_onset(sick, self.rows),
             f"the gradient norm of the policy's head was {share:.1g} times that of its backbone in "
-            f"the last {self.rows} iterations and the score has not improved",
+            f"the last {history.count_last(self.rows)} iterations and the score has not improved",
         )
 
 

@@ -96,8 +96,9 @@ class ZeroReward(Rule):
         return self.report(
             self._choose_severity(history),
             history.find_onset(sick, self.rows),
-            f"{zeros.mean():.0%} of the steps had no reward in the last {self.rows} iterations"
-            f"{of_episodes} and the score has not improved",
+            f"{zeros.mean():.0%} of the steps had no reward in the last "
+            f"{history.count_last(self.rows)} iterations{of_episodes} and the score "
+            "has not improved",
         )
 
     def is_disproved(self, history: History) -> bool:

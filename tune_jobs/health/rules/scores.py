@@ -341,6 +341,10 @@ class NoImprovement(Rule):
             "the noise of the start",
         )
 
+    def is_disproved(self, history: History) -> bool:
+        """Return that it is: as soon as the rule is silent, the best does not stand any more."""
+        return True
+
     def _find_last_record(self, history: History) -> tuple[int, float] | None:
         """Return the row at which the best score was last clearly beaten, and that score."""
         # A row whose episodes are not counted is a pool by itself.

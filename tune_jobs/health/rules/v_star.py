@@ -261,6 +261,6 @@ class VStarPessimistic(Rule):
         return self.report(
             "warn",
             history.find_onset(low | zero, self.rows),
-            f"all episodes of the last {self.rows} iterations {what} and the score has not "
-            "improved",
+            f"all episodes of the last {history.count_last(self.rows)} iterations {what} and the "
+            "score has not improved",
         )

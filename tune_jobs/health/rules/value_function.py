@@ -88,8 +88,8 @@ class RewardScale(Rule):
         return self.report(
             "warn",
             history.find_onset((sizes > self.large) | (sizes < self.small), self.rows),
-            f"{name} is {size:.3g} in size over the last {self.rows} iterations, {effect} and the "
-            "score has not improved",
+            f"{name} is {size:.3g} in size over the last {history.count_last(self.rows)} "
+            f"iterations, {effect} and the score has not improved",
         )
 
     def _describe_effect(self, history: History, large: bool, tiny: bool) -> str:

@@ -139,10 +139,18 @@ def test_a_rule_waits_for_rows_and_budget():
     rule_checks.assert_starts_at("theatre", 30, 100, **THOUGHTS | {"log_p_with": -1.6})
 
 
-@pytest.mark.parametrize(("rows", "named"), [(2, 2), (30, 10)])
-def test_the_evidence_names_the_iterations_that_there_were(rows, named):
-    useless = history(rows, rows, score=flat(rows), **THOUGHTS | {"log_p_with": -1.6})
-    finding = RULES["theatre"](useless)
+@pytest.mark.parametrize(("rows", "named"), [(8, 8), (30, 10)])
+@pytest.mark.parametrize(
+    ("symptom", "sick"),
+    [
+        ("theatre", THOUGHTS | {"log_p_with": -1.6}),
+        ("gradients_always_clipped", {"grad_clip_fraction": 1.0}),
+        ("choice_concentration", one_takes(1.0)),
+    ],
+)
+def test_the_evidence_names_the_iterations_that_there_were(rows, named, symptom, sick):
+    rule = dataclasses.replace(RULES[symptom], rows=10)
+    finding = rule(history(rows, 16, score=flat(rows), **sick))
     assert finding and f"last {named} iterations" in finding.evidence
 
 
