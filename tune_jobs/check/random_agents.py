@@ -80,10 +80,10 @@ class RandomRule:
 
 
 class ConstantActor:
-    """Takes the same action in every step in which it is legal."""
+    """Takes the same action in every step in which it is legal, and random ones in others."""
 
-    def __init__(self, space: Space[Any], action: Any) -> None:
-        self.space, self.action = make_seeded_space(space, 0), action
+    def __init__(self, space: Space[Any], seed: int, action: Any) -> None:
+        self.space, self.action = make_seeded_space(space, seed), action
 
     def act(self, columns: Mapping[str, Array]) -> Any:
         """Return the action, or a random one where it is illegal."""

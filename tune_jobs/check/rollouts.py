@@ -124,7 +124,7 @@ def play_plans(
 
     def make_actor(space: gymnasium.Space[Any], plan: EpisodePlan) -> Actor:
         if constant is not None:
-            return ConstantActor(space, constant)
+            return ConstantActor(space, plan.actions, constant)
         return RandomRule(space, plan.actions, scale) if scale else RandomActor(space, plan.actions)
 
     world = target.world

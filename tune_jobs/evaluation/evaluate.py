@@ -24,9 +24,9 @@ from tune_jobs.evaluation.players import (
     EnvironmentCopies,
     EvaluatedEpisodes,
     PolicyPlayer,
+    RandomPlayer,
     WorldCopies,
     join_episodes,
-    make_random_player,
     make_sampled_player,
     summarise_gym_episodes,
 )
@@ -248,7 +248,7 @@ def _make_players(
         "greedy": PolicyPlayer(policy, greedy=True),
     }
     if world is None:
-        return players | {"random": make_random_player(policy.action_space, seed)}
+        return players | {"random": RandomPlayer(policy.action_space)}
     for name, agent in world.baselines.items():
         if not (skip_slow and name in world.slow_baselines):
             # A default argument binds this agent: a closure would see the last one of the loop.

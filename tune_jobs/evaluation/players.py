@@ -114,7 +114,7 @@ def play_world_episodes(
         report_progress: called as episodes finish.
     """
     keys = counter_rng.make_keys(seed, episodes)
-    _start_episodes(act, episodes)
+    _start_episodes(act, episodes, seed)
     start = world.reset(keys)
     played = EvaluatedEpisodes(
         metrics={}, choices=np.zeros(len(world.choice_names)), lengths=np.zeros(episodes, np.int64)
@@ -150,10 +150,12 @@ def _read_metrics(world: World[Any], step: EpisodeStep, metrics: dict[str, Array
         metrics.setdefault(name, np.zeros(len(ended)))[ended] = values
 
 
-def _start_episodes(act: Act, count: int) -> None:
-    """Have a player that remembers forget the episodes that it has played before."""
+def _start_episodes(act: Act, count: int, first: int) -> None:
+    """Have a player forget earlier episodes and begin ``count`` rows, seeded from ``first``."""
     if isinstance(act, PolicyPlayer):
         act.start_episodes(count)
+    elif isinstance(act, RandomPlayer):
+        act.start_episodes(count, first)
 
 
 def _list_node_losses(world: World[Any], state: Any) -> list[Array]:
@@ -221,8 +223,8 @@ class EnvironmentCopies:
             self._env = make_vector_env(self._env_id, self._env_kwargs, episodes)
             self._count = episodes
             self._most_steps = self._find_most_steps(self._env)
-        # Of games of several agents a row for each agent.
-        _start_episodes(act, self._env.num_envs)
+        # Of games of several agents a row, and a seed of actions, for each agent.
+        _start_episodes(act, self._env.num_envs, seed * count_agents(self._env))
         returns, lengths = measure_returns(
             self._env, lambda o: act(None, o, None), seed, report_progress, self._most_steps
         )
@@ -302,32 +304,34 @@ def make_sampled_player(policy: Policy, seed: int) -> Act:
     return PolicyPlayer(policy, greedy=False, generator=generator)
 
 
-def make_random_player(space: gymnasium.Space[Any], seed: int) -> Act:
-    """Draw every action uniformly from a space, among the legal ones if there is a mask."""
-    batched: dict[int, gymnasium.Space[Any]] = {}
-    single = copy.deepcopy(space)
-    single.seed(counter_rng.derive_seed(seed, "legal actions"))
-    # Not the seed itself: a space and an environment that are seeded alike draw the same numbers.
+class RandomPlayer:
+    """Draws every action uniformly from a space, among the legal ones if there is a mask.
 
-    def act(state: Any, observations: Any, keys: Any) -> Any:
+    Each episode has a random stream of its own: its actions are the same in a batch of any size,
+    and no two episodes share any.
+
+    Args:
+        space: the action space of one row.
+    """
+
+    def __init__(self, space: gymnasium.Space[Any]) -> None:
+        self.space = space
+        self._own: list[gymnasium.Space[Any]] = []
+
+    def start_episodes(self, count: int, first: int) -> None:
+        """Begin ``count`` rows of episodes, with streams of the seeds from ``first``."""
+        # Copies: seeding the shared space would change what others draw.
+        self._own = [copy.deepcopy(self.space) for _ in range(count)]
+        for seed, own in enumerate(self._own, first):
+            # Not the seed itself: a space and an environment seeded alike draw the same numbers.
+            own.seed(counter_rng.derive_seed(seed, "actions"))
+
+    def __call__(self, world_state: Any, observations: Any, keys: Any) -> Any:
+        """Return the actions [N] for observations [N]."""
         mask = observations.get(MASK_PART) if isinstance(observations, Mapping) else None
-        if mask is not None and is_mask_of(space, mask[0]):
-            drawn = [sample_legal(single, legal) for legal in mask]
-            return vector_utils.concatenate(
-                space, drawn, vector_utils.create_empty_array(space, len(drawn))
-            )
-        count = len(_take_first(observations))
-        if count not in batched:
-            batched[count] = vector_utils.batch_space(space, count)
-            batched[count].seed(counter_rng.derive_seed(seed, "actions"))
-        return batched[count].sample()
-
-    return act
-
-
-def _take_first(observations: Any) -> Any:
-    """Return one part of a batch of observations, whose length is that of the batch."""
-    while isinstance(observations, Mapping | tuple):
-        parts: Any = observations.values() if isinstance(observations, Mapping) else observations
-        observations = next(iter(parts))
-    return observations
+        if mask is None or not is_mask_of(self.space, mask[0]):
+            mask = [None] * len(self._own)
+        drawn = [sample_legal(own, legal) for own, legal in zip(self._own, mask, strict=True)]
+        return vector_utils.concatenate(
+            self.space, drawn, vector_utils.create_empty_array(self.space, len(drawn))
+        )

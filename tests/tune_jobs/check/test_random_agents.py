@@ -43,9 +43,18 @@ def test_a_held_action_that_becomes_illegal_is_left():
 
 
 def test_a_constant_action_gives_way_only_where_it_is_illegal():
-    actor = ConstantActor(FEW, 0)
+    actor = ConstantActor(FEW, 1, 0)
     assert actor.act({}) == 0
     assert actor.act(ONLY_TWO) == 2
+
+
+def test_episodes_of_a_constant_action_give_way_differently():
+    mask = np.arange(100) > 0
+    drawn = [
+        [actor.act({MASK: mask.astype(np.int8)}) for _ in range(9)]
+        for actor in (ConstantActor(spaces.Discrete(100), seed, 0) for seed in (0, 4))
+    ]
+    assert drawn[0] != drawn[1]
 
 
 def test_a_random_rule_is_a_function_of_the_observation():

@@ -11,13 +11,14 @@ from gymnasium.vector.utils import batch_space
 from masked_games import FORMS
 
 from algos.policy import Policy
+from algos.rollouts.env_factory import make_vector_env
 from tune_jobs.evaluation.evaluation_world import make_world
 from tune_jobs.evaluation.players import (
     EnvironmentCopies,
     EvaluatedEpisodes,
     PolicyPlayer,
+    RandomPlayer,
     join_episodes,
-    make_random_player,
     play_world_episodes,
 )
 
@@ -61,8 +62,44 @@ def test_a_random_player_is_no_twin_of_the_environment():
     # An environment draws from a generator of its seed, as a space with that seed would.
     space = batch_space(gymnasium.spaces.Discrete(2), 64)
     space.seed(3)
-    drawn = make_random_player(gymnasium.spaces.Discrete(2), 3)(None, np.zeros((64, 2)), None)
-    assert (drawn != space.sample()).any()
+    player = RandomPlayer(gymnasium.spaces.Discrete(2))
+    player.start_episodes(64, 3)
+    assert (player(None, np.zeros((64, 2)), None) != space.sample()).any()
+
+
+SPACES = {
+    "discrete": gymnasium.spaces.Discrete(1000),
+    "multidiscrete": gymnasium.spaces.MultiDiscrete([50, 50]),
+    "box": gymnasium.spaces.Box(-1, 1, (2,)),
+}
+
+
+@pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
+def test_random_actions_of_an_episode_depend_on_its_seed_only(space):
+    player = RandomPlayer(space)
+
+    def draw(count, first):
+        player.start_episodes(count, first)
+        observations = np.zeros((count, 1))
+        return np.stack([player(None, observations, None) for _ in range(20)], 1)
+
+    whole = draw(9, 0)
+    np.testing.assert_array_equal(np.concatenate([draw(2, 0), draw(3, 2), draw(4, 5)]), whole)
+    assert len(np.unique(whole.reshape(9, -1), axis=0)) == 9
+
+
+GAMES = {"one_agent": "Pendulum-v1", "several": "agent_games:Couriers-v0"}
+
+
+@pytest.mark.parametrize("env_id", GAMES.values(), ids=GAMES)
+def test_random_episodes_do_not_depend_on_their_batches(env_id):
+    with closing(make_vector_env(env_id, {}, 1)) as env:
+        player = RandomPlayer(env.single_action_space)
+    with closing(EnvironmentCopies(env_id, {})) as copies:
+        whole = copies.play(player, 6, 4)
+        parts = join_episodes([copies.play(player, 2, 4), copies.play(player, 4, 6)])
+    assert len(np.unique(whole.metrics["return"])) > 1
+    np.testing.assert_array_equal(parts.metrics["return"], whole.metrics["return"])
 
 
 @pytest.mark.parametrize("kind", ["one", "several"])
@@ -72,7 +109,7 @@ def test_random_play_in_an_evaluation_is_legal(form, kind):
     space = FORMS[form](kind).action_space
     # The game raises at every illegal move.
     with closing(EnvironmentCopies(env_id, kwargs)) as copies:
-        found = copies.play(make_random_player(space, 3), 16, 0)
+        found = copies.play(RandomPlayer(space), 16, 0)
     assert (found.lengths >= 3).all()
     assert 0 < found.metrics["return"].mean() < found.lengths.mean()
 
