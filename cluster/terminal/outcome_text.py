@@ -90,8 +90,8 @@ def _format_best(outcome: Outcome) -> list[str]:
         trained = f"{peak}, but {format_measurement(best.score)} at {best.iterations}"
     if best.scored_reward is not None:
         trained += (
-            f", estimated from a mean reward per step of {format_measurement(best.scored_reward)}: "
-            "no episode ended in training"
+            ", estimated from a mean reward per step of "
+            f"{format_measurement(best.scored_reward)} at the end: no episode ended in training"
         )
     won, evaluation, result = outcome.won, outcome.evaluation, find_result_score(outcome)
     chosen = f"Chosen by {outcome.best_by}"

@@ -96,7 +96,7 @@ class Outcome:
     def best_by(self) -> str:
         """The origin of :attr:`best_score`, in words."""
         if self.won is None and self.best and self.best.scored_reward is not None:
-            return "its mean reward per step, as no episode ended in training"
+            return "its mean reward per step at the end of training, as no episode ended in it"
         if self.won is None:
             return "training"
         each = f"{count(self.won.episodes, 'fresh episode')} of each of the"
