@@ -6,7 +6,7 @@ import math
 from bisect import bisect_left, insort
 
 NOISE = 1.0
-"""Standard errors of a difference up to which noise explains it."""
+"""Standard errors of a difference up to which it ends no trial: noise may explain it."""
 Key = tuple[float, int]
 """Rank of a trial: its score with the sign that makes low good, then its order of arrival."""
 
@@ -105,7 +105,8 @@ class Rung:
             return ""
         word = "no more" if self.is_explained(trial, allowed) else "more"
         known = " and ".join("unknown" if error is None else f"{error:.2g}" for error in errors)
-        return f", by {word} than noise explains (standard errors {known})"
+        limit = f"{NOISE:g} standard error{'' if NOISE == 1 else 's'} of the difference"
+        return f", by {word} than {limit} (standard errors {known})"
 
 
 def describe_best(number: int) -> str:

@@ -13,8 +13,8 @@ ends as soon as it is certain that too many are better.
 A trial is ranked by the mean of its scores in the later half of its training so far: a single one
 is noise to a good part, and the settings that are chosen by it are worse (docs/tuning.md).
 
-No trial is ended by a difference that its noise explains, nor for a tie: where it would end, it
-waits as long as others may reach its rung, and is then promoted, too. Where the noise of a score
+No trial is ended by a difference of at most one standard error, nor for a tie: where it would end,
+it waits as long as others may reach its rung, and is then promoted, too. Where the noise of a score
 is not known, only ties are explained.
 
 A trial without a score (no episode has finished yet, say) is undecided. It continues past its rung

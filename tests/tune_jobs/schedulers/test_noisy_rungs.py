@@ -1,5 +1,5 @@
 # pyright: basic, reportOptionalMemberAccess=false, reportArgumentType=false, reportAttributeAccessIssue=false, reportOperatorIssue=false
-"""No trial is ended by a difference that its noise explains, nor for a tie."""
+"""No trial is ended by a difference of at most one standard error, nor for a tie."""
 
 import math
 from dataclasses import replace
@@ -134,7 +134,7 @@ def test_a_trial_within_the_noise_waits_and_is_then_promoted():
     assert (end.trial, end.standard_error) == ("03", pytest.approx(1.9))
     assert end.sentence == (
         "rung 1: -30 is below -21.5, the cut for the best 2 of 5 when 4 of them had a score there, "
-        "by more than noise explains (standard errors 1.9 and 1.9)"
+        "by more than 1 standard error of the difference (standard errors 1.9 and 1.9)"
     )
     assert bracket.find_promotable() is None, "04 may still raise the cut"
     report(bracket, "04", 1, -40.0, None)
@@ -142,8 +142,8 @@ def test_a_trial_within_the_noise_waits_and_is_then_promoted():
     row = bracket.promote(bracket.find_promotable())
     assert (row.trial, row.keep, row.rank, row.cut) == ("02", True, 3, -21.5)
     assert row.sentence == (
-        "rung 1: -22 is below -21.5, the cut for the best 2 of 5, by no more than noise explains "
-        "(standard errors 1.9 and 1.9)"
+        "rung 1: -22 is below -21.5, the cut for the best 2 of 5, "
+        "by no more than 1 standard error of the difference (standard errors 1.9 and 1.9)"
     )
 
 
@@ -160,7 +160,7 @@ def test_without_pauses_a_trial_within_the_noise_continues():
     bracket = make_bracket(3, pauses=False)
     kept = [report(bracket, t, 1, s, 1.0)[1] for t, s in (("00", 2.0), ("01", 1.0), ("02", -9.0))]
     assert [row.keep for row in kept] == [True, True, False]
-    assert "no more than noise explains" in kept[1].sentence
+    assert "no more than 1 standard error" in kept[1].sentence
 
 
 def test_noise_before_a_resume_counts_at_its_next_rung():
