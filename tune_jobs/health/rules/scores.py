@@ -336,9 +336,10 @@ class NoImprovement(Rule):
         return self.report(
             "stop" if history.budget_fraction_used >= self.stop_from else "warn",
             since,
-            f"the best {history.score} ({best:.3g}, iteration {since}) has not been beaten by "
-            f"{self.min_delta:.0%} for {history.iteration(-1) - since} iterations and is within "
-            "the noise of the start",
+            # Later scores may be higher: only those clearly higher make a record.
+            f"the last clear record of {history.score} ({best:.3g}, iteration {since}) has not "
+            f"been beaten by {self.min_delta:.0%} and one standard deviation of the scores for "
+            f"{history.iteration(-1) - since} iterations and is within the noise of the start",
         )
 
     def is_disproved(self, history: History) -> bool:

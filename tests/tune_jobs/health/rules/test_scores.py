@@ -179,13 +179,20 @@ COSTS = [3.0, 2.5, *([3.0] * 28)]
         (
             "no_improvement",
             History(history(30, cost=COSTS).rows, 30, "cost", "min"),
-            "the best cost (2.5, iteration 2)",
+            "the last clear record of cost (2.5, iteration 2)",
         ),
         # The square of this best overflows.
         (
             "no_improvement",
             history(30, score=[-1e300, 1e300] * 15),
-            "the best score (1e+300, iteration 2)",
+            "the last clear record of score (1e+300, iteration 2)",
+        ),
+        (
+            # The level of 1.22 lies 1.7 % above the record of 1.2, less than the noise.
+            "no_improvement",
+            history(30, score=[1.0, 1.2, *[1.1, 1.22] * 14]),
+            "1.2, iteration 2) has not been beaten by 1% and one standard deviation of the scores "
+            "for 28 iterations",
         ),
         (
             "performance_collapse",
