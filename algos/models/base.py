@@ -76,8 +76,9 @@ def _list_parts(space: spaces.Space[Any], column: str) -> Iterator[tuple[str, sp
         return
     else:
         raise InputError(
-            f"{describe_column(column)} is {space}, which no policy here can read: make it a Box, "
-            "Discrete, MultiDiscrete or MultiBinary, or a Dict or Tuple of them "
+            # The type alone: the text of such a space may hold addresses of functions.
+            f"{describe_column(column)} is {type(space).__name__}, which no policy here can read: "
+            "make it a Box, Discrete, MultiDiscrete or MultiBinary, or a Dict or Tuple of them "
             "(gymnasium.wrappers.FilterObservation leaves out a part)."
         )
     for name, part in parts:
