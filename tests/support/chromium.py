@@ -86,7 +86,11 @@ class Page:
     def wait(self, expression):
         """What the expression is as soon as it is true; until then it may also raise."""
         guarded = f"(() => {{ try {{ return ({expression}) }} catch {{ return null }} }})()"
-        return wait_until(lambda: self.ask(guarded), 0.03)
+        try:
+            return wait_until(lambda: self.ask(guarded), 0.03)
+        except AssertionError:
+            seen = self.ask("location.href + ' shows: ' + document.body.innerText.slice(0, 600)")
+            pytest.fail(f"Never true: {expression}\n{seen}\nerrors: {self.errors}")
 
     def click(self, element):
         """Press the mouse on an element, given as an expression, once it is there."""
