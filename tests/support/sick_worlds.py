@@ -129,6 +129,15 @@ class Millions(Targets):
         return 1e6 * super().paid(action)
 
 
+class Cracked(Targets):
+    """Pays NaN in one of ten episodes, whatever the actions."""
+
+    rate = 0.01
+
+    def paid(self, action):
+        return super().paid(action) if self.np_random.random() > self.rate else float("nan")
+
+
 class Tall(Targets):
     """Shows entries in the thousands."""
 

@@ -84,7 +84,8 @@ def _format_figures(probe: str, figures: Mapping[str, Any]) -> Iterator[str]:
     for name, value in figures.items():
         if name.startswith("norm_"):
             yield f"{name.removeprefix('norm_')} {_format_number(value)}"
-        elif probe == "headroom" and isinstance(value, dict):
+        # A mean that is not finite is None in the answer.
+        elif probe == "headroom" and isinstance(value, dict) and value["return_mean"] is not None:
             yield f"{name.replace('_', ' ')} {_format_mean(value, figures['episodes'])}"  # pyright: ignore
 
 
@@ -92,12 +93,10 @@ def _format_number(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def _format_mean(returns: Mapping[str, float], episodes: int) -> str:
+def _format_mean(returns: Mapping[str, float | None], episodes: int) -> str:
     """Return a mean return and, where it is known, its standard error."""
-    mean = _format_number(returns["return_mean"])
-    if "return_std" not in returns:
-        return mean
-    return f"{mean} ± {returns['return_std'] / math.sqrt(episodes):.2g}"
+    mean, std = _format_number(returns["return_mean"]), returns.get("return_std")
+    return mean if std is None else f"{mean} ± {std / math.sqrt(episodes):.2g}"
 
 
 def _wrap(head: str, text: str, width: int, style: str) -> Iterator[tuple[str, str]]:

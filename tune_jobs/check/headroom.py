@@ -40,6 +40,9 @@ def probe_headroom(target: CheckTarget, seconds: float) -> ProbeResult:
     least = min(len(returns) for returns in returns_by_rule.values())
     # The same seeds for all, so that the differences are paired and the luck of the start cancels.
     returns_by_rule = {name: returns[:least] for name, returns in returns_by_rule.items()}
+    finite = np.isfinite(list(returns_by_rule.values())).all(0)
+    returns_by_rule = {name: returns[finite] for name, returns in returns_by_rule.items()}
+    played, least = least, int(finite.sum())
     chance, outcome.figures = returns_by_rule["random"], {"episodes": least}
     gaps: dict[str, float] = {}
     # Also where nothing else can be played: it is the one return of random play that is shown.
@@ -54,6 +57,13 @@ def probe_headroom(target: CheckTarget, seconds: float) -> ProbeResult:
         outcome.not_judged["no_headroom_seen"] = (
             "there is nothing to compare random play with: an action without bounds has no ends or "
             "middle to repeat"
+        )
+        return outcome
+    # The policies may differ in how often they fail, and the seeds that are left do not show that.
+    if least < played:
+        outcome.not_judged["no_headroom_seen"] = (
+            f"on {played - least} of {played} seeds a policy had a return that is not a finite "
+            "number; the figures leave these out"
         )
         return outcome
     if least < FEWEST or len(returns_by_rule) < 2:

@@ -81,6 +81,16 @@ def test_the_return_of_random_play_is_shown_for_the_starts_of_each_probe():
     ]
 
 
+def test_a_return_that_is_not_finite_is_not_shown():
+    unknown = {"return_mean": None, "return_std": None}
+    figures = {"headroom": {"episodes": 9, "random": unknown, "always_left": {"return_mean": 2.0}}}
+    assert format_lines(figures=figures)[0][0] == f"{'headroom':{GAP}}seeds 9, always left 2"
+    half = {"return_mean": 1e308, "return_std": None}
+    assert format_lines(figures={"headroom": {"episodes": 9, "random": half}})[0][0].endswith(
+        "random 1e+308"
+    )
+
+
 def test_long_lines_are_wrapped_within_the_width():
     lines = format_lines(findings=[FINDING | {"evidence": "word " * 40}])
     assert len(lines) > 4

@@ -50,6 +50,15 @@ def test_returns_of_episodes_that_are_cut_off_say_so():
     assert "most_steps" not in check("SickTargets-v0", "headroom")["figures"]["headroom"]
 
 
+def test_seeds_with_a_return_that_is_not_finite_are_left_out():
+    answer = check("SickCracked-v0", "headroom")
+    assert get_severities(answer) == {}
+    assert "a return that is not a finite number" in answer["not_judged"]["no_headroom_seen"]
+    figures = answer["figures"]["headroom"]
+    assert 0 < figures["episodes"] < headroom.MAX_EPISODES
+    assert 4 < figures["random"]["return_mean"] < 6
+
+
 def test_a_few_equal_returns_are_not_called_the_same(monkeypatch):
     assert "no_headroom_seen" in get_severities(check("SickAlways-v0", "headroom"))
     monkeypatch.setattr(headroom, "MAX_EPISODES", 12)
