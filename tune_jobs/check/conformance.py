@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from contextlib import closing
 
+import numpy as np
+
 from algos.rollouts.env_factory import make_vector_env
 from envs.agents import PREFIX, check_appearances
 from envs.checking.env_checker import examine
@@ -77,9 +79,10 @@ def probe_determinism(target: CheckTarget, seconds: float) -> ProbeResult:
 def _find_difference(one: Episode, two: Episode) -> int | None:
     """Return the first step at which two episodes differ; None if they agree up to the shorter."""
     both = min(len(one.rewards), len(two.rewards))
-    for step in range(both):
-        if one.rewards[step] != two.rewards[step]:
-            return step + 1
+    left, right = np.array(one.rewards[:both]), np.array(two.rewards[:both])
+    differ = (left != right) & ~(np.isnan(left) & np.isnan(right))
+    if differ.any():
+        return int(differ.argmax()) + 1
     longer = len(one.rewards) != len(two.rewards)
     if longer:  # one ran out of time, or they ended at different steps
         return both if one.end and two.end else None

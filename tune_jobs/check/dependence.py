@@ -91,13 +91,8 @@ def probe_dependence(target: CheckTarget, seconds: float) -> ProbeResult:
         _judge_fresh_noise(target, seconds - (target.clock() - started), outcome)
     elif pairs.noisy and pairs.p_value <= LEVEL:
         pass  # the return is noisy, but depends on the actions as well
-    elif starts_paid < MIN_PAID_STARTS:
-        outcome.not_judged[SYMPTOM] = (
-            f"only {starts_paid} of {len(played)} starts had a reward; {MIN_PAID_STARTS} are needed"
-        )
-    # A reward at the end of an episode has not been seen in plays that were cut off.
-    elif outcome.figures["ended_fraction"] < 0.5:
-        outcome.not_judged[SYMPTOM] = "most episodes were too long to be played to their end"
+    elif unseen := _describe_unseen(pairs, len(played), outcome):
+        outcome.not_judged[SYMPTOM] = unseen
     # Where the seed decides no observations, actions fixed beforehand meet other ones in each play:
     # only a function of the observation can show an effect.
     elif pairs.noisy and any(
@@ -119,7 +114,7 @@ def _judge_fresh_noise(target: CheckTarget, seconds: float, outcome: ProbeResult
         outcome.not_judged[SYMPTOM] = "not all observations are numbers"
         return
     try:
-        _, pairs = play_until_clear(target, seconds, fresh=True)
+        played, pairs = play_until_clear(target, seconds, fresh=True)
     except FixedNoiseError as error:
         outcome.not_judged[SYMPTOM] = (
             "the same start cannot be played with other randomness: its generator, np_random, "
@@ -128,6 +123,9 @@ def _judge_fresh_noise(target: CheckTarget, seconds: float, outcome: ProbeResult
         return
     outcome.figures["fresh_noise"] = summarise_test(pairs)
     if pairs.p_value <= LEVEL or (pairs.noisy == 0 and pairs.differing):
+        return
+    if left_out := _describe_left_out(pairs, len(played)):
+        outcome.not_judged[SYMPTOM] = left_out
         return
     # Absence of evidence: with so much noise a relevant effect could have been missed.
     if pairs.detectable_fraction > NEGLIGIBLE:
@@ -156,6 +154,29 @@ def _describe_evidence(pairs: PairedTest, outcome: ProbeResult) -> str:
         f"{outcome.figures['starts_paid']} of which had a reward, two action sequences were played "
         f"twice each and {effect}"
     )
+
+
+def _describe_unseen(pairs: PairedTest, played: int, outcome: ProbeResult) -> str:
+    """Return why the plays cannot show that actions have no effect; empty if they can."""
+    paid = outcome.figures["starts_paid"]
+    if left_out := _describe_left_out(pairs, played):
+        return left_out
+    if paid < MIN_PAID_STARTS:
+        return f"only {paid} of {played} starts had a reward; {MIN_PAID_STARTS} are needed"
+    # A reward at the end of an episode has not been seen in plays that were cut off.
+    if outcome.figures["ended_fraction"] < 0.5:
+        return "most episodes were too long to be played to their end"
+    return ""
+
+
+def _describe_left_out(pairs: PairedTest, played: int) -> str:
+    """Return how many starts the test left out; empty if none.
+
+    The actions may matter in these, so that the others cannot deny an effect.
+    """
+    left_out = played - pairs.starts
+    why = f"{left_out} of {played} starts had a return that is not a finite number"
+    return why if left_out else ""
 
 
 def _describe_power(pairs: PairedTest) -> str:

@@ -8,6 +8,7 @@ ones never recur, and nothing can be said about them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeAlias
@@ -105,7 +106,7 @@ def measure_dependence(
         for episode in episodes
         for seen, actions in [(episode.observation_keys, episode.action_keys)]
         for t, reward in enumerate(episode.rewards)
-        if (key := get_history(seen, t)) is not None
+        if math.isfinite(reward) and (key := get_history(seen, t)) is not None
     ][:MAX_ROWS]
     if not rows:
         return 0.0, 0.0, 0

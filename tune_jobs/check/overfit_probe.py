@@ -69,6 +69,8 @@ def probe_overfit(target: CheckTarget, seconds: float) -> ProbeResult:
         outcome.not_judged["not_learnt_quickly"] = (
             "what one agent of a zero-sum game wins another loses: their mean return cannot rise"
         )
+    elif not math.isfinite(errors):
+        outcome.not_judged["not_learnt_quickly"] = "a return was not a finite number"
     # The error of a mean of a few episodes is itself too uncertain for a verdict.
     elif min(len(last), len(chance)) < MIN_EPISODES:
         outcome.not_judged["not_learnt_quickly"] = (

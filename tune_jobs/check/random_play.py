@@ -190,6 +190,14 @@ def probe_rewards(target: CheckTarget, seconds: float) -> ProbeResult:
     played = sample_random_play(target, seconds).episodes
     rewards = RewardSummary(played)
     outcome.figures = rewards.summarise()
+    # The probe of conformance plays fewer steps, each with an action of its own.
+    if broken := int((~np.isfinite(rewards.each)).sum()):
+        outcome.add_finding(
+            "reward_finite",
+            "stop",
+            f"{broken} of {len(rewards.each)} rewards of random play were not finite numbers",
+        )
+        return outcome
     if rewards.constant is not None and len(played) < MIN_EPISODES:
         symptom = "constant_reward" if rewards.constant else "zero_reward"
         outcome.not_judged[symptom] = (
@@ -229,12 +237,14 @@ class RewardSummary:
         """The only reward seen, if the lengths of the episodes do not differ either."""
 
     def summarise(self) -> dict[str, Any]:
-        """Return statistics of rewards.
+        """Return statistics of the finite rewards, none if there is no such reward.
 
         The return of random play is that of the probe ``headroom``, whose actions are uniform:
         these episodes repeat actions, too, to get further than those do.
         """
-        each = self.each
+        each = self.each[np.isfinite(self.each)]
+        if not each.size:
+            return {}
         return {
             "reward_min": float(each.min()),
             "reward_max": float(each.max()),

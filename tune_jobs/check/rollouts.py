@@ -263,12 +263,18 @@ class RandomPlay:
 
     @cached_property
     def scale(self) -> Scale | None:
-        """Mean and standard deviation of each entry observed; None if any is not a number."""
+        """Mean and standard deviation of each entry of the finite observations.
+
+        None if there is none, or an entry is not a number.
+        """
         # A mean and spread exist for numbers only; text observations have no scale.
         seen = np.stack([flatten_observation(columns) for columns in self.observations])
         if not np.issubdtype(seen.dtype, np.number):
             return None
         seen = seen.astype(np.float64)
+        seen = seen[np.isfinite(seen).all(1)]
+        if not len(seen):
+            return None
         std = seen.std(0)
         return seen.mean(0), np.where(std > 0, std, 1.0)
 

@@ -22,7 +22,7 @@ class PairedTest:
     """Result of a test with two action sequences, each played twice from each of S starts."""
 
     starts: int
-    """Number of starts S."""
+    """Number of starts whose four returns are finite numbers; the others are left out."""
     differing: int
     """Starts whose four plays do not all have the same return."""
     noisy: int
@@ -48,6 +48,8 @@ def run_paired_test(returns: Array, level: float = 0.05) -> PairedTest:
         level: significance level of the detectable fraction.
     """
     values = np.asarray(returns, np.float64)
+    # A single NaN would make every comparison below false, as if all returns were equal.
+    values = values[np.isfinite(values).all((1, 2))]
     # Equal returns may differ in their last bits where a batched sum adds in another order.
     tiny = ROUNDING * max(float(np.abs(values).max(initial=0)), 1e-300)
     four = values.reshape(-1, 4)

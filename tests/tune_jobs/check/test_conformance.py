@@ -13,6 +13,16 @@ def test_timings_in_info_are_a_note():
     assert answer["figures"]["conformance"]["violations"] == 0
 
 
+def test_a_nan_that_comes_again_is_the_same_reward():
+    answer = check("SickCracked-v0", "determinism")
+    assert get_severities(answer) == {}
+    assert answer["figures"]["determinism"] | {"seconds": 0} == {
+        "episodes_twice": 8,
+        "differing": 0,
+        "seconds": 0,
+    }
+
+
 @pytest.mark.parametrize(("kwargs", "found"), [({"joins": 99}, True), ({"joins": 2}, False)])
 def test_an_agent_that_never_appears_is_a_reason_to_stop(kwargs, found):
     pytest.importorskip("pettingzoo", reason="the extra pettingzoo is not installed")

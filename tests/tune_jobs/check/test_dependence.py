@@ -2,6 +2,7 @@
 """Rewards that do not depend on the action are found, rewards by chance are not."""
 
 import numpy as np
+import pytest
 import sick_worlds
 from checks import check, get_only_evidence, get_severities
 
@@ -42,6 +43,22 @@ def test_a_coin_tossed_after_the_action_is_no_effect_of_it():
     assert get_severities(answer) == {"reward_blind_to_action": "warn"}
     assert answer["figures"]["dependence"]["repeated"]["variance_fraction"] == 1
     assert answer["figures"]["dependence"]["fresh_noise"]["variance_fraction"] < 0.05
+
+
+def test_a_reward_that_is_nan_now_and_then_is_not_blind_to_actions():
+    answer = check("SickCracked-v0", "dependence", share=0.5)
+    assert get_severities(answer) == {}
+    assert answer["not_judged"] == {}
+    assert answer["figures"]["dependence"]["repeated"]["differing"] > 0
+
+
+@pytest.mark.parametrize("kind", [sick_worlds.PaidByTheClock, sick_worlds.CoinToss])
+def test_an_effect_is_not_denied_where_returns_are_not_finite(monkeypatch, kind):
+    # The starts that are left out may be those at which the actions matter.
+    monkeypatch.setattr(sick_worlds.Targets, "paid", kind.paid)
+    answer = check("SickCracked-v0", "dependence", share=0.5)
+    assert get_severities(answer) == {}
+    assert "not a finite number" in answer["not_judged"]["reward_blind_to_action"]
 
 
 def test_a_generator_that_cannot_be_set_leaves_the_question_open():

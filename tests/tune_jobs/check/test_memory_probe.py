@@ -76,6 +76,15 @@ def test_the_explained_variance_is_that_of_the_group_means():
     assert fraction == pytest.approx(between / rewards.var() / 400 - 2 / 399, abs=0.01)
 
 
+def test_rewards_that_are_not_finite_do_not_hide_an_effect():
+    episodes = [
+        Episode([0.0, float(n % 3)], "terminated", 0, [n % 3, 7, 8], [1, 1]) for n in range(300)
+    ]
+    episodes[5].rewards[1] = float("nan")
+    fraction, _, rows = measure_dependence(episodes, lambda seen, t: seen[0] if t else None)
+    assert (rows, round(fraction, 1)) == (299, 1)
+
+
 def test_rewards_of_chance_depend_on_nothing():
     rng = np.random.default_rng(1)
     fractions, errors = [], []

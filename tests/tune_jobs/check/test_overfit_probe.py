@@ -15,6 +15,14 @@ def test_a_tiny_problem_is_learnt_and_an_unlearnable_one_noted(monkeypatch):
     assert get_severities(unlearnable) == {"not_learnt_quickly": "note"}
 
 
+def test_training_whose_returns_are_not_finite_is_not_judged(monkeypatch):
+    monkeypatch.setattr(sick_worlds.Cracked, "rate", 1.0)
+    monkeypatch.setattr(sick_worlds.Cracked, "length", 2)
+    answer = check("SickCracked-v0", "overfit", share=0.2, look_s=0.1)
+    assert get_severities(answer) == {}
+    assert "not a finite number" in answer["not_judged"]["not_learnt_quickly"]
+
+
 def test_a_zero_sum_game_is_not_said_to_be_unlearnt():
     answer = check("agent_games:Pennies-v0", "overfit", look_s=0.1)
     assert get_severities(answer) == {}

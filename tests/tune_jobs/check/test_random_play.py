@@ -4,6 +4,7 @@
 import dataclasses
 
 import pytest
+import sick_worlds
 from checks import check, get_severities
 
 from algos.ppo import PPOSettings
@@ -24,6 +25,15 @@ def test_too_few_episodes_say_nothing_of_a_constant_reward():
     answer = check(target, "rewards")
     assert get_severities(answer) == {}
     assert "7 episodes only" in answer["not_judged"]["constant_reward"]
+
+
+@pytest.mark.parametrize("rate", [0.01, 1.0])
+def test_rewards_that_are_not_finite_are_a_reason_to_stop(monkeypatch, rate):
+    monkeypatch.setattr(sick_worlds.Cracked, "rate", rate)
+    answer = check("SickCracked-v0", "rewards")
+    assert get_severities(answer) == {"reward_finite": "stop"}
+    figures = answer["figures"]["rewards"]
+    assert figures.get("reward_max") == (1 if rate < 1 else None)
 
 
 KERNELS = "convolutions (8 x 8, 4 x 4, 3 x 3) over 210 x 160 pixels in 3 channels (last)"

@@ -1,6 +1,8 @@
 # pyright: basic
 """Rollouts of a check: the same plan gives the same actions; memory is bounded."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from checks import check
 
@@ -9,6 +11,7 @@ from tune_jobs.check.rollouts import (
     MAX_ENTRIES,
     EpisodePlan,
     ObservationSample,
+    RandomPlay,
     play_plans,
     sample_random_play,
 )
@@ -19,6 +22,14 @@ def test_actions_of_one_plan_are_the_same_each_time():
     first, second = (play_plans(target, [EpisodePlan(3, 3), EpisodePlan(4, 4)]) for _ in range(2))
     assert [e.rewards for e in first] == [e.rewards for e in second]
     assert first[0].rewards != first[1].rewards
+
+
+def test_observations_that_are_not_finite_do_not_count_for_the_scale():
+    seen: list[Mapping[str, np.ndarray]] = [
+        {"obs": np.array([value, 1.0])} for value in (1.0, np.nan, 3.0)
+    ]
+    assert np.array_equal(RandomPlay([], seen, 1.0).scale or (), ([2, 1], [1, 1]))
+    assert RandomPlay([], seen[1:2], 1.0).scale is None
 
 
 def test_of_pictures_fewer_are_kept_and_drawn_for():

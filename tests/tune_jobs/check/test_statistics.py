@@ -26,6 +26,14 @@ def test_few_starts_prove_that_actions_explain_everything():
     assert pairs.p_value < 0.01  # by chance 1 in 3 ** 5
 
 
+@pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf])
+def test_starts_with_a_return_that_is_not_finite_are_left_out(broken):
+    four = np.array([[[1, 1], [2, 2]]] * 6, float)
+    four[2, 0, 1] = broken
+    pairs = run_paired_test(four)
+    assert (pairs.starts, pairs.differing, pairs.variance_fraction) == (5, 5, 1)
+
+
 def test_the_same_return_whatever_is_done_explains_nothing():
     pairs = run_paired_test(np.arange(10.0)[:, None, None] * np.ones((10, 2, 2)))
     assert (pairs.variance_fraction, pairs.differing, pairs.p_value) == (0, 0, 1)
