@@ -5,6 +5,7 @@ import math
 import time
 
 import gymnasium
+import numpy as np
 import pytest
 from sound_env import Sound
 from violations import check_conformance
@@ -26,6 +27,43 @@ def test_info_that_differs_is_a_note_and_nothing_else():
     (found,) = check_conformance(Informal)
     assert (found.rule, found.severity) == ("info_differs", "note")
     assert "'took', 'token'" in found.sentence
+
+
+class Cards(Sound):
+    """Its infos are of every kind that compares in a way of its own."""
+
+    def step(self, action):
+        info = {
+            "card": np.array(["2", "10"]),
+            "hands": {"mine": [np.array(["J"]), np.nan]},
+            "odds": np.array([np.nan, 0.5]),
+            "any": np.array([None, "Q", [1]], object),
+        }
+        return *super().step(action)[:4], info
+
+
+class OtherCards(Cards):
+    def step(self, action):
+        *rest, info = super().step(action)
+        return *rest, info | {"card": np.array([str(time.perf_counter_ns())])}
+
+
+def test_infos_of_text_and_nan_are_compared_by_their_values():
+    assert check_same_seed(Cards, math.inf) == []
+    (found,) = check_same_seed(OtherCards, math.inf)
+    assert found.rule == "info_differs" and "in 'card' at" in found.sentence
+
+
+class Lost(Sound):
+    """Its third reward and all later ones are NaN."""
+
+    def step(self, action):
+        observation, reward, *rest = super().step(action)
+        return observation, float("nan") if self.time >= 3 else reward, *rest
+
+
+def test_a_nan_that_comes_again_is_no_other_reward():
+    assert check_same_seed(Lost, math.inf) == []
 
 
 class Drifts(Sound):
