@@ -69,11 +69,11 @@ def probe_episodes(target: CheckTarget, seconds: float) -> ProbeResult:
     known = (
         f"; its time limit of {limit} steps will end them"
         if limit
-        else ", and no limit is known that will end them"
+        else ", the most that are played here, and no limit is known; later steps may end them"
     )
     outcome.add_finding(
         "no_episode_ends",
-        "note" if limit else "warn",
+        "note",  # an environment that cuts its episodes off later need not say so
         f"none of {len(played)} episodes of random play ended within {STEPS} steps{known}: until "
         "one ends there is no return to compare trials by",
         remedy=f"Let each copy of the environment take at least {limit} steps: fewer copies "

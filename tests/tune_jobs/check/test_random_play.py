@@ -2,6 +2,7 @@
 """What random play shows: episodes, observations and rewards."""
 
 import dataclasses
+import math
 
 import pytest
 import sick_worlds
@@ -79,6 +80,16 @@ def test_episodes_that_a_limit_will_end_are_not_to_be_given_one():
     (finding,) = check(target, "episodes")["findings"]
     assert (finding["symptom"], finding["severity"]) == ("no_episode_ends", "note")
     assert "at least 60000 steps" in finding["remedy"]
+
+
+@pytest.mark.parametrize("length", [1440, math.inf])
+def test_episodes_that_are_longer_than_those_played_are_only_noted(monkeypatch, length):
+    monkeypatch.setattr(sick_worlds.Endless, "length", length)
+    (finding,) = check("SickEndless-v0", "episodes")["findings"]
+    assert (finding["symptom"], finding["severity"]) == ("no_episode_ends", "note")
+    assert "ended within 1000 steps, the most that are played here" in finding["evidence"]
+    assert "later steps may end them" in finding["evidence"]
+    assert "max_episode_steps" in finding["remedy"]
 
 
 @pytest.mark.parametrize(("limit", "found"), [({}, {"paid_to_end": "note"}), (TIMED, {})])

@@ -41,7 +41,6 @@ def test_a_healthy_environment_is_left_in_peace(env):
 @pytest.mark.parametrize(
     ("world", "symptom", "severity"),
     [
-        ("Endless", "no_episode_ends", "warn"),
         ("Unseeded", "same_seed", "warn"),
         ("Blindfolded", "observation_constant", "warn"),
         ("Broke", "zero_reward", "warn"),
