@@ -176,7 +176,7 @@ class ExploitRow(IterationEvent):
     sentence: str = ""
 
 
-DISPROVED = "it was not seen again, and the score has improved"
+DISPROVED = "what it said no longer holds"
 """Why a finding is withdrawn, in words."""
 
 
