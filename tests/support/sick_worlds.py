@@ -72,7 +72,7 @@ class CoinToss(Targets):
 
 
 class SealedCoinToss(CoinToss):
-    """The same, but nobody else can set its generator."""
+    """The same coin, but its generator cannot be set from outside."""
 
     @property
     def np_random(self):

@@ -50,7 +50,7 @@ class EpisodePlan:
 
 
 class FixedNoiseError(Exception):
-    """The environment does not let others set its random generator (``np_random``)."""
+    """The random generator of the environment (``np_random``) cannot be set."""
 
 
 class ObservationSample:

@@ -93,7 +93,7 @@ class History:
         return self.rows if isinstance(self.rows, MetricTable) else MetricTable.from_rows(self.rows)
 
     def count_last(self, rows: int) -> int:
-        """Return of how many rows the last ``rows`` are: a short run has fewer."""
+        """Return the number of rows in the window of the last ``rows``: a short run has fewer."""
         return min(rows, len(self))
 
     def series(self, name: str) -> FloatArray:

@@ -53,10 +53,8 @@ def compare_trials_on_symptom(symptom: str, trials: Sequence[Sibling]) -> str:
     apart = _find_separating_setting(sick, well)
     if len(sick) == 1:
         # One of four trials has an extreme value of a setting half of the time, for no reason.
-        suspect = (
-            f"perhaps by its setting ({apart}) or its seed" if apart else "perhaps by its seed"
-        )
-        return f"only trial {sick[0].trial} of {of}: {suspect}"
+        cause = f"its setting ({apart}) or its seed" if apart else "its seed"
+        return f"only trial {sick[0].trial} of {of}: perhaps by {cause}"
     names = ", ".join(trial.trial for trial in sick[:NAMED])
     if len(sick) > NAMED:
         names += f" and {len(sick) - NAMED} others"

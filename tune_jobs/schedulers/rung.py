@@ -105,7 +105,7 @@ class Rung:
             return ""
         word = "no more" if self.is_explained(trial, allowed) else "more"
         known = " and ".join("unknown" if error is None else f"{error:.2g}" for error in errors)
-        limit = f"{NOISE:g} standard error{'' if NOISE == 1 else 's'} of the difference"
+        limit = f"{NOISE:g} standard error of the difference"
         return f", by {word} than {limit} (standard errors {known})"
 
 

@@ -196,12 +196,17 @@ class MissionSpace(spaces.Space[str]):
 
 @pytest.mark.parametrize(
     "space",
-    [spaces.Text(5), MissionSpace(), spaces.Dict(x=FLAT, note=spaces.Text(5))],
-    ids=["text", "own", "part"],
+    [
+        *(spaces.Text(5), spaces.Sequence(FLAT), MissionSpace()),
+        spaces.Dict(x=FLAT, note=spaces.Text(5)),
+    ],
+    ids=["text", "sequence", "own", "part"],
 )
 def test_an_observation_that_no_policy_can_read_is_refused(space):
     part = "part 'note' of the observation" if isinstance(space, spaces.Dict) else "observation"
-    with pytest.raises(InputError, match=rf"The {part} is (Text|MissionSpace), which no policy"):
+    with pytest.raises(
+        InputError, match=rf"The {part} is (Text|Sequence|MissionSpace), which no policy"
+    ):
         small.module(space, spaces.Discrete(2))
 
 

@@ -343,7 +343,7 @@ class NoImprovement(Rule):
         )
 
     def is_disproved(self, history: History) -> bool:
-        """Return that it is: as soon as the rule is silent, the best does not stand any more."""
+        """Return True: once the rule is silent, its record is beaten or the score tends upwards."""
         return True
 
     def _find_last_record(self, history: History) -> tuple[int, float] | None:
