@@ -70,9 +70,7 @@ from algos.rollouts.runner_group import (
     collect_samples,
     renew_environments,
     reseed_runners,
-    start_sampling_ahead,
     wait_for_restart,
-    wait_for_samples_ahead,
 )
 from algos.rollouts.unfinished_episodes import measure_unfinished
 from algos.rollouts.watchdog import take_hang_reports
@@ -231,18 +229,13 @@ class ColumnAlgorithm(Algorithm):
         """
         group, losses = self.env_runner_group, 0
         assert group is not None  # noqa: S101
-        ahead = self.settings.pipeline and not sample_kwargs
-        parts = wait_for_samples_ahead(group) if ahead else []
+        parts: list[Any] = []
         while len(parts) < self.settings.runners:
             samples = collect_samples(group, sample_kwargs)
             if not samples:
                 losses += 1
                 wait_for_restart(group, self.restore_env_runners, losses)
             parts.extend(samples)
-        if ahead and self.iteration + 1 < self.config.total_iterations:
-            # The runners start with the weights from before this iteration's update and receive
-            # the new ones afterwards: the next rows are exactly one update behind.
-            start_sampling_ahead(group)
         return self._merge_samples(parts)
 
     def _merge_samples(self, parts: list[Any]) -> tuple[Columns, dict[str, Any]]:
@@ -377,7 +370,6 @@ class ColumnAlgorithm(Algorithm):
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Load a state; every runner holds its weights before this returns."""
-        wait_for_samples_ahead(self.env_runner_group)  # belongs to the training that ends here
         super().set_state(state)
         if own := state.get("rungwise"):
             self.env_steps, self.training_started = own["env_steps"], own["training_started"]

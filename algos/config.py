@@ -43,8 +43,6 @@ class RolloutSettings:
     acting_device: Literal["auto", "cpu", "gpu"] = "auto"
     """Where the policy of a job with GPUs acts; `auto`: `lm` and a `language_model` on a GPU, other
     networks on the CPU, which is faster for small ones. It learns on a GPU in any case."""
-    pipeline: bool = False
-    """Collect the next rollouts while learning, one update behind; needs remote runners."""
     record: str = ""
     """Folder in which every rollout is written as a Parquet file; `""` records nothing."""
     hang_limit_s: Annotated[float, Positive] = 30.0
@@ -218,10 +216,6 @@ class TrainingSettings(
             raise InputError(
                 "settings.log_std_scores must be two scores, from the worse to the better, but it "
                 f"is {self.log_std_scores}."
-            )
-        if self.pipeline and not self.num_env_runners:
-            raise InputError(
-                "settings.pipeline needs remote runners: set num_env_runners to at least 1."
             )
         self._check_memory()
         self._check_minibatches()

@@ -13,8 +13,6 @@ from typing import Any
 from algos.rollouts.environment_fault import EnvironmentFault
 from envs.batched import BatchedVectorEnv
 
-AHEAD = "ahead"
-"""Tag of the samples that are collected during an update."""
 SYNC_TIMEOUT_S = 60.0
 RESTART_S = 120.0
 """Time that a runner may take to restart where no other is left."""
@@ -36,22 +34,6 @@ def collect_samples(group: Any, sample_kwargs: dict[str, Any]) -> list[Any]:
     return group.foreach_env_runner(
         partial(_sample_or_return_fault, **sample_kwargs), local_env_runner=False
     )
-
-
-def start_sampling_ahead(group: Any) -> None:
-    """Start the next samples on the remote runners."""
-    group.foreach_env_runner_async(_sample_or_return_fault, AHEAD)
-
-
-def wait_for_samples_ahead(group: Any) -> list[Any]:
-    """Wait for the samples of :func:`start_sampling_ahead`; empty if none was started."""
-    found: dict[int, Any] = {}
-    while group.num_in_flight_async_reqs(AHEAD):
-        # The request of a dead runner comes back as an error and is no longer in flight, so
-        # the loop ends without it; the driver then samples again on the others.
-        found |= group.fetch_ready_async_reqs(tags=AHEAD, timeout_seconds=1.0)
-    # In the runners' order, not in that of arrival: the same seed must give the same batch.
-    return [found[runner] for runner in sorted(found)]
 
 
 def wait_for_restart(group: Any, restore: Callable[[Any], Any], losses: int) -> None:
@@ -114,7 +96,6 @@ def renew_environments(group: Any, iteration: int, failures: int) -> None:
     Raises:
         EnvironmentFault: they fail again while they are made.
     """
-    wait_for_samples_ahead(group)  # of another runner, from before the failure
     remote = bool(group.num_remote_env_runners())
     faults = group.foreach_env_runner(
         partial(_reseed_or_return_fault, restored_at=AFTER_FAILURES + iteration + failures),

@@ -14,7 +14,6 @@ import small
 from ray.rllib.algorithms.algorithm import Algorithm
 
 import algos
-from algos import algorithm as algorithm_module
 from algos.ppo import PPO
 from algos.rollouts.curriculum import Curriculum
 from algos.rollouts.environment_fault import EnvironmentFault
@@ -221,9 +220,7 @@ class Loose(PPO):
         return parts, {}
 
 
-def test_a_state_holds_our_counters_and_drops_samples_ahead(monkeypatch):
-    waited = []
-    monkeypatch.setattr(algorithm_module, "wait_for_samples_ahead", waited.append)
+def test_a_state_holds_our_counters(monkeypatch):
     monkeypatch.setattr(Algorithm, "get_state", lambda self: {"weights": 1})
     monkeypatch.setattr(Algorithm, "set_state", lambda self, state: None)
     one, other = Loose(), Loose()
@@ -235,27 +232,8 @@ def test_a_state_holds_our_counters_and_drops_samples_ahead(monkeypatch):
     state = one.get_state()
     assert state["weights"] == 1
     other.set_state(state)
-    assert waited == [other.env_runner_group] and other.pushed == 1
+    assert other.pushed == 1
     assert other.get_state() == state
     assert other.recent_returns.maxlen == 100
     other.set_state({"weights": 1})  # a state of RLlib alone changes no counter
     assert other.get_state() == state
-
-
-@pytest.mark.parametrize(
-    ("pipeline", "started"), [(True, [True, True, False]), (False, [False] * 3)]
-)
-def test_samples_ahead_are_started_before_all_but_the_last(pipeline, started, monkeypatch):
-    ahead, calls = [], []
-    monkeypatch.setattr(algorithm_module, "start_sampling_ahead", ahead.append)
-    monkeypatch.setattr(algorithm_module, "wait_for_samples_ahead", lambda group: [])
-    monkeypatch.setattr(algorithm_module, "collect_samples", lambda group, kwargs: [kwargs])
-    kind: Any = Loose
-    algorithm = Loose(pipeline=pipeline, num_env_runners=1)
-    for kind.iteration in range(3):
-        assert algorithm.collect_rows()[0] == [{}]
-        calls.append(bool(ahead))
-        ahead.clear()
-        algorithm.collect_rows(starts=3)  # asks for particular starts: never from ahead
-        assert not ahead
-    assert calls == started

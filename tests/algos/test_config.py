@@ -35,7 +35,6 @@ COMMON = {
     "warm_start_epochs": 5,
     "warm_start_interval": 0,
     "record": "",
-    "pipeline": False,
     "model": "auto",
     "frame_stack": 1,
     "memory": "none",

@@ -27,7 +27,7 @@ BANDIT, CAUSAL = "toy_worlds:Bandit-v0", "envs:CausalLearning-v0"
 STRUCTURE = {
     *("num_envs", "rollout_length", "num_env_runners", "num_learners", "hang_limit_s"),
     *("warm_start", "warm_start_episodes", "warm_start_epochs", "warm_start_interval"),
-    *("record", "pipeline", "acting_device"),
+    *("record", "acting_device"),
     *("model", "hidden", "value_hidden", "activation", "value_distribution", "bins"),
     *("initial_log_std", "language_model", "lora_rank"),
     *("frame_stack", "memory", "sequence_length"),

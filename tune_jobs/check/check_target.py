@@ -44,7 +44,6 @@ SPREAD = 0.3
 CHECK_SETTINGS = {
     "num_env_runners": 0,
     "num_learners": 0,
-    "pipeline": False,
     "record": "",
     "warm_start": "",
     "warm_start_interval": 0,

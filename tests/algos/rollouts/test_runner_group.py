@@ -1,5 +1,5 @@
 # pyright: basic
-"""Samples of a group of runners that is only pretended: order, faults and restarts."""
+"""Samples of a group of runners that is only pretended: faults and restarts."""
 
 from typing import Any
 
@@ -10,12 +10,9 @@ import small
 from algos.rollouts import runner_group
 from algos.rollouts.environment_fault import EnvironmentFault
 from algos.rollouts.runner_group import (
-    AHEAD,
     collect_samples,
     reseed_runners,
-    start_sampling_ahead,
     wait_for_restart,
-    wait_for_samples_ahead,
 )
 
 
@@ -36,7 +33,7 @@ class Group:
         self.remote = [Runner(answer) for answer in remote]
         self.local_env_runner: Any = Runner(local)
         self.healthy = list(healthy)
-        self.calls, self.ready = [], []
+        self.calls = []
 
     def num_remote_env_runners(self):
         return len(self.remote)
@@ -47,17 +44,6 @@ class Group:
     def foreach_env_runner(self, work, **how):
         self.calls.append((work, how))
         return [work(runner) for runner in self.remote] if callable(work) else None
-
-    def foreach_env_runner_async(self, work, tag):
-        self.calls.append((work, tag))
-
-    def num_in_flight_async_reqs(self, tag):
-        assert tag == AHEAD
-        return len(self.ready)
-
-    def fetch_ready_async_reqs(self, tags, timeout_seconds):
-        assert tags == AHEAD and timeout_seconds > 0
-        return self.ready.pop(0)
 
 
 def test_without_remote_runners_the_drivers_own_samples():
@@ -78,16 +64,6 @@ def test_environment_faults_are_returned_and_others_raised():
     assert collect_samples(Group("a", fault), {}) == [("a", {}), fault]
     with pytest.raises(KeyError):
         collect_samples(Group(KeyError("a bug")), {})
-
-
-def test_samples_begun_ahead_come_in_the_order_of_the_runners():
-    group = Group("a", "b", "c")
-    assert wait_for_samples_ahead(group) == []
-    start_sampling_ahead(group)
-    work, tag = group.calls[0]
-    assert tag == AHEAD and work(Runner("a")) == ("a", {})
-    group.ready = [{3: "c"}, {}, {1: "a", 2: "b"}]
-    assert wait_for_samples_ahead(group) == ["a", "b", "c"]
 
 
 def revived(healthy, losses, monkeypatch, restart_s=100.0):
