@@ -57,7 +57,11 @@ class Evaluate(EnvironmentCommand):
         from algos.policy import Policy
         from tune_jobs.evaluation.evaluation_world import list_changed_arguments
         from tune_jobs.evaluation.videos import check_recording
-        from tune_jobs.run_log.evaluation_status import describe_cut_off, recommend_sampling
+        from tune_jobs.run_log.evaluation_status import (
+            caution_of_few,
+            describe_cut_off,
+            recommend_sampling,
+        )
         from tune_jobs.run_log.json_types import to_json_types
 
         policy = Policy.load(checkpoint, device="auto")
@@ -79,7 +83,8 @@ class Evaluate(EnvironmentCommand):
             )
         console.print(f"Better than random on {compared['better_than_random']:.0%} of the seeds.")
         advice = recommend_sampling(compared["better_than_greedy"], episodes)
-        for line in filter(None, (describe_cut_off(evaluation.cut_off), advice)):
+        few = caution_of_few(episodes)
+        for line in filter(None, (few, describe_cut_off(evaluation.cut_off), advice)):
             console.print(line)
         env, trained_in = policy.metadata["env"], policy.metadata["env_kwargs"]
         given = policy.evaluation_env_kwargs | arguments

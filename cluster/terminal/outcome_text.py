@@ -22,6 +22,7 @@ from tune_jobs.report.result_score import choose_figure, find_result_score
 from tune_jobs.report.run_sections import describe_video
 from tune_jobs.run_log.evaluation_status import (
     COMPARED,
+    caution_of_few,
     describe_cut_off,
     format_episode_count,
     format_player,
@@ -140,7 +141,8 @@ def _format_evaluation(evaluation: EvaluationRow | None, job_metric: str) -> lis
     if others:
         lines.append(f"{COMPARED} ({format_identifier(metric)}): {' · '.join(others)}")
     advice = recommend_sampling(evaluation.better_than_greedy, evaluation.episodes)
-    return [*lines, *filter(None, [describe_cut_off(evaluation.cut_off), advice])]
+    few = caution_of_few(evaluation.episodes)
+    return [*lines, *filter(None, [few, describe_cut_off(evaluation.cut_off), advice])]
 
 
 def _format_failure(outcome: Outcome, directory: str | Path | None) -> list[str]:

@@ -122,6 +122,18 @@ class Blindfolded(Targets):
         return 0 * super()._seen()
 
 
+class StaleLabel(Targets):
+    """Shows the array of its constructor where the bit should be."""
+
+    observation_space = spaces.Dict(
+        label=spaces.Box(-1, 1, (2,), np.float32), noise=spaces.Box(0, 1, (1,), np.float32)
+    )
+    label = np.zeros(2, np.float32)
+
+    def _seen(self):
+        return {"label": self.label, "noise": super()._seen()[1:]}
+
+
 class Millions(Targets):
     """Pays a million at a time."""
 

@@ -14,7 +14,14 @@ from algos.rollouts.episodes import play_episodes
 from envs import counter_rng
 from tune_jobs.check.check_target import CheckTarget
 from tune_jobs.check.findings import ProbeResult
-from tune_jobs.check.rollouts import STEPS, EpisodePlan, play_plans
+from tune_jobs.check.rollouts import (
+    STEPS,
+    Episode,
+    EpisodePlan,
+    compute_key,
+    play_plans,
+    to_named_arrays,
+)
 from tune_jobs.check.statistics import compute_paired_gap
 
 EPISODES, MAX_EPISODES = 64, 512
@@ -95,8 +102,8 @@ def probe_headroom(target: CheckTarget, seconds: float) -> ProbeResult:
         outcome.add_finding(
             "constant_action_beats_random",
             "note",
-            f"always taking the same action ({best}) brings more than random play on the "
-            f"same {least} seeds ({means})",
+            f"one constant action ({best}) brings more than random play on the same {least} seeds "
+            f"({means})",
         )
     return outcome
 
@@ -140,9 +147,18 @@ def _play_constants(target: CheckTarget, seconds: float) -> tuple[dict[str, Arra
     for name, action in {"random": None, **{f"always {n}": a for n, a in actions.items()}}.items():
         episodes = play_plans(target, plans, seconds_each, constant=action)
         played = [e for e in episodes if e.end or len(e.rewards) >= STEPS]
+        if action is not None and (share := _measure_share(played, action)) < 1:
+            name += f" in the {share:.0%} of steps where it is legal and random actions in others"
         returns_by_rule[name] = np.array([e.episode_return for e in played])
         is_cut |= not all(e.end for e in played)
     return returns_by_rule, is_cut
+
+
+def _measure_share(episodes: Sequence[Episode], action: Any) -> float:
+    """Return the share of the steps in which an action was taken; 1 where there are none."""
+    key = compute_key(to_named_arrays(action))
+    taken = [one == key for episode in episodes for one in episode.action_keys]
+    return float(np.mean(taken)) if taken else 1.0
 
 
 def list_constant_actions(space: spaces.Space[Any]) -> dict[str, Any]:

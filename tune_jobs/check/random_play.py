@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from algos.models.base import MASK, get_column_spaces
+from algos.models.base import MASK, describe_column, get_column_spaces
 from algos.models.encoders import describe_encoders, list_images
 from algos.models.normaliser import make_observation_normaliser
 from envs.time_limit import find_time_limit
@@ -21,6 +21,7 @@ from envs.validation import InputError
 from tune_jobs.check.check_target import CheckTarget
 from tune_jobs.check.findings import ProbeResult
 from tune_jobs.check.rollouts import STEPS, Episode, sample_random_play
+from tune_jobs.formatting import count
 from tune_jobs.health.rules.value_function import STANDARDISED
 
 LARGE_ENTRY = 100.0
@@ -130,6 +131,16 @@ def probe_observations(target: CheckTarget, seconds: float) -> ProbeResult:
             "note" if bandit else "warn",
             f"all {len(constant)} entries were the same in {len(seen)} observations of random play",
         )
+    elif played.episodes[1:]:
+        for name, part in table.items():
+            if not np.ptp(part, axis=0).any():
+                outcome.add_finding(
+                    "part_constant",
+                    "note",
+                    f"{describe_column(name)} ({count(part.shape[1], 'entry', 'entries')}) was the "
+                    f"same in {len(seen):,} observations of {len(played.episodes)} episodes of "
+                    "random play",
+                )
     raw = [part for name, part in table.items() if name not in _list_normalised(target)]
     raw = [float(np.abs(part).max()) for part in raw if np.issubdtype(part.dtype, np.floating)]
     if max(raw, default=0.0) > LARGE_ENTRY:

@@ -109,7 +109,8 @@ def explain_late_score(job: Job, pace: EpisodePace) -> str:
     )
     if first < job.iterations:
         return f"{said} Set --grace {first}, or raise --settings.rollout-length."
-    return f"{said} Raise --iterations above {first}, or --settings.rollout-length."
+    longer = _format_length(pace, 2 * first)
+    return f"{said} Set --grace {first} and {longer}, or raise --settings.rollout-length."
 
 
 def suggest_fewer_copies(pace: EpisodePace, iterations: int) -> str:
@@ -154,6 +155,11 @@ def explain_missing_score(
 
 
 def _suggest_longer(pace: EpisodePace) -> str:
-    return (
-        f"Raise --iterations to at least {pace.iterations(FEWEST)}, or --settings.rollout-length."
-    )
+    longest = _format_length(pace, pace.iterations(FEWEST))
+    return f"Set at least {longest}, or raise --settings.rollout-length."
+
+
+def _format_length(pace: EpisodePace, iterations: int) -> str:
+    """Return the flags of a length, by iterations or by steps, as a job has one of them."""
+    steps = iterations * pace.rollout_length * pace.copies
+    return f"--iterations {iterations} (--steps {steps})"

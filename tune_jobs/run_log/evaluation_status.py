@@ -41,6 +41,8 @@ FEWEST_STEPS = 5_000
 SAMPLED_IS_BETTER, FEWEST_SEEDS = 0.75, 20
 """Share of the seeds, and their number, from which sampled actions are recommended: by chance so
 large a share of 20 seeds comes about in 2 % of all cases."""
+FEWEST_COMPARED = 8
+"""Episodes from which means are compared."""
 
 Listener = Callable[[Row | EvaluationStatus], None]
 """Called with every row of a run, and with the progress of its evaluation."""
@@ -52,6 +54,16 @@ def format_episode_count(row: EvaluationRow, what: str) -> str:
     if row.episodes >= row.most:
         return played
     return f"{played} (of {row.most}: a fifth of the training's steps; more with --episodes)"
+
+
+def caution_of_few(episodes: int) -> str:
+    """Return that so few episodes have a standard error that says little; empty for more."""
+    if episodes >= FEWEST_COMPARED:
+        return ""
+    return (
+        f"{count(episodes, 'episode')} of each are too few to compare by: a ± of so few may be far "
+        "too small. `rungwise evaluate CHECKPOINT --episodes 20` plays more."
+    )
 
 
 def describe_cut_off(cut_off: Mapping[str, int]) -> str:

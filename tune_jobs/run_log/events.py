@@ -176,7 +176,7 @@ class ExploitRow(IterationEvent):
     sentence: str = ""
 
 
-DISPROVED = "what it said no longer holds"
+DISPROVED = "its rule no longer reports it"
 """Why a finding is withdrawn, in words."""
 
 

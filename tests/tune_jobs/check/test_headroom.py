@@ -1,6 +1,8 @@
 # pyright: basic
 """Baselines that beat random play are named."""
 
+import re
+
 import pytest
 from checks import check, get_severities
 from gymnasium import spaces
@@ -14,6 +16,13 @@ def test_a_constant_action_that_beats_random_play_is_named():
     assert "constant_action_beats_random" in get_severities(check("Blackjack-v1", "headroom"))
     figures = check("CausalLearning-v0", "headroom", share=1)["figures"]["headroom"]
     assert figures["best"] == "posterior_variance_design"
+
+
+def test_an_action_that_is_not_always_legal_is_not_called_constant():
+    answer = check("masked_games:Game-info-v0", "headroom", share=1)
+    names = answer["figures"]["headroom"].keys() - {"episodes", "random", "best", "seconds"}
+    legal = r"always [2-6] in the \d\d% of steps where it is legal and random actions in others"
+    assert len(names) == 5 and all(re.fullmatch(legal, name) for name in names)
 
 
 PUSH = spaces.Box(0, 10, ())

@@ -19,6 +19,13 @@ def test_a_bandit_is_paid_by_chance_and_not_always():
     assert 0.2 < answer["figures"]["rewards"]["reward_mean"] < 0.47
 
 
+def test_a_part_of_the_observation_that_never_changes_is_noted():
+    answer = check("SickStaleLabel-v0", "observations")
+    assert get_severities(answer) == {"part_constant": "note"}
+    evidence = answer["findings"][0]["evidence"]
+    assert evidence.startswith("The part 'label' of the observation (2 entries) was the same in")
+
+
 def test_too_few_episodes_say_nothing_of_a_constant_reward():
     target = load_check_target("SickAlways-v0")
     seen = sample_random_play(target, 1e3)

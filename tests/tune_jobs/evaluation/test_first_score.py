@@ -61,6 +61,14 @@ def test_first_score_is_late_if_episodes_outlast_the_first_rung():
     assert explain_late_score(replace(job, grace=5), pace) == ""
 
 
+def test_the_length_that_is_proposed_makes_it_early():
+    job = make_job(PENDULUM | {"iterations": 4, "grace": 0})
+    pace = estimate_pace(job)
+    assert "Set --grace 5 and --iterations 10 (--steps 10240), or" in explain_late_score(job, pace)
+    longer = replace(job, iterations=0, steps=10240, grace=5)
+    assert longer.iterations == 10 and longer.rungs and explain_late_score(longer, pace) == ""
+
+
 def test_a_longer_rollout_or_more_copies_make_it_early():
     for settings in ({"rollout_length": 256}, {"num_envs": 32}):
         job = make_job(PENDULUM | {"settings": settings})
@@ -70,7 +78,7 @@ def test_a_longer_rollout_or_more_copies_make_it_early():
 def test_budget_too_short_for_an_episode_is_reported_early():
     job = make_job(PENDULUM | {"iterations": 4, "env_kwargs": {"max_episode_steps": 1000}})
     said = explain_late_score(job, estimate_pace(job))
-    assert "No episode" in said and "--iterations to at least 24" in said
+    assert "No episode" in said and "at least --iterations 24 (--steps 24576)" in said
 
 
 def test_fewer_copies_are_proposed_where_they_finish_episodes():
@@ -124,7 +132,7 @@ def test_why_no_trial_has_a_score():
     job = make_job(PENDULUM | {"iterations": 1})
     said = explain_missing_score(job, estimate_pace(job), episodes=0, iterations=1)
     assert said.startswith("no episode finished in 1 iteration of 1,024 steps")
-    assert "200 steps" in said and "--iterations to at least 5" in said
+    assert "200 steps" in said and "at least --iterations 5 (--steps 5120)" in said
     assert "only 8 episodes" in explain_missing_score(
         job, estimate_pace(job), episodes=8, iterations=2
     )

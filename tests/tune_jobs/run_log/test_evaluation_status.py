@@ -3,6 +3,7 @@
 
 from tune_jobs.run_log.evaluation_status import (
     EvaluationStatus,
+    caution_of_few,
     describe_cut_off,
     format_episode_count,
 )
@@ -28,3 +29,8 @@ def test_progress_names_player_episodes_and_steps():
     assert str(status) == "evaluating: policy 64 of 256 episodes"
     status = EvaluationStatus("03", "policy", 64, 256, 1500)
     assert str(status) == "evaluating: policy 64 of 256 episodes, step 1,500 of the next"
+
+
+def test_a_comparison_of_few_episodes_says_so():
+    assert caution_of_few(8) == ""
+    assert caution_of_few(2).startswith("2 episodes of each are too few to compare by")
