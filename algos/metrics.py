@@ -42,7 +42,10 @@ METRICS: dict[str, Metric] = {
     "reward_mean": Metric("reward", "mean reward of a step"),
     "reward_std": Metric("reward", "standard deviation of a step's reward", "above 0"),
     "zero_reward_fraction": Metric(
-        "fraction", "steps whose reward before bonuses is smaller than 0.01 in size", "below 0.85"
+        "fraction",
+        "steps whose reward before bonuses is smaller than 0.01 in size, or than a hundredth of "
+        "the largest where none is as large",
+        "below 0.85",
     ),
     "rewarded_episode_fraction": Metric(
         "fraction", "finished episodes with any reward before bonuses that is not 0", "rises to 1"

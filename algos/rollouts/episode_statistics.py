@@ -22,7 +22,8 @@ Array = np.ndarray[Any, Any]
 MOST_CHOICES = 1000
 """Choices whose shares are recorded; of the words of a language model that would be a long list."""
 ZERO_REWARD = 0.01
-"""A reward of smaller size counts as zero (the causal-learning post-mortem's limit)."""
+"""A reward of smaller size counts as zero (the causal-learning post-mortem's limit); where none is
+as large, one of less than a hundredth of the largest."""
 
 
 @dataclass
@@ -114,7 +115,7 @@ class RolloutStatistics:
                 float(counted.max(initial=-np.inf)),
                 bool((rollout.done & ~truncated & valid).any()),
             ),
-            "zero_rewards": int((np.abs(base[valid]) < ZERO_REWARD).sum()),
+            "zero_rewards": _count_zeros(base[valid]),
             "episodes": episodes,
             "running": (self.episodes.returns.copy(), self.episodes.lengths.copy()),
             "agents": self.episodes.agents,
@@ -164,6 +165,14 @@ class RolloutStatistics:
             carried[:] = total[-1]
             carried[copy] = total[-1, copy] - ends  # the last end of each copy is written last
         return out[0], out[1], out[2]
+
+
+def _count_zeros(rewards: Array) -> int:
+    """Return how many of the rewards [N] count as zero (:data:`ZERO_REWARD`)."""
+    size = np.abs(rewards)
+    largest = size.max(initial=0.0)
+    limit = ZERO_REWARD if largest >= ZERO_REWARD else ZERO_REWARD * largest
+    return int(((size < limit) | (size == 0)).sum())
 
 
 def of_step(infos: Mapping[str, Any], name: str) -> Array | None:

@@ -18,7 +18,11 @@ from tune_jobs.formatting import (
     format_percent,
 )
 from tune_jobs.health.diagnosis import SHORTEST
-from tune_jobs.report.result_score import choose_figure, find_result_score
+from tune_jobs.report.result_score import (
+    choose_figure,
+    explain_missing_finals,
+    find_result_score,
+)
 from tune_jobs.report.run_sections import describe_video
 from tune_jobs.run_log.evaluation_status import (
     COMPARED,
@@ -30,6 +34,7 @@ from tune_jobs.run_log.evaluation_status import (
 )
 from tune_jobs.run_log.events import EvaluationRow, VideoRow
 from tune_jobs.run_log.outcome import Outcome
+from tune_jobs.run_log.trial_outcome import TrialOutcome
 
 COPIED = ("Checkpoint:", "Report:", "Continue:", "Print again:", "Video:")
 """How lines begin that hold a path or a command."""
@@ -95,19 +100,30 @@ def _format_best(outcome: Outcome) -> list[str]:
             f"{format_measurement(best.scored_reward)} at the end: no episode ended in training"
         )
     won, evaluation, result = outcome.won, outcome.evaluation, find_result_score(outcome)
-    chosen = f"Chosen by {outcome.best_by}"
+    chosen = [f"Chosen by {outcome.best_by}"] if won else _explain_choice(outcome, best)
     if result and evaluation and evaluation.policy and evaluation.trial == best.id:
         episodes = evaluation.episodes
         if won:
             final = format_estimate(won.score, won.error)
-            chosen += f": {format_identifier(won.metric)} {final}"
+            chosen[0] += f": {format_identifier(won.metric)} {final}"
     elif result and won:
         episodes = won.episodes
     else:
-        return [f"Best: trial {best.id}, in training: {trained}"]
+        return [f"Best: trial {best.id}, in training: {trained}", *chosen]
     figure, fresh = f"{format_identifier(result.metric)} {result.text}", "fresh episode"
     line = f"Best: trial {best.id}: {figure} on {count(episodes, fresh)} (in training {trained})"
-    return [line, chosen] if won else [line]
+    return [line, *chosen]
+
+
+def _explain_choice(outcome: Outcome, best: TrialOutcome) -> list[str]:
+    """Say why there were no finals, and why the best trial is not that of the best last score."""
+    why = list(filter(None, [explain_missing_finals(outcome)]))
+    last = outcome.best_first[0]
+    if outcome.repeated or best.id == last.id:
+        return why
+    means = [format_measurement(trial.settled_score) for trial in (best, last)]
+    later = "the mean of the later half of its scores"
+    return [*why, f"Chosen by {later}: {means[0]} (trial {last.id}: {means[1]})"]
 
 
 def _format_repeats(outcome: Outcome) -> list[str]:

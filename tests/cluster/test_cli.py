@@ -46,7 +46,7 @@ def test_help_answers_at_once(tmp_path):
         (["jobs", "submit", "cartpole", "--name", "../evil"], "such as 'evil'"),
         (["resume", "nowhere"], "is not a run"),
         (["report", "nowhere"], "is not a run"),
-        (["evaluate", "nowhere"], "is not a checkpoint"),
+        (["evaluate", "nowhere"], "nowhere does not exist. Give a directory"),
         (["check", "NoSuch-v0"], "NoSuch"),
         (["check", "CausalLearning-v0", "--scm", "randon"], "did you mean random"),
         (["check", "CausalLearning-v0", "--env-kwargs", "larges", "9"], "did you mean largest"),

@@ -65,6 +65,12 @@ def probe_headroom(target: CheckTarget, seconds: float) -> ProbeResult:
             "there is nothing to compare random play with: an action without bounds has no ends or "
             "middle to repeat"
         )
+        outcome.add_finding(
+            "action_unbounded",
+            "note",
+            f"{target.spaces[1]} has values without bounds: a policy draws them around 0, at a "
+            "scale of about 1 or less at first, and values of another size are hardly tried",
+        )
         return outcome
     # The policies may differ in how often they fail, and the seeds that are left do not show that.
     if least < played:
@@ -96,7 +102,7 @@ def probe_headroom(target: CheckTarget, seconds: float) -> ProbeResult:
         outcome.add_finding(
             "no_headroom_seen",
             "note",
-            f"on the same {least} seeds {rules} and random play bring the same return ({means})",
+            f"on the same {least} seeds {rules} and random play show no clear difference ({means})",
         )
     elif best != "random" and not target.world and gaps[best] > ERRORS:
         outcome.add_finding(
@@ -172,6 +178,8 @@ def list_constant_actions(space: spaces.Space[Any]) -> dict[str, Any]:
     if isinstance(space, spaces.Box) and has_bounds(space):
         ends = {"lowest": space.low, "middle": (space.low + space.high) / 2, "highest": space.high}
         return {name: np.asarray(v, space.dtype) for name, v in ends.items()}
+    if isinstance(space, spaces.MultiBinary):
+        return {f"all {bit}": np.full(space.shape, bit, space.dtype) for bit in (0, 1)}
     if isinstance(space, spaces.MultiDiscrete):
         numbers = zip(space.nvec.flat, space.start.flat, strict=True)
         parts = [("", spaces.Discrete(int(n), start=int(start))) for n, start in numbers]

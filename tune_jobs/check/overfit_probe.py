@@ -77,6 +77,14 @@ def probe_overfit(target: CheckTarget, seconds: float) -> ProbeResult:
             f"too few episodes ended in {seconds:.0f} s ({len(last)} at the end of training, "
             f"{len(chance)} of random play; {MIN_EPISODES} are needed)"
         )
+    elif fixed and np.ptp(np.concatenate([chance, *returns])) == 0:
+        outcome.add_finding(
+            "not_learnt_quickly",
+            "note",
+            f"every episode from the same {STARTS} starts returned {chance.mean():.4g}, in random "
+            f"play and in {len(returns)} iterations of {target.algo}",
+            remedy="Other starts may show more: these few give nothing to learn from.",
+        )
     # Only a note: many healthy tasks need more than some seconds.
     elif errors < ERRORS:
         outcome.add_finding(

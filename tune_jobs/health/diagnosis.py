@@ -146,14 +146,18 @@ def find_disproved(
     """Return the reported symptoms that no longer hold, as the score or the rule itself shows.
 
     It is computed from the history alone, like the diagnosis, so that a resumed run gets the same
-    answer.
+    answer. At the end of the budget the last check decides: no later one could withdraw what was
+    first found in one of the last few.
     """
+    is_over = history.budget_fraction_used >= 1
     return [
         symptom
         for symptom in symptoms
         if (rule := rules.get(symptom))
         and rule.is_disproved(history)
-        and not any(rule(history.before_scores(ago)) for ago in range(rule.silent_checks))
+        and not any(
+            rule(history.before_scores(ago)) for ago in range(1 if is_over else rule.silent_checks)
+        )
     ]
 
 

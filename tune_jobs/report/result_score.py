@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from tune_jobs.formatting import count, format_estimate, format_identifier
 from tune_jobs.run_log.evaluation_status import format_player
@@ -87,6 +88,21 @@ def estimate_training_error(trial: TrialOutcome) -> float | None:
         curve.add(row.iteration, row.score, noise.read(row.metrics))
     last = trial.last_scored
     return curve.estimate_standard_error(last.iteration) if last else None
+
+
+def explain_missing_finals(outcome: Outcome) -> str:
+    """Return why training scores chose the winner; empty where none are expected."""
+    asked: dict[str, Any] = outcome.job.changes.get("job", {})
+    playable = [trial for trial in outcome.ranked if trial.checkpoint]
+    unasked = asked.get("finalists") == 1 or asked.get("evaluation_episodes") == 0
+    if unasked or len(playable) < 2 or outcome.end is None or outcome.end.reason != "done":
+        return ""
+    if outcome.evaluation_failure:
+        return f"The training score chose the winner: {outcome.evaluation_failure}"
+    return (
+        "The training score chose the winner: a tenth of the training's steps allowed fewer than "
+        "20 episodes for each of the best few. `evaluation_episodes` in the job asks for more."
+    )
 
 
 def label_training_score(outcome: Outcome) -> str:

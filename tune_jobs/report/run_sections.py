@@ -22,7 +22,11 @@ from tune_jobs.report.plots import (
     make_blank_figure,
     spans_decades,
 )
-from tune_jobs.report.result_score import find_result_score, label_training_score
+from tune_jobs.report.result_score import (
+    explain_missing_finals,
+    find_result_score,
+    label_training_score,
+)
 from tune_jobs.run_log.events import EvaluationRow, ResultRow, VideoRow
 from tune_jobs.run_log.outcome import Outcome, average_settled_score
 from tune_jobs.run_log.trial_outcome import HELD_OUT, to_finite_float
@@ -205,21 +209,6 @@ def _finals(outcome: Outcome) -> list[str]:
         label_training_score(outcome),
     ]
     return [table(head, rows, text=1), render_note(note)]
-
-
-def explain_missing_finals(outcome: Outcome) -> str:
-    """Return why training scores chose the winner; empty where none are expected."""
-    asked: dict[str, Any] = outcome.job.changes.get("job", {})
-    playable = [trial for trial in outcome.ranked if trial.checkpoint]
-    unasked = asked.get("finalists") == 1 or asked.get("evaluation_episodes") == 0
-    if unasked or len(playable) < 2 or outcome.end is None or outcome.end.reason != "done":
-        return ""
-    if outcome.evaluation_failure:
-        return f"The training score chose the winner: {outcome.evaluation_failure}"
-    return (
-        "The training score chose the winner: a tenth of the training's steps allowed fewer than "
-        "20 episodes for each of the best few. `evaluation_episodes` in the job asks for more."
-    )
 
 
 def render_video_section(outcome: Outcome, directory: Path) -> list[str]:

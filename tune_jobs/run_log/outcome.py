@@ -286,6 +286,7 @@ class Outcome:
                 "score_from": self.best_by,
                 "metric": self.won.metric if self.won else self.job.metric,
                 "training_score": best.finite_score,
+                "later_mean": best.settled_score,
                 "iteration": best.checkpoint_iteration,
                 "config": best.summarise().config,
                 "checkpoint": _locate(root, best.checkpoint),

@@ -87,6 +87,17 @@ def test_returns_and_lengths_agree_with_a_loop_over_steps(T, B, seed):
     assert sorted(x for e in seen for x in e["episode_length"]) == lengths
 
 
+@pytest.mark.parametrize(
+    ("rewards", "zeros"),
+    [([0, 1e-3, 0], 2), ([0, 1e-3, 1], 2), ([1e-6, 1e-3, -1e-4], 1), ([0, 0], 2)],
+)
+def test_rewards_count_as_zero_by_the_scale_of_the_task(rewards, zeros):
+    column = np.array(rewards, float)[:, None]
+    valid = np.ones_like(column, bool)
+    found = summarise(RolloutStatistics(EpisodeStatistics(1), 1), {}, column, ~valid, valid)
+    assert found["zero_rewards"] == zeros
+
+
 def test_merged_statistics_worked_out_by_hand():
     # One copy: rewards 1, 0.005 and 3; the first two are an episode; choices 0, 2, 2.
     collected = RolloutStatistics(EpisodeStatistics(1), choices=3)

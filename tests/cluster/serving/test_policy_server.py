@@ -259,7 +259,7 @@ def test_the_metrics_count_what_was_answered(policies):
 
 def test_what_cannot_be_served_is_refused_before_ray_starts(tmp_path):
     done = call("serve", "nothing", cwd=tmp_path)
-    assert done.returncode == 2 and "is not a checkpoint" in done.stderr
+    assert done.returncode == 2 and "nothing does not exist" in done.stderr
 
 
 @pytest.mark.system

@@ -154,6 +154,20 @@ def test_where_finals_decide_the_result_says_so():
     assert chosen in lines
 
 
+def test_a_best_trial_with_a_worse_last_score_says_what_chose_it():
+    scores = {"00": (0.5, 0.3, 0.2, 0.2), "01": (0.5, 0.6, 0.6, 0.1)}
+    rows = [
+        ResultRow(trial=trial, iteration=i, score=score, seconds=1.0, env_steps=i)
+        for trial, course in scores.items()
+        for i, score in enumerate(course, 1)
+    ]
+    out = console(width=300, terminal=False)
+    print_outcome(Outcome.from_rows([replace(JOB, trials=2), *rows]), out)
+    lines = written(out).splitlines()
+    assert any(line.startswith("Best: trial 00, in training") for line in lines)
+    assert "Chosen by the mean of the later half of its scores: 0.200 (trial 01: 0.350)" in lines
+
+
 def test_the_score_is_the_mean_where_the_first_figure_is_a_median():
     """A median has no standard error; the report shows the mean, too."""
     row = evaluation(

@@ -21,7 +21,8 @@ RECORDED = {
     },
     "tune.trials": {"id", "repeats", "score", "iterations", "end_reason", "checkpoint"},
     "tune.best": {
-        *("id", "score", "score_from", "metric", "training_score", "iteration", "config"),
+        *("id", "score", "score_from", "metric", "training_score", "later_mean", "iteration"),
+        "config",
         "checkpoint",
     },
     "train": {

@@ -37,6 +37,7 @@ PUSH = spaces.Box(0, 10, ())
         (spaces.MultiDiscrete([2, 2], start=[0, 1]), ["(0, 1)", "(0, 2)", "(1, 1)", "(1, 2)"]),
         (spaces.Tuple((spaces.Discrete(1), PUSH)), ["(0, lowest)", "(0, middle)", "(0, highest)"]),
         (spaces.Dict(aim=spaces.Discrete(2)), ["(aim 0)", "(aim 1)"]),
+        (spaces.MultiBinary(3), ["all 0", "all 1"]),
         (spaces.MultiDiscrete([2] * 100), [f"combination {n}" for n in range(1, 7)]),
         (spaces.Dict(aim=spaces.Discrete(2), free=spaces.Box(-1, 1e38, ())), []),
     ],
@@ -49,8 +50,9 @@ def test_constant_actions_of_every_kind_are_few_and_legal(space, names):
 
 def test_actions_without_bounds_are_the_reason_that_headroom_is_not_judged(monkeypatch):
     monkeypatch.setattr("sick_worlds.Targets.action_space", spaces.Box(-1e38, 1e38, ()))
-    why = check("SickTargets-v0", "headroom")["not_judged"]["no_headroom_seen"]
-    assert "without bounds" in why
+    answer = check("SickTargets-v0", "headroom")
+    assert "without bounds" in answer["not_judged"]["no_headroom_seen"]
+    assert get_severities(answer) == {"action_unbounded": "note"}
 
 
 def test_returns_of_episodes_that_are_cut_off_say_so():

@@ -13,6 +13,10 @@ def test_a_tiny_problem_is_learnt_and_an_unlearnable_one_noted(monkeypatch):
     monkeypatch.setattr(sick_worlds.PaidByTheClock, "length", 2)
     unlearnable = check("SickPaidByTheClock-v0", "overfit", share=1, look_s=0.1)
     assert get_severities(unlearnable) == {"not_learnt_quickly": "note"}
+    # From its starts every episode returns the same, which a longer training cannot change.
+    assert (
+        "every episode from the same 4 starts returned 3" in unlearnable["findings"][0]["evidence"]
+    )
 
 
 def test_training_whose_returns_are_not_finite_is_not_judged(monkeypatch):

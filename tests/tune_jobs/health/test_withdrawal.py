@@ -56,6 +56,16 @@ def test_a_beaten_best_withdraws_that_it_stands_though_the_score_has_not_improve
     assert later and not History(run[: later[0]], 100).improved
 
 
+def test_the_last_check_withdraws_what_no_later_one_could():
+    noise = np.random.default_rng(0).normal(0, 0.3, 36)
+    scores = [*noise, 1.5, 1.6, 1.7, 1.8]
+    run = [{"iteration": i, "score": s, "episodes": 20} for i, s in enumerate(scores, 1)]
+    assert "no_improvement" in {f.symptom for f in diagnose(History(run[:36], 40)).findings}
+    assert find_disproved(["no_improvement"], History(run, 40)) == ["no_improvement"]
+    # With more to come, the same rows are too few to say so.
+    assert not find_disproved(["no_improvement"], History(run, 41))
+
+
 def test_an_episode_that_ends_after_all_withdraws_that_none_does():
     never = {"env_steps": 2048.0, "episodes": 0.0, "running_length_max": 3000.0}
     run = [never | {"iteration": i, "env_steps": 2048.0 * i} for i in range(1, 15)]

@@ -271,6 +271,10 @@ class UpdateRatio(Rule):
         )
 
 
+ONE, MEDIAN = "0.2", "0.03 in their median iteration"
+"""What healthy runs stay below: in each iteration, and in the middle one."""
+
+
 @dataclass(frozen=True)
 class KlRunaway(Rule):
     """The KL divergence between the policies before and after an update is far too large.
@@ -322,7 +326,7 @@ class KlRunaway(Rule):
         jumps = np.flatnonzero(kl > self.jump)
         if jumps.size and not history.improved:
             since = history.iteration(int(jumps[0]))
-            return self._report("stop", since, f"KL {kl[jumps[0]]:.3g} at iteration {since}")
+            return self._report("stop", since, f"KL {kl[jumps[0]]:.3g} at iteration {since}", ONE)
         # What DPO has learnt from its pairs it need not collect again: healthy runs move by 0.7 in
         # their median iteration and by 3 in their worst.
         if history.has("pair_accuracy"):
@@ -335,21 +339,21 @@ class KlRunaway(Rule):
         if sick >= self.high_rows:
             since = history.find_onset(kl > self.high, self.window)
             seen = f"KL above {self.high:g} in {sick} of the last {recent.size} iterations"
-            return self._report("warn", since, seen)
+            return self._report("warn", since, seen, ONE)
         # The first updates move a policy furthest, above all after a warm start: the limit of later
         # ones flagged a healthy run of DPO.
-        limit = self.median if history.is_warmed_up(self.window, 0.0) else self.high
+        limit = self.median if recent.size >= self.window else self.high
         middle = float(np.median(recent))
         # RLExplorer's limit of 0.1 for any row flags 3 of 30 healthy runs; as a median it flags
         # none.
         if middle > limit and not (history.improved or history.trend > self.rising):
             since = history.find_onset(kl > limit, self.window)
             seen = f"median KL {middle:.2g} over the last {recent.size} iterations"
-            return self._report("warn", since, seen)
+            return self._report("warn", since, seen, MEDIAN)
         return None
 
-    def _report(self, severity: Severity, since: int, seen: str) -> Finding:
-        evidence = f"{seen}: the updates are too large (healthy runs stay below 0.2)"
+    def _report(self, severity: Severity, since: int, seen: str, healthy: str) -> Finding:
+        evidence = f"{seen}: the updates are too large (healthy runs stay below {healthy})"
         return self.report(severity, since, evidence)
 
 

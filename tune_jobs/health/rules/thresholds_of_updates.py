@@ -12,6 +12,7 @@ from tune_jobs.health.history import SCORE, History
 from tune_jobs.health.remedy import (
     SCALED_OBSERVATIONS,
     SCALED_REWARDS,
+    Remedy,
     at_least,
     at_most,
     increase,
@@ -359,6 +360,13 @@ class GradientsAlwaysClipped(ThresholdRule):
     excess: Annotated[float, Positive] = 1000.0
     """Gradient norm over its limit above which the clip counts as the cause."""
     rows: Annotated[int, AtLeastOne] = 10
+
+    def choose_remedy(self, history: History) -> Remedy:
+        """Return no smaller weight of the value where the policy's gradient alone is clipped."""
+        of_policy = history.median("grad_norm_policy", self.rows)
+        if of_policy > history.latest("grad_clip"):
+            return (increase("grad_clip", 5),)
+        return self.remedy
 
     def is_excused(self, history: History) -> bool:
         """Return whether a few bad iterations only make a gain uncertain."""

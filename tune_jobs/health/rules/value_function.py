@@ -304,7 +304,7 @@ class LowExplainedVariance(Rule):
         growth = later / early
         # With learning, a low value is usually a saturated return. A growing loss is what separates
         # the two.
-        learns = history.improved or history.trend > self.tau
+        learns = self.is_disproved(history)
         if learns and not growth > self.growth:
             return None
         reason = (
@@ -315,3 +315,7 @@ class LowExplainedVariance(Rule):
             history.find_onset(history.series("explained_variance") < self.median, window),
             f"explained variance is {late:.2g} over the last {window} iterations and {reason}",
         )
+
+    def is_disproved(self, history: History) -> bool:
+        """Return whether the score has improved or tends upwards."""
+        return bool(history.improved) or history.trend > self.tau

@@ -134,6 +134,7 @@ CASES = [
     case("kl_runaway", ("stop", 4), {"kl": from_row(4, math.inf, 0.02)}, 4, 27, None),
     case("kl_runaway", ("warn", 11), {"kl": from_row(11, 0.15, 0.01)}, 30),
     case("kl_runaway", None, {"kl": 0.37}, 30, score=rising),
+    case("kl_runaway", None, {"kl": [0.119, 0.099, 0.103, 0.058]}, 4, 7, [1.0] * 4),
     case("kl_runaway", ("warn", 1), {"kl": 12.0}, 60, score=rising),
     # CartPole at a learning rate of .1: the policy is deterministic after two updates.
     case("kl_runaway", ("warn", 1), {"kl": [1.66, 3.09, 0.0]}, 3, 40, [22.5, 11.3, 9.3]),

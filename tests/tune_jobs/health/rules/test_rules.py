@@ -99,3 +99,13 @@ def test_a_run_that_stumbles_on_its_way_up_is_healthy(rows):
     if rows >= 16:  # the same certainty without a gain
         assert seen(EntropyCollapse(), rows, 100, **level)[0] == "stop"
         assert seen(GradientsAlwaysClipped(), rows, 100, **level)[0] == "note"
+
+
+@pytest.mark.parametrize(("of_policy", "advised"), [(1.1, False), (0.2, True)])
+def test_a_smaller_weight_of_the_value_is_advised_where_it_would_help(
+    of_policy: float, advised: bool
+):
+    norms: Metrics = {"grad_clip_fraction": 1.0, "grad_norm": 1.2, "grad_clip": 0.5}
+    run = history(60, score=flat(60), grad_norm_policy=of_policy, **norms)
+    remedy = GradientsAlwaysClipped().word_remedy(run)
+    assert ("value_coef" in remedy) is advised and "grad_clip" in remedy
