@@ -91,12 +91,12 @@ class Rung:
         return [trial for _, trial in reversed(self.waiting[first:])]
 
     def describe(self, trial: str, allowed: int, of: int) -> str:
-        """Compare the score of a trial with the cut for the best ``allowed`` of ``of``."""
+        """Compare a trial's score, a mean of its later ones, with the cut for the best."""
         score, cut = self.score(trial), self.cut(allowed)
         if score == cut:
-            return f"{score:.4g} equals the cut for {describe_best(allowed)} of {of}"
+            return f"mean {score:.4g} equals the cut for {describe_best(allowed)} of {of}"
         side = "below" if self.mode == "max" else "above"
-        return f"{score:.4g} is {side} {cut:.4g}, the cut for {describe_best(allowed)} of {of}"
+        return f"mean {score:.4g} is {side} {cut:.4g}, the cut for {describe_best(allowed)} of {of}"
 
     def describe_noise(self, trial: str, allowed: int) -> str:
         """Compare the difference to the cut with the noise; empty where none is known."""

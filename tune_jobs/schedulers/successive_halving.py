@@ -227,7 +227,7 @@ class Bracket:
         if keep:
             self._head_for(trial, index + 1)
         if rank <= allowed:
-            sentence = f"{rung.score(trial):.4g} is among {describe_best(allowed)} of {of}"
+            sentence = f"mean {rung.score(trial):.4g} is among {describe_best(allowed)} of {of}"
         else:
             sentence = f"{rung.describe(trial, allowed, of)} so far"
             sentence += rung.describe_noise(trial, allowed)
@@ -269,9 +269,9 @@ class Bracket:
         if rung.rank(trial) > allowed:
             sentence = rung.describe(trial, allowed, of) + rung.describe_noise(trial, allowed)
         elif of < self.reduction_factor:
-            sentence = f"{score:.4g} is the best of {of}, and no other trial can come"
+            sentence = f"mean {score:.4g} is the best of {of}, and no other trial can come"
         else:
-            sentence = f"{score:.4g} is among {describe_best(allowed)} of {of}"
+            sentence = f"mean {score:.4g} is among {describe_best(allowed)} of {of}"
         return self._make_decision(trial, rung, rung.cut(allowed), sentence, keep=True)
 
     def end_hopeless(self) -> list[DecisionRow]:

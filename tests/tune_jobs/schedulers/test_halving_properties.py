@@ -43,7 +43,7 @@ def test_where_low_is_good_the_lowest_score_is_first():
     (end,) = rungs.end_hopeless()
     assert (end.trial, end.keep, end.waits, end.cut, end.score) == ("03", False, False, 3.0, 4.0)
     assert end.sentence == (
-        "rung 3: 4 is above 3, the cut for the best 3 of 9 when 4 of them had a score there"
+        "rung 3: mean 4 is above 3, the cut for the best 3 of 9 when 4 of them had a score there"
     )
 
 
@@ -80,9 +80,9 @@ def test_a_lost_score_counts_among_those_seen_and_waits_nowhere():
 @pytest.mark.parametrize(
     ("count", "sentence"),
     [
-        (2, "rung 3: 1 is the best of 2, and no other trial can come"),
-        (3, "rung 3: 2 is among the best of 3"),
-        (6, "rung 3: 5 is among the best 2 of 6"),
+        (2, "rung 3: mean 1 is the best of 2, and no other trial can come"),
+        (3, "rung 3: mean 2 is among the best of 3"),
+        (6, "rung 3: mean 5 is among the best 2 of 6"),
     ],
 )
 def test_a_promotion_says_among_how_many(count, sentence):

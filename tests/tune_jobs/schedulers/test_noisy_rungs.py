@@ -133,7 +133,8 @@ def test_a_trial_within_the_noise_waits_and_is_then_promoted():
     (end,) = bracket.end_hopeless()
     assert (end.trial, end.standard_error) == ("03", pytest.approx(1.9))
     assert end.sentence == (
-        "rung 1: -30 is below -21.5, the cut for the best 2 of 5 when 4 of them had a score there, "
+        "rung 1: mean -30 is below -21.5, the cut for the best 2 of 5 when 4 of them had a score "
+        "there, "
         "by more than 1 standard error of the difference (standard errors 1.9 and 1.9)"
     )
     assert bracket.find_promotable() is None, "04 may still raise the cut"
@@ -142,7 +143,7 @@ def test_a_trial_within_the_noise_waits_and_is_then_promoted():
     row = bracket.promote(bracket.find_promotable())
     assert (row.trial, row.keep, row.rank, row.cut) == ("02", True, 3, -21.5)
     assert row.sentence == (
-        "rung 1: -22 is below -21.5, the cut for the best 2 of 5, "
+        "rung 1: mean -22 is below -21.5, the cut for the best 2 of 5, "
         "by no more than 1 standard error of the difference (standard errors 1.9 and 1.9)"
     )
 
@@ -153,7 +154,7 @@ def test_ties_are_promoted_whichever_came_first():
         report(bracket, trial, 1, 0.0, 0.0)
     rows = [bracket.promote(bracket.find_promotable()) for _ in range(4)]
     assert [row.trial for row in rows] == ["02", "00", "03", "01"]
-    assert rows[-1].sentence == "rung 1: 0 equals the cut for the best 2 of 4"
+    assert rows[-1].sentence == "rung 1: mean 0 equals the cut for the best 2 of 4"
 
 
 def test_without_pauses_a_trial_within_the_noise_continues():

@@ -31,7 +31,7 @@ def test_the_first_ones_wait_until_there_are_enough_to_tell():
     assert rungs.find_promotable() == "01"
     kept = rungs.promote("01")
     assert (kept.keep, kept.waits, kept.cut) == (True, False, 2.0)
-    assert kept.sentence == "rung 3: 2 is among the best of 3"
+    assert kept.sentence == "rung 3: mean 2 is among the best of 3"
     assert rungs.find_promotable() is None, "only one of three goes on"
 
 
@@ -275,7 +275,7 @@ def test_a_cut_among_all_trials_names_no_moment():
     for number in range(4):
         rungs.report_score(f"{number:02d}", 3, float(number))
     assert {row.sentence for row in rungs.end_hopeless() if row.trial == "00"} == {
-        "rung 3: 0 is below 3, the cut for the best of 4"
+        "rung 3: mean 0 is below 3, the cut for the best of 4"
     }
 
 
@@ -295,8 +295,8 @@ def test_without_pauses_a_trial_continues_or_ends_at_once():
     ]
     assert [row.keep for row in decisions] == [True, False, True, True]
     assert not any(row.waits for row in decisions) and rungs.find_promotable() is None
-    assert decisions[1].sentence == "rung 3: 0.5 is below 1, the cut for the best of 2 so far"
-    assert decisions[3].sentence == "rung 3: 1.5 is among the best 2 of 4"
+    assert decisions[1].sentence == "rung 3: mean 0.5 is below 1, the cut for the best of 2 so far"
+    assert decisions[3].sentence == "rung 3: mean 1.5 is among the best 2 of 4"
     assert rungs.report_score("00", 5, 9.0) is None, "it is past the rung"
     assert rungs.report_score("00", 9, 9.0).keep
     assert rungs.end_hopeless() == []
