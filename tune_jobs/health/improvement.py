@@ -33,8 +33,8 @@ class Improvement:
     """scores [R] (higher is better), episodes [R] -> improved: yes, no, or None (too early).
 
     The gain is the median of the last third minus the mean of the first rows. It counts when it is
-    larger than its noise and than a share of the scores' size, and when the score either tends
-    upwards (Kendall's tau) or had most of the gain early and kept it.
+    larger than its noise and than a share of the scores' size, or far beyond its noise, and when
+    the score either tends upwards (Kendall's tau) or had most of the gain early and kept it.
 
     The rows are means over the episodes of one iteration, thus nearly independent, so the noise of
     the gain is the standard error of its two ends: a median of k rows has sd * sqrt(pi / 2k), a
@@ -53,7 +53,10 @@ class Improvement:
     noise: Annotated[float, Positive] = 3.0
     """The gain must be larger than this many standard errors."""
     relative: Annotated[float, Fraction] = 0.05
-    """The gain must be larger than this share of the scores' size at either end."""
+    """The gain must be larger than this share of the scores' size at either end, or ..."""
+    far_noise: Annotated[float, Positive] = 8.0
+    """... than this many standard errors: where a score begins at -1,000 and -960 is the best that
+    there is, its size says nothing of the gain."""
     tau: Annotated[float, Fraction] = 0.2
     """Kendall's tau above which the score tends upwards."""
     early_gain: Annotated[float, Fraction] = 0.6
@@ -92,17 +95,17 @@ class Improvement:
         # Each test covers a curve that the others miss: a steady gain, one during the skipped rows,
         # and one within the very first row.
         return (
-            self._rose(settled, self.relative)
-            or self._rose(r, self.leap)
+            self._rose(settled, self.relative, self.far_noise)
+            or self._rose(r, self.leap, math.inf)
             or self._solved_at_once(r)
         )
 
-    def _rose(self, r: FloatArray, relative: float) -> bool:
+    def _rose(self, r: FloatArray, relative: float, far_noise: float) -> bool:
         start = min(math.ceil(r.size / 10), self.first_rows)
         gain, error, size = _gain(r, start)
-        # Written as "not larger", so that a NaN (scores near the float limit overflow) is no
-        # improvement.
-        if not gain > max(self.noise * error, relative * size):
+        # A NaN (scores near the float limit overflow) is larger than nothing: no improvement.
+        is_large = gain > relative * size or gain > far_noise * error
+        if not (is_large and gain > self.noise * error):
             return False
         if kendall_tau(r) > self.tau:
             return True

@@ -60,9 +60,20 @@ def test_too_few_scores_say_nothing():
     assert improved([math.nan] * 50) is None
 
 
-def test_a_gain_below_five_percent_is_no_gain():
-    assert improved(np.linspace(100, 104, 60).tolist()) is False
-    assert improved(np.linspace(100, 110, 60).tolist()) is True
+@pytest.mark.parametrize(
+    ("gain", "noise", "expected"), [(4, 1.2, False), (10, 1.2, True), (4, 0.3, True)]
+)
+def test_a_gain_below_five_percent_counts_far_beyond_its_noise(gain, noise, expected):
+    for seed in range(5):
+        scores = np.linspace(100, 100 + gain, 60) + flat(60, 0.0, noise, seed=seed)
+        assert improved(scores.tolist()) is expected
+
+
+def test_the_level_of_a_score_hides_no_gain():
+    """It begins at -1,000, and -960 is the best there is."""
+    for n in (40, 100, 400):
+        course = -960 - 40 * np.exp(-np.arange(n) / (n / 20))
+        assert improved((course + flat(n, 0.0, 3.0)).tolist()) is True
 
 
 def test_a_run_solved_within_its_first_rows_has_improved():

@@ -115,8 +115,8 @@ CASES = [
     case("choice_concentration", None, one_takes(1.0), score=rising),
     case("choice_concentration", "stop", one_takes(0.98), 60, score=scores_with_tau(60, 0.19)),
     case("choice_concentration", "note", one_takes(0.98), 60, score=scores_with_tau(60, 0.21)),
-    case("choice_concentration", "stop", one_takes(0.98), score=[1.0] + [1.045] * 26),
-    case("choice_concentration", "note", one_takes(0.98), score=[1.0] + [1.055] * 26),
+    case("choice_concentration", "stop", one_takes(0.98), score=[1.0, *flat(26, 1.04, 0.01)]),
+    case("choice_concentration", "note", one_takes(0.98), score=[1.0, *flat(26, 1.06, 0.01)]),
     case("choice_concentration", ("note", 1), one_takes(0.87), 8, 40, SLIGHTLY_UP),
     case("choice_concentration", ("warn", 1), one_takes(0.87), 8, 40, [3.8, *SLIGHTLY_UP[1:]]),
 ]
