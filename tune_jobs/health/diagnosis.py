@@ -141,24 +141,42 @@ def diagnose(
 
 
 def find_disproved(
-    symptoms: Iterable[str], history: History, rules: Mapping[str, Rule] = RULES
-) -> list[str]:
-    """Return the reported symptoms that no longer hold, as the score or the rule itself shows.
+    findings: Iterable[tuple[str, str]],
+    history: History,
+    is_over: bool = False,
+    rules: Mapping[str, Rule] = RULES,
+) -> list[tuple[str, str]]:
+    """Return the reported findings that no longer hold, as the score or the rule itself shows.
 
     It is computed from the history alone, like the diagnosis, so that a resumed run gets the same
-    answer. At the end of the budget the last check decides: no later one could withdraw what was
-    first found in one of the last few.
+    answer. A rule that asks for less now (a note) has taken back its warning. At the end the last
+    check decides: no later one could withdraw what was first found in one of the last few.
+
+    Args:
+        findings: symptom and severity of each.
+        history: the rows of the run up to now.
+        is_over: whether the run ends here, before its budget is used.
+        rules: the rules, with their thresholds.
     """
-    is_over = history.budget_fraction_used >= 1
+    is_over = is_over or history.budget_fraction_used >= 1
     return [
-        symptom
-        for symptom in symptoms
+        (symptom, severity)
+        for symptom, severity in findings
         if (rule := rules.get(symptom))
         and rule.is_disproved(history)
         and not any(
-            rule(history.before_scores(ago)) for ago in range(1 if is_over else rule.silent_checks)
+            _asks_for(rule, history.before_scores(ago), severity)
+            for ago in range(1 if is_over else rule.silent_checks)
         )
     ]
+
+
+def _asks_for(rule: Rule, history: History, severity: str) -> bool:
+    """Return whether a rule asks for this severity, or a higher one."""
+    finding = rule(history)
+    if finding is None:
+        return False
+    return SEVERITIES.index(finding.severity) >= SEVERITIES.index(severity)
 
 
 def _missing(rule: Rule, history: History) -> str | None:

@@ -104,7 +104,7 @@ class Improvement:
         start = min(math.ceil(r.size / 10), self.first_rows)
         gain, error, size = _gain(r, start)
         # A NaN (scores near the float limit overflow) is larger than nothing: no improvement.
-        is_large = gain > relative * size or gain > far_noise * error
+        is_large = gain > relative * size or gain > far_noise * max(error, CONSTANT * size)
         if not (is_large and gain > self.noise * error):
             return False
         if kendall_tau(r) > self.tau:

@@ -48,6 +48,8 @@ class Rule(ABC):
     silent_checks: ClassVar[int] = 5
     """Consecutive checks, one per score, at which it must be silent before its finding is
     withdrawn: a value near its threshold would otherwise be reported and withdrawn in turn."""
+    silence_disproves: ClassVar[bool] = False
+    """Whether its silence disproves it, without a gain: it says that something never happened."""
     stagnant_only: ClassVar[bool] = False
     """Whether it judges only runs whose score has been judged and has not improved."""
     highest: ClassVar[Severity] = "stop"
@@ -101,7 +103,7 @@ class Rule(ABC):
     def is_disproved(self, history: History) -> bool:
         """Return whether the run disproves an earlier finding, if the rule is silent since then."""
         # A symptom that is as bad in a run whose score rises (a lost worker) stays.
-        return bool(history.improved) and not self.stops_rising
+        return self.silence_disproves or (bool(history.improved) and not self.stops_rising)
 
     def report(self, severity: Severity, since: int, evidence: str) -> Finding:
         """Return a finding of this rule's symptom."""

@@ -15,6 +15,8 @@ from tune_jobs.formatting import format_number
 
 FEWEST = 3
 """Comparable trials below which nothing is concluded."""
+CHANCE = 0.1
+"""Probability above which a setting that sets the sick trials apart may do so by chance."""
 NAMED = 12
 """Sick trials that are named at most; the others are counted."""
 
@@ -58,7 +60,10 @@ def compare_trials_on_symptom(symptom: str, trials: Sequence[Sibling]) -> str:
     names = ", ".join(trial.trial for trial in sick[:NAMED])
     if len(sick) > NAMED:
         names += f" and {len(sick) - NAMED} others"
-    return f"{len(sick)} of {of} trials ({names})" + (f": {apart}" if apart else "")
+    # Each setting has two ends, and the sick trials may be at one of them by chance.
+    chance = 2 * len(sick[0].config) / math.comb(of, len(sick))
+    perhaps = ", perhaps by chance" if chance > CHANCE else ""
+    return f"{len(sick)} of {of} trials ({names})" + (f": {apart}{perhaps}" if apart else "")
 
 
 def split_by_symptom(

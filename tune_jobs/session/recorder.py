@@ -57,7 +57,9 @@ class EventRecorder:
             self._gauges.show_row(row)
 
     def write_end(self, trial: str, iteration: int, verdict: StopVerdict) -> None:
-        """Write the end of a trial."""
+        """Write the end of a trial, and what its last check withdraws."""
+        for row in self.sweep.judge_end(trial):
+            self.write(row)
         self.write(EndRow(trial=trial, iteration=iteration, **vars(verdict)))
 
     def write_scheduling(self, result: Mapping[str, Any] | None = None) -> None:

@@ -12,7 +12,7 @@ from algos.config import TrainingSettings
 from tune_jobs.foreign_logs.log_rows import assume_budget
 from tune_jobs.foreign_logs.smoothed import make_history, repeats_episodes
 from tune_jobs.health import Finding, History, diagnose
-from tune_jobs.health.diagnosis import find_disproved
+from tune_jobs.health.diagnosis import SHORTEST, find_disproved
 from tune_jobs.health.metric_table import MetricTable, as_number
 from tune_jobs.health.remedy import OtherLibrary
 from tune_jobs.jobs.job import Job
@@ -110,6 +110,26 @@ class SweepHealth:
         Returns:
             The findings, and the rows that withdraw earlier findings which the history disproves.
         """
+        history = self._make_history(trial)
+        diagnosis = diagnose(history, self._job.health)
+        withdrawals = self._list_withdrawals(trial, history)
+        for finding in diagnosis.findings:
+            last = self.get_last_iteration(trial)
+            self.register_symptom(trial, finding.symptom, finding.severity, last)
+        return [self._escalate_zero_reward(f) for f in diagnosis.findings], withdrawals
+
+    def judge_end(self, trial: str) -> list[FindingRow]:
+        """Return the rows that withdraw what the last check of a trial disproves, and close them.
+
+        No later check can: a trial may end long before its budget, at a rung or by its target.
+        """
+        if not self._open[trial]:
+            return []
+        rows = self._list_withdrawals(trial, self._make_history(trial), is_over=True)
+        self.register_withdrawals(rows)
+        return rows
+
+    def _make_history(self, trial: str) -> History:
         rows = self._histories[trial]
         # Nothing of our own training is smoothed; what other libraries log may be.
         own = isinstance(self._job.settings, TrainingSettings)
@@ -117,7 +137,7 @@ class SweepHealth:
         if last > budget:  # of a program whose budget is not known, or was too small
             budget = assume_budget(last)
         settings, other = self._describe_settings(trial)
-        history = make_history(
+        return make_history(
             rows,
             budget,
             self._job.metric,
@@ -126,11 +146,6 @@ class SweepHealth:
             settings=settings,
             other=other,
         )
-        diagnosis = diagnose(history, self._job.health)
-        withdrawals = self._list_withdrawals(trial, history)
-        for finding in diagnosis.findings:
-            self.register_symptom(trial, finding.symptom, finding.severity, last)
-        return [self._escalate_zero_reward(f) for f in diagnosis.findings], withdrawals
 
     def register_symptom(self, trial: str, symptom: str, severity: str, iteration: int) -> None:
         """Remember when a symptom was first found in a trial, for comparison with other trials.
@@ -174,14 +189,15 @@ class SweepHealth:
             self._cached_comparisons[symptom] = (sick, comparison)
         return comparison
 
-    def _list_withdrawals(self, trial: str, history: History) -> list[FindingRow]:
+    def _list_withdrawals(
+        self, trial: str, history: History, is_over: bool = False
+    ) -> list[FindingRow]:
         """Return the rows that withdraw what the trial's history disproves."""
-        rows, at = self._open[trial].values(), history.iteration(-1)
-        gone = find_disproved(dict.fromkeys(row.symptom for row in rows), history)
+        at, gone = history.iteration(-1), find_disproved(self._open[trial], history, is_over)
         return [
             dataclasses.replace(row, withdrawn=at, time=time.time())
-            for row in rows
-            if row.symptom in gone
+            for key, row in self._open[trial].items()
+            if key in gone
         ]
 
     def _register_finding(self, row: FindingRow) -> None:
@@ -229,7 +245,8 @@ class SweepHealth:
         found one in the same time, the cause is shared and more time does not help.
         """
         warned = finding.symptom == "zero_reward" and finding.severity == "warn"
-        if warned and self._is_sweep_unrewarded():
+        long = self._job.iterations >= SHORTEST  # in shorter runs the rules only warn
+        if warned and long and self._is_sweep_unrewarded():
             return dataclasses.replace(finding, severity="stop")
         return finding
 

@@ -28,19 +28,19 @@ def rows(n, clipped=1.0):
 
 
 def test_a_finding_the_score_has_disproved_is_withdrawn():
-    gone = [n for n in range(1, 41) if find_disproved([SYMPTOM], History(rows(n), 40))]
+    gone = [n for n in range(1, 41) if find_disproved([(SYMPTOM, "note")], History(rows(n), 40))]
     assert gone == list(range(gone[0], 41))
     first = next(n for n in range(21, 41) if History(rows(n), 40).improved)
     assert gone[0] == first + RULES[SYMPTOM].silent_checks - 1
 
 
 def test_without_an_improved_score_nothing_is_withdrawn():
-    assert not find_disproved([SYMPTOM], History(rows(20, clipped=0.0), 40))
+    assert not find_disproved([(SYMPTOM, "note")], History(rows(20, clipped=0.0), 40))
 
 
 def test_a_lost_worker_is_not_undone_by_a_rising_score():
     lost = [row | {"runners_lost": float(i == 5)} for i, row in enumerate(rows(40))]
-    assert not find_disproved(["hung"], History(lost, 40))
+    assert not find_disproved([("hung", "warn")], History(lost, 40))
 
 
 def test_a_beaten_best_withdraws_that_it_stands_though_the_score_has_not_improved():
@@ -51,8 +51,12 @@ def test_a_beaten_best_withdraws_that_it_stands_though_the_score_has_not_improve
         for i, s in enumerate([*flat, *higher], 1)
     ]
     assert "no_improvement" in {f.symptom for f in diagnose(History(run[:45], 100)).findings}
-    assert not find_disproved(["no_improvement"], History(run[:45], 100))
-    later = [n for n in range(46, 61) if find_disproved(["no_improvement"], History(run[:n], 100))]
+    assert not find_disproved([("no_improvement", "warn")], History(run[:45], 100))
+    later = [
+        n
+        for n in range(46, 61)
+        if find_disproved([("no_improvement", "warn")], History(run[:n], 100))
+    ]
     assert later and not History(run[: later[0]], 100).improved
 
 
@@ -61,19 +65,23 @@ def test_the_last_check_withdraws_what_no_later_one_could():
     scores = [*noise, 1.5, 1.6, 1.7, 1.8]
     run = [{"iteration": i, "score": s, "episodes": 20} for i, s in enumerate(scores, 1)]
     assert "no_improvement" in {f.symptom for f in diagnose(History(run[:36], 40)).findings}
-    assert find_disproved(["no_improvement"], History(run, 40)) == ["no_improvement"]
+    assert find_disproved([("no_improvement", "warn")], History(run, 40)) == [
+        ("no_improvement", "warn")
+    ]
     # With more to come, the same rows are too few to say so.
-    assert not find_disproved(["no_improvement"], History(run, 41))
+    assert not find_disproved([("no_improvement", "warn")], History(run, 41))
 
 
 def test_an_episode_that_ends_after_all_withdraws_that_none_does():
     never = {"env_steps": 2048.0, "episodes": 0.0, "running_length_max": 3000.0}
     run = [never | {"iteration": i, "env_steps": 2048.0 * i} for i in range(1, 15)]
     assert "no_episode_ends" in {finding.symptom for finding in diagnose(History(run, 40)).findings}
-    assert not find_disproved(["no_episode_ends"], History(run, 40))
+    assert not find_disproved([("no_episode_ends", "warn")], History(run, 40))
     # Episodes of all copies end together, and no others in the rest of the run.
     run.append({"iteration": 15, "env_steps": 2048.0 * 15, "episodes": 8.0, "score": -3.0})
-    assert find_disproved(["no_episode_ends"], History(run, 40)) == ["no_episode_ends"]
+    assert find_disproved([("no_episode_ends", "warn")], History(run, 40)) == [
+        ("no_episode_ends", "warn")
+    ]
 
 
 @pytest.fixture

@@ -51,7 +51,10 @@ def test_symptom_of_one_trial_points_at_its_setting():
 def test_symptom_of_some_trials_points_at_their_common_setting():
     lr = [1e-3, 0.05, 2e-4, 0.01, 3e-4]
     found = trials(None, 5, None, 7, None, lr=lr)
-    assert said(found) == "2 of 5 trials (01, 03): those of the highest lr (0.01 or more)"
+    both = "2 of 5 trials (01, 03): those of the highest lr (0.01 or more)"
+    assert said(found) == f"{both}, perhaps by chance"
+    many = trials(None, 5, None, 7, *[None] * 4, lr=[*lr, 1e-4, 4e-4, 5e-4])
+    assert said(many) == both.replace("of 5", "of 8")
     assert said(trials(5, None, None, 7, None, lr=lr)) == "2 of 5 trials (00, 03)"
 
 

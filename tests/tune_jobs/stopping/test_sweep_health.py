@@ -4,7 +4,7 @@
 from dataclasses import replace
 
 import pytest
-from health_runs import make_rows, rising
+from health_runs import flat, make_rows, rising
 from sessions import get_end, make_result, make_session
 from synthetic_sweep import finding, job_row
 
@@ -112,6 +112,18 @@ def test_one_reward_in_the_sweep_gives_every_trial_its_time(sweep):
     assert set(ends.values()) == {21}
 
 
+@pytest.mark.parametrize(("iterations", "severity"), [(12, "warn"), (40, "stop")])
+def test_zero_reward_of_all_trials_ends_none_of_a_run_too_short_to_judge(iterations, severity):
+    health = SweepHealth(job_of(iterations))
+    nothing = {"zero_reward_fraction": 1.0, "rewarded_episode_fraction": 0.0, "reward_abs_max": 0.0}
+    for trial in ("00", "01", "02"):
+        for i in range(1, 9):
+            told = nothing | {"return_mean": 0.0, "episodes": 40, "episode_length": 20.0}
+            health.add_result(trial, i, 0, told)
+            findings, _ = health.judge(trial)
+    assert [f.severity for f in findings if f.symptom == "zero_reward"] == [severity]
+
+
 def test_zero_reward_limited_to_a_warning_stops_no_trial(sweep):
     health = {"zero_reward": "warn", "no_improvement": "off", "constant_reward": "off"}
     _, ends = plateau(sweep, health=health)
@@ -161,11 +173,15 @@ def test_a_stop_request_ends_a_trial_in_stage_1(sweep, tmp_path):
     assert get_end(live.rows) == (0, "stopped")
 
 
+def job_of(iterations):
+    return Job(env="CartPole-v1", metric="return_mean", mode="max", iterations=iterations)
+
+
 CLIPPED = finding("00", "gradients_always_clipped")
 
 
 def test_a_finding_is_reported_once_until_it_is_withdrawn():
-    job = Job(env="CartPole-v1", metric="return_mean", mode="max", iterations=40)
+    job = job_of(40)
     warning = Finding(CLIPPED.symptom, "warn", 3, "")
     earlier = (CLIPPED, replace(CLIPPED, trial="01"), replace(CLIPPED, trial="01", withdrawn=12))
     health = SweepHealth(job, earlier)
@@ -175,7 +191,7 @@ def test_a_finding_is_reported_once_until_it_is_withdrawn():
 
 
 def test_what_the_history_disproves_is_withdrawn_at_its_end():
-    job = Job(env="CartPole-v1", metric="return_mean", mode="max", iterations=40)
+    job = job_of(40)
     health = SweepHealth(job, [CLIPPED])
     rows = make_rows(40, return_mean=rising(40), grad_clip_fraction=0.0, episodes=20)
     for trial in ("00", "01"):
@@ -184,3 +200,15 @@ def test_what_the_history_disproves_is_withdrawn_at_its_end():
     (row,) = health.judge("00")[1]
     assert (row.symptom, row.withdrawn, row.iteration) == (CLIPPED.symptom, 40, 9)
     assert health.judge("01")[1] == []
+
+
+def test_a_trial_that_ends_before_its_budget_is_judged_once_more():
+    """At a rung, say: no later check could withdraw what was found in one of the last few."""
+    health = SweepHealth(job_of(100), [replace(CLIPPED, symptom="no_improvement", iteration=40)])
+    scores = [*flat(45, 0.0, 0.3), 20.0, 40.0, 60.0]
+    for i, row in enumerate(make_rows(48, return_mean=scores, episodes=20), 1):
+        health.add_result("00", i, 0, row)
+    assert health.judge("00")[1] == []
+    (row,) = health.judge_end("00")
+    assert (row.symptom, row.withdrawn) == ("no_improvement", 48)
+    assert health.judge_end("00") == []

@@ -36,6 +36,7 @@ class NoExploration(Rule):
     title = "The policy was deterministic from the beginning"
     needs = ("entropy", SCORE)
     highest = "warn"
+    silence_disproves = True
     causes = (
         "initial logits so far apart that one choice wins: weights or observations too large",
         "masks that leave a single legal action",
@@ -131,6 +132,9 @@ class EntropyCollapse(Rule):
         if math.isnan(late):
             return None
         severity, sick = self._judge_late(history, name, late)
+        # A policy that imitates a deterministic one is deterministic as intended.
+        if severity and history.has("warm_start_loss") and sick[: max(1, len(sick) // 10)].all():
+            severity = "note"
         # Recent improvement is asked for last, because it judges several earlier histories.
         if severity is None or history.has_improved_lately(self.rows):
             return None
@@ -243,10 +247,11 @@ class EntropyStuckAtMax(Rule):
 class StdBlowup(Rule):
     """The entropy has risen by ln 4 and still rises, and the score has not improved.
 
-    A normal distribution with four times the standard deviation has ln 4 = 1.39 nats more; with
-    several dimensions each needs less. A policy of few choices starts near its maximum and cannot
-    rise that far; of a language model, which starts at about one nat per token, it is the way to
-    random text. The factor of four is a choice; healthy policies narrow in the end.
+    A normal distribution with four times the standard deviation has ln 4 = 1.39 nats more. It only
+    warns there, as with 20 dimensions 7 % more of each are enough, and their number is unknown
+    here. A policy of few choices starts near its maximum and cannot rise that far; of a language
+    model, which starts at about one nat per token, it is the way to random text. The factor of four
+    is a choice; healthy policies narrow in the end.
     """
 
     symptom = "std_blowup"
@@ -272,7 +277,7 @@ class StdBlowup(Rule):
     rows: Annotated[int, AtLeastOne] = 10
 
     def judge(self, history: History) -> Finding | None:
-        """Return a stop when the standard deviation has grown fourfold."""
+        """Return a finding when the standard deviation has grown fourfold."""
         entropy = history.recent("entropy", len(history))
         # A rise that has ended is a policy that has found its width.
         if entropy.size < 5 or kendall_tau(entropy) <= self.tau:
@@ -282,7 +287,7 @@ class StdBlowup(Rule):
         if late - first < self.rise:
             return None
         return self.report(
-            "stop",
+            "stop" if _chooses_tokens(history) else "warn",
             history.find_onset(history.series("entropy") - first >= self.rise, 3),
             f"entropy rose from {first:.3g} to {late:.3g} nats and the score has not improved",
         )

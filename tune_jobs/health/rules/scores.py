@@ -22,6 +22,9 @@ from tune_jobs.health.improvement import (
 from tune_jobs.health.remedy import SCALED_REWARDS, increase, lower, put
 from tune_jobs.health.rule import Rule
 
+FEWEST_JUMPS = 10
+"""Jumps from which a tenth of them differ from one fall."""
+
 
 @dataclass(frozen=True)
 class PerformanceCollapse(Rule):
@@ -104,10 +107,17 @@ class PerformanceCollapse(Rule):
 
 
 def _estimate_row_noise(scores: FloatArray) -> float:
-    """Return the standard deviation of a row, from the median size of the jump to the next."""
-    # Jumps instead of deviations from the mean, since a trend is not noise. The factors convert a
-    # median to a standard deviation and a jump to one row.
-    return float(np.median(np.abs(np.diff(scores)))) * 1.4826 / math.sqrt(2)
+    """Return the standard deviation of a row, from the jumps to the next.
+
+    By the larger of their median size and that of which a tenth are larger: the median of rare
+    rewards is 0, and of heavy tails small. One jump, the fall itself, moves neither in long runs.
+    """
+    # Jumps instead of deviations from the mean, since a trend is not noise. The factors convert
+    # quantiles of normal noise to its standard deviation and a jump to one row.
+    jumps = np.abs(np.diff(scores))
+    middle, large = np.quantile(jumps, (0.5, 0.9))
+    large = large if jumps.size >= FEWEST_JUMPS else 0.0
+    return float(max(1.4826 * middle, large / 1.645)) / math.sqrt(2)
 
 
 @dataclass(frozen=True)
@@ -126,6 +136,7 @@ class Overfitting(Rule):
     highest = "warn"
     stops_rising = True
     warm_up = "`evaluations` held-out returns"
+    silence_disproves = True
     causes = (
         "too few prompts or seeds, which are learnt by heart",
         "a reward in training that is easier to get than what the evaluation measures",
@@ -187,7 +198,9 @@ def _estimate_swing(values: FloatArray, size: int) -> float:
     """
     windows = np.lib.stride_tricks.sliding_window_view(values[::-1], size)[::size]
     of_means = estimate_score_sd(windows.mean(axis=1)) if len(windows) > 2 else 0.0
-    return math.sqrt(2) * max(of_means, estimate_score_sd(values) / math.sqrt(size))
+    # The median jump of few held-out episodes, whose means repeat each other, is 0.
+    squares = math.sqrt(float(np.square(np.diff(values)).mean()) / 2)
+    return math.sqrt(2) * max(of_means, max(estimate_score_sd(values), squares) / math.sqrt(size))
 
 
 @dataclass(frozen=True)
@@ -291,6 +304,7 @@ class NoImprovement(Rule):
     title = "Most of the budget is used and the score is where it began"
     needs = (SCORE,)
     stagnant_only = True
+    silence_disproves = True
     causes = (
         "an environment or reward from which nothing can be learnt, if all trials are like this",
         "the learning rate or coefficients of this trial, if the others improve",
@@ -312,6 +326,8 @@ class NoImprovement(Rule):
     """Number of later scores for which the best must stand."""
     patience_fraction: Annotated[float, Fraction] = 0.3
     """Upper limit of the patience as a fraction of all scores of the budget."""
+    rise: Annotated[float, Positive] = 6.0
+    """Standard deviations of a score by which a level above the start is no noise."""
     tau: Annotated[float, Fraction] = 0.2
     """Kendall's tau of the score above which it tends upwards."""
     rows: Annotated[int, AtLeastOne] = 30
@@ -326,28 +342,29 @@ class NoImprovement(Rule):
         last = self._find_last_record(history)
         if last is None or history.trend > self.tau or history.had_learnt:
             return None
-        record, best = last
+        record, best, rose = last
         # In scores, like the patience: a pool is counted at its last row.
         stood = int(np.count_nonzero(history.score_rows > record))
         if stood < min(self.patience, math.ceil(self.patience_fraction * history.score_budget)):
             return None
         since = history.iteration(record)
+        # A policy that has been clearly better and fell may recover.
+        where = "the score is back where it began" if rose else "is within the noise of the start"
         best = best if history.mode == "max" else -best
         return self.report(
-            "stop" if history.budget_fraction_used >= self.stop_from else "warn",
+            "stop" if not rose and history.budget_fraction_used >= self.stop_from else "warn",
             since,
             # Later scores may be higher: only those clearly higher make a record.
             f"the last clear record of {history.score} ({best:.3g}, iteration {since}) has not "
             f"been beaten by {self.min_delta:.0%} and one standard deviation of the scores for "
-            f"{history.iteration(-1) - since} iterations and is within the noise of the start",
+            f"{history.iteration(-1) - since} iterations and {where}",
         )
 
-    def is_disproved(self, history: History) -> bool:
-        """Return True: once the rule is silent, its record is beaten or the score tends upwards."""
-        return True
+    def _find_last_record(self, history: History) -> tuple[int, float, bool] | None:
+        """Return the row at which the best score was last clearly beaten, and that score.
 
-    def _find_last_record(self, history: History) -> tuple[int, float] | None:
-        """Return the row at which the best score was last clearly beaten, and that score."""
+        With them whether the score had risen before.
+        """
         # A row whose episodes are not counted is a pool by itself.
         counts = np.nan_to_num(history.episodes_per_score, nan=self.episodes)
         rows, scores, _ = pool_scores(history.scores, counts, self.episodes)
@@ -360,4 +377,14 @@ class NoImprovement(Rule):
         for row, score in zip(rows.tolist(), scores.tolist(), strict=True):
             if score > best + max(self.min_delta * abs(best), noise):
                 record, best = row, score
-        return record, best
+        return record, best, self._rose(scores)
+
+    def _rose(self, scores: FloatArray) -> bool:
+        """Return whether some neighbouring scores [P] were clearly above the first ones."""
+        if scores.size < 4:
+            return False
+        # Medians of a tenth of the run: a few lucky scores are no rise.
+        size = max(3, math.ceil(scores.size / 10))
+        levels = np.median(np.lib.stride_tricks.sliding_window_view(scores, size), axis=1)
+        rise, start = float(levels.max() - levels[0]), abs(float(levels[0]))
+        return rise > max(self.rise * _estimate_row_noise(scores), self.min_delta * start)

@@ -25,6 +25,7 @@ class ObservationConstant(ThresholdRule):
     symptom = "observation_constant"
     title = "The observation never changes"
     needs = ("observation_constant_fraction", SCORE)
+    silence_disproves = True
     causes = (
         "step() returns the array that reset() made, or a copy of it",
         "a wrapper or filter that replaces the observation",
@@ -143,6 +144,7 @@ class ExplorationNeverDecays(ThresholdRule):
     title = "Nearly all actions are random until the end"
     needs = ("exploration_rate",)
     highest = "warn"
+    silence_disproves = True
     causes = (
         "a final rate near 1",
         "a schedule for many more steps than the run has",

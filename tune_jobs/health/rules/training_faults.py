@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
@@ -19,6 +20,8 @@ from tune_jobs.health.rule import Rule
 
 WATCHED = ("policy_loss", "value_loss", "entropy", "kl", "grad_norm")
 """Metrics checked in rows without a count of non-finite numbers, as in logs of other tools."""
+UNTRAINED = 0.2
+"""Fraction of the budget in which a metric that has had no number yet may be NaN."""
 EPISODE_METRICS = ("return_mean", "return_mean_100", "episode_length")
 """Metrics that are logged only of finished episodes."""
 
@@ -58,7 +61,13 @@ class NotFinite(Rule):
         # Of a long run most rows are sound: only those that may not be are looked at.
         suspects = set(np.flatnonzero(history.series("nonfinite") > 0).tolist())
         suspects.update(history.find_odd_rows((*WATCHED, "return_mean")))
-        counts = {index: _count_nonfinite(history.rows[index]) for index in sorted(suspects)}
+        begins = {name: _find_begin(history, name) for name in WATCHED}
+        counts = {
+            index: _count_nonfinite(
+                history.rows[index], [name for name, begin in begins.items() if index >= begin]
+            )
+            for index in sorted(suspects)
+        }
         first = next((index for index, (amount, _) in counts.items() if amount), None)
         if first is None:
             return None
@@ -72,14 +81,32 @@ class NotFinite(Rule):
         )
 
 
-def _count_nonfinite(row: Row) -> tuple[int, str]:
-    """Return how many numbers of this row are not finite, and where the first of them is."""
+def _find_begin(history: History, name: str) -> int:
+    """Return the row from which a NaN of this metric counts.
+
+    Trainers with a replay buffer log NaN as the loss until they learn: what precedes the first
+    number says nothing, for a fifth of the budget.
+    """
+    values = history.series(name)
+    if np.isfinite(values).any():
+        return int(np.argmax(np.isfinite(values) | np.isinf(values)))
+    waits = history.budget_fraction_used < UNTRAINED and not np.isinf(values).any()
+    return len(history) if waits else 0
+
+
+def _count_nonfinite(row: Row, names: Sequence[str]) -> tuple[int, str]:
+    """Return how many numbers of this row are not finite, and where the first of them is.
+
+    Args:
+        row: of the history.
+        names: metrics that are looked at where it has no count of its own.
+    """
     counted = as_number(row.get("nonfinite"))
     if math.isfinite(counted):  # counted where they arose, which the means of this row may hide
         return int(counted), str(row.get("nonfinite_where") or "a place that was not recorded")
     places = [
         f"{name} ({value})"
-        for name in WATCHED
+        for name in names
         if isinstance(value := row.get(name), float) and not math.isfinite(value)
     ]
     # A NaN return is the usual value of a row in which no episode finished.
@@ -275,6 +302,7 @@ class NoUpdates(Rule):
     title = "Environment steps are taken but the optimiser never runs"
     needs = ("updates",)
     can_recover = False
+    silence_disproves = True
     causes = (
         "learning starts after more steps than the run has",
         "a batch larger than what is ever collected",

@@ -204,7 +204,12 @@ def _grows(values: FloatArray) -> bool:
 
 
 def _bound_returns(history: History) -> FloatArray:
-    """Return an upper bound of the returns [R] so far; NaN where episodes are truncated."""
+    """Return an upper bound of the returns [R] so far; NaN where episodes are truncated.
+
+    NaN, too, where rewards are normalised.
+    """
+    if history.settings.get("normalise_rewards") is True:  # targets are in units of these
+        return np.full(len(history), np.nan)
     length = np.fmax(history.series("running_length_max"), history.series("episode_length"))
     sizes = [history.series("reward_abs_max") * length]
     sizes += [np.abs(history.series(name)) for name in ("return_max", "return_min")]
@@ -221,9 +226,12 @@ def _compute_relative_loss(history: History) -> FloatArray:
     Of standardised values, whose loss is relative to the returns as it is, it is the loss itself.
     So it is without any return, unless an improving score may explain its growth.
     """
-    if history.settings.get("normalise_values") is True:
-        return history.series("value_loss")
     name = history.return_name
+    if history.settings.get("normalise_values") is True:
+        # Before the first reward there is nothing to predict, and hardly a loss.
+        seen = np.maximum.accumulate(np.abs(np.nan_to_num(history.series(name)))) > 0
+        paid = seen if history.has(name) else np.ones(len(history), bool)
+        return np.where(paid, history.series("value_loss"), np.nan)
     if not (history.has(name) or history.improved):
         return history.series("value_loss")
     size = np.abs(np.nan_to_num(history.series(name), posinf=0.0, neginf=0.0))

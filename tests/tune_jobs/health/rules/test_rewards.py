@@ -170,7 +170,7 @@ CASES = [
     *success(
         ("warn", stepped(0.8, 0.55)),
         (None, stepped(0.8, 0.57)),
-        ("warn", stepped(0.3, 0.195)),
+        ("warn", stepped(0.3, 0.19)),
         (None, stepped(0.3, 0.205)),
         ("warn", stepped(0.8, 0.5, noise=0.2)),
         (None, stepped(0.8, 0.5, noise=0.22)),
@@ -294,7 +294,9 @@ def paid_at_the_end(n: int, found_at: int) -> Metrics:
 def test_a_finding_is_withdrawn_where_most_episodes_are_paid_at_last():
     run = paid_at_the_end(60, 48)
     assert severity(RULES["zero_reward"], 48, 60, **run) == "warn"
-    withdrawn = [n for n in range(1, 61) if find_disproved(["zero_reward"], history(n, 60, **run))]
+    withdrawn = [
+        n for n in range(1, 61) if find_disproved([("zero_reward", "warn")], history(n, 60, **run))
+    ]
     assert withdrawn
     assert withdrawn == list(range(withdrawn[0], 61))
     # Long before the score of a run that was flat for most of it has improved.
@@ -304,7 +306,7 @@ def test_a_finding_is_withdrawn_where_most_episodes_are_paid_at_last():
 def test_a_finding_stays_where_nothing_is_paid():
     for share in (1.0, from_row(20, NAN, 1.0)):
         run = history(40, **{**DEAD, "zero_reward_fraction": share})
-        assert not find_disproved(["zero_reward"], run)
+        assert not find_disproved([("zero_reward", "warn")], run)
 
 
 def test_all_of_the_last_rows_must_be_sick():
