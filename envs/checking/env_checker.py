@@ -158,8 +158,8 @@ def _check_reward(reward: object, step: int) -> None:
                 step,
             )
         )
-    number = isinstance(reward, int | float | np.integer | np.floating)
-    if not number or not np.isfinite(reward):
+    number = read_number(reward)
+    if number is None or not np.isfinite(number):
         raise BrokenEnvironmentError(
             Violation(
                 "reward_finite",

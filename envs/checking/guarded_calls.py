@@ -55,7 +55,7 @@ def take_step(env: gymnasium.Env[Any, Any], action: Any, step: int) -> tuple[Any
         )
     values = cast("tuple[Any, ...]", result)
     for name, flag in (("terminated", values[2]), ("truncated", values[3])):
-        if not isinstance(flag, bool | np.bool_):
+        if not is_flag(flag):
             raise BrokenEnvironmentError(
                 Violation(
                     "flags_are_bool",
@@ -65,6 +65,12 @@ def take_step(env: gymnasium.Env[Any, Any], action: Any, step: int) -> tuple[Any
                 )
             )
     return values
+
+
+def is_flag(value: object) -> bool:
+    """Return whether a value is a flag, of Python or of NumPy."""
+    is_array = isinstance(value, np.ndarray | np.bool_)
+    return isinstance(value, bool) or (is_array and value.dtype == bool and value.ndim == 0)
 
 
 def _describe_result(result: object) -> str:

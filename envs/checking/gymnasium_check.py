@@ -10,12 +10,13 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 import gymnasium
-import numpy as np
 from gymnasium.utils.env_checker import check_env
+from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
 
 from envs.action_masks import Mask, find_mask, is_legal, sample_legal
 from envs.checking.guarded_calls import (
     call_guarded,
+    is_flag,
     locate_violations,
     make_violation,
     note_interrupts,
@@ -42,12 +43,20 @@ def run_gymnasium_check(
         with locate_violations(env), _raise_violations(), warnings.catch_warnings():
             # Gymnasium warns about style (unbounded boxes); only its errors are violations.
             warnings.simplefilter("ignore")
-            # Unwrapped, because Gymnasium's own wrappers would raise before the checker can name
-            # the fault.
-            formal = _CheckedEnv(env.unwrapped, deadline, clock)
+            formal = _CheckedEnv(_strip_layers(env), deadline, clock)
             check_env(formal, skip_render_check=True, skip_close_check=True)
     finally:
         env.close()
+
+
+def _strip_layers(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
+    """Return the environment without what ``gymnasium.make`` puts around it.
+
+    Those wrappers would raise before the checker can name the fault; others belong to it.
+    """
+    while isinstance(env, PassiveEnvChecker | OrderEnforcing | TimeLimit):
+        env = env.env
+    return env
 
 
 @contextmanager
@@ -85,6 +94,8 @@ class _CheckedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
 
         def reset(*args: Any, **kwargs: Any) -> Any:
             self._count()
+            # Training gives no options, and those that an environment asks for are unknown here.
+            kwargs = {name: value for name, value in kwargs.items() if value != {}}
             with note_interrupts("reset()"):
                 result = inner(*args, **kwargs)
             self._note(result)
@@ -109,7 +120,7 @@ class _CheckedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
         if not isinstance(result, tuple) or len(cast("tuple[Any, ...]", result)) != 5:
             return cast("Any", result)
         observation, reward, terminated, truncated, info = cast("tuple[Any, ...]", result)
-        ends = (bool(e) if isinstance(e, np.bool_) else e for e in (terminated, truncated))
+        ends = (bool(e) if is_flag(e) else e for e in (terminated, truncated))
         return observation, reward, *ends, {} if isinstance(info, dict) else info
 
     def _count(self) -> None:

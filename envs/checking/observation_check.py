@@ -92,8 +92,8 @@ def _find_mismatches(space: spaces.Space[Any], observation: Any) -> Iterator[Mis
     elif isinstance(space, spaces.Tuple) and isinstance(observation, tuple):
         parts = dict(enumerate(cast("tuple[Any, ...]", observation)))
         inner = dict(enumerate(space.spaces))
-    elif isinstance(space, spaces.Box) and isinstance(observation, np.ndarray | np.generic):
-        yield from _compare_with_box(space, np.asarray(observation))
+    elif isinstance(space, spaces.Box) and (array := _read_array(observation)) is not None:
+        yield from _compare_with_box(space, array)
         return
     else:
         yield Mismatch(f"{observation!r} ({type(observation).__name__})", fatal=True)
@@ -138,5 +138,18 @@ def _list_leaves(observation: Any, name: str = "the observation") -> list[tuple[
             for place, part in enumerate(values)
             for leaf in _list_leaves(part, f"part {place}")
         ]
-    is_number = isinstance(observation, np.ndarray | np.generic | float | int)
-    return [(name, np.asarray(observation))] if is_number else []
+    array = _read_array(observation)
+    return [] if array is None else [(name, array)]
+
+
+def _read_array(observation: Any) -> np.ndarray[Any, Any] | None:
+    """Return an array, a number or a list of numbers as an array; None for anything else."""
+    if isinstance(observation, np.ndarray | np.generic):
+        return np.asarray(observation)
+    if not isinstance(observation, float | int | list | tuple):
+        return None
+    try:
+        array = np.asarray(cast("Any", observation))
+    except ValueError:  # lists of different lengths
+        return None
+    return array if array.dtype.kind in "biuf" else None

@@ -176,7 +176,9 @@ def list_constant_actions(space: spaces.Space[Any]) -> dict[str, Any]:
         first = int(space.start)
         return {str(first + n): np.int64(first + n) for n in _spread(int(space.n))}
     if isinstance(space, spaces.Box) and has_bounds(space):
-        ends = {"lowest": space.low, "middle": (space.low + space.high) / 2, "highest": space.high}
+        # As floats, because the sum of two bytes may be no byte.
+        middle = (space.low.astype(np.float64) + space.high) / 2
+        ends = {"lowest": space.low, "middle": middle, "highest": space.high}
         return {name: np.asarray(v, space.dtype) for name, v in ends.items()}
     if isinstance(space, spaces.MultiBinary):
         return {f"all {bit}": np.full(space.shape, bit, space.dtype) for bit in (0, 1)}

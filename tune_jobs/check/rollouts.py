@@ -142,6 +142,9 @@ def play_plans(
                 generator = counter_rng.derive_seed(plan.noise, "fresh noise")
                 # After the reset, so that the start is the seed's and only what follows is random.
                 try:
+                    own: Any = env.unwrapped.np_random
+                    if not isinstance(own, np.random.Generator):  # it has other methods
+                        raise FixedNoiseError(f"it is a {type(own).__name__}")
                     env.unwrapped.np_random = np.random.default_rng(generator)
                 except AttributeError as error:
                     raise FixedNoiseError(str(error)) from error

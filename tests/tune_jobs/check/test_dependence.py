@@ -8,6 +8,7 @@ from checks import check, get_only_evidence, get_severities
 
 from tune_jobs.check.dependence import (
     LEVEL,
+    NEGLIGIBLE,
     SETTLED_P,
     count_informative_starts,
     summarise_test,
@@ -17,16 +18,13 @@ from tune_jobs.check.statistics import run_paired_test
 
 
 def test_unseeded_dice_differ_from_a_reward_of_the_action(monkeypatch):
-    # Dice whose throws hint at an effect (p = 0.08), and dice whose throws do not (p = 0.5).
-    for dice, severity in ((1, "warn"), (0, "stop")):
-        monkeypatch.setattr(sick_worlds, "DICE", np.random.default_rng(dice))
-        answer = check("SickOwnDice-v0", "rewards", "dependence", share=0.5)
-        assert get_severities(answer) == {"reward_blind_to_action": severity}
-        assert "of its variance, p = " in answer["findings"][0]["evidence"]
-        figures = answer["figures"]["dependence"]["repeated"]
-        assert (figures["p"] > SETTLED_P) == (severity == "stop")
-        assert figures["p"] > LEVEL
-        assert figures["detectable_fraction"] < 0.3
+    monkeypatch.setattr(sick_worlds, "DICE", np.random.default_rng(0))
+    monkeypatch.setattr(sick_worlds.Targets, "length", 3)
+    answer = check("SickOwnDice-v0", "rewards", "dependence", share=1)
+    assert get_severities(answer) == {"reward_blind_to_action": "warn"}
+    figures = answer["figures"]["dependence"]["fresh_noise"]
+    assert figures["p"] > SETTLED_P > LEVEL
+    assert figures["detectable_fraction"] < NEGLIGIBLE
     monkeypatch.setattr(sick_worlds, "DICE", np.random.default_rng(0))
     assert get_severities(check("SickUnseeded-v0", "dependence", share=0.5)) == {}
 
