@@ -123,6 +123,68 @@ class Scalar(Targets):
         return np.array(super().paid(action))
 
 
+class Patient(Targets):
+    """Pays nothing, or always the same, before its end."""
+
+    length, wage = 1500, 0.0
+
+    def paid(self, action):
+        return 1.0 if self.steps == self.length else self.wage
+
+
+class Turns(Targets):
+    """Shows whose turn it is, in a cycle that divides the interval of any sample."""
+
+    observation_space = spaces.Discrete(8)
+    length = 63
+
+    def paid(self, action):
+        return float(action == (self.steps - 1) % 2)
+
+    def _seen(self):
+        return self.steps % 8
+
+
+class Gate(Targets):
+    """Shows a position that changes after 50 steps; each takes three seconds of a clock."""
+
+    observation_space = spaces.Discrete(2)
+    length = 100
+
+    def paid(self, action):
+        return float(action)
+
+    def _seen(self):
+        return self.steps // 50 % 2
+
+
+class Fined(Targets):
+    """Ends at any time, which alone costs something."""
+
+    fine = -1.0
+
+    def step(self, action):
+        seen, _, _, _, info = super().step(action)
+        over = self.steps > 4 and bool(self.np_random.random() < 0.2)
+        return seen, self.fine * over, over, False, info
+
+
+class Pennies(Targets):
+    """Pays a thousandth of a millionth of a penny."""
+
+    def paid(self, action):
+        return 1e-11 * float(action)
+
+
+class Sentences(Targets):
+    """Takes text."""
+
+    action_space = spaces.Text(4)
+
+    def paid(self, action):
+        return super().paid(int(len(action) > 2))
+
+
 for _world in [world for world in vars().values() if isinstance(world, type)]:
     if issubclass(_world, Targets) and _world.__module__ == __name__:
         gymnasium.register(f"Healthy{_world.__name__}-v0", f"healthy_worlds:{_world.__name__}")

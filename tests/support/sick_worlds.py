@@ -358,6 +358,24 @@ class Levers(Targets):
         return named - float(np.square(action["push"]).sum() + action["aim"]["value"] ** 2)
 
 
+class Tired(Targets):
+    """Pays until 60 steps of all episodes together are done: reset() restores nothing."""
+
+    energy = 60
+
+    def paid(self, action):
+        self.energy -= 1
+        return super().paid(action) * (self.energy > 0)
+
+
+class LateFog(Targets):
+    """Shows noise that no seed reaches from its seventh step on."""
+
+    def _seen(self):
+        seen = super()._seen()
+        return seen + np.float32(DICE.random() * (self.steps > 6))
+
+
 for _world in [world for world in vars().values() if isinstance(world, type)]:
     if issubclass(_world, gymnasium.Env):
         gymnasium.register(f"Sick{_world.__name__}-v0", f"sick_worlds:{_world.__name__}")

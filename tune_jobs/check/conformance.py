@@ -62,8 +62,9 @@ def probe_determinism(target: CheckTarget, seconds: float) -> ProbeResult:
     plans = [EpisodePlan(seed, seed) for seed in range(SEEDS)]
     # Half of the time for the first pass; the second then plays as many episodes.
     first = play_plans(target, plans, seconds / 2)
-    second = play_plans(target, plans[: len(first)], seconds)
-    pairs = list(zip(first, second, strict=False))
+    # In the reverse order: what a reset keeps of the previous episode then differs.
+    second = play_plans(target, plans[: len(first)][::-1], seconds)
+    pairs = list(zip(reversed(first), second, strict=False))
     steps = [step for one, two in pairs if (step := _find_difference(one, two)) is not None]
     outcome.figures = {"episodes_twice": len(pairs), "differing": len(steps)}
     if steps:
@@ -81,9 +82,10 @@ def _find_difference(one: Episode, two: Episode) -> int | None:
     both = min(len(one.rewards), len(two.rewards))
     left, right = np.array(one.rewards[:both]), np.array(two.rewards[:both])
     differ = (left != right) & ~(np.isnan(left) & np.isnan(right))
-    if differ.any():
-        return int(differ.argmax()) + 1
-    longer = len(one.rewards) != len(two.rewards)
-    if longer:  # one ran out of time, or they ended at different steps
-        return both if one.end and two.end else None
-    return both if one.observation_checksum != two.observation_checksum else None
+    found = [int(differ.argmax()) + 1] if differ.any() else []
+    keys = zip(one.observation_keys, two.observation_keys, strict=False)
+    found += [step for step, (left, right) in enumerate(keys) if left != right][:1]
+    # Of different lengths, one ran out of time, or they ended at different steps.
+    if len(one.rewards) != len(two.rewards) and one.end and two.end:
+        found.append(both)
+    return min(found, default=None)

@@ -135,8 +135,9 @@ def _judge_fresh_noise(target: CheckTarget, seconds: float, outcome: ProbeResult
     if left_out := _describe_left_out(pairs, len(played)):
         outcome.not_judged[SYMPTOM] = left_out
         return
-    # Absence of evidence: with so much noise a relevant effect could have been missed.
-    if pairs.detectable_fraction > NEGLIGIBLE:
+    # Absence of evidence: with so much noise a relevant effect could have been missed, or there is
+    # a hint at one.
+    if pairs.detectable_fraction > NEGLIGIBLE or pairs.p_value <= SETTLED_P:
         outcome.not_judged[SYMPTOM] = _describe_power(pairs)
         return
     outcome.add_finding(
@@ -151,8 +152,9 @@ def _judge_fresh_noise(target: CheckTarget, seconds: float, outcome: ProbeResult
 
 def _describe_evidence(pairs: PairedTest, outcome: ProbeResult) -> str:
     tried = (
-        f"from {pairs.starts} starts, {outcome.figures['starts_paid']} of which had a reward, two "
-        "action sequences were played twice each and the return is exactly the same"
+        f"from {pairs.starts} starts, {outcome.figures['starts_paid']} of which had a reward or "
+        "return that is not the most frequent one, two action sequences were played twice each and "
+        "the return is exactly the same"
     )
     if outcome.figures["observations_follow"]:
         return (
@@ -167,7 +169,10 @@ def _describe_unseen(pairs: PairedTest, played: int, outcome: ProbeResult) -> st
     if left_out := _describe_left_out(pairs, played):
         return left_out
     if paid < MIN_PAID_STARTS:
-        return f"only {paid} of {played} starts had a reward; {MIN_PAID_STARTS} are needed"
+        return (
+            f"only {paid} of {played} starts had a reward or return that is not the most frequent "
+            f"one; {MIN_PAID_STARTS} are needed"
+        )
     # A reward at the end of an episode has not been seen in plays that were cut off.
     if outcome.figures["ended_fraction"] < 0.5:
         return "most episodes were too long to be played to their end"

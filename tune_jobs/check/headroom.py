@@ -61,10 +61,14 @@ def probe_headroom(target: CheckTarget, seconds: float) -> ProbeResult:
             "above_random": gaps[name],
         }
     if not target.world and len(returns_by_rule) < 2:
+        is_unbounded = _has_unbounded_part(target.spaces[1])
+        kind = "without bounds" if is_unbounded else "of this kind"
         outcome.not_judged["no_headroom_seen"] = (
-            "there is nothing to compare random play with: an action without bounds has no ends or "
-            "middle to repeat"
+            f"there is nothing to compare random play with: an action {kind} has no ends or middle "
+            "to repeat"
         )
+        if not is_unbounded:
+            return outcome
         outcome.add_finding(
             "action_unbounded",
             "note",
@@ -112,6 +116,13 @@ def probe_headroom(target: CheckTarget, seconds: float) -> ProbeResult:
             f"({means})",
         )
     return outcome
+
+
+def _has_unbounded_part(space: spaces.Space[Any]) -> bool:
+    if isinstance(space, spaces.Dict | spaces.Tuple):
+        parts = space.spaces.values() if isinstance(space, spaces.Dict) else space.spaces
+        return any(map(_has_unbounded_part, parts))
+    return isinstance(space, spaces.Box) and not has_bounds(space)
 
 
 def _play_baselines(target: CheckTarget, seconds: float) -> tuple[dict[str, Array], bool]:

@@ -16,6 +16,7 @@ import numpy as np
 from algos.models.base import MASK, describe_column, get_column_spaces
 from algos.models.encoders import describe_encoders, list_images
 from algos.models.normaliser import make_observation_normaliser
+from envs.checking.env_checker import FEW_STEPS
 from envs.time_limit import find_time_limit
 from envs.validation import InputError
 from tune_jobs.check.check_target import CheckTarget
@@ -53,12 +54,12 @@ def probe_episodes(target: CheckTarget, seconds: float) -> ProbeResult:
         "time_limit": limit,
     }
     if ended:
-        if limit is None and _is_paid_to_end(ended):
+        if limit is None and _is_paid_to_end(played):
             outcome.add_finding(
                 "paid_to_end",
                 "note",
                 f"no reward was above 0 in {int(lengths.sum())} steps, no time limit is known, and "
-                f"each of the {len(ended)} episodes was ended by the task",
+                f"each of the {len(ended)} episodes that ended was ended by the task",
             )
         return outcome
     # Slow environments: silence after few steps does not show that episodes never end.
@@ -67,6 +68,8 @@ def probe_episodes(target: CheckTarget, seconds: float) -> ProbeResult:
             f"there was time for {lengths.max()} steps of one episode only"
         )
         return outcome
+    # An attribute of that name that ends nothing is no limit.
+    limit = limit if limit and limit > STEPS else None
     known = (
         f"; its time limit of {limit} steps will end them"
         if limit
@@ -85,12 +88,15 @@ def probe_episodes(target: CheckTarget, seconds: float) -> ProbeResult:
     return outcome
 
 
-def _is_paid_to_end(ended: list[Episode]) -> bool:
+def _is_paid_to_end(played: list[Episode]) -> bool:
     """Return whether an episode can return more only by being shorter."""
+    rewards = np.array([reward for episode in played for reward in episode.rewards])
     return (
-        len({len(episode.rewards) for episode in ended}) > 1
-        and all(episode.end == "terminated" for episode in ended)
-        and max(max(episode.rewards) for episode in ended) <= 0
+        len({len(episode.rewards) for episode in played if episode.end}) > 1
+        and all(episode.end != "truncated" for episode in played)
+        and float(rewards.max()) <= 0
+        # A cost of the end alone is saved by no length.
+        and float((rewards < 0).mean()) >= 0.5
     )
 
 
@@ -109,7 +115,7 @@ def probe_observations(target: CheckTarget, seconds: float) -> ProbeResult:
         outcome.not_judged["observation_constant"] = "not all observations are numbers"
         return outcome
     # Exact equality: an entry that moves a little may still carry what the policy needs.
-    constant = np.concatenate([np.ptp(part, axis=0) == 0 for part in table.values()])
+    constant = np.concatenate([~played.moved[name].reshape(-1) for name in table])
     # Integers are left out: a code or an index has no scale.
     scaled = [part for part in table.values() if np.issubdtype(part.dtype, np.floating)]
     spreads = np.concatenate([part.std(0) for part in scaled]) if scaled else np.zeros(0)
@@ -123,9 +129,15 @@ def probe_observations(target: CheckTarget, seconds: float) -> ProbeResult:
         "std_min": float(moving.min()) if moving.size else None,
         "std_max": float(moving.max()) if moving.size else None,
     } | encoders
-    if constant.all() and len(seen) > 1:
+    lengths = [len(episode.rewards) for episode in played.episodes]
+    is_left = max(lengths) < STEPS and not any(episode.end for episode in played.episodes)
+    if constant.all() and (is_left or sum(lengths) < FEW_STEPS):
+        outcome.not_judged["observation_constant"] = (
+            f"there was time for {sum(lengths)} steps of random play only"
+        )
+    elif constant.all():
         # In an episode of one step only the observation of the start is acted on.
-        bandit = all(len(episode.rewards) == 1 for episode in played.episodes)
+        bandit = all(length == 1 for length in lengths)
         outcome.add_finding(
             "observation_constant",
             "note" if bandit else "warn",
@@ -133,7 +145,7 @@ def probe_observations(target: CheckTarget, seconds: float) -> ProbeResult:
         )
     elif played.episodes[1:]:
         for name, part in table.items():
-            if not np.ptp(part, axis=0).any():
+            if not played.moved[name].any():
                 outcome.add_finding(
                     "part_constant",
                     "note",
@@ -209,11 +221,13 @@ def probe_rewards(target: CheckTarget, seconds: float) -> ProbeResult:
             f"{broken} of {len(rewards.each)} rewards of random play were not finite numbers",
         )
         return outcome
-    if rewards.constant is not None and len(played) < MIN_EPISODES:
+    # Episodes that were left may be paid at their end, and their length is that of the check.
+    ended = sum(bool(episode.end) for episode in played)
+    if rewards.constant is not None and ended < MIN_EPISODES:
         symptom = "constant_reward" if rewards.constant else "zero_reward"
         outcome.not_judged[symptom] = (
-            f"no reward but {rewards.constant:g} was seen, but there was time for {len(played)} "
-            f"episodes only; {MIN_EPISODES} are needed"
+            f"no reward but {rewards.constant:g} was seen, but the time, and at most {STEPS} steps "
+            f"of each, brought {ended} episodes only to their end; {MIN_EPISODES} are needed"
         )
         return outcome
     if rewards.constant is not None:

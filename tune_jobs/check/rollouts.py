@@ -59,11 +59,18 @@ class ObservationSample:
     def __init__(self) -> None:
         self.rows: list[Mapping[str, Array]] = []
         self.every, self.seen, self.size = 1, 0, 0
+        self.moved: dict[str, Array] = {}
+        """Whether each entry of a column ever differed from that of the first observation."""
 
     def add(self, columns: Mapping[str, Array]) -> None:
         """Store the observation, or skip it so that later ones fit."""
         # The length of the play is unknown beforehand: when the sample is full, every second entry
         # is dropped and the interval doubled, which keeps the sample even.
+        for name, part in columns.items():
+            # Of all observations: a sample of every second one does not see a cycle of two.
+            moved = self.moved.setdefault(name, np.zeros(part.shape, np.bool_))
+            if self.rows and part.shape == moved.shape:
+                moved |= part != self.rows[0][name]
         if self.seen % self.every == 0:
             self.rows.append({name: part.copy() for name, part in columns.items()})
             self.size = max(self.size, sum(part.size for part in columns.values()))
@@ -263,6 +270,8 @@ class RandomPlay:
     """Observation columns of one copy each."""
     steps_per_s: float
     """Steps per second."""
+    moved: Mapping[str, Array] = dataclasses.field(default_factory=dict[str, Array])
+    """Whether each entry of a column ever differed from that of the first observation."""
 
     @cached_property
     def scale(self) -> Scale | None:
@@ -293,5 +302,5 @@ def sample_random_play(target: CheckTarget, seconds: float) -> RandomPlay:
         episodes += play_plans(target, plans[1:], seconds * 3 / 4, observations=observed)
         steps = sum(len(episode.rewards) for episode in episodes)
         speed = steps / max(target.clock() - started, 1e-6)
-        target.probe_cache["sample"] = RandomPlay(episodes, observed.rows, speed)
+        target.probe_cache["sample"] = RandomPlay(episodes, observed.rows, speed, observed.moved)
     return target.probe_cache["sample"]

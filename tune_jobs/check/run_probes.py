@@ -59,6 +59,8 @@ OF_TRAINING = (*OF_CODE, "overfit")
 """Probes that need a policy and an algorithm of Rungwise's kind."""
 LAST = "overfit"
 """The longest probe, which is skipped when another one found a reason to stop."""
+REFUTED = frozenset({"no_headroom_seen", "reward_blind_to_action"})
+"""Findings that there is nothing to learn, which a short training that learns refutes."""
 STUCK = "does_not_return"
 """The finding that a single call of the environment used up the time of a probe."""
 STUCK_S = 10.0
@@ -135,7 +137,7 @@ def _run_probes(
         findings = _merge_findings(findings, outcome.findings)
         not_judged |= outcome.not_judged
     if has_learnt(figures.get(LAST, {})):  # and so there is something to learn
-        findings = [finding for finding in findings if finding.symptom != "no_headroom_seen"]
+        findings = [finding for finding in findings if finding.symptom not in REFUTED]
     return {
         "env": target.env,
         "algo": target.algo,

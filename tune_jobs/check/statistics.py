@@ -15,6 +15,8 @@ POWER = 0.9
 """Probability with which an effect of the detectable size is found."""
 ROUNDING = 1e-9
 """Relative differences below this are rounding errors."""
+LEAST_SIZE = 1e-4
+"""Size of a return below which rounding errors are measured as if it were this large."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,12 +133,13 @@ def compute_paired_gap(first: Array, second: Array) -> float:
     # Paired by seed, which removes the variance between starts from the error.
     difference = second - first
     error = float(np.std(difference, ddof=1) / np.sqrt(len(difference)))
-    return _count_errors(float(difference.mean()), error, float(np.abs(first).max()))
+    return _count_errors(float(difference.mean()), error, float(np.abs([first, second]).max()))
 
 
 def _count_errors(gap: float, error: float, size: float) -> float:
     """Return a gap between means of this size in its standard errors."""
-    tiny = ROUNDING * max(size, 1.0)
+    # Returns whose rewards cancel have the rounding errors of rewards, hence the least size.
+    tiny = ROUNDING * max(size, LEAST_SIZE)
     # Two deterministic returns have no error: then any difference is significant and none is not.
     if error <= tiny:
         return 0.0 if abs(gap) <= tiny else float(np.sign(gap)) * 1e6

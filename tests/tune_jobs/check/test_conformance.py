@@ -23,6 +23,16 @@ def test_a_nan_that_comes_again_is_the_same_reward():
     }
 
 
+def test_state_that_reset_keeps_is_found_by_another_order_of_the_seeds():
+    answer = check("SickTired-v0", "determinism")
+    assert get_severities(answer) == {"same_seed": "warn"}
+
+
+def test_the_first_step_at_which_two_plays_differ_is_named():
+    answer = check("SickLateFog-v0", "determinism")
+    assert answer["findings"][0]["evidence"].endswith("(seen first after 7 steps)")
+
+
 @pytest.mark.parametrize(("kwargs", "found"), [({"joins": 99}, True), ({"joins": 2}, False)])
 def test_an_agent_that_never_appears_is_a_reason_to_stop(kwargs, found):
     pytest.importorskip("pettingzoo", reason="the extra pettingzoo is not installed")
