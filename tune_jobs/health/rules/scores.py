@@ -386,5 +386,6 @@ class NoImprovement(Rule):
         # Medians of a tenth of the run: a few lucky scores are no rise.
         size = max(3, math.ceil(scores.size / 10))
         levels = np.median(np.lib.stride_tricks.sliding_window_view(scores, size), axis=1)
-        rise, start = float(levels.max() - levels[0]), abs(float(levels[0]))
-        return rise > max(self.rise * _estimate_row_noise(scores), self.min_delta * start)
+        start = float(np.median(scores[:3]))
+        rise = float(levels.max()) - start
+        return rise > max(self.rise * _estimate_row_noise(scores), self.min_delta * abs(start))
