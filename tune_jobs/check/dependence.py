@@ -51,6 +51,8 @@ NEGLIGIBLE = 0.08
 """Fraction of variance that must have been detectable before an absent effect is reported."""
 SETTLED_P = 0.3
 """p-value up to which the plays hint at an effect that more of them might show."""
+HINT_P = 0.1
+"""p-value up to which an effect is not denied when the time is up."""
 MIN_EQUAL_STARTS = 64
 """Number of rewarded starts, with the states that were tried, without a single difference that
 proves independence."""
@@ -137,7 +139,7 @@ def _judge_fresh_noise(target: CheckTarget, seconds: float, outcome: ProbeResult
         return
     # Absence of evidence: with so much noise a relevant effect could have been missed, or there is
     # a hint at one.
-    if pairs.detectable_fraction > NEGLIGIBLE or pairs.p_value <= SETTLED_P:
+    if pairs.detectable_fraction > NEGLIGIBLE or pairs.p_value <= HINT_P:
         outcome.not_judged[SYMPTOM] = _describe_power(pairs)
         return
     outcome.add_finding(

@@ -71,7 +71,7 @@ def test_a_training_that_learns_refutes_that_nothing_can_be_learnt(monkeypatch):
 
 def test_a_hint_at_an_effect_is_no_absence_of_one(monkeypatch):
     monkeypatch.setattr(dependence, "NEGLIGIBLE", 1.0)
-    monkeypatch.setattr(dependence, "SETTLED_P", 1.0)
+    monkeypatch.setattr(dependence, "HINT_P", 1.0)
     answer = check("SickCoinToss-v0", "dependence")
     assert get_severities(answer) == {}
     assert "starts with this much noise" in answer["not_judged"]["reward_blind_to_action"]
