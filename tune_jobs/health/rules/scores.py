@@ -198,9 +198,7 @@ def _estimate_swing(values: FloatArray, size: int) -> float:
     """
     windows = np.lib.stride_tricks.sliding_window_view(values[::-1], size)[::size]
     of_means = estimate_score_sd(windows.mean(axis=1)) if len(windows) > 2 else 0.0
-    # The median jump of few held-out episodes, whose means repeat each other, is 0.
-    squares = math.sqrt(float(np.square(np.diff(values)).mean()) / 2)
-    return math.sqrt(2) * max(of_means, max(estimate_score_sd(values), squares) / math.sqrt(size))
+    return math.sqrt(2) * max(of_means, estimate_score_sd(values) / math.sqrt(size))
 
 
 @dataclass(frozen=True)
