@@ -48,6 +48,8 @@ class EventRecorder:
                 return
             self.observed.add(row.trial)
         if isinstance(row, EndRow):
+            for withdrawal in self.sweep.judge_end(row.trial):
+                self.write(withdrawal)
             # The request is served: left behind, it would stop the trial again after a resume.
             clear_stop_request(self.directory, row.trial)
         self._log.append(row)
@@ -57,9 +59,7 @@ class EventRecorder:
             self._gauges.show_row(row)
 
     def write_end(self, trial: str, iteration: int, verdict: StopVerdict) -> None:
-        """Write the end of a trial, and what its last check withdraws."""
-        for row in self.sweep.judge_end(trial):
-            self.write(row)
+        """Write the end of a trial."""
         self.write(EndRow(trial=trial, iteration=iteration, **vars(verdict)))
 
     def write_scheduling(self, result: Mapping[str, Any] | None = None) -> None:

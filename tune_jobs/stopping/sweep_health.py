@@ -123,7 +123,7 @@ class SweepHealth:
 
         No later check can: a trial may end long before its budget, at a rung or by its target.
         """
-        if not self._open[trial]:
+        if not (self._open[trial] and self.has_results(trial)):
             return []
         rows = self._list_withdrawals(trial, self._make_history(trial), is_over=True)
         self.register_withdrawals(rows)

@@ -4,13 +4,14 @@
 from types import SimpleNamespace
 
 import pytest
+from health_runs import flat
 from ray.exceptions import RayActorError
 from sessions import make_session
-from synthetic_sweep import result
+from synthetic_sweep import finding, result
 
 from algos.rollouts.environment_fault import EnvironmentFault
 from tune_jobs.run_log.event_log import read_event_log
-from tune_jobs.run_log.events import CheckpointRow, EndRow
+from tune_jobs.run_log.events import CheckpointRow, EndRow, FindingRow
 from tune_jobs.run_log.stop_requests import list_stop_requests, request_stop
 from tune_jobs.session.tune_recorder import _extract_error_message
 from tune_jobs.stopping.stop_rules import StopVerdict
@@ -33,6 +34,28 @@ def test_an_end_is_written_and_its_stop_request_cleared(recorder, tmp_path):
     assert isinstance(row, EndRow)
     assert (row.trial, row.iteration, row.reason, row.sentence) == ("00", 4, "target", "score 9")
     assert list_stop_requests(tmp_path) == []
+
+
+def test_an_end_at_a_rung_withdraws_what_the_trial_has_disproved(tmp_path):
+    scores = [*flat(45, 0.0, 0.3), 20.0, 40.0, 60.0]
+    rows = [
+        result("00", i, score, metrics={"return_mean": score, "episodes": 20})
+        for i, score in enumerate(scores, 1)
+    ]
+    earlier = [*rows, finding("00", "no_improvement", iteration=40)]
+    recorder = make_session(tmp_path, earlier=earlier, iterations=100).recorder
+    recorder.write(EndRow(trial="00", iteration=48, reason="asha"))
+    withdrawn, end = read_event_log(tmp_path / "events.jsonl")
+    assert isinstance(withdrawn, FindingRow) and isinstance(end, EndRow)
+    assert (withdrawn.symptom, withdrawn.withdrawn) == ("no_improvement", 48)
+
+
+def test_a_trial_that_ends_without_a_result_keeps_its_findings(tmp_path):
+    """It was warned of before its first iteration, in an earlier session."""
+    recorder = make_session(tmp_path, earlier=[finding("00", "crashed", iteration=0)]).recorder
+    recorder.write_end("00", 0, StopVerdict("error", "it fell"))
+    (row,) = read_event_log(tmp_path / "events.jsonl")
+    assert isinstance(row, EndRow)
 
 
 def test_a_checkpoint_is_written_relative_to_the_run(recorder, tmp_path):
