@@ -36,12 +36,11 @@ def check_is_checkpoint(directory: Path) -> None:
         InputError: it is not a checkpoint.
     """
     if not (directory / "policy" / "policy.json").is_file():
-        why = "is not a checkpoint: it has no policy/policy.json"
-        why = why if directory.is_dir() else "does not exist"
+        no_policy = "is not a checkpoint: it has no policy/policy.json"
         raise InputError(
-            f"{directory} {why}. Give a directory "
-            "such as runs/NAME/trials/session-0/03/checkpoint_000004; a command also takes that of "
-            "a run or a trial."
+            f"{directory} {no_policy if directory.is_dir() else 'does not exist'}. Give a "
+            "directory such as runs/NAME/trials/session-0/03/checkpoint_000004; a command also "
+            "takes that of a run or a trial."
         )
 
 

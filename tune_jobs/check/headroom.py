@@ -61,20 +61,7 @@ def probe_headroom(target: CheckTarget, seconds: float) -> ProbeResult:
             "above_random": gaps[name],
         }
     if not target.world and len(returns_by_rule) < 2:
-        is_unbounded = _has_unbounded_part(target.spaces[1])
-        kind = "without bounds" if is_unbounded else "of this kind"
-        outcome.not_judged["no_headroom_seen"] = (
-            f"there is nothing to compare random play with: an action {kind} has no ends or middle "
-            "to repeat"
-        )
-        if not is_unbounded:
-            return outcome
-        outcome.add_finding(
-            "action_unbounded",
-            "note",
-            f"{target.spaces[1]} has values without bounds: a policy draws them around 0, at a "
-            "scale of about 1 or less at first, and values of another size are hardly tried",
-        )
+        _explain_missing_constants(target.spaces[1], outcome)
         return outcome
     # The policies may differ in how often they fail, and the seeds that are left do not show that.
     if least < played:
@@ -116,6 +103,23 @@ def probe_headroom(target: CheckTarget, seconds: float) -> ProbeResult:
             f"({means})",
         )
     return outcome
+
+
+def _explain_missing_constants(space: spaces.Space[Any], outcome: ProbeResult) -> None:
+    """Say why no action of a space can be repeated."""
+    is_unbounded = _has_unbounded_part(space)
+    kind = "without bounds" if is_unbounded else "of this kind"
+    outcome.not_judged["no_headroom_seen"] = (
+        f"there is nothing to compare random play with: an action {kind} has no ends or middle to "
+        "repeat"
+    )
+    if is_unbounded:
+        outcome.add_finding(
+            "action_unbounded",
+            "note",
+            f"{space} has values without bounds: a policy draws them around 0, at a scale of about "
+            "1 or less at first, and values of another size are hardly tried",
+        )
 
 
 def _has_unbounded_part(space: spaces.Space[Any]) -> bool:

@@ -64,13 +64,13 @@ class ObservationSample:
 
     def add(self, columns: Mapping[str, Array]) -> None:
         """Store the observation, or skip it so that later ones fit."""
-        # The length of the play is unknown beforehand: when the sample is full, every second entry
-        # is dropped and the interval doubled, which keeps the sample even.
         for name, part in columns.items():
             # Of all observations: a sample of every second one does not see a cycle of two.
             moved = self.moved.setdefault(name, np.zeros(part.shape, np.bool_))
             if self.rows and part.shape == moved.shape:
                 moved |= part != self.rows[0][name]
+        # The length of the play is unknown beforehand: when the sample is full, every second entry
+        # is dropped and the interval doubled, which keeps the sample even.
         if self.seen % self.every == 0:
             self.rows.append({name: part.copy() for name, part in columns.items()})
             self.size = max(self.size, sum(part.size for part in columns.values()))
@@ -146,15 +146,8 @@ def play_plans(
             batch = PlayedBatch([make_actor(env.action_space, plan)], observations, is_single=True)
             start = start_env(env, plan.seed)
             if plan.noise is not None:
-                generator = counter_rng.derive_seed(plan.noise, "fresh noise")
                 # After the reset, so that the start is the seed's and only what follows is random.
-                try:
-                    own: Any = env.unwrapped.np_random
-                    if not isinstance(own, np.random.Generator):  # it has other methods
-                        raise FixedNoiseError(f"it is a {type(own).__name__}")
-                    env.unwrapped.np_random = np.random.default_rng(generator)
-                except AttributeError as error:
-                    raise FixedNoiseError(str(error)) from error
+                _set_noise(env, plan.noise)
             batch.play(start, step_env(env), deadline, target.clock, steps)
             # The first episode is kept even if it is incomplete: the probes need some observation.
             if episodes and target.clock() > deadline and not batch.episodes[0].end:
@@ -165,6 +158,22 @@ def play_plans(
     finally:
         env.close()
     return episodes
+
+
+def _set_noise(env: gymnasium.Env[Any, Any], noise: int) -> None:
+    """Give an environment the randomness of this seed.
+
+    Raises:
+        FixedNoiseError: its generator cannot be set.
+    """
+    generator = np.random.default_rng(counter_rng.derive_seed(noise, "fresh noise"))
+    try:
+        own: Any = env.unwrapped.np_random
+        if not isinstance(own, np.random.Generator):  # it has other methods
+            raise FixedNoiseError(f"it is a {type(own).__name__}")
+        env.unwrapped.np_random = generator
+    except AttributeError as error:
+        raise FixedNoiseError(str(error)) from error
 
 
 def _start_world(world: World[Any], plans: Sequence[EpisodePlan]) -> tuple[Any, Any]:

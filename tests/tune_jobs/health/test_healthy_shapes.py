@@ -67,6 +67,10 @@ def test_a_value_loss_that_begins_with_the_first_reward_has_not_grown():
     run = history(40, score=rewarded, return_mean=rewarded, value_loss=losses)
     run = type(run)(run.rows, 40, settings={"normalise_values": True})
     assert "value_divergence" not in find(run)
+    # Without any reward the loss is judged as it is.
+    unpaid = history(40, score=0.0, return_mean=0.0, value_loss=losses)
+    unpaid = type(unpaid)(unpaid.rows, 40, settings={"normalise_values": True})
+    assert "value_divergence" in find(unpaid)
 
 
 def test_a_loss_is_nan_until_the_first_update():
@@ -79,17 +83,16 @@ def test_a_loss_is_nan_until_the_first_update():
 
 
 def test_rates_of_single_episodes_show_no_hacking():
-    """Success doubles, and so does the return: no stop in any of 40 runs, at any row."""
+    """Success doubles, and so does the return."""
     for seed in range(20):
         for episodes in (1, 5):
             rate = simulate_rates(np.linspace(0.2, 0.4, 60), episodes, seed)
             returns = (np.linspace(1, 2, 60) + flat(60, 0.0, 0.1, seed=seed)).tolist()
-            run = history(
-                60, success_rate=rate, return_mean=returns, episodes=episodes, score=returns
-            )
-            assert find(run).get("reward_hacking") in (None, "warn")
-            found = RULES["reward_hacking"](run)
-            assert found is None or "(0%)" not in found.evidence
+            told = {"success_rate": rate, "return_mean": returns, "episodes": episodes}
+            for n in range(24, 61, 6):
+                found = RULES["reward_hacking"](history(n, 60, score=returns, **told))
+                assert found is None or found.severity != "stop"
+                assert found is None or "(0%)" not in found.evidence
 
 
 def test_rare_success_that_becomes_common_is_rarely_a_collapse():

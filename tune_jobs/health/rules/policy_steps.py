@@ -271,8 +271,8 @@ class UpdateRatio(Rule):
         )
 
 
-ONE, MEDIAN = "0.2", "0.03 in their median iteration"
-"""What healthy runs stay below: in each iteration, and in the middle one."""
+HEALTHY_KL, HEALTHY_MEDIAN_KL = "0.2", "0.03 in their median iteration"
+"""What the KL of healthy runs stays below: in every iteration, and in the median one."""
 
 
 @dataclass(frozen=True)
@@ -327,7 +327,7 @@ class KlRunaway(Rule):
         if jumps.size and not history.improved:
             since = history.iteration(int(jumps[0]))
             return self._report(
-                history, "stop", since, f"KL {kl[jumps[0]]:.3g} at iteration {since}", ONE
+                history, "stop", since, f"KL {kl[jumps[0]]:.3g} at iteration {since}", HEALTHY_KL
             )
         # What DPO has learnt from its pairs it need not collect again: healthy runs move by 0.7 in
         # their median iteration and by 3 in their worst.
@@ -341,7 +341,7 @@ class KlRunaway(Rule):
         if sick >= self.high_rows:
             since = history.find_onset(kl > self.high, self.window)
             seen = f"KL above {self.high:g} in {sick} of the last {recent.size} iterations"
-            return self._report(history, "warn", since, seen, ONE)
+            return self._report(history, "warn", since, seen, HEALTHY_KL)
         # The first updates move a policy furthest, above all after a warm start: the limit of later
         # ones flagged a healthy run of DPO.
         limit = self.median if recent.size >= self.window else self.high
@@ -351,7 +351,7 @@ class KlRunaway(Rule):
         if middle > limit and not (history.improved or history.trend > self.rising):
             since = history.find_onset(kl > limit, self.window)
             seen = f"median KL {middle:.2g} over the last {recent.size} iterations"
-            return self._report(history, "warn", since, seen, MEDIAN)
+            return self._report(history, "warn", since, seen, HEALTHY_MEDIAN_KL)
         return None
 
     def _report(

@@ -91,15 +91,14 @@ class RewardHacking(Rule):
         known = np.flatnonzero(np.isfinite(rate) & np.isfinite(gain))
         # The rate of a few episodes is 0 or 1 by luck.
         counts = np.nan_to_num(history.series("episodes")[known], nan=POOLED)
-        rows, rates, pooled = pool_scores(rate[known], counts, POOLED)
+        rows, rates, episodes = pool_scores(rate[known], counts, POOLED)
         _, gains, _ = pool_scores(gain[known], counts, POOLED)
         if rows.size < 8 or not np.any(rates > 0):
             return None
         known = known[rows]
-        each = float(np.median(pooled))
-        return self._judge_fall(history, known, rates, gains, each) or self._judge_flat(
-            history, known, rates, gains
-        )
+        return self._judge_fall(
+            history, known, rates, gains, float(np.median(episodes))
+        ) or self._judge_flat(history, known, rates, gains, episodes)
 
     def _judge_fall(
         self,
@@ -119,11 +118,11 @@ class RewardHacking(Rule):
         before, after = gain[start : start + width], gain[-width:]
         lost, gained = float(best.mean() - now.mean()), float(after.mean() - before.mean())
         size = max(abs(before.mean()), abs(after.mean()))
-        # Three limits: percentage points (a small rate halves by luck), a fraction and the noise.
-        middle = float(np.concatenate([best, now]).mean())
         # Three equal rates have no variance, though they are of few episodes.
+        middle = float(np.concatenate([best, now]).mean())
         binomial = math.sqrt(middle * (1 - middle) * 2 / (width * episodes))
         error = max(binomial, _error(best, now))
+        # Three limits: percentage points (a small rate halves by luck), a fraction and the noise.
         fell = lost > max(self.points, self.fall * best.mean(), self.noise * error)
         rose = gained > max(self.relative * size, self.noise * _error(before, after))
         if not (fell and rose):
@@ -137,10 +136,14 @@ class RewardHacking(Rule):
         )
 
     def _judge_flat(
-        self, history: History, known: IndexArray, rate: FloatArray, gain: FloatArray
+        self,
+        history: History,
+        known: IndexArray,
+        rate: FloatArray,
+        gain: FloatArray,
+        episodes: FloatArray,
     ) -> Finding | None:
         """Compare the whole course of the return with that of the success rate."""
-        episodes = history.series("episodes")[known]
         # Of the last third, as one good row at the end is no rise.
         now = float(rate[-math.ceil(rate.size / 3) :].mean())
         if (

@@ -23,15 +23,15 @@ from tune_jobs.health.remedy import SCALED_REWARDS, increase, lower, put
 from tune_jobs.health.rule import Rule
 
 FEWEST_JUMPS = 10
-"""Jumps from which a tenth of them differ from one fall."""
+"""Jumps of which the largest tenth are more than a single one, such as the fall itself."""
 
 
 @dataclass(frozen=True)
 class PerformanceCollapse(Rule):
     """All recent scores are clearly below the start, or most of the gain is lost.
 
-    Both are measured against the noise of a single row (from the median jump between rows) and the
-    size of the start. Healthy runs dip, one by 86 % of its gain, and recover: so the fall must last
+    Both are measured against the noise of a single row (from the jumps between rows) and the size
+    of the start. Healthy runs dip, one by 86 % of its gain, and recover: so the fall must last
     for a tenth of the budget, and by default the rule never ends a run.
     """
 
@@ -361,7 +361,7 @@ class NoImprovement(Rule):
     def _find_last_record(self, history: History) -> tuple[int, float, bool] | None:
         """Return the row at which the best score was last clearly beaten, and that score.
 
-        With them whether the score had risen before.
+        The third value says whether the score has been clearly above its start.
         """
         # A row whose episodes are not counted is a pool by itself.
         counts = np.nan_to_num(history.episodes_per_score, nan=self.episodes)

@@ -33,7 +33,7 @@ class NotFinite(Rule):
     Explained variance is not checked: it is NaN whenever all returns are equal (28 of 37 rows of
     one healthy run). Neither is a metric that a row lacks (an empty cell of a log), nor a NaN
     return in an iteration in which no episode finished: where those are not counted, one without a
-    length of episodes.
+    length of episodes. A metric that has had no number yet may be NaN for a fifth of the budget.
     """
 
     symptom = "not_finite"

@@ -229,9 +229,8 @@ def _compute_relative_loss(history: History) -> FloatArray:
     name = history.return_name
     if history.settings.get("normalise_values") is True:
         # Before the first reward there is nothing to predict, and hardly a loss.
-        seen = np.maximum.accumulate(np.abs(np.nan_to_num(history.series(name)))) > 0
-        paid = seen if history.has(name) else np.ones(len(history), bool)
-        return np.where(paid, history.series("value_loss"), np.nan)
+        paid = np.logical_or.accumulate(np.nan_to_num(history.series(name)) != 0)
+        return np.where(paid | ~paid.any(), history.series("value_loss"), np.nan)
     if not (history.has(name) or history.improved):
         return history.series("value_loss")
     size = np.abs(np.nan_to_num(history.series(name), posinf=0.0, neginf=0.0))
@@ -312,6 +311,7 @@ class LowExplainedVariance(Rule):
         growth = later / early
         # With learning, a low value is usually a saturated return. A growing loss is what separates
         # the two.
+        # What learns has no fault but such a growth, and disproves an earlier finding.
         learns = self.is_disproved(history)
         if learns and not growth > self.growth:
             return None
