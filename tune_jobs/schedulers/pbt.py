@@ -4,8 +4,9 @@ Jaderberg et al. 2017. All trials wait for each other every ``grace`` iterations
 worst quarter continues from the checkpoint of one of the best quarter (exploit) with settings near
 its settings (explore). Ray's scheduler waits and copies. This class adds what it lacks: settings
 stay within the job's search space, a trial whose score is not finite counts as the worst (one
-without a score yet is left alone), a trial within the noise of its donors keeps its weights, and
-every exploit is a row of the log, with the settings that the learner really uses.
+without a score yet is left alone), a trial within the noise of its donors keeps its weights, no
+trial waits for one that has ended, a resumed population keeps its rounds, and every exploit is a
+row of the log, with the settings that the learner really uses.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import dataclasses
 import json
 import math
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -26,7 +27,7 @@ from envs.validation import InputError
 from tune_jobs.formatting import format_measurement, format_number
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.search_space import perturb_config
-from tune_jobs.run_log.events import CheckpointRow, ExploitRow, Row
+from tune_jobs.run_log.events import CheckpointRow, ExploitRow, JobRow, ResultRow, Row
 from tune_jobs.run_log.score_noise import NoiseSource, TrialCurve
 from tune_jobs.schedulers.rung import NOISE
 
@@ -38,9 +39,15 @@ QUANTILE = 0.25
 
 
 class RecordedPBT(PopulationBasedTraining):
-    """Ray's PBT on the settings of a job; the recorder writes its exploits to the event log."""
+    """Ray's PBT on the settings of a job; the recorder writes its exploits to the event log.
 
-    def __init__(self, job: Job, directory: Path, sessions: int) -> None:
+    Args:
+        job: with its metric and mode filled in.
+        directory: of the run.
+        earlier: the event rows so far.
+    """
+
+    def __init__(self, job: Job, directory: Path, earlier: Sequence[Row]) -> None:
         super().__init__(
             time_attr="iteration",
             metric="score",
@@ -53,8 +60,6 @@ class RecordedPBT(PopulationBasedTraining):
             synch=True,
         )
         self.job, self.directory = job, directory.absolute()
-        self._last_scores: dict[str, float] = {}
-        """The last score measured of each trial, or of the donor that it continues from."""
         self._noise = NoiseSource(job.metric, job.seeds)
         self._curves: defaultdict[str, TrialCurve] = defaultdict(TrialCurve)
         """By trial, its own or that of the donor that it continues from."""
@@ -62,7 +67,20 @@ class RecordedPBT(PopulationBasedTraining):
         """The latest exploit of each trial that has not reported since."""
         # A stream per session: with the job's seed alone a resumed run would repeat the draws of
         # the session before it.
+        sessions = sum(isinstance(row, JobRow) for row in earlier)
         self.rng = np.random.default_rng([job.seed, sessions])
+        reached = 0
+        for row in earlier:
+            if isinstance(row, ResultRow):
+                self._add_score(row.trial, row.iteration, row.score, row.metrics)
+            elif isinstance(row, ExploitRow):
+                self._continue_curve(row.trial, row.donor, row.iteration)
+            elif isinstance(row, CheckpointRow):
+                reached = max(reached, row.iteration)
+        # Ray counts rounds from 0 in each session. A resumed population, whose checkpoints are of
+        # different iterations, is compared where it would have been without the interruption.
+        self._last_round = reached - reached % job.decision_interval
+        self._next_perturbation_sync = self._last_round + job.decision_interval
 
     def take_rows(self, result: Mapping[str, Any] | None = None) -> list[Row]:
         """Return the exploit that a trial's result confirms, and where a resume starts from then.
@@ -88,20 +106,45 @@ class RecordedPBT(PopulationBasedTraining):
     def withdraw(self, trial: str) -> None:
         """Do nothing: no trial waits."""
 
+    def on_trial_add(self, tune_controller: TuneController, trial: Trial) -> None:
+        """Register a trial, in the round that the population has reached."""
+        super().on_trial_add(tune_controller, trial)
+        states: dict[Any, Any] = self._trial_state
+        states[trial].last_perturbation_time = self._last_round
+
     def on_trial_result(
         self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]
     ) -> str:
-        """Return what Ray decides; remember the noise of the score, and end the round."""
-        sample = self._noise.read(json.loads(result["metrics"]))
-        self._curves[result["trial"]].add(result["iteration"], result["score"], sample)
-        decision = super().on_trial_result(tune_controller, trial, result)
-        # Ray counts rounds from 0 in each session. A resumed population is further: after its first
-        # round it would wait for one that it has passed, for ever.
-        states: dict[Any, Any] = self._trial_state
-        reached = [state.last_train_time for state in states.values()]
-        if min(reached, default=0) >= self._next_perturbation_sync:
-            self._next_perturbation_sync = max(reached) + self.job.decision_interval
-        return decision
+        """Return what Ray decides; remember the score and its noise."""
+        metrics = json.loads(result["metrics"])
+        self._add_score(result["trial"], result["iteration"], result["score"], metrics)
+        return super().on_trial_result(tune_controller, trial, result)
+
+    def choose_trial_to_run(self, tune_controller: TuneController) -> Trial | None:
+        """Return the trial that Ray chooses, after a round in which no result is missing."""
+        live, states = tune_controller.get_live_trials(), cast("dict[Any, Any]", self._trial_state)
+        due = self._next_perturbation_sync
+        if live and all(states[trial].last_train_time >= due for trial in live):
+            # The round ends with the result of its last trial. Where that trial has ended instead,
+            # all others would wait for ever: one of them reports once more.
+            anyone = next(iter(live))
+            super().on_trial_result(tune_controller, anyone, states[anyone].last_result)
+        return super().choose_trial_to_run(tune_controller)
+
+    def _add_score(
+        self, trial: str, iteration: int, score: float | None, metrics: Mapping[str, Any]
+    ) -> None:
+        self._curves[trial].add(iteration, score, self._noise.read(metrics))
+
+    def _continue_curve(self, trial: str, donor: str, iteration: int) -> None:
+        """Give a trial the scores of its donor up to an iteration: it has that policy then."""
+        own, donated = self._curves[trial], self._curves[donor]
+        self._curves[trial] = TrialCurve(
+            [s for s in donated.scores if s[0] <= iteration]
+            + [s for s in own.scores if s[0] > iteration],
+            [s for s in donated.samples if s[0] <= iteration]
+            + [s for s in own.samples if s[0] > iteration],
+        )
 
     def _quantiles(self) -> tuple[list[Any], list[Any]]:
         """Return the trials to replace and their donors, of which each must be better."""
@@ -125,11 +168,10 @@ class RecordedPBT(PopulationBasedTraining):
         name = trial.config["plan"]["trial"]
         # All trials are compared at the same iteration, which may lie between two measurements: the
         # last one counts, and it is equally old for all of them.
-        if result["score"] is not None:
-            self._last_scores[name] = result["score"]
+        scores = self._curves[name].scores
         # Ray leaves NaN out of both quantiles: an undecided trial neither donates nor loses.
-        score = self._last_scores.get(name, math.nan)
-        if name in self._last_scores and not math.isfinite(score):
+        score = scores[-1][1] if scores else math.nan
+        if scores and not math.isfinite(score):
             # Diverged, as opposed to undecided: it has to lose, so it gets the worst score there is
             # before Ray multiplies by its own sign.
             score = -math.inf * (1 if self._mode == "max" else -1)
@@ -140,17 +182,16 @@ class RecordedPBT(PopulationBasedTraining):
         """Return the new settings of a trial (the method that Ray's PB2 overrides, too)."""
         loser, donor = trial.config["plan"], trial_to_clone.config["plan"]
         new_config = self._perturb_config(donor["config"])
-        # From now on it has the donor's policy, until its own next measurement.
-        self._last_scores[loser["trial"]] = self._last_scores[donor["trial"]]
-        donor_curve = self._curves[donor["trial"]]
-        self._curves[loser["trial"]] = TrialCurve([*donor_curve.scores], [*donor_curve.samples])
         # Ray keeps scores multiplied by its sign for the mode: the log holds them as measured.
         loser_state: Any = self._trial_state[trial]
         donor_state: Any = self._trial_state[trial_to_clone]
+        # From now on it has the donor's policy, until its own next measurement.
+        at = int(loser_state.last_train_time)
+        self._continue_curve(loser["trial"], donor["trial"], at)
         sign = 1 if self._mode == "max" else -1
         self.exploits[loser["trial"]] = ExploitRow(
             trial=loser["trial"],
-            iteration=int(loser_state.last_train_time),
+            iteration=at,
             donor=donor["trial"],
             score=sign * loser_state.last_score,
             donor_score=sign * donor_state.last_score,

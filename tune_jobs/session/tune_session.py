@@ -14,7 +14,7 @@ from ray.tune.stopper import Stopper
 from tune_jobs.evaluation.checkpoint_keeper import CheckpointKeeper
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.resources import list_bundles
-from tune_jobs.run_log.events import JobRow, Row, TrialRow
+from tune_jobs.run_log.events import Row, TrialRow
 from tune_jobs.run_log.resume import TrialPlan
 from tune_jobs.run_log.score_noise import NoiseSource
 from tune_jobs.schedulers.asha import RecordedASHA
@@ -155,8 +155,7 @@ def set_tune_environment(job: Job) -> None:
 def make_scheduler(job: Job, directory: Path, earlier: Sequence[Row]) -> Scheduler:
     """Return the scheduler of a session, with the decisions of earlier sessions restored."""
     if job.scheduler == "pbt":
-        sessions = sum(isinstance(row, JobRow) for row in earlier)
-        return RecordedPBT(job, directory, sessions)
+        return RecordedPBT(job, directory, earlier)
     # Without rungs the scheduler decides nothing: the same class runs a job without ASHA.
     number = job.brackets if job.rungs else 1
     brackets = make_brackets(

@@ -78,11 +78,11 @@ def test_a_resume_goes_on_with_the_changed_settings(tmp_path):
     }
 
 
-def make_pbt(directory, **fields):
+def make_pbt(directory, earlier=(), **fields):
     """The scheduler of a population that searches the learning rate."""
     about = {"env": "CartPole-v1", "scheduler": "pbt", "trials": 4}
     search = {"lr": {"loguniform": [1e-4, 1e-2]}}
-    return RecordedPBT(make_job(about | {"search": search} | fields), directory, 0)
+    return RecordedPBT(make_job(about | {"search": search} | fields), directory, earlier)
 
 
 def make_member(name):
@@ -101,7 +101,8 @@ def test_an_undecided_member_is_neither_donor_nor_replaced(tmp_path, mode):
 
     def compare(iteration, scores):
         for trial, score in zip(members, scores, strict=True):
-            result = {"score": score and sign * score, "iteration": iteration}
+            pbt._curves[trial.name].add(iteration, score and sign * score, None)
+            result = {"iteration": iteration}
             pbt._save_trial_state(pbt._trial_state[trial], iteration, result, trial)
         lower, upper = pbt._quantiles()
         return [trial.name for trial in lower], [trial.name for trial in upper]
@@ -129,25 +130,77 @@ def test_a_member_within_the_noise_of_its_donor_keeps_its_weights(tmp_path, scor
         state = pbt._trial_state[trial] = SimpleNamespace(last_score=None)
         sample = pbt._noise.read({"return_mean": value, "return_std": std, "episodes": 101})
         pbt._curves[name].add(3, value, sample)
-        pbt._save_trial_state(state, 3, {"score": value, "iteration": 3}, trial)
+        pbt._save_trial_state(state, 3, {"iteration": 3}, trial)
     lower, upper = pbt._quantiles()
     assert ([trial.name for trial in lower] == ["00"]) is replaced
     assert len(upper) == 1
 
 
-def test_a_resumed_population_waits_for_no_round_of_the_past(tmp_path, monkeypatch):
-    pbt, members = make_pbt(tmp_path, grace=2), [make_member(f"{i:02d}") for i in range(2)]
-    monkeypatch.setattr(pbt, "_checkpoint_or_exploit", lambda *arguments: None)
-    driver = SimpleNamespace(get_trials=lambda: members, get_live_trials=lambda: members)
+def drive_population(pbt, scores, reached, iterations):
+    """Run members one at a time to the same iteration; return the ages compared at each round.
+
+    A member whose score is None ends in place of its first result.
+    """
+    members, rounds = [make_member(name) for name in scores], []
+    driver = SimpleNamespace(get_trials=lambda: members, search_alg=None)
+    driver.get_live_trials = lambda: {t for t in members if t.status != "TERMINATED"}
+    pbt._checkpoint_or_exploit = lambda *arguments: None
+    compare = pbt._quantiles
+
+    def record():
+        live = driver.get_live_trials()
+        rounds.append([pbt._trial_state[trial].last_train_time for trial in live])
+        return compare()
+
+    pbt._quantiles, ages = record, dict(zip(scores, reached, strict=True))
     for trial in members:
-        trial.status = "PAUSED"
-        pbt._trial_state[trial] = SimpleNamespace(
-            last_score=None, last_train_time=0, last_perturbation_time=0
-        )
-    for trial in members:  # from checkpoints of iteration 8
-        assert pbt.choose_trial_to_run(driver) is not None
-        pbt.on_trial_result(driver, trial, make_result(trial.name, 9, 1.0))
-    assert pbt.choose_trial_to_run(driver) is not None
+        trial.status, trial.experiment_tag = "PENDING", ""
+        trial.run_metadata = SimpleNamespace(checkpoint_manager=SimpleNamespace())
+        trial.run_metadata.checkpoint_manager.checkpoint_config = SimpleNamespace(num_to_keep=4)
+        pbt.on_trial_add(driver, trial)
+    while any(ages[trial.name] < iterations for trial in driver.get_live_trials()):
+        trial = pbt.choose_trial_to_run(driver)
+        assert trial is not None, f"all members wait after the rounds {rounds}"
+        trial.status, decision = "RUNNING", "CONTINUE"
+        while decision == "CONTINUE" and trial.status == "RUNNING":
+            ages[trial.name] += 1
+            if scores[trial.name] is None or ages[trial.name] > iterations:
+                trial.status = "TERMINATED"
+                break
+            result = make_result(trial.name, ages[trial.name], scores[trial.name])
+            decision = pbt.on_trial_result(driver, trial, result)
+        trial.status = "PAUSED" if trial.status == "RUNNING" else trial.status
+    return rounds
+
+
+def test_no_member_waits_for_one_that_has_ended(tmp_path):
+    pbt = make_pbt(tmp_path)
+    assert drive_population(pbt, {"00": 1.0, "01": 2.0, "02": None}, [0, 0, 0], 6) == [
+        [3, 3],
+        [6, 6],
+    ]
+
+
+@pytest.mark.parametrize("reached", [[10, 9, 9], [9, 10, 10], [11, 5, 10], [9, 9, 9]])
+def test_a_resumed_population_keeps_its_rounds(tmp_path, reached):
+    scores = {"00": 1.0, "01": 2.0, "02": 3.0}
+    earlier = [
+        CheckpointRow(trial=name, iteration=at, path=name)
+        for name, at in zip(scores, reached, strict=True)
+    ]
+    rounds = drive_population(make_pbt(tmp_path, earlier), scores, reached, 15)
+    assert rounds == [[12] * 3, [15] * 3]
+
+
+def test_a_resumed_population_knows_the_scores_measured_before(tmp_path):
+    rows = make_population_rows()  # 01 continued from 00, and 02 from 01, before the last results
+    exploit = make_exploit("01", "02", 27)
+    pbt = make_pbt(tmp_path, [*rows, exploit], mode="min")
+    assert {name: curve.scores[-1] for name, curve in pbt._curves.items()} == {
+        "00": (27, 0.3),
+        "01": (27, 0.1),
+        "02": (27, 0.1),
+    }
 
 
 @pytest.mark.parametrize("mode", ["min", "max"])
@@ -156,7 +209,8 @@ def test_an_exploit_is_written_with_scores_as_measured(tmp_path, mode):
     loser, donor = make_member("00"), make_member("01")
     for trial, score in ((loser, 2.0), (donor, 5.0)):
         state = pbt._trial_state[trial] = SimpleNamespace(last_score=None)
-        pbt._save_trial_state(state, 3, {"score": score, "iteration": 3}, trial)
+        pbt._curves[trial.name].add(3, score, None)
+        pbt._save_trial_state(state, 3, {"iteration": 3}, trial)
         state.last_checkpoint = SimpleNamespace(path=str(tmp_path / "trials" / "01"))
     plan = pbt._get_new_config(loser, donor)[0]["plan"]
     row = pbt.exploits["00"]
@@ -213,7 +267,7 @@ def test_a_trial_that_is_replaced_while_it_saves_runs_its_full_budget(local_ray,
     tuner = tune.Tuner(
         tune.with_resources(SlowSaver, {"cpu": 1}),
         param_space={"plan": tune.grid_search(plans)},
-        tune_config=tune.TuneConfig(scheduler=Marked(job, tmp_path, 0), reuse_actors=True),
+        tune_config=tune.TuneConfig(scheduler=Marked(job, tmp_path, []), reuse_actors=True),
         run_config=tune.RunConfig(
             storage_path=str(tmp_path),
             verbose=0,
