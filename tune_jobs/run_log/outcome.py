@@ -25,6 +25,7 @@ from tune_jobs.run_log.events import (
     JobRow,
     ResultRow,
     Row,
+    TrialRow,
     VideoRow,
 )
 from tune_jobs.run_log.rung_agreement import RungAgreement, measure_rung_agreement
@@ -350,8 +351,10 @@ class OutcomeBuilder:
             self._videos[row.path or row.checkpoint] = row
         else:
             self._cached_outcomes.pop(row.trial, None)
-            if isinstance(row, ResultRow):
-                self._finals.pop(row.trial, None)  # it was played by an earlier policy
+            continued = isinstance(row, ResultRow) and row.trial in self._finals
+            if continued or (isinstance(row, TrialRow) and row.repeats):
+                # Those that remain would decide among themselves: who has no final cannot win.
+                self._finals.clear()
             self._trials.setdefault(row.trial, TrialState()).add(row)
 
     def build_trial_outcome(self, trial: str) -> TrialOutcome:

@@ -94,20 +94,22 @@ def test_an_extended_run_takes_up_what_its_budget_concerns(run, fields, reopened
     assert {plan.trial for plan in find_remaining_work(run, again).plans} == reopened
 
 
-def test_a_final_of_an_earlier_policy_counts_no_more(run):
-    final = FinalRow(
-        trial="00",
-        checkpoint="c",
-        metric="mean",
-        mode="max",
-        score=9.0,
-        error=0,
-        episodes=2,
-        seed=1,
-    )
-    rows = [*begin(run), final]
-    assert Outcome.from_rows(rows).won is not None
-    assert Outcome.from_rows([*rows, result("00", 9, 1.0)]).won is None
+def play_final(trial, score):
+    about = {"checkpoint": "c", "metric": "mean", "mode": "max", "error": 0, "episodes": 2}
+    return FinalRow(trial=trial, score=score, seed=1, **about)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [result("00", 9, 30.0), TrialRow(trial="00r", config={"lr": 0.1}, repeats="00")],
+    ids=["a finalist continues", "settings are repeated"],
+)
+def test_finals_count_until_other_policies_could_win_them(run, row):
+    rows = [*begin(run), play_final("00", 9.0), play_final("02", 1.0)]
+    assert Outcome.from_rows(rows).best.id == "00"
+    outcome = Outcome.from_rows([*rows, row])
+    assert not outcome.finals
+    assert outcome.best.id == outcome.ranked[0].id != "02"
 
 
 def test_a_stop_that_the_kill_left_without_its_end_waits_again(run):
