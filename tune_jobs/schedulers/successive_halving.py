@@ -369,16 +369,17 @@ def make_brackets(
     *,
     pauses: bool = True,
     noise: NoiseSource = UNKNOWN_NOISE,
+    num_rungs_before: int = 0,
 ) -> list[Bracket]:
     """Distribute trials over brackets; each leaves out one more of the lowest rungs.
 
     This is Hyperband's hedge against early scores that predict late ones badly (Li et al. 2018): a
     bracket with a later first rung tries fewer settings. The shares are those of the paper,
-    ``reduction_factor ** s / (s + 1)`` for a bracket of ``s`` rungs, so that all brackets cost
-    about the same.
+    ``reduction_factor ** s / (s + 1)`` for a bracket of ``s`` rungs: all brackets cost about the
+    same. ``num_rungs_before`` are those that an extended run began with: trials stay in theirs.
     """
-    rung_counts = [len(levels) - skipped for skipped in range(number)]
-    weights = [reduction_factor**rungs / (rungs + 1) for rungs in rung_counts]
+    most = num_rungs_before or len(levels)
+    weights = [reduction_factor**n / (n + 1) for n in range(most, most - number, -1)]
     parts: list[list[str]] = [[] for _ in weights]
     # One after the other into the bracket that lacks most of its share: where trials join later,
     # each of the others stays in its bracket.

@@ -14,7 +14,7 @@ from ray.tune.stopper import Stopper
 from tune_jobs.evaluation.checkpoint_keeper import CheckpointKeeper
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.resources import list_bundles
-from tune_jobs.run_log.events import Row, TrialRow
+from tune_jobs.run_log.events import JobRow, Row, TrialRow
 from tune_jobs.run_log.resume import TrialPlan
 from tune_jobs.run_log.score_noise import NoiseSource
 from tune_jobs.schedulers.asha import RecordedASHA
@@ -158,6 +158,7 @@ def make_scheduler(job: Job, directory: Path, earlier: Sequence[Row]) -> Schedul
         return RecordedPBT(job, directory, earlier)
     # Without rungs the scheduler decides nothing: the same class runs a job without ASHA.
     number = job.brackets if job.rungs else 1
+    first = next((row for row in earlier if isinstance(row, JobRow)), None)
     brackets = make_brackets(
         job.name_trials(row.trial for row in earlier if isinstance(row, TrialRow)),
         job.rungs,
@@ -166,6 +167,7 @@ def make_scheduler(job: Job, directory: Path, earlier: Sequence[Row]) -> Schedul
         number,
         pauses=job.pauses_trials,
         noise=NoiseSource(job.metric, job.seeds),
+        num_rungs_before=len(first.scheduler.get("rungs", ())) if first else 0,
     )
     scheduler = RecordedASHA(brackets, observes=job.observe)
     scheduler.restore_decisions(earlier)

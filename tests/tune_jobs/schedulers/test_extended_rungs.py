@@ -1,4 +1,4 @@
-# pyright: basic, reportOptionalMemberAccess=false
+# pyright: basic, reportOptionalMemberAccess=false, reportAttributeAccessIssue=false
 """Which trials wait, continue and end where a run with rungs is extended."""
 
 import math
@@ -7,9 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic_sweep import job_row
 
+from tune_jobs.jobs.extension import extend_job
+from tune_jobs.jobs.job_yaml import make_job
 from tune_jobs.run_log.events import DecisionRow, EndRow
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.schedulers.successive_halving import Bracket
+from tune_jobs.session.tune_session import make_scheduler
 
 FACTOR = 2
 
@@ -110,3 +113,22 @@ def test_a_diverged_trial_and_one_that_cannot_pause_stay_ended():
         trial="02", iteration=2, rung=2, score=1.0, cut=2.0, rank=2, of=2, keep=False, sentence=""
     )
     assert Outcome.from_rows([*rows, decision, decision.make_end(), unable]).trials[2].end
+
+
+def test_each_trial_stays_in_its_bracket_where_rungs_follow(tmp_path):
+    about = {
+        "env": "CartPole-v1",
+        "metric": "return_mean",
+        "mode": "max",
+        "brackets": 2,
+        "grace": 4,
+    }
+    search = {"lr": {"loguniform": [1e-4, 1e-2]}}
+    job = make_job({**about, "trials": 16, "iterations": 32, "search": search})
+    longer = extend_job(job, {"iterations": 64})
+    first, second = (job_row(scheduler={"rungs": one.rungs}) for one in (job, longer))
+    before = make_scheduler(job, tmp_path, [first])
+    after = make_scheduler(longer, tmp_path, [first, second])
+    assert (len(job.rungs), len(longer.rungs)) == (3, 4)
+    for old, new in zip(before.brackets, after.brackets, strict=True):
+        assert old.next_rung_index == new.next_rung_index
