@@ -12,7 +12,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 import numpy as np
 
@@ -176,13 +176,15 @@ def _near(space: Space, value: Any, rng: np.random.Generator) -> Any:
         return _spread(space, 1, rng)[0]
     up = rng.uniform() < 0.5
     if space.kind == "choice":
-        place = space.values.index(value) + (1 if up else -1)
+        # A list read from a log was a tuple in the job.
+        known = tuple(cast("list[Any]", value)) if isinstance(value, list) else value
+        place = space.values.index(known) + (1 if up else -1)
         return space.values[min(max(place, 0), len(space.values) - 1)]
     low, high = space.values
     if space.kind == "int":
         step = max(1, round(0.2 * abs(value)))
         return int(min(max(value + (step if up else -step), low), high))
-    return float(f"{min(max(value * (1.2 if up else 0.8), low), high):.4g}")
+    return _round_within(value * (1.2 if up else 0.8), low, high)
 
 
 def _spread(
@@ -224,12 +226,20 @@ def _prefer_usual_rates(space: Space, places: np.ndarray) -> np.ndarray:
 
 def _at(space: Space, place: float) -> Any:
     """Return the value at a place between 0 and 1 of a range of numbers."""
-    # Four significant digits: settings in reports, names and commands stay readable and exact.
     low, high = space.values
     if space.kind == "int":
         # Equal cells for all integers, both ends included; place 1.0 would be one too many.
-        return min(int(low + place * (high - low + 1)), high)
+        return min(math.floor(low + place * (high - low + 1)), high)
     if space.kind == "loguniform":
-        low, high = math.log(low), math.log(high)
-        return float(f"{math.exp(low + place * (high - low)):.4g}")
-    return float(f"{low + place * (high - low):.4g}")
+        start, end = math.log(low), math.log(high)
+        return _round_within(math.exp(start + place * (end - start)), low, high)
+    return _round_within(low + place * (high - low), low, high)
+
+
+def _round_within(value: float, low: float, high: float) -> float:
+    """Return a value of a range with the digits that its values differ by, at least four."""
+    # Few digits: settings in reports, names and commands stay readable and exact. More where the
+    # range is narrow: with four, a discount between 0.999 and 0.99999 could become 1.
+    width = (high - low) / max(abs(low), abs(high))
+    digits = max(4, 2 - math.floor(math.log10(width)))
+    return min(max(float(f"{value:.{digits}g}"), float(low)), float(high))

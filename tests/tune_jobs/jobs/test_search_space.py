@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from envs.validation import InputError
 from tune_jobs.jobs.job_yaml import dump_job, make_job, parse_job
-from tune_jobs.jobs.search_space import Space, make_grid, sample_configs
+from tune_jobs.jobs.search_space import Space, make_grid, perturb_config, sample_configs
 
 
 def test_the_same_seed_draws_the_same_settings():
@@ -36,6 +36,20 @@ def test_every_equal_part_of_a_range_is_drawn_from_once(kind):
     parts = np.floor((place - low) / (high - low) * 10).clip(0, 9).astype(int)
     # Rounding to four digits may move a value over an edge, but not the whole spread.
     assert len(set(parts)) >= 9
+
+
+@pytest.mark.parametrize("bounds", [(0.999, 0.99999), (12345.6, 12346.7), (-1.00001, -1.0)])
+def test_values_of_a_narrow_range_differ_and_lie_within(bounds):
+    space = Space("uniform", bounds)
+    drawn = [row["gamma"] for row in sample_configs({"gamma": space}, 32, 0)]
+    near = [perturb_config({"gamma": space}, {"gamma": v}, np.random.default_rng(0)) for v in drawn]
+    assert all(map(space.contains, [*drawn, *(row["gamma"] for row in near)]))
+    assert len(set(drawn)) > 24
+
+
+def test_whole_numbers_below_zero_are_drawn_as_often_as_others():
+    drawn = [row["x"] for row in sample_configs({"x": Space("int", (-2, 1))}, 64, 0)]
+    assert [drawn.count(x) for x in (-2, -1, 0, 1)] == [16] * 4
 
 
 @pytest.mark.parametrize(

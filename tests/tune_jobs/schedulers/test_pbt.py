@@ -53,6 +53,12 @@ def test_three_times_in_four_a_number_changes_by_a_fifth():
     assert {a["epochs"] for a in found} >= {3, 5}
 
 
+def test_a_list_of_a_resumed_population_is_a_choice_of_the_job():
+    space = Space("choice", ((0.0, 1.0), (0.0, 2.0)))
+    after = perturb_config({"x": space}, {"x": [0.0, 1.0]}, np.random.default_rng(1))
+    assert after["x"] in space.values
+
+
 @pytest.mark.parametrize("name", ["hidden", "num_envs", "env.rows"])
 def test_population_cannot_search_settings_of_construction(name):
     space = {"choice": [[8], [16]]} if name == "hidden" else {"int": [4, 8]}
