@@ -43,15 +43,17 @@ class FollowedProgram:
         self.missing_score = ""
         """A sentence on a log in which no return is known; empty where one is, or may still be."""
         # Measured once: the clock may be set while the program runs.
-        self._trained_before_s = max(time.time() - started, 0.0)
-        self._attached = time.monotonic()
+        ended = process.ended if process else None
+        self._trained_before_s = max((ended or time.time()) - started, 0.0)
+        self._had_ended, self._attached = ended is not None, time.monotonic()
         self._lost_since: float | None = None
         self._was_ended = False
 
     @property
     def trained_s(self) -> float:
-        """Seconds since the program started."""
-        return self._trained_before_s + time.monotonic() - self._attached
+        """Seconds since the program started, or until it ended where it had ended before."""
+        since_s = 0.0 if self._had_ended else time.monotonic() - self._attached
+        return self._trained_before_s + since_s
 
     @property
     def has_ended(self) -> bool:

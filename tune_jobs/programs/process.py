@@ -77,6 +77,13 @@ class ProgramProcess:
         return int(text) if text.strip() else None
 
     @property
+    def ended(self) -> float | None:
+        """When it ended, in seconds since 1970; None while it runs or where that is not known."""
+        with suppress(FileNotFoundError):
+            return (self.folder / STATUS).stat().st_mtime if self.folder else None
+        return None
+
+    @property
     def has_finished(self) -> bool:
         """Whether it ended by itself and without an error, and its output is to be followed."""
         return self.exit_status == 0 and not self.is_discarded

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Generator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,20 @@ from tune_jobs.run_log.resume import TrialPlan
 POLL_S = 0.5
 """Time between two reads of a log."""
 REACHED = "reached.json"
-"""File of a checkpoint: the last iteration reported. What the program saves is in its folder."""
+"""File of a checkpoint: the last iteration reported, and the time until then. What the program
+saves is in its folder."""
+
+
+@dataclass(frozen=True)
+class Reached:
+    """How far the program of a trial has come, over all its starts."""
+
+    iteration: int = 0
+    trained_s: float = 0.0
+    before_s: float = 0.0
+    """The part of this time before the last start of the program."""
+    started: float = 0.0
+    """When that was, in seconds since 1970."""
 
 
 def make_program_trainable(job: Job, directory: Path) -> type[ProgramTrainable]:
@@ -53,7 +67,8 @@ class ProgramTrainable(tune.Trainable):
         # Not started here: Tune calls `load_checkpoint` next where the trial is to be continued,
         # and a program that begins anew would overwrite what it should continue from.
         self.program: FollowedProgram | None = None
-        self.reached = self._read_reached(self.plan.resume_from) if self.plan.resume_from else 0
+        known = self.plan.resume_from
+        self.reached = self._read_reached(known) if known else Reached()
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Become another trial in the same process (Tune's ``reuse_actors``)."""
@@ -68,9 +83,12 @@ class ProgramTrainable(tune.Trainable):
         run again.
         """
         process = find_program(get_program_folder(self.directory, self.plan.trial))
-        continues = self.reached > 0
+        continues = self.reached.iteration > 0
         if process is None or not (process.is_running or process.has_finished):
             process = start_trial_program(self.job, self.plan, self.directory, continues=continues)
+        if process.started != self.reached.started:  # what was reached is of an earlier start
+            before_s = self.reached.trained_s
+            self.reached = replace(self.reached, before_s=before_s, started=process.started)
         return follow_trial_program(
             self.job, self.plan.trial, self.directory, process, continues=continues
         )
@@ -88,7 +106,7 @@ class ProgramTrainable(tune.Trainable):
             return next(self.results)
         except InputError as error:  # started again it would fail again, so the trial ends
             self.program.discard()
-            nothing = Iteration(self.reached, 0, None, {})
+            nothing = Iteration(self.reached.iteration, 0, None, {})
             result = self.program.make_result(self.plan.trial, nothing)
             return result | {"fault": str(error), "done": True}
 
@@ -99,8 +117,8 @@ class ProgramTrainable(tune.Trainable):
             InputError: there is no log, or it is lost, is not one, or does not have the score.
             RuntimeError: the program failed.
         """
-        newest = Iteration(self.reached, 0, None, {})
-        for iterations in program.follow(self.reached):
+        newest = Iteration(self.reached.iteration, 0, None, {})
+        for iterations in program.follow(self.reached.iteration):
             if problem := program.find_log_problem():
                 raise InputError(problem)
             if program.is_overdue:
@@ -114,16 +132,18 @@ class ProgramTrainable(tune.Trainable):
     def _report(
         self, program: FollowedProgram, iteration: Iteration, *, is_last: bool
     ) -> dict[str, Any]:
-        self.reached = iteration.number
         result = program.make_result(self.plan.trial, iteration, is_last=is_last)
+        result["trained_s"] += self.reached.before_s
+        number, trained_s = iteration.number, result["trained_s"]
+        self.reached = replace(self.reached, iteration=number, trained_s=trained_s)
         is_end = "ended" in result
         if is_end and (failure := program.describe_failure()):
             raise RuntimeError(failure)
-        return result | {TRAINING_ITERATION: self.reached, "done": is_end}
+        return result | {TRAINING_ITERATION: number, "done": is_end}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Write how far the log was read."""
-        Path(checkpoint_dir, REACHED).write_text(json.dumps({"iteration": self.reached}))
+        Path(checkpoint_dir, REACHED).write_text(json.dumps(asdict(self.reached)))
         write_manifest(Path(checkpoint_dir))
 
     def load_checkpoint(self, checkpoint: Any) -> None:
@@ -136,8 +156,8 @@ class ProgramTrainable(tune.Trainable):
         if self.program is not None:
             self.program.end()
 
-    def _read_reached(self, checkpoint: str) -> int:
-        """Return the last iteration that need not run again."""
+    def _read_reached(self, checkpoint: str) -> Reached:
+        """Return what need not run again."""
         if not self.job.program.resume:
-            return 0
-        return int(json.loads(Path(checkpoint, REACHED).read_text())["iteration"])
+            return Reached()
+        return Reached(**json.loads(Path(checkpoint, REACHED).read_text()))

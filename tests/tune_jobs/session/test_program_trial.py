@@ -4,6 +4,7 @@
 import json
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 from programs import ENDLESS, look_often, write_logger
@@ -141,6 +142,16 @@ def test_what_finished_without_a_driver_is_not_run_again(tmp_path, status, start
     assert (folder / "starts").read_text().count("started") == starts
 
 
+def test_time_after_its_end_is_not_time_trained(tmp_path, monkeypatch):
+    trainable = make_program_trainable(make_job(write_short_program(tmp_path)), tmp_path / "run")
+    config = {"plan": PLAN | {"config": {"status": 0}}}
+    trainable(config).step()
+    wait_for_end(get_program_folder(tmp_path / "run", "01"))
+    tomorrow = time.time() + 24 * 3600
+    monkeypatch.setattr(time, "time", lambda: tomorrow)
+    assert 0 < trainable(config).step()["trained_s"] < 3600
+
+
 def test_lines_that_cannot_be_read_are_reported(tmp_path):
     fields = write_short_program(tmp_path)
     script = tmp_path / "noted.py"
@@ -196,12 +207,15 @@ def test_what_can_resume_continues_from_its_folder(tmp_path):
     trainable = make_program_trainable(job, tmp_path / "run")
     trial = trainable(CONFIG)
     first = [trial.step()["iteration"] for _ in range(3)]
+    trial.reached = replace(trial.reached, trained_s=1e6)
     (tmp_path / "saved").mkdir()
     trial.save_checkpoint(str(tmp_path / "saved"))
     trial.cleanup()
     again = trainable(CONFIG)
     again.load_checkpoint(str(tmp_path / "saved"))
-    assert first + [r["iteration"] for r in steps(again)] == list(range(1, 11))
+    results = steps(again)
+    assert first + [r["iteration"] for r in results] == list(range(1, 11))
+    assert 1e6 < results[0]["trained_s"] < results[-1]["trained_s"], "of both its starts"
     text = (tmp_path / "run/programs/01/out/progress.csv").read_text()
     assert text.count("return_mean") == 1, "it was continued and not started again"
 
