@@ -9,14 +9,27 @@ from envs.validation import InputError
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.program_settings import check_command, fill_command, list_placeholders
 
+FOR_OUR_TRAINING = (
+    *("seeds", "env_kwargs", "evaluation_env_kwargs"),
+    *("held_out_interval", "evaluation_episodes", "videos"),
+)
+"""Fields that say nothing to a program, whose environment and policy are its own."""
+
 
 def validate_program_job(job: Job) -> None:
     """Make sure that the programs of a job can start and their trials can be distinguished.
 
     Raises:
-        InputError: a command that does not exist, or trials without a budget or with one log.
+        InputError: a command that does not exist, trials without a budget or with one log, or a
+            field that a program does not follow.
     """
     check_sweep(job)
+    for name in FOR_OUR_TRAINING:
+        if (value := getattr(job, name)) not in (getattr(Job, name, {}), 0):
+            raise InputError(
+                f"{name} is {value!r}, but a program has an environment and a policy of its own "
+                f"and does not follow it: remove {name}, or give its command such an argument."
+            )
     settings = job.program
     if settings.command:
         check_command(fill_command(settings, defaultdict(str)), os.environ)

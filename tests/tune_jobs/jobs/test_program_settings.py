@@ -4,12 +4,14 @@
 import pytest
 
 from envs.validation import InputError
+from tune_jobs.jobs.job_yaml import make_job
 from tune_jobs.jobs.program_settings import (
     ProgramSettings,
     check_placeholders,
     fill_command,
     name_program,
 )
+from tune_jobs.jobs.program_validation import validate_program_job
 
 
 def test_placeholders_are_filled_in_word_by_word():
@@ -37,6 +39,24 @@ def test_placeholders_are_filled_in_word_by_word():
 def test_what_does_not_fit_the_search_is_refused(fields, searched, message):
     with pytest.raises(InputError, match=message):
         check_placeholders(ProgramSettings(**fields), searched)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("seeds", 3),
+        ("env_kwargs", {"size": 3}),
+        ("evaluation_env_kwargs", {"size": 3}),
+        ("held_out_interval", 5),
+        ("evaluation_episodes", 20),
+        ("videos", 1),
+    ],
+)
+def test_a_field_that_no_program_follows_is_refused(name, value):
+    given = {"command": "true", "metric": "return_mean"}
+    validate_program_job(make_job(given))
+    with pytest.raises(InputError, match=rf"{name} is .*: remove {name}"):
+        validate_program_job(make_job({**given, name: value}))
 
 
 def test_all_given_placeholders_are_known():
