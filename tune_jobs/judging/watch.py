@@ -101,7 +101,7 @@ class Watch:
         self._run = RunJudge(
             budget=budget, progress=progress, metric=metric, mode=mode, rename=rename, limits=health
         )
-        self._names_checked = False
+        self._names_checked, self._num_fed = False, 0
         self._waiting: deque[Record] = deque(maxlen=MOST_WAITING)
         self._messages: set[str] = set()
         self._not_numbers: set[str] = set()
@@ -147,6 +147,14 @@ class Watch:
             for iteration in run.log.add(records):
                 run.append(iteration)
             last = run.log.unfinished
+            self._num_fed += len(records)
+            if last is None and not run.rows and self._num_fed >= FEWEST:
+                names = ", ".join(sorted(run.log.names)) or "they are empty"
+                self._warn(
+                    f"The first {FEWEST} rows have no metric by a name that is known ({names}), so "
+                    'that nothing is judged: name the score by rename={"my_score": "return_mean"}.',
+                    once="names",
+                )
             if last is not None and not self.should_stop:
                 # Judged before its part of the budget is complete, and taken back.
                 run.append(last)

@@ -160,6 +160,17 @@ def test_a_score_that_no_row_has_is_warned_of(caplog):
     assert len(caplog.records) == 1
 
 
+def test_rows_without_any_known_name_are_warned_of(caplog):
+    watch = make(metric="quality")
+    for i in range(20):
+        watch.feed({"quality": i, "at": i})
+    assert len(caplog.records) == 1 and "by a name that is known (at, quality)" in caplog.text
+    named = make(rename={"quality": "return_mean"})
+    for i in range(20):
+        named.feed({"quality": i, "at": i})
+    assert len(caplog.records) == 1 and named._run.rows == 19
+
+
 def test_judging_waits_until_it_has_time_again(monkeypatch):
     clock = [0.0]
     monkeypatch.setattr(time, "time", lambda: clock[0])
