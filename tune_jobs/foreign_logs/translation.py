@@ -52,6 +52,8 @@ MOST_CHOICES = 18
 """The number of choices is known by its logarithm up to here (the buttons of Atari)."""
 NEAR = 0.015
 """How far below the maximum the first entropies may be, as a share: ln 17 is 2 % below ln 18."""
+MOST_OFTEN = 0.25
+"""Share of the rows up to which a count that does not rise is one of a resume."""
 _LEARNER = re.compile(r"((?:ray/tune/)?learners/[^/]+/)")
 
 
@@ -74,7 +76,9 @@ def translate_log(
     _increase(rows, taken)
     _count_updates_of_sb3(rows, names, taken)
     _merge_evaluations(rows)
-    rows = _numbered([row for row in rows if row.keys() - NO_ROW])
+    rows = [row for row in rows if row.keys() - NO_ROW]
+    _drop_steps_of_a_row(rows)
+    rows = _numbered(rows)
     # Before the NaN are judged: a NaN return is a symptom only where episodes finished.
     _estimate_episodes(rows)
     empty = _find_empty_return(rows, taken)
@@ -201,11 +205,13 @@ def _numbered(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Rows with the log's own count of iterations if it counts each of them, else with ours.
 
     What a resume ran again is taken from the later row. A log that has only every tenth iteration
-    is counted by its rows, because the rules' warm-ups are numbers of rows.
+    is counted by its rows, because the rules' warm-ups are numbers of rows, and so is one with
+    several rows for each number, such as that of an epoch.
     """
+    repeats = sum(_is_repeated(earlier, later) for earlier, later in pairwise(rows))
     kept: list[dict[str, Any]] = []
     for row in rows:
-        while kept and "iteration" in row and kept[-1].get("iteration", -1) >= row["iteration"]:
+        while kept and repeats <= MOST_OFTEN * len(rows) and _is_repeated(kept[-1], row):
             kept.pop()
         kept.append(row)
     own = [as_number(row.get("iteration")) for row in kept]
@@ -214,6 +220,22 @@ def _numbered(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for number, row in enumerate(kept, start=start):
         row["iteration"] = number
     return kept
+
+
+def _is_repeated(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> bool:
+    """Return whether an iteration was run again: its number is no higher, nor are its steps."""
+    # NaN and a number that is missing fail the comparisons.
+    again = as_number(later.get("iteration")) <= as_number(earlier.get("iteration"))
+    return again and not as_number(later.get("env_steps")) > as_number(earlier.get("env_steps"))
+
+
+def _drop_steps_of_a_row(rows: Sequence[dict[str, Any]]) -> None:
+    """Take steps out that do not count from the start, but those of a row or of an episode."""
+    changes = np.diff(keep_finite(_column(rows, "env_steps")))
+    falls, rises = int((changes < 0).sum()), int((changes > 0).sum())
+    if changes.size > 1 and falls >= MOST_OFTEN * (falls + rises):
+        for row in rows:
+            row.pop("env_steps", None)
 
 
 def _estimate_episodes(rows: Iterable[dict[str, Any]]) -> None:

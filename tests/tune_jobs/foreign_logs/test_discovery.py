@@ -40,3 +40,20 @@ def test_console_text_without_metrics_is_no_log(tmp_path):
     write_columns(tmp_path / "log.csv", step=[1, 2], reward=[1, 2])
     (reader,) = find_readers(tmp_path)
     assert reader.files == [tmp_path / "log.csv"]
+
+
+@pytest.mark.parametrize("top, between", [("", "\t"), ("", ";"), ("\n# a comment\n", ",")])
+def test_a_table_in_a_folder_is_found_whatever_delimits_it(tmp_path, top, between):
+    lines = [["Epoch", "AverageEpRet"], *([str(i), str(2.0 * i)] for i in range(1, 10))]
+    text = top + "".join(f"{between.join(line)}\n" for line in lines)
+    (tmp_path / "progress.txt").write_text(text)
+    (log,) = read_logs(tmp_path)
+    assert [row["return_mean"] for row in log.rows] == [2.0 * i for i in range(1, 10)]
+
+
+@pytest.mark.parametrize("text", ['{\n  "final": 3.0\n}\n', '{"final": 3.0}\n'])
+def test_results_of_another_tool_do_not_hide_the_log(tmp_path, text):
+    (tmp_path / "result.json").write_text(text)
+    write_columns(tmp_path / "log.csv", step=range(10), reward=range(10))
+    (log,) = read_logs(tmp_path)
+    assert (log.format, len(log.rows)) == ("CSV", 10)

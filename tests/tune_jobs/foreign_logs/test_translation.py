@@ -33,3 +33,33 @@ def test_updates_of_sb3_follow_from_what_it_logs_of_them(learns, updates):
     records = [Record("line 1", row), Record("line 2", row | learns)]
     log = translate_log(Path("logs"), "run", "TensorBoard", records, {})
     assert log.rows[-1]["updates"] == updates
+
+
+def _translate(**columns):
+    rows = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
+    records = [Record(f"line {i}", row) for i, row in enumerate(rows)]
+    return translate_log(Path("log.csv"), "run", "CSV", records, {}).rows
+
+
+@pytest.mark.parametrize("columns", [{}, {"step": [100.0 * i for i in range(60)]}])
+def test_rows_of_one_epoch_are_rows_of_their_own(columns):
+    epochs = [float(i // 20) for i in range(60)]
+    rows = _translate(epoch=epochs, reward=[float(i) for i in range(60)], **columns)
+    assert [row["return_mean"] for row in rows] == list(range(60))
+    assert [row["iteration"] for row in rows] == list(range(1, 61))
+
+
+def test_updates_within_an_epoch_are_no_repeats():
+    updates, steps = [float(i % 10) for i in range(60)], [100.0 * i for i in range(60)]
+    assert len(_translate(update=updates, step=steps, reward=steps)) == 60
+
+
+@pytest.mark.parametrize("steps", [[2048.0] * 40, [20.0 + 27 * i % 50 for i in range(40)]])
+def test_steps_of_each_row_are_none_since_the_start(steps):
+    rows = _translate(steps=steps, reward=[1.0] * 40)
+    assert len(rows) == 40 and not any("env_steps" in row for row in rows)
+
+
+def test_steps_that_a_resume_repeats_count_since_the_start():
+    steps = [*range(0, 2000, 100), *range(1500, 3000, 100)]
+    assert all("env_steps" in row for row in _translate(step=steps, reward=[1.0] * len(steps)))

@@ -30,7 +30,8 @@ class ConsoleReader(LogReader):
     needs_return = True
 
     def _open(self) -> None:
-        self._lines = Lines(self.files[0])
+        # Metrics are ASCII: what else a program prints may have any encoding.
+        self._lines = Lines(self.files[0], errors="replace")
 
     @classmethod
     def recognises(cls, path: Path) -> bool:

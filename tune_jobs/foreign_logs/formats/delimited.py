@@ -6,7 +6,12 @@ import csv
 import io
 from pathlib import Path
 
-from tune_jobs.foreign_logs.formats.log_reader import LogReader, read_header
+from tune_jobs.foreign_logs.formats.log_reader import (
+    LogReader,
+    is_above_header,
+    read_header,
+    split_header,
+)
 from tune_jobs.foreign_logs.formats.tail import BrokenLines, Lines
 from tune_jobs.foreign_logs.log_record import Record, parse_json
 
@@ -70,13 +75,10 @@ class DelimitedFile:
         """Take the lines up to the header off and return the others."""
         for at, line in enumerate(lines):
             self._number += 1
-            if not line.strip(" \t\n") or line.lstrip(" \t").startswith("#"):
+            if is_above_header(line):
                 self.comment += line
                 continue
-            # Counted in the header only, because cells may hold lists with commas.
-            self._delimiter = max(",;\t", key=line.count)
-            cells = next(csv.reader([line], delimiter=self._delimiter))
-            self.header = [name.strip() for name in cells]
+            self._delimiter, self.header = split_header(line)
             if all(isinstance(_parse_cell(name), float) for name in self.header):
                 self.damage = (
                     f"{self.path} has no header row: its first line is "

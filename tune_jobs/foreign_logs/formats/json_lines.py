@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tune_jobs.foreign_logs.formats.log_reader import LogReader, read_first_lines
+from tune_jobs.foreign_logs.formats.log_reader import SEARCHED, LogReader, read_first_lines
 from tune_jobs.foreign_logs.formats.tail import BrokenLines, Lines
 from tune_jobs.foreign_logs.log_record import Record, flatten, parse_json
 
@@ -79,5 +79,15 @@ class TuneResultsReader(JsonLinesReader):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Whether it has the name of Tune's results."""
-        return path.name == "result.json"
+        """Whether it has the name of Tune's results, and not the content of another file."""
+        if path.name != "result.json":
+            return False
+        with path.open("rb") as file:
+            line = file.readline(SEARCHED)
+        # Another tool's would hide the log in its folder; an empty or broken one may be Tune's.
+        if line.strip() in (b"{", b"["):
+            return False
+        with suppress(ValueError):
+            first: Any = parse_json(line)
+            return not isinstance(first, dict) or not first or "training_iteration" in first
+        return True

@@ -118,10 +118,27 @@ def read_first_lines(path: Path) -> list[str]:
 
 
 def read_header(path: Path) -> list[str]:
-    """Return the names in the first line of a table; empty for a file that is not text."""
+    """Return the names in the header of a table; empty for a file that is not text."""
     try:
         # The encoding drops the byte order mark that Excel puts before the first name.
         with path.open(encoding="utf-8-sig") as file:
-            return next(csv.reader(line for line in file if not line.startswith("#")), [])
+            return split_header(next((line for line in file if not is_above_header(line)), ""))[1]
     except (UnicodeDecodeError, csv.Error):
         return []
+
+
+def is_above_header(line: str) -> bool:
+    """Return whether a line is a comment or blank, as may stand above the header of a table."""
+    return not line.strip(" \t\r\n") or line.lstrip(" \t").startswith("#")
+
+
+def split_header(line: str) -> tuple[str, list[str]]:
+    """Return the delimiter of a table and the names of its columns.
+
+    Raises:
+        csv.Error: the line is no row of a table.
+    """
+    # Counted in the header only, because cells may hold lists with commas.
+    delimiter = max(",;\t", key=line.count)
+    cells = next(csv.reader([line], delimiter=delimiter), [])
+    return delimiter, [name.strip() for name in cells]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -34,6 +36,8 @@ class MonitorFiles:
         self.behind = False
         self._directory = directory
         self._tables = {file: DelimitedFile(file) for file in files}
+        self._ends = defaultdict[Path, float](lambda: -math.inf)
+        self._shifts = defaultdict[Path, float](float)
 
     @property
     def files(self) -> list[Path]:
@@ -59,7 +63,12 @@ class MonitorFiles:
                         "l."
                     )
                     return []
-                end = start + as_number(t if t is not None else 0.0)
+                end = start + self._shifts[path] + as_number(t if t is not None else 0.0)
+                if end < self._ends[path]:
+                    # A resume that appends to the file counts from its own start.
+                    self._shifts[path] += self._ends[path] - end
+                    end = self._ends[path]
+                self._ends[path] = end
                 episodes.append((end, r, length))
             self.behind |= table.behind
             self.damage = self.damage or table.damage

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -58,8 +59,8 @@ class Points:
         """Keep points.
 
         Args:
-            source: the file. What a later one, in alphabetical order, has of the same tag and step
-                replaces what an earlier one has: a resume repeats steps.
+            source: the file. A later one, in alphabetical order, replaces what an earlier one has
+                of the same tag from its first step on: a resume repeats steps.
             points: tag, step and value of each.
         """
         points = list(points)
@@ -132,7 +133,10 @@ class Points:
             if final:
                 self._date_updates(source)
             for tag, values in self._sources[source].items():
-                series[tag] = series.get(tag, {}) | values
+                # A resume may log at other steps than what it repeats.
+                first = min(values, default=math.inf)
+                earlier = series.get(tag, {})
+                series[tag] = {step: v for step, v in earlier.items() if step < first} | values
         return series
 
     def _take_episodes(self, series: Series, tags: Mapping[str, str], final: bool) -> list[Record]:

@@ -89,9 +89,15 @@ class Tail:
 class Lines:
     """The lines that are added to a text file; a line without its line break waits."""
 
-    def __init__(self, path: Path) -> None:
-        """Start before the first line."""
+    def __init__(self, path: Path, errors: str = "strict") -> None:
+        """Start before the first line.
+
+        Args:
+            path: the file.
+            errors: what is done about bytes that are not UTF-8, as of ``bytes.decode``.
+        """
         self.tail = Tail(path)
+        self._errors = errors
         self.number = 0
         """Lines returned so far."""
         self.damage = ""
@@ -122,7 +128,7 @@ class Lines:
         # The encoding drops the byte order mark that Excel puts at the start of a file.
         encoding = "utf-8-sig" if self.number == 0 else "utf-8"
         try:
-            decoded = data[:cut].decode(encoding)
+            decoded = data[:cut].decode(encoding, self._errors)
         except UnicodeDecodeError as error:
             place = f"byte {self.tail.start + error.start} is not UTF-8"
             self.damage = f"{self.tail.path} is not a text file: {place}."

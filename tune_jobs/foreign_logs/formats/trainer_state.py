@@ -12,7 +12,10 @@ from tune_jobs.foreign_logs.formats.log_reader import LogReader
 from tune_jobs.foreign_logs.log_record import Record, flatten, parse_json
 
 NAME = "trainer_state.json"
+HEAD = 4096
+"""Characters of a trainer state in which its step stands."""
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)")
+_STEP = re.compile(r'"global_step":\s*(\d+)')
 
 
 class TrainerStateReader(LogReader):
@@ -74,8 +77,17 @@ class TrainerStateReader(LogReader):
 
 def find_newest(directory: Path) -> Path | None:
     """Return the newest trainer state of a run: that of its end, or of its last checkpoint."""
-    if (directory / NAME).exists():
-        return directory / NAME
     states = [path for path in directory.glob(f"checkpoint-*/{NAME}")]
     numbered = {int(m[1]): p for p in states if (m := _CHECKPOINT.fullmatch(p.parent.name))}
+    end = directory / NAME
+    # A training that was continued after its end has checkpoints that are newer.
+    if end.exists() and (not numbered or _read_step(end, max(numbered)) >= max(numbered)):
+        return end
     return numbered[max(numbered)] if numbered else None
+
+
+def _read_step(path: Path, default: int) -> int:
+    """Return the step of a trainer state, which stands above its history."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        found = _STEP.search(file.read(HEAD))
+    return int(found[1]) if found else default

@@ -48,8 +48,12 @@ class WandbReader(PointsReader):
             self._record = b""
         used, whole = self._split(data, self._tail.start)
         self._tail.keep(data[used:])
-        for record in whole:
-            self._add(messages.Record.FromString(record))
+        broken: Any = importlib.import_module("google.protobuf.message").DecodeError
+        try:
+            for record in whole:
+                self._add(messages.Record.FromString(record))
+        except broken:
+            self.damage = self.damage or f"{self.files[0]} is damaged: a record cannot be decoded."
         self.behind = self._tail.behind and not self.damage
 
     def _split(self, data: bytes, start: int) -> tuple[int, list[bytes]]:

@@ -5,6 +5,7 @@ import math
 import pytest
 
 from tune_jobs.foreign_logs.formats.console import parse_line
+from tune_jobs.foreign_logs.read_logs import read_logs
 
 
 @pytest.mark.parametrize(
@@ -35,3 +36,10 @@ from tune_jobs.foreign_logs.formats.console import parse_line
 )
 def test_a_line_has_the_metrics_that_are_printed_in_it(line, values):
     assert parse_line(line) == pytest.approx(values, nan_ok=True)
+
+
+def test_text_of_another_encoding_among_metrics_is_read(tmp_path):
+    path = tmp_path / "train.log"
+    lines = [b"20 \xb0C\n", *(b"{'reward': %d.0, 'step': %d}\n" % (i, i) for i in range(1, 5))]
+    path.write_bytes(b"".join(lines))
+    assert [row["return_mean"] for row in read_logs(path)[0].rows] == [1.0, 2.0, 3.0, 4.0]

@@ -58,3 +58,11 @@ def test_episodes_without_losses_are_grouped(tmp_path):
     scalars = [("charts/episodic_return", float(i), 20 * i) for i in range(1, 101)]
     log = read_logs(write_events(tmp_path, scalars))[0]
     assert [row["return_mean"] for row in log.rows] == [5.0 * i + 3 for i in range(20)]
+
+
+def test_a_resume_that_appends_to_a_monitor_comes_after_it(tmp_path):
+    lines = ['#{"t_start": 1000.0, "env_id": "CartPole-v1"}', "r,l,t"]
+    lines += [f"{number},7,{number % 30}.5" for number in range(60)]
+    (tmp_path / "monitor.csv").write_text("\n".join(lines) + "\n")
+    (log,) = read_logs(tmp_path)
+    assert [row["return_mean"] for row in log.rows] == [5.0 * i + 2 for i in range(12)]

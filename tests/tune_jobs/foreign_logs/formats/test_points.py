@@ -94,3 +94,11 @@ def test_an_event_file_that_appears_later_is_read(tmp_path):
     steps = [record.location for record in (*reader.read(), *reader.read(final=True))]
     assert steps == [f"step {i}" for i in (4, 5, 6, 7, 8)]
     assert len(reader.files) == 2
+
+
+def test_a_resume_at_other_steps_replaces_what_it_repeats():
+    points = Points({})
+    points.add("1", [(tag, step, 1.0) for step in range(100, 1001, 100) for tag in TAGS])
+    points.add("2", [(tag, step, 2.0) for step in range(550, 851, 150) for tag in TAGS])
+    steps = [record.location for record in points.take(final=True)]
+    assert steps == [f"step {i}" for i in (100, 200, 300, 400, 500, 550, 700, 850)]

@@ -61,3 +61,15 @@ def test_a_table_next_to_it_is_not_read_twice(tmp_path):
     save(tmp_path, 10)
     write_columns(tmp_path / "checkpoint-10" / "log.csv", step=[1, 2], reward=[1, 2])
     assert [reader.name for reader in find_readers(tmp_path)] == ["Transformers trainer_state.json"]
+
+
+def test_checkpoints_after_the_end_are_those_of_a_continued_training(tmp_path):
+    end = tmp_path / "trainer_state.json"
+    save(tmp_path, 20).rename(end)
+    (tmp_path / "checkpoint-20").rmdir()
+    assert len(read_logs(tmp_path)[0].rows) == 20
+    save(tmp_path, 10)
+    assert len(read_logs(tmp_path)[0].rows) == 20
+    save(tmp_path, 40)
+    (log,) = read_logs(tmp_path)
+    assert len(log.rows) == 40

@@ -5,6 +5,7 @@ import struct
 
 import pytest
 
+from envs.validation import InputError
 from tune_jobs.foreign_logs.discovery import find_readers
 from tune_jobs.foreign_logs.formats.wandb_offline import BLOCK, HEAD
 from tune_jobs.foreign_logs.read_logs import read_logs
@@ -77,3 +78,10 @@ def test_a_file_of_another_kind_is_refused(tmp_path):
     path.write_bytes(b"something else altogether")
     (reader,) = find_readers(path)
     assert reader.read() == [] and "no file of W&B" in reader.damage
+
+
+def test_a_record_that_cannot_be_decoded_is_damage(tmp_path):
+    path, data = tmp_path / "run-1.wandb", encode(ROWS)
+    path.write_bytes(data[:-10] + b"\xff" * 10)
+    with pytest.raises(InputError, match="is damaged: a record cannot be decoded"):
+        read_logs(path)
