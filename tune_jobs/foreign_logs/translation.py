@@ -136,8 +136,9 @@ def _row(path: Path, record: Record, taken: Mapping[str, CatalogueMetric]) -> di
     row: dict[str, Any] = {}
     for theirs, ours in taken.items():
         value = record.values.get(theirs)
-        # bool is a subclass of int, so a flag such as Tune's done would pass for a number.
-        if value is None or isinstance(value, bool):
+        # bool is a subclass of int, so a flag such as Tune's done would pass for a number. Of an
+        # episode alone it says whether that was a success.
+        if value is None or (isinstance(value, bool) and ours.name != "success_rate"):
             continue
         if isinstance(value, int | float):
             if math.isnan(value) and _learnt_nothing(theirs, record):

@@ -63,3 +63,8 @@ def test_steps_of_each_row_are_none_since_the_start(steps):
 def test_steps_that_a_resume_repeats_count_since_the_start():
     steps = [*range(0, 2000, 100), *range(1500, 3000, 100)]
     assert all("env_steps" in row for row in _translate(step=steps, reward=[1.0] * len(steps)))
+
+
+def test_a_success_that_is_yes_or_no_is_a_number():
+    rows = _translate(reward=[1.0] * 3, is_success=[True, False, True], done=[True] * 3)
+    assert [row["success_rate"] for row in rows] == [1.0, 0.0, 1.0]

@@ -16,8 +16,9 @@ from tune_jobs.foreign_logs.log_record import Record
 ENDINGS = (".log", ".txt", ".out", ".err")
 _NUMBER = r"[-+]?(?:\d+(?:_\d+)*\.?\d*(?:[eE][-+]?\d+)?|\.\d+|nan|inf|NaN|Infinity)"
 _DICT = re.compile(r"\{'[^{}]*\}")
-# Transformers 5 puts its numbers into quotes, and None in the place of what is not finite.
-_DICT_ITEM = re.compile(rf"'([^']+)': '?({_NUMBER}|None)'?(?=[,}}])")
+# Transformers 5 puts its numbers into quotes, and None in the place of what is not finite; NumPy 2
+# puts its scalars into the name of their type.
+_DICT_ITEM = re.compile(rf"'([^']+)': '?(?:np\.\w+\()?({_NUMBER}|None)\)?'?(?=[,}}])")
 _PAIRS = re.compile(rf"(?:^|[\s)])step:(\d+) - (?=\S+:(?:np\.\w+\()?{_NUMBER})")
 _PAIR = re.compile(rf"([^\s:]+):(?:np\.\w+\()?({_NUMBER})\)?(?= - |\s*$)")
 _COLOUR = re.compile(r"\x1b\[[\d;]*m")

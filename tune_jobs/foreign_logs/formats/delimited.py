@@ -213,6 +213,8 @@ def _parse_cell(cell: str) -> object:
     cell = cell.strip()
     if cell.casefold() in EMPTY:
         return None
+    if cell in ("True", "False"):
+        return cell == "True"
     try:
         # float also parses nan and inf, which are evidence of divergence and stay.
         return float(cell)

@@ -51,6 +51,9 @@ class Points:
         """Tag and value of what was logged of updates since the last iteration, by source."""
         self._newest: dict[str, int] = {}
         """Step of the last iteration that was logged, by source, where updates have other steps."""
+        self._has_steps: set[str] = set()
+        self._unnumbered = Counter[tuple[str, str]]()
+        """Points of a source and a tag so far, while no point of the source has had a step."""
         self._counts: bool | None = None
         """Whether steps are iterations; None before the first."""
         self._episodes = 0
@@ -63,7 +66,7 @@ class Points:
                 of the same tag from its first step on: a resume repeats steps.
             points: tag, step and value of each.
         """
-        points = list(points)
+        points = self._number(source, list(points))
         libraries = recognise_libraries({tag for tag, _, _ in points}) or self._libraries
         is_first, self._libraries = not self._libraries, libraries
         by_update = tuple(x.by_update for x in self._libraries if x.by_update)
@@ -85,6 +88,20 @@ class Points:
             if last is not None and step <= last and tag in self._pace:
                 continue
             series.setdefault(tag, {}).setdefault(step, []).append(value)
+
+    def _number(
+        self, source: str, points: list[tuple[str, int, float]]
+    ) -> list[tuple[str, int, float]]:
+        """Number the points of a source that were logged without a step, which is then 0."""
+        if any(step for _, step, _ in points):
+            self._has_steps.add(source)
+        if source in self._has_steps:
+            return points
+        numbered: list[tuple[str, int, float]] = []
+        for tag, _, value in points:
+            numbered.append((tag, self._unnumbered[source, tag], value))
+            self._unnumbered[source, tag] += 1
+        return numbered
 
     def _date_updates(self, source: str) -> None:
         """Give the updates that wait the step of the newest iteration."""

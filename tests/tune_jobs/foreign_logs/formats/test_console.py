@@ -27,6 +27,7 @@ from tune_jobs.foreign_logs.read_logs import read_logs
             "step:12 - actor/lr:np.float64(1e-06) - actor/pg_loss:nan",
             {"step": 12.0, "actor/lr": 1e-6, "actor/pg_loss": math.nan},
         ),
+        ("{'loss': np.float32(0.5), 'step': 3}", {"loss": 0.5, "step": 3.0}),
         ("a dict {'one': 1} in a sentence", {}),
         ("{'question': 'what is 2', 'answer': 'four'}", {}),
         ("step:3 of the recipe - stir: well", {}),

@@ -56,3 +56,9 @@ def test_a_last_line_that_was_cut_off_is_left_out(tmp_path):
     path = write_results(tmp_path / "result.json", read_rllib_results())
     path.write_text(path.read_text()[:-40])
     assert len(read_logs(path)[0].rows) == 7
+
+
+def test_flags_are_no_text_among_numbers(tmp_path):
+    write_columns(tmp_path / "log.csv", reward=[1, 2], is_success=[True, False])
+    rows = read_logs(tmp_path)[0].rows
+    assert [row["success_rate"] for row in rows] == [1.0, 0.0]

@@ -102,3 +102,14 @@ def test_a_resume_at_other_steps_replaces_what_it_repeats():
     points.add("2", [(tag, step, 2.0) for step in range(550, 851, 150) for tag in TAGS])
     steps = [record.location for record in points.take(final=True)]
     assert steps == [f"step {i}" for i in (100, 200, 300, 400, 500, 550, 700, 850)]
+
+
+def test_points_without_a_step_are_numbered_in_their_order():
+    points = Points({})
+    for value in (1.0, 2.0, 3.0):  # one that is followed live
+        points.add("", [(tag, 0, value) for tag in TAGS])
+    records = points.take(final=True)
+    assert [record.values["losses/entropy"] for record in records] == [1.0, 2.0, 3.0]
+    points = Points({})
+    points.add("", [(tag, step, 1.0) for step in (0, 0, 8) for tag in TAGS])
+    assert [record.location for record in points.take(final=True)] == ["step 0", "step 8"]
