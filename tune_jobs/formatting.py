@@ -19,6 +19,8 @@ REASONS = {
     "interrupted": "interrupted",
 }
 """End reason of a trial to its heading."""
+ROUNDED_UP = 999.5
+"""From here on three digits are those of 1,000."""
 MANY_NAMES = 8
 """Names with the same value up to which each is written."""
 
@@ -52,7 +54,7 @@ def format_number(value: object) -> str:
 def format_measurement(value: float | None) -> str:
     """Format a measured figure with trailing zeros, so that columns line up: 0.0800."""
     # "#" keeps trailing zeros, but also a bare point (123.), which is removed.
-    if value is None or not math.isfinite(value) or value == 0 or not 0.001 <= abs(value) < 1000:
+    if value is None or not 0.001 <= abs(value) < ROUNDED_UP:
         return format_number(value if value is None else float(value))
     return f"{value:#.3g}".removesuffix(".")
 
@@ -127,9 +129,9 @@ def first_sentence(error: Exception) -> str:
 def _decimal(value: float) -> str:
     if not math.isfinite(value):
         return "not finite"
-    if value == 0 or 0.001 <= abs(value) < 1000:
+    if value == 0 or 0.001 <= abs(value) < ROUNDED_UP:
         return f"{value:.3g}"
-    if 1000 <= abs(value) < 1e6:
+    if 1 <= abs(value) < 1e6:
         return f"{value:,.0f}"
     # Python writes 8.10e-04: shorten both parts.
     mantissa, exponent = f"{value:.2e}".split("e")

@@ -215,11 +215,10 @@ class Report(Command):
 
         paths = [self.run, *self.others]
         out = self.out or Path("comparison.html")
+        names = [path.absolute().name for path in paths]  # that of "." is empty
         outcomes = {
-            str(path) if [p.name for p in paths].count(path.name) > 1 else path.name: _read_outcome(
-                path
-            )[1]
-            for path in paths
+            str(path) if names.count(name) > 1 else name: _read_outcome(path)[1]
+            for path, name in zip(paths, names, strict=True)
         }
         if len(outcomes) < len(paths):
             raise InputError("A run is named twice: name at least two different runs to compare.")

@@ -135,7 +135,8 @@ class WatchCommand(Command):
         from tune_jobs.foreign_logs.discovery import find_readers
         from tune_jobs.health import RULES
         from tune_jobs.health.finding import SEVERITIES
-        from tune_jobs.jobs.program_settings import PROGRAM, name_program, protect_braces
+        from tune_jobs.jobs.program_settings import name_program, protect_braces
+        from tune_jobs.run_log.events import PROGRAM
 
         command = protect_braces(shlex.join(self.command))
         log = self.log

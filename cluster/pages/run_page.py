@@ -29,7 +29,6 @@ from cluster.pages.run_context import RunContext
 from cluster.pages.trials_tab import TrialsTab
 from cluster.web.schemas import Extension
 from envs.validation import InputError
-from tune_jobs.jobs.program_settings import PROGRAM
 from tune_jobs.report.shared_sections import list_cards
 from tune_jobs.run_log.outcome import Outcome
 
@@ -180,7 +179,7 @@ class RunPage:
 
     def _offer_extension(self, outcome: Outcome) -> None:
         """Offer to resume the run with more trials or iterations, if it has ended."""
-        names = ("trials",) if outcome.job.algo == PROGRAM else ("trials", "iterations")
+        names = ("trials",) if outcome.job.is_program else ("trials", "iterations")
         can_extend = outcome.end is not None and self.run.desk.can_start
         now = {name: int(getattr(outcome.job, name)) for name in names} if can_extend else {}
         if now == self.shown_size:  # what is being written stays

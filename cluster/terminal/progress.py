@@ -20,7 +20,6 @@ from cluster.terminal.startup import format_activity
 from cluster.terminal.trial_table import choose_visible_trials, make_trial_table
 from cluster.terminal.widgets import estimate_seconds_left, join_lines, summarise_outcome
 from tune_jobs.formatting import count
-from tune_jobs.jobs.program_settings import PROGRAM
 from tune_jobs.run_log.evaluation_status import EvaluationStatus
 from tune_jobs.run_log.events import (
     JobEndRow,
@@ -69,7 +68,7 @@ class ProgressDisplay:
         self._now = job.time
         self._printed_at = self._activity_began = clock()
         # Until the first result nothing changes for 10 to 60 s, while the trials' processes start.
-        self._activity = START_PROGRAM if job.algo == PROGRAM else START_TRIALS
+        self._activity = START_PROGRAM if job.is_program else START_TRIALS
         self._evaluating: EvaluationStatus | None = None
         # A thread of rich draws the live table.
         self._lock = threading.Lock()

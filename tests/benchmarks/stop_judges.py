@@ -28,7 +28,8 @@ from tune_jobs.health import History, diagnose
 from tune_jobs.health.diagnosis import StopConditions
 from tune_jobs.health.metric_table import MetricTable
 from tune_jobs.jobs.job import Job
-from tune_jobs.jobs.program_settings import PROGRAM, ProgramSettings
+from tune_jobs.jobs.program_settings import ProgramSettings
+from tune_jobs.run_log.events import PROGRAM
 from tune_jobs.stopping.stop_rules import TrialObservation, find_stop
 from tune_jobs.stopping.sweep_health import SweepHealth
 

@@ -134,10 +134,13 @@ def evaluate(
         on_progress: called as episodes finish.
 
     Raises:
-        InputError: no episodes, seeds of training, or an environment that the policy cannot act in.
+        InputError: no episodes, seeds below 0 or of training, or an environment that the policy
+            cannot act in.
     """
     if episodes < 1:
         raise InputError(f"episodes must be at least 1, but it is {episodes}.")
+    if seed < 0:
+        raise InputError(f"The first seed must be at least 0, but it is {seed}.")
     # A policy would be judged on episodes that it has learnt from.
     if seed + episodes > TRAINING_SEED:
         raise InputError(

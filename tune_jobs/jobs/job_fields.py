@@ -9,9 +9,10 @@ import algos
 from algos.config import TrainingSettings, is_rllib_name
 from envs.validation import AtLeastOne, Between, NonNegative
 from tune_jobs.health import Limit
-from tune_jobs.jobs.program_settings import PROGRAM, ProgramSettings
+from tune_jobs.jobs.program_settings import ProgramSettings
 from tune_jobs.jobs.rllib_settings import RLlibSettings
 from tune_jobs.jobs.search_space import Space
+from tune_jobs.run_log.events import PROGRAM
 
 Settings: TypeAlias = TrainingSettings | ProgramSettings | RLlibSettings
 """Those of our own training, of a program, or of one of RLlib's own algorithms."""

@@ -17,9 +17,10 @@ from tune_jobs.formatting import format_values
 from tune_jobs.jobs.budget import DEFAULT_ITERATIONS
 from tune_jobs.jobs.job import Job, resolve_env_id
 from tune_jobs.jobs.job_fields import get_settings_class
-from tune_jobs.jobs.program_settings import PROGRAM, ProgramSettings, name_program
+from tune_jobs.jobs.program_settings import ProgramSettings, name_program
 from tune_jobs.jobs.rllib_settings import RLlibSettings
 from tune_jobs.jobs.search_space import Space
+from tune_jobs.run_log.events import PROGRAM
 
 PRESETS = Path(__file__).with_name("presets")
 PARTS = ("settings", "env_kwargs", "evaluation_env_kwargs", "search", "health")

@@ -12,8 +12,6 @@ from typing import Annotated, Any, ClassVar
 
 from envs.validation import InputError, NonNegative, Positive, unknown_name_error, validate
 
-PROGRAM = "program"
-"""The ``algo`` of a job whose trials are programs."""
 GIVEN = ("seed", "trial", "out", "checkpoint")
 """Placeholders of a command that are filled in whatever is searched."""
 _NAME = r"\{([A-Za-z_][\w.-]*)\}"

@@ -87,7 +87,7 @@ def list_scores(outcomes: Outcomes) -> ComparedTable:
             continue
         same_env = outcomes[name].job.env == outcomes[base].job.env
         gap = _subtract(score, scores[base]) if name != base and same_env else "-"
-        metric = f"{format_identifier(score.metric)} ({outcomes[name].job.mode})"
+        metric = format_identifier(score.metric) + (f" ({score.mode})" if score.mode else "")
         source = f"trial {best.id}, {score.source}"
         interval = format_interval(score.value, score.error)
         rows.append([name, metric, score.text, interval, gap, score.likely or "-", source])

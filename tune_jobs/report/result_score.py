@@ -23,6 +23,8 @@ class ResultScore:
     """Its standard error; None where it is not known."""
     source: str
     """Where it was measured, in words."""
+    mode: str = ""
+    """``min`` or ``max``: which of its values are better; empty where it is not known."""
     likely: str = ""
     """The score of the most likely actions on the same seeds, formatted; empty if not played."""
 
@@ -49,15 +51,25 @@ def find_result_score(outcome: Outcome) -> ResultScore | None:
             row.policy[figure],
             row.standard_errors.get("policy", {}).get(figure),
             f"on {count(row.episodes, 'fresh episode')}, sampled actions",
+            _find_mode(outcome, row, metric),
             format_estimate(likely.get(figure), row.standard_errors.get("greedy", {}).get(figure))
             if likely
             else "",
         )
     if (won := outcome.won) is not None:
-        return ResultScore(won.metric, won.score, won.error, f"by {outcome.best_by}")
+        return ResultScore(won.metric, won.score, won.error, f"by {outcome.best_by}", won.mode)
     error = estimate_training_error(best) if best.checkpoint_score is None else None
     source = f"by {outcome.best_by}"
-    return ResultScore(outcome.job.metric, outcome.best_score, error, source)
+    return ResultScore(outcome.job.metric, outcome.best_score, error, source, outcome.job.mode)
+
+
+def _find_mode(outcome: Outcome, row: EvaluationRow, metric: str) -> str:
+    """Return which values of a figure are better: a job's own metric may not be among them."""
+    if metric == outcome.job.metric.removeprefix(HELD_OUT):
+        return outcome.job.mode
+    if outcome.won is not None and outcome.won.metric in (metric, row.metric):
+        return outcome.won.mode
+    return "max" if metric.startswith("return") else ""
 
 
 def name_player(player: str, trial: str) -> str:

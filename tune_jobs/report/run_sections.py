@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -27,7 +28,7 @@ from tune_jobs.report.result_score import (
     find_result_score,
     label_training_score,
 )
-from tune_jobs.run_log.events import EvaluationRow, ResultRow, VideoRow
+from tune_jobs.run_log.events import EvaluationRow, FinalRow, ResultRow, VideoRow
 from tune_jobs.run_log.outcome import Outcome, average_settled_score
 from tune_jobs.run_log.trial_outcome import HELD_OUT, to_finite_float
 
@@ -188,13 +189,19 @@ def _finals(outcome: Outcome) -> list[str]:
         return [render_note(why)] if why else []
     trained = {trial.id: trial.score for trial in outcome.trials}
     sign = -1 if outcome.finals[-1].mode == "max" else 1
+
+    def place(row: FinalRow) -> float:
+        """Return the place of a final: the winner's first, those without a finite score last."""
+        score = to_finite_float(row.score)
+        return math.inf if score is None else sign * score
+
     rows = [
         [
-            f"{'<b>winner</b> ' if place == 0 else ''}trial {escape(row.trial)}",
+            f"{'<b>winner</b> ' if row is outcome.won else ''}trial {escape(row.trial)}",
             format_estimate(row.score, row.error),
             format_measurement(trained.get(row.trial)),
         ]
-        for place, row in enumerate(sorted(outcome.finals, key=lambda f: sign * (f.score or 0.0)))
+        for row in sorted(outcome.finals, key=place)
     ]
     last = outcome.finals[-1]
     note = (

@@ -46,8 +46,8 @@ def list_cards(outcome: Outcome) -> list[Card]:
     of_best, name, value = "no trial has a finite score", job.metric, "-"
     if best and (result := find_result_score(outcome)):
         name, value = result.metric, result.text
-        better = "higher" if job.mode == "max" else "lower"
-        of_best = f"trial {best.id}, {result.source}; {better} is better"
+        better = {"max": "; higher is better", "min": "; lower is better"}.get(result.mode, "")
+        of_best = f"trial {best.id}, {result.source}{better}"
         if result.likely:
             of_best += f"; most likely action: {result.likely}"
         if result.error is not None:

@@ -96,7 +96,7 @@ def list_commands(outcome: Outcome, directory: Path, has_checkpoint: bool = True
     if outcome.iterations_open:
         left = count(outcome.iterations_open, "iteration")
         commands[f"finish the run ({left} left)"] = format_command("rungwise", "resume", directory)
-    if longer[1]:
+    if longer[1] and not job.is_program:  # how long a program trains is up to its command
         # A trial that has ended is never continued: `resume` runs what was left open.
         commands["train it twice as long, from the start"] = format_command(
             "rungwise", "train", file, longer[0], f"{longer[1]}"

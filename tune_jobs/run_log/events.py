@@ -13,6 +13,9 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+PROGRAM = "program"
+"""The ``algo`` of a job whose trials are programs."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
@@ -84,6 +87,11 @@ class JobRow(Event):
     resumed: bool = False
     extension: str = ""
     """What a resume has changed of the job, in words; empty where it continues as it was."""
+
+    @property
+    def is_program(self) -> bool:
+        """Whether its trials are programs, which keep their policies to themselves."""
+        return self.algo == PROGRAM
 
 
 @dataclass(frozen=True, kw_only=True)

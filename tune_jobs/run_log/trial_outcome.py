@@ -124,7 +124,9 @@ class TrialOutcome:
 
     @property
     def checkpoint(self) -> str | None:
-        """Its result: the last checkpoint, or an earlier one that was better."""
+        """Its result: the last checkpoint, or an earlier one that was better; None of a program."""
+        if self.job.is_program:  # its checkpoints only say how far it was
+            return None
         return self._newest and (self._newest.best or self._newest.path)
 
     @property

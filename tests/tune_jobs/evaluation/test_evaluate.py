@@ -14,6 +14,7 @@ from algos import get_algorithm_class
 from algos.models import MODELS
 from algos.policy import Policy
 from algos.rollouts.env_factory import make_vector_env
+from envs.validation import InputError
 from tune_jobs.evaluation.episode_budget import LEAST_SINGLE, SLOW_STEPS
 from tune_jobs.evaluation.evaluate import Evaluation, _count_steps, evaluate
 from tune_jobs.evaluation.evaluation_world import list_changed_arguments, make_world
@@ -121,6 +122,11 @@ def test_all_players_play_the_same_seeds():
     returns = {name: episodes.metrics["return"].tolist() for name, episodes in found.items()}
     assert returns["policy"] == returns["greedy"] == returns["random"]
     assert len(set(returns["policy"])) == 30
+
+
+def test_a_seed_below_zero_is_refused():
+    with pytest.raises(InputError, match="at least 0, but it is -1"):
+        evaluate(policy("Lottery-v0"), 4, -1)
 
 
 def test_progress_counts_the_episodes_of_all_batches():

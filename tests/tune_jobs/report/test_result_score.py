@@ -2,12 +2,16 @@
 """The report says one number: the winner's score on fresh seeds."""
 
 import dataclasses
+from math import nan
 from typing import Any
 
 import pytest
 from synthetic_sweep import end, job_row, result
 
+from tune_jobs.report.comparison import list_scores
 from tune_jobs.report.result_score import estimate_training_error, find_result_score
+from tune_jobs.report.run_sections import render_winner_sections
+from tune_jobs.report.shared_sections import list_cards
 from tune_jobs.run_log.events import EvaluationRow, FinalRow, TrialRow
 from tune_jobs.run_log.outcome import Outcome
 
@@ -61,3 +65,22 @@ def test_the_error_of_a_training_score_needs_the_spread_of_its_episodes():
     assert estimate_training_error(trial) == pytest.approx(0.2, abs=0.01)
     plain = Outcome.from_rows([job_row(), result("00", 1, 0.5)]).trials[0]
     assert estimate_training_error(plain) is None
+
+
+@pytest.mark.parametrize(
+    ("rows", "better"), [([], "lower"), ([FINAL], "higher"), ([EVALUATION], "higher")]
+)
+def test_the_headline_says_of_its_own_figure_what_is_better(rows, better):
+    job = job_row(trials=1, metric="value_loss", mode="min")
+    outcome = Outcome.from_rows([job, *TRAINED[1:], *rows])
+    assert f"; {better} is better" in list_cards(outcome)[0].note
+    mode = {"lower": "min", "higher": "max"}[better]
+    assert list_scores({"run": outcome}).rows[0][1].endswith(f" ({mode})")
+
+
+def test_a_final_without_a_finite_score_is_never_called_the_winner():
+    lost = [dataclasses.replace(FINAL, trial=t, score=s) for t, s in (("01", None), ("02", nan))]
+    rows = [TrialRow(trial=final.trial, config={}) for final in lost]
+    outcome = Outcome.from_rows([*TRAINED, *rows, *lost, FINAL])
+    (page,) = render_winner_sections(outcome)
+    assert page.count("<b>winner</b>") == 1 and "<b>winner</b> trial 00" in page

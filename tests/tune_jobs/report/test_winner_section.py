@@ -7,6 +7,7 @@ from synthetic_sweep import job_row, result
 
 from tune_jobs.jobs.job_yaml import dump_job, parse_job
 from tune_jobs.report.report import write_report
+from tune_jobs.report.result_score import explain_missing_finals
 from tune_jobs.report.trial_job import make_trial_job
 from tune_jobs.report.winner_section import (
     WINNER,
@@ -16,7 +17,13 @@ from tune_jobs.report.winner_section import (
     render_winner,
 )
 from tune_jobs.run_log.event_log import read_event_log
-from tune_jobs.run_log.events import EvaluationRow, JobEndRow, TrialRow
+from tune_jobs.run_log.events import (
+    PROGRAM,
+    CheckpointRow,
+    EvaluationRow,
+    JobEndRow,
+    TrialRow,
+)
 from tune_jobs.run_log.outcome import Outcome
 
 
@@ -46,6 +53,17 @@ def test_only_an_unfinished_run_is_resumed(tmp_path):
     part = outcome_of(iterations=30)
     assert list_commands(part, tmp_path)["finish the run (3 iterations left)"]
     assert "--steps 400" in str(list_commands(outcome_of(steps=200), tmp_path))
+
+
+def test_the_winner_among_programs_is_loaded_and_served_by_none(tmp_path):
+    (tmp_path / "c").mkdir()
+    saved = [CheckpointRow(trial=t, iteration=27, path="c") for t in ("00", "01")]
+    rows = [TrialRow(trial="01", config={}), result("01", 27, 0.6), *saved]
+    outcome = outcome_of(*rows, JobEndRow(reason="done", seconds=1.0), algo=PROGRAM)
+    assert outcome.best.checkpoint is None and outcome.find_result(tmp_path) is None
+    page = "".join(render_winner(outcome, "x", tmp_path))
+    assert not any(word in page for word in ("Policy", "serve", "export", "twice as long"))
+    assert explain_missing_finals(outcome) == ""
 
 
 def test_a_run_without_a_score_can_only_be_finished(tmp_path):
