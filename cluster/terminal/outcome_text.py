@@ -34,7 +34,7 @@ from tune_jobs.run_log.evaluation_status import (
 )
 from tune_jobs.run_log.events import EvaluationRow, VideoRow
 from tune_jobs.run_log.outcome import Outcome
-from tune_jobs.run_log.trial_outcome import TrialOutcome
+from tune_jobs.run_log.trial_outcome import CONTINUED, TrialOutcome
 
 COPIED = ("Checkpoint:", "Report:", "Continue:", "Print again:", "Video:")
 """How lines begin that hold a path or a command."""
@@ -66,7 +66,7 @@ def print_outcome(outcome: Outcome, console: Console, directory: str | Path | No
         if path := outcome.find_result(directory):
             lines.append(f"Checkpoint: {path}")
         lines.append(f"Report: {Path(directory) / 'report.html'}")
-        is_unfinished = any(t.end_reason in (None, "interrupted") for t in outcome.trials)
+        is_unfinished = any(t.end_reason in (None, *CONTINUED) for t in outcome.trials)
         title, verb = ("Continue", "resume") if is_unfinished else ("Print again", "report")
         lines.append(f"{title}: {format_command('rungwise', verb, directory)}")
         if outcome.job.observe:

@@ -18,7 +18,7 @@ from envs.validation import InputError
 from tune_jobs.run_log.events import Row
 from tune_jobs.run_log.ledger_lines import list_ledger_lines
 
-VERSION = "3"
+VERSION = "4"
 SCHEMA = pa.schema(
     [
         pa.field("trial", pa.string(), nullable=False),
@@ -45,7 +45,7 @@ SCHEMA = pa.schema(
         "rungwise_ledger_version": VERSION,
         "kind": "decision, end, or open (the trial may still run)",
         "reason": "keep, wait or stop for a decision; the end reason for an end",
-        "iterations_saved": "not run for good: iterations_not_run, but 0 for an interrupted trial",
+        "iterations_saved": "not run for good: iterations_not_run, 0 where a resume continues",
         "iterations_observed": "run, but not where the job had not only been observed",
         "env_steps_budget": "of all seeds of the trial, where the job gives its budget in steps",
         "env_steps_saved": "estimated: iterations saved x the trial's own steps per iteration",

@@ -1,9 +1,9 @@
 """Rebuild the result of a run from its event log.
 
 *Compute saved* is the fraction of the full budget (trials x iterations of the job) that ended
-trials did not run. A trial that is running, waiting or interrupted has saved nothing: a resume may
-still run its remaining iterations, which count as open. So where a job is done, the saved fraction
-is one minus the fraction run; otherwise it is less.
+trials did not run. A trial that is running, waiting, interrupted or has failed has saved nothing: a
+resume may still run its remaining iterations, which count as open. So where a job is done without a
+failure, the saved fraction is one minus the fraction run; otherwise it is less.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from tune_jobs.run_log.events import (
     VideoRow,
 )
 from tune_jobs.run_log.rung_agreement import RungAgreement, measure_rung_agreement
-from tune_jobs.run_log.trial_outcome import TrialOutcome, average, to_finite_float
-from tune_jobs.run_log.trial_state import CONTINUED, TrialState
+from tune_jobs.run_log.trial_outcome import CONTINUED, TrialOutcome, average, to_finite_float
+from tune_jobs.run_log.trial_state import TrialState
 
 
 def average_settled_score(trials: Iterable[TrialOutcome]) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 from algos.checkpoint import DamagedCheckpoint, verify_checkpoint
 from tune_jobs.run_log.events import EndRow, FindingRow, Row, TrialRow
 from tune_jobs.run_log.outcome import Outcome
-from tune_jobs.run_log.trial_state import CONTINUED
+from tune_jobs.run_log.trial_outcome import CONTINUED
 
 DAMAGED = "damaged_checkpoint"
 

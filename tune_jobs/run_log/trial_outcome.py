@@ -13,6 +13,9 @@ from tune_jobs.run_log import events
 from tune_jobs.run_log.hindsight import rises_after
 from tune_jobs.run_log.json_types import to_json_types
 
+CONTINUED = ("interrupted", "error")
+"""Ends that a resume may undo."""
+
 HELD_OUT = "held_out_"
 """Prefix of the metrics of a policy under training on seeds that it never trains on."""
 
@@ -211,8 +214,8 @@ class TrialOutcome:
 
     @property
     def iterations_saved(self) -> int:
-        """Iterations that will never be run."""
-        return 0 if self.end_reason in (None, "interrupted") else self.iterations_not_run
+        """Iterations that will never be run; a resume tries a failed trial again."""
+        return 0 if self.end_reason in (None, *CONTINUED) else self.iterations_not_run
 
     @property
     def seconds_saved(self) -> float | None:

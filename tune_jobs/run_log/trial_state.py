@@ -6,10 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tune_jobs.run_log import events
-from tune_jobs.run_log.trial_outcome import TrialOutcome, to_finite_float
-
-CONTINUED = ("interrupted", "error")
-"""Ends that a resume may undo."""
+from tune_jobs.run_log.trial_outcome import CONTINUED, TrialOutcome, to_finite_float
 
 
 def is_reopened(

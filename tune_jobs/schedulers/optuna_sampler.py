@@ -20,7 +20,7 @@ from tune_jobs.jobs.search_space import Space
 from tune_jobs.jobs.trials import derive_trial_seed
 from tune_jobs.run_log.events import EndRow, ResultRow, Row, TrialEvent, TrialRow
 from tune_jobs.run_log.resume import TrialPlan, get_hang_report_dir
-from tune_jobs.run_log.trial_state import CONTINUED
+from tune_jobs.run_log.trial_outcome import CONTINUED
 
 ENDED_EARLY = ("asha", "health")
 REFUSALS = 100

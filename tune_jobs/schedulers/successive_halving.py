@@ -31,7 +31,8 @@ from typing import Any
 
 from tune_jobs.run_log.events import DecisionRow, EndRow, JobRow, ResultRow, Row
 from tune_jobs.run_log.score_noise import NoiseSource, TrialCurve
-from tune_jobs.run_log.trial_state import CONTINUED, is_reopened
+from tune_jobs.run_log.trial_outcome import CONTINUED
+from tune_jobs.run_log.trial_state import is_reopened
 from tune_jobs.schedulers.rung import Rung, describe_best
 
 UNKNOWN_NOISE = NoiseSource()

@@ -40,7 +40,7 @@ def test_the_columns_and_their_types_are_those_of_version_3():
         always = {"trial", "kind", "iteration", "sentence"}
         assert field.nullable == (field.name not in always), field.name
     assert len(SCHEMA) == 19
-    assert SCHEMA.metadata[b"rungwise_ledger_version"] == b"3"
+    assert SCHEMA.metadata[b"rungwise_ledger_version"] == b"4"
     assert b"estimated" in SCHEMA.metadata[b"seconds_saved"]
 
 
@@ -71,7 +71,7 @@ def test_the_last_row_of_a_trial_has_all_its_costs():
 
 
 def test_a_trial_that_ended_before_its_first_result_has_no_pace():
-    (row,) = build_ledger([JOB, end("00", 0, "error", "failed")]).to_pylist()
+    (row,) = build_ledger([JOB, end("00", 0, "health", "doomed")]).to_pylist()
     assert (row["iterations_saved"], row["seconds"]) == (27, 0.0)
     saved = ("env_steps_saved", "seconds_saved", "cpu_seconds_saved", "gpu_seconds_saved")
     assert [row[name] for name in saved] == [None] * 4

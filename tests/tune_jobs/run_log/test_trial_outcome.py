@@ -29,13 +29,14 @@ def test_saved_compute_is_estimated_at_the_trials_own_pace():
     assert (trial.seconds_saved, trial.env_steps_saved) == (12.0, 600.0)
 
 
-def test_an_interrupted_trial_has_saved_nothing():
-    trial = make_trial(result("00", 4, 0.5), end("00", 4, "interrupted"))
+@pytest.mark.parametrize("reason", ["interrupted", "error"])
+def test_a_trial_that_a_resume_continues_has_saved_nothing(reason):
+    trial = make_trial(result("00", 4, 0.5), end("00", 4, reason))
     assert (trial.iterations_not_run, trial.iterations_saved, trial.seconds_saved) == (6, 0, 0.0)
 
 
 def test_a_trial_that_never_ran_has_saved_an_unknown_time():
-    assert make_trial(end("00", 0, "error", "reset raised")).seconds_saved is None
+    assert make_trial(end("00", 0, "health", "doomed")).seconds_saved is None
 
 
 def test_a_settled_score_is_the_mean_of_the_later_half():
