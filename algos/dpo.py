@@ -104,7 +104,7 @@ class DPOObjective(Objective[DPOSettings]):
         """Refuse recorded pairs that cannot be read, and exploration without effect."""
         super().validate_action_space(head)
         if self.settings.pairs not in COLLECTED_SOURCES:
-            load_recorded_pairs(self.settings.pairs)
+            load_recorded_pairs(self.settings.pairs, self.settings.gamma)
 
     def validate_world(self, world: World[Any] | None, env_id: str) -> None:
         """Refuse imagined pairs in a world that cannot predict rewards."""
@@ -125,7 +125,7 @@ class DPOObjective(Objective[DPOSettings]):
         """Weigh the pairs."""
         s = self.settings
         if s.pairs not in COLLECTED_SOURCES:
-            rows = load_recorded_pairs(s.pairs)
+            rows = load_recorded_pairs(s.pairs, s.gamma)
         gap = np.asarray(rows["gap"], np.float32)
         # Of mean 1, so that a learning rate means the same with and without weights.
         weight = gap / gap.mean() if s.weights == "gap" and len(gap) else np.ones_like(gap)

@@ -179,9 +179,8 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
         start = None if temperature is None else torch.tensor([float(temperature)])
         self.register_buffer("temperature", start)
         # Buffers, too.
-        columns = {n: space for n, space in self.observation_spaces.items() if n != MASK}
         self.observation_normaliser = make_observation_normaliser(
-            config["normalise_observations"], columns, self.accepts_any_size
+            config["normalise_observations"], stacked, self.accepts_any_size, depth
         )
         self.return_moments = RunningMoments() if config["normalise_values"] else None
         self.build()

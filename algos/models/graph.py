@@ -189,7 +189,9 @@ class GraphPolicy(PolicyModule):
         real = batch["obs.node_mask"].float()
         # Padding is not zero after the first layer (biases): only the mask keeps it out of
         # the mean.
-        pooled = (real[..., None] * x.view(N, n, -1)).sum(1) / real.sum(1, keepdim=True)
+        pooled = (real[..., None] * x.view(N, n, -1)).sum(1) / real.sum(1, keepdim=True).clamp_min(
+            1
+        )
         if self.context:
             pooled = torch.cat([pooled, batch["obs.summary"].float()], -1)
         value = self.critic(pooled)[:, 0]
@@ -215,7 +217,7 @@ class GraphPolicy(PolicyModule):
             row, slot, rows = edges.graph, edges.number, 1
         # At least k columns, as k picks are stored for every row; those without an edge
         # become -1.
-        width = max(int(slot.max()) + 1, self.head.k)
+        width = max(int(slot.max()) + 1 if len(slot) else 0, self.head.k)
         if "obs.legal" in batch:
             legal = batch["obs.legal"][edges.graph, edges.number] > 0
             scores = scores.masked_fill(~legal, ILLEGAL_LOGIT)

@@ -1,8 +1,9 @@
 """A Hugging Face causal language model as a policy: it chooses among texts that others propose.
 
 Reads a Dict observation with a ``prompt [P]``, ``candidates [K, A]`` (numbers of tokens from 1; 0
-is none) and a ``mask [K]``. A candidate's score is the mean log-probability of its tokens after the
-prompt; the prompt's own tokens are observed, not chosen, and count for nothing.
+is none) and a ``mask [K]``; without one, candidates without tokens are illegal. A candidate's score
+is the mean log-probability of its tokens after the prompt; the prompt's own tokens are observed,
+not chosen, and count for nothing.
 
 Candidates are scored rather than texts generated: no step of an episode is lost on a text that
 means nothing, log-probabilities and entropies are exact for every algorithm here, and one pass over
@@ -22,6 +23,7 @@ from gymnasium import spaces
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from algos.actions.choices import ILLEGAL_LOGIT
 from algos.models.base import MASK, PolicyModule, initialise_linear
 from envs.language_models import add_adapter, load_language_model
 from envs.optional_imports import import_extra
@@ -147,7 +149,10 @@ class CandidateLMPolicy(PolicyModule):
         ]
         scores, value = (torch.cat(found) for found in zip(*parts, strict=True))
         back = order.argsort()
-        return scores[back], value[back]
+        scores = scores[back]
+        if MASK not in batch:  # else the score of no tokens, 0, would be the best of all
+            scores = scores.masked_fill(~legal, ILLEGAL_LOGIT)
+        return scores, value[back]
 
     def _score_candidates(
         self, prompt: Tensor, candidates: Tensor, legal: Tensor

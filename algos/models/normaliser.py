@@ -47,7 +47,7 @@ class RunningMoments(nn.Module):
         self.register_buffer("count", torch.zeros((), dtype=torch.float64))
         self.register_buffer("mean", torch.zeros(shape, dtype=torch.float64))
         self.register_buffer("variance", torch.ones(shape, dtype=torch.float64))
-        self._arrays: tuple[Array, Array] | None = None
+        self._arrays: list[Array] = []
         self._arrays_of = (0, 0)
 
     @property
@@ -93,18 +93,28 @@ class RunningMoments(nn.Module):
         return x * deviation + mean
 
     def _get_mean_and_deviation(self, like: Array) -> tuple[Array, Array]:
-        """Return both in float32, of the array's kind; the same numbers for both kinds."""
+        """Return both, of the array's kind; the same numbers for both kinds.
+
+        In float32; but the mean of float64 as it is, as 1e7 in float32 is off by up to 0.5.
+        """
+        wide = like.itemsize == 8
         if not isinstance(like, np.ndarray):
-            # At least one axis: the type of a tensor without any does not count in arithmetic.
-            deviation = (self.variance + EPSILON).sqrt()
-            return torch.atleast_1d(self.mean.float()), torch.atleast_1d(deviation.float())
+            return self._round_mean(wide), self._round_deviation()
         # Acting on numpy is for speed: only changed buffers (or those of a copy) are converted.
         variance: Any = self.variance
         current = variance.data_ptr(), variance._version
-        if self._arrays is None or self._arrays_of != current:
-            mean, deviation = self._get_mean_and_deviation(variance)
-            self._arrays, self._arrays_of = (mean.cpu().numpy(), deviation.cpu().numpy()), current
-        return self._arrays
+        if self._arrays_of != current:
+            tensors = self._round_mean(False), self._round_mean(True), self._round_deviation()
+            self._arrays, self._arrays_of = [x.cpu().numpy().copy() for x in tensors], current
+        return self._arrays[wide], self._arrays[2]
+
+    # At least one axis: the type of a tensor without any does not count in arithmetic.
+
+    def _round_mean(self, wide: bool) -> Tensor:
+        return torch.atleast_1d(self.mean if wide else self.mean.float())
+
+    def _round_deviation(self) -> Tensor:
+        return torch.atleast_1d((self.variance + EPSILON).sqrt().float())
 
 
 class ObservationNormaliser(nn.Module):
@@ -148,7 +158,10 @@ class ObservationNormaliser(nn.Module):
 
 
 def make_observation_normaliser(
-    wanted: bool | Literal["auto"], columns: Mapping[str, spaces.Space[Any]], any_size: bool
+    wanted: bool | Literal["auto"],
+    columns: Mapping[str, spaces.Space[Any]],
+    any_size: bool,
+    depth: int = 1,
 ) -> ObservationNormaliser | None:
     """Return the normaliser of the observation columns that the setting selects; None for none.
 
@@ -158,6 +171,7 @@ def make_observation_normaliser(
         columns: the spaces of the columns that may be normalised, by name.
         any_size: whether the network accepts any number of nodes: its columns hold one entry for
             each node, in any order, and an entry has no statistics of its own.
+        depth: observations in a stack; each has statistics of its own.
 
     Raises:
         InputError: the setting is true, but no column can be normalised.
@@ -169,8 +183,10 @@ def make_observation_normaliser(
             "settings.normalise_observations is true, but it would do nothing: the observation is "
             f"{', '.join(map(str, columns.values()))}, and {why}. Set it to auto."
         )
+    # Judged before it is stacked: a stack of tables has the three axes of an image.
+    stack = (depth,) if depth > 1 else ()
     chosen = {
-        name: tuple(space.shape or ())
+        name: (*stack, *(space.shape or ()))
         for name, space in able.items()
         if wanted is True or (wanted == "auto" and not (_is_image(space) or _has_unit_range(space)))
     }

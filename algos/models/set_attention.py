@@ -118,5 +118,5 @@ class SetPolicy(PolicyModule):
             x = block(x, related, real)
         x = self.norm(x)
         # A mean, not a sum: the value keeps its scale for any number of nodes.
-        share = real.float() / real.float().sum(-1, keepdim=True)
+        share = real.float() / real.float().sum(-1, keepdim=True).clamp_min(1)
         return self.policy(x).flatten(1), self.critic((share[..., None] * x).sum(1))[:, 0]

@@ -77,7 +77,7 @@ def returns_to_go(rewards: Floats, next_values: Floats, done: Flags, gamma: floa
     >>> returns_to_go(np.ones((3, 1)), np.zeros((3, 1)), done, gamma=0.5)[:, 0].tolist()
     [1.5, 1.0, 1.0]
     """
-    returns = np.asarray(rewards + gamma * next_values, np.float32)
+    returns = np.asarray(rewards + gamma * next_values)
     for t in range(len(rewards) - 2, -1, -1):
         returns[t] = np.where(done[t], returns[t], rewards[t] + gamma * returns[t + 1])
     return returns

@@ -131,8 +131,10 @@ def make_episode_pairs(episodes: Columns, returns: Array, starts: Array) -> Colu
 
 # Every iteration asks for the pairs, of the same folder: it is read once in a process.
 @lru_cache(maxsize=1)
-def load_recorded_pairs(folder: str) -> Columns:
+def load_recorded_pairs(folder: str, gamma: float) -> Columns:
     """Load the pairs of recorded rollouts: of candidates where there are any, else of episodes.
+
+    Episodes are compared by their returns, discounted by ``gamma``.
 
     Raises:
         InputError: rollouts in which nothing began alike, or nothing differed.
@@ -141,7 +143,7 @@ def load_recorded_pairs(folder: str) -> Columns:
     if "judged" in rows:
         pairs = make_candidate_pairs(rows)
     elif {"start", "episode", "reward"} <= set(rows):
-        pairs = make_episode_pairs(*_group_into_episodes(rows))
+        pairs = make_episode_pairs(*_group_into_episodes(rows, gamma))
     else:
         raise InputError(
             f"The rollouts in {folder} are no pairs: they have neither candidates nor episodes "
@@ -152,16 +154,19 @@ def load_recorded_pairs(folder: str) -> Columns:
     return pairs
 
 
-def _group_into_episodes(steps: Columns) -> tuple[Columns, Array, Array]:
+def _group_into_episodes(steps: Columns, gamma: float) -> tuple[Columns, Array, Array]:
     """Return episodes [E] of Ragged steps, their returns [E] and starts [E]."""
     # Stable: the steps of an episode keep the order in which they were recorded.
     order = np.argsort(steps["episode"], kind="stable")
     steps = steps.select(order)
     first = np.flatnonzero(np.diff(steps["episode"], prepend=steps["episode"][0] - 1))
     offsets = np.append(first, len(steps))
+    lengths = np.diff(offsets)
     kept = {name: steps[name] for name in steps if name not in ("reward", "done", "episode")}
     episodes = Columns({name: Ragged(column, offsets) for name, column in kept.items()})
-    return episodes, np.add.reduceat(steps["reward"], first), steps["start"][first]
+    # In float64, as the returns of rollouts.
+    discounts = gamma ** (np.arange(len(steps), dtype=np.float64) - np.repeat(first, lengths))
+    return episodes, np.add.reduceat(steps["reward"] * discounts, first), steps["start"][first]
 
 
 def _to_single_steps(column: Array) -> Ragged:

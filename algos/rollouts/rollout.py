@@ -123,21 +123,21 @@ class Rollout:
 
     def returns(self, gamma: float) -> Array:
         """Return the discounted sum ``[B]`` of the rewards of each copy's valid steps."""
-        # For rollouts of one episode a copy: its step t is then the exponent of the
-        # discount.
-        weights = np.float32(gamma) ** np.arange(len(self.rewards), dtype=np.float32)
+        # For rollouts of one episode a copy: its step t is then the exponent of the discount. In
+        # float64 (below, too), which has no rounding errors that would tell equal returns apart.
+        weights = gamma ** np.arange(len(self.rewards), dtype=np.float64)
         return np.where(self.valid, self.rewards * weights[:, None], 0).sum(0)
 
     def returns_to_go(self, gamma: float) -> Array:
         """Return the discounted sum ``[T, B]`` of the rewards from each step of an episode on."""
-        rewards = np.where(self.valid, self.rewards, np.float32(0))
+        rewards = np.where(self.valid, self.rewards, np.float64(0))
         return returns_to_go(rewards, np.zeros_like(rewards), self.done, gamma)
 
     def row_returns_to_go(self, gamma: float) -> Array | None:
         """Return the same for each row ``[T, B, R]``; None if rows have no rewards."""
         if "row_reward" not in self.columns:
             return None
-        rewards = np.where(self.valid[..., None], self.columns["row_reward"], np.float32(0))
+        rewards = np.where(self.valid[..., None], self.columns["row_reward"], np.float64(0))
         return returns_to_go(rewards, np.zeros_like(rewards), self.done[..., None], gamma)
 
 

@@ -138,6 +138,16 @@ def test_illegal_edges_are_never_picked():
             assert legal[chosen].all()
 
 
+@pytest.mark.parametrize("action", [LATENT, picks_space(6), picks_space(1, 4)], ids=str)
+def test_graphs_without_edges_or_nodes_have_actions_and_values(action):
+    model, columns = policy(action), graphs(3)
+    columns["obs.edge_mask"][:] = 0
+    columns["obs.node_mask"][0] = 0
+    taken, logps, values, _ = model.act_on_arrays(columns)
+    assert np.isfinite(logps["logp"]).all() and np.isfinite(values).all()
+    assert "picks" not in taken or (taken["picks"] == -1).all()
+
+
 def test_a_pick_of_the_whole_graph_is_the_number_of_an_edge():
     columns = graphs(1)
     columns["obs.legal"][:] = 0

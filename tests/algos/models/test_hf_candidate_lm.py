@@ -103,6 +103,16 @@ def test_a_row_without_legal_candidates_gives_numbers():
     assert (scores == 0).all() and torch.isfinite(values).all()
 
 
+def test_without_a_mask_candidates_without_tokens_are_never_chosen():
+    model = small.module(space(mask=None), spaces.Discrete(K), model="lm", hidden=(16, 16))
+    seen = columns(40)
+    del seen["obs.mask"]
+    seen["obs.candidates"][:, 3:] = 0
+    drawn = model.act_on_arrays(seen, torch.Generator().manual_seed(0))[0]["choice"]
+    assert set(drawn.tolist()) == {0, 1, 2}
+    assert model.act_on_arrays(seen, greedy=True)[0]["choice"].max() < 3
+
+
 @pytest.mark.parametrize("rank", [0, 2])
 def test_recomputed_logits_give_the_same_gradient(rank, monkeypatch):
     def gradient(chunk):

@@ -151,6 +151,17 @@ def test_a_constant_column_is_zero_and_its_change_is_clipped():
     assert found[:, 0].tolist() == [0, LIMIT, -LIMIT]
 
 
+def test_float64_keeps_small_deviations_of_large_numbers():
+    normaliser = ObservationNormaliser({"obs": (2,)})
+    small_ones = np.random.default_rng(0).normal(size=500)
+    x = np.stack([np.full(len(small_ones), 1000.1), 1e7 + 1e-2 * small_ones], 1)
+    normaliser.update({"obs": torch.from_numpy(x)}, ALONE)
+    found = normaliser.normalise({"obs": x})["obs"]
+    assert abs(found[:, 0]).max() < 1e-3
+    expected = (small_ones - small_ones.mean()) / small_ones.std()
+    np.testing.assert_allclose(found[:, 1], expected.clip(-LIMIT, LIMIT), atol=1e-3)
+
+
 def test_values_are_restored_from_standardised_ones():
     moments, x = RunningMoments(), rows(count=100)[:, 2]
     moments.update(torch.from_numpy(x), ALONE)
@@ -180,6 +191,15 @@ BOUNDED = spaces.Box(np.array([-1, -8], np.float32), np.array([1, 8], np.float32
 def test_the_setting_selects_float_parts_by_their_range(wanted, columns, names):
     found = make_observation_normaliser(wanted, columns, any_size=False)
     assert names == (found and list(found.names))
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (3, 2)], ids=str)
+def test_stacks_of_what_is_normalised_are_normalised(shape):
+    observed = spaces.Box(-np.inf, np.inf, shape, np.float32)
+    for depth, stack in ((1, ()), (4, (4,))):
+        chosen = {"frame_stack": depth, "normalise_observations": "auto"}
+        found = small.module(observed, spaces.Discrete(2), **chosen).observation_normaliser
+        assert found.moments["obs"].mean.shape == (*stack, *shape)
 
 
 def test_asking_for_what_cannot_be_normalised_is_refused():

@@ -105,6 +105,16 @@ def test_an_illegal_node_is_not_chosen_but_still_seen():
     assert (value - other).abs().max() > 1e-3
 
 
+def test_an_observation_without_any_node_has_a_value():
+    policy, columns = set_policy(), graphs()
+    _, expected = forward(policy, columns)
+    empty = {name: columns[name].copy() for name in columns}
+    empty["obs.nodes"][0] = empty["obs.mask"][0] = 0
+    _, value = forward(policy, empty)
+    assert torch.isfinite(value).all()
+    torch.testing.assert_close(value[1:], expected[1:])
+
+
 def test_a_set_policy_without_nodes_is_refused_in_a_sentence():
     with pytest.raises(InputError, match=r"needs a Dict observation whose 'nodes' .*model='mlp'"):
         small.module(FLAT, spaces.Discrete(5), model="set")

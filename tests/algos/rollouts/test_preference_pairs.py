@@ -180,10 +180,20 @@ STEPS: dict[str, Any] = {
 
 def test_an_episode_of_one_step_at_the_front_is_kept(tmp_path):
     write_columns(Columns(STEPS), tmp_path / "a.parquet")
-    pairs = load_recorded_pairs(str(tmp_path))
+    pairs = load_recorded_pairs(str(tmp_path), 1.0)
     assert pairs["gap"].tolist() == [1.0]
     assert pairs["chosen.obs"].values.tolist() == [0.0]
     assert pairs["rejected.obs"].values.tolist() == [1.0, 2.0]
+
+
+def test_recorded_episodes_are_compared_by_their_discounted_returns(tmp_path):
+    late = {"reward": np.array([2.0, 1.0, 3.0])}
+    write_columns(Columns(STEPS | late), tmp_path / "a.parquet")
+    better = {
+        gamma: load_recorded_pairs(str(tmp_path), gamma)["chosen.obs"].values.tolist()
+        for gamma in (1.0, 0.1)
+    }
+    assert better == {1.0: [1.0, 2.0], 0.1: [0.0]}
 
 
 @pytest.mark.parametrize(
@@ -197,4 +207,4 @@ def test_rollouts_without_pairs_are_refused(tmp_path, changed, sentence):
     known = {name: column for name, column in (STEPS | changed).items() if column is not None}
     write_columns(Columns(known), tmp_path / "a.parquet")
     with pytest.raises(InputError, match=sentence):
-        load_recorded_pairs(str(tmp_path))
+        load_recorded_pairs(str(tmp_path), 1.0)

@@ -4,7 +4,9 @@
 import numpy as np
 import pytest
 
+from algos.rollouts.advantages import has_signal
 from algos.rollouts.columns import Columns
+from algos.rollouts.preference_pairs import make_episode_pairs
 from algos.rollouts.rollout import (
     Rollout,
     mask_first_episodes,
@@ -57,6 +59,24 @@ def test_returns_count_valid_steps_and_stop_at_ends():
     of.valid[2, 1] = False
     assert of.returns(0.5).tolist() == [1 + 1.5 + 1.25, 2 + 2]
     assert of.returns_to_go(0.5).tolist() == [[2.5, 2], [3, 4], [5, 0]]
+
+
+def test_the_same_rewards_in_another_order_are_the_same_return():
+    rng = np.random.default_rng(0)
+    base = rng.uniform(-1, 3, 200).round(1).astype(np.float32)
+    rewards = np.stack([rng.permutation(base) for _ in range(8)], 1)
+    done = np.zeros_like(rewards, bool)
+    done[-1] = True
+    ones = np.ones_like(done)
+    # Float32 tells them apart, or this test could not fail.
+    assert len(set(np.cumsum(rewards, 0)[-1].tolist())) > 1
+    columns = {"row_reward": rewards[..., None]}
+    of = Rollout(columns, rewards, rewards * 0, rewards * 0, done, ones)
+    assert not has_signal(of.returns(1.0))
+    assert not has_signal(of.returns_to_go(1.0)[0])
+    assert not has_signal(of.row_returns_to_go(1.0)[0, :, 0])
+    episodes, starts = of.to_episodes(), np.zeros(8, int)
+    assert not len(make_episode_pairs(episodes, of.returns(1.0), starts))
 
 
 def test_returns_of_rows_are_those_of_their_own_rewards():
