@@ -204,11 +204,10 @@ class ColumnRunner(EnvRunner, Checkpointable):
         for t in range(length):
             infos = self._store_step(buffer, policy)
             ended = buffer.terminated[t] | buffer.truncated[t]
-            if infos:
-                # What a copy does after its first episode is no experience: do not count it.
-                statistics.record_step(infos, ended & ~over)
-                if same_step and buffer.truncated[t].any():
-                    buffer.final_values[t] = self._compute_final_values(infos, buffer.truncated[t])
+            # What a copy does after its first episode is no experience: do not count it.
+            statistics.record_step(infos, ended & ~over)
+            if infos and same_step and buffer.truncated[t].any():
+                buffer.final_values[t] = self._compute_final_values(infos, buffer.truncated[t])
             # A next-step copy is reset by the step after its end, which first shows the final
             # observation: what came before is remembered for the value of that. An absent agent
             # acted on a placeholder, of which nothing may be left when it joins.
@@ -222,6 +221,8 @@ class ColumnRunner(EnvRunner, Checkpointable):
                 over |= ended
                 if over.all():
                     break
+                if t + 1 == length:
+                    statistics.record_cut_off(infos, ~over)
         buffer.trim()
         if self.quick and "logp" not in buffer.columns:
             buffer.columns["logp"], buffer.values = self.quick.score(buffer.columns)

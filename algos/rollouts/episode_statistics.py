@@ -82,6 +82,12 @@ class RolloutStatistics:
             self.finished.record(infos, done)
             self.episodes.reports_success = self.finished.reports_success
 
+    def record_cut_off(self, infos: Mapping[str, Any], cut: Array) -> None:
+        """Add the episodes of copies ``cut [B]``, which end with the rollout's last step."""
+        # Their figures so far; the final ones are of copies that finished in this step.
+        self.finished.record({n: of for n, of in infos.items() if n != "final_info"}, cut)
+        self.episodes.reports_success = self.finished.reports_success
+
     def summarise(self, rollout: Rollout, truncated: Array) -> dict[str, Any]:
         """Return flat statistics; sums and counts rather than means, so that runners can be merged.
 

@@ -49,6 +49,58 @@ def test_a_success_named_only_where_reached_is_a_failure_elsewhere(how):
         assert rollout.success is not None
 
 
+class Search(gymnasium.Env):
+    """An episode may end by success, which the info names then; some fail without a word."""
+
+    observation_space, action_space = Box(0, 1, (1,)), Discrete(2)
+    fails = False
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action):
+        won = self.np_random.random() < 0.2
+        over = won or (self.fails and self.np_random.random() < 0.3)
+        return np.zeros(1, np.float32), float(won), over, False, {"is_success": True} if won else {}
+
+
+class Failing(Search):
+    """Of which some fail."""
+
+    fails = True
+
+
+def failing_next_step(num_envs):
+    """As a vector environment that resets in the step after the end, and says nothing then."""
+    mode = gymnasium.vector.AutoresetMode.NEXT_STEP
+    return gymnasium.vector.SyncVectorEnv([Failing] * num_envs, autoreset_mode=mode)
+
+
+gymnasium.register("Search-v0", Search)
+gymnasium.register("FailingNextStep-v0", vector_entry_point=failing_next_step)
+
+
+def test_an_episode_that_is_cut_off_without_success_is_a_failure():
+    chosen = {"num_envs": 20, "group_size": 2, "rollout_length": 4}
+    runner = small.runner("Search-v0", algo="grpo", **chosen)
+    for _ in range(2):
+        rollout, statistics = runner.collect(4)
+        won = rollout.returns(1.0)
+        assert 0 < won.mean() < 1
+        assert sorted(statistics["episodes"]["success"]) == sorted(won)
+        assert rollout.success is not None
+        assert rollout.success.tolist() == won.tolist()
+
+
+def test_an_end_of_which_nothing_is_said_is_a_failure():
+    runner = small.runner("FailingNextStep-v0", num_envs=2, rollout_length=100)
+    rollout, statistics = runner.collect(100)
+    success = statistics["episodes"]["success"]
+    assert 0 < success.sum() == rollout.rewards[rollout.valid].sum() < len(success)
+    assert len(success) == rollout.done.sum()
+
+
 @pytest.mark.parametrize("how", ["text", "none"])
 def test_a_success_that_is_no_number_is_not_read(how):
     rollout, statistics = small.runner("EveryThirdWins-v0", {"how": how}).collect(6)
