@@ -35,6 +35,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
@@ -62,7 +63,7 @@ from algos.rollouts.env_factory import make_vector_env
 from algos.rollouts.environment_fault import EnvironmentFault
 from algos.rollouts.episode_statistics import merge_statistics
 from algos.rollouts.group_sampler import TRAINING_SEED
-from algos.rollouts.return_scale import ReturnScale
+from algos.rollouts.return_scale import ReturnScale, rescale_values
 from algos.rollouts.reward_signal import WITHOUT_SIGNAL, RewardSignal
 from algos.rollouts.rollout import scale_advantages
 from algos.rollouts.runner_group import (
@@ -128,6 +129,7 @@ class ColumnAlgorithm(Algorithm):
         """Run one iteration: collect rows, learn from them, send the new weights to the runners."""
         started = time.perf_counter()
         self.prepare()
+        unit = self.reward_scale.unit  # of the rewards that are collected now
         rows, metrics = self.collect_rows()
         # Now: collecting may fail, and the iteration that is tried again reports them.
         first, self.preparation_metrics = self.preparation_metrics, {}
@@ -141,6 +143,9 @@ class ColumnAlgorithm(Algorithm):
                 rows, metrics.get(self.curriculum.score_metric or "return_mean_100")
             )
             metrics |= self._repeat_warm_start()
+            if getattr(self.settings, "normalise_rewards", False):
+                group: Any = self.learner_group
+                group.foreach_learner(partial(rescale_values, unit / self.reward_scale.unit))
             self.push_weights()
         seconds = time.perf_counter() - started
         self.flat_metrics = (

@@ -82,6 +82,11 @@ class RunningMoments(nn.Module):
         self.mean.add_(shift * added / count)
         self.variance.copy_(squares / count)
 
+    def rescale(self, factor: float) -> None:
+        """Make the moments those of all rows so far, each multiplied by a factor."""
+        self.mean.mul_(factor)
+        self.variance.mul_(factor**2)
+
     def standardise(self, x: Array) -> Array:
         """Return x [N, *shape] in deviations from the mean, in the type that results."""
         mean, deviation = self._get_mean_and_deviation(x)

@@ -6,7 +6,7 @@ of the reference policy from one start, N rows.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,7 +77,7 @@ def returns_to_go(rewards: Floats, next_values: Floats, done: Flags, gamma: floa
     >>> returns_to_go(np.ones((3, 1)), np.zeros((3, 1)), done, gamma=0.5)[:, 0].tolist()
     [1.5, 1.0, 1.0]
     """
-    returns = np.asarray(rewards + gamma * next_values)
+    returns: Any = np.asarray(rewards + gamma * next_values)  # in the type of the rewards
     for t in range(len(rewards) - 2, -1, -1):
         returns[t] = np.where(done[t], returns[t], rewards[t] + gamma * returns[t + 1])
     return returns
@@ -89,6 +89,9 @@ def normalise(advantages: Floats) -> Floats:
     >>> normalise(np.array([1.0, 3.0])).tolist()
     [-1.0, 1.0]
     """
+    # Equal ones differ from their mean by its rounding, which scaled would push all actions alike.
+    if np.ptp(advantages) <= 1e-6 * np.abs(advantages).max():
+        return np.zeros(advantages.shape, np.float32)
     centred = advantages - advantages.mean()
     return (centred / (advantages.std() + 1e-8)).astype(np.float32)
 

@@ -7,6 +7,17 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 
+def rescale_values(factor: float, learner: Any, *_: Any, **kwargs: Any) -> None:
+    """Fit a learner's standardised values to returns that are now ``factor`` times as large.
+
+    Else the first rollouts, whose rewards are not divided by anything yet, would make the
+    deviation of all returns hundreds of times that of the later ones.
+    """
+    moments = learner._get_policy_network().return_moments
+    if moments is not None:
+        moments.rescale(factor)
+
+
 class ReturnScale:
     """The root mean square of the returns of all episodes so far; part of every checkpoint.
 

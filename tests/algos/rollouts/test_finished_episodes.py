@@ -71,13 +71,13 @@ class Failing(Search):
     fails = True
 
 
-def failing_next_step(num_envs):
+def failing_next_step(num_envs=1, **kwargs):
     """As a vector environment that resets in the step after the end, and says nothing then."""
     mode = gymnasium.vector.AutoresetMode.NEXT_STEP
     return gymnasium.vector.SyncVectorEnv([Failing] * num_envs, autoreset_mode=mode)
 
 
-gymnasium.register("Search-v0", Search)
+gymnasium.register("Search-v0", lambda **kwargs: Search(**kwargs))
 gymnasium.register("FailingNextStep-v0", vector_entry_point=failing_next_step)
 
 

@@ -4,6 +4,7 @@
 import numpy as np
 import pytest
 import small
+import torch
 
 from algos.ppo import PPOObjective
 from algos.rollouts.return_scale import ReturnScale
@@ -44,6 +45,27 @@ def test_normalised_rewards_do_not_depend_on_their_scale():
     for name in ("advantages", "returns", "row_advantages"):
         np.testing.assert_allclose(one[name], hundred[name], rtol=1e-4, atol=1e-5)
     assert np.abs(credited(100, False)["returns"]).max() > 10 * np.abs(one["returns"]).max()
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_values_keep_their_size_when_the_unit_of_rewards_changes():
+    with small.algorithm(BANDIT, normalise_rewards=True, normalise_values=True) as algorithm:
+        network = algorithm.learner_group._learner._get_policy_network()
+        shown = {"obs": torch.zeros(1, 2)}
+        values, learn = [], algorithm._learn
+
+        def learn_and_look(*args):
+            metrics = learn(*args)
+            values.append(network.compute_values(shown).item())
+            return metrics
+
+        algorithm._learn = learn_and_look
+        for _ in range(2):
+            unit = algorithm.reward_scale.unit
+            algorithm.train()
+            factor = unit / algorithm.reward_scale.unit
+            assert abs(factor - 1) > 1e-3
+            assert network.compute_values(shown).item() == pytest.approx(factor * values[-1])
 
 
 @pytest.mark.usefixtures("local_ray")

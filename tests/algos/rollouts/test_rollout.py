@@ -74,7 +74,8 @@ def test_the_same_rewards_in_another_order_are_the_same_return():
     of = Rollout(columns, rewards, rewards * 0, rewards * 0, done, ones)
     assert not has_signal(of.returns(1.0))
     assert not has_signal(of.returns_to_go(1.0)[0])
-    assert not has_signal(of.row_returns_to_go(1.0)[0, :, 0])
+    of_rows = of.row_returns_to_go(1.0)
+    assert of_rows is not None and not has_signal(of_rows[0, :, 0])
     episodes, starts = of.to_episodes(), np.zeros(8, int)
     assert not len(make_episode_pairs(episodes, of.returns(1.0), starts))
 
