@@ -124,7 +124,7 @@ class Rollout:
     def returns(self, gamma: float) -> Array:
         """Return the discounted sum ``[B]`` of the rewards of each copy's valid steps."""
         # For rollouts of one episode a copy: its step t is then the exponent of the discount. In
-        # float64 (below, too), which has no rounding errors that would tell equal returns apart.
+        # float64 (below, too), which adds up equal returns without rounding them apart.
         weights = gamma ** np.arange(len(self.rewards), dtype=np.float64)
         return np.where(self.valid, self.rewards * weights[:, None], 0).sum(0)
 
