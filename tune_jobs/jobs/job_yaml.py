@@ -203,7 +203,8 @@ def replace_fields(job: Job, fields: Mapping[str, Any]) -> dict[str, Any]:
     plain = make_plain(job)
     env = resolve_env_id(str(fields.get("env", job.env)))
     if env != job.env:
-        plain |= {"env_kwargs": {}, "metric": "", "mode": ""}
+        plain |= {"env_kwargs": {}, "evaluation_env_kwargs": {}}
+        plain |= {"metric": "", "mode": "", "target": None}
     algo = fields.get("algo", job.algo)
     if algo != job.algo:
         # Without a search there is one setting to train, until the fields name another.

@@ -185,5 +185,9 @@ def test_settings_are_replaced_one_by_one():
 
 def test_another_environment_has_its_own_arguments_and_score():
     own = {"env": "Acrobot-v1", "env_kwargs": {"render_mode": "rgb_array"}, "metric": "kl"}
+    own |= {"evaluation_env_kwargs": {"render_mode": None}, "mode": "min", "target": -100}
     job = make_job(replace_fields(make_job(own), {"env": "CartPole-v1"}))
-    assert (job.env, job.env_kwargs, job.metric) == ("CartPole-v1", {}, "")
+    assert (job.env, job.env_kwargs, job.evaluation_env_kwargs) == ("CartPole-v1", {}, {})
+    assert (job.metric, job.mode, job.target) == ("", "", None)
+    given = {"env": "CartPole-v1", "target": 475.0}
+    assert make_job(replace_fields(make_job(own), given)).target == 475
