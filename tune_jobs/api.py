@@ -14,14 +14,19 @@ from tune_jobs.check.check_target import load_check_target
 from tune_jobs.check.run_probes import examine
 from tune_jobs.env_module import restore_module
 from tune_jobs.jobs.job import Job
-from tune_jobs.jobs.resources import check_resources
-from tune_jobs.ray_session import offered_cpus, ray_session
+from tune_jobs.ray_session import ray_session
 from tune_jobs.run_directory import find_free_directory
 from tune_jobs.run_log.driver_lock import hold_driver_lock
 from tune_jobs.run_log.evaluation_status import EvaluationStatus
 from tune_jobs.run_log.events import Row
 from tune_jobs.run_log.outcome import Outcome
-from tune_jobs.session.prepare import check_reporting, extend_run, open_run, prepare_job
+from tune_jobs.session.prepare import (
+    check_machine,
+    check_reporting,
+    extend_run,
+    open_run,
+    prepare_job,
+)
 from tune_jobs.session.run_lifecycle import drive
 
 
@@ -52,7 +57,7 @@ def run(
             end reason ``error``.
     """
     directory = Path(out) if out else find_free_directory(job.env)
-    _check_machine(job, address, cpus)
+    check_machine(job, address, cpus)
     prepare_job(job, directory)
     return _drive(directory, address, cpus, on_row)
 
@@ -84,7 +89,7 @@ def resume(
     directory = Path(directory)
     restore_module(directory, required=True)
     job = extend_run(directory, extension) if extension else open_run(directory)[0]
-    _check_machine(job, address, cpus)
+    check_machine(job, address, cpus)
     check_reporting(job)
     return _drive(directory, address, cpus, on_row)
 
@@ -106,11 +111,6 @@ def check_environment(
         InputError: there is no such environment, or the algorithm cannot learn in it.
     """
     return examine(load_check_target(name, algo, env_kwargs))
-
-
-def _check_machine(job: Job, address: str, cpus: int | None) -> None:
-    if address == "local":  # a cluster that is joined may still grow
-        check_resources(job, offered_cpus(cpus))
 
 
 def _drive(

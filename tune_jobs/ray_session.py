@@ -6,6 +6,7 @@ import logging
 import os
 import secrets
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Generator
@@ -20,6 +21,8 @@ from tune_jobs.interruption import received_sigterm
 
 MOST_PER_CORE = 8
 """CPUs that a local Ray may offer for each core of the machine."""
+CONNECT_S = 10.0
+"""Seconds within which the head of a cluster has to accept a connection."""
 
 
 class RayStartError(Exception):
@@ -93,6 +96,8 @@ def ray_session(address: str = "local", cpus: int | None = None) -> Generator[No
     if local:
         with suppress(OSError):  # Ray may not need a home folder that cannot be written
             ensure_private_ray_token(Path.home() / ".ray" / "auth_token")
+    else:
+        check_address(address)
     try:
         _init(
             address=address,
@@ -116,6 +121,25 @@ def ray_session(address: str = "local", cpus: int | None = None) -> Generator[No
         yield
     finally:
         ray.shutdown()
+
+
+def check_address(address: str) -> None:
+    """Refuse an address where nothing listens: Ray itself would knock at it for minutes.
+
+    Raises:
+        InputError: ``HOST:PORT`` or ``ray://HOST:PORT`` accepts no connection. Other forms,
+            as ``auto``, are known to Ray alone.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not (host and port.isdecimal()):
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()
+    except (OSError, OverflowError) as error:
+        raise InputError(
+            f"There is no Ray to join at {address} ({error}): start one there with `ray start "
+            "--head`, or leave out --address."
+        ) from error
 
 
 def ensure_private_ray_token(path: Path) -> None:

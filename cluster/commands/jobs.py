@@ -14,7 +14,7 @@ from rich.console import Console
 from cluster.commands.command import Command, find_env_module, parse_flags
 from cluster.commands.live_run import (
     announce_job,
-    check_machine,
+    check_and_describe_machine,
     print_and_check_outcome,
     run_with_progress,
     warn_of_late_scores,
@@ -105,7 +105,7 @@ class Tune(RayCommand):
 
         directory = self.out or find_free_directory(job.env)
         # Before the directory is created: a refused job must leave nothing behind.
-        check_machine(job, self.address, self.cpus)
+        check_and_describe_machine(job, self.address, self.cpus)
         with show_activity("Checking the job: building its environment"):
             prepared = prepare_job(job, directory)
         announce_job(prepared, self.address, self.cpus)
@@ -172,7 +172,7 @@ class Resume(RayCommand):
             with show_activity("Checking the larger job"):
                 job = extend_run(self.run, extension)
             announce_job(job, self.address, self.cpus)
-        check_machine(job, self.address, self.cpus)
+        check_and_describe_machine(job, self.address, self.cpus)
         check_reporting(job)
         outcome = run_with_progress(self.run, self.address, self.cpus, rows)
         return print_and_check_outcome(outcome, self.run, console, Outcome.as_dict)

@@ -21,22 +21,20 @@ if TYPE_CHECKING:
     from tune_jobs.run_log.outcome import Outcome
 
 
-def check_machine(job: Job, address: str, cpus: int | None) -> None:
-    """Check that this machine can hold a trial of the job, if the run is to happen on it.
+def check_and_describe_machine(job: Job, address: str, cpus: int | None) -> None:
+    """Check that a trial fits where the run is to happen; say it where cores will be shared.
 
     Raises:
-        InputError: a trial needs more than this machine has, or ``cpus`` is out of range.
+        InputError: as :func:`tune_jobs.session.prepare.check_machine`.
     """
-    from tune_jobs.jobs.resources import check_resources
-    from tune_jobs.ray_session import count_cores, offered_cpus
+    from tune_jobs.ray_session import count_cores
+    from tune_jobs.session.prepare import check_machine
 
-    if address != "local":  # a cluster that is joined may still grow
-        return
-    check_resources(job, offered := offered_cpus(cpus))
-    if offered > (here := count_cores()):
+    check_machine(job, address, cpus)
+    if address == "local" and cpus and cpus > (here := count_cores()):
         Console(stderr=True).print(
-            f"--cpus {offered} is more than the {count(here, 'core')} of this machine: up to "
-            f"{offered} processes will share them.",
+            f"--cpus {cpus} is more than the {count(here, 'core')} of this machine: up to "
+            f"{cpus} processes will share them.",
             highlight=False,
         )
 

@@ -19,15 +19,14 @@ from tune_jobs.interruption import (
     run_last_words,
     treat_sigterm_as_ctrl_c,
 )
-from tune_jobs.ray_session import RayStartError, offered_cpus, ray_session
+from tune_jobs.ray_session import RayStartError, ray_session
 from tune_jobs.run_log.driver_lock import hold_driver_lock
 from tune_jobs.run_log.stop_requests import JOB, clear_stop_request
 
 
 def drive_run(directory: Path, address: str, lock: int, cpus: int | None) -> None:
     """Run a prepared job until it ends or a stop is requested."""
-    from tune_jobs.jobs.resources import check_resources
-    from tune_jobs.session.prepare import check_reporting, open_run
+    from tune_jobs.session.prepare import check_machine, check_reporting, open_run
     from tune_jobs.session.run_lifecycle import drive, end_interrupted
 
     def write_last_words() -> None:
@@ -41,8 +40,7 @@ def drive_run(directory: Path, address: str, lock: int, cpus: int | None) -> Non
     with hold_driver_lock(directory, lock), run_last_words(write_last_words):
         restore_module(directory, required=True)
         job, _ = open_run(directory)
-        if address == "local":
-            check_resources(job, offered_cpus(cpus))
+        check_machine(job, address, cpus)
         check_reporting(job)
         with ray_session(address, cpus):
             drive(directory, lambda _: None)

@@ -21,8 +21,9 @@ from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.job_yaml import dump_job, list_changes, read_job
 from tune_jobs.jobs.notify_url import VARIABLE, check_notify_url, save_notify_url
 from tune_jobs.jobs.program_validation import validate_program_job
-from tune_jobs.jobs.resources import list_bundles
+from tune_jobs.jobs.resources import check_resources, list_bundles
 from tune_jobs.jobs.trials import add_default_point
+from tune_jobs.ray_session import check_address, offered_cpus
 from tune_jobs.run_directory import JOB, check_is_run
 from tune_jobs.run_log.driver_lock import hold_driver_lock
 from tune_jobs.run_log.event_log import read_event_log
@@ -146,6 +147,19 @@ def check_reporting(job: Job) -> None:
 
         check_trackers()
     check_mirror()
+
+
+def check_machine(job: Job, address: str, cpus: int | None) -> None:
+    """Check that this machine can hold a trial of the job, or that a Ray answers at the address.
+
+    Raises:
+        InputError: a trial needs more than this machine has, ``cpus`` is out of range, or there
+            is nothing to join.
+    """
+    if address == "local":
+        check_resources(job, offered_cpus(cpus))
+    elif job.needs_ray:  # how large a cluster is does not matter, as it may grow
+        check_address(address)
 
 
 def claim_run_directory(directory: Path) -> None:

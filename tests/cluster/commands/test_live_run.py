@@ -1,11 +1,17 @@
 # pyright: basic
 """A run from the terminal: what is said before it and how its outcome is answered."""
 
+import socket
+
 import pytest
 from finished_run import job, silent
 from synthetic_sweep import end, job_row, result
 
-from cluster.commands.live_run import announce_job, check_machine, print_and_check_outcome
+from cluster.commands.live_run import (
+    announce_job,
+    check_and_describe_machine,
+    print_and_check_outcome,
+)
 from cluster.errors import CommandFailed, RunInterrupted
 from envs.validation import InputError
 from tune_jobs import ray_session
@@ -17,13 +23,19 @@ from tune_jobs.run_log.outcome import Outcome
 def test_a_job_too_large_for_this_machine_is_refused():
     large = job(settings={"num_env_runners": 500})
     with pytest.raises(InputError, match=r"hold 50\d CPUs.* --cpus"):
-        check_machine(large, "local", None)
-    check_machine(large, "ray://head:10001", None)  # a cluster may grow
+        check_and_describe_machine(large, "local", None)
+    with socket.create_server(("127.0.0.1", 0)) as head:
+        address = f"127.0.0.1:{head.getsockname()[1]}"
+        check_and_describe_machine(large, address, None)  # a cluster may grow
+        check_and_describe_machine(large, f"ray://{address}", None)
+    for nowhere in (address, f"ray://{address}", "no such host:6379"):
+        with pytest.raises(InputError, match=f"no Ray to join at {nowhere}.*`ray start --head`"):
+            check_and_describe_machine(large, nowhere, None)
 
 
 def test_more_cpus_than_cores_are_a_warning(monkeypatch, capsys):
     monkeypatch.setattr(ray_session, "count_cores", lambda: 1)
-    check_machine(job(), "local", 8)
+    check_and_describe_machine(job(), "local", 8)
     assert "--cpus 8 is more than the 1 core" in " ".join(capsys.readouterr().err.split())
 
 
