@@ -118,6 +118,8 @@ def _list_commands(
         return {}
     commands: dict[str, str] = {}
     for name, value in list_remedy_changes(RULES[symptom].remedy, in_use).items():
+        if f"`{name}=" not in rows[trial.id].remedy:
+            continue  # the rule chose another remedy for this run
         if changed := dump_trial_job(job, trial.config | {name: value}):
             words = f"Copy the command for trial {trial.id} with {format_values({name: value})}"
             commands[words] = format_training(f"trial-{trial.id}-{name}.yaml", changed)

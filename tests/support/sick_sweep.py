@@ -9,7 +9,7 @@ from tune_jobs.jobs.job_yaml import dump_job
 from tune_jobs.run_log.events import JobEndRow, TrialRow
 
 ONSET = 3
-REMEDY = "Lower `lr=1e-4`."
+REMEDY = "Lower `lr=1e-4`; lower `epochs=4`."
 
 
 def write_sick_sweep(directory):

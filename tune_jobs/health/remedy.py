@@ -17,7 +17,7 @@ Value = float | str | bool
 class RemedyStep:
     """One setting to change; created by the functions below."""
 
-    change: Literal["lower", "raise", "set", "use"]
+    change: Literal["lower", "raise", "set", "limit", "use"]
     setting: str
     value: Value
     words: str
@@ -35,7 +35,7 @@ Remedy = tuple[str | RemedyStep, ...]
 
 
 def _make_step(
-    change: Literal["lower", "raise", "set"],
+    change: Literal["lower", "raise", "set", "limit"],
     setting: str,
     value: Value,
     words: str = "",
@@ -56,11 +56,16 @@ at_least = partial(_make_step, "raise")
 """Return the step that raises a setting to a value, and is left out from there on."""
 put = partial(_make_step, "set")
 """Return the step that sets a setting to exactly this value."""
+limit = partial(_make_step, "limit")
+"""Return the step that sets a bound, of which 0 is none, and is left out where one is as low."""
 
 
-def use(setting: str, words: str, without: str | RemedyStep = "") -> RemedyStep:
-    """Return the step that uses what a setting switches on, and is left out where it does."""
-    return RemedyStep("use", setting, "", words, False, without)
+def use(setting: str, words: str, without: str | RemedyStep = "", *, value: str = "") -> RemedyStep:
+    """Return the step that uses what a setting switches on, and is left out where it does.
+
+    Without a ``value`` a person chooses one.
+    """
+    return RemedyStep("use", setting, value, words, False, without)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,7 +139,7 @@ def list_remedy_changes(remedy: Remedy, in_use: Mapping[str, object]) -> dict[st
             step = step.without
         if isinstance(step, str) or _there(step, used := in_use[step.setting]):
             continue
-        if step.change != "use":
+        if step.change != "use" or step.value:
             changes[step.setting] = step.value
         elif isinstance(used, bool):
             changes[step.setting] = True
@@ -161,7 +166,7 @@ def _word_change(step: RemedyStep) -> str:
     """Return a step as a setting of a job file."""
     named = f"`{step.setting}`"
     return step.words.format(
-        named if step.change == "use" else f"`{step.setting}={_written(step.value)}`"
+        named if step.value == "" else f"`{step.setting}={_written(step.value)}`"
     )
 
 
@@ -172,7 +177,7 @@ def _word_other_change(step: RemedyStep, setting: str) -> str:
     if bound:
         words = step.words.replace("lower {}", "set {}").replace("raise {}", "set {}")
         return words.format(f"`{setting}`{bound}")
-    if step.change == "use":
+    if step.value == "":
         return step.words.format(f"`{setting}`")
     if "set {}" in step.words:
         return step.words.format(f"`{setting}` to {value}")
@@ -182,12 +187,14 @@ def _word_other_change(step: RemedyStep, setting: str) -> str:
 def _there(step: RemedyStep, used: object) -> bool:
     """Return whether the setting already has the value of the step, or is beyond it."""
     if step.change == "use":
-        return used not in (None, False, "", "none", 0)
+        return used not in (None, False, "", "none", "constant", 0)
     # bool is a subclass of int, but true and false have no order.
     if isinstance(used, bool | str) or not isinstance(used, int | float):
         return used == step.value
     value = float(step.value)
-    beyond = {"lower": used < value, "raise": used > value}.get(step.change, False)
+    beyond = {"lower": used < value, "raise": used > value, "limit": 0 < used < value}.get(
+        step.change, False
+    )
     # TensorBoard stores float32, in which 3e-4 is not exactly the number of the step.
     return beyond or math.isclose(used, value, rel_tol=1e-6)
 

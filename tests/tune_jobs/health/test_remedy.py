@@ -12,6 +12,7 @@ from tune_jobs.health.remedy import (
     at_least,
     at_most,
     increase,
+    limit,
     list_remedy_changes,
     lower,
     put,
@@ -54,6 +55,38 @@ def test_a_setting_beyond_the_value_is_to_go_further_or_left_out():
     assert worded((increase("entropy_coef", 0.03),), used).endswith("further (it is 0.03).")
     assert worded((at_least("clip", 0.2), at_most("lr", 1e-4), "look"), used) == "Look."
     assert worded((at_least("clip", 0.2),), {"clip": 0.1}) == "Raise `clip=0.2`."
+
+
+def test_a_bound_that_is_tighter_and_a_schedule_that_falls_are_left_alone():
+    remedy = (
+        limit("kl_limit", 0.02, "stop at {}"),
+        use("lr_schedule", "let it fall: {}", value="linear"),
+        "look",
+    )
+    off = {"kl_limit": 0.0, "lr_schedule": "constant"}
+    changes = {"kl_limit": 0.02, "lr_schedule": "linear"}
+    assert (
+        worded(remedy, off) == "Stop at `kl_limit=0.02`; let it fall: `lr_schedule=linear`; look."
+    )
+    assert list_remedy_changes(remedy, off) == changes
+    for used in ({"kl_limit": 0.01, "lr_schedule": "cosine"}, changes):
+        assert worded(remedy, used) == "Look."
+        assert list_remedy_changes(remedy, used) == {}
+
+
+@pytest.mark.parametrize(
+    ("ratio", "said"),
+    [
+        (0.5, "Lower `lr=3e-4`; check the size of the rewards and of the observations."),
+        (1e-8, "Raise `lr` further (it is 0.01); raise `epochs=4`; check that the gradient"),
+    ],
+)
+def test_the_remedy_of_the_update_ratio_has_its_direction(ratio: float, said: str):
+    rows = make_rows(40, score=1.0, update_ratio=ratio, clip_fraction=0.1, kl=0.01)
+    settings = vars(PPOSettings(lr=1e-2, epochs=2, grad_clip=0.1))
+    findings = diagnose(History(rows, 40, settings=settings)).findings
+    (remedy,) = [f.remedy for f in findings if f.symptom == "update_ratio"]
+    assert remedy.startswith(said)
 
 
 def test_settings_that_the_algorithm_lacks_are_not_named():

@@ -11,7 +11,15 @@ from envs.validation import AtLeastOne, Between, Fraction, Positive
 from tune_jobs.health.finding import Finding, Severity
 from tune_jobs.health.history import SCORE, History
 from tune_jobs.health.improvement import is_constant, keep_finite
-from tune_jobs.health.remedy import SCALED_REWARDS, at_least, at_most, increase, lower, put
+from tune_jobs.health.remedy import (
+    SCALED_REWARDS,
+    Remedy,
+    at_least,
+    at_most,
+    increase,
+    limit,
+    lower,
+)
 from tune_jobs.health.rule import Rule
 from tune_jobs.health.threshold_rule import ThresholdRule
 
@@ -233,9 +241,9 @@ class UpdateRatio(Rule):
         "a gradient clip near zero",
     )
     remedy = (
-        put("lr", 3e-4),
-        put("epochs", 4),
-        put("grad_clip", 0.5),
+        lower("lr", 3e-4),
+        at_most("epochs", 4),
+        limit("grad_clip", 0.5, "clip with {}"),
         "check the size of the rewards and of the observations",
     )
 
@@ -268,6 +276,16 @@ class UpdateRatio(Rule):
             history.find_onset(sick, self.rows),
             f"an iteration changes the parameters by {np.median(ratios):.2g} of their size{rate} "
             "and the score has not improved",
+        )
+
+    def choose_remedy(self, history: History) -> Remedy:
+        """Return the opposite where the parameters hardly change."""
+        if history.latest("update_ratio") > self.low:
+            return self.remedy
+        return (
+            increase("lr", 3e-4),
+            at_least("epochs", 4),
+            "check that the gradient clip is not near zero, and the size of the rewards",
         )
 
 
@@ -303,7 +321,7 @@ class KlRunaway(Rule):
     remedy = (
         lower("lr", 1e-4),
         at_most("epochs", 4),
-        put("kl_limit", 0.02, "stop the epochs of an iteration at {}"),
+        limit("kl_limit", 0.02, "stop the epochs of an iteration at {}"),
     )
 
     jump: Annotated[float, Positive] = 10.0

@@ -19,7 +19,7 @@ from tune_jobs.health.improvement import (
     pool_scores,
     root_sum_of_squares,
 )
-from tune_jobs.health.remedy import SCALED_REWARDS, increase, lower, put
+from tune_jobs.health.remedy import SCALED_REWARDS, increase, limit, lower, put, use
 from tune_jobs.health.rule import Rule
 
 FEWEST_JUMPS = 10
@@ -53,7 +53,7 @@ class PerformanceCollapse(Rule):
             0.1,
             without=increase("beta", 0.1, "keep the policy closer to its reference: raise {}"),
         ),
-        put("kl_limit", 0.02),
+        limit("kl_limit", 0.02, "stop the epochs of an iteration at {}"),
         "go back to the best checkpoint",
     )
 
@@ -227,9 +227,9 @@ class FellFromBest(Rule):
     remedy = (
         "use the best checkpoint and not the last",
         lower("lr", 1e-4),
-        put("lr_schedule", "linear", "let the learning rate fall: {}"),
+        use("lr_schedule", "let the learning rate fall: {}", value="linear"),
         lower("clip", 0.1, without=increase("beta", 0.1)),
-        put("kl_limit", 0.02),
+        limit("kl_limit", 0.02, "stop the epochs of an iteration at {}"),
     )
 
     noise: Annotated[float, Positive] = 4.0

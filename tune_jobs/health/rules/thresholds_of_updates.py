@@ -16,6 +16,7 @@ from tune_jobs.health.remedy import (
     at_least,
     at_most,
     increase,
+    limit,
     lower,
     put,
 )
@@ -81,7 +82,7 @@ class DeadUnits(ThresholdRule):
     remedy = (
         SCALED_OBSERVATIONS,
         lower("lr", 1e-4, "then lower {}"),
-        put("grad_clip", 0.5, "clip with {}"),
+        limit("grad_clip", 0.5, "clip with {}"),
         put("activation", "tanh", "use {}"),
     )
     # Up to a half is normal with relu, and a small task needs few units of a large network.
@@ -119,7 +120,7 @@ class EncoderConstant(ThresholdRule):
     )
     remedy = (
         lower("lr", 1e-4, "lower {} and train anew: such an encoder does not recover"),
-        put("grad_clip", 0.5, "clip with {}"),
+        limit("grad_clip", 0.5, "clip with {}"),
         "give images as bytes (uint8), which are divided by 255, or as floats between 0 and 1",
         "subtract the usual value from numbers that vary little compared with their size",
     )

@@ -15,7 +15,7 @@ from tune_jobs.health.finding import Finding, Severity
 from tune_jobs.health.history import History
 from tune_jobs.health.improvement import FloatArray, keep_finite
 from tune_jobs.health.metric_table import Row, as_number
-from tune_jobs.health.remedy import Remedy, increase, lower, put
+from tune_jobs.health.remedy import Remedy, increase, limit, lower
 from tune_jobs.health.rule import Rule
 
 WATCHED = ("policy_loss", "value_loss", "entropy", "kl", "grad_norm")
@@ -53,7 +53,7 @@ class NotFinite(Rule):
     remedy = (
         "run `rungwise check ENV` on the environment first",
         lower("lr", 1e-4, "if the environment is clean lower {}"),
-        put("grad_clip", 0.5, "clip with {}"),
+        limit("grad_clip", 0.5, "clip with {}"),
     )
 
     def judge(self, history: History) -> Finding | None:

@@ -7,7 +7,7 @@ from tune_jobs.health import RULES
 from tune_jobs.health.remedy import RemedyStep
 
 ADVICE = {
-    "not_finite": "lower lr 0.0001 or further; set grad_clip 0.5",
+    "not_finite": "lower lr 0.0001 or further; limit grad_clip 0.5",
     "hung": "raise hang_limit_s 120 or further",
     "no_episode_ends": "",
     "no_updates": "",
@@ -22,16 +22,16 @@ ADVICE = {
         "set normalise_values True; lower value_coef 0.1 or further; "
         "raise entropy_coef 0.03 or further"
     ),
-    "update_ratio": "set lr 0.0003; set epochs 4; set grad_clip 0.5",
-    "kl_runaway": "lower lr 0.0001 or further; lower epochs 4; set kl_limit 0.02",
+    "update_ratio": "lower lr 0.0003 or further; lower epochs 4; limit grad_clip 0.5",
+    "kl_runaway": "lower lr 0.0001 or further; lower epochs 4; limit kl_limit 0.02",
     "observation_constant": "",
     "observation_scale": "use normalise_observations",
     "normaliser_without_spread": "set normalise_observations False",
     "dead_units": (
-        "use normalise_observations; lower lr 0.0001 or further; set grad_clip 0.5; "
+        "use normalise_observations; lower lr 0.0001 or further; limit grad_clip 0.5; "
         "set activation tanh"
     ),
-    "encoder_constant": "lower lr 0.0001 or further; set grad_clip 0.5",
+    "encoder_constant": "lower lr 0.0001 or further; limit grad_clip 0.5",
     "memory_unused": "lower lr 0.0001 or further; set memory none",
     "zero_reward": "raise entropy_coef 0.03 or further; use warm_start",
     "constant_reward": "raise entropy_coef 0.03 or further; use warm_start",
@@ -90,11 +90,11 @@ ADVICE = {
     "slower_iterations": "",
     "performance_collapse": (
         "lower lr 0.0001 or further; lower clip 0.1 or further | raise beta 0.1 or further; "
-        "set kl_limit 0.02"
+        "limit kl_limit 0.02"
     ),
     "fell_from_best": (
-        "lower lr 0.0001 or further; set lr_schedule linear; lower clip 0.1 or further | raise "
-        "beta 0.1 or further; set kl_limit 0.02"
+        "lower lr 0.0001 or further; use lr_schedule; lower clip 0.1 or further | raise "
+        "beta 0.1 or further; limit kl_limit 0.02"
     ),
     "no_improvement": "set normalise_values True; set lr 0.0003; set entropy_coef 0.01",
 }
