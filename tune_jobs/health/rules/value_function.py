@@ -142,6 +142,10 @@ class ValueDivergence(Rule):
     above which a loss that still grows gives a warning."""
     explosion: Annotated[float, Positive] = 1000.0
     """The same, above which it need not grow any more and may end a run."""
+    least: Annotated[float, Positive] = 0.05
+    """Loss of standardised values below which a beginning counts as this. A tenth of what a
+    constant has, 0.5: returns that are equal until the first success are predicted without error
+    (1e-4 in Acrobot), so that a healthy loss grows two thousandfold."""
     beyond: Annotated[float, Positive] = 10.0
     """Largest value over largest target in size above which an iteration is sick."""
     reach: Annotated[float, Positive] = 2.0
@@ -181,6 +185,8 @@ class ValueDivergence(Rule):
         """Compare the value loss, relative to the returns, with its beginning."""
         errors, third = _compute_relative_loss(history), math.ceil(len(history) / 3)
         early, late = _compute_ends(errors)
+        if history.settings.get("normalise_values") is True:
+            early = max(early, self.least)
         exploded = late > self.explosion * early
         # Beyond a factor of 1000 the loss may have reached its ceiling, so it need not grow any
         # more.
