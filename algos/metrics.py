@@ -59,7 +59,7 @@ METRICS: dict[str, Metric] = {
     "time_limit": Metric("steps", "limit of an episode, where the environment names one"),
     "unfinished_episodes": Metric(
         "count",
-        "episodes that have already lasted twice as long as the last 100 that ended, or more",
+        "episodes that have already lasted four times as long as the last 100 that ended, or more",
     ),
     "unfinished_return_mean": Metric(
         "reward", "mean return so far of those; they count in a score that is a mean return"

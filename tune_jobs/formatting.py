@@ -55,7 +55,7 @@ def format_measurement(value: float | None) -> str:
     """Format a measured figure with trailing zeros, so that columns line up: 0.0800."""
     # "#" keeps trailing zeros, but also a bare point (123.), which is removed.
     if value is None or not 0.001 <= abs(value) < ROUNDED_UP:
-        return format_number(value if value is None else float(value))
+        return format_number(value if value is None else value + 0.0)  # -0 is 0
     return f"{value:#.3g}".removesuffix(".")
 
 

@@ -47,6 +47,8 @@ h3 { font-size: .9rem; margin: .8rem 0 0; }
 p { margin: .3rem 0; }
 nav.top { display: flex; flex-wrap: wrap; gap: .4rem 1.2rem; align-items: baseline; }
 .row { display: flex; flex-wrap: wrap; gap: .6rem 1rem; align-items: center; }
+.row:empty { display: none; }
+.cards + .row { margin-top: .8rem; }
 .plots { display: grid; gap: .4rem 1.2rem;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 420px), 1fr)); }
 .nicegui-expansion, .q-expansion-item { width: 100%; }

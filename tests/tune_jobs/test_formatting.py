@@ -36,7 +36,14 @@ def test_numbers_have_three_significant_digits(value: Any, text: str):
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        *[(0.08, "0.0800"), (123.0, "123"), (5.0, "5.00"), (0.0, "0"), (4e-4, "4e-4"), (None, "-")],
+        *[
+            (0.08, "0.0800"),
+            (123.0, "123"),
+            (5.0, "5.00"),
+            (-0.0, "0"),
+            (4e-4, "4e-4"),
+            (None, "-"),
+        ],
         *[(999.4, "999"), (999.7, "1,000"), (-999.7, "-1,000"), (math.inf, "not finite")],
     ],
 )
