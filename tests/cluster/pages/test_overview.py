@@ -28,7 +28,7 @@ def site(tmp_path_factory):
 
 def test_runs_are_listed_sorted_searched_and_compared(site):
     url, _, tab = site
-    tab.wait("document.body.textContent.includes('75 %')")  # figures follow the names
+    tab.wait("document.body.textContent.includes('69 %')")  # figures follow the names
     assert read_column(tab, "run") == ["short", "sweep"]  # the newest first
     sort_by(tab, "trials")
     tab.wait("document.querySelector('.ag-header-cell[col-id=\"trials\"]').ariaSort !== 'none'")
