@@ -120,10 +120,11 @@ def events(tmp_path):
     curves = TensorBoardCurves(tmp_path)
     trial = SimpleNamespace(config={"plan": {"trial": "00", "config": SETTINGS}})
     metrics = {"kl": 0.1, "value_loss": 2.0, "return_mean": math.nan, "excess_risk": 3.0}
-    metrics |= {"nonfinite": 0, "env_steps": 5, "entropy": 0.5}
+    metrics |= {"nonfinite": 0, "entropy": 0.5}
     for at, score in ((1, None), (2, 4.0), (3, 5.0)):
         curves.log_trial_start(trial)
-        result = {"trial": "00", "iteration": at, "score": score, "metrics": json.dumps(metrics)}
+        logged = json.dumps(metrics | {"env_steps": 5 * at})
+        result = {"trial": "00", "iteration": at, "score": score, "metrics": logged}
         curves.log_trial_result(at, trial, result)
     curves.log_trial_end(trial)
     return list((tmp_path / "tensorboard" / "00").iterdir())
@@ -136,7 +137,7 @@ def test_curves_are_written_in_groups_to_one_file(events):
     assert rows[2].values == pytest.approx(
         {
             **{"train/kl": 0.1, "train/value_loss": 2.0, "train/entropy": 0.5, "score": 5.0},
-            **{"rollout/excess_risk": 3.0, "health/nonfinite": 0.0, "time/env_steps": 5.0},
+            **{"rollout/excess_risk": 3.0, "health/nonfinite": 0.0, "time/env_steps": 15.0},
         }
     )
     assert "score" not in rows[0].values
@@ -162,7 +163,7 @@ def test_the_hparams_plugin_has_the_searched_settings_and_the_score(events):
 def test_doctor_reads_the_groups_as_ours_and_not_as_those_of_sb3(events):
     (log,) = read_logs(events[0])
     row = log.rows[-1]
-    assert (row["value_loss"], row["entropy"], row["env_steps"]) == (2.0, 0.5, 5.0)
+    assert (row["value_loss"], row["entropy"], row["env_steps"]) == (2.0, 0.5, 15.0)
     assert row["kl"] == pytest.approx(0.1)
 
 
