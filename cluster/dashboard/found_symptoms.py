@@ -118,8 +118,10 @@ def _list_commands(
         return {}
     commands: dict[str, str] = {}
     for name, value in list_remedy_changes(RULES[symptom].remedy, in_use).items():
-        if f"`{name}=" not in rows[trial.id].remedy:
-            continue  # the rule chose another remedy for this run
+        # The rule may have chosen another remedy for this run; what is switched on has no value.
+        written = (f"`{name}=", f"`{name}`") if value is True else (f"`{name}=",)
+        if not any(text in rows[trial.id].remedy for text in written):
+            continue
         if changed := dump_trial_job(job, trial.config | {name: value}):
             words = f"Copy the command for trial {trial.id} with {format_values({name: value})}"
             commands[words] = format_training(f"trial-{trial.id}-{name}.yaml", changed)

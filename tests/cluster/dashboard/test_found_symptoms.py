@@ -5,11 +5,13 @@ import json
 
 import pytest
 from dashboard_app import read_whole, write
+from finished_run import job
 from sick_sweep import ONSET, REMEDY, write_sick_sweep
 from synthetic_sweep import finding, job_row, result, synthetic_rows
 
 from cluster.dashboard.found_symptoms import list_symptoms
-from tune_jobs.jobs.job_yaml import parse_job
+from tune_jobs.health.remedy import SCALED_OBSERVATIONS, worded
+from tune_jobs.jobs.job_yaml import dump_job, parse_job
 from tune_jobs.run_log.event_log import EventLog
 from tune_jobs.run_log.events import TrialRow
 
@@ -39,6 +41,16 @@ def test_each_change_of_the_remedy_is_a_job_of_the_trial(sick):
         changed[words.split()[-2]] = parse_job(text, "changed").settings
     assert (changed["lr"].lr, changed["lr"].epochs) == (1e-4, 8)
     assert (changed["epochs"].lr, changed["epochs"].epochs) == (0.05, 4)
+
+
+def test_what_a_remedy_switches_on_has_a_command_and_what_it_does_not_name_has_none(sick):
+    off = job(trials=2, iterations=9, scheduler="none", settings={"normalise_observations": False})
+    (sick / "job.yaml").write_text(dump_job(off))
+    remedy = worded((SCALED_OBSERVATIONS,), vars(off.training))
+    EventLog(sick / "events.jsonl").append(finding("01", "dead_units", "warn", remedy=remedy))
+    (found,) = [found for found in list_symptoms(read_whole(sick)) if "dead" in found.title]
+    (words,) = found.commands
+    assert words.endswith("with normalise_observations True")
 
 
 def test_a_withdrawn_finding_comes_last_and_has_no_remedy(sick):
