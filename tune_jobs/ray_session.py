@@ -131,7 +131,7 @@ def check_address(address: str) -> None:
             as ``auto``, are known to Ray alone.
     """
     host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not (host and port.isdecimal()):
+    if not (host and port.isdecimal()) or "/" in host:
         return
     try:
         socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()

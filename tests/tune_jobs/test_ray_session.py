@@ -12,7 +12,12 @@ from command_line import call
 from cluster.queue.run_queue import RunQueue
 from envs.validation import InputError
 from tune_jobs import ray_session
-from tune_jobs.ray_session import MOST_PER_CORE, ensure_private_ray_token, offered_cpus
+from tune_jobs.ray_session import (
+    MOST_PER_CORE,
+    check_address,
+    ensure_private_ray_token,
+    offered_cpus,
+)
 
 
 def test_a_ray_that_does_not_start_is_told_in_a_sentence(tmp_path):
@@ -50,6 +55,13 @@ def test_cpus_with_which_ray_would_hang_or_choke_are_refused(cpus, said, monkeyp
         offered_cpus(cpus)
     with pytest.raises(InputError, match=said):
         RunQueue(Path("runs"), cpus=cpus)
+
+
+def test_addresses_of_other_kinds_are_left_to_ray():
+    for address in ("auto", "other://nowhere:6379"):
+        check_address(address)
+    with pytest.raises(InputError, match="no Ray to join at ray://no such host:6379"):
+        check_address("ray://no such host:6379")
 
 
 def test_cpus_may_exceed_the_cores_a_little_and_default_to_them(monkeypatch):
