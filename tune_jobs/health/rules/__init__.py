@@ -8,6 +8,7 @@ from tune_jobs.health.rule import Rule
 from tune_jobs.health.rules import (
     entropy,
     episodes,
+    kl_divergence,
     policy_choices,
     policy_steps,
     reward_hacking,
@@ -30,8 +31,8 @@ _ALL: tuple[Rule, ...] = (
     thresholds_of_updates.PolicyWithoutGradient(),
     policy_steps.HeadStarves(),
     policy_steps.UpdateRatio(),
-    policy_steps.KlRunaway(),
-    policy_steps.ReferenceKlRunaway(),
+    kl_divergence.KlRunaway(),
+    kl_divergence.ReferenceKlRunaway(),
     thresholds_of_rollouts.ObservationConstant(),
     thresholds_of_rollouts.ObservationScale(),
     thresholds_of_rollouts.NormaliserWithoutSpread(),
