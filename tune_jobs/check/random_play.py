@@ -226,7 +226,7 @@ def probe_rewards(target: CheckTarget, seconds: float) -> ProbeResult:
     if rewards.constant is not None and ended < MIN_EPISODES:
         symptom = "constant_reward" if rewards.constant else "zero_reward"
         outcome.not_judged[symptom] = (
-            f"no reward but {rewards.constant:g} was seen, but {ended} episodes only ended in the "
+            f"no reward but {rewards.constant:g} was seen, but only {ended} episodes ended in the "
             f"time and within {STEPS} steps; {MIN_EPISODES} are needed"
         )
         return outcome

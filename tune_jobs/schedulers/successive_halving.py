@@ -382,8 +382,7 @@ def make_brackets(
     most = num_rungs_before or len(levels)
     weights = [reduction_factor**n / (n + 1) for n in range(most, most - number, -1)]
     parts: list[list[str]] = [[] for _ in weights]
-    # One after the other into the bracket that lacks most of its share: where trials join later,
-    # each of the others stays in its bracket.
+    # In turn into the bracket that lacks most of its share: trials that join later move no other.
     for count, trial in enumerate(trials, 1):
         lacking = [w / sum(weights) * count - len(p) for w, p in zip(weights, parts, strict=True)]
         parts[lacking.index(max(lacking))].append(trial)

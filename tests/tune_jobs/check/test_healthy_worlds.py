@@ -42,7 +42,7 @@ def test_episodes_that_were_left_do_not_show_that_no_reward_differs(monkeypatch,
     assert answer["findings"] == []
     symptom = "constant_reward" if wage else "zero_reward"
     assert (
-        "0 episodes only ended in the time and within 1000 steps" in answer["not_judged"][symptom]
+        "only 0 episodes ended in the time and within 1000 steps" in answer["not_judged"][symptom]
     )
 
 

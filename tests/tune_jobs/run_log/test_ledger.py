@@ -28,7 +28,7 @@ def decision(**changed):
     return DecisionRow(**fields | changed)
 
 
-def test_the_columns_and_their_types_are_those_of_version_3():
+def test_the_columns_and_their_types_are_those_of_version_4():
     texts = {"trial", "kind", "reason", "sentence"}
     whole = {"iteration", "iterations_run", "iterations_not_run", "iterations_saved"}
     whole |= {"iterations_observed", "env_steps", "env_steps_budget"}
