@@ -32,7 +32,7 @@ def test_too_few_episodes_say_nothing_of_a_constant_reward():
     target.probe_cache["sample"] = dataclasses.replace(seen, episodes=seen.episodes[:7])
     answer = check(target, "rewards")
     assert get_severities(answer) == {}
-    assert "7 episodes only" in answer["not_judged"]["constant_reward"]
+    assert "only 7 episodes" in answer["not_judged"]["constant_reward"]
 
 
 @pytest.mark.parametrize("rate", [0.01, 1.0])
