@@ -16,6 +16,8 @@ from tune_jobs.formatting import count
 
 LIST_INTERVAL_S = 3.0
 """Seconds between two looks at the folder."""
+FIRST_LOOK_S = 1.0
+"""Longest time that the page waits for its rows; on a slow disk they follow."""
 BYTES = """p => { let v = p.value, u = ['B', 'KB', 'MB', 'GB', 'TB'], i = 0;
 if (v === null || v === undefined) return ''; while (v >= 1000 && i < 4) { v /= 1000; i += 1; }
 return v.toPrecision(3) + ' ' + u[i]; }"""
@@ -65,15 +67,25 @@ class OverviewPage:
             self.compare.props("no-caps dense").disable()
         self.grid = Grid("run", COLUMNS, "Runs", self._select, self._open)
         self.selected: list[str] = []
-        ui.timer(LIST_INTERVAL_S, self._show, immediate=True)
 
-    async def _show(self) -> None:
-        """Show the rows at once, and then the figures of each run."""
+    @classmethod
+    async def open(cls, desk: Desk, rows: RunRows) -> None:
+        """Build the page with its rows in it, so that they appear with the table."""
+        page = cls(desk, rows)
+        await asyncio.wait([asyncio.create_task(page._show_rows())], timeout=FIRST_LOOK_S)
+        # A timer waits for the browser, and a page that waits for it is sent as it is.
+        ui.timer(LIST_INTERVAL_S, page._show, immediate=True)
+
+    async def _show_rows(self) -> list[dict[str, Any]]:
         directories = self.desk.runs.list_runs()
         rows = await asyncio.to_thread(self.rows.list_rows, directories)
         self._describe(rows)
         self.grid.show_rows(rows)
-        by_name = {row["run"]: row for row in rows}
+        return rows
+
+    async def _show(self) -> None:
+        """Show the rows at once, and then the figures of each run."""
+        by_name = {row["run"]: row for row in await self._show_rows()}
         loop = asyncio.get_running_loop()
         shown = loop.time()
         # A page that was closed needs no figures.
