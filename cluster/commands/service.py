@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -89,6 +90,12 @@ class Jobs(Command):
     """With `submit`: the name of the run; by default environment, date and number."""
     priority: int = 0
     """With `submit`: jobs with a higher priority start first."""
+    trials: int | None = None
+    """With `resume`: extend the job to this many trials."""
+    iterations: int | None = None
+    """With `resume`: extend the budget of each trial to this many iterations."""
+    steps: int | None = None
+    """With `resume`: the same in environment steps of each seed."""
     service: str = "http://127.0.0.1:8470"
     """Address of the service."""
 
@@ -101,14 +108,21 @@ class Jobs(Command):
             raise InputError(
                 f"`rungwise jobs {self.action}` needs a job: `rungwise jobs` lists them."
             )
+        given = {"trials": self.trials, "iterations": self.iterations, "steps": self.steps}
+        extension = {name: n for name, n in given.items() if n is not None}
+        if extension and (self.action != "resume" or self.trial):
+            raise InputError(
+                f"--{min(extension)} extends a job that has ended: `rungwise jobs resume JOB "
+                f"--{min(extension)} {extension[min(extension)]}`, without --trial."
+            )
         # The token of a service elsewhere comes from the environment: other users can read flags.
         client = Client(self.service, os.environ.get("RUNGWISE_TOKEN") or load_or_create_token())
-        answer = self._request(client)
+        answer = self._request(client, extension)
         for line in _format_answer(self.action, answer):
             console.print(line, highlight=False, soft_wrap=True, markup=False)
         return answer
 
-    def _request(self, client: Client) -> Answer:
+    def _request(self, client: Client, extension: Mapping[str, int]) -> Answer:
         match self.action:
             case "list":
                 return {"jobs": [asdict(job) for job in client.list_jobs()]}
@@ -117,7 +131,7 @@ class Jobs(Command):
             case "stop" | "resume" if self.trial:
                 return {"trial": asdict(client.control_trial(self.job, self.trial, self.action))}
             case "stop" | "resume":
-                return {"job": asdict(client.control_job(self.job, self.action))}
+                return {"job": asdict(client.control_job(self.job, self.action, extension))}
             case "show":
                 return asdict(client.get_job(self.job))
             case "findings":

@@ -31,6 +31,11 @@ def test_the_command_line_is_a_client_of_the_service(idle, monkeypatch, tmp_path
     assert "mine" in shown.stdout and "queued" in shown.stdout, shown.stderr
     assert "priority 3" in shown.stdout and "sweep" in shown.stdout
     assert "KL 14.2" in call("jobs", "findings", "sweep", *at, cwd=tmp_path).stdout
+    refused = call("jobs", "stop", "mine", "--trials", 64, *at, cwd=tmp_path)
+    assert refused.returncode == 2 and "`rungwise jobs resume JOB --trials 64`" in refused.stderr
+    call("jobs", "stop", "mine", *at, cwd=tmp_path)
+    resumed = call("jobs", "resume", "mine", "--trials", 64, "--json", *at, cwd=tmp_path)
+    assert (answer(resumed)["job"]["state"], answer(resumed)["job"]["trials"]) == ("queued", 64)
     monkeypatch.setenv("RUNGWISE_TOKEN", "wrong")
     refused = call("jobs", *at, cwd=tmp_path)
     assert refused.returncode == 2 and "token" in refused.stderr
