@@ -6,18 +6,28 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from gymnasium import spaces
+from gymnasium.vector.utils import concatenate, create_empty_array
 
 from algos.models.base import to_observation_columns
 from algos.rollouts.rollout import Array
 
 
-def gather_final_observations(infos: Mapping[str, Any], copies: Array) -> dict[str, Array]:
-    """Return the observation columns [b, ...] with which the episodes of these copies [b] ended."""
+def gather_final_observations(
+    infos: Mapping[str, Any], copies: Array, space: spaces.Space[Any]
+) -> dict[str, Array]:
+    """Return the observation columns [b, ...] with which the episodes of these copies [b] ended.
+
+    Args:
+        infos: of the step that ended them.
+        copies: their numbers.
+        space: of one observation.
+    """
     final = infos["final_obs"]
     if isinstance(final, np.ndarray) and final.dtype == object:
-        # Gymnasium's own vector environments hand over one observation per finished copy.
-        parts = [to_observation_columns(final[b]) for b in copies]
-        return {name: np.stack([part[name] for part in parts]) for name in parts[0]}
+        # Gymnasium's own vector environments hand over one observation per finished copy, as it is.
+        batch = concatenate(space, list(final[copies]), create_empty_array(space, len(copies)))
+        return to_observation_columns(batch)
     return {name: column[copies] for name, column in to_observation_columns(final).items()}
 
 

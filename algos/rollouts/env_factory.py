@@ -21,6 +21,7 @@ from envs.checking.guarded_import import ProcessExit, guard_import
 from envs.checking.user_frames import find_user_frame
 from envs.masked import Form, MaskedEnv, MaskedVectorEnv, detect_form, detect_vector_form
 from envs.optional_imports import import_extra
+from envs.plain_results import PlainResults
 from envs.scalar_actions import ScalarActions, has_scalars
 from envs.user_packages import explain_hidden, extend_packages
 from envs.validation import InputError
@@ -290,15 +291,15 @@ def make_mask_wrapper() -> Callable[[gymnasium.Env[Any, Any]], Any]:
     """Return a wrapper of the copies of an environment, which shows their masks if they have any.
 
     The first copy decides for all: looking at a mask in ``info`` takes a reset. Observations get
-    the type of their space, where batching would refuse to cast them, and single values of an
-    action are arrays.
+    the type of their space, where batching would refuse to cast them, rewards and ends are numbers
+    and flags, and single values of an action are arrays.
     """
     forms: list[Form | None] = []
 
     def wrap(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
         if not forms:
             forms.append(detect_form(env))
-        env = cast_observations(env)
+        env = PlainResults(cast_observations(env))
         env = ScalarActions(env) if has_scalars(env.action_space) else env
         return env if forms[0] is None else MaskedEnv(env, forms[0])
 

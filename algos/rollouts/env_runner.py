@@ -303,7 +303,8 @@ class ColumnRunner(EnvRunner, Checkpointable):
         copies = np.flatnonzero(truncated)
         state = {name: column[copies] for name, column in self.state.items()}
         values = np.zeros(len(truncated), np.float32)
-        values[copies] = self._compute_values(gather_final_observations(infos, copies), state)
+        final = gather_final_observations(infos, copies, self.env.single_observation_space)
+        values[copies] = self._compute_values(final, state)
         return values
 
     def _compute_values(self, observation: dict[str, Array], state: Any) -> Array:

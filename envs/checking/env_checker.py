@@ -139,6 +139,8 @@ def _random_episodes(
                 action = sample_legal(env.action_space, legal)
                 observation, reward, terminated, truncated, info = take_step(env, action, step)
                 _check_reward(reward, step)
+                if not any(note.rule == "results_cast" for note in notes):
+                    notes += _find_cast_results((reward, terminated, truncated), step)
                 check.judge(observation, "step()", step)
                 done = terminated or truncated
                 legal = mask.read(observation, info, step - first, ended=bool(done))
@@ -169,6 +171,22 @@ def _check_reward(reward: object, step: int) -> None:
                 step,
             )
         )
+
+
+def _find_cast_results(results: tuple[object, object, object], step: int) -> list[Violation]:
+    """Return a note if a reward or an end is of another type than that of which it is taken."""
+    reward, *ends = results
+    if not isinstance(reward, np.ndarray) and all(isinstance(e, bool | np.bool_) for e in ends):
+        return []
+    return [
+        Violation(
+            "results_cast",
+            f"Expected a number as the reward and true or false as the ends, but step {step} gave "
+            f"{results}: training takes float(reward), bool(terminated) and bool(truncated).",
+            step,
+            "note",
+        )
+    ]
 
 
 def _find_unread_success(info: object, step: int) -> list[Violation]:

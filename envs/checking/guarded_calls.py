@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, cast
 
 import gymnasium
-import numpy as np
 
 from envs.checking.user_frames import find_definition, find_user_frame
 from envs.checking.violations import BrokenEnvironmentError, TimeUpError, Violation
+from envs.plain_results import read_flag
 
 
 def reset_env(env: gymnasium.Env[Any, Any], seed: int, step: int | None = None) -> tuple[Any, ...]:
@@ -55,7 +56,7 @@ def take_step(env: gymnasium.Env[Any, Any], action: Any, step: int) -> tuple[Any
         )
     values = cast("tuple[Any, ...]", result)
     for name, flag in (("terminated", values[2]), ("truncated", values[3])):
-        if not is_flag(flag):
+        if read_flag(flag) is None:
             raise BrokenEnvironmentError(
                 Violation(
                     "flags_are_bool",
@@ -65,12 +66,6 @@ def take_step(env: gymnasium.Env[Any, Any], action: Any, step: int) -> tuple[Any
                 )
             )
     return values
-
-
-def is_flag(value: object) -> bool:
-    """Return whether a value is a flag, of Python or of NumPy."""
-    is_array = isinstance(value, np.ndarray | np.bool_)
-    return isinstance(value, bool) or (is_array and value.dtype == bool and value.ndim == 0)
 
 
 def _describe_result(result: object) -> str:
@@ -134,6 +129,11 @@ def make_violation(source: str, error: Exception, step: int | None) -> Violation
     """Describe an exception of an environment, with the line of user code that raised it."""
     frame, cause = find_user_frame(error), error.__cause__
     place = f" ({frame})" if frame else ""
+    remedy = "mend that line; a legal action must never raise"
+    if source == "reset()" and re.search(
+        "unexpected keyword argument '(seed|options)'", str(error)
+    ):
+        remedy = "define it as reset(self, *, seed=None, options=None)"
     when = f" at step {step}" if step else ""
     why = f", caused by {type(cause).__name__}: {cause}," if cause else ""
     told = f"raised {type(error).__name__}: {error}{why}{when}{place}"
@@ -141,7 +141,6 @@ def make_violation(source: str, error: Exception, step: int | None) -> Violation
         return Violation("cannot_be_made", f"Expected an environment, but making it {told}.")
     return Violation(
         "raises",
-        f"Expected no exception, but {source} {told}: mend that line; a legal action must never "
-        "raise.",
+        f"Expected no exception, but {source} {told}: {remedy}.",
         step,
     )

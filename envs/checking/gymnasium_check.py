@@ -16,7 +16,6 @@ from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
 from envs.action_masks import Mask, find_mask, is_legal, sample_legal
 from envs.checking.guarded_calls import (
     call_guarded,
-    is_flag,
     locate_violations,
     make_violation,
     note_interrupts,
@@ -24,6 +23,7 @@ from envs.checking.guarded_calls import (
 from envs.checking.user_frames import is_raised_by
 from envs.checking.violations import BrokenEnvironmentError, Clock, TimeLimitError, Violation
 from envs.counter_rng import derive_seed
+from envs.plain_results import read_flag
 
 SEED = 123
 """Seed that the checker gives action spaces."""
@@ -120,7 +120,8 @@ class _CheckedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
         if not isinstance(result, tuple) or len(cast("tuple[Any, ...]", result)) != 5:
             return cast("Any", result)
         observation, reward, terminated, truncated, info = cast("tuple[Any, ...]", result)
-        ends = (bool(e) if is_flag(e) else e for e in (terminated, truncated))
+        flags = (read_flag(terminated), read_flag(truncated))
+        ends = (terminated, truncated) if None in flags else flags
         return observation, reward, *ends, {} if isinstance(info, dict) else info
 
     def _count(self) -> None:

@@ -126,5 +126,5 @@ def _play(env_id: str, env_kwargs: dict[str, Any]) -> None:
             raise InputError(
                 f"{violation.sentence} (`rungwise check {env_id}` checks it at length.)"
             )
-        if violation.rule in ("observation_in_space", "success_unread"):
+        if violation.rule in ("observation_in_space", "success_unread", "results_cast"):
             warnings.warn(f"{env_id}: {violation.sentence}", InputWarning, stacklevel=2)

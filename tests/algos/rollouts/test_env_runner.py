@@ -28,7 +28,19 @@ def counting_next_step(num_envs, **kwargs):
     return SyncVectorEnv(makers, autoreset_mode=AutoresetMode.NEXT_STEP)
 
 
+class Unconverted(Counting):
+    """Counting with a tuple for an array, arrays for a reward and an end, and a number for one."""
+
+    def step(self, action):
+        observation, reward, terminated, truncated, info = super().step(action)
+        return observation, np.array([reward]), np.array([terminated]), int(truncated), info
+
+    def _observed(self):
+        return (float(self.steps),)
+
+
 gymnasium.register("CountingNextStep-v0", vector_entry_point=counting_next_step)
+gymnasium.register("CountingUnconverted-v0", Unconverted, disable_env_checker=True)
 
 
 def rollout(env="toy_worlds:Counting-v0", env_kwargs=None, **changed):
@@ -69,7 +81,9 @@ def test_an_episode_goes_on_in_the_next_rollout():
     assert statistics["episodes"]["episode_return"].tolist() == [6, 6]
 
 
-@pytest.mark.parametrize("env", ["toy_worlds:Counting-v0", "CountingNextStep-v0"])
+@pytest.mark.parametrize(
+    "env", ["toy_worlds:Counting-v0", "CountingNextStep-v0", "CountingUnconverted-v0"]
+)
 @pytest.mark.parametrize("kwargs", [{}, TRUNCATED, BOTH], ids=["terminated", "truncated", "both"])
 @pytest.mark.parametrize("length", [7, 8, 9, 10, 11])
 def test_every_step_is_bootstrapped_from_its_next_state(env, kwargs, length):

@@ -47,10 +47,10 @@ class OnlyObservation(Sound):
         return super().reset(seed=seed)[0]
 
 
-class FlagsAreNumbers(Sound):
+class NoFlag(Sound):
     def step(self, action):
         observation, reward, terminated, _, info = super().step(action)
-        return observation, reward, int(terminated), 0, info
+        return observation, reward, terminated, None, info
 
 
 class LateFault(Sound):
@@ -80,7 +80,7 @@ def test_sound_environments_pass():
         (Raises, "raises", "KeyError: 'shelf' at step 5", 5),
         (FourValues, "step_returns", "got 4 values", 1),
         (OnlyObservation, "reset_returns", "got a single ndarray", None),
-        (FlagsAreNumbers, "flags_are_bool", "return bool(", 1),
+        (NoFlag, "flags_are_bool", "return bool(", 1),
     ],
 )
 def test_planted_faults_are_found_and_placed(env, rule, words, step):
@@ -239,6 +239,25 @@ def test_a_success_that_cannot_be_read_is_a_note(success, noted):
 
     found = check_random_play(Named, 5, 100, 5.0)
     assert [(v.rule, v.severity) for v in found] == [("success_unread", "note")] * noted
+
+
+@pytest.mark.parametrize(
+    ("convert", "noted"),
+    [
+        (lambda reward, *ends: (np.array([reward]), *ends), True),
+        (lambda reward, *ends: (reward, *map(int, ends)), True),
+        (lambda reward, *ends: (reward, *(np.array([end]) for end in ends)), True),
+        (lambda reward, *ends: (np.float32(reward), *map(np.bool_, ends)), False),
+    ],
+)
+def test_results_that_training_casts_are_a_note(convert, noted):
+    class Converted(Sound):
+        def step(self, action):
+            observation, *results, info = super().step(action)
+            return observation, *convert(*results), info
+
+    found = check_conformance(Converted)
+    assert [(v.rule, v.severity) for v in found] == [("results_cast", "note")] * noted
 
 
 @pytest.mark.parametrize("reward", [np.array([1.0, -0.5]), [1.0, 0.0], (0, 1, 2)])

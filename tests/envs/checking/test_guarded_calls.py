@@ -42,11 +42,21 @@ def test_a_wrong_number_of_results_is_described():
 
 
 @pytest.mark.parametrize(("place", "name"), [(2, "terminated"), (3, "truncated")])
-def test_a_flag_that_is_a_number_is_named(place, name):
+@pytest.mark.parametrize("value", [2, None, "no", np.array([True, False])])
+def test_an_end_that_is_no_flag_is_named(place, name, value):
     result = [1, 0.0, False, False, {}]
-    result[place] = 1
+    result[place] = value
     found = violation_of(lambda: take_step(Returns(tuple(result)), 0, 2))
     assert found.rule == "flags_are_bool" and f"return bool({name})" in found.sentence
+
+
+@pytest.mark.parametrize("name", ["seed", "options"])
+def test_a_reset_of_the_old_gym_is_told_its_arguments(name):
+    def reset():
+        raise TypeError(f"Mine.reset() got an unexpected keyword argument '{name}'")
+
+    sentence = violation_of(lambda: call_guarded("reset()", reset)).sentence
+    assert sentence.endswith("define it as reset(self, *, seed=None, options=None).")
 
 
 def test_an_exception_is_described_with_cause_and_step():
