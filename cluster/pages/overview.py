@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from html import escape
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import quote, urlencode
 
 from nicegui import ui
@@ -14,10 +14,9 @@ from cluster.pages.frame import Desk, begin_page, heading, paragraph
 from cluster.pages.grid import CHIP, NUMBER, SPARK, Grid
 from tune_jobs.formatting import count
 
+Rows: TypeAlias = list[dict[str, Any]]
 LIST_INTERVAL_S = 3.0
 """Seconds between two looks at the folder."""
-FIRST_LOOK_S = 1.0
-"""Longest time that the page waits for its rows; on a slow disk they follow."""
 BYTES = """p => { let v = p.value, u = ['B', 'KB', 'MB', 'GB', 'TB'], i = 0;
 if (v === null || v === undefined) return ''; while (v >= 1000 && i < 4) { v /= 1000; i += 1; }
 return v.toPrecision(3) + ' ' + u[i]; }"""
@@ -67,16 +66,11 @@ class OverviewPage:
             self.compare.props("no-caps dense").disable()
         self.grid = Grid("run", COLUMNS, "Runs", self._select, self._open)
         self.selected: list[str] = []
+        # While the browser loads its scripts.
+        self._first_look: asyncio.Task[Rows] | None = asyncio.create_task(self._show_rows())
+        ui.timer(LIST_INTERVAL_S, self._show, immediate=True)
 
-    @classmethod
-    async def open(cls, desk: Desk, rows: RunRows) -> None:
-        """Build the page with its rows in it, so that they appear with the table."""
-        page = cls(desk, rows)
-        await asyncio.wait([asyncio.create_task(page._show_rows())], timeout=FIRST_LOOK_S)
-        # A timer waits for the browser, and a page that waits for it is sent as it is.
-        ui.timer(LIST_INTERVAL_S, page._show, immediate=True)
-
-    async def _show_rows(self) -> list[dict[str, Any]]:
+    async def _show_rows(self) -> Rows:
         directories = self.desk.runs.list_runs()
         rows = await asyncio.to_thread(self.rows.list_rows, directories)
         self._describe(rows)
@@ -85,7 +79,9 @@ class OverviewPage:
 
     async def _show(self) -> None:
         """Show the rows at once, and then the figures of each run."""
-        by_name = {row["run"]: row for row in await self._show_rows()}
+        first_look, self._first_look = self._first_look, None
+        rows = await (first_look or self._show_rows())
+        by_name = {row["run"]: row for row in rows}
         loop = asyncio.get_running_loop()
         shown = loop.time()
         # A page that was closed needs no figures.
@@ -97,7 +93,7 @@ class OverviewPage:
         self._describe(list(by_name.values()))
         self.grid.show_rows(list(by_name.values()))
 
-    def _describe(self, rows: list[dict[str, Any]]) -> None:
+    def _describe(self, rows: Rows) -> None:
         if not rows:
             text = "No run yet. This page looks again every few seconds."
         else:

@@ -71,11 +71,11 @@ def _make_pages(handlers: ApiHandlers) -> FastAPI:
     site = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
 
     @ui.page("/")
-    async def show_overview() -> RedirectResponse | None:
+    def show_overview() -> RedirectResponse | None:
         runs = desk.runs.list_runs()
         if runs == [desk.runs.root.resolve()]:  # the dashboard of one run
             return RedirectResponse(f"/run/{quote(runs[0].name)}")
-        await OverviewPage.open(desk, rows)
+        OverviewPage(desk, rows)
         return None
 
     @ui.page("/run/{name}")
