@@ -40,7 +40,7 @@ class Unconverted(Counting):
 
 
 gymnasium.register("CountingNextStep-v0", vector_entry_point=counting_next_step)
-gymnasium.register("CountingUnconverted-v0", Unconverted, disable_env_checker=True)
+gymnasium.register("CountingUnconverted-v0", lambda **kwargs: Unconverted(**kwargs))
 
 
 def rollout(env="toy_worlds:Counting-v0", env_kwargs=None, **changed):
