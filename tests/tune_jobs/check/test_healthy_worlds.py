@@ -66,9 +66,12 @@ def test_a_training_that_learns_refutes_that_nothing_can_be_learnt(monkeypatch):
     blind.add_finding("reward_blind_to_action", "warn", "no difference")
     monkeypatch.setitem(PROBES, "dependence", (lambda *_: blind, 1.0, "dependence"))
     assert set(get_severities(check("CartPole-v1"))) == {"reward_blind_to_action"}
-    learnt = ProbeResult(figures={"standard_errors": 6.3})
+    learnt = ProbeResult(figures={"standard_errors": 6.3, "starts": 4})
     monkeypatch.setitem(PROBES, "overfit", (lambda *_: learnt, 1.0, "overfit"))
     assert get_severities(check("CartPole-v1")) == {}
+    blind.figures["fresh_noise"] = {}
+    blind.add_finding("no_headroom_seen", "note", "no difference")
+    assert get_severities(check("CartPole-v1")) == {"no_headroom_seen": "note"}
 
 
 def test_a_hint_at_an_effect_is_no_absence_of_one(monkeypatch):
