@@ -8,13 +8,14 @@ import psutil
 import pytest
 from chromium import browser, needs_browser
 from dashboard_app import shown, write
-from synthetic_sweep import job_row, result
+from synthetic_sweep import job_row, result, synthetic_rows
 
 from tune_jobs.run_log.event_log import EventLog, encode_row
 from tune_jobs.run_log.events import TrialRow
 
 TRIALS, RESULTS, UPDATES, READERS = 1000, 1000, 9, 10
-PAINT_S, LAG_S, CORE_SHARE = 1.0, 1.0, 0.3
+RUNS, OPENED = 1000, 5
+PAINT_S, LAG_S, CORE_SHARE, LIST_S = 1.0, 1.0, 0.3, 1.0
 """What is promised on a machine that does nothing else."""
 BUSY = 10
 """How many times slower a machine may be that runs other tests."""
@@ -92,3 +93,27 @@ def test_a_run_of_a_million_results_is_painted_and_followed(tmp_path):
     assert max(paint, again) < BUSY * PAINT_S
     assert statistics.median(lags) < BUSY * LAG_S
     assert share < BUSY * CORE_SHARE
+
+
+@needs_browser
+@pytest.mark.slow
+def test_a_thousand_runs_are_listed(tmp_path):
+    rows = list(synthetic_rows())
+    for number in range(RUNS):
+        write(tmp_path / "runs" / f"sweep-{number:04d}", rows)
+    listed = []
+    with shown(tmp_path / "runs") as (url, address), browser(tmp_path / "profile") as tab:
+        for page in (address, *[url] * OPENED):
+            tab.open("about:blank")
+            tab.open(page)
+            listed.append(
+                tab.wait("document.querySelectorAll('.ag-row').length > 10 && performance.now()")
+            )
+            time.sleep(10)  # until the figures of all runs are known
+        assert tab.errors == []
+    first, *later = (number / 1000 for number in listed)
+    print(
+        f"\n{RUNS:,} runs: rows after {first:.2f} s in a browser that has just started, later after"
+        f" {statistics.median(later):.2f} s (median), {max(later):.2f} s (longest)"
+    )
+    assert statistics.median(later) < BUSY * LIST_S
