@@ -111,9 +111,10 @@ class Jobs(Command):
         given = {"trials": self.trials, "iterations": self.iterations, "steps": self.steps}
         extension = {name: n for name, n in given.items() if n is not None}
         if extension and (self.action != "resume" or self.trial):
+            flag, number = next(iter(extension.items()))
             raise InputError(
-                f"--{min(extension)} extends a job that has ended: `rungwise jobs resume JOB "
-                f"--{min(extension)} {extension[min(extension)]}`, without --trial."
+                f"--{flag} extends a job that has ended: `rungwise jobs resume JOB --{flag} "
+                f"{number}`, without --trial."
             )
         # The token of a service elsewhere comes from the environment: other users can read flags.
         client = Client(self.service, os.environ.get("RUNGWISE_TOKEN") or load_or_create_token())

@@ -66,7 +66,7 @@ class OverviewPage:
             self.compare.props("no-caps dense").disable()
         self.grid = Grid("run", COLUMNS, "Runs", self._select, self._open)
         self.selected: list[str] = []
-        # While the browser loads its scripts.
+        # Started here, because the list is read while the browser loads the scripts of the page.
         self._first_look: asyncio.Task[Rows] | None = asyncio.create_task(self._show_rows())
         ui.timer(LIST_INTERVAL_S, self._show, immediate=True)
 
