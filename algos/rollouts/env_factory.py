@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 from types import ModuleType
@@ -46,6 +47,7 @@ MODULES = {
 def find_env_spec(env_id: str) -> EnvSpec:
     """Return Gymnasium's entry of an environment, importing its module (``module:Name-v0``).
 
+    ``module:Class`` is a class, or a function that makes an environment, which nothing registers.
     ``pettingzoo:module`` is the game of several agents that a module defines.
 
     Raises:
@@ -60,6 +62,8 @@ def find_env_spec(env_id: str) -> EnvSpec:
         _import_module(module, env_id)
         if name not in gymnasium.registry:
             _run_entry_points(module, env_id)
+        if name not in gymnasium.registry and callable(getattr(sys.modules[module], name, None)):
+            gymnasium.register(name, f"{module}:{name}")
     try:
         return gymnasium.spec(name)
     except (gymnasium.error.Error, ModuleNotFoundError) as error:

@@ -47,11 +47,9 @@ def _refuse_class(env: object) -> None:
         return
     cls = env if isinstance(env, type) else type(env)
     module = "my_module" if cls.__module__ == "__main__" else cls.__module__
-    name = f"{cls.__name__}-v0"
     raise InputError(
-        f"env must be the id of an environment, but it is {env!r}: other processes make it, too. "
-        f'Write gymnasium.register("{name}", {cls.__name__}) in a file {module}.py next to the '
-        f'class, and give env="{module}:{name}".'
+        f"env must be the name of an environment, but it is {env!r}: other processes make it, too. "
+        f'Give env="{module}:{cls.__name__}", where {module}.py is a file that holds the class.'
     )
 
 

@@ -42,8 +42,8 @@ class TaskFields:
     group: ClassVar[str] = "task"
     env: str
     """The environment: one of ours by name (see `rungwise envs`), or any Gymnasium id, with its
-    module where it needs one (`my_envs:Warehouse-v0`); `pettingzoo:MODULE` is a game of several
-    agents."""
+    module where it needs one (`my_envs:Warehouse-v0`), or a class of a module
+    (`my_envs:Warehouse`); `pettingzoo:MODULE` is a game of several agents."""
     env_kwargs: dict[str, Any] = field(default_factory=dict[str, Any])
     """Arguments of the environment."""
     algo: str = "ppo"

@@ -161,6 +161,34 @@ def test_a_package_that_registers_by_an_entry_point_is_asked_to(tmp_path, write_
     del gymnasium.registry["OldGame-v0"]
 
 
+@pytest.mark.parametrize("name", ["Unlisted", "make_unlisted"])
+def test_a_class_and_a_function_need_no_registration(name, write_module):
+    write_module(
+        "unlisted",
+        "from gymnasium.envs.classic_control import CartPoleEnv\n"
+        "class Unlisted(CartPoleEnv):\n"
+        "    pass\n"
+        "def make_unlisted(sutton_barto_reward=False, render_mode=None):\n"
+        "    return Unlisted(sutton_barto_reward, render_mode)\n",
+    )
+    env = make_vector_env(f"unlisted:{name}", {"sutton_barto_reward": True}, 2)
+    assert env.observation_space.shape == (2, 4)
+    with pytest.raises(InputError, match="has no argument speed"):
+        check_arguments(f"unlisted:{name}", {"speed": 3})
+    del gymnasium.registry[name]
+
+
+def test_what_a_module_registers_precedes_its_class(write_module):
+    entry = "gymnasium.envs.classic_control:CartPoleEnv"
+    write_module(
+        "listed",
+        f"import gymnasium\ngymnasium.register('Listed', {entry!r}, max_episode_steps=7)\n"
+        "class Listed:\n    pass\n",
+    )
+    assert find_env_spec("listed:Listed").max_episode_steps == 7
+    del gymnasium.registry["Listed"]
+
+
 class MixedInfos(Street):
     """What its copies say differs in kind and shape."""
 
