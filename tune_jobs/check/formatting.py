@@ -41,6 +41,7 @@ SHOWN_FIGURES: dict[str, dict[str, str]] = {
         "return_random": "random",
         "return_last": "learnt",
         "standard_errors": "standard errors above random:",
+        "fresh_errors": "from other starts:",
         "iterations": "iterations",
     },
 }

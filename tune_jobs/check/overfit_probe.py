@@ -52,11 +52,16 @@ def probe_overfit(target: CheckTarget, seconds: float) -> ProbeResult:
     copies = 64 if target.world is not None else 8
     length = choose_rollout_length(target, seconds / 4, copies, 128)
     settings = target.make_small_settings(copies, length, lr=LR)
-    returns = _train(target, settings, fixed, started + seconds, chance)
+    returns, weights = _train(target, settings, fixed, started + seconds, chance)
     last = _join_last_third(returns)
     # Welch's form, as a policy in training and random play differ in their variance.
     errors = compute_welch_gap(chance, last)
-    outcome.figures = {
+    if fixed and errors >= ERRORS:  # else nothing was learnt that other starts could confirm
+        fresh = _play_other_starts(target, settings, weights, seconds / 10)
+        outcome.figures["fresh_errors"] = compute_welch_gap(
+            _play_randomly(target, seconds / 10, fixed=False), fresh
+        )
+    outcome.figures |= {
         "starts": STARTS if fixed else None,
         "seconds": target.clock() - started,
         "iterations": len(returns),
@@ -103,6 +108,11 @@ def has_learnt(figures: Mapping[str, Any]) -> bool:
     return errors is not None and errors >= ERRORS
 
 
+def has_generalised(figures: Mapping[str, Any]) -> bool:
+    """Return whether what was learnt helps from other starts, too: it is not their noise."""
+    return has_learnt(figures) and figures.get("fresh_errors", math.inf) >= ERRORS
+
+
 def _is_zero_sum(target: CheckTarget, returns: list[Any]) -> bool:
     """Return whether the returns of the agents of a game, in any iteration, sum to zero."""
     played = np.concatenate([np.zeros(0), *returns])
@@ -117,14 +127,30 @@ def _play_randomly(target: CheckTarget, seconds: float, fixed: bool) -> Any:
     return np.array([e.episode_return for e in play_plans(target, plans, seconds) if e.end])
 
 
+def _play_other_starts(
+    target: CheckTarget, settings: TrainingSettings, weights: Any, seconds: float
+) -> Array:
+    """Return the returns of the learnt policy from any start."""
+    runner = target.make_runner(target.make_config(settings))
+    deadline = target.clock() + seconds
+    returns = [np.zeros(0)]
+    try:
+        runner.module.set_state(weights)
+        while target.clock() < deadline and sum(map(len, returns)) < 64:
+            returns.append(runner.sample()[1]["episodes"].get("episode_return", np.zeros(0)))
+    finally:
+        runner.stop()
+    return np.concatenate(returns)
+
+
 def _join_last_third(returns: list[Any]) -> Any:
     return np.concatenate([np.zeros(0), *returns[-math.ceil(len(returns) / 3) :]])
 
 
 def _train(
     target: CheckTarget, settings: TrainingSettings, fixed: bool, deadline: float, chance: Array
-) -> list[Any]:
-    """Train and return the returns of the episodes that ended in each iteration."""
+) -> tuple[list[Any], Any]:
+    """Train; return the returns of the episodes that ended in each iteration, and the weights."""
     config = target.make_config(settings)
     if fixed:
         config = target.make_config(
@@ -154,7 +180,7 @@ def _train(
                 break
     finally:
         runner.stop()
-    return returns
+    return returns, learner.module[DEFAULT_MODULE_ID].get_state()
 
 
 class FixedStarts(gymnasium.Wrapper[Any, Any, Any, Any]):

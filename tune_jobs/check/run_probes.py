@@ -28,7 +28,7 @@ from tune_jobs.check.findings import SYMPTOMS, ProbeResult
 from tune_jobs.check.gradient_probe import probe_gradients
 from tune_jobs.check.headroom import probe_headroom
 from tune_jobs.check.memory_probe import probe_memory
-from tune_jobs.check.overfit_probe import has_learnt, probe_overfit
+from tune_jobs.check.overfit_probe import has_generalised, has_learnt, probe_overfit
 from tune_jobs.check.random_play import probe_episodes, probe_observations, probe_rewards
 from tune_jobs.health.finding import SEVERITIES, Finding
 
@@ -59,8 +59,6 @@ OF_TRAINING = (*OF_CODE, "overfit")
 """Probes that need a policy and an algorithm of Rungwise's kind."""
 LAST = "overfit"
 """The longest probe, which is skipped when another one found a reason to stop."""
-REFUTED = frozenset({"no_headroom_seen", "reward_blind_to_action"})
-"""Findings that there is nothing to learn, which a short training that learns refutes."""
 STUCK = "does_not_return"
 """The finding that a single call of the environment used up the time of a probe."""
 STUCK_S = 10.0
@@ -136,9 +134,8 @@ def _run_probes(
             figures[name]["seconds"] = round(spent, 2)
         findings = _merge_findings(findings, outcome.findings)
         not_judged |= outcome.not_judged
-    if has_learnt(figures.get(LAST, {})):  # and so there is something to learn
-        refuted = REFUTED - _list_memorised(figures)
-        findings = [finding for finding in findings if finding.symptom not in refuted]
+    refuted = _list_refuted(figures.get(LAST, {}))
+    findings = [finding for finding in findings if finding.symptom not in refuted]
     return {
         "env": target.env,
         "algo": target.algo,
@@ -149,11 +146,13 @@ def _run_probes(
     }
 
 
-def _list_memorised(figures: dict[str, Any]) -> set[str]:
-    """Return what a training from a few seeds does not refute: it may have learnt their noise."""
-    is_noisy = "fresh_noise" in figures.get("dependence", {})
-    # A note, and true. The warning that actions explain nothing may be wrong of a hard task.
-    return {"no_headroom_seen"} if is_noisy and figures[LAST].get("starts") else set()
+def _list_refuted(learnt: dict[str, Any]) -> set[str]:
+    """Return the findings that a short training has refuted, given its figures."""
+    if not has_learnt(learnt):
+        return set()
+    # What is learnt of a few starts may be their noise. The note says what was seen, which is true;
+    # the warning that actions explain nothing may be wrong of a hard task.
+    return {"reward_blind_to_action", *["no_headroom_seen"] * has_generalised(learnt)}
 
 
 def _word_remedy(target: CheckTarget, finding: Finding) -> Finding:

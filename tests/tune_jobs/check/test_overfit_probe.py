@@ -1,8 +1,37 @@
 # pyright: basic
 """A tiny problem is learnt, an unlearnable one is not."""
 
+import gymnasium
+import numpy as np
+import pytest
 import sick_worlds
 from checks import check, get_severities
+from gymnasium import spaces
+
+from tune_jobs.check.check_target import CheckTarget
+from tune_jobs.check.overfit_probe import has_generalised, has_learnt
+
+
+class Guess(gymnasium.Env):
+    """One guess of a side, which is shown, or is a coin that only the seed knows."""
+
+    observation_space = spaces.Box(-1.0, 1.0, (2,), np.float32)
+    action_space = spaces.Discrete(2)
+
+    def __init__(self, shown):
+        self.shown = shown
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        seen = self.np_random.uniform(-1, 1, 2).astype(np.float32)
+        self.side = int(seen[0] > 0) if self.shown else int(self.np_random.integers(2))
+        return seen, {}
+
+    def step(self, action):
+        return np.zeros(2, np.float32), float(action == self.side), True, False, {}
+
+
+gymnasium.register("Guess-v0", lambda **kwargs: Guess(**kwargs))
 
 
 def test_a_tiny_problem_is_learnt_and_an_unlearnable_one_noted(monkeypatch):
@@ -38,3 +67,11 @@ def test_what_has_just_been_learnt_leaves_headroom():
     both = check("SickTargets-v0", "headroom", "overfit", share=1)
     assert both["figures"]["overfit"]["standard_errors"] > 3
     assert get_severities(both) == {}
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_what_was_learnt_by_heart_does_not_hold_from_other_starts(shown):
+    answer = check(CheckTarget("Guess-v0", {"shown": shown}), "overfit", share=1)
+    figures = answer["figures"]["overfit"]
+    assert has_learnt(figures)
+    assert has_generalised(figures) == shown
