@@ -19,6 +19,7 @@ from tune_jobs.run_log.resume import find_newest_intact, get_hang_report_dir, ma
 from tune_jobs.run_log.stop_requests import list_stop_requests
 from tune_jobs.schedulers.asha import RecordedASHA
 from tune_jobs.schedulers.pbt import RecordedPBT
+from tune_jobs.session.driver_load import DriverLoad
 from tune_jobs.session.recorder import EventRecorder
 from tune_jobs.stopping.stop_rules import (
     ENVIRONMENT_FAILED,
@@ -57,6 +58,7 @@ class TuneRecorder(EventRecorder, tune.Callback):
         gauges = RunGauges(directory.absolute().name, num_trials)
         super().__init__(directory, sweep, listener, gauges)
         self.scheduler, self._keeper = scheduler, keeper
+        self._load = DriverLoad()
 
     def __getstate__(self) -> dict[str, Any]:
         """Return nothing: Tune pickles callbacks for its own restore, which is not used here."""
@@ -83,10 +85,12 @@ class TuneRecorder(EventRecorder, tune.Callback):
     ) -> None:
         """Write what the scheduler decided on a result, which the stopper has written before."""
         self.write_scheduling(result)
+        self._load.count_result()
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: object) -> None:
         """Write decisions that follow from no result: promotions, and ends of waiting trials."""
         self.write_scheduling()
+        self._load.look()
         # The stop rules see a trial only when it reports, and one that waits at a rung may never
         # report again.
         for name in list_stop_requests(self.directory):
