@@ -26,6 +26,8 @@ CONSTANT = 1e-6
 """Range of returns, as a fraction of their size, up to which they are one number."""
 LARGE = 1e150
 """Numbers whose squares are near the end of the float range: diverged runs log such returns."""
+FEWEST_JUMPS = 10
+"""Jumps of which the largest tenth are more than a single one, such as a fall."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -287,3 +289,17 @@ def average_errors(errors: FloatArray, weights: FloatArray | None = None) -> flo
     """
     shares = np.full(errors.size, 1 / errors.size) if weights is None else weights
     return root_sum_of_squares(shares * errors)
+
+
+def estimate_row_noise(scores: FloatArray) -> float:
+    """Return the standard deviation of a row, from the jumps to the next.
+
+    By the larger of their median size and that of which a tenth are larger: the median of rare
+    rewards is 0, and of heavy tails small. One jump, the fall itself, moves neither in long runs.
+    """
+    # Jumps instead of deviations from the mean, since a trend is not noise. The factors convert
+    # quantiles of normal noise to its standard deviation and a jump to one row.
+    jumps = np.abs(np.diff(scores))
+    middle, large = np.quantile(jumps, (0.5, 0.9))
+    large = large if jumps.size >= FEWEST_JUMPS else 0.0
+    return float(max(1.4826 * middle, large / 1.645)) / math.sqrt(2)

@@ -9,7 +9,8 @@ import pytest
 from health_runs import history, make_rows, rising
 
 from tune_jobs.health import History, diagnose
-from tune_jobs.health.rules.scores import NoImprovement, PerformanceCollapse
+from tune_jobs.health.rules.no_improvement import NoImprovement
+from tune_jobs.health.rules.scores import PerformanceCollapse
 
 
 def test_series_are_nan_where_a_row_has_no_number():

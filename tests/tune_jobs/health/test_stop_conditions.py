@@ -62,8 +62,8 @@ def test_too_few_scores_stop_nothing(every):
 
 @pytest.mark.parametrize(("every", "severity"), [(5, "stop"), (6, "warn")])
 def test_few_scores_alone_stop_nothing_in_a_long_budget(every, severity):
-    # 20 scores in 100 iterations, or 17.
-    known = history(100, score=flat(100, every))
+    # 21 scores in 101 iterations, or 17.
+    known = history(101, score=flat(101, every))
     assert [(f.symptom, f.severity) for f in diagnose(known).findings] == [
         ("no_improvement", severity)
     ]

@@ -9,6 +9,7 @@ from tune_jobs.health.rules import (
     entropy,
     episodes,
     kl_divergence,
+    no_improvement,
     policy_choices,
     policy_steps,
     reward_hacking,
@@ -72,7 +73,7 @@ _ALL: tuple[Rule, ...] = (
     scores.Overfitting(),
     scores.FellFromBest(),
     training_faults.SlowerIterations(),
-    scores.NoImprovement(),
+    no_improvement.NoImprovement(),
 )
 
 RULES: Mapping[str, Rule] = {rule.symptom: rule for rule in _ALL}

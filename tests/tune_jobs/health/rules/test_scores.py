@@ -10,7 +10,7 @@ import rule_checks
 from health_runs import Case, case, flat, history, rising, scores_with_tau
 
 from tune_jobs.health import RULES, History
-from tune_jobs.health.rules.scores import NoImprovement
+from tune_jobs.health.rules.no_improvement import NoImprovement
 
 RISE = [*np.linspace(20.0, 500.0, 44), *[500.0] * 6]
 SOLVED = [*np.linspace(0.05, 0.92, 12), *flat(48, 0.957, 0.003)]
@@ -79,6 +79,9 @@ CASES = [
     course("no_improvement", "stop", spiked(30, 21), 30),
     course("no_improvement", None, spiked(30, 22), 30),
     course("no_improvement", "stop", scores_with_tau(60, 0.19)),
+    # Not in a dip, after which a run that has no more than noise has risen.
+    course("no_improvement", "warn", [1.0, 1.2, *[1.1] * 78, *[0.9] * 10], 100),
+    course("no_improvement", "stop", [1.0, 1.2, *[1.1] * 78, *[0.9] * 5, *[1.1] * 10], 100),
     course("no_improvement", None, scores_with_tau(60, 0.21)),
     course("no_improvement", "warn", [1.0] * 79, 100),
     course("no_improvement", "stop", [1.0] * 80, 100),

@@ -1,0 +1,140 @@
+"""The rule for runs that have brought nothing."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+
+from envs.validation import AtLeastOne, Fraction, NonNegative, Positive
+from tune_jobs.health.finding import Finding
+from tune_jobs.health.history import SCORE, History
+from tune_jobs.health.improvement import (
+    FloatArray,
+    estimate_row_noise,
+    pool_scores,
+    root_sum_of_squares,
+)
+from tune_jobs.health.remedy import SCALED_REWARDS, put
+from tune_jobs.health.rule import Rule
+
+
+@dataclass(frozen=True)
+class NoImprovement(Rule):
+    """The score has not improved, does not tend upwards, and its best has not been beaten lately.
+
+    "The best not beaten for 20 evaluations" (causal-learning and thoughts post-mortems) alone
+    would also end converged runs, as Tune's plateau stopper does to 23 of 43 healthy runs; so the
+    score must in addition never have improved. A slow run whose score tends upwards (tau above 0.2)
+    makes progress. A run that starts at its optimum cannot be distinguished.
+
+    In pure noise the best of all rows is among the last 30 % in three runs of ten. So a best is
+    only beaten by more than the standard deviation of the scores, which is noise in a run without
+    progress. The mean of a few lucky episodes does not count as a best: rows are pooled until they
+    hold ``episodes`` episodes (where these are counted), and an incomplete pool is left out.
+
+    No stop in a dip: what was bad luck passes, and then the run has risen since. Of 2,742 published
+    healthy runs 5 were stopped wrongly without this, 4 of them in a dip, and 1 with it.
+    """
+
+    symptom = "no_improvement"
+    title = "Most of the budget is used and the score is where it began"
+    needs = (SCORE,)
+    stagnant_only = True
+    silence_disproves = True
+    causes = (
+        "an environment or reward from which nothing can be learnt, if all trials are like this",
+        "the learning rate or coefficients of this trial, if the others improve",
+        "a task that needs more iterations than the budget has",
+    )
+    remedy = (
+        "first treat the other findings: they are the likelier cause",
+        "run `rungwise check ENV`, above all if all trials are like this",
+        SCALED_REWARDS,
+        put("lr", 3e-4, "try {}"),
+        put("entropy_coef", 0.01, "go back to {}"),
+    )
+
+    episodes: Annotated[int, AtLeastOne] = 20
+    """Number of finished episodes whose mean may count as the best."""
+    min_delta: Annotated[float, NonNegative] = 0.01
+    """Fraction of its size by which the best must be beaten (and by more than the noise)."""
+    patience: Annotated[int, AtLeastOne] = 20
+    """Number of later scores for which the best must stand."""
+    patience_fraction: Annotated[float, Fraction] = 0.3
+    """Upper limit of the patience as a fraction of all scores of the budget."""
+    rise: Annotated[float, Positive] = 6.0
+    """Standard deviations of a score by which a level above the start is no noise."""
+    tau: Annotated[float, Fraction] = 0.2
+    """Kendall's tau of the score above which it tends upwards."""
+    rows: Annotated[int, AtLeastOne] = 30
+    budget_fraction: Annotated[float, Fraction] = 0.4
+    """Fraction of the budget from which it warns."""
+    stop_from: Annotated[float, Fraction] = 0.8
+    """Fraction of the budget from which it asks for a stop: a healthy BipedalWalker run was flat
+    for 70 % of its iterations."""
+    dip: Annotated[float, Fraction] = 0.25
+    """Fraction of the means over a tenth of the budget among which the latest is a dip."""
+
+    def judge(self, history: History) -> Finding | None:
+        """Return a finding when the best score has stood too long at the level of the start."""
+        last = self._find_last_record(history)
+        if last is None or history.trend > self.tau or history.had_learnt:
+            return None
+        record, best, rose = last
+        # In scores, like the patience: a pool is counted at its last row.
+        stood = int(np.count_nonzero(history.score_rows > record))
+        if stood < min(self.patience, math.ceil(self.patience_fraction * history.score_budget)):
+            return None
+        since = history.iteration(record)
+        # A policy that has been clearly better and fell may recover.
+        where = "the score is back where it began" if rose else "is within the noise of the start"
+        best = best if history.mode == "max" else -best
+        late = history.budget_fraction_used >= self.stop_from
+        return self.report(
+            "stop" if late and not rose and not self._is_in_dip(history) else "warn",
+            since,
+            # Later scores may be higher: only those clearly higher make a record.
+            f"the last clear record of {history.score} ({best:.3g}, iteration {since}) has not "
+            f"been beaten by {self.min_delta:.0%} and one standard deviation of the scores for "
+            f"{history.iteration(-1) - since} iterations and {where}",
+        )
+
+    def _find_last_record(self, history: History) -> tuple[int, float, bool] | None:
+        """Return the row at which the best score was last clearly beaten, and that score.
+
+        The third value says whether the score has been clearly above its start.
+        """
+        # A row whose episodes are not counted is a pool by itself.
+        counts = np.nan_to_num(history.episodes_per_score, nan=self.episodes)
+        rows, scores, _ = pool_scores(history.scores, counts, self.episodes)
+        if not rows.size:
+            return None
+        # A real gain would inflate this spread, but a run with one has usually improved and is not
+        # judged.
+        noise = root_sum_of_squares(scores - scores.mean()) / math.sqrt(scores.size)
+        record, best = int(rows[0]), float(scores[0])
+        for row, score in zip(rows.tolist(), scores.tolist(), strict=True):
+            if score > best + max(self.min_delta * abs(best), noise):
+                record, best = row, score
+        return record, best, self._rose(scores)
+
+    def _rose(self, scores: FloatArray) -> bool:
+        """Return whether some neighbouring scores [P] were clearly above the first ones."""
+        if scores.size < 4:
+            return False
+        # Medians of a tenth of the run: a few lucky scores are no rise.
+        size = max(3, math.ceil(scores.size / 10))
+        levels = np.median(np.lib.stride_tricks.sliding_window_view(scores, size), axis=1)
+        start = float(np.median(scores[:3]))
+        rise = float(levels.max()) - start
+        return rise > max(self.rise * estimate_row_noise(scores), self.min_delta * abs(start))
+
+    def _is_in_dip(self, history: History) -> bool:
+        """Return whether the latest scores are among the worst that the run has had."""
+        scores = history.scores[history.score_rows]
+        size = max(1, history.score_budget // 10)
+        means = np.lib.stride_tricks.sliding_window_view(scores, size).mean(axis=1)
+        return bool(means[-1] < np.quantile(means, self.dip))
