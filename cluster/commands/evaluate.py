@@ -57,11 +57,7 @@ class Evaluate(EnvironmentCommand):
         from algos.policy import Policy
         from tune_jobs.evaluation.evaluation_world import list_changed_arguments
         from tune_jobs.evaluation.videos import check_recording
-        from tune_jobs.run_log.evaluation_status import (
-            caution_of_few,
-            describe_cut_off,
-            recommend_sampling,
-        )
+        from tune_jobs.run_log.evaluation_status import list_remarks
         from tune_jobs.run_log.json_types import to_json_types
 
         policy = Policy.load(checkpoint, device="auto")
@@ -82,9 +78,13 @@ class Evaluate(EnvironmentCommand):
                 highlight=False,
             )
         console.print(f"Better than random on {compared['better_than_random']:.0%} of the seeds.")
-        advice = recommend_sampling(compared["better_than_greedy"], episodes)
-        few = caution_of_few(episodes)
-        for line in filter(None, (few, describe_cut_off(evaluation.cut_off), advice)):
+        for line in list_remarks(
+            compared["policy"],
+            compared["baselines"],
+            episodes,
+            evaluation.cut_off,
+            compared["better_than_greedy"],
+        ):
             console.print(line)
         env, trained_in = policy.metadata["env"], policy.metadata["env_kwargs"]
         given = policy.evaluation_env_kwargs | arguments

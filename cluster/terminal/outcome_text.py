@@ -26,11 +26,9 @@ from tune_jobs.report.result_score import (
 from tune_jobs.report.run_sections import describe_video
 from tune_jobs.run_log.evaluation_status import (
     COMPARED,
-    caution_of_few,
-    describe_cut_off,
     format_episode_count,
     format_player,
-    recommend_sampling,
+    list_remarks,
 )
 from tune_jobs.run_log.events import EvaluationRow, VideoRow
 from tune_jobs.run_log.outcome import Outcome
@@ -156,9 +154,13 @@ def _format_evaluation(evaluation: EvaluationRow | None, job_metric: str) -> lis
     ]
     if others:
         lines.append(f"{COMPARED} ({format_identifier(metric)}): {' · '.join(others)}")
-    advice = recommend_sampling(evaluation.better_than_greedy, evaluation.episodes)
-    few = caution_of_few(evaluation.episodes)
-    return [*lines, *filter(None, [few, describe_cut_off(evaluation.cut_off), advice])]
+    return lines + list_remarks(
+        evaluation.policy,
+        evaluation.baselines,
+        evaluation.episodes,
+        evaluation.cut_off,
+        evaluation.better_than_greedy,
+    )
 
 
 def _format_failure(outcome: Outcome, directory: str | Path | None) -> list[str]:

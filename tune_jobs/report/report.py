@@ -41,10 +41,8 @@ from tune_jobs.report.result_score import (
 from tune_jobs.report.winner_section import WINNER, dump_winner_job, render_winner
 from tune_jobs.run_log.evaluation_status import (
     COMPARED,
-    caution_of_few,
-    describe_cut_off,
     format_episode_count,
-    recommend_sampling,
+    list_remarks,
 )
 from tune_jobs.run_log.events import DISPROVED, EvaluationRow, FindingRow, Row
 from tune_jobs.run_log.outcome import Outcome
@@ -212,9 +210,14 @@ def render_comparison(evaluation: EvaluationRow | None, failure: str = "") -> st
         note += (
             f" Better than random on {format_percent(evaluation.better_than_random)} of the seeds."
         )
-    advice = recommend_sampling(evaluation.better_than_greedy, evaluation.episodes)
-    few = caution_of_few(evaluation.episodes)
-    note = " ".join(filter(None, [note, few, describe_cut_off(evaluation.cut_off), advice]))
+    remarks = list_remarks(
+        evaluation.policy,
+        evaluation.baselines,
+        evaluation.episodes,
+        evaluation.cut_off,
+        evaluation.better_than_greedy,
+    )
+    note = " ".join([note, *remarks])
     return (
         table(["policy", *map(format_identifier, names)], rows, text=1) + f"<p>{escape(note)}</p>"
     )

@@ -56,6 +56,35 @@ def format_episode_count(row: EvaluationRow, what: str) -> str:
     return f"{played} (of {row.most}: a fifth of the training's steps; more with --episodes)"
 
 
+def list_remarks(
+    policy: Mapping[str, float],
+    baselines: Mapping[str, Mapping[str, float]],
+    episodes: int,
+    cut_off: Mapping[str, int],
+    better_than_greedy: float | None,
+) -> list[str]:
+    """Return what is to be said of a comparison, a sentence or two each."""
+    said = [
+        describe_indifference(policy, baselines),
+        caution_of_few(episodes),
+        describe_cut_off(cut_off),
+        recommend_sampling(better_than_greedy, episodes),
+    ]
+    return list(filter(None, said))
+
+
+def describe_indifference(
+    policy: Mapping[str, float], baselines: Mapping[str, Mapping[str, float]]
+) -> str:
+    """Return that random actions have brought exactly the same; empty where they have not."""
+    if not policy or any(baselines.get(name) != policy for name in ("greedy", "random")):
+        return ""
+    return (
+        "Random actions bring exactly the same: what the policy does seems to make no difference. "
+        "`rungwise check` looks for the cause."
+    )
+
+
 def caution_of_few(episodes: int) -> str:
     """Return that so few episodes have a standard error that says little; empty for more."""
     if episodes >= FEWEST_COMPARED:

@@ -6,6 +6,7 @@ from tune_jobs.run_log.evaluation_status import (
     caution_of_few,
     describe_cut_off,
     format_episode_count,
+    list_remarks,
 )
 from tune_jobs.run_log.events import EvaluationRow
 
@@ -34,3 +35,12 @@ def test_progress_names_player_episodes_and_steps():
 def test_a_comparison_of_few_episodes_says_so():
     assert caution_of_few(8) == ""
     assert caution_of_few(2).startswith("2 episodes of each are too few to compare by")
+
+
+def test_a_policy_that_makes_no_difference_is_named():
+    same, other = {"return_mean": -95.6, "return_std": 46.5}, {"return_mean": -95.5}
+    (said,) = list_remarks(same, {"greedy": same, "random": same}, 10, {}, 0.0)
+    assert "make no difference" in said
+    assert list_remarks(same, {"greedy": same, "random": other}, 10, {}, 0.0) == []
+    assert list_remarks(same, {}, 10, {}, None) == []
+    assert list_remarks({}, {}, 10, {}, None) == []
