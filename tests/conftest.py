@@ -5,6 +5,7 @@ import contextlib
 import os
 from functools import cache
 
+import hypothesis
 import pytest
 from paths import ROOT, SUPPORT
 from xdist.scheduler import LoadFileScheduling
@@ -12,6 +13,9 @@ from xdist.scheduler import LoadFileScheduling
 # Before torch is imported: the processes of a test run share the cores, and the threads of each
 # would wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A busy machine may stall any example for longer than the 200 ms that are allowed otherwise.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 def pytest_addoption(parser):

@@ -19,7 +19,7 @@ from ray.rllib.utils.postprocessing.value_predictions import compute_value_targe
 from algos.losses import clipped_surrogate, dpo_loss, kl_estimate
 from algos.rollouts.advantages import compute_next_values, gae, group_advantages, leave_one_out
 
-EXAMPLES = settings(derandomize=True, max_examples=40, deadline=None)
+EXAMPLES = settings(derandomize=True, max_examples=40)
 BETA, CLIP = 0.3, 0.2
 
 

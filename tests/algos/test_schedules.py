@@ -26,7 +26,7 @@ VALUES = st.floats(1e-6, 1.0)
 
 
 @pytest.mark.parametrize("kind", ["cosine", "linear", "exponential"])
-@settings(derandomize=True, max_examples=100, deadline=None)
+@settings(derandomize=True, max_examples=100)
 @given(warmup=st.sampled_from([0.0, 0.1, 0.7]), start=VALUES, end=VALUES)
 def test_a_schedule_reaches_its_end_exactly_at_1_and_stays(kind, warmup, start, end):
     assert schedule(kind, start, end, 1.0, warmup=warmup) == end

@@ -49,7 +49,7 @@ def _refuse_class(env: object) -> None:
     module = "my_module" if cls.__module__ == "__main__" else cls.__module__
     raise InputError(
         f"env must be the name of an environment, but it is {env!r}: other processes make it, too. "
-        f'Give env="{module}:{cls.__name__}", where {module}.py is a file that holds the class.'
+        f'Give env="{module}:{cls.__name__}", the module that defines the class and its name.'
     )
 
 

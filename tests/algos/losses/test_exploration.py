@@ -36,7 +36,7 @@ def test_marginal_entropy_is_high_for_certain_but_varied_choices():
     assert marginal_entropy(same).item() == pytest.approx(0, abs=1e-6)
 
 
-@settings(derandomize=True, max_examples=30, deadline=None)
+@settings(derandomize=True, max_examples=30)
 @given(st.integers(1, 6), st.integers(2, 5), st.integers(0, 2**20))
 def test_the_marginal_entropy_equals_its_naive_twin(B, A, seed):
     generator = torch.Generator().manual_seed(seed)

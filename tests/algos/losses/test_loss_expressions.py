@@ -46,7 +46,7 @@ def gradients_of(formula, x, y, z):
 
 
 @pytest.mark.parametrize("name", FORMULAS)
-@settings(derandomize=True, max_examples=20, deadline=None)
+@settings(derandomize=True, max_examples=20)
 @given(NUMBERS)
 def test_the_gradient_is_autograds(name, drawn):
     x, y, z = torch.tensor(drawn).reshape(3, 4)

@@ -20,7 +20,7 @@ from algos.losses import (
     value_error,
 )
 
-EXAMPLES = settings(derandomize=True, max_examples=40, deadline=None)
+EXAMPLES = settings(derandomize=True, max_examples=40)
 SMALL = st.floats(-2, 2, width=32)
 
 

@@ -21,7 +21,7 @@ from algos.rollouts.advantages import (
     returns_to_go,
 )
 
-EXAMPLES = settings(derandomize=True, max_examples=40, deadline=None)
+EXAMPLES = settings(derandomize=True, max_examples=40)
 
 
 def array(*rows):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from algos.rollouts.columns import Columns, Ragged, concat, split_minibatches
 
-EXAMPLES = settings(derandomize=True, max_examples=40, deadline=None)
+EXAMPLES = settings(derandomize=True, max_examples=40)
 LISTS = st.lists(st.lists(st.integers(-9, 9), max_size=4), min_size=1, max_size=6)
 
 

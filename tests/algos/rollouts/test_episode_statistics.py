@@ -68,7 +68,7 @@ def test_statistics_of_two_runners_merge_to_those_of_one():
     assert json.dumps(one)  # plain numbers, ready for a row of a file
 
 
-@settings(derandomize=True, max_examples=60, deadline=None)
+@settings(derandomize=True, max_examples=60)
 @given(st.integers(1, 12), st.integers(1, 4), st.integers(0, 99))
 def test_returns_and_lengths_agree_with_a_loop_over_steps(T, B, seed):
     rng = np.random.default_rng(seed)

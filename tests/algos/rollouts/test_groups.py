@@ -188,7 +188,7 @@ def test_training_on_groups_resumes_bit_for_bit(env, tmp_path):
 flags = st.tuples(st.integers(1, 8), st.integers(1, 4), st.integers(0, 99))
 
 
-@settings(derandomize=True, max_examples=60, deadline=None)
+@settings(derandomize=True, max_examples=60)
 @given(flags)
 def test_first_episodes_are_those_of_a_loop(drawn):
     T, B, seed = drawn
@@ -202,7 +202,7 @@ def test_first_episodes_are_those_of_a_loop(drawn):
             over = over or done[t, b]
 
 
-@settings(derandomize=True, max_examples=60, deadline=None)
+@settings(derandomize=True, max_examples=60)
 @given(flags)
 def test_numbers_of_episodes_are_those_of_a_loop_across_rollouts(drawn):
     T, B, seed = drawn
@@ -221,7 +221,7 @@ def test_numbers_of_episodes_are_those_of_a_loop_across_rollouts(drawn):
     assert len(met) == len(set(met.values()))
 
 
-@settings(derandomize=True, max_examples=60, deadline=None)
+@settings(derandomize=True, max_examples=60)
 @given(flags)
 def test_episodes_and_returns_are_those_of_a_loop(drawn):
     T, B, seed = drawn

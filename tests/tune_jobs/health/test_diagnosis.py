@@ -196,7 +196,7 @@ VALUES = st.one_of(NUMBERS, st.none(), st.text(max_size=3), st.lists(NUMBERS, ma
 ROW = st.dictionaries(st.sampled_from(METRICS), VALUES, max_size=8)
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150, derandomize=True)
 @given(
     pattern=st.lists(ROW, max_size=6),
     repeats=st.integers(1, 12),
@@ -212,7 +212,7 @@ def test_no_rule_raises_on_arbitrary_rows(
     diagnose(seen)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(
     name=st.sampled_from(sorted(HEALTHY)),
     curve=st.lists(NUMBERS, min_size=40, max_size=40),

@@ -31,7 +31,7 @@ def naive_tau(values: list[int]) -> float:
     return sum((b > a) - (b < a) for a, b in pairs) / len(pairs)
 
 
-@settings(deadline=None, derandomize=True)
+@settings(derandomize=True)
 @given(st.lists(st.integers(-5, 5), min_size=2, max_size=30))
 def test_kendall_tau_is_the_count_over_all_pairs(values: list[int]):
     assert kendall_tau(np.array(values, float)) == pytest.approx(naive_tau(values))
@@ -111,7 +111,7 @@ def naive_rise(values: FloatArray, rows: int = 10, deviations: float = 3.0) -> b
     return False
 
 
-@settings(deadline=None, derandomize=True, max_examples=60)
+@settings(derandomize=True, max_examples=60)
 @given(st.lists(st.integers(-3, 9), max_size=24), st.integers(0, 12))
 def test_a_rise_is_that_of_any_stretch_of_last_scores(values: list[int], steps: int):
     scores = np.array([*values, *range(steps)], float)

@@ -28,7 +28,7 @@ def same(one, other):
     return repr(float(one)) == repr(float(other)) if numbers else one == other
 
 
-@settings(max_examples=80, deadline=None, derandomize=True)
+@settings(max_examples=80, derandomize=True)
 @given(st.lists(st.dictionaries(st.sampled_from(NAMES), VALUES), max_size=40), st.integers(0, 10))
 def test_rows_are_read_back_also_after_the_last_were_removed(rows, back):
     columns = kept([*rows, *({"kl": 1.0, "new": "text"} for _ in range(back))])
@@ -44,7 +44,7 @@ def test_rows_are_read_back_also_after_the_last_were_removed(rows, back):
         np.testing.assert_array_equal(History(rows[5:], 9).series(name), columns[5:].column(name))
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=30, derandomize=True)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 40))
 def test_the_rules_find_the_same_in_either_form(seed, count):
     random = np.random.default_rng(seed)

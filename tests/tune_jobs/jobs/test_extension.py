@@ -29,7 +29,7 @@ def list_trials(job, known=()):
     }
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40, derandomize=True)
 @given(st.integers(2, 50), st.integers(0, 60), st.integers(0, 60), st.integers(20, 60))
 def test_a_run_extended_to_a_fresh_one_has_its_trials(few, more, even_more, iterations):
     job = add_default_point(make_job(SWEEP | {"trials": few}))

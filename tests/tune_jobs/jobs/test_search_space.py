@@ -15,7 +15,7 @@ def test_the_same_seed_draws_the_same_settings():
     assert sample_configs(spaces, 5, 3) != sample_configs(spaces, 5, 4)
 
 
-@settings(deadline=None, derandomize=True)
+@settings(derandomize=True)
 @given(st.integers(1, 70), st.integers(0, 70), st.integers(0, 2**30 - 1))
 def test_more_settings_begin_with_those_of_fewer(few, more, seed):
     spaces = {"lr": Space("loguniform", (1e-6, 1e-1)), "a": Space("choice", (1, 2, 3))}

@@ -49,7 +49,7 @@ def list_ends(rows):
     return {row.trial: row.reason for row in rows if isinstance(row, EndRow)}
 
 
-@settings(max_examples=80, deadline=None, derandomize=True)
+@settings(max_examples=80, derandomize=True)
 @given(
     st.permutations(range(12)),
     st.integers(2, 12),

@@ -72,7 +72,7 @@ error = st.none() | st.sampled_from([0.0, 0.5, 1.0]) | st.floats(0, 3)
 sweeps = st.lists(st.tuples(score, error), min_size=2, max_size=14)
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150, derandomize=True)
 @given(
     sweeps, st.randoms(use_true_random=False), st.sampled_from(["min", "max"]),
     st.integers(2, 4), st.booleans(),
@@ -94,7 +94,7 @@ def test_no_trial_is_cut_within_its_noise_and_all_end(drawn, random, mode, facto
         assert below > 0, "ties are ended by nothing"
 
 
-@settings(max_examples=80, deadline=None, derandomize=True)
+@settings(max_examples=80, derandomize=True)
 @given(st.permutations(range(12)), st.sampled_from(["min", "max"]), st.integers(2, 4))
 def test_noise_of_zero_changes_no_decision(order, mode, factor):
     names = [f"{i:02d}" for i in order]
@@ -106,7 +106,7 @@ def test_noise_of_zero_changes_no_decision(order, mode, factor):
     assert ends[None] == ends[0.0] and "noise" not in str(ends)
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100, derandomize=True)
 @given(sweeps, st.integers(0, 60), st.booleans())
 def test_a_restored_bracket_decides_as_the_live_one(drawn, cut, pauses):
     sweep = {f"{i:02d}": pair for i, pair in enumerate(drawn)}

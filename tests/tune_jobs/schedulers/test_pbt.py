@@ -34,7 +34,7 @@ SPACES = {
 }
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(st.integers(0, 10**6))
 def test_what_is_explored_stays_in_its_space(seed):
     drawn = {"lr": 1e-2, "clip": 0.1, "epochs": 8, "activation": "elu"}

@@ -105,7 +105,7 @@ def play(rungs, scores, order):
     return finished, ends, rows
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(st.permutations(range(12)), st.sampled_from(["min", "max"]), st.integers(2, 4))
 def test_all_trials_end_and_the_best_survives_in_any_order(order, mode, factor):
     names = [f"{i:02d}" for i in range(12)]
@@ -118,7 +118,7 @@ def test_all_trials_end_and_the_best_survives_in_any_order(order, mode, factor):
     assert len(seen) >= 12 // factor, "as many go on as the paper lets"
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(st.permutations(range(9)), st.integers(0, 20))
 def test_a_resumed_session_decides_as_the_first_one_would_have(order, cut):
     names = [f"{i:02d}" for i in range(9)]
@@ -233,7 +233,7 @@ def test_a_resumed_session_knows_which_trials_were_undecided():
     assert again.waiting_rung_index == rungs.waiting_rung_index == {"00": 1, "01": 0}
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(st.permutations(range(9)), st.sets(st.integers(0, 8)), st.integers(3, 30))
 def test_every_trial_ends_even_if_some_are_undecided_for_long(order, late, first):
     rungs = rungs_of(9)
@@ -302,7 +302,7 @@ def test_without_pauses_a_trial_continues_or_ends_at_once():
     assert rungs.end_hopeless() == []
 
 
-@settings(deadline=None, derandomize=True)
+@settings(derandomize=True)
 @given(st.lists(st.floats(-10, 10), min_size=1, max_size=20), st.sampled_from([2, 3, 4]))
 def test_without_pauses_min_mirrors_max_and_a_log_restores_it(scores, factor):
     high = at_once(len(scores), reduction_factor=factor)
