@@ -63,6 +63,10 @@ def offered_cpus(cpus: int | None) -> int:
     return cpus
 
 
+SLOW = "timed out during startup"
+"""What Ray says where its processes were not ready in time."""
+
+
 @contextmanager
 def ray_session(address: str = "local", cpus: int | None = None) -> Generator[None]:
     """Start or join Ray, and shut it down at the end.
@@ -98,14 +102,22 @@ def ray_session(address: str = "local", cpus: int | None = None) -> Generator[No
             ensure_private_ray_token(Path.home() / ".ray" / "auth_token")
     else:
         check_address(address)
+    options = {
+        "address": address,
+        "num_cpus": offered,
+        "include_dashboard": False if local else None,
+        "log_to_driver": False,
+        "logging_level": logging.ERROR,
+    }
     try:
-        _init(
-            address=address,
-            num_cpus=offered,
-            include_dashboard=False if local else None,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
+        try:
+            _init(**options)
+        except Exception as error:
+            # Ray gives its processes 30 s, without an option; a busy machine may need longer.
+            if not local or SLOW not in str(error):
+                raise
+            ray.shutdown()
+            _init(**options)
     except ConnectionError as error:
         raise InputError(f"There is no Ray to join at {address}: {error}") from error
     except Exception as error:  # Ray raises whatever its processes failed with

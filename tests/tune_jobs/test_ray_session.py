@@ -34,6 +34,36 @@ def test_a_ray_that_does_not_start_is_told_in_a_sentence(tmp_path):
     assert (tmp_path / ".ray" / "auth_token").stat().st_mode & 0o777 == 0o600
 
 
+SLOW_ONCE = """
+import time
+import ray
+from ray._private import node, services
+
+real = services.get_node
+
+class Later:
+    def monotonic(self):
+        node.time = time
+        return time.monotonic() + 1000.0
+
+def get_node(*args, **kwargs):
+    services.get_node, node.time = real, Later()
+    raise RuntimeError("its processes have not registered yet")
+
+services.get_node = get_node
+from tune_jobs.ray_session import ray_session
+with ray_session(cpus=1):
+    print(ray.cluster_resources()["CPU"])
+"""
+
+
+@pytest.mark.system
+def test_a_ray_that_starts_too_slowly_is_started_once_more(tmp_path):
+    """Ray's own processes are started, and its clock jumps while it waits for them."""
+    done = subprocess.run([sys.executable, "-c", SLOW_ONCE], capture_output=True, text=True)
+    assert done.stdout.strip() == "1.0", done.stderr[-2000:]
+
+
 def test_the_token_of_ray_is_for_its_owner_only_whoever_made_it(tmp_path):
     path = tmp_path / ".ray" / "auth_token"
     ensure_private_ray_token(path)
