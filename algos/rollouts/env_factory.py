@@ -43,6 +43,9 @@ MODULES = {
 }
 """How ids of well-known packages begin -> the module that registers them."""
 
+_unlisted: dict[str, str] = {}
+"""Names of classes and functions that nothing registers but this module -> their modules."""
+
 
 def find_env_spec(env_id: str) -> EnvSpec:
     """Return Gymnasium's entry of an environment, importing its module (``module:Name-v0``).
@@ -62,8 +65,11 @@ def find_env_spec(env_id: str) -> EnvSpec:
         _import_module(module, env_id)
         if name not in gymnasium.registry:
             _run_entry_points(module, env_id)
+        if _unlisted.get(name, module) != module:  # of that name, in another module
+            del gymnasium.registry[name], _unlisted[name]
         if name not in gymnasium.registry and callable(getattr(sys.modules[module], name, None)):
             gymnasium.register(name, f"{module}:{name}")
+            _unlisted[name] = module
     try:
         return gymnasium.spec(name)
     except (gymnasium.error.Error, ModuleNotFoundError) as error:

@@ -178,6 +178,15 @@ def test_a_class_and_a_function_need_no_registration(name, write_module):
     del gymnasium.registry[name]
 
 
+def test_classes_of_one_name_are_those_of_their_modules(write_module):
+    for module, kind in (("one_street", "CartPoleEnv"), ("two_street", "MountainCarEnv")):
+        entry = f"from gymnasium.envs.classic_control import {kind} as Twin\n"
+        write_module(module, entry)
+    for module, shape in (("one_street", (1, 4)), ("two_street", (1, 2)), ("one_street", (1, 4))):
+        assert make_vector_env(f"{module}:Twin", {}, 1).observation_space.shape == shape
+    del gymnasium.registry["Twin"]
+
+
 def test_what_a_module_registers_precedes_its_class(write_module):
     entry = "gymnasium.envs.classic_control:CartPoleEnv"
     write_module(
