@@ -83,6 +83,7 @@ class Evaluate(EnvironmentCommand):
             compared["baselines"],
             episodes,
             evaluation.cut_off,
+            compared["better_than_random"],
             compared["better_than_greedy"],
         ):
             console.print(line)

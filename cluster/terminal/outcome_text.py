@@ -159,6 +159,7 @@ def _format_evaluation(evaluation: EvaluationRow | None, job_metric: str) -> lis
         evaluation.baselines,
         evaluation.episodes,
         evaluation.cut_off,
+        evaluation.better_than_random,
         evaluation.better_than_greedy,
     )
 

@@ -215,6 +215,7 @@ def render_comparison(evaluation: EvaluationRow | None, failure: str = "") -> st
         evaluation.baselines,
         evaluation.episodes,
         evaluation.cut_off,
+        evaluation.better_than_random,
         evaluation.better_than_greedy,
     )
     note = " ".join([note, *remarks])

@@ -61,11 +61,12 @@ def list_remarks(
     baselines: Mapping[str, Mapping[str, float]],
     episodes: int,
     cut_off: Mapping[str, int],
+    better_than_random: float | None,
     better_than_greedy: float | None,
 ) -> list[str]:
     """Return what is to be said of a comparison, a sentence or two each."""
     said = [
-        describe_indifference(policy, baselines),
+        describe_indifference(policy, baselines, better_than_random),
         caution_of_few(episodes),
         describe_cut_off(cut_off),
         recommend_sampling(better_than_greedy, episodes),
@@ -74,10 +75,18 @@ def list_remarks(
 
 
 def describe_indifference(
-    policy: Mapping[str, float], baselines: Mapping[str, Mapping[str, float]]
+    policy: Mapping[str, float],
+    baselines: Mapping[str, Mapping[str, float]],
+    better_than_random: float | None,
 ) -> str:
-    """Return that random actions have brought exactly the same; empty where they have not."""
-    if not policy or any(baselines.get(name) != policy for name in ("greedy", "random")):
+    """Return that random actions have brought exactly the same; empty where they have not.
+
+    Equal means, and no seed with a better score, are equal scores on every seed. Without a spread
+    nothing is said: where no player finds a rare reward, all returns are 0.
+    """
+    if better_than_random != 0 or not policy.get("return_std", 0.0):
+        return ""
+    if any(baselines.get(name) != policy for name in ("greedy", "random")):
         return ""
     return (
         "Random actions bring exactly the same: what the policy does seems to make no difference. "
