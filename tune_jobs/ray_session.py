@@ -102,22 +102,14 @@ def ray_session(address: str = "local", cpus: int | None = None) -> Generator[No
             ensure_private_ray_token(Path.home() / ".ray" / "auth_token")
     else:
         check_address(address)
-    options = {
-        "address": address,
-        "num_cpus": offered,
-        "include_dashboard": False if local else None,
-        "log_to_driver": False,
-        "logging_level": logging.ERROR,
-    }
     try:
-        try:
-            _init(**options)
-        except Exception as error:
-            # Ray gives its processes 30 s, without an option; a busy machine may need longer.
-            if not local or SLOW not in str(error):
-                raise
-            ray.shutdown()
-            _init(**options)
+        _start(
+            address=address,
+            num_cpus=offered,
+            include_dashboard=False if local else None,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
     except ConnectionError as error:
         raise InputError(f"There is no Ray to join at {address}: {error}") from error
     except Exception as error:  # Ray raises whatever its processes failed with
@@ -165,6 +157,22 @@ def ensure_private_ray_token(path: Path) -> None:
             os.link(file.name, path)
         except FileExistsError:
             path.chmod(0o600)
+
+
+def _start(**options: Any) -> None:
+    """Start or join Ray; start it once more where its processes were not ready in time.
+
+    Ray gives them 30 s, without an option; a busy machine may need longer.
+    """
+    import ray
+
+    try:
+        _init(**options)
+    except Exception as error:
+        if options["address"] != "local" or SLOW not in str(error):
+            raise
+        ray.shutdown()
+        _init(**options)
 
 
 def _init(**options: Any) -> None:

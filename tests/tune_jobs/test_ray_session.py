@@ -58,7 +58,7 @@ with ray_session(cpus=1):
 
 
 @pytest.mark.system
-def test_a_ray_that_starts_too_slowly_is_started_once_more(tmp_path):
+def test_a_ray_that_starts_too_slowly_is_started_once_more():
     """Ray's own processes are started, and its clock jumps while it waits for them."""
     done = subprocess.run([sys.executable, "-c", SLOW_ONCE], capture_output=True, text=True)
     assert done.stdout.strip() == "1.0", done.stderr[-2000:]
