@@ -23,7 +23,7 @@ import numpy as np
 from envs.causal.learning import roots as root_fits
 from envs.causal.learning.linear import REACH, Basis, Units, basis, fit, joint_features
 from envs.causal.learning.roots import Roots
-from envs.causal.models.scm import Scm
+from envs.causal.models.scm import Scm, evaluation_order
 from envs.pytree import Bools, Floats, Ints, Keys
 
 _CHUNK = 128
@@ -117,6 +117,9 @@ class BayesLinear:
         units = units or Units(np.zeros(n), np.ones(n))
         self.slots: Ints = np.flatnonzero(parents.any(axis=1))
         self.root_nodes: Ints = np.flatnonzero(~parents.any(axis=1))
+        order = evaluation_order(parents, [str(node) for node in range(n)])
+        self._in_order: Ints = np.argsort(np.argsort(order)[self.slots])
+        """The slots [k], parents before children."""
         self.ridge = ridge
         self._probes, box = (
             units.to_node_units(probes),
@@ -235,8 +238,8 @@ class BayesLinear:
             + np.sqrt(state.roots.variance)[:, None] * noise[:, :, self.root_nodes]
         )
         x = np.where(chosen[:, None], values[:, None], x)
-        for slot, node in enumerate(self.slots.tolist()):
-            means = self._mean(state, slot, x)
+        for slot in self._in_order.tolist():
+            node, means = self.slots[slot], self._mean(state, slot, x)
             x[:, :, node] = np.where(chosen[:, node, None], values[:, node, None], means)
         # The posterior variance of a linear model depends on the inputs alone, so imagined values
         # suffice.

@@ -62,3 +62,20 @@ def test_triangles_are_inverted(size):
     x = counter_rng.normal(counter_rng.make_keys(0, 5), (size, size)).astype(float)
     lower = np.linalg.cholesky(x @ np.swapaxes(x, 1, 2) + np.eye(size))
     np.testing.assert_allclose(triangular_inverse(lower), np.linalg.inv(lower), atol=1e-12)
+
+
+def test_rows_are_imagined_parents_first_in_whatever_order_nodes_are_stored():
+    chain = np.eye(4, k=-1, dtype=bool)  # node 1 has the parent 0, and so on
+    noise = counter_rng.normal(counter_rng.make_keys(1, 3), (40, 4))
+    chosen, values = np.eye(4, dtype=bool)[[1, 1, 1]], np.full((3, 4), 0.5)
+    rows = counter_rng.normal(counter_rng.make_keys(2, 3), (200, 4)).cumsum(-1)
+
+    def imagine(order):
+        probes = probe_points(4)[:, order]
+        student = BayesLinear(chain[order][:, order], probes, 16, length_scale=1.8, ridge=1e-3)
+        state = student.reset(counter_rng.make_keys(0, 3), MODEL)
+        state = student.learn(state, rows[:, :, order], np.zeros((3, 4), bool))
+        there = noise[:, :, order], chosen[:, order], values[:, order]
+        return student.expected_variance(state, *there)
+
+    np.testing.assert_allclose(imagine([3, 2, 1, 0]), imagine([0, 1, 2, 3]), rtol=1e-5)
