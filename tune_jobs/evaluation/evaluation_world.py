@@ -90,8 +90,10 @@ def make_scm_kwargs(
     if "curriculum" in known:
         found["curriculum"] = False
     found |= {name: "" for name in ("target", "pool") if before.get(name)}
-    if "like_family" in known and make_params(family.params, before).is_family:
-        found |= {"like_family": True, "interactions": True}
+    if "like_family" in known:
+        of_family = make_params(family.params, before).is_family
+        if of_family and not make_params(family.params, {"scm": scm}).is_family:
+            found |= {"like_family": True, "interactions": True}
     return found
 
 

@@ -84,6 +84,7 @@ def test_a_policy_of_a_family_sees_a_model_in_family_form():
     family = {"scm": "random", "interventions_per_node": 2}
     shown = {"scm": "ace5", "like_family": True, "interactions": True}
     assert make_scm_kwargs("ace5", CAUSAL, family) == shown
+    assert make_scm_kwargs("chain", CAUSAL, family) == {"scm": "chain"}  # a family itself
     assert make_scm_kwargs("ace5", CAUSAL, {"scm": "ace15"}) == {"scm": "ace5"}
     assert make_scm_kwargs("ace5", CAUSAL) == {"scm": "ace5"}
 
