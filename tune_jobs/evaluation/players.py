@@ -119,7 +119,8 @@ def play_world_episodes(
     played = EvaluatedEpisodes(
         metrics={}, choices=np.zeros(len(world.choice_names)), lengths=np.zeros(episodes, np.int64)
     )
-    traces = _list_node_losses(world, start[0])
+    losses = world.compute_choice_losses(start[0])
+    traces = [] if losses is None else [losses.mean(0)]
 
     def choose(state: Any, observation: Any, number: int) -> Any:
         # A player's draws must differ from those of the world, which folds in others.
@@ -132,7 +133,11 @@ def play_world_episodes(
             choice = step.action["choice"] if isinstance(step.action, Mapping) else step.action
             taken = np.asarray(choice)[step.running]
             played.choices += np.bincount(taken, minlength=len(played.choices))
-        traces += _list_node_losses(world, step.moved.state)
+        if losses is not None:  # an episode that has ended keeps its last
+            losses = np.where(
+                step.running[:, None], world.compute_choice_losses(step.moved.state), losses
+            )
+            traces.append(losses.mean(0))
         if step.ended.any():
             _read_metrics(world, step, played.metrics)
             if report_progress:
@@ -156,12 +161,6 @@ def _start_episodes(act: Act, count: int, first: int) -> None:
         act.start_episodes(count)
     elif isinstance(act, RandomPlayer):
         act.start_episodes(count, first)
-
-
-def _list_node_losses(world: World[Any], state: Any) -> list[Array]:
-    """Return the mean loss per node, in worlds that have nodes to be learnt."""
-    losses = world.compute_choice_losses(state)
-    return [] if losses is None else [losses.mean(0)]
 
 
 class WorldCopies:

@@ -42,6 +42,15 @@ def test_episodes_of_several_batches_are_those_of_one():
         assert all((one[name] == other[name]).all() for name in one)
 
 
+def test_losses_of_ended_episodes_stay_what_they_were():
+    shape = {"scm": "ace5", "stop_when_learnt": True, "patience": 2, "tolerance": 0.5}
+    world = make_world("envs:CausalLearning-v0", shape)
+    rule = world.baselines["round_robin"]
+    played = play_world_episodes(world, lambda s, o, k: rule(world, s, k), 32, 0)
+    assert np.ptp(played.lengths) > 0
+    assert played.traces[-1].sum() == pytest.approx(played.metrics["excess_risk"].mean(), rel=1e-5)
+
+
 def test_a_batch_that_was_over_sooner_repeats_its_end():
     def part(steps, value):
         return EvaluatedEpisodes(
