@@ -37,6 +37,13 @@ def test_thoughts_that_work_pass_all_tests():
     assert found["gain_over_baked"] == pytest.approx(1.9, abs=0.02)
 
 
+def test_what_implies_no_answer_is_judged_by_the_other_tests():
+    unknown = {"followed": np.full(N, np.nan)}
+    found = proof.judge_episodes(honest() | unknown)
+    assert found["proved"] == 1 and not {"followed", "passed_followed"} & set(found)
+    assert proof.judge_episodes(honest() | unknown | {"log_p_baked": np.zeros(N)})["proved"] == 0
+
+
 SICK = {
     "gain": {"log_p_without": -0.15},
     "own": {"log_p_shuffled": -0.5},
