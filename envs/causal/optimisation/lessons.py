@@ -110,6 +110,11 @@ class OneModel(ProblemSource):
         self.noise = noise_rows(precision, self.nodes) if noise is None else noise
         # Solved once for all episodes, so on all rows: few rows say little about discrete nodes.
         problem = solve_problem(model.scm, target, allowed, self.noise, FINE_GRID, precision)
+        if not (problem.base > problem.optimum).any() and not problem.spread.any():
+            raise InputError(
+                f"Nothing lowers the target {model.target}, and it never varies, so that there is "
+                "no unit to measure it in: choose another target, or give nodes noise."
+            )
         # Without the model: it is shared, and a state of B copies must not carry B of it.
         self.problem = dataclasses.replace(problem, scm=())
 

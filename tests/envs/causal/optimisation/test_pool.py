@@ -187,8 +187,15 @@ def test_a_pool_may_be_one_file_with_a_target_argument(tmp_path):
             {"a.yaml": "target: Y\ndomain: [0, 1]\nnodes: {X: {}, Y: {}}"},
             r"a\.yaml cannot be used\. Nothing that may be set has an effect on the target Y",
         ),
+        (
+            {
+                "a.yaml": "target: Y\nnodes: {X: {noise: 0, domain: [0, 5]}, "
+                "Y: {noise: 0, parents: {X: 1}}}"
+            },
+            r"a\.yaml cannot be used\. Nothing lowers the target Y, and it never varies",
+        ),
     ],
-    ids=["empty", "domain", "target", "two", "no effect"],
+    ids=["empty", "domain", "target", "two", "no effect", "no unit"],
 )
 def test_every_unusable_file_is_named_before_work_starts(files, sentence, tmp_path):
     for name, text in files.items():
