@@ -133,10 +133,9 @@ def play_world_episodes(
             choice = step.action["choice"] if isinstance(step.action, Mapping) else step.action
             taken = np.asarray(choice)[step.running]
             played.choices += np.bincount(taken, minlength=len(played.choices))
-        if losses is not None:  # an episode that has ended keeps its last
-            losses = np.where(
-                step.running[:, None], world.compute_choice_losses(step.moved.state), losses
-            )
+        moved = world.compute_choice_losses(step.moved.state)
+        if losses is not None and moved is not None:  # an episode that has ended keeps its last
+            losses = np.where(step.running[:, None], moved, losses)
             traces.append(losses.mean(0))
         if step.ended.any():
             _read_metrics(world, step, played.metrics)
