@@ -14,6 +14,7 @@ import importlib.util
 import json
 import logging
 import shutil
+import tempfile
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -268,8 +269,10 @@ def import_checkpoint(source: Path, directory: Path) -> Policy:
         if not (source / name).is_file() or (source / name).is_symlink():
             raise InputError(f"{source} is not a checkpoint: {name} is missing or a symbolic link.")
     verify_checkpoint(source, "policy/")
-    unfinished = directory.with_name(f".{directory.name}")
-    shutil.rmtree(unfinished, ignore_errors=True)
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    # Below a folder that only this call has made: `.NAME` could be anyone's.
+    made = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
+    unfinished = made / directory.name
     (unfinished / "policy").mkdir(parents=True)
     try:
         for name in FILES:
@@ -285,7 +288,7 @@ def import_checkpoint(source: Path, directory: Path) -> Policy:
             raise
         raise InputError(f"{source} cannot be read as a policy ({error}).") from error
     finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        shutil.rmtree(made, ignore_errors=True)
     return policy
 
 

@@ -247,9 +247,11 @@ def foreign(tmp_path):
 
 
 def test_an_imported_policy_acts_as_before_and_brings_no_pickles(foreign, tmp_path):
+    (tmp_path / ".own").mkdir()  # of the user's
     told = answer(call("import", foreign, "--out", "own", "--json", cwd=tmp_path))
     own = tmp_path / "own"
     assert told["checkpoint"] == str(own)
+    assert {path.name for path in tmp_path.iterdir()} == {".own", "own", "foreign"}
     files = sorted(p.relative_to(own).as_posix() for p in own.rglob("*") if p.is_file())
     assert files == ["manifest.json", "policy/policy.json", "policy/weights.safetensors"]
     assert not (tmp_path / "sprung").exists()
