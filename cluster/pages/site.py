@@ -101,10 +101,12 @@ def _make_pages(handlers: ApiHandlers) -> FastAPI:
     async def send_video(name: str, path: str) -> Response:
         directory = desk.find_run(name)
         outcome = await desk.query(name, lambda view: view.outcome)
-        # Compared with those of the log: joined to a path it could be "../x".
-        if outcome is None or path not in {row.path for row in outcome.videos}:
+        file = (directory / path).resolve()
+        named = outcome is not None and path in {row.path for row in outcome.videos}
+        # The log of a run from elsewhere may name any file, such as a page with scripts of its own.
+        if not (named and file.is_relative_to(directory.resolve()) and file.suffix == ".mp4"):
             raise HTTPException(404, f"{name} has no video {path!r}.")
-        return FileResponse(directory / path)
+        return FileResponse(file, media_type="video/mp4")
 
     toolkit.exception_handler(HTTPException)(_show_refusal)
     toolkit.exception_handler(404)(_show_refusal)

@@ -3,6 +3,7 @@
 
 import json
 import re
+from urllib.parse import quote
 
 import pytest
 from chromium import browser, needs_browser
@@ -12,15 +13,23 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from cluster.web import auth
+from tune_jobs.run_log.events import VideoRow
 
 SOCKET = "_nicegui_ws/socket.io/?EIO=4&transport="
 PATHS = ["", "run/sweep", "run/sweep/trial/08", "run/sweep/report", "nothing", "api/jobs"]
 
 
+NO_VIDEOS = ["page.html", "../page.mp4", "/etc/hostname"]
+"""What the log of a run from elsewhere may call a video."""
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     root = tmp_path_factory.mktemp("site") / "runs"
-    (write(root / "sweep", synthetic_rows()) / "report.html").write_text("<script>1</script>")
+    planted = [VideoRow(trial="08", checkpoint="x", path=path) for path in NO_VIDEOS]
+    run = write(root / "sweep", [*synthetic_rows(), *planted])
+    for page in ("report.html", "page.html", "../page.mp4"):
+        (run / page).write_text("<script>1</script>")
     with shown(root) as (url, address):
         yield url, address, address.partition("token=")[2]
 
@@ -73,6 +82,7 @@ def test_a_report_from_elsewhere_cannot_act_as_the_page(site):
         ("run/..%2F..%2Fetc", "There is no"),
         ("run/sweep/trial/81", "sweep has no trial &#x27;81&#x27;. The nearest is"),
         ("run/sweep/video/..%2Fevents.jsonl", "has no video"),
+        *((f"run/sweep/video/{quote(path, safe='')}", "has no video") for path in NO_VIDEOS),
         ("nothing", "There is no page /nothing."),
     ],
 )
