@@ -21,7 +21,6 @@ from tune_jobs.interruption import (
 )
 from tune_jobs.ray_session import RayStartError, ray_session
 from tune_jobs.run_log.driver_lock import hold_driver_lock
-from tune_jobs.run_log.stop_requests import JOB, clear_stop_request
 
 
 def drive_run(directory: Path, address: str, lock: int, cpus: int | None) -> None:
@@ -33,8 +32,6 @@ def drive_run(directory: Path, address: str, lock: int, cpus: int | None) -> Non
         end_interrupted(directory)
         _renew_order(directory)
 
-    # A request that the last driver did not live to serve must not stop this one.
-    clear_stop_request(directory, JOB)
     # The lock has been held since before this process started, so no other process could take the
     # run in between.
     with hold_driver_lock(directory, lock), run_last_words(write_last_words):

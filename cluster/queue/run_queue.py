@@ -32,7 +32,12 @@ from tune_jobs.run_directory import find_free_directory
 from tune_jobs.run_log.driver_lock import LOCK, file_lock, has_driver
 from tune_jobs.run_log.event_log import EventLog, read_job_end
 from tune_jobs.run_log.events import EndRow
-from tune_jobs.run_log.stop_requests import JOB, clear_stop_request, request_stop
+from tune_jobs.run_log.stop_requests import (
+    JOB,
+    clear_stop_request,
+    is_stop_requested,
+    request_stop,
+)
 
 MAX_STARTS = 3
 """Drivers started for a run before it is given up."""
@@ -181,6 +186,10 @@ class RunQueue:
                 write_order(directory, Order(order.priority, order.ordered_at))
             else:
                 delete_order(directory)
+            return
+        if is_stop_requested(directory):  # its driver ended before it could stop the run
+            clear_stop_request(directory)
+            delete_order(directory)
             return
         # With fewer starts another driver is started for the order, which may wait and is judged
         # again until then.

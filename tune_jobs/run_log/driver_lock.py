@@ -26,6 +26,7 @@ from pathlib import Path
 from envs.validation import InputError
 from tune_jobs.formatting import format_command, format_duration
 from tune_jobs.run_log.events import JobEndRow, JobRow, Row
+from tune_jobs.run_log.stop_requests import clear_stop_request
 
 LOCK = "driver.lock"
 PATIENCE_S = 1.0
@@ -67,11 +68,12 @@ def file_lock(path: Path) -> Generator[int | None]:
 
 @contextmanager
 def hold_driver_lock(directory: Path, inherited: int | None = None) -> Generator[None]:
-    """Hold a run directory as its only driver.
+    """Hold a run directory as its only driver, and forget a stop that the last did not serve.
 
     Args:
         directory: of the run.
-        inherited: descriptor of the lock file, where the parent process took the lock.
+        inherited: descriptor of the lock file, where the parent process took the lock. A stop may
+            have been requested since then, and stands.
 
     Raises:
         InputError: another process drives the run.
@@ -84,6 +86,8 @@ def hold_driver_lock(directory: Path, inherited: int | None = None) -> Generator
         os.ftruncate(file, 0)
         me = Driver(os.getpid(), socket.gethostname(), time.time())
         os.pwrite(file, json.dumps(asdict(me)).encode(), 0)
+        if inherited is None:
+            clear_stop_request(directory)
         yield
     finally:
         os.close(file)

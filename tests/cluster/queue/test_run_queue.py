@@ -22,9 +22,8 @@ from cluster.queue.run_queue import MAX_STARTS, RunQueue
 from cluster.web.schemas import Submission
 from envs.validation import InputError
 from tune_jobs.run_log.driver_lock import has_driver
-from tune_jobs.run_log.events import (
-    JobEndRow,
-)
+from tune_jobs.run_log.events import JobEndRow
+from tune_jobs.run_log.stop_requests import is_stop_requested
 
 TINY = {"env": "CartPole-v1", "iterations": 2, "evaluation_episodes": 0}
 
@@ -84,6 +83,18 @@ def test_a_driver_that_failed_is_tried_again_and_then_given_up(tmp_path):
     assert get_run_state(run)[0] == "queued"
     queue._judge_end(run, Order(num_starts=MAX_STARTS))
     assert get_run_state(run)[0] == "failed" and "no such store" in get_run_state(run)[1]
+
+
+def test_a_stop_while_the_driver_starts_ends_the_run(tmp_path):
+    (run := tmp_path / "run").mkdir()  # without a job, so that its driver fails
+    write_order(run, Order(ordered_at=1.0))
+    queue = RunQueue(tmp_path)
+    queue.tick()
+    run_queue.stop_run(run)
+    queue._children[0].wait()
+    assert is_stop_requested(run)
+    queue.tick()
+    assert read_order(run) is None and not queue._children and not is_stop_requested(run)
 
 
 def test_a_lost_driver_has_one_message_however_long_its_run_waits(tmp_path):

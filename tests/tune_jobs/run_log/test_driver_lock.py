@@ -23,6 +23,7 @@ from tune_jobs.run_log.driver_lock import (
     read_driver,
 )
 from tune_jobs.run_log.events import JobEndRow, TrialRow
+from tune_jobs.run_log.stop_requests import is_stop_requested, request_stop
 
 DRIVER = """
 import subprocess, sys, time
@@ -81,6 +82,15 @@ def test_a_run_that_ended_or_ran_elsewhere_has_no_lost_driver(tmp_path):
     (tmp_path / LOCK).write_text('{"pid": 1, "host": "another", "since": 1.0}')
     assert read_driver(tmp_path) == Driver(1, "another", 1.0)
     assert make_lost_end(tmp_path, ROWS) == []
+
+
+def test_a_resume_forgets_a_stop_that_the_last_driver_did_not_serve(tmp_path):
+    request_stop(tmp_path)
+    inherited = os.open(tmp_path / LOCK, os.O_RDWR | os.O_CREAT)
+    with hold_driver_lock(tmp_path, inherited):  # of the queue, in which a stop may be new
+        assert is_stop_requested(tmp_path)
+    with hold_driver_lock(tmp_path):
+        assert not is_stop_requested(tmp_path)
 
 
 def test_processes_of_the_driver_do_not_inherit_the_lock(tmp_path):
