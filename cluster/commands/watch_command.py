@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -85,6 +85,18 @@ class WatchCommand(Command):
             )
         if watch.pid is not None and watch.path is None:
             raise InputError(f"--pid {watch.pid} needs the path of the log of that process.")
+        if watch.log and watch.path is not None:
+            raise InputError(
+                f"--log {watch.log} is a second log next to {watch.path}: name one of them."
+            )
+        if watch.resume is not None:
+            for flag in fields(cls):
+                changed = getattr(watch, flag.name) != flag.default
+                if changed and flag.name not in ("json", "resume"):
+                    raise InputError(
+                        f"--resume {watch.resume} goes on watching as before, and --"
+                        f"{flag.name.replace('_', '-')} would change nothing: leave it out."
+                    )
         return watch
 
     def __call__(self, console: Console) -> Answer:

@@ -46,6 +46,9 @@ def watch(capsys, *words):
         (["--rename", "profit", "--", "true"], "--rename must be"),
         (["--notify", "hooks.slack.com/x", "--", "true"], "notify must be an http or https URL"),
         (["weights.pt"], "weights.pt is none of the files that can be read"),
+        (["here.csv", "--log", "*.csv"], "--log .* is a second log"),
+        (["--resume", "run", "--health", "warn"], "--health would change nothing"),
+        (["--resume", "run", "--patience-s", "9"], "--patience-s would change nothing"),
     ],
 )
 def test_what_cannot_be_watched_is_refused_before_it_starts(capsys, tmp_path, words, message):
