@@ -93,8 +93,10 @@ class RewardHacking(Rule):
         counts = np.nan_to_num(history.series("episodes")[known], nan=POOLED)
         rows, rates, episodes = pool_scores(rate[known], counts, POOLED)
         _, gains, _ = pool_scores(gain[known], counts, POOLED)
-        if rows.size < 8 or not np.any(rates > 0):
+        # Above 1 it counts something else, such as goals, or is in percent.
+        if rows.size < 8 or not np.any(rates > 0) or np.any((rates < 0) | (rates > 1 + 1e-6)):
             return None
+        rates = np.minimum(rates, 1)
         known = known[rows]
         return self._judge_fall(
             history, known, rates, gains, float(np.median(episodes))

@@ -332,6 +332,8 @@ def test_the_evidence_is_silent_about_episodes_that_are_not_counted():
         (flat(60, 0.97, 0.02), "success cannot rise further"),
         ([0.3, *np.zeros(4), *rising(55, 0.0, 0.7)], "a lucky start"),
         ([0.0] * 60, "nothing ever succeeded: no_success reports it"),
+        (rising(60, 76, 41), "in percent, or goals that are counted"),
+        ([1.0000001] * 60, "a rounded mean"),
     ],
 )
 def test_healthy_courses_of_success_are_silent(rate: list[float], why: str):
