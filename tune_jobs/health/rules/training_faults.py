@@ -13,7 +13,7 @@ from envs.validation import AtLeastOne, Fraction, Positive
 from tune_jobs.formatting import count
 from tune_jobs.health.finding import Finding, Severity
 from tune_jobs.health.history import History
-from tune_jobs.health.improvement import FloatArray, keep_finite
+from tune_jobs.health.improvement import BoolArray, FloatArray, keep_finite
 from tune_jobs.health.metric_table import Row, as_number
 from tune_jobs.health.remedy import Remedy, increase, limit, lower
 from tune_jobs.health.rule import Rule
@@ -22,6 +22,9 @@ WATCHED = ("policy_loss", "value_loss", "entropy", "kl", "grad_norm")
 """Metrics checked in rows without a count of non-finite numbers, as in logs of other tools."""
 UNTRAINED = 0.2
 """Fraction of the budget in which a metric that has had no number yet may be NaN."""
+SKIPPED = 20
+"""Gradients in a row that mixed precision may find too large and skip, until it has found its
+scale: a NaN or Inf of ``grad_norm`` counts where no number follows as many."""
 EPISODE_METRICS = ("return_mean", "return_mean_100", "episode_length")
 """Metrics that are logged only of finished episodes."""
 
@@ -34,6 +37,7 @@ class NotFinite(Rule):
     one healthy run). Neither is a metric that a row lacks (an empty cell of a log), nor a NaN
     return in an iteration in which no episode finished: where those are not counted, one without a
     length of episodes. A metric that has had no number yet may be NaN for a fifth of the budget.
+    The norm of a gradient is NaN or infinite in each update that mixed precision skips.
     """
 
     symptom = "not_finite"
@@ -88,10 +92,26 @@ def _find_begin(history: History, name: str) -> int:
     number says nothing, for a fifth of the budget.
     """
     values = history.series(name)
+    if name == "grad_norm":
+        lasting = find_lasting(values, SKIPPED)
+        return int(np.argmax(lasting)) if lasting.any() else len(history)
     if np.isfinite(values).any():
         return int(np.argmax(np.isfinite(values) | np.isinf(values)))
     waits = history.budget_fraction_used < UNTRAINED and not np.isinf(values).any()
     return len(history) if waits else 0
+
+
+def find_lasting(column: FloatArray, least: int = 1) -> BoolArray:
+    """Return which values of a column [R] that are not finite stay so to the end.
+
+    They must be at least ``least``, and more in a row than ever were between two numbers, where
+    they are a log's rhythm.
+    """
+    numbers = np.flatnonzero(np.isfinite(column))
+    lasting = np.zeros(column.size, dtype=np.bool_)
+    if numbers.size and column.size - 1 - numbers[-1] >= max(*np.diff(numbers), least, 1):
+        lasting[numbers[-1] + 1 :] = True
+    return lasting
 
 
 def _count_nonfinite(row: Row, names: Sequence[str]) -> tuple[int, str]:

@@ -96,8 +96,19 @@ CASES = [
     # Logs without a count are judged by their metrics.
     *(
         case("not_finite", ("stop", 5), {name: from_row(5, value, 1.0)}, 5, score=1)
-        for name in ("policy_loss", "value_loss", "entropy", "kl", "grad_norm")
+        for name in ("policy_loss", "value_loss", "entropy", "kl")
         for value in (NAN, math.inf)
+    ),
+    # Mixed precision skips updates whose gradients are too large, above all the first ones.
+    *(
+        case("not_finite", expected, {"grad_norm": rows}, n, score=1)
+        for value in (NAN, math.inf)
+        for rows, n, expected in (
+            ([*[value] * 9, *[1.0] * 9], 18, None),
+            ([*[1.0] * 9, value, *[1.0] * 9], 19, None),
+            ([*[1.0] * 9, *[value] * 19], 28, None),
+            ([*[1.0] * 9, *[value] * 20], 29, ("stop", 10)),
+        )
     ),
     # NaN in the explained variance and an empty cell are healthy; a row that counted is believed.
     case("not_finite", None, {"explained_variance": NAN}, 37, score=rising),
