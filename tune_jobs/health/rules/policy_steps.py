@@ -86,7 +86,9 @@ class FrozenPolicy(Rule):
         measured = bool(np.any(np.abs(kl) > 0)) or (
             history.has("kl") and history.has("clip_fraction")
         )
-        if not measured:
+        # Before the only step of an iteration, the policy is the one that acted.
+        updates = history.recent("updates", len(history))
+        if not measured or (updates.size and np.median(updates) <= 1):
             return self._report(history, "warn", "the entropy") if moved < self.nats else None
         # The KL is an estimate from the sampled actions and may be near zero by chance: the entropy
         # must agree.

@@ -157,6 +157,10 @@ CASES = [
         # The first update may move a policy that nothing moves afterwards, and the second not.
         (("stop", 1), {"entropy": from_row(2, 1.38, 2.0)}),
         (None, {"entropy": from_row(3, 1.38, 2.0)}),
+        # Before the only step of an iteration the KL is zero whatever it does.
+        (None, {"kl": 0.0, "updates": 1}),
+        (("warn", 1), {"kl": 0.0, "updates": 1, "entropy": 1.38}),
+        (("stop", 1), {"kl": 0.0, "updates": 2}),
         base=STILL,
         n=30,
     ),
