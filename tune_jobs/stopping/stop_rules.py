@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+import numpy as np
+
 from tune_jobs.formatting import count, format_command, format_measurement
 from tune_jobs.health import Finding
+from tune_jobs.health.improvement import keep_finite
 from tune_jobs.health.metric_table import MetricTable
 from tune_jobs.health.plateau import Stagnation, has_reached_plateau, measure_stagnation
 from tune_jobs.jobs.job import Job
@@ -125,7 +128,7 @@ def stop_at_plateau(observation: TrialObservation) -> StopVerdict | None:
     The rule reads the metric as each iteration measured it and not the score: the score is pooled
     over trailing iterations, so consecutive scores share episodes and are not independent.
     """
-    job, rows = observation.job, observation.history
+    job, rows = observation.job, _drop_warm_up(observation.history)
     if not job.patience:
         return None
     sign, iterations = _get_sign(job), rows.column("iteration")
@@ -142,8 +145,14 @@ def stop_at_plateau(observation: TrialObservation) -> StopVerdict | None:
 
 def count_stagnant_iterations(job: Job, history: MetricTable) -> int:
     """Return the number of iterations without a better score, at most the patience; 0 without."""
-    seen = _measure_stagnation(job, history) if job.patience else None
+    seen = _measure_stagnation(job, _drop_warm_up(history)) if job.patience else None
     return min(seen.iterations, job.patience) if seen else 0
+
+
+def _drop_warm_up(rows: MetricTable) -> MetricTable:
+    """Leave out the leading rows of random actions, in which nothing could improve."""
+    limits = keep_finite(rows.column("warm_up_steps"))
+    return rows[int(np.sum(rows.column("env_steps") <= limits[-1])) :] if limits.size else rows
 
 
 def _measure_stagnation(job: Job, rows: MetricTable) -> Stagnation | None:

@@ -35,6 +35,16 @@ def test_a_trial_ends_by_its_budget_target_or_patience(report, scores, fields, e
     assert get_end(report(scores, **{"iterations": 100} | fields)) == end
 
 
+def test_random_steps_before_the_first_update_are_no_plateau(tmp_path):
+    rows = []
+    session = make_session(tmp_path, rows.append, patience=3, iterations=100)
+    for i in range(1, 13):
+        metrics = {"return_mean": 1.0, "env_steps": 100.0 * i, "warm_up_steps": 800.0}
+        if session.stopper("00", make_result("00", i, 1.0, metrics)):
+            break
+    assert get_end(rows) == (12, "plateau")
+
+
 def test_the_end_at_a_plateau_says_what_was_seen(report):
     rows = report(FLAT, patience=4, iterations=100)
     # The best is that of iteration 3: 3.02 is less than 1 % better.
