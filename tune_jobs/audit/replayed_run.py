@@ -253,14 +253,16 @@ class _Length:
 
 def _measure(parts: Iterable[list[Record]], path: Path, options: JudgingOptions) -> _Length:
     rows = LogRows(path, options.metric, options.rename)
-    steps, seconds = math.nan, 0.0
+    steps, seconds, fell = 0.0, 0.0, False
     for part in (*parts, None):
         for iteration in rows.add(part or [], final=part is None):
-            steps = max(as_number(iteration.metrics.get("env_steps")), steps)
+            reached = as_number(iteration.metrics.get("env_steps"))
+            fell |= reached < steps  # they are counted anew, in each epoch, say
+            steps = max(steps, reached)  # in this order a NaN changes nothing
             seconds += as_number(iteration.metrics.get("iteration_s", 0.0))
-    counts_steps = steps > 0
-    reached = steps if counts_steps else rows.rows_seen
-    return _Length(rows.rows_seen, reached, counts_steps, seconds if seconds > 0 else None)
+    counts_steps = steps > 0 and not fell
+    length = steps if counts_steps else rows.rows_seen
+    return _Length(rows.rows_seen, length, counts_steps, seconds if seconds > 0 else None)
 
 
 def _read_in_parts(reader: LogReader) -> Iterator[list[Record]]:

@@ -129,3 +129,11 @@ def test_a_log_that_is_still_written_is_judged_up_to_its_last_line(tmp_path):
     path.write_text(path.read_text()[:-3])
     run = replay(path)
     assert run.is_judged and len(run.scores) >= 49
+
+
+def test_steps_that_are_counted_anew_in_each_epoch_are_no_length(tmp_path):
+    epochs = [10 * i for _ in range(10) for i in range(1, 41)]
+    path = write_columns(tmp_path / "a.csv", step=epochs, **{"return": rising(400)})
+    run = replay(path)
+    assert not run.counts_steps and run.length == 400
+    assert max(b - a for a, b in zip(run.shares, run.shares[1:], strict=False)) < 0.05
