@@ -6,14 +6,19 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+import numpy as np
+
 from tune_jobs.foreign_logs.smoothed import make_history
 from tune_jobs.health.history import History
+from tune_jobs.health.improvement import keep_finite
 from tune_jobs.health.metric_table import as_number
 from tune_jobs.health.remedy import OtherLibrary
 
 SHORTEST = 30
 """Iterations that a run of unknown budget is taken to have had at least. The rules shorten their
 warm-ups for a small budget: of ten healthy rows three were then said to explain no variance."""
+LATE = 0.1
+"""Share of a training beyond which a first row belongs to one that was resumed."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +56,17 @@ class Log:
     """A return that is NaN in every row, unless the log says that no episode has ended."""
     likely_return: str = ""
     """The unmapped column that looks most like a return; empty where the return is known."""
+
+    @property
+    def begins_late(self) -> bool:
+        """Whether its first row is far into a training, as where a resume began a new file."""
+        for name in ("iteration", "env_steps"):
+            counts = keep_finite(np.array([as_number(row.get(name)) for row in self.rows]))
+            if counts.size > 1:
+                usual = 10 * float(np.median(np.diff(counts)))
+                if counts[0] > max(LATE * counts[-1], usual) > 0:
+                    return True
+        return False
 
     @property
     def history(self) -> History:

@@ -17,10 +17,11 @@ from tune_jobs.formatting import count
 from tune_jobs.health.diagnosis import RULES, Diagnosis, diagnose
 from tune_jobs.health.finding import Finding
 from tune_jobs.health.history import History
-from tune_jobs.judging.run_judge import count_needed_rows
+from tune_jobs.judging.run_judge import RESUMED, count_needed_rows
 from tune_jobs.run_log.cross_trial import Sibling, compare_trials_on_all_symptoms
 
 Answer = dict[str, Any]
+LATE_NOTE = "It begins late in a training, so that a score which does not rise is only a note."
 
 
 def doctor(*paths: str | Path, rename: Mapping[str, str] | None = None) -> Answer:
@@ -84,7 +85,8 @@ def _found_at(symptom: str, history: History) -> int:
 
 
 def _entry(log: Log) -> Answer:
-    diagnosis = diagnose(log.history) if log.rows else Diagnosis((), (), {})
+    limits = RESUMED if log.begins_late else {}
+    diagnosis = diagnose(log.history, limits) if log.rows else Diagnosis((), (), {})
     findings = [*_judge_empty_return(log), *diagnosis.findings]
     judged, not_judged = list(diagnosis.judged), diagnosis.not_judged
     reasons = {symptom: _why(name) for symptom, name in not_judged.items()}
@@ -106,7 +108,7 @@ def _entry(log: Log) -> Answer:
         "format": log.format,
         "rows": len(log.rows),
         "rows_needed": needed,
-        "note": log.note,
+        "note": log.note or (LATE_NOTE if log.begins_late else ""),
         "findings": [dataclasses.asdict(finding) for finding in findings],
         "judged": judged,
         "not_judged": reasons,

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from tune_jobs.foreign_logs.log import SHORTEST
+from tune_jobs.foreign_logs.log import LATE, SHORTEST
 from tune_jobs.foreign_logs.log_record import Record
 from tune_jobs.foreign_logs.log_rows import RETURNS, Iteration, LogRows, assume_budget
 from tune_jobs.foreign_logs.smoothed import make_history
-from tune_jobs.health.diagnosis import Diagnosis, Limit, diagnose
+from tune_jobs.health.diagnosis import RULES, Diagnosis, Limit, diagnose
 from tune_jobs.health.finding import Finding
 from tune_jobs.health.history import History
 from tune_jobs.health.improvement import Improvement
@@ -19,9 +19,16 @@ from tune_jobs.health.metric_table import MetricTable
 
 PARTS = 500
 """Parts of a known budget: rows that fall into one of them are judged as one."""
-LATE = PARTS // 10
-"""A first row beyond this part belongs to a training that was resumed: what its score began at is
-not known, so that its budget says nothing about what it should have gained."""
+RESUMED: dict[str, Limit] = dict.fromkeys(
+    [
+        *(symptom for symptom, rule in RULES.items() if rule.stagnant_only),
+        *("frozen_policy", "constant_reward", "no_exploration"),
+    ],
+    "note",
+)
+"""Limits of the rules that judge what has not changed since the start, for a training that was
+resumed: what its score began at is not known, so that its budget says nothing about what it should
+have gained, and it may have learnt all there is."""
 _IMPROVEMENT = Improvement()
 Mode = Literal["min", "max"]
 Verdict = Literal["too_short", "healthy", "note", "warn", "stop"]
@@ -57,8 +64,8 @@ class RunJudge:
 
     def append(self, iteration: Iteration) -> None:
         """Add a part of the budget."""
-        if not self._table and iteration.number > LATE:
-            self.log.budget = 0.0
+        if not self._table and iteration.number > LATE * PARTS:
+            self.log.budget, self._limits = 0.0, RESUMED | self._limits
         self.rows += iteration.rows
         self._table.append({**iteration.metrics, "iteration": self.rows})
 

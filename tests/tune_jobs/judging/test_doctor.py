@@ -121,3 +121,14 @@ def test_numbers_at_the_end_of_the_range_raise_no_warning(tmp_path, recwarn):
     ends = [1e308 * (-1) ** i for i in range(60)]
     assert doctor(write_columns(tmp_path / "a.csv", reward=ends, entropy=ends, kl=ends))["findings"]
     assert not recwarn.list
+
+
+def test_a_log_that_begins_late_blames_no_score_that_does_not_rise(tmp_path):
+    """A policy that has learnt all there is, continued in a new file: constant, and certain."""
+    columns = {"return": flat_returns(50, seed=2), "entropy": [0.01 - 1e-5 * i for i in range(50)]}
+    for first, worst in ((1, "stop"), (501, "note")):
+        steps = [2000 * (first + i) for i in range(50)]
+        path = write_columns(tmp_path / f"{first}.csv", step=steps, **columns)
+        found = {severity for severity, _ in diagnose_log(path).values()}
+        assert (worst in found) and (worst == "stop" or found == {"note"})
+    assert "It begins late" in doctor(path)["logs"][0]["note"]
