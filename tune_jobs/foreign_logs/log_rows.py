@@ -176,8 +176,9 @@ class LogRows:
         """Return the score of a row; NaN where it has none."""
         if self.metric in values:
             return as_number(values[self.metric])
-        names = RETURNS if self.metric == RETURNS[0] else (self.metric,)
-        return next((as_number(row[name]) for name in names if name in row), math.nan)
+        # Of one kind in all rows: the mean of the last hundred episodes lags behind the exact one.
+        is_smoothed = self.is_smoothed and self.metric == RETURNS[0]
+        return as_number(row.get(RETURNS[1] if is_smoothed else self.metric))
 
     def _close_group(self, number: int) -> Iteration:
         """Return the iteration of the present group, and begin that of ``number``."""

@@ -32,10 +32,10 @@ from tune_jobs.foreign_logs.names.name_matching import (
     recognise_libraries,
     strip_tune_prefix,
 )
-from tune_jobs.health.improvement import BoolArray, FloatArray, keep_finite
+from tune_jobs.health.improvement import FloatArray, keep_finite
 from tune_jobs.health.metric_table import as_number
 from tune_jobs.health.remedy import OtherLibrary
-from tune_jobs.health.rules.training_faults import WATCHED
+from tune_jobs.health.rules.training_faults import SKIPPED, WATCHED, find_lasting
 
 RETURNS = ("return_mean", "return_mean_100")
 _RECORD = "record"
@@ -75,6 +75,7 @@ def translate_log(
     rows = [_row(path, record, taken) for record in records]
     _increase(rows, taken)
     _count_updates_of_sb3(rows, names, taken)
+    _turn_entropy(rows, taken)
     _merge_evaluations(rows)
     rows = [row for row in rows if row.keys() - NO_ROW]
     _drop_steps_of_a_row(rows)
@@ -187,6 +188,19 @@ def _count_updates_of_sb3(
             row["updates"] = float(any(name.startswith("train/") for name in row[_RECORD]))
 
 
+def _turn_entropy(rows: Sequence[dict[str, Any]], taken: Mapping[str, CatalogueMetric]) -> None:
+    """Take an ``entropy_loss`` that begins above zero as the entropy: scripts log either sign.
+
+    SB3's is always the negative entropy, and a policy begins with a positive one.
+    """
+    turned = [n for n, ours in taken.items() if ours.name == "entropy" and ours.times < 0]
+    first = keep_finite(_column(rows, "entropy"))[:3]
+    if turned and not turned[0].endswith("train/entropy_loss") and np.all(first < 0):
+        for row in rows:
+            if "entropy" in row:
+                row["entropy"] *= -1
+
+
 def _merge_evaluations(rows: Iterable[dict[str, Any]]) -> None:
     """Join an evaluation that is logged by itself with the next iteration.
 
@@ -268,14 +282,17 @@ def _believe(rows: Sequence[dict[str, Any]], theirs: str, ours: CatalogueMetric)
     values = np.array([as_number(row.get(name, 0.0)) for row in rows])
     there = np.array([name in row for row in rows], dtype=np.bool_)
     # In tables with one row for each logging call, NaN fills the metrics of the other calls.
-    lasting = _lasts(_column(rows, name)) if ours.patchy else there
-    for row, value, believed in zip(rows, values, lasting, strict=True):
+    skips = name == "grad_norm"  # mixed precision skips an update whose gradients are too large
+    lasting = find_lasting(_column(rows, name), SKIPPED if skips else 1)
+    for row, value, believed in zip(
+        rows, values, lasting if skips or ours.patchy else there, strict=True
+    ):
         if not isinstance(row.get(name), float) or math.isfinite(value):
             continue
         # The mean over no episode is NaN by definition.
         if name in RETURNS and "episodes" in row and not row["episodes"] > 0:
             believed = False
-        if math.isnan(value) and not believed:
+        if (skips or math.isnan(value)) and not believed:
             del row[name]
         elif name in (*RETURNS, *WATCHED):
             row.setdefault(_SICK, []).append(f"{theirs} ({value})")
@@ -284,21 +301,9 @@ def _believe(rows: Sequence[dict[str, Any]], theirs: str, ours: CatalogueMetric)
 def _watch(rows: Sequence[dict[str, Any]], theirs: str) -> None:
     """Point at a loss that is none of ours and has turned NaN or infinite."""
     column = np.array([as_number(row[_RECORD].get(theirs)) for row in rows])
-    for row, sick in zip(rows, _lasts(column) | np.isinf(column), strict=True):
+    for row, sick in zip(rows, find_lasting(column) | np.isinf(column), strict=True):
         if sick and theirs in row[_RECORD]:
             row.setdefault(_SICK, []).append(f"{theirs} ({row[_RECORD][theirs]})")
-
-
-def _lasts(column: FloatArray) -> BoolArray:
-    """Which NaN of a column [R] stay to the end: parameters do not come back from NaN.
-
-    They must be more in a row than ever were between two numbers, where they are a log's rhythm.
-    """
-    numbers = np.flatnonzero(~np.isnan(column))
-    lasting = np.zeros(column.size, dtype=np.bool_)
-    if numbers.size and column.size - 1 - numbers[-1] > max(np.diff(numbers), default=1) - 1:
-        lasting[numbers[-1] + 1 :] = True
-    return lasting
 
 
 def _drop_kl_not_computed(rows: Sequence[dict[str, Any]]) -> None:

@@ -127,3 +127,11 @@ def test_merged_rows_add_counts_and_average_measurements():
         **{"episodes": 7.0, "kl": pytest.approx(0.2), "env_steps": 20.0},
         **{"nonfinite_where": "x", "nonfinite": 1.0, "lr": 1e-3},
     }
+
+
+def test_scores_of_one_log_are_of_one_kind():
+    exact = [{"episode_return": 300.0} if i % 2 else {} for i in range(20)]
+    records = [record(i, **{"rollout/ep_rew_mean": 100.0} | row) for i, row in enumerate(exact)]
+    rows = make()
+    scores = [i.score for i in rows.add(records, final=True)]
+    assert not rows.is_smoothed and set(scores) == {None, 300.0}

@@ -68,3 +68,17 @@ def test_steps_that_a_resume_repeats_count_since_the_start():
 def test_a_success_that_is_yes_or_no_is_a_number():
     rows = _translate(reward=[1.0] * 3, is_success=[True, False, True], done=[True] * 3)
     assert [row["success_rate"] for row in rows] == [1.0, 0.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("name", "logged", "entropy"),
+    [
+        ("entropy_loss", 2.0, 2.0),  # scripts log the entropy by this name, too
+        ("entropy_loss", -2.0, 2.0),
+        ("train/entropy_loss", 2.0, -2.0),
+    ],
+)
+def test_an_entropy_loss_has_either_sign(name, logged, entropy):
+    records = [Record(f"line {i}", {"return": 1.0 * i, name: logged}) for i in range(9)]
+    log = translate_log(Path("a.csv"), "run", "CSV", records, {})
+    assert {row["entropy"] for row in log.rows} == {entropy}

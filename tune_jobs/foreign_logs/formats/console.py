@@ -18,7 +18,7 @@ _NUMBER = r"[-+]?(?:\d+(?:_\d+)*\.?\d*(?:[eE][-+]?\d+)?|\.\d+|nan|inf|NaN|Infini
 _DICT = re.compile(r"\{'[^{}]*\}")
 # Transformers 5 puts its numbers into quotes, and None in the place of what is not finite; NumPy 2
 # puts its scalars into the name of their type.
-_DICT_ITEM = re.compile(rf"'([^']+)': '?(?:np\.\w+\()?({_NUMBER}|None)\)?'?(?=[,}}])")
+_DICT_ITEM = re.compile(rf"'([^']+)': ('?)(?:np\.\w+\()?({_NUMBER}|None)\)?\2(?=[,}}])")
 _PAIRS = re.compile(rf"(?:^|[\s)])step:(\d+) - (?=\S+:(?:np\.\w+\()?{_NUMBER})")
 _PAIR = re.compile(rf"([^\s:]+):(?:np\.\w+\()?({_NUMBER})\)?(?= - |\s*$)")
 _COLOUR = re.compile(r"\x1b\[[\d;]*m")
@@ -63,5 +63,5 @@ def parse_line(line: str) -> dict[str, float]:
     # The words of a sample or a traceback hold dicts too: of metrics they have at least two.
     printed = _DICT.search(line)
     items = _DICT_ITEM.findall(printed[0]) if printed else []
-    known = [(name, value.replace("None", "nan")) for name, value in items]
+    known = [(name, value.replace("None", "nan")) for name, _, value in items]
     return {name: float(value) for name, value in known} if len(items) > 1 else {}

@@ -104,6 +104,9 @@ class DelimitedFile:
                 place = f"line {self._number + reader.line_num}"
                 if not any(cells) or [cell.strip() for cell in cells] == self.header:
                     continue  # a blank line, or the header of a run appended to this one
+                if self._is_header(cells):
+                    self.header, self._numeric = [cell.strip() for cell in cells], None
+                    continue
                 # Two in a row: the columns changed, and values would stand under wrong names.
                 if len(cells) > len(self.header):
                     wrong = f"has {len(cells)} cells, but the header has {len(self.header)}"
@@ -127,6 +130,12 @@ class DelimitedFile:
         is_misfit = final and not self._rows
         self.damage = self.damage or self.broken.damage or (self.broken.pending * is_misfit)
         return records
+
+    def _is_header(self, cells: list[str]) -> bool:
+        """Return whether a row names the columns anew: a restarted script appends to its log."""
+        names = {cell.strip() for cell in cells}
+        known = len(names & set(self.header))
+        return len(names) == len(cells) and 2 * known > len(cells) and known > 1
 
     def _check_row(self, row: Record) -> list[Record]:
         """Return the rows that are known to be sound with this one.

@@ -18,6 +18,7 @@ from tune_jobs.foreign_logs.read_logs import read_logs
         ("{'loss': '1.5e-05', 'reward': '2'}", {"loss": 1.5e-5, "reward": 2.0}),
         ("{'loss': '0.1', 'reward': None}", {"loss": 0.1, "reward": math.nan}),
         ("{'question': None, 'answer': 'four'}", {}),
+        ("{'loss': '0.1', 'reward': '1,234.5', 'kl': '0'}", {"loss": 0.1, "kl": 0.0}),
         ("  5%|##  | 1/20 {'loss': inf, 'reward': -1.0}", {"loss": math.inf, "reward": -1.0}),
         (
             "(TaskRunner pid=7) \x1b[36mstep:3 - actor/entropy:0.41 - critic/score/mean:1e-05",

@@ -29,6 +29,16 @@ def test_rows_that_do_not_fit_end_their_log_and_no_other(tmp_path):
     assert "no_improvement" in whole["judged"] and "no_improvement" in cut["judged"]
 
 
+def test_a_header_in_the_middle_names_the_columns_behind_it(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text(
+        "step,return,entropy\n1,10,.9\n2,20,.8\nstep,entropy,return\n3,.7,30\n4,.6,40\n"
+    )
+    (log,) = read_logs(path)
+    assert [row["return_mean"] for row in log.rows] == [10, 20, 30, 40] and not log.note
+    assert [row["entropy"] for row in log.rows] == [0.9, 0.8, 0.7, 0.6]
+
+
 def test_one_row_that_does_not_fit_is_left_out_with_a_note(tmp_path):
     """A program that was killed in a line and continued writes its next line behind that half."""
     lines = [f"{i},{i}" for i in range(20)]
