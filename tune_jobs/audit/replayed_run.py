@@ -138,9 +138,10 @@ def _replay(reader: LogReader, name: str, options: JudgingOptions) -> ReplayedRu
     if _measure_bytes(reader) <= WHOLE:
         kept = [read_rest(reader)]
     length = _measure(kept or _read_in_parts(_open_again(reader)), path, options)
+    counts = "env_steps" if length.counts_steps else None
     judge = RunJudge(
         budget=options.budget or length.reached,
-        progress="env_steps" if length.counts_steps else "",
+        progress="" if options.budget else counts,
         metric=options.metric,
         mode=options.mode,
         rename=options.rename,

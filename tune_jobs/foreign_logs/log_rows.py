@@ -67,7 +67,8 @@ class LogRows:
         path: the log, for messages.
         metric: the name in the log, or in the catalogue, of the score.
         rename: names of the log, each with the catalogue's.
-        progress: the name in the log of what the budget counts; empty counts rows.
+        progress: the name in the log of what the budget counts; empty counts environment steps
+            where the log has them, else rows; None counts rows.
         budget: how far the progress goes; 0 where it is not known.
         iterations: parts of the budget.
     """
@@ -77,7 +78,7 @@ class LogRows:
         path: Path,
         metric: str,
         rename: Mapping[str, str],
-        progress: str = "",
+        progress: str | None = "",
         budget: float = 0.0,
         iterations: int = 100,
     ) -> None:
@@ -141,7 +142,8 @@ class LogRows:
                 continue
             self.rows_seen += 1
             values = self._context[place].values
-            self.has_progress |= self.progress in values or self.progress in row
+            if self.progress:
+                self.has_progress |= self.progress in values or self.progress in row
             number = self._number_iteration(values, row)
             if number > self._group.number and self._group.rows:
                 complete.append(self._close_group(number))
@@ -163,7 +165,8 @@ class LogRows:
         if self.progress:
             reached = as_number(values.get(self.progress, row.get(self.progress)))
         else:
-            reached = as_number(row.get("env_steps", self.rows_seen))
+            steps = self.rows_seen if self.progress is None else row.get("env_steps")
+            reached = as_number(self.rows_seen if steps is None else steps)
         if not math.isfinite(reached):
             return self._group.number
         self.share_reached = max(self.share_reached, reached / self.budget)

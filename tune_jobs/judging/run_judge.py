@@ -42,7 +42,7 @@ class RunJudge:
         self,
         *,
         budget: float = 0.0,
-        progress: str = "",
+        progress: str | None = "",
         metric: str = RETURNS[0],
         mode: Mode = "max",
         rename: Mapping[str, str] | None = None,
