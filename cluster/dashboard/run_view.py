@@ -1,9 +1,9 @@
 """View of one run for the page: its event rows, read while they are written, and thinned.
 
 A log may have a million result rows, more than a screen can show. Of a result row only the trial,
-iteration, score and offset in the file are stored, and of many results only those that a curve
-needs; the rest of a row is read from the file on request. So a large log opens quickly, and a long
-run does not fill the memory.
+iteration, score and offset in the file are stored, and of many results only the score and what a
+curve needs; the rest of a row is read from the file on request. So a large log opens quickly, and a
+long run does not fill the memory.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from weakref import WeakValueDictionary
 
 from starlette.exceptions import HTTPException
 
+from cluster.dashboard.score_history import ScoreHistory
 from tune_jobs.foreign_logs.formats.tail import Tail
 from tune_jobs.run_log.driver_lock import describe_lost_driver, make_lost_end
 from tune_jobs.run_log.event_log import decode_row, decode_row_or_none, read_result_head
@@ -58,7 +59,7 @@ class CurvePoint(NamedTuple):
 
 @dataclass
 class TrialResults:
-    """The results of one trial."""
+    """The results of one trial: all scores, and the points of its curves."""
 
     points: list[ResultPoint] = field(default_factory=list[ResultPoint])
     version: int = 0
@@ -67,23 +68,22 @@ class TrialResults:
         default_factory=dict[tuple[str, int], list[CurvePoint]]
     )
     """Thinned curves by metric and size, until the next result: ten pages may draw them."""
-    _scores: tuple[tuple[int, float], ...] | None = None
+    _scores: ScoreHistory = field(default_factory=ScoreHistory)
+    _is_read: bool = False
+    """Whether a reader holds those scores."""
     _range: tuple[float, float] | None = None
 
     @property
-    def scores(self) -> tuple[tuple[int, float], ...]:
-        """The iterations with a finite score, and that score."""
-        if self._scores is None:
-            finite = (p for p in self.points if math.isfinite(p.score))
-            self._scores = tuple((p.iteration, p.score) for p in finite)
+    def scores(self) -> ScoreHistory:
+        """The iterations with a finite score, and that score: another object once they change."""
+        self._is_read = True
         return self._scores
 
     @property
     def score_range(self) -> tuple[float, float] | None:
         """The lowest and the highest finite score; None without any."""
-        if self._range is None and self.scores:
-            values = [score for _, score in self.scores]
-            self._range = min(values), max(values)
+        if self._range is None and self._scores:
+            self._range = min(self._scores.scores), max(self._scores.scores)
         return self._range
 
     def add_point(self, point: ResultPoint) -> None:
@@ -91,8 +91,14 @@ class TrialResults:
 
         A result of iteration 0, what precedes training, is replaced by any later one.
         """
-        self._scores = self._range = None
+        self._range = None
         self.curves.clear()
+        if self._is_read:  # by another thread, perhaps
+            self._scores, self._is_read = self._scores[:], False
+        while self._scores and not 0 < self._scores[-1][0] < point.iteration:
+            self._scores.pop()
+        if math.isfinite(point.score):
+            self._scores.append(point.iteration, point.score)
         while self.points and not 0 < self.points[-1].iteration < point.iteration:
             self.points.pop()
         self.points.append(point)
@@ -109,13 +115,15 @@ def thin_points(points: list[ResultPoint], max_points: int) -> list[ResultPoint]
     """Return about ``max_points`` points: the first, the last, and the extremes of even stretches.
 
     Spikes are what a reader looks for in a curve, so thinning must not remove them. A point without
-    a finite score survives only in a stretch that has no other.
+    a finite score survives only in a stretch that has no other. The last score survives as well,
+    because tables show it.
     """
     if len(points) <= max_points:
         return points
     stretches, size = max(1, (max_points - 2) // 2), len(points) - 2
     # Two points per stretch: its lowest and its highest.
-    chosen = {0, len(points) - 1}
+    last = (i for i in range(len(points) - 1, -1, -1) if not math.isnan(points[i].score))
+    chosen = {0, len(points) - 1, next(last, 0)}
     for stretch in range(stretches):
         indices = range(1 + stretch * size // stretches, 1 + (stretch + 1) * size // stretches)
         scored = [i for i in indices if math.isfinite(points[i].score)] or list(indices[:1])
@@ -197,7 +205,7 @@ class RunView:
     def build_outcome(self, full_trial: str = "") -> Outcome:
         """Return the outcome so far, with the last results of each trial.
 
-        Its scores are those of all stored results.
+        Its scores are those of all results.
 
         Args:
             full_trial: id of a trial that gets all of its stored results.
@@ -219,9 +227,9 @@ class RunView:
         return replace(outcome, trials=tuple(map(self._add_scores, outcome.trials)))
 
     def _add_scores(self, trial: TrialOutcome) -> TrialOutcome:
-        """Give a trial the scores of all stored results, as the same object until it changes."""
+        """Give a trial the scores of all results, as the same object until it changes."""
         results = self.trial_results.get(trial.id)
-        scores = results.scores if results else ()
+        scores = results.scores if results else trial.scores
         base, known = self._trials.get(trial.id, (None, None))
         # What ranks a trial is computed from all of its scores, and remembered by the object.
         if known is None or trial != base or known.scores is not scores:

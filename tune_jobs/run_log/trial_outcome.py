@@ -85,7 +85,7 @@ class TrialOutcome:
     """The trial whose settings it trains once more, on another seed; empty for all others."""
     results: tuple[events.ResultRow, ...]
     """Those which a resume repeated count once."""
-    scores: tuple[tuple[int, float], ...]
+    scores: Sequence[tuple[int, float]]
     """The iterations with a finite score, and that score; the page has no more of most results."""
     decisions: tuple[events.DecisionRow, ...]
     findings: tuple[events.FindingRow, ...]

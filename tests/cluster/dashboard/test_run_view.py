@@ -1,6 +1,8 @@
 # pyright: basic, reportOptionalMemberAccess=false, reportArgumentType=false
 """The live page: what it knows of a log, whom it lets in, and what a browser makes of it."""
 
+import math
+
 from dashboard_app import read_whole, write
 from synthetic_sweep import end, job_row, result, synthetic_rows
 
@@ -22,7 +24,7 @@ def test_a_run_on_the_page_came_to_what_the_log_says(tmp_path):
     assert told.as_dict() == expected.as_dict()
     assert [t.status_text for t in told.trials] == [t.status_text for t in expected.trials]
     assert [t.seconds_saved for t in told.trials] == [t.seconds_saved for t in expected.trials]
-    assert [t.scores for t in told.trials] == [t.scores for t in expected.trials]
+    assert [tuple(t.scores) for t in told.trials] == [t.scores for t in expected.trials]
     best = expected.best.id
     assert board.build_outcome(full_trial=best).best.results == expected.best.results
 
@@ -86,6 +88,31 @@ def test_thinning_keeps_spikes(tmp_path):
     drawn = curve(board, "00", most=100)
     assert len(drawn) <= 100 and drawn[0][0] == 1 and drawn[-1][0] == length
     assert (spike, 99.0) in drawn
+
+
+def test_a_long_trial_is_ranked_by_all_of_its_scores(tmp_path):
+    rows: list[Row] = [job_row(trials=2, mode="max"), TrialRow(trial="00", config={})]
+    for i in range(1, 3 * MAX_RESULTS):
+        # One score in seven is low: the lowest and highest of a stretch have a mean of 0.5.
+        rows += [result("00", i, float(i % 7 > 0)), result("01", i, 0.7)]
+    board, expected = read_whole(write(tmp_path, rows)), Outcome.from_rows(rows)
+    assert board.outcome.best.id == expected.best.id == "00"
+    assert board.outcome.as_dict() == expected.as_dict()
+
+
+def test_scores_that_a_page_holds_stay_when_a_resume_replaces_some(tmp_path):
+    board = read_whole(write(tmp_path, [job_row(), *(result("00", i, 0.5) for i in (1, 2, 3))]))
+    before = board.outcome.trials[0]
+    EventLog(tmp_path / "events.jsonl").append(result("00", 2, 0.4))
+    board.refresh()
+    assert list(before.scores) == [(1, 0.5), (2, 0.5), (3, 0.5)]
+    assert list(board.outcome.trials[0].scores) == [(1, 0.5), (2, 0.4)]
+
+
+def test_thinning_keeps_the_last_score():
+    scores = [float(i % 10) for i in range(994)] + [math.nan] * 6
+    points = [ResultPoint(i, score, 1.0 * i, i, i, 1) for i, score in enumerate(scores)]
+    assert points[993] in thin_points(points, 50)
 
 
 def test_thinning_keeps_both_ends_and_local_extremes():
