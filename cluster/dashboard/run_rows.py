@@ -51,11 +51,13 @@ class RunRows:
             return None
         directory = self._missing.pop(0)
         stamp = _stamp(directory)
-        size = await asyncio.to_thread(_measure_size, directory)
         view = self.runs.open_view(directory)
-        await view.read()
-        figures, goes_on = await view.query(_summarise)
-        figures["bytes"] = size
+        try:
+            await view.read()
+            figures, goes_on = await view.query(_summarise)
+        except Exception:  # one damaged log must not keep the figures of other runs from the list
+            figures, goes_on = {}, False
+        figures["bytes"] = await asyncio.to_thread(_measure_size, directory)
         if goes_on:
             self._growing[directory] = view
         else:

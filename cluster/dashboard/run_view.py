@@ -21,7 +21,7 @@ from starlette.exceptions import HTTPException
 from cluster.dashboard.score_history import ScoreHistory
 from tune_jobs.foreign_logs.formats.tail import Tail
 from tune_jobs.run_log.driver_lock import describe_lost_driver, make_lost_end
-from tune_jobs.run_log.event_log import decode_row, decode_row_or_none, read_result_head
+from tune_jobs.run_log.event_log import decode_row_or_none, read_result_head
 from tune_jobs.run_log.events import JobRow, ResultRow, Row
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.trial_outcome import TrialOutcome, to_finite_float
@@ -152,7 +152,7 @@ class RunView:
         self.other_rows: list[tuple[int, Row]] = []
         """All rows except results, each with its offset in the file."""
         self.trial_results: dict[str, TrialResults] = {}
-        self._rows: dict[int, ResultRow] = {}
+        self._rows: dict[int, Row | None] = {}
         self._trials: dict[str, tuple[TrialOutcome, TrialOutcome]] = {}
         self._built: tuple[int, dict[object, Any]] = (-1, {})
 
@@ -218,7 +218,7 @@ class RunView:
             points = results.points if trial == full_trial else results.points[-1:]
             if scored := results.find_last_scored():
                 points = sorted({*points, scored})
-            rows += zip((p.offset for p in points), self.load_rows(points), strict=True)
+            rows += ((point.offset, row) for point, row in self.load_rows(points))
         # An outcome depends on the order of rows: a result after an end continues the trial.
         in_order = [row for _, row in sorted(rows, key=lambda pair: pair[0])]
         outcome = Outcome.from_rows(
@@ -273,27 +273,28 @@ class RunView:
             return results.curves[metric, max_points]
         points = thin_points(results.points, max_points)
         if metric == "":
-            values = [p.score if math.isfinite(p.score) else None for p in points]
+            pairs = [(p, p.score if math.isfinite(p.score) else None) for p in points]
         else:
             rows = self.load_rows(points)
-            values = [to_finite_float(row.metrics.get(metric)) for row in rows]
-        pairs = zip(points, values, strict=True)
+            pairs = [(p, to_finite_float(row.metrics.get(metric))) for p, row in rows]
         curve = [CurvePoint(p.iteration, p.env_steps, p.seconds, value) for p, value in pairs]
         results.curves[metric, max_points] = curve
         return curve
 
-    def load_rows(self, points: list[ResultPoint]) -> list[ResultRow]:
-        """Return the whole rows of some points."""
+    def load_rows(self, points: list[ResultPoint]) -> list[tuple[ResultPoint, ResultRow]]:
+        """Return some points with their whole rows, without those that are damaged."""
         # Offsets identify rows, because the log only grows; a shorter one empties the cache.
         missing = [point for point in points if point.offset not in self._rows]
         if missing:
             with self.path.open("rb") as file:
                 for point in missing:
                     file.seek(point.offset)
-                    row = decode_row(file.read(point.length))
-                    assert isinstance(row, ResultRow)  # noqa: S101
-                    self._rows[point.offset] = row
-        rows = [self._rows[point.offset] for point in points]
+                    self._rows[point.offset] = decode_row_or_none(file.read(point.length))
+        rows = [
+            (point, row)
+            for point in points
+            if isinstance(row := self._rows[point.offset], ResultRow)
+        ]
         # Emptied as a whole: the next request reads the rows of its curves again, and the cache
         # need not record when each row was used.
         if len(self._rows) > MAX_CACHED_ROWS:

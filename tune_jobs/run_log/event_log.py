@@ -26,9 +26,10 @@ UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, RecursionError
 """Errors of decoding a line that is no event row."""
 FIRST_BLOCK = 4096
 """Bytes that are read first from the end of a log; most ends fit."""
-RESULT_HEAD = re.compile(
+RESULT_LINE = re.compile(
     rb'\{"kind": "result", "time": [-+.\deE]+, "trial": "([^"\\]*)", "iteration": (\d+), '
     rb'"score": ([-+.\deE]+|null), "seconds": ([-+.\deE]+), "env_steps": (\d+), '
+    rb'.*, "stagnant": \d+(?:, "nonfinite": \[\[.*\]\])?\}$'
 )
 
 
@@ -143,14 +144,15 @@ def decode_row_or_none(line: bytes) -> Row | None:
 
 
 def read_result_head(line: bytes) -> ResultHead | None:
-    """Read only the head of a result row, some fifty times as fast as :func:`decode_row`.
+    """Read only the head of a result row, some twenty times as fast as :func:`decode_row`.
 
     Returns:
-        None for rows of any other kind, and for results that another program wrote.
+        None for rows of any other kind, for results that another program wrote, and for those cut
+        short by a full disk, after which the next append began a new line.
     """
     # The pattern follows the order of fields in ResultRow; a test holds the two together.
     # The metrics, by far the longest part of a line, are not parsed at all.
-    if not (match := RESULT_HEAD.match(line)):
+    if not (match := RESULT_LINE.match(line)):
         return None
     score = math.nan if match[3] == b"null" else float(match[3])
     return ResultHead(match[1].decode(), int(match[2]), score, float(match[4]), int(match[5]))

@@ -49,6 +49,17 @@ def test_a_damaged_log_is_a_row_without_figures(tmp_path):
     assert "best" not in asyncio.run(rows.read_next())
 
 
+def test_a_log_that_cannot_be_summarised_does_not_stop_the_others(tmp_path):
+    bad = write(tmp_path / "a", [job_row(iterations=None)])
+    runs = [bad, write(tmp_path / "b", synthetic_rows())]
+    rows = RunRows(RunIndex(tmp_path))
+    rows.list_rows(runs)
+    first, second = (asyncio.run(rows.read_next()) for _ in runs)
+    assert "best" not in first and first["bytes"] and second["best"]
+    rows.list_rows(runs)
+    assert asyncio.run(rows.read_next()) is None
+
+
 def test_the_list_shares_the_reading_of_a_page_and_keeps_only_what_grows(tmp_path):
     run = write(tmp_path / "a", [row for row in synthetic_rows() if row.kind != "job_end"])
     runs = RunIndex(tmp_path)

@@ -3,11 +3,13 @@
 
 import math
 
+import pytest
 from dashboard_app import read_whole, write
 from synthetic_sweep import end, job_row, result, synthetic_rows
 
 from cluster.dashboard.run_view import MAX_RESULTS, ResultPoint, thin_points
-from tune_jobs.run_log.event_log import EventLog, encode_row
+from envs.validation import InputWarning
+from tune_jobs.run_log.event_log import EventLog, encode_row, read_event_log
 from tune_jobs.run_log.events import ResultRow, Row, TrialRow
 from tune_jobs.run_log.outcome import Outcome
 
@@ -61,6 +63,25 @@ def test_a_line_that_is_no_row_is_passed_over(tmp_path):
         file.write('{"kind": "resu\n{"kind": "unheard of"}\n[1]\n')
     EventLog(path).append(result("00", 2, 0.4))
     assert curve(read_whole(tmp_path), "00") == [(1, 0.5), (2, 0.4)]
+
+
+def test_a_result_that_a_full_disk_cut_is_left_out_as_in_the_report(tmp_path):
+    log = EventLog(write(tmp_path, [job_row(), result("00", 1, 0.5)]) / "events.jsonl")
+    with log.path.open("a") as file:
+        file.write(encode_row(result("00", 2, 0.1, metrics={"kl": 0.2, "entropy": 0.3}))[:-9])
+    log.append(result("01", 1, 0.4))
+    with pytest.warns(InputWarning):
+        expected = Outcome.from_rows(read_event_log(log.path))
+    assert read_whole(tmp_path).outcome.as_dict() == expected.as_dict()
+
+
+def test_a_result_that_cannot_be_decoded_is_left_out_of_curves(tmp_path):
+    rows = [job_row(), *(result("00", i, 0.5, metrics={"kl": i / 8}) for i in (1, 2, 3))]
+    log = write(tmp_path, rows) / "events.jsonl"
+    log.write_bytes(log.read_bytes().replace(b"0.25", b"\0\0\0\0"))  # a block never synced
+    board = read_whole(tmp_path)
+    assert curve(board, "00", "kl") == [(1, 0.125), (3, 0.375)]
+    assert board.build_outcome(full_trial="00").trials[0].iterations == 3
 
 
 def test_a_log_that_was_replaced_by_a_shorter_one_is_read_anew(tmp_path):

@@ -134,6 +134,12 @@ def test_other_rows_have_no_result_head():
     assert read_result_head(b'{"kind": "result", "iteration": 1}') is None
 
 
+def test_a_result_that_was_cut_short_has_no_head():
+    line = encode_row(result("00", 1, 0.5, metrics={"kl": 0.1, "entropy": math.inf})).encode()
+    head = line.index(b'"metrics"')
+    assert all(read_result_head(line[:cut] + b"\n") is None for cut in range(head, len(line)))
+
+
 def test_the_ends_of_a_log_are_read_without_the_rest(tmp_path):
     path = tmp_path / "events.jsonl"
     path.write_bytes(b"no row\n")
