@@ -82,11 +82,13 @@ def _require_outcome(view: RunView) -> Outcome:
     return view.outcome or view.build_outcome()
 
 
-def read_log_texts(directory: Path) -> dict[str, str]:
-    """Return the ends of the logs in a run directory, by their paths in it."""
-    paths = [directory / DRIVER_LOG, *sorted(directory.glob("trials/**/*.log"))[:MOST_LOGS]]
+def read_log_texts(directory: Path, trial: str = "") -> dict[str, str]:
+    """Return the ends of the logs in a run directory, or only of a trial, by their paths in it."""
+    programs, trials = directory.glob("programs/*/*.log"), directory.glob("trials/**/*.log")
+    paths = [directory / DRIVER_LOG, *sorted(programs), *sorted(trials)]
+    paths = [path for path in paths if trial in ("", *path.relative_to(directory).parts)]
     texts: dict[str, str] = {}
-    for path in paths:
+    for path in paths[:MOST_LOGS]:
         if path.is_file() and path.stat().st_size:
             with path.open("rb") as file:
                 file.seek(max(0, path.stat().st_size - LOG_BYTES))

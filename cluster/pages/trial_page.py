@@ -88,10 +88,11 @@ class TrialPage:
             with self.plots:
                 self.curves = CurvesTab(run, only=self.trial)
         await self.curves.show()
-        texts = await run.desk.query(run.name, lambda view: read_log_texts(view.directory))
-        own = {name: text for name, text in texts.items() if f"/{self.trial}/" in f"/{name}"}
+        texts = await run.desk.query(
+            run.name, lambda view: read_log_texts(view.directory, self.trial)
+        )
         videos = [row for row in outcome.videos if row.trial == self.trial and row.path]
-        if (drawn := repr((own, videos, found.checkpoint))) == self.drawn:
+        if (drawn := repr((texts, videos, found.checkpoint))) == self.drawn:
             return
         self.drawn = drawn
         self.files.clear()
@@ -105,6 +106,6 @@ class TrialPage:
                 offer_command(
                     "Copy the command that serves it", "serve", directory / found.checkpoint
                 )
-            for name, text in own.items():
+            for name, text in texts.items():
                 with ui.expansion(name).props("dense"):
                     ui.html(f"<pre>{escape(text)}</pre>", sanitize=False)

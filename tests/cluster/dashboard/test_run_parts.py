@@ -8,6 +8,8 @@ from synthetic_sweep import job_row, result, synthetic_rows
 
 from cluster.dashboard.run_parts import PART_BUILDERS, build_trial_parts, read_log_texts
 from envs.episode_trace import EpisodeTrace, Frame
+from tune_jobs.programs.process import STDERR, STDOUT
+from tune_jobs.programs.trial_program import get_program_folder
 from tune_jobs.run_log.events import CheckpointRow, EvaluationRow, TrialRow
 
 
@@ -59,8 +61,13 @@ def test_settings_that_differ_or_were_searched_come_first(tmp_path):
 
 def test_logs_are_shown_from_their_ends(tmp_path):
     (tmp_path / "driver.log").write_text("x" * 30_000 + "the last line")
-    (tmp_path / "trials" / "00").mkdir(parents=True)
-    (tmp_path / "trials" / "00" / "program.log").write_text("said")
+    for trial in ("00", "01"):
+        folder = get_program_folder(tmp_path, trial)
+        folder.mkdir(parents=True)
+        (folder / STDOUT).write_text(f"said by {trial}")
+        (folder / STDERR).touch()
     texts = read_log_texts(tmp_path)
     assert texts["driver.log"].endswith("the last line") and len(texts["driver.log"]) == 20_000
-    assert texts["trials/00/program.log"] == "said"
+    own = {"programs/01/stdout.log": "said by 01"}
+    assert texts.keys() == {"driver.log", "programs/00/stdout.log", *own}
+    assert read_log_texts(tmp_path, "01") == own
