@@ -94,11 +94,14 @@ def smooth(values: Sequence[float | None], weight: float) -> list[float | None]:
         weight: of the past, from 0 to below 1 (TensorBoard's slider).
     """
     smoothed: list[float | None] = []
-    total = mass = 0.0
+    mean = mass = 0.0
     for value in values:
         if value is not None:
-            total, mass = weight * total + value, weight * mass + 1.0
-        smoothed.append(None if value is None else total / mass)
+            mass = weight * mass + 1.0
+            # A sum divided by the mass would overflow for the largest floats, and of this the
+            # rounding may: the median of the three is what lies between the other two.
+            mean = sorted((mean, mean * (1.0 - 1.0 / mass) + value / mass, value))[1]
+        smoothed.append(None if value is None else mean)
     return smoothed
 
 
@@ -118,7 +121,8 @@ def average_curves(
     known = [
         (
             [x for x, y in zip(*curve, strict=True) if y is not None],
-            [y for y in curve[1] if y is not None],
+            # A power of two changes no digit, and differences of the largest floats stay finite.
+            [y * 2.0**-32 for y in curve[1] if y is not None],
         )
         for curve in curves
     ]
@@ -129,8 +133,10 @@ def average_curves(
     rows = np.array([np.interp(places, xs, ys, math.nan, math.nan) for xs, ys in known])
     reached = np.isfinite(rows).any(axis=0)
     rows = rows[:, reached]
-    found = {"mean": np.nanmean(rows, 0), "low": np.nanmin(rows, 0), "high": np.nanmax(rows, 0)}
-    return {"x": places[reached].tolist()} | {name: row.tolist() for name, row in found.items()}
+    low, high = np.nanmin(rows, 0), np.nanmax(rows, 0)
+    found = {"mean": np.clip(np.nanmean(rows, 0), low, high), "low": low, "high": high}
+    scaled = {name: (row * 2.0**32).tolist() for name, row in found.items()}
+    return {"x": places[reached].tolist()} | scaled
 
 
 def group_trials(trials: Iterable[TrialOutcome], setting: str) -> dict[str, list[str]]:

@@ -3,6 +3,7 @@
 
 import json
 import math
+import sys
 
 import pytest
 from dashboard_app import read_whole, write
@@ -91,6 +92,17 @@ def test_the_best_is_the_winner_whatever_is_selected_and_scores_higher(tmp_path)
     for metric in ("", "kl"):
         names = [t["name"] for t in draw(view, metric=metric, selected=("01",))["data"]]
         assert names[1:3] == ["trial 00, the best", "trial 01"]
+
+
+def test_the_largest_floats_are_drawn(tmp_path):
+    most = sys.float_info.max  # what numpy.nan_to_num makes of infinity
+    rows = [job_row(trials=3), *(TrialRow(trial=t, config={"lr": 1.0}) for t in ("00", "01", "02"))]
+    for trial, scores in (("00", [most] * 9), ("01", [-most, most, 0.5] * 3), ("02", [most] * 9)):
+        rows += [result(trial, at, score) for at, score in enumerate(scores, 1)]
+    view = read_whole(write(tmp_path, rows))
+    for choice in ({"smoothing": 0.6}, {"group": "lr"}):
+        json.dumps(draw(view, **choice), allow_nan=False)
+    assert smooth([most] * 99, 0.95) == [most] * 99
 
 
 def test_labels_of_a_log_axis_are_read_as_numbers(sweep):
