@@ -18,15 +18,22 @@ from tune_jobs.run_log.outcome import Outcome
 async def show_comparison(desk: Desk, names: list[str]) -> None:
     """Show the comparison of some runs.
 
+    Args:
+        desk: what the pages read.
+        names: the runs; one with commas is an older link, as in runs=a,b.
+
     Raises:
         HTTPException: there is no such run, or fewer than two are named.
     """
-    if len(set(names)) < 2:
+    if len(names) == 1:
+        names = names[0].split(",")
+    names = list(dict.fromkeys(filter(None, names)))
+    if len(names) < 2:
         raise HTTPException(
-            422, "Name two runs or more, as in /compare?runs=a,b, or choose them in the list."
+            422, "Name two runs or more, as in /compare?runs=a&runs=b, or choose them in the list."
         )
     outcomes: dict[str, Outcome] = {}
-    for name in dict.fromkeys(names):
+    for name in names:
         desk.find_run(name)
         await desk.read(name)
         outcome = await desk.query(name, _read_best)

@@ -108,4 +108,4 @@ class OverviewPage:
         ui.navigate.to(f"/run/{quote(run)}")
 
     def _open_comparison(self) -> None:
-        ui.navigate.to(f"/compare?{urlencode({'runs': ','.join(self.selected)})}")
+        ui.navigate.to(f"/compare?{urlencode({'runs': self.selected}, doseq=True)}")

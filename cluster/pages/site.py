@@ -87,8 +87,8 @@ def _make_pages(handlers: ApiHandlers) -> FastAPI:
         await TrialPage.open(desk, name, trial)
 
     @ui.page("/compare", response_timeout=READ_S)
-    async def compare(runs: str = "") -> None:
-        await show_comparison(desk, [name for name in runs.split(",") if name])
+    async def compare(request: Request) -> None:
+        await show_comparison(desk, request.query_params.getlist("runs"))
 
     @toolkit.get("/run/{name}/report")
     def send_report(name: str) -> Response:
