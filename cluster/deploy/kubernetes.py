@@ -63,8 +63,8 @@ def make_raycluster_manifest(cluster: ClusterSpec, storage: Path) -> str:
         cluster,
         gcs=_make_head_storage(cluster),
         kuberay=_find_kuberay_version(cluster),
-        # No trial runs on the head: a restart of the head would end it.
-        pods=_render_pods(cluster, storage, 2, idle_head=True),
+        # No trial runs on the head if there are workers: a restart of the head would end it.
+        pods=_render_pods(cluster, storage, 2, idle_head=cluster.nodes > 1),
         network=fill_template("network.yaml", cluster, open=_render_open_ports(8265, 10001)),
     )
 

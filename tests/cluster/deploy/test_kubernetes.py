@@ -97,6 +97,15 @@ def limits_of(group):
     return group["template"]["spec"]["containers"][0]["resources"]["limits"]
 
 
+@pytest.mark.parametrize(("nodes", "parameters", "gpus"), [(1, set(), "2"), (3, {"num-cpus"}, "0")])
+def test_a_standing_head_works_only_where_it_is_the_only_node(nodes, parameters, gpus):
+    _, pods = rendered("RayCluster", nodes=nodes, gpus=2)
+    head = pods["headGroupSpec"]
+    assert set(head["rayStartParams"]) - {"dashboard-host"} == parameters
+    assert limits_of(head)["nvidia.com/gpu"] == gpus
+    assert pods["workerGroupSpecs"][0]["maxReplicas"] == nodes - 1
+
+
 @pytest.mark.parametrize("kind", ["RayCluster", "RayService"])
 def test_what_stays_outlives_its_head(kind, schemas):
     kept = rendered(kind)[1]["gcsFaultToleranceOptions"]
