@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from http.client import HTTPException
 from typing import Any, TypeVar
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.parse import quote, urlencode
 from urllib.request import Request, urlopen
 
@@ -81,8 +82,9 @@ class Client:
                 return TypeAdapter(kind).validate_json(answer.read())
         except HTTPError as error:
             raise InputError(_read_error(error)) from error
-        # ValueError: the address is no URL, or another program answers.
-        except (URLError, TimeoutError, ValueError) as error:
+        # OSError: nothing listens, or it ends during the request. The others: another program
+        # answers, or the address is no URL.
+        except (OSError, HTTPException, ValueError) as error:
             why = getattr(error, "reason", error)
             raise InputError(
                 f"There is no service at {self.url} ({why}): start one with `rungwise service`, or "
@@ -94,5 +96,5 @@ def _read_error(error: HTTPError) -> str:
     """Return the message of the service about a request that it refuses."""
     try:
         return str(json.loads(error.read())["error"])
-    except (ValueError, KeyError, TypeError):
+    except (OSError, HTTPException, ValueError, KeyError, TypeError):
         return f"{error.url} answers {error.code}: give the address of a Rungwise service."
