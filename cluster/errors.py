@@ -35,7 +35,14 @@ def _copy_stdout() -> TextIO:
     return sys.stdout
 
 
-class Terminal(Console):
+class PlainConsole(Console):
+    """Console that prints text as it is: in paths, [v2] is no markup and :x: no emoji."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, **options)
+
+
+class Terminal(PlainConsole):
     """Console of a command; with ``--json`` it prints nothing, and stdout has the answer only."""
 
     def __init__(self, as_json: bool) -> None:

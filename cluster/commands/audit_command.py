@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from cluster.commands.command import Command
-from cluster.errors import Answer
+from cluster.errors import Answer, PlainConsole
 from envs.validation import InputError
 
 if TYPE_CHECKING:
@@ -77,7 +77,9 @@ class AuditCommand(Command):
         )
         started = time.perf_counter()
         columns = ("judging", BarColumn(), MofNCompleteColumn(), "logs,", TimeRemainingColumn())
-        with Progress(*columns, "left", console=Console(stderr=True), transient=True) as progress:
+        with Progress(
+            *columns, "left", console=PlainConsole(stderr=True), transient=True
+        ) as progress:
             task = progress.add_task("judging")
             result = audit(
                 self.paths,
@@ -92,13 +94,13 @@ class AuditCommand(Command):
             write_audit_page(result, self.out)
         except OSError as error:
             raise InputError(f"--out {self.out} cannot be written: {error.strerror}.") from error
-        console.print(f"report        {self.out}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"report        {self.out}", highlight=False, soft_wrap=True)
         return result.as_dict() | {"page": str(self.out)}
 
 
 def _print_account(result: Audit, seconds: float, console: Console) -> None:
     for line in format_account(result, seconds):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        console.print(line, highlight=False, soft_wrap=True)
 
 
 def format_account(result: Audit, seconds: float) -> list[str]:

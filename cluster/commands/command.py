@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import tyro
-from rich.console import Console
 
+from cluster.errors import PlainConsole
 from envs.validation import InputError
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def find_env_module(path: Path, *, required: bool) -> None:
     from tune_jobs.env_module import restore_module
 
     if sentence := restore_module(path, required=required):
-        Console(stderr=True).print(sentence, highlight=False, soft_wrap=True)
+        PlainConsole(stderr=True).print(sentence, highlight=False, soft_wrap=True)
 
 
 def choose_checkpoint(path: Path, *, plays: bool = False) -> Path:
@@ -162,7 +162,7 @@ def choose_checkpoint(path: Path, *, plays: bool = False) -> Path:
 
     checkpoint = find_checkpoint(path)
     if checkpoint != path:
-        console = Console(stderr=True)
+        console = PlainConsole(stderr=True)
         console.print(f"Best checkpoint: {checkpoint}", highlight=False, soft_wrap=True)
     check_is_checkpoint(checkpoint)
     find_env_module(path, required=plays)

@@ -59,9 +59,9 @@ class Submit(Command):
         for file in answer["files"]:
             console.print(f"Written: {file}", highlight=False, soft_wrap=True)
         for message in answer["messages"]:
-            console.print(message, highlight=False, soft_wrap=True, markup=False)
+            console.print(message, highlight=False, soft_wrap=True)
         for command in answer["commands_left"]:
-            console.print(f"Now: {command}", highlight=False, soft_wrap=True, markup=False)
+            console.print(f"Now: {command}", highlight=False, soft_wrap=True)
         return answer
 
 
@@ -103,7 +103,7 @@ class Deploy(Command):
         message = None if self.render else run_if_installed(command)
         outcome = f"Now: {shlex.join(command)}" if message is None else message
         for line in (f"Written: {file}", outcome):
-            console.print(line, highlight=False, soft_wrap=True, markup=False)
+            console.print(line, highlight=False, soft_wrap=True)
         return {"files": [str(file)], "messages": [message] if message else []}
 
 
@@ -125,5 +125,5 @@ class Monitoring(Command):
             console.print(f"Written: {file}", highlight=False, soft_wrap=True)
         config = f"--config.file={self.out / 'prometheus.yaml'}"
         command = format_command("prometheus", config)
-        console.print(f"Now: {command}", highlight=False, soft_wrap=True, markup=False)
+        console.print(f"Now: {command}", highlight=False, soft_wrap=True)
         return {"files": list(map(str, files))}

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from cluster.commands.command import Command, EnvironmentCommand
-from cluster.errors import Answer, Unhealthy
+from cluster.errors import Answer, PlainConsole, Unhealthy
 from cluster.terminal.startup import show_imports
 from envs.validation import InputError
 
@@ -47,7 +47,7 @@ class Check(EnvironmentCommand):
 
         # Probes take up to two minutes, so progress is shown also with --json, where stdout is
         # reserved.
-        progress = Console(stderr=True)
+        progress = PlainConsole(stderr=True)
 
         def print_probe(question: str, seconds: float) -> None:
             progress.print(f"{question} (up to {seconds:.0f} s)", style="dim", highlight=False)

@@ -59,7 +59,7 @@ def summarise_commands() -> dict[str, dict[str, str]]:
 def print_overview(console: Console) -> Answer:
     """Print the commands in their groups: the text of ``rungwise --help``."""
     groups = summarise_commands()
-    console.print("usage: rungwise [-h] [--version] COMMAND ...", markup=False, highlight=False)
+    console.print("usage: rungwise [-h] [--version] COMMAND ...", highlight=False)
     for group, commands in groups.items():
         console.print(Text(f"\n{group}", style="bold"))
         table = Table.grid(padding=(0, 2))

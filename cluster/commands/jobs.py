@@ -230,7 +230,7 @@ class Report(Command):
         for name, outcome in outcomes.items():
             score = find_result_score(outcome)
             text = f"{score.metric} {score.text} {score.source}" if score else "no finite score"
-            console.print(f"{name}: {text}", highlight=False, soft_wrap=True, markup=False)
+            console.print(f"{name}: {text}", highlight=False, soft_wrap=True)
             runs[name] = {
                 "metric": score.metric if score else None,
                 "score": score.value if score else None,
@@ -240,7 +240,7 @@ class Report(Command):
             }
         table = list_different_settings(outcomes)
         settings = {name: dict(zip(outcomes, values, strict=True)) for name, *values in table.rows}
-        console.print(f"Comparison: {out}", highlight=False, soft_wrap=True, markup=False)
+        console.print(f"Comparison: {out}", highlight=False, soft_wrap=True)
         return {"runs": runs, "settings": settings, "report": str(out)}
 
 
@@ -284,7 +284,7 @@ class Fetch(Command):
 
         fetch_run(self.source, self.out)
         resume = format_command("rungwise", "resume", self.out)
-        console.print(f"Now: {resume}", highlight=False, soft_wrap=True, markup=False)
+        console.print(f"Now: {resume}", highlight=False, soft_wrap=True)
         return {"run": str(self.out)}
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from cluster.errors import Answer, CommandFailed, RunInterrupted
+from cluster.errors import Answer, CommandFailed, PlainConsole, RunInterrupted
 from tune_jobs.formatting import count
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def check_and_describe_machine(job: Job, address: str, cpus: int | None) -> None
 
     check_machine(job, address, cpus)
     if address == "local" and cpus and cpus > (here := count_cores()):
-        Console(stderr=True).print(
+        PlainConsole(stderr=True).print(
             f"--cpus {cpus} is more than the {count(here, 'core')} of this machine: up to "
             f"{cpus} processes will share them.",
             highlight=False,
@@ -48,7 +48,7 @@ def announce_job(job: Job, address: str, cpus: int | None) -> None:
     settings = f"{job.trials} settings under {job.scheduler.upper()}" if job.trials > 1 else "1 run"
     local = address == "local"
     where = f"on {count(offered_cpus(cpus), 'CPU')}" if local else f"on the Ray at {address}"
-    console = Console(stderr=True)
+    console = PlainConsole(stderr=True)
     steps = f" ({job.steps:,} steps)" if job.steps else ""
     algo = job.algo if "/" in job.algo else job.algo.upper()  # a name of RLlib's is as RLlib has it
     console.print(
@@ -59,9 +59,8 @@ def announce_job(job: Job, address: str, cpus: int | None) -> None:
     for words in filter(None, (describe_rollouts(job), describe_stage_1(job))):
         console.print(words, highlight=False, soft_wrap=not console.is_terminal)
     for line in format_changes(list_changes(job)):
-        # markup=False: rich would take lists in brackets for markup.
         line = Padding(line, (0, 0, 0, 2)) if console.is_terminal else f"  {line}"
-        console.print(line, highlight=False, markup=False, soft_wrap=not console.is_terminal)
+        console.print(line, highlight=False, soft_wrap=not console.is_terminal)
 
 
 def warn_of_late_scores(job: Job) -> None:
@@ -70,7 +69,7 @@ def warn_of_late_scores(job: Job) -> None:
 
     pace = estimate_pace(job)
     if pace and (warning := explain_late_score(job, pace)):
-        console = Console(stderr=True)
+        console = PlainConsole(stderr=True)
         text = Text(f"Warning: {warning}", style="yellow")
         console.print(text, soft_wrap=not console.is_terminal)
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tyro
-from rich.console import Console
 
 from cluster.commands.command import Command, choose_checkpoint
+from cluster.errors import PlainConsole
 
 if TYPE_CHECKING:
     from cluster.errors import Terminal
@@ -91,7 +91,7 @@ class Serve(ServerCommand):
                 policy_server.follow_checkpoints(
                     checkpoint,
                     lambda c: policy_server.deploy_checkpoint(c, token, self.replicas),
-                    Console(stderr=True).print,
+                    PlainConsole(stderr=True).print,
                     stop,
                 )
             stop.wait()

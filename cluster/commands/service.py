@@ -120,7 +120,7 @@ class Jobs(Command):
         client = Client(self.service, os.environ.get("RUNGWISE_TOKEN") or load_or_create_token())
         answer = self._request(client, extension)
         for line in _format_answer(self.action, answer):
-            console.print(line, highlight=False, soft_wrap=True, markup=False)
+            console.print(line, highlight=False, soft_wrap=True)
         return answer
 
     def _request(self, client: Client, extension: Mapping[str, int]) -> Answer:

@@ -14,7 +14,7 @@ from rich.console import Console
 from cluster.commands.command import Command
 from cluster.commands.live_run import print_and_check_outcome, run_with_progress
 from cluster.commands.train_answer import make_train_answer
-from cluster.errors import Answer, CommandFailed, ProgramEnded, RunInterrupted
+from cluster.errors import Answer, CommandFailed, PlainConsole, ProgramEnded, RunInterrupted
 from envs.validation import InputError
 from tune_jobs.run_directory import find_free_directory
 
@@ -184,13 +184,13 @@ def _announce(job: Job, directory: Path) -> None:
     """Print on stderr what is followed, and where its output goes."""
     from tune_jobs.programs.trial_program import get_program_folder
 
-    console, program = Console(stderr=True), job.program
+    console, program = PlainConsole(stderr=True), job.program
     if not program.command:
         console.print(f"following {program.log}", highlight=False, soft_wrap=True)
         return
     output = get_program_folder(directory, job.name_trials()[0])
     text = f"{program.command}\n  output: {output}/stdout.log, {output}/stderr.log"
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
+    console.print(text, highlight=False, soft_wrap=True)
 
 
 def _has_only_no_score(outcome: Outcome) -> bool:

@@ -15,6 +15,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from cluster.errors import PlainConsole
 from cluster.terminal.event_lines import format_row, shorten_result
 from cluster.terminal.startup import format_activity
 from cluster.terminal.trial_table import choose_visible_trials, make_trial_table
@@ -56,7 +57,7 @@ class ProgressDisplay:
         console: Console | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._console = console or Console(stderr=True)
+        self._console = console or PlainConsole(stderr=True)
         self._clock = clock
         self._builder = OutcomeBuilder()
         for row in (*earlier, job):
@@ -175,7 +176,7 @@ class EvaluationProgress:
         clock: Callable[[], float] = time.monotonic,
         activity: str = "evaluating",
     ) -> None:
-        self._console = console or Console(stderr=True)
+        self._console = console or PlainConsole(stderr=True)
         self._clock, self._printed_at, self._activity = clock, clock(), activity
         self._status = self._console.status(activity) if self._console.is_terminal else None
 

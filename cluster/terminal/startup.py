@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from cluster.errors import PlainConsole
 from tune_jobs.formatting import format_duration
 
 
@@ -25,7 +26,7 @@ def show_activity(
         console: the console to draw on; by default stderr.
         clock: returns seconds.
     """
-    console, started = console or Console(stderr=True), clock()
+    console, started = console or PlainConsole(stderr=True), clock()
     if not console.is_terminal:
         console.print(Text(f"{activity} ..."), soft_wrap=True)
         yield

@@ -5,8 +5,8 @@ import io
 
 import gymnasium
 from checkpoints import write_checkpoint
-from rich.console import Console
 
+from cluster.errors import PlainConsole
 from tune_jobs.jobs.job_yaml import dump_job, make_job
 from tune_jobs.run_log.event_log import EventLog
 from tune_jobs.run_log.events import CheckpointRow, EndRow, JobRow, ResultRow, TrialRow
@@ -31,7 +31,7 @@ def log_of(directory):
 
 
 def silent():
-    return Console(file=io.StringIO(), width=300)
+    return PlainConsole(file=io.StringIO(), width=300)
 
 
 def write_finished_run(directory):

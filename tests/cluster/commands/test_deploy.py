@@ -25,3 +25,9 @@ def test_the_command_writes_the_files_and_says_what_is_left(tmp_path):
     assert script.parent.parent == tmp_path / "submitted"
     neither = call("submit", "cartpole", *run, cwd=tmp_path)
     assert neither.returncode == 2 and "exactly one of" in neither.stderr
+
+
+def test_brackets_in_the_folder_are_printed_as_they_are(tmp_path):
+    run = ("--run", "/shared/runs/sweep", "--files", tmp_path / "jobs[v2]", "--render")
+    done = call("submit", "cartpole", "--slurm", *run, cwd=tmp_path)
+    assert f"Written: {tmp_path}/jobs[v2]/" in done.stdout, done.stderr
