@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,12 +15,21 @@ from rich.console import Console
 from cluster.commands.command import Command
 from cluster.commands.serve import ServerCommand
 from cluster.errors import Answer
-from envs.validation import InputError
+from envs.validation import InputError, unknown_name_error
 
 if TYPE_CHECKING:
     from cluster.errors import Terminal
     from cluster.web.client import Client
-    from cluster.web.schemas import Submission
+    from cluster.web.schemas import Curve, Submission
+    from tune_jobs.run_log.events import CheckpointRow, FindingRow
+
+FLAG_ACTIONS = {
+    "trial": ("stop", "resume", "findings", "checkpoints", "metrics"),
+    "metric": ("metrics",),
+    "name": ("submit",),
+    "priority": ("submit",),
+}
+"""Actions of ``jobs`` that a flag belongs to; those that extend a job have a sentence of theirs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +92,7 @@ class Jobs(Command):
     job: tyro.conf.Positional[str] = ""
     """Name of the job; with `submit`, a preset or a job file ending in .yaml."""
     trial: str = ""
-    """Stop or resume this trial only."""
+    """Stop, resume or list this trial only."""
     metric: str = ""
     """With `metrics`: the metric; by default the score."""
     name: str | None = None
@@ -108,6 +117,13 @@ class Jobs(Command):
             raise InputError(
                 f"`rungwise jobs {self.action}` needs a job: `rungwise jobs` lists them."
             )
+        for flag, actions in FLAG_ACTIONS.items():
+            value = getattr(self, flag)
+            if value != getattr(Jobs, flag) and self.action not in actions:
+                raise InputError(
+                    f"--{flag} {value} is a flag of {', '.join(actions)}: leave it out of "
+                    f"`rungwise jobs {self.action}`."
+                )
         given = {"trials": self.trials, "iterations": self.iterations, "steps": self.steps}
         extension = {name: n for name, n in given.items() if n is not None}
         if extension and (self.action != "resume" or self.trial):
@@ -136,12 +152,23 @@ class Jobs(Command):
             case "show":
                 return asdict(client.get_job(self.job))
             case "findings":
-                return {"findings": [asdict(row) for row in client.list_findings(self.job)]}
+                return {"findings": self._list_rows(client, client.list_findings(self.job))}
             case "checkpoints":
-                return {"checkpoints": [asdict(row) for row in client.list_checkpoints(self.job)]}
+                return {"checkpoints": self._list_rows(client, client.list_checkpoints(self.job))}
             case "metrics":
                 curves = client.get_curves(self.job, self.metric)
-                return {"metrics": [asdict(curve) for curve in curves]}
+                return {"metrics": self._list_rows(client, curves)}
+
+    def _list_rows(
+        self, client: Client, rows: Sequence[FindingRow | CheckpointRow | Curve]
+    ) -> list[Answer]:
+        """List rows as dictionaries: those of the trial that is named, or all."""
+        if self.trial:
+            # A trial that does not exist would look like one without findings.
+            trials = [trial.id for trial in client.get_job(self.job).trials]
+            if self.trial not in trials:
+                raise unknown_name_error("trial", self.trial, trials)
+        return [asdict(row) for row in rows if self.trial in ("", row.trial)]
 
     def _make_submission(self) -> Submission:
         import yaml

@@ -17,7 +17,7 @@ from waiting import wait_until
 from cluster.web.client import Client
 from cluster.web.schemas import Submission
 from envs.validation import InputError
-from tune_jobs.run_log.events import CheckpointRow, EndRow, ResultRow
+from tune_jobs.run_log.events import CheckpointRow, EndRow, FindingRow, ResultRow
 
 
 def test_the_command_line_is_a_client_of_the_service(idle, monkeypatch, tmp_path):
@@ -39,6 +39,39 @@ def test_the_command_line_is_a_client_of_the_service(idle, monkeypatch, tmp_path
     monkeypatch.setenv("RUNGWISE_TOKEN", "wrong")
     refused = call("jobs", *at, cwd=tmp_path)
     assert refused.returncode == 2 and "token" in refused.stderr
+
+
+def test_rows_are_listed_of_the_trial_that_is_named(idle, monkeypatch, tmp_path):
+    root, client = idle
+    rows = synthetic_rows()
+    write(root / "sweep", rows)
+    monkeypatch.setenv("RUNGWISE_TOKEN", TOKEN)
+
+    def ask(*words):
+        return call("jobs", *words, "--service", client.url, "--json", cwd=tmp_path)
+
+    sick, healthy = next(row.trial for row in rows if isinstance(row, FindingRow)), "08"
+    found = answer(ask("findings", "sweep", "--trial", sick))["findings"]
+    assert {row["trial"] for row in found} == {sick} and sick != healthy
+    assert answer(ask("findings", "sweep", "--trial", healthy)) == {"findings": []}
+    (curve,) = answer(ask("metrics", "sweep", "--trial", healthy))["metrics"]
+    assert curve["trial"] == healthy
+    unknown = ask("checkpoints", "sweep", "--trial", "8")
+    assert unknown.returncode == 2 and "no trial '8'" in unknown.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["show", "r", "--trial", "03"], "--trial 03 is a flag of stop, resume,"),
+        (["findings", "r", "--metric", "loss"], "--metric loss is a flag of metrics"),
+        (["list", "--name", "mine"], "--name mine is a flag of submit"),
+        (["resume", "r", "--priority", 3], "leave it out of `rungwise jobs resume`"),
+    ],
+)
+def test_a_flag_of_another_action_is_refused(tmp_path, words, said):
+    done = call("jobs", *words, cwd=tmp_path)
+    assert done.returncode == 2 and said in done.stderr
 
 
 @contextmanager
