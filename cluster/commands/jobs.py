@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, make_dataclass, replace
@@ -22,7 +23,7 @@ from cluster.commands.live_run import (
 from cluster.commands.train_answer import make_train_answer
 from cluster.errors import Answer
 from cluster.terminal.startup import show_activity, show_imports
-from envs.validation import InputError
+from envs.validation import InputError, InputWarning
 from tune_jobs.formatting import format_command
 from tune_jobs.run_directory import check_is_run, find_free_directory
 
@@ -202,9 +203,19 @@ class Report(Command):
                 f"run, or leave it out and open {self.run / 'report.html'}."
             )
         rows, outcome = _read_outcome(self.run)
-        write_report(rows, (self.run / "job.yaml").read_text(), self.run / "report.html")
+        job_yaml = (self.run / "job.yaml").read_text()
         print_outcome(outcome, console, self.run)
         answer = outcome.as_dict(self.run)
+        try:
+            write_report(rows, job_yaml, self.run / "report.html")
+        # The outcome needs no file: it is the answer for a colleague's run and on a full disk, too.
+        except OSError as error:
+            sentence = (
+                f"{answer.pop('report')} cannot be written ({error.strerror}): free some disk "
+                "space, or copy the run to a folder where you can write and call `rungwise report` "
+                "there."
+            )
+            warnings.warn(sentence, InputWarning, stacklevel=2)
         if outcome.end and outcome.end.reason == "error":
             answer["failed"] = outcome.end.sentence
         return answer

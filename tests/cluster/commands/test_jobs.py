@@ -2,6 +2,7 @@
 """The flags of the commands that start runs."""
 
 import pytest
+from command_line import answer, call
 
 from cluster.commands.jobs import (
     QUICK_EPISODES,
@@ -112,3 +113,12 @@ def test_quick_lets_health_rules_only_warn():
     assert limits["kl_runaway"] == "off" and limits["not_finite"] == "warn"
     # A rule that never warns by itself is not made to.
     assert not any(rule.highest == "note" and symptom in limits for symptom, rule in RULES.items())
+
+
+def test_an_outcome_is_printed_where_its_report_cannot_be_written(run):
+    (run / "report.html").mkdir()  # of a colleague, for whom permissions hold, this ends alike
+    done = call("report", run, cwd=run.parent)
+    assert done.returncode == 0 and "Best: trial 01" in done.stdout
+    assert f"rungwise: {run}/report.html cannot be written (Is a directory): free" in done.stderr
+    found = answer(call("report", run, "--json", cwd=run.parent))
+    assert found["best"]["id"] == "01" and "report" not in found
