@@ -159,9 +159,10 @@ def export_policy(policy: Policy, directory: Path, onnx: bool) -> dict[str, Any]
         Per file: the largest difference of a number, and how many choices differ.
 
     Raises:
-        InputError: the directory is not empty, a package for ONNX is missing, the network cannot
-            be traced, or an export differs from the policy.
+        InputError: the directory is not empty or a file, a package for ONNX is missing, the network
+            cannot be traced, or an export differs from the policy.
     """
+    _refuse_file(directory)
     if directory.exists() and any(directory.iterdir()):
         raise InputError(f"{directory} is not empty: choose another directory with --out.")
     get_own_module(policy)
@@ -262,6 +263,7 @@ def import_checkpoint(source: Path, directory: Path) -> Policy:
     Raises:
         InputError: it is damaged or not a policy, or the directory exists.
     """
+    _refuse_file(directory)
     if directory.exists():
         raise InputError(f"{directory} exists already: choose another directory with --out.")
     for name in FILES:
@@ -290,6 +292,15 @@ def import_checkpoint(source: Path, directory: Path) -> Policy:
     finally:
         shutil.rmtree(made, ignore_errors=True)
     return policy
+
+
+def _refuse_file(directory: Path) -> None:
+    """Refuse a directory that is a file, or lies below one."""
+    if file := next((path for path in (directory, *directory.parents) if path.is_file()), None):
+        raise InputError(
+            f"{directory} cannot be a directory, because {file} is a file: choose another with "
+            "--out."
+        )
 
 
 def _trace_policy(greedy: GreedyPolicy, policy: Policy) -> Any:

@@ -235,6 +235,15 @@ class Trap:
         return (open, (str(self.path), "w"))
 
 
+@pytest.mark.parametrize("command", ["export", "import"])
+@pytest.mark.parametrize("out", ["a_file", "a_file/below"])
+def test_a_file_is_no_directory_for_the_result(tmp_path, command, out):
+    checkpoint = write_checkpoint(tmp_path / "checkpoint", BOX, spaces.Discrete(2))
+    (tmp_path / "a_file").touch()
+    done = call(command, checkpoint, "--out", out, cwd=tmp_path)
+    assert done.returncode == 2 and f"{out} cannot be a directory, because a_file" in done.stderr
+
+
 @pytest.fixture
 def foreign(tmp_path):
     """A checkpoint with a pickle where RLlib keeps its own state."""
