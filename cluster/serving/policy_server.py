@@ -262,10 +262,15 @@ def deploy_checkpoint(checkpoint: Path, token: str | None, replicas: int = 1) ->
 
 
 def find_newest_checkpoint(checkpoint: Path) -> Path:
-    """Return the newest complete checkpoint of the same trial."""
+    """Return the newest complete checkpoint of the same trial, also of a later session."""
+    trial = checkpoint.absolute().parent
+    folders = [trial]
+    if trial.parent.name.startswith("session-"):  # in a run, where a resume begins another session
+        folders = [path / trial.name for path in trial.parent.parent.glob("session-*")]
     # The manifest is written last: a directory without one is incomplete.
-    manifests = sorted(checkpoint.absolute().parent.glob("checkpoint_*/manifest.json"))
-    return max((path.parent for path in manifests), default=checkpoint, key=lambda path: path.name)
+    found = [m.parent for path in folders for m in path.glob("checkpoint_*/manifest.json")]
+    # By length first: session-10 comes after session-9.
+    return max(found, default=checkpoint, key=lambda path: (len(str(path.parent)), path))
 
 
 def follow_checkpoints(

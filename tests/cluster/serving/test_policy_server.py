@@ -314,3 +314,15 @@ def test_the_newest_checkpoint_is_that_of_the_same_trial(tmp_path):
     assert policy_server.find_newest_checkpoint(first).name == "checkpoint_000003"
     with pytest.raises(InputError):
         Policy.load(tmp_path / "00" / "checkpoint_000004")
+
+
+def test_the_newest_checkpoint_may_be_of_a_later_session(tmp_path):
+    written = {}
+    for session, trial, number in ((0, "03", 7), (9, "03", 4), (10, "03", 2), (10, "04", 9)):
+        checkpoint = tmp_path / "trials" / f"session-{session}" / trial / f"checkpoint_{number:06d}"
+        checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        written[session, trial] = write_checkpoint(checkpoint, BOX, spaces.Discrete(2))
+    newest = policy_server.find_newest_checkpoint(written[0, "03"])
+    assert newest == written[10, "03"]
+    (newest / "manifest.json").unlink()  # not complete yet
+    assert policy_server.find_newest_checkpoint(newest) == written[9, "03"]
