@@ -94,7 +94,7 @@ class WatchCommand(Command):
                 changed = getattr(watch, flag.name) != flag.default
                 if changed and flag.name not in ("json", "resume"):
                     raise InputError(
-                        f"--resume {watch.resume} goes on watching as before, and --"
+                        f"--resume {watch.resume} continues as it was, and --"
                         f"{flag.name.replace('_', '-')} would change nothing: leave it out."
                     )
         return watch
