@@ -84,16 +84,17 @@ class Serve(ServerCommand):
         with ray_session(self.address):
             from cluster.serving import policy_server
 
-            policy_server.start_serving(checkpoint, self.host, port, token, self.replicas)
-            print_address((self.host, port), token, console)
-            stop = make_interrupt_event()
-            if self.follow:
-                policy_server.follow_checkpoints(
-                    checkpoint,
-                    lambda c: policy_server.deploy_checkpoint(c, token, self.replicas),
-                    PlainConsole(stderr=True).print,
-                    stop,
-                )
-            stop.wait()
+            served = (checkpoint, self.host, port, token, self.replicas)
+            with policy_server.serve_checkpoint(*served):
+                print_address((self.host, port), token, console)
+                stop = make_interrupt_event()
+                if self.follow:
+                    policy_server.follow_checkpoints(
+                        checkpoint,
+                        lambda c: policy_server.deploy_checkpoint(c, token, self.replicas),
+                        PlainConsole(stderr=True).print,
+                        stop,
+                    )
+                stop.wait()
             # The event has absorbed the Ctrl-C, but the exit status must still be that of one.
             raise KeyboardInterrupt

@@ -13,7 +13,8 @@ import json
 import os
 import threading
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from contextlib import contextmanager
 from operator import methodcaller
 from pathlib import Path
 from typing import Any, Protocol
@@ -233,12 +234,29 @@ class PolicyServer:
         return make_application(self, self.token)
 
 
-def start_serving(
+@contextmanager
+def serve_checkpoint(
     checkpoint: Path, host: str, port: int, token: str | None, replicas: int = 1
-) -> None:
-    """Serve a checkpoint on an initialised Ray; return once it answers."""
-    serve.start(http_options={"host": host, "port": port})
-    deploy_checkpoint(checkpoint, token, replicas)
+) -> Generator[None]:
+    """Serve a checkpoint on an initialised Ray until the block ends; enter it once it answers.
+
+    Raises:
+        InputError: Ray Serve runs there already.
+    """
+    # A Ray has one Ray Serve, which keeps its host and port, and one policy at its address.
+    if (running := serve.status()).proxies:
+        raise InputError(
+            "Ray Serve runs already on the Ray to join (applications: "
+            f"{', '.join(running.applications) or 'none'}): end it with Ctrl-C in its `rungwise "
+            "serve` or with `serve shutdown` there, or leave out --address."
+        )
+    try:
+        serve.start(http_options={"host": host, "port": port})
+        deploy_checkpoint(checkpoint, token, replicas)
+        yield
+    finally:
+        # Ray Serve is detached: on a Ray that was joined it would outlive this process.
+        serve.shutdown()
 
 
 def build_serve_application(args: dict[str, str]) -> serve.Application:

@@ -3,21 +3,25 @@
 
 import http.client
 import json
+import os
 import signal
 import subprocess
 import threading
 from collections import Counter
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+import ray
 import small
 from checkpoints import write_checkpoint
 from command_line import call, command
 from dashboard_app import served_app
 from gymnasium import spaces
+from ray import serve
 from waiting import wait_until
 
 from algos.policy import Policy
@@ -303,6 +307,30 @@ def test_ray_serve_swaps_checkpoints_without_a_failed_request(tmp_path):
         process.kill()
         process.wait()
         log.close()
+
+
+@pytest.mark.system
+def test_a_ray_that_was_joined_serves_one_policy_until_ctrl_c(local_ray, policies, tmp_path):
+    ray_address = ray.get_runtime_context().gcs_address
+    words = command("serve", policies["plain"], "--address", ray_address, "--port", 0, "--json")
+    ray_token = str(Path.home() / ".ray" / "auth_token")
+    environment = os.environ | {"HOME": str(tmp_path), "RAY_AUTH_TOKEN_PATH": ray_token}
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment)
+    try:
+        assert process.stdout is not None
+        said = json.loads(process.stdout.readline())
+        place = urlsplit(said["url"]).netloc
+        second = subprocess.run(words, capture_output=True, text=True, env=environment)
+        assert second.returncode == 2 and "applications: policy" in second.stderr, second.stderr
+        assert ask(place, "/healthz", token=said["token"])[0] == 200
+        process.send_signal(signal.SIGINT)
+        assert process.wait() == 130
+        assert not serve.status().applications
+        with pytest.raises(ConnectionRefusedError):
+            ask(place, "/healthz")
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_the_newest_checkpoint_is_that_of_the_same_trial(tmp_path):
