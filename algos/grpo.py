@@ -14,7 +14,6 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from torch import Tensor
 
-from algos.actions.topk import log_probabilities
 from algos.algorithm import ColumnAlgorithm
 from algos.config import EpisodeSettings
 from algos.losses import (
@@ -100,13 +99,6 @@ class GRPOObjective(Objective[GRPOSettings]):
         """Keep a reference if the KL to it has a weight."""
         s = self.settings
         return s.reference_interval if s.reference_kl_coef else None
-
-    def compute_reference_columns(
-        self, forward: Mapping[str, Any], batch: Columns
-    ) -> dict[str, Tensor]:
-        """Return the reference's log-probabilities of actions, or of each row of an action."""
-        logps = log_probabilities(forward["dist"], batch)
-        return {"reference_logp": logps.get("row_logp", logps["logp"])}
 
     def loss(
         self, forward: Mapping[str, Any], batch: Columns, coefficients: Mapping[str, float]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeAlias, Ty
 
 from torch import Tensor
 
+from algos.actions.topk import log_probabilities
 from algos.config import TrainingSettings
 from algos.rollouts.advantages import compute_next_values
 from algos.rollouts.columns import Columns
@@ -124,8 +125,12 @@ class Objective(Generic[SettingsT]):
     def compute_reference_columns(
         self, forward: Mapping[str, Any], batch: Columns
     ) -> dict[str, Tensor]:
-        """Return the columns that the loss needs of the reference policy's output."""
-        return {"reference_logp": forward["dist"].logp(batch)}
+        """Return the columns that the loss needs of the reference policy's output.
+
+        Here its log-probabilities of the actions [N], or of each row of an action [N, R].
+        """
+        logps = log_probabilities(forward["dist"], batch)
+        return {"reference_logp": logps.get("row_logp", logps["logp"])}
 
     def loss(
         self, forward: Mapping[str, Any], batch: Columns, coefficients: Mapping[str, float]

@@ -187,8 +187,8 @@ class ReinforceObjective(Objective[ReinforceSettings]):
             terms["value"] = 0.5 * s.value_coef * error
         terms |= compute_exploration_terms(dist, coefficients["entropy_coef"], s.diversity_coef)
         if weight := s.reference_kl_coef:
-            to_reference = kl_estimate(batch["reference_logp"], _sum_over_rows(logp))
-            terms["reference_kl"] = weight * to_reference
+            to_reference = kl_estimate(batch["reference_logp"], logp)
+            terms["reference_kl"] = weight * average_over_rows(to_reference)
         if weight := s.likelihood_coef:
             terms["likelihood"] = -weight * forward["likelihood"]
 
@@ -203,8 +203,7 @@ class ReinforceObjective(Objective[ReinforceSettings]):
                 returns = batch["returns"]
                 metrics |= {"return_seen": returns.mean(), "return_square": (returns**2).mean()}
             if s.reference_kl_coef:
-                to_reference = kl_estimate(batch["reference_logp"], _sum_over_rows(logp))
-                metrics["reference_kl"] = to_reference.mean()
+                metrics["reference_kl"] = kl_estimate(batch["reference_logp"], logp).mean()
             return metrics | compute_entropy_metrics(dist)
 
         return Loss(terms, measure)
@@ -243,8 +242,3 @@ class Reinforce(ColumnAlgorithm):
 
     settings_class = ReinforceSettings
     objective_class = ReinforceObjective
-
-
-def _sum_over_rows(logp: Tensor) -> Tensor:
-    """Return the log-probabilities [N] of actions, from those of their rows [N, R] if any."""
-    return logp.sum(-1) if logp.ndim > 1 else logp

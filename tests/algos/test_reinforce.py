@@ -10,7 +10,7 @@ import torch
 from ray.rllib.core import DEFAULT_MODULE_ID
 
 from algos.actions.choices import Categorical
-from algos.reinforce import ReinforceObjective, _sum_over_rows
+from algos.reinforce import ReinforceObjective
 from algos.rollouts.rollout import Rollout
 from envs.validation import InputError
 
@@ -167,8 +167,3 @@ def test_the_value_loss_is_half_the_squared_error():
     batch |= {"advantages": torch.zeros(2), "returns": torch.tensor([1.0, -3.0])}
     forward = {"dist": Categorical(torch.zeros(2, 3)), "value": torch.tensor([2.0, 0.0])}
     assert float(small.measure("reinforce", forward, batch, s)["value_loss"]) == (1 + 9) / 4
-
-
-def test_the_kl_to_the_reference_adds_the_rows_of_an_action():
-    rows = torch.tensor([[0.1, 0.2, 0.3], [0.0, 0.0, 0.0]])
-    assert _sum_over_rows(rows).tolist() == pytest.approx([0.6, 0.0])

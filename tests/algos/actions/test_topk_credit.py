@@ -134,6 +134,25 @@ def test_grpo_clips_and_penalises_each_row_by_itself():
     torch.testing.assert_close(same, torch.full((1, 2), -np.log(3)).float())
 
 
+def test_reinforce_pulls_each_row_by_itself_to_the_reference():
+    # Of 200 rows together the probability ratio is 0 for nearly every sample.
+    generator = torch.Generator().manual_seed(0)
+    logits = (0.3 * torch.randn(200, 3, generator=generator)).requires_grad_()
+    dist, uniform = (TopK(of.expand(256, -1, -1), None, 1) for of in (logits, 0 * logits))
+    objective = ReinforceObjective(small.settings("reinforce", reference_kl_coef=1.0))
+    action = dist.sample(generator)
+    rows = Columns({**action, "row_logp": dist.row_logp(action).detach()})
+    rows = rows.with_columns(advantages=torch.zeros(256), returns=torch.zeros(256))
+    rows = rows.with_columns(**objective.compute_reference_columns({"dist": uniform}, rows))
+    terms = objective.loss(
+        {"dist": dist, "value": torch.zeros(256)}, rows, {"entropy_coef": 0}
+    ).terms
+    (found,) = torch.autograd.grad(terms["reference_kl"].mean(), logits, retain_graph=True)
+    logp = torch.log_softmax(logits, -1)
+    (true,) = torch.autograd.grad((logp.exp() * logp).sum(-1).mean(), logits)
+    assert torch.cosine_similarity(found.flatten(), true.flatten(), 0) > 0.9
+
+
 def test_rows_without_rewards_share_the_action_advantage():
     dist = TopK(torch.zeros(1, 2, 3), None, 1)
     logp, old, advantages = compute_logps_and_advantages(dist, batch(row_advantages=False))
