@@ -47,7 +47,7 @@ def test_losses_of_ended_episodes_stay_what_they_were():
     world = make_world("envs:CausalLearning-v0", shape)
     rule = world.baselines["round_robin"]
     played = play_world_episodes(world, lambda s, o, k: rule(world, s, k), 32, 0)
-    assert np.ptp(played.lengths) > 0
+    assert np.ptp(played.lengths) > 0 and played.traces is not None
     assert played.traces[-1].sum() == pytest.approx(played.metrics["excess_risk"].mean(), rel=1e-5)
 
 
