@@ -7,7 +7,7 @@ the loop inside ``update``, as RLlib documents. The loss is a pure function of t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
@@ -289,6 +289,7 @@ class ColumnLearner(TorchLearner):
         elif is_last or is_measured:
             loss = self._compute_loss(batch, trained, objective)
         if (i + 1) % s.accumulate == 0 or is_last:
+            self._average_gradients(trained.params)
             if diagnose:  # before the step, which clears the gradients
                 self.diagnostics |= network.compute_part_grad_norms()
             log.grad_norms.append(step_optimisers(trained, s.grad_clip))
@@ -333,13 +334,22 @@ class ColumnLearner(TorchLearner):
     def _get_trained_parts(self, objective: Objective[Any]) -> TrainedParts:
         """Return the policy's forward pass, parameters and optimisers, and which path is taken."""
         module: Any = self.module[DEFAULT_MODULE_ID]  # type: ignore[index]
-        # Through DDP when there are several learners; else past RLlib's wrapper, which would walk
-        # over all submodules at every step only to switch them to training mode.
-        forward = module if self.distributed else module._forward
+        # Past RLlib's wrapper, which would walk over all submodules at every step only to switch
+        # them to training mode, and past DDP, which breaks where a loss leaves parameters out.
+        forward = module.unwrapped()._forward
         optimisers: list[Any] = [o for _, o in self.get_optimizers_for_module(DEFAULT_MODULE_ID)]
         network = self._get_policy_network()
         on_numpy = not self.distributed and isinstance(network, MLPPolicy) and network.on_numpy
         return TrainedParts(forward, self.get_parameters(module), optimisers, on_numpy)
+
+    def _average_gradients(self, params: Sequence[Tensor]) -> None:
+        """Replace gradients by their means over all learners, which have the same ones."""
+        if not self.distributed:
+            return
+        grads = [p.grad for p in params if p.grad is not None]
+        means = self._average_over_learners(torch.cat([grad.flatten() for grad in grads]))
+        for grad, mean in zip(grads, means.split([g.numel() for g in grads]), strict=True):
+            grad.copy_(mean.view_as(grad))
 
     def _average_over_learners(self, values: Tensor) -> Tensor:
         """Return the mean over all learners."""

@@ -35,8 +35,6 @@ class ColumnConfig(AlgorithmConfig):
         self.delay_between_env_runner_restarts_s = 0.0
         self.create_env_on_local_worker = False
         self.add_default_connectors_to_learner_pipeline = False
-        # All learners compute the same buffers: to send them before each minibatch gains nothing.
-        self.torch_ddp_kwargs = {"broadcast_buffers": False}
         self.log_level = "ERROR"
         # It polls in a thread, whose end every trial would wait for: half a second.
         self.log_sys_usage = False
