@@ -39,7 +39,6 @@ DESCRIPTIONS = {
     "BC": "Behaviour cloning from recorded data",
     "CQL": "Conservative Q-learning from recorded data",
     "DQN": "Deep Q-network, double and duelling",
-    "DreamerV3": "World model with imagined rollouts",
     "IMPALA": "Asynchronous actor-critic with V-trace",
     "IQL": "Implicit Q-learning from recorded data",
     "MARWIL": "Behaviour cloning weighted by advantages, from recorded data",
@@ -91,7 +90,9 @@ STEP_METRICS = "step_metrics"
 
 def list_rllib_algorithms() -> dict[str, str]:
     """Return the names of RLlib's own algorithms, each with a line about it."""
-    return {RLLIB + name: DESCRIPTIONS.get(name, "") for name in sorted(ALGORITHMS)}
+    # DreamerV3's connectors ask for an environment, which a checkpoint's policy does not have.
+    names = sorted(ALGORITHMS.keys() - {"DreamerV3"})
+    return {RLLIB + name: DESCRIPTIONS.get(name, "") for name in names}
 
 
 def get_default_config(algo: str) -> AlgorithmConfig:
@@ -181,8 +182,6 @@ def make_config(algo: str, settings: Mapping[str, Any]) -> AlgorithmConfig:
     config.fault_tolerance(restart_failed_env_runners=False)
     config.debugging(log_level="ERROR", log_sys_usage=False)
     by_clock = config.min_time_s_per_iteration and not config.min_sample_timesteps_per_iteration
-    if by_clock and algo not in OFFLINE:
-        config.reporting(min_sample_timesteps_per_iteration=config.total_train_batch_size)
     config.reporting(min_time_s_per_iteration=0)
     for name, value in settings.items():
         check_setting(algo, name, value)
@@ -195,6 +194,8 @@ def make_config(algo: str, settings: Mapping[str, Any]) -> AlgorithmConfig:
         for name, value in settings.items():
             method = getattr(config, list_settings(algo)[name][0])
             method(**{name: dict(value) if isinstance(value, Mapping) else value})
+        if by_clock and algo not in OFFLINE and not config.min_sample_timesteps_per_iteration:
+            config.reporting(min_sample_timesteps_per_iteration=config.total_train_batch_size)
         config.validate()
     except Exception as error:  # RLlib raises many types
         reason = " ".join(str(error).partition("To suppress all")[0].split())

@@ -47,6 +47,13 @@ def test_iterations_end_by_steps_in_one_process_by_default(algo):
     assert algo == "rllib/PPO" or config.min_sample_timesteps_per_iteration > 0
 
 
+def test_an_iteration_is_the_batch_that_was_chosen():
+    config = make_config("rllib/IMPALA", {"train_batch_size_per_learner": 4000})
+    assert config.min_sample_timesteps_per_iteration == 4000
+    chosen = {"train_batch_size_per_learner": 4000, "min_sample_timesteps_per_iteration": 700}
+    assert make_config("rllib/IMPALA", chosen).min_sample_timesteps_per_iteration == 700
+
+
 @pytest.mark.parametrize(
     ("algo", "settings", "part"),
     [
