@@ -47,6 +47,9 @@ ADVANTAGE_LIMIT = 5.0
 class AStarPOSettings(EpisodeSettings):
     """Settings of A*-PO."""
 
+    prepared_with: ClassVar[tuple[str, ...]] = (
+        *("gamma", "starts", "v_star", "v_star_beta", "reference_samples"),
+    )
     gamma: Annotated[float, Fraction] = 1.0
     """Discount of the next step's reward."""
     group_size: Annotated[int, AtLeastOne] = 1

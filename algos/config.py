@@ -289,6 +289,8 @@ class TrainingSettings(
                 f"an iteration fill, but it is {self.accumulate}."
             )
 
+    prepared_with: ClassVar[tuple[str, ...]] = ()
+    """What is computed before training depends on these settings: they stay as they are."""
     learns_sequences: ClassVar[bool] = False
     """Whether its loss is a sum over steps that keep their order, which a memory needs."""
     row_description: ClassVar[str] = "steps (rollout_length * num_envs * runners)"

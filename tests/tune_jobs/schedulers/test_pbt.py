@@ -66,6 +66,12 @@ def test_population_cannot_search_settings_of_construction(name):
         make_job({"env": "CartPole-v1", "scheduler": "pbt", "trials": 4, "search": {name: space}})
 
 
+def test_population_cannot_search_what_v_star_was_estimated_with():
+    job = {"env": "envs:Shopping-v0", "algo": "astar_po", "scheduler": "pbt", "trials": 4}
+    with pytest.raises(InputError, match="cannot change gamma in the middle"):
+        make_job(job | {"search": {"gamma": {"uniform": [0.9, 1.0]}}})
+
+
 def test_an_exploit_is_told_with_what_the_learner_runs_with():
     row = complete_exploit(make_exploit("01", "03", 9), {"lr": 0.0012})
     assert row.sentence == (
