@@ -261,15 +261,16 @@ class ColumnRunner(EnvRunner, Checkpointable):
         self, rollout: Rollout, truncated: Array, statistics: RolloutStatistics
     ) -> dict[str, Any]:
         """Return the statistics of a rollout; truncated [T, B]."""
-        columns, rewards, done = rollout.columns, rollout.rewards, rollout.done
+        columns = rollout.columns
         summary = statistics.summarise(rollout, truncated)
         policy: Any = self.module
         seen = {n: c for n, c in columns.items() if n.split(".")[0] == "obs"}
         seen, lengths = policy.normalise_observations(seen), self.statistics.lengths
         summary["condition"] = compute_environment_metrics(
-            seen, rewards, done, truncated, lengths, policy.observation_spaces
+            seen, rollout.rewards, lengths, policy.observation_spaces
         )
-        summary["condition"] |= policy.head.compute_action_metrics(columns)
+        for name, mean in policy.head.compute_action_metrics(columns).items():
+            summary["step_sums"][name] = mean * summary["steps"]
         if self.time_limit:
             summary["condition"]["time_limit"] = self.time_limit
         # Of the policy that acted: the learner's statistics may not have arrived here.

@@ -107,6 +107,7 @@ class RolloutStatistics:
                 "episode_return": returns,
                 "episode_length": lengths,
                 "rewarded_episode_fraction": rewarded > 0,
+                "truncated_fraction": truncated.T[rollout.done.T],
             }
         if self.episodes.agents > 1:
             episodes["agent"] = np.nonzero(rollout.done.T)[0] % self.episodes.agents
@@ -197,8 +198,6 @@ def of_step(infos: Mapping[str, Any], name: str) -> Array | None:
 def compute_environment_metrics(
     columns: Mapping[str, Array],
     rewards: Array,
-    done: Array,
-    truncated: Array,
     running_lengths: Array,
     observed: Mapping[str, spaces.Space[Any]],
 ) -> dict[str, float]:
@@ -207,8 +206,6 @@ def compute_environment_metrics(
     Args:
         columns: observation columns ``[T, B, ...]`` as the network reads them.
         rewards: ``[T, B]``.
-        done: ``[T, B]``, where an episode ended.
-        truncated: ``[T, B]``, where a time limit ended it.
         running_lengths: steps so far ``[B]`` of the episodes that have not ended.
         observed: space of each column, by its name; a category has no size.
     """
@@ -227,12 +224,10 @@ def compute_environment_metrics(
         for name, part in extremes.items()
         if not isinstance(observed.get(name), categories)
     ]
-    ends = max(int(done.sum()), 1)
     return {
         "observation_abs_max": float(max(sizes, default=0)),
         "observation_constant_fraction": float((high == low).mean()),
         "reward_abs_max": float(np.abs(rewards).max()),
-        "truncated_fraction": float((truncated & done).sum() / ends),
         "running_length_max": float(running_lengths.max()),
     }
 
@@ -271,9 +266,14 @@ def compute_agent_returns(returns: Array, agents: Array, count: int) -> dict[str
 
 
 def _combine_extremes(conditions: list[dict[str, float]]) -> dict[str, float]:
-    """Combine the metrics of runners: the largest maximum, the smallest common fraction."""
+    """Combine the metrics of runners: the largest maximum, the smallest constant fraction.
+
+    A number that changed in one runner is not constant.
+    """
     return {
-        name: (min if name.endswith("fraction") else max)(found[name] for found in conditions)
+        name: (min if name.endswith("_constant_fraction") else max)(
+            found[name] for found in conditions
+        )
         for name in conditions[0]
     }
 

@@ -340,6 +340,12 @@ def test_the_condition_is_that_of_the_acting_statistics():
     assert name not in small.runner("CartPole-v1").collect(8)[1]["condition"]
 
 
+def test_action_metrics_are_sums_over_the_steps():
+    rollout, found = small.runner("Pendulum-v1", num_envs=2, rollout_length=8).collect(8)
+    clipped = int((abs(rollout.columns["value"]) > 1).sum())
+    assert clipped and found["step_sums"]["action_clip_fraction"] == clipped
+
+
 def test_a_runner_without_a_policy_is_not_healthy():
     runner = small.runner("CartPole-v1", num_envs=2, rollout_length=8)
     runner.assert_healthy()

@@ -22,11 +22,12 @@ from algos.rollouts.episode_statistics import (
 from algos.rollouts.rollout import Rollout
 
 
-def summarise(collected, columns, rewards, done, valid):
-    """The statistics of a rollout in which no time limit ended an episode."""
+def summarise(collected, columns, rewards, done, valid, truncated=None):
+    """The statistics of a rollout in which, by default, no time limit ended an episode."""
     nothing = np.zeros(rewards.shape)
     return collected.summarise(
-        Rollout(columns, rewards, nothing, nothing, done, valid), np.zeros(done.shape, bool)
+        Rollout(columns, rewards, nothing, nothing, done, valid),
+        np.zeros(done.shape, bool) if truncated is None else truncated,
     )
 
 
@@ -43,10 +44,7 @@ def collected(steps, part):
 
 
 def own_condition(own, part):
-    nothing, lengths = np.zeros_like(own["done"]), np.asarray(part)
-    return compute_environment_metrics(
-        {"obs": own["base"]}, own["rewards"], own["done"], nothing, lengths, {}
-    )
+    return compute_environment_metrics({"obs": own["base"]}, own["rewards"], np.asarray(part), {})
 
 
 def test_statistics_of_two_runners_merge_to_those_of_one():
@@ -106,12 +104,11 @@ def test_merged_statistics_worked_out_by_hand():
     columns = {"choice": np.array([[0], [2], [2]])}
     # One number that is observed went up to 4 and one never changed; nothing was cut off.
     observed = {"obs": np.array([[[-4.0, 7.0]], [[1.0, 7.0]], [[2.0, 7.0]]])}
-    told = compute_environment_metrics(observed, rewards, done, ~valid, np.array([1]), {})
+    told = compute_environment_metrics(observed, rewards, np.array([1]), {})
     assert told == {
         "observation_abs_max": 7,
         "observation_constant_fraction": 0.5,
         "reward_abs_max": 3,
-        "truncated_fraction": 0,
         "running_length_max": 1,
     }
     further = {"sample_s": 2.0, "condition": told}
@@ -122,13 +119,41 @@ def test_merged_statistics_worked_out_by_hand():
     assert found["reward_mean"] == pytest.approx(4.005 / 3)
     assert found["reward_std"] == pytest.approx(np.std([1, 0.005, 3]))
     assert found["zero_reward_fraction"] == pytest.approx(1 / 3)
-    assert found["rewarded_episode_fraction"] == 1
+    assert found["rewarded_episode_fraction"] == 1 and found["truncated_fraction"] == 0
     assert found["choice_fractions"] == pytest.approx([1 / 3, 0, 2 / 3])
     assert found["choice_fraction_max"] == pytest.approx(2 / 3)
     # Without a finished episode there is no return, rather than a wrong one.
     empty = RolloutStatistics(EpisodeStatistics(1), choices=3)
     nothing = merge_statistics([summarise(empty, columns, rewards, ~valid, valid) | further])
     assert nothing["episodes"] == 0 and "return_mean" not in nothing
+
+
+def test_truncated_episodes_are_counted_over_those_of_all_runners():
+    valid = np.ones((3, 1), bool)
+
+    def of_runner(done, truncated):
+        own = [np.array(ends, bool)[:, None] for ends in (done, truncated)]
+        statistics = RolloutStatistics(EpisodeStatistics(1), 1)
+        told = summarise(statistics, {}, np.ones((3, 1)), own[0], valid, own[1])
+        return told | {"sample_s": 1.0, "condition": {}}
+
+    cut, none = of_runner([1, 1, 1], [1, 1, 1]), of_runner([0, 0, 0], [0, 0, 0])
+    mixed = of_runner([0, 1, 0], [0, 0, 0])
+    assert merge_statistics([cut, none, mixed])["truncated_fraction"] == 0.75
+    assert "truncated_fraction" not in merge_statistics([none, none])
+
+
+def test_only_constant_fractions_are_the_smallest_of_the_runners():
+    ones = np.ones((4, 2))
+    parts = []
+    for clipped, steps, constant in ((1.0, 2, 0.5), (0.0, 6, 1.0)):
+        found = summarise(RolloutStatistics(EpisodeStatistics(2), 1), {}, ones, ones < 0, ones > 0)
+        found |= {"steps": steps, "step_sums": {"action_clip_fraction": clipped * steps}}
+        condition = {"observation_constant_fraction": constant}
+        parts.append(found | {"sample_s": 1.0, "condition": condition})
+    merged = merge_statistics(parts)
+    assert merged["action_clip_fraction"] == 0.25
+    assert merged["observation_constant_fraction"] == 0.5
 
 
 def test_zero_rewards_are_those_before_bonuses():
@@ -230,9 +255,7 @@ def test_lists_average_over_episodes_and_entries_over_steps():
             found.record_step(infos, done[t][copies])
         rewards = np.ones((2, 1), np.float32)
         own = summarise(found, {}, rewards, done[:, copies], valid[:, copies])
-        condition = own_condition(
-            {"base": rewards, "rewards": rewards, "done": done[:, copies]}, [1]
-        )
+        condition = own_condition({"base": rewards, "rewards": rewards}, [1])
         parts.append(own | {"sample_s": 1.0, "condition": condition})
     merged = merge_statistics(parts)
     # Episodes end in copy 1 at step 0 and in copy 0 at step 1; a step that only reset is left out.
@@ -251,8 +274,7 @@ def test_the_words_of_a_language_model_are_not_counted():
 def test_pixels_are_observed_numbers_and_bytes_count_as_scaled(dtype, largest):
     pixels = np.zeros((4, 2, 3, 3), dtype)
     pixels[1, 0, 2, 2] = 255
-    no = np.zeros((4, 2), bool)
-    found = compute_environment_metrics({"obs": pixels}, np.zeros((4, 2)), no, no, np.ones(2), {})
+    found = compute_environment_metrics({"obs": pixels}, np.zeros((4, 2)), np.ones(2), {})
     assert found["observation_abs_max"] == largest
     assert found["observation_constant_fraction"] == pytest.approx(8 / 9)
 
@@ -260,10 +282,8 @@ def test_pixels_are_observed_numbers_and_bytes_count_as_scaled(dtype, largest):
 def test_an_observed_category_has_no_size():
     place, speed = np.array([[499, 498], [0, 0]]), np.array([[-3.0, 1.0], [0, 0]])
     observed = {"obs.place": spaces.MultiDiscrete([500, 500]), "obs.speed": spaces.Box(-9, 9, (1,))}
-    nothing = np.zeros((2, 2), bool)
     found = compute_environment_metrics(
-        {"obs.place": place, "obs.speed": speed},
-        *(np.zeros((2, 2)), nothing, nothing, np.ones(2), observed),
+        {"obs.place": place, "obs.speed": speed}, np.zeros((2, 2)), np.ones(2), observed
     )
     assert found["observation_abs_max"] == 3
     assert found["observation_constant_fraction"] == 0

@@ -28,7 +28,8 @@ class AlwaysTruncated(ThresholdRule):
     A warning where nothing is gained in them: no return, or fewer than ``seldom`` of the rows, has
     been above the lowest one. So end runs of language models whose completions are cut off before
     the answer that is paid. Where no return has ever differed it asks for a stop when
-    ``constant_reward`` does. A run that is paid in spite of it has other returns.
+    ``constant_reward`` does, if an episode ended in each of the last rows. A run that is paid in
+    spite of it has other returns.
     """
 
     symptom = "always_truncated"
@@ -94,7 +95,9 @@ class AlwaysTruncated(ThresholdRule):
         returns = history.recent(history.return_name, len(history))
         if constant := ConstantReward()(history):
             late = history.budget_fraction_used >= self.stop_from and returns.size >= self.scores
-            return "stop" if late else "warn", constant.evidence
+            # The end of a single episode in the last rows is too little to end a run.
+            every = history.recent(self.needs[0], self.rows).size == history.count_last(self.rows)
+            return "stop" if late and every else "warn", constant.evidence
         # Where rewarded steps are counted, `zero_reward` knows more.
         if returns.size and not history.has("zero_reward_fraction"):
             lowest = returns.min()

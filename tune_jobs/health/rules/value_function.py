@@ -175,7 +175,8 @@ class ValueDivergence(Rule):
             return self._report(history, since, seen)
         over = targets / _bound_returns(history)
         recent = keep_finite(over[-self.rows :])
-        if recent.size and recent.min() > self.reach and _grows(targets[-self.rows :]):
+        bounded = recent.size and (history.recent("truncated_fraction", self.rows) == 0).any()
+        if bounded and recent.min() > self.reach and _grows(targets[-self.rows :]):
             since = history.find_onset(over > self.reach, self.rows)
             seen = f"targets are {np.median(recent):.3g} times the largest possible return"
             return self._report(history, since, f"{seen} and grow")
@@ -210,9 +211,10 @@ def _grows(values: FloatArray) -> bool:
 
 
 def _bound_returns(history: History) -> FloatArray:
-    """Return an upper bound of the returns [R] so far; NaN where episodes are truncated.
+    """Return an upper bound of the returns [R] so far; NaN where episodes were truncated.
 
-    NaN, too, where rewards are normalised.
+    NaN, too, where rewards are normalised. A row in which no episode ended has a bound: it can show
+    that targets are in order, but only a row with ends can show that none was truncated.
     """
     if history.settings.get("normalise_rewards") is True:  # targets are in units of these
         return np.full(len(history), np.nan)
@@ -222,8 +224,8 @@ def _bound_returns(history: History) -> FloatArray:
     size = np.nan_to_num(np.fmax(np.fmax(*sizes[:2]), sizes[2]), posinf=0.0)
     # The largest so far: a target may still consist of values learnt from earlier, larger returns.
     bound = np.maximum.accumulate(size)
-    ends = (history.series("truncated_fraction") == 0) & (bound > 0)
-    return np.where(ends, bound, np.nan)
+    unbounded = (history.series("truncated_fraction") > 0) | (bound <= 0)
+    return np.where(unbounded, np.nan, bound)
 
 
 def _compute_relative_loss(history: History) -> FloatArray:

@@ -51,6 +51,19 @@ CASES = [
     ),
     case("always_truncated", "warn", {**UNPAID, "return_mean": 0.0}, 63, 80, score=[0.0] * 63),
     case("always_truncated", "stop", {**UNPAID, "return_mean": 0.0}, 64, 80, score=[0.0] * 64),
+    # Rows in which no episode ended are left out, and take a stop back.
+    case(
+        "always_truncated",
+        "warn",
+        {
+            "truncated_fraction": lambda i: NAN if i % 2 else 0.96,
+            "episode_length": lambda i: NAN if i % 2 else 199.0 + i % 4,
+            "return_mean": lambda i: NAN if i % 2 else 1.0,
+        },
+        80,
+        80,
+        score=[1.0] * 80,
+    ),
     # 19 returns are too few for a stop.
     case(
         "always_truncated",

@@ -188,6 +188,16 @@ CASES = [
         (None, {"target_abs_max": 61.0}),  # possible
         (None, {"target_abs_max": 600.0}),  # constant
         (None, {"truncated_fraction": 0.3}),
+        # Without the end of an episode nothing is known; with one, the other rows must be sick too.
+        (None, {"truncated_fraction": math.nan}),
+        (("stop", 5), {"truncated_fraction": from_row(27, 0.0, math.nan)}),
+        (
+            None,
+            {
+                "truncated_fraction": from_row(27, 0.0, math.nan),
+                "target_abs_max": lambda i: 60.0 + i if i < 27 else 600.0,
+            },
+        ),
         (None, {"return_max": 900.0}),  # earned
         (None, {"reward_abs_max": math.nan}),
         # They may reach twice the largest return, and values ten times their targets.
