@@ -70,12 +70,6 @@ class ProgramTrainable(tune.Trainable):
         known = self.plan.resume_from
         self.reached = self._read_reached(known) if known else Reached()
 
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Become another trial in the same process (Tune's ``reuse_actors``)."""
-        self.cleanup()
-        self.setup(new_config)
-        return True
-
     def _open(self) -> FollowedProgram:
         """Start the program, or find it where a process that died has left it.
 
@@ -84,6 +78,8 @@ class ProgramTrainable(tune.Trainable):
         """
         process = find_program(get_program_folder(self.directory, self.plan.trial))
         continues = self.reached.iteration > 0
+        if process is not None and process.is_discarded:
+            process.end()  # the actor that the trial had before it waited may still be ending it
         if process is None or not (process.is_running or process.has_finished):
             process = start_trial_program(self.job, self.plan, self.directory, continues=continues)
         if process.started != self.reached.started:  # what was reached is of an earlier start

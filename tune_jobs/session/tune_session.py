@@ -104,7 +104,8 @@ class TuneSession:
                 search_alg=queue,
                 num_samples=1 if queue is None else -1,
                 scheduler=self.scheduler,
-                reuse_actors=True,
+                # An actor that waits for its next trial would leave its program running.
+                reuse_actors=not job.is_program,
                 trial_dirname_creator=lambda trial: trial.config["plan"]["trial"],
             ),
             run_config=tune.RunConfig(

@@ -42,6 +42,32 @@ mode: max
 max_failures: 1
 environment: {{SEED: "{{seed}}"}}
 """
+WAITING = """
+import os, sys, time
+lr, out = sys.argv[1:]
+with open(os.path.join(out, "log.csv"), "w") as file:
+    print("return,step", file=file, flush=True)
+    for i in range(1, 10**6):
+        print(f"{float(lr) + i / 1000},{i}", file=file, flush=True)
+        time.sleep(0.1)
+        if lr == "9":
+            open("pid", "w").write(str(os.getpid()))
+        elif os.path.exists("pid") and not os.path.exists("/proc/" + open("pid").read()):
+            break
+"""
+"""With 9 it reaches a target and never ends; otherwise it ends once that one is gone."""
+WAITING_JOB = """
+command: python wait.py {lr} {out}
+search: {lr: {choice: [9, 1]}}
+searcher: grid
+scheduler: none
+trials: 2
+metric: return
+target: 8
+progress: step
+budget: 600
+mode: max
+"""
 
 
 @pytest.fixture
@@ -76,6 +102,16 @@ def test_a_sweep_of_programs_saves_compute_and_says_why_each_ended(project):
     assert decisions and not any(row.waits for row in decisions)
     seeds = {(folder / f"run/programs/{t}/out/log.csv").read_text()[-3:] for t in ("00", "01")}
     assert len(seeds) == 2, "each trial has a seed of its own"
+
+
+def test_the_program_of_a_trial_ends_while_others_still_run(tmp_path):
+    (tmp_path / "wait.py").write_text(WAITING)
+    (tmp_path / "sweep.yaml").write_text(WAITING_JOB)
+    done = rungwise("tune", "sweep.yaml", "--out", "run", "--cpus", 2, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    ends = [(row.reason, row.sentence) for row in read_rows(tmp_path / "run", EndRow)]
+    assert ends[0][0] == "target"
+    assert ends[1] == ("budget", "the program ended by itself")
 
 
 def test_after_a_kill_a_resumed_sweep_ends_all_trials_and_leaves_no_program(project):
