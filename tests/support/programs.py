@@ -33,6 +33,20 @@ with open(path, "w", newline="") as file:
 
 ``held(i, 5, 'go')`` is i, and after five rows only once the file go exists.
 """
+RESUMABLE = """
+import sys, time, pathlib
+out = pathlib.Path(sys.argv[1])
+saved = out / "step"
+start = int(saved.read_text()) if "--load" in sys.argv else 0
+log = (out / "progress.csv").open("a")
+start or print("return_mean,env_steps", file=log, flush=True)
+for i in range(start + 1, 11):
+    print(f"{i},{i}", file=log, flush=True)
+    (out / "new").write_text(str(i))
+    (out / "new").rename(saved)
+    time.sleep(0.1)
+"""
+"""Saves its step after each of ten rows and, asked to, continues behind it."""
 ENDLESS = 10**6
 """Rows of a program that a test ends."""
 
@@ -42,6 +56,18 @@ def write_logger(folder):
     script = folder / "train.py"
     script.write_text(LOGGER)
     return [sys.executable, str(script)]
+
+
+def describe_resumable(folder):
+    """Write a program that can continue, and return the fields of its job."""
+    script = folder / "train.py"
+    script.write_text(RESUMABLE)
+    return {
+        "command": f"{sys.executable} {script} {{out}}",
+        "resume": "--load {checkpoint}",
+        **{"metric": "return_mean", "mode": "max"},
+        **{"progress": "env_steps", "budget": 10, "iterations": 10},
+    }
 
 
 def make_program_job(*words, **fields):

@@ -33,14 +33,26 @@ def validate_program_job(job: Job) -> None:
     settings = job.program
     if settings.command:
         check_command(fill_command(settings, defaultdict(str)), os.environ)
+    has_out = "out" in list_placeholders(settings)
+    if settings.resume and not has_out:
+        raise InputError(
+            f"resume is {settings.resume!r}, but the command does not contain {{out}}, which is "
+            "the folder to continue from: pass it where the program takes its output directory."
+        )
     if job.trials == 1:
+        if job.max_failures not in (Job.max_failures, 0):
+            raise InputError(
+                f"max_failures is {job.max_failures}, but a program is started again only where "
+                "it is a trial of several: remove max_failures, and call `rungwise resume` after "
+                "a failure."
+            )
         return
     if not settings.budget:
         raise InputError(
             f"{job.trials} trials are compared at parts of a budget: give the name of what their "
             "logs count as progress, and how far it goes as budget."
         )
-    if "out" not in list_placeholders(settings):
+    if not has_out:
         raise InputError(
             f"The command of {job.trials} trials does not contain {{out}}, so that all would log "
             "to the same place: pass it where the program takes its output directory."

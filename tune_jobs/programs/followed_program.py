@@ -28,7 +28,7 @@ class FollowedProgram:
         job: whose settings are those of a program.
         process: the program; None for one that only its log is known of.
         follower: finds and reads its log.
-        started: when it started, in seconds since 1970.
+        started: when it started, in seconds since 1970, less the time of its earlier starts.
     """
 
     def __init__(

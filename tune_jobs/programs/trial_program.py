@@ -24,6 +24,12 @@ def get_program_folder(directory: Path, trial: str) -> Path:
     return directory.absolute() / "programs" / trial
 
 
+def can_continue(job: Job, trial: str, directory: Path, reached: int) -> bool:
+    """Return whether a start of a trial's program continues what it wrote until an iteration."""
+    out = get_program_folder(directory, trial) / "out"
+    return bool(job.program.resume) and reached > 0 and out.exists()
+
+
 def start_trial_program(
     job: Job, plan: TrialPlan, directory: Path, *, continues: bool = False
 ) -> ProgramProcess:
@@ -59,7 +65,13 @@ def start_trial_program(
 
 
 def follow_trial_program(
-    job: Job, trial: str, directory: Path, process: ProgramProcess, *, continues: bool = False
+    job: Job,
+    trial: str,
+    directory: Path,
+    process: ProgramProcess,
+    *,
+    continues: bool = False,
+    before_s: float = 0.0,
 ) -> FollowedProgram:
     """Follow the log of a program that was started for a trial.
 
@@ -69,6 +81,7 @@ def follow_trial_program(
         directory: the run directory.
         process: its program.
         continues: whether what it wrote before its start belongs to its log.
+        before_s: training time of its earlier starts.
     """
     settings, pattern = job.program, Path(job.program.log)
     folder = get_program_folder(directory, trial)
@@ -88,4 +101,4 @@ def follow_trial_program(
     follower = LogFollower(
         roots, str(pattern) if settings.log else "", settings.rename, since, outside
     )
-    return FollowedProgram(job, process, follower, process.started)
+    return FollowedProgram(job, process, follower, process.started - before_s)

@@ -16,8 +16,9 @@ from tune_jobs.formatting import format_command
 from tune_jobs.jobs.job import Job
 from tune_jobs.programs.followed_program import FollowedProgram
 from tune_jobs.programs.log_follower import LogFollower
-from tune_jobs.programs.process import ProgramProcess, find_program
+from tune_jobs.programs.process import ProgramProcess, find_program, read_start_time
 from tune_jobs.programs.trial_program import (
+    can_continue,
     follow_trial_program,
     get_program_folder,
     start_trial_program,
@@ -60,6 +61,7 @@ class ProgramSession:
         sweep = SweepHealth(job, earlier)
         self.recorder = EventRecorder(directory, sweep, listener, _make_gauges(directory))
         self.stopper = TrialStopper(job, directory, sweep, self.recorder)
+        self._results = [row for row in earlier if isinstance(row, ResultRow)]
         self._has_log = False
         self._reported: set[str] = set()
 
@@ -92,20 +94,35 @@ class ProgramSession:
             started = process.started if process else time.time()
             log = LogFollower([Path(settings.log)], rename=settings.rename)
             return self._find_last_iteration(), FollowedProgram(self.job, process, log, started)
-        if process is not None and self._was_left(process):
-            reached = self._find_last_iteration()
-        else:
-            reached, process = 0, start_trial_program(self.job, plan, self.directory)
-        return reached, follow_trial_program(self.job, plan.trial, self.directory, process)
+        reached = self._find_last_iteration()
+        continues = can_continue(self.job, plan.trial, self.directory, reached)
+        if process is None or not self._was_left(process):
+            reached = reached if continues else 0
+            process = start_trial_program(self.job, plan, self.directory, continues=continues)
+        # Not `process.started`, which many systems only know to the second.
+        start = read_start_time(folder)
+        before = [row.seconds for row in self._results if row.time < start]
+        return reached, follow_trial_program(
+            self.job,
+            plan.trial,
+            self.directory,
+            process,
+            continues=continues,
+            before_s=before[-1] if before and continues else 0.0,
+        )
 
     def _was_left(self, process: ProgramProcess) -> bool:
-        """Return whether the session before this one ended without ending the program."""
+        """Return whether the session before this one left the program running."""
+        if process.is_running:
+            return True
+        if process.exit_status is None or process.is_discarded:
+            return False  # the machine stopped, or the session was killed while it ended it
         starts = [i for i, row in enumerate(self.earlier) if isinstance(row, JobRow)]
         last_session = self.earlier[starts[-2] :] if len(starts) > 1 else []
-        return process.is_running or not any(isinstance(row, EndRow) for row in last_session)
+        return not any(isinstance(row, EndRow) for row in last_session)
 
     def _find_last_iteration(self) -> int:
-        return max((r.iteration for r in self.earlier if isinstance(r, ResultRow)), default=0)
+        return max((row.iteration for row in self._results), default=0)
 
     def _follow(self, trial: str, program: FollowedProgram, reached: int) -> None:
         start = time.process_time()

@@ -19,6 +19,7 @@ from tune_jobs.jobs.job import Job
 from tune_jobs.programs.followed_program import FollowedProgram
 from tune_jobs.programs.process import find_program
 from tune_jobs.programs.trial_program import (
+    can_continue,
     follow_trial_program,
     get_program_folder,
     start_trial_program,
@@ -77,7 +78,8 @@ class ProgramTrainable(tune.Trainable):
         run again.
         """
         process = find_program(get_program_folder(self.directory, self.plan.trial))
-        continues = self.reached.iteration > 0
+        reached = self.reached.iteration
+        continues = can_continue(self.job, self.plan.trial, self.directory, reached)
         if process is not None and process.is_discarded:
             process.end()  # the actor that the trial had before it waited may still be ending it
         if process is None or not (process.is_running or process.has_finished):
@@ -86,7 +88,12 @@ class ProgramTrainable(tune.Trainable):
             before_s = self.reached.trained_s
             self.reached = replace(self.reached, before_s=before_s, started=process.started)
         return follow_trial_program(
-            self.job, self.plan.trial, self.directory, process, continues=continues
+            self.job,
+            self.plan.trial,
+            self.directory,
+            process,
+            continues=continues,
+            before_s=self.reached.before_s,
         )
 
     def step(self) -> dict[str, Any]:
@@ -129,7 +136,6 @@ class ProgramTrainable(tune.Trainable):
         self, program: FollowedProgram, iteration: Iteration, *, is_last: bool
     ) -> dict[str, Any]:
         result = program.make_result(self.plan.trial, iteration, is_last=is_last)
-        result["trained_s"] += self.reached.before_s
         number, trained_s = iteration.number, result["trained_s"]
         self.reached = replace(self.reached, iteration=number, trained_s=trained_s)
         is_end = "ended" in result

@@ -59,6 +59,19 @@ def test_a_field_that_no_program_follows_is_refused(name, value):
         validate_program_job(make_job({**given, name: value}))
 
 
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"max_failures": 5}, "max_failures is 5.*: remove max_failures"),
+        ({"resume": "--load {checkpoint}"}, r"resume is .*does not contain \{out\}"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_a_single_program_refuses_what_does_nothing(fields, message):
+    with pytest.raises(InputError, match=message):
+        validate_program_job(make_job({"command": "true", "metric": "return_mean", **fields}))
+
+
 def test_all_given_placeholders_are_known():
     command = "train --lr {lr} {seed} {trial} {out}"
     check_placeholders(ProgramSettings(command, "--load {checkpoint}"), {"lr": 0})

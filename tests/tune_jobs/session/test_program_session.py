@@ -10,10 +10,18 @@ import threading
 
 import psutil
 import pytest
-from programs import ENDLESS, look_often, make_program_job, run_program, write_logger
+from programs import (
+    ENDLESS,
+    describe_resumable,
+    look_often,
+    make_program_job,
+    run_program,
+    write_logger,
+)
 from waiting import wait_until
 
 from envs.validation import InputError
+from tune_jobs.jobs.job_yaml import make_job
 from tune_jobs.jobs.program_settings import ProgramSettings
 from tune_jobs.programs import followed_program
 from tune_jobs.programs.process import find_process, find_program, remember_program
@@ -185,6 +193,25 @@ def test_a_request_to_stop_ends_program_and_run(tmp_path):
     drive(tmp_path / "run", stop_at_first_result(tmp_path / "run"))
     again = of_kind(read_event_log(tmp_path / "run/events.jsonl"), ResultRow)
     assert [row.iteration for row in again].count(1) == 2
+
+
+@pytest.mark.parametrize("machine_stops", [False, True])
+def test_a_program_continues_from_what_it_saved(tmp_path, machine_stops):
+    prepare_job(make_job(describe_resumable(tmp_path)), tmp_path / "run")
+    folder = get_program_folder(tmp_path / "run", "00")
+    if machine_stops:
+        interrupt_after(tmp_path / "run", 3)
+        os.killpg(find_program(folder).pid, signal.SIGKILL)
+        wait_until(lambda: not find_program(folder).is_running)
+    else:
+        drive(tmp_path / "run", stop_at_first_result(tmp_path / "run"))
+    drive(tmp_path / "run", lambda row: None)
+    results = of_kind(read_event_log(tmp_path / "run/events.jsonl"), ResultRow)
+    assert [row.iteration for row in results] == list(range(1, 11))
+    seconds = [row.seconds for row in results]
+    assert seconds == sorted(seconds), "of both its starts"
+    text = (folder / "out/progress.csv").read_text()
+    assert text.count("return_mean") == 1, "it was continued and not started again"
 
 
 def test_somebody_elses_process_is_followed_by_its_log_and_ended(tmp_path):

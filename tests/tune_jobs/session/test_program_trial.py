@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 
 import pytest
-from programs import ENDLESS, look_often, write_logger
+from programs import ENDLESS, describe_resumable, look_often, write_logger
 from waiting import wait_until
 
 from tune_jobs.jobs.job_yaml import make_job
@@ -180,30 +180,9 @@ def wait_for_end(folder):
 
 
 def test_what_can_resume_continues_from_its_folder(tmp_path):
-    script = tmp_path / "train.py"
-    # Saves its step after each row and, asked to, continues behind it.
-    script.write_text(
-        "import sys, time, pathlib\n"
-        "out = pathlib.Path(sys.argv[1])\n"
-        "saved = out / 'step'\n"
-        "start = int(saved.read_text()) if '--load' in sys.argv else 0\n"
-        "log = (out / 'progress.csv').open('a')\n"
-        "start or print('return_mean,env_steps', file=log, flush=True)\n"
-        "for i in range(start + 1, 11):\n"
-        "    print(f'{i},{i}', file=log, flush=True)\n"
-        "    (out / 'new').write_text(str(i))\n"
-        "    (out / 'new').rename(saved)\n"
-        "    time.sleep(0.1)\n"
-    )
-    job = make_job(
-        {
-            "command": f"{sys.executable} {script} {{out}} {{pause}}",
-            **{"metric": "return_mean", "mode": "max"},
-            "resume": "--load {checkpoint}",
-            "search": {"pause": {"uniform": [0.01, 0.05]}},
-            **{"progress": "env_steps", "budget": 10, "iterations": 10, "trials": 2},
-        }
-    )
+    fields = describe_resumable(tmp_path)
+    fields["command"] += " {pause}"
+    job = make_job({**fields, "search": REST["search"], "trials": 2})
     trainable = make_program_trainable(job, tmp_path / "run")
     trial = trainable(CONFIG)
     first = [trial.step()["iteration"] for _ in range(3)]
