@@ -2,7 +2,8 @@
 
 The program outlives Rungwise: its output goes to files and not into pipes, and it is in a session
 of its own, so that neither a killed Rungwise nor a closed terminal ends it. A shell around it
-writes its exit status to a file, for a Rungwise that is not its parent.
+writes its exit status to a file, as Rungwise is not its parent: Ray kills the children of a worker
+that it ends, which would be the shell without the program.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
@@ -38,6 +40,12 @@ START = "start"
 _EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Interrupt)\b")
 """The line of a traceback that says what was raised; the others are indented."""
 _WRAPPER = '"$@"; echo $? > "$0"'
+_DETACH = """
+import subprocess, sys
+with open(sys.argv[1], "ab") as out:
+    print(subprocess.Popen(sys.argv[2:], stdout=out, start_new_session=True).pid)
+"""
+"""Starts a command whose parent has ended, and prints its process id."""
 TOKEN = "RUNGWISE_PROGRAM"
 """Environment variable of a program and of what it starts, with a value of its own per start."""
 
@@ -64,8 +72,10 @@ class ProgramProcess:
         if self.folder is not None and (self.folder / STATUS).exists():
             return False
         with suppress(psutil.NoSuchProcess):
-            return self._exists() and psutil.Process(self.pid).status() != psutil.STATUS_ZOMBIE
-        return False
+            if self._exists() and psutil.Process(self.pid).status() != psutil.STATUS_ZOMBIE:
+                return True
+        # Its shell may have been killed alone, and cannot write the status of what still runs.
+        return self.folder is not None and bool(self._find_members(()))
 
     @property
     def exit_status(self) -> int | None:
@@ -178,17 +188,24 @@ def start_program(
     (folder / START).touch()
     token = uuid4().hex
     # Appended: a program that is started again after a failure keeps what it wrote before.
-    with (folder / STDOUT).open("ab") as out, (folder / STDERR).open("ab") as err:
-        process = subprocess.Popen(
-            ["/bin/sh", "-c", _WRAPPER, str(status), *command],
+    out = str((folder / STDOUT).absolute())
+    # Without the environment's settings of Python (-I, -S): they are for the program.
+    detach = [sys.executable, "-I", "-S", "-c", _DETACH, out]
+    with (folder / STDERR).open("ab") as err:
+        started = subprocess.run(
+            [*detach, "/bin/sh", "-c", _WRAPPER, str(status), *command],
             stdin=subprocess.DEVNULL,
-            stdout=out,
+            stdout=subprocess.PIPE,
             stderr=err,
             env={**env, TOKEN: token},
             cwd=directory,
-            start_new_session=True,
+            check=True,
         )
-    program = _describe(process.pid, folder, directory or Path.cwd(), token)
+    pid, place = int(started.stdout), directory or Path.cwd()
+    try:
+        program = _describe(pid, folder, place, token)
+    except psutil.NoSuchProcess:  # it has ended already
+        program = ProgramProcess(pid, "", time.time(), folder, place, token)
     remember_program(program, folder)
     return program
 

@@ -90,6 +90,26 @@ def test_a_program_is_ended_with_its_children(tmp_path, ignored):
     assert not program.is_running
 
 
+def test_a_program_whose_shell_was_killed_still_runs_until_it_ends(tmp_path):
+    wait = "until [ -e go ]; do sleep 0.05; done"
+    program = start_program(["sh", "-c", wait], tmp_path / "00", os.environ, tmp_path)
+    shell = psutil.Process(program.pid)
+    wait_until(shell.children)
+    shell.kill()
+    wait_until(lambda: shell.pid not in members(program))
+    assert find_program(tmp_path / "00").is_running
+    (tmp_path / "go").touch()
+    wait_until(lambda: not members(program))
+    assert not find_program(tmp_path / "00").is_running
+
+
+def test_a_program_is_no_child_of_the_process_that_starts_it(tmp_path):
+    """Ray kills the children of a worker with it: of a program, the shell around it."""
+    program = start(tmp_path, "sleep", "60")
+    assert psutil.Process(program.pid).ppid() != os.getpid()
+    program.end(grace_s=5)
+
+
 def test_children_that_outlive_the_program_are_ended(tmp_path):
     program = start(tmp_path, "sh", "-c", "sleep 60 & exit 0")
     wait_until(lambda: program.exit_status == 0)
@@ -150,7 +170,7 @@ def test_a_program_is_found_and_ended_after_the_clock_was_set(tmp_path, monkeypa
 def test_a_program_of_an_earlier_boot_does_not_run(tmp_path):
     program = start(tmp_path, "sleep", "60")
     ticks = program.start_id.rpartition("/")[2]
-    stale = dataclasses.replace(program, start_id=f"another boot/{ticks}")
+    stale = dataclasses.replace(program, start_id=f"another boot/{ticks}", token="another")
     assert program.is_running and not stale.is_running
     program.end(grace_s=5)
 
