@@ -26,7 +26,7 @@ NO_VIDEOS = ["page.html", "../page.mp4", "/etc/hostname"]
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     root = tmp_path_factory.mktemp("site") / "runs"
-    planted = [VideoRow(trial="08", checkpoint="x", path=path) for path in NO_VIDEOS]
+    planted = [VideoRow(trial="00", checkpoint="x", path=path) for path in NO_VIDEOS]
     run = write(root / "sweep", [*synthetic_rows(), *planted])
     for page in ("report.html", "page.html", "../page.mp4"):
         (run / page).write_text("<script>1</script>")

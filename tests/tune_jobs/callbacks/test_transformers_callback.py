@@ -68,9 +68,10 @@ def test_a_healthy_training_passes_untouched(tmp_path, caplog):
 
 def test_a_nan_loss_ends_a_training(tmp_path):
     callback = make_callback(metric="loss", mode="min")
-    assert train(tmp_path, Regression(first_nan=20), callback) == 20
+    # Transformers logs no NaN of a loss, and a gradient may be skipped 15 times by mixed precision.
+    assert train(tmp_path, Regression(first_nan=20), callback) == 35
     finding = callback.watch.stop
-    assert finding and (finding.symptom, finding.since) == ("not_finite", 20)
+    assert finding and (finding.symptom, finding.since) == ("not_finite", 35)
 
 
 def test_a_callback_that_does_not_stop_only_warns(tmp_path, caplog):
@@ -89,8 +90,8 @@ def test_all_processes_end_where_the_first_says_so(rank, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.distributed, "broadcast", broadcast)
     callback, control = make_callback(), TrainerControl()
     state = TrainerState(is_world_process_zero=rank == 0)
-    callback.watch.feed({"grad_norm": 1.0})
-    callback.on_log(args, state, control, logs={"grad_norm": math.nan})
+    callback.watch.feed({"policy_loss": 1.0})
+    callback.on_log(args, state, control, logs={"policy_loss": math.nan})
     assert control.should_training_stop and bool(callback.watch.stop) == (rank == 0)
 
 

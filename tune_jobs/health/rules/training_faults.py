@@ -22,9 +22,10 @@ WATCHED = ("policy_loss", "value_loss", "entropy", "kl", "grad_norm")
 """Metrics checked in rows without a count of non-finite numbers, as in logs of other tools."""
 UNTRAINED = 0.2
 """Fraction of the budget in which a metric that has had no number yet may be NaN."""
-SKIPPED = 20
+SKIPPED = 16
 """Gradients in a row that mixed precision may find too large and skip, until it has found its
-scale: a NaN or Inf of ``grad_norm`` counts where no number follows as many."""
+scale (PyTorch's begins at 2^16 and halves): a NaN or Inf of ``grad_norm`` counts where no number
+follows as many."""
 EPISODE_METRICS = ("return_mean", "return_mean_100", "episode_length")
 """Metrics that are logged only of finished episodes."""
 

@@ -106,8 +106,8 @@ CASES = [
         for rows, n, expected in (
             ([*[value] * 9, *[1.0] * 9], 18, None),
             ([*[1.0] * 9, value, *[1.0] * 9], 19, None),
-            ([*[1.0] * 9, *[value] * 19], 28, None),
-            ([*[1.0] * 9, *[value] * 20], 29, ("stop", 10)),
+            ([*[1.0] * 9, *[value] * 15], 24, None),
+            ([*[1.0] * 9, *[value] * 16], 25, ("stop", 10)),
         )
     ),
     # NaN in the explained variance and an empty cell are healthy; a row that counted is believed.
