@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 
@@ -12,7 +13,13 @@ from tune_jobs.jobs.trials import derive_trial_seed, get_trial_number
 from tune_jobs.programs.followed_program import FollowedProgram
 from tune_jobs.programs.log_follower import LogFollower
 from tune_jobs.programs.log_places import LogPlaces
-from tune_jobs.programs.process import ProgramProcess, read_start_time, start_program
+from tune_jobs.programs.process import (
+    GRACE_S,
+    ProgramProcess,
+    find_program,
+    read_start_time,
+    start_program,
+)
 from tune_jobs.run_log.resume import TrialPlan
 
 CLOCK_S = 2.0
@@ -102,3 +109,17 @@ def follow_trial_program(
         roots, str(pattern) if settings.log else "", settings.rename, since, outside
     )
     return FollowedProgram(job, process, follower, process.started - before_s)
+
+
+def end_programs(directory: Path, grace_s: float = GRACE_S) -> None:
+    """End all programs of a run that still run on this machine, at the same time.
+
+    Args:
+        directory: the run directory.
+        grace_s: seconds between two signals.
+    """
+    folders = (directory.absolute() / "programs").glob("*")
+    left = [found for folder in folders if (found := find_program(folder)) and found.is_running]
+    with ThreadPoolExecutor(len(left) or 1) as threads:
+        for program in left:
+            threads.submit(program.end, grace_s)

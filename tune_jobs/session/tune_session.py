@@ -12,8 +12,10 @@ from ray.tune.execution.placement_groups import PlacementGroupFactory
 from ray.tune.stopper import Stopper
 
 from tune_jobs.evaluation.checkpoint_keeper import CheckpointKeeper
+from tune_jobs.interruption import run_last_words
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.resources import list_bundles
+from tune_jobs.programs.trial_program import end_programs
 from tune_jobs.run_log.events import JobRow, Row, TrialRow
 from tune_jobs.run_log.resume import TrialPlan
 from tune_jobs.run_log.score_noise import NoiseSource
@@ -31,6 +33,9 @@ from tune_jobs.trackers.tracker import make_trackers
 
 MAX_PENDING_TRIALS = 200
 """Trials that may wait for a process where all settings are known before the start."""
+
+LAST_GRACE_S = 4.0
+"""Seconds between two signals to a program where the process that runs Tune must end."""
 
 
 class TuneStopper(TrialStopper, Stopper):
@@ -81,6 +86,18 @@ class TuneSession:
         if not plans and not self.has_settings_to_propose:
             return
         set_tune_environment(self.job)
+        if not self.job.is_program:
+            self._fit(plans)
+            return
+        # Tune kills an actor that does not answer within 10 s, as one that waits for a row of its
+        # log. What that leaves is ended here, or when there is no time left after SIGTERM.
+        with run_last_words(lambda: end_programs(self.directory, LAST_GRACE_S)):
+            try:
+                self._fit(plans)
+            finally:
+                end_programs(self.directory)
+
+    def _fit(self, plans: Sequence[TrialPlan]) -> None:
         if isinstance(self.scheduler, RecordedASHA):
             queue = TrialQueue(
                 plans, self.scheduler, self.sampler, self.repeats, self._record_proposal

@@ -1,6 +1,9 @@
 # pyright: basic, reportOptionalMemberAccess=false
 """A sweep whose trials are programs: rungs, failures, and a driver that is killed."""
 
+import os
+import signal
+
 import psutil
 import pytest
 from command_line import answer, rungwise
@@ -68,6 +71,17 @@ progress: step
 budget: 600
 mode: max
 """
+RARE_JOB = """
+command: sh -c 'printf "return,step\\n{x},1\\n{x},2\\n" > $0/log.csv; sleep 1000' {out}
+search: {x: {uniform: [0, 1]}}
+scheduler: none
+trials: 2
+metric: return
+progress: step
+budget: 100
+mode: max
+"""
+"""Its programs log twice and then nothing more."""
 
 
 @pytest.fixture
@@ -127,6 +141,23 @@ def test_after_a_kill_a_resumed_sweep_ends_all_trials_and_leaves_no_program(proj
     assert len(ends) == 6 and answer(done)["best"]["config"]["lr"] == 1.0
     left = [p.pid for p in psutil.process_iter(["cmdline"]) if is_of(p, folder)]
     assert not left
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_sweep_ends_programs_that_log_nothing(tmp_path, number, status):
+    (tmp_path / "sweep.yaml").write_text(RARE_JOB)
+    words = ("tune", "sweep.yaml", "--out", "run", "--cpus", 2)
+    driver = start(*words, cwd=tmp_path, start_new_session=True)
+    wait_until(lambda: len(read_rows(tmp_path / "run", ResultRow)) == 2, process=driver)
+    assert len(list_programs(tmp_path)) == 4  # of each trial a shell within another
+    os.killpg(driver.pid, number)
+    assert driver.wait() == status
+    assert not list_programs(tmp_path)
+    assert {row.reason for row in read_rows(tmp_path / "run", EndRow)} == {"interrupted"}
+
+
+def list_programs(folder):
+    return [p.pid for p in psutil.process_iter(["cmdline"]) if is_of(p, folder / "run/programs")]
 
 
 def is_of(process, folder):
