@@ -101,21 +101,6 @@ def test_two_learners_make_the_update_of_one(both, algo):
         assert abs(expected_told["reference_kl"]) > 1e-5
 
 
-def test_two_learners_train_a_network_of_which_the_loss_leaves_a_part_out(local_ray):
-    # With this baseline nothing reads the critic, which is a head of its own here.
-    chosen = {
-        "num_learners": 2,
-        "baseline": "moving_average",
-        "memory": "gru",
-        "sequence_length": 4,
-    }
-    with small.algorithm(ENV, algo="reinforce", **LEARNT | chosen) as two:
-        for _ in range(2):
-            two.train()
-        assert two.flat_metrics["updates"] > 1 and np.isfinite(two.flat_metrics["grad_norm"])
-        synchronised(two)
-
-
 def _episodes(seed):
     built = small.runner(ENV, algo="astar_po", seed=seed, **LEARNT)
     found = built.sample()[0]
