@@ -348,8 +348,8 @@ class ColumnAlgorithm(Algorithm):
         """Bring back restarted runners and give them the current weights."""
         restored = env_runner_group.probe_unhealthy_env_runners()
         if restored:
+            self.push_weights()  # first: the new episodes begin at the stage that is pushed
             reseed_runners(env_runner_group, self.iteration, restored)
-            self.push_weights()
         return restored
 
     def renew_environments(self, failures: int) -> None:
@@ -388,5 +388,5 @@ class ColumnAlgorithm(Algorithm):
     def restore_from_path(self, path: str | Path, *args: Any, **kwargs: Any) -> None:
         """Restore a checkpoint; every runner holds the restored weights before this returns."""
         super().restore_from_path(path, *args, **kwargs)
+        self.push_weights()  # first: the new episodes begin at the stage that is pushed
         reseed_runners(self.env_runner_group, self.iteration)
-        self.push_weights()

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from envs.batched import World
+from envs.batched import BatchedVectorEnv, World
 
 Array = np.ndarray[Any, Any]
 STAGE = "stage"
@@ -61,3 +61,10 @@ class Curriculum:
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Load the state of a checkpoint."""
         self.stage, self.recent = state["stage"], deque(state["recent"])
+
+
+def update_world(env: Any, stage: int, weights: Mapping[str, Any] | None) -> None:
+    """Move a batched world to a stage and give it the policy's weights, if there are any."""
+    if isinstance(env, BatchedVectorEnv):
+        world = env.world.at_stage(stage)
+        env.world = world if weights is None else world.with_policy_weights(weights)

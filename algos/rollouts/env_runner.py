@@ -29,6 +29,7 @@ from algos.models.mlp import MLPPolicy
 from algos.objective import Objective
 from algos.rollouts.autoreset import clear_rows, gather_final_observations
 from algos.rollouts.columns import Columns
+from algos.rollouts.curriculum import update_world
 from algos.rollouts.env_factory import make_vector_env
 from algos.rollouts.environment_fault import call_environment
 from algos.rollouts.episode_statistics import (
@@ -62,7 +63,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
         self.env: Any = None
         self.spaces = kwargs.get("spaces")
         self.module: PolicyModule | None = None
-        self.weights_seq_no = self.steps = 0
+        self.weights_seq_no = self.steps = self.stage = 0
         self.reward_unit = 1.0
         self._set_seed(0)
         # The trial's own process is watched by the trial; a runner elsewhere watches itself.
@@ -105,6 +106,8 @@ class ColumnRunner(EnvRunner, Checkpointable):
             raise InputError(f"{self.env_id} never resets itself; use an autoreset vector mode.")
         self.statistics = EpisodeStatistics.of_env(self.env)
         self.time_limit = find_time_limit(self.env)
+        if self.module is not None:  # before the reset, which begins the first episodes
+            update_world(self.env, self.stage, self.module.get_state())
         self._reset(self.env_seed)
 
     def _reset(self, seed: Any) -> None:
@@ -261,15 +264,13 @@ class ColumnRunner(EnvRunner, Checkpointable):
         self, rollout: Rollout, truncated: Array, statistics: RolloutStatistics
     ) -> dict[str, Any]:
         """Return the statistics of a rollout; truncated [T, B]."""
-        columns = rollout.columns
         summary = statistics.summarise(rollout, truncated)
         policy: Any = self.module
-        seen = {n: c for n, c in columns.items() if n.split(".")[0] == "obs"}
-        seen, lengths = policy.normalise_observations(seen), self.statistics.lengths
-        summary["condition"] = compute_environment_metrics(
-            seen, rollout.rewards, lengths, policy.observation_spaces
-        )
-        for name, mean in policy.head.compute_action_metrics(columns).items():
+        seen = {n: c for n, c in rollout.columns.items() if n.split(".")[0] == "obs"}
+        seen, observed = policy.normalise_observations(seen), policy.observation_spaces
+        lengths = self.statistics.lengths
+        summary["condition"] = compute_environment_metrics(seen, rollout.rewards, lengths, observed)
+        for name, mean in policy.head.compute_action_metrics(rollout.columns).items():
             summary["step_sums"][name] = mean * summary["steps"]
         if self.time_limit:
             summary["condition"]["time_limit"] = self.time_limit
@@ -360,6 +361,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Load the parts that ``state`` has; weights always, even older ones."""
+        weights = None
         if COMPONENT_RL_MODULE in state and self.module is not None:
             weights = state[COMPONENT_RL_MODULE]
             if isinstance(weights, ray.ObjectRef):  # shared by all runners through the object store
@@ -367,11 +369,9 @@ class ColumnRunner(EnvRunner, Checkpointable):
             weights = weights.get(DEFAULT_MODULE_ID, weights)
             self.module.set_state(weights)
             self.weights_seq_no = state.get("weights_seq_no", 0)
-            if isinstance(self.env, BatchedVectorEnv):
-                self.env.world = self.env.world.with_policy_weights(weights)
         self.reward_unit = state.get("reward_unit", self.reward_unit)
-        if "stage" in state and isinstance(self.env, BatchedVectorEnv):
-            self.env.world = self.env.world.at_stage(state["stage"])
+        self.stage = state.get("stage", self.stage)
+        update_world(self.env, self.stage, weights)
         if "generator" in state:
             self.generator.set_state(torch.from_numpy(state["generator"].copy()))
         lifetime = self.num_env_steps_sampled_lifetime

@@ -109,6 +109,12 @@ def test_training_climbs_stages_and_a_checkpoint_keeps_them(tmp_path, runners):
     algorithm.stop()
     again = built(num_env_runners=runners)
     again.restore_from_path(tmp_path / "saved")
+    for renew in (lambda: None, lambda: again.renew_environments(1)):
+        renew()
+        seen = again.env_runner_group.foreach_env_runner(
+            lambda runner: runner.observation["obs"], local_env_runner=not runners
+        )
+        assert (np.array(seen) == 2).all(), "the first episodes are of the stage, too"
     again.train()
     assert again.flat_metrics["stage"] == 2
     again.stop()

@@ -12,6 +12,7 @@ import small
 import torch
 import toy_worlds
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from staged_world import Ladder
 from toy_worlds import Counting
 
 from algos.rollouts.env_factory import make_vector_env
@@ -321,6 +322,21 @@ def test_a_state_brings_its_stage_of_the_curriculum():
     runner = small.runner("staged_world:Ladder-v0", num_envs=2, rollout_length=4)
     runner.set_state({"stage": 2})
     assert runner.env.world.stage == 2
+
+
+def test_a_new_environment_begins_with_the_last_stage_and_weights(monkeypatch):
+    runner = small.runner("staged_world:Ladder-v0", num_envs=2, rollout_length=4)
+    runner.set_state({"stage": 2})
+    given = []
+
+    def with_policy_weights(world, weights):
+        given.append(weights)
+        return world
+
+    monkeypatch.setattr(Ladder, "with_policy_weights", with_policy_weights)
+    runner.reseed(1)
+    assert runner.env.world.stage == 2 and (runner.observation["obs"] == 2).all()
+    assert len(given) == 1 and small.same_weights(given[0], runner.module.get_state())
 
 
 def test_the_condition_is_that_of_the_observations():
