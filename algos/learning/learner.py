@@ -29,7 +29,7 @@ from algos.learning.gradients import (
     set_gradients_aside,
     step_optimisers,
 )
-from algos.learning.optimisers import keep_settings, make_optimisers, select_loadable
+from algos.learning.optimisers import keep_settings, make_optimisers, select_loadable, suspend_state
 from algos.learning.quick_gradients import Minibatch, QuickGradients
 from algos.learning.scheduled_noise import update_spread, update_temperature
 from algos.learning.update_log import UpdateLog, measure_loss
@@ -112,7 +112,8 @@ class ColumnLearner(TorchLearner):
             settings = replace(s, epochs=s.warm_start_epochs, kl_limit=0.0)
             cloning = BehaviourCloning(settings)
             self._measure_first_observations(columns, cloning)
-            stats = self._run_epochs(columns, cloning, lr)
+            with suspend_state(self._named_optimizers.values()):
+                stats = self._run_epochs(columns, cloning, lr)
         else:
             stats = self._update_policy(columns, progress, lr)
             network, score = self._get_policy_network(), timesteps.get(SCORE)

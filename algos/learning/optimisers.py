@@ -6,7 +6,8 @@ makes the update of every matrix orthogonal; AdamW updates the other weights.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, TypeAlias
 
@@ -59,6 +60,24 @@ def keep_settings(optimisers: Mapping[str, Optimizer]) -> Generator[None]:
     for name, optimiser in optimisers.items():
         for group, group_settings in zip(optimiser.param_groups, settings[name], strict=True):
             group.update({key: value for key, value in group_settings.items() if key != "params"})
+
+
+@contextmanager
+def suspend_state(optimisers: Iterable[Optimizer]) -> Generator[None]:
+    """Step without the moments of earlier steps, and give these back at the end.
+
+    For imitation, which gives a critic gradients of 0. By its count of steps Adam would then take a
+    second moment of 0 for a measured one, and the first steps of training would move the critic by
+    several learning rates.
+    """
+    states = [(optimiser, optimiser.state) for optimiser in optimisers]
+    for optimiser, _ in states:
+        optimiser.state = defaultdict(dict)
+    try:
+        yield
+    finally:
+        for optimiser, state in states:
+            optimiser.state = state
 
 
 def select_loadable(
