@@ -42,7 +42,7 @@ from tune_jobs.stopping.stop_rules import describe_last_failure
 
 PROGRESS = "trial.json"
 """File of a checkpoint with the seconds trained, the last score and the recent episodes of each
-agent, and the settings."""
+agent, the metrics of those that are an iteration ahead, and the settings."""
 SUMMED = (
     *("env_steps", "episodes", "iteration_s", "nonfinite", "updates", "runners_lost"),
     *("v_star_starts", "v_star_starts_left", "v_star_s", "v_star_left_s"),
@@ -102,6 +102,8 @@ class TrialTrainable(tune.Trainable):
         self.scores: list[float | None] = [None] * job.seeds
         """The last score measured of each agent: None before the first, NaN after divergence."""
         self.agent_scores = [AgentScore(job.metric, job.iterations) for _ in self.agents]
+        self.trained: list[dict[str, Any]] = []
+        """Metrics of the first agents in the current iteration, while others have yet to run it."""
         self.trial_config: dict[str, Any] = plan["config"]
         self.applied_settings: dict[str, Any] = {}
         """Changed settings as read back from the learner, until they are reported."""
@@ -119,6 +121,7 @@ class TrialTrainable(tune.Trainable):
             agent.restore_from_path(directory / _get_agent_folder(index))
         progress = json.loads((directory / PROGRESS).read_text())
         self.trained_s, self.scores = progress["trained_s"], progress["scores"]
+        self.trained = progress["trained"]
         # Of another trial's checkpoint, too: they are the episodes of the policy that came with it.
         rewards = progress.get("rewards", [[]] * len(self.agents))
         self.agent_scores = [
@@ -144,13 +147,17 @@ class TrialTrainable(tune.Trainable):
         try:
             if not self._prepare_agents():
                 return self._report_preparation()
-            trained = [self._train_agent(index) for index in range(len(self.agents))]
+            # One by one: where an agent fails, those before it are an iteration ahead. A resume
+            # continues with the one that failed, so that each runs every iteration just once.
+            while len(self.trained) < len(self.agents):
+                self.trained.append(self._train_agent(len(self.trained)))
         except EnvironmentFault as error:
             if isinstance(self.job.settings, RLlibSettings):
                 raise  # its state is lost: Tune restarts the trial from the last checkpoint
             # What it had learnt stands, and so does its last score.
             fault = describe_last_failure(str(error), self.failures.count)
             return self._make_result({}, None, fault)
+        trained, self.trained = self.trained, []
         metrics, score = merge_agent_metrics(trained), self._take_scores(trained)
         known = [score for score in self.scores if score is not None]
         # One seed has no spread, and 0 would read as perfect agreement.
@@ -165,7 +172,7 @@ class TrialTrainable(tune.Trainable):
         self, metrics: Mapping[str, Any], score: float | None, fault: str = ""
     ) -> dict[str, Any]:
         settings, self.applied_settings = self.applied_settings, {}
-        iteration = self.agents[0].iteration
+        iteration = min(agent.iteration for agent in self.agents)
         return {
             "trial": self.trial_number,
             "took": json.dumps(settings),
@@ -275,6 +282,7 @@ class TrialTrainable(tune.Trainable):
         order = [sign * s if s is not None and math.isfinite(s) else -math.inf for s in self.scores]
         self._save_policy(self.agents[int(np.argmax(order))], directory)
         progress: dict[str, Any] = {"trained_s": self.trained_s, "scores": self.scores}
+        progress["trained"] = self.trained
         progress["recent"] = [score.episodes.iterations for score in self.agent_scores]
         progress["rewards"] = [list(score.rewards) for score in self.agent_scores]
         progress |= {"trial": self.trial_number, "config": self.trial_config}

@@ -15,8 +15,8 @@ STEPS = 4 * 32
 def make_failing(make_trial, monkeypatch):
     """A trial whose environments fail at these steps of the process."""
     monkeypatch.setattr(toy_worlds.Fragile, "taken", 0)
-    return lambda failing, **changed: make_trial(
-        JOB | {"env_kwargs": {"failing": failing}} | changed
+    return lambda failing, resume="", **changed: make_trial(
+        JOB | {"env_kwargs": {"failing": failing}} | changed, resume
     )
 
 
@@ -54,3 +54,34 @@ def test_environments_begin_other_episodes_after_a_failure(make_failing):
         trial.step()
         seeds.add(trial.agents[0].env_runner_group.local_env_runner.env_seed)
     assert len(seeds) == 2
+
+
+def test_a_resume_completes_the_iteration_in_which_one_seed_failed(make_failing, tmp_path):
+    # Both seeds run iteration 1, the first runs iteration 2, and the second fails in that.
+    failed = make_failing([3 * STEPS + 7], seeds=2, iterations=2, max_failures=0)
+    failed.step()
+    ended = failed.step()
+    assert ended["done"] and ended["iteration"] == ended["training_iteration"] == 1
+    assert [agent.iteration for agent in failed.agents] == [2, 1]
+    ahead = failed.agents[0].flat_metrics
+    (tmp_path / "saved").mkdir()
+    failed.save_checkpoint(str(tmp_path / "saved"))
+    resumed = make_failing([], seeds=2, iterations=2, resume=tmp_path / "saved")
+    last = resumed.step()
+    assert last["iteration"] == 2 and [agent.iteration for agent in resumed.agents] == [2, 2]
+    metrics, behind = json.loads(last["metrics"]), resumed.agents[1].flat_metrics
+    assert metrics["env_steps"] == 4 * STEPS
+    assert metrics["episodes"] == ahead["episodes"] + behind["episodes"] > 0
+    assert last["score"] is not None
+    pooled = [score.episodes.iterations for score in resumed.agent_scores]
+    assert [len(iterations) for iterations in pooled] == [2, 2]
+
+
+def test_after_that_iteration_every_seed_trains_again(make_failing, tmp_path):
+    failed = make_failing([STEPS + 7], seeds=2, max_failures=0)
+    assert failed.step()["iteration"] == 0
+    (tmp_path / "saved").mkdir()
+    failed.save_checkpoint(str(tmp_path / "saved"))
+    resumed = make_failing([], seeds=2, resume=tmp_path / "saved")
+    assert [resumed.step()["iteration"] for _ in range(3)] == [1, 2, 3]
+    assert [agent.iteration for agent in resumed.agents] == [3, 3]
