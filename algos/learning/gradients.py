@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -38,6 +38,16 @@ def step_optimisers(trained: TrainedParts, grad_clip: float) -> float:
     for p in trained.params:
         p.grad = None
     return norm
+
+
+def average_gradients(
+    params: Iterable[torch.nn.Parameter], average: Callable[[Tensor], Tensor]
+) -> None:
+    """Replace gradients by their means over all learners, which have the same ones."""
+    grads = [p.grad for p in params if p.grad is not None]
+    means = average(torch.cat([grad.flatten() for grad in grads]))
+    for grad, mean in zip(grads, means.split([g.numel() for g in grads]), strict=True):
+        grad.copy_(mean.view_as(grad))
 
 
 @contextmanager

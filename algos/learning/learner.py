@@ -7,7 +7,7 @@ the loop inside ``update``, as RLlib documents. The loss is a pure function of t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
@@ -24,6 +24,7 @@ from algos.actions.topk import log_probabilities
 from algos.learning.behaviour_cloning import BehaviourCloning
 from algos.learning.gradients import (
     TrainedParts,
+    average_gradients,
     compute_term_grad_norms,
     compute_update_ratio,
     set_gradients_aside,
@@ -37,8 +38,8 @@ from algos.losses import sum_loss_terms
 from algos.models.memory import SEQUENCE_START
 from algos.models.mlp import MLPPolicy
 from algos.objective import Loss, Objective
-from algos.rollouts.columns import Columns, split_minibatches
-from algos.rollouts.sequences import cut_sequences, split_in_order, split_sequences
+from algos.rollouts.columns import Columns
+from algos.rollouts.sequences import cut_sequences, split_in_order, split_rows
 from algos.schedules import schedule_update
 
 PROGRESS = "progress"
@@ -109,8 +110,7 @@ class ColumnLearner(TorchLearner):
         lr = schedule_update(s.lr_schedule, s.lr, s.lr_end, begin, end, warmup=s.warmup)
         if clone:
             # The limit is for updates from the policy's own rows; imitation may move it freely.
-            settings = replace(s, epochs=s.warm_start_epochs, kl_limit=0.0)
-            cloning = BehaviourCloning(settings)
+            cloning = BehaviourCloning(replace(s, epochs=s.warm_start_epochs, kl_limit=0.0))
             self._measure_first_observations(columns, cloning)
             with suspend_state(self._named_optimizers.values()):
                 stats = self._run_epochs(columns, cloning, lr)
@@ -237,7 +237,7 @@ class ColumnLearner(TorchLearner):
         stop = False
         while not stop:
             log.epochs += 1
-            batches = self._split_rows(rows, size)
+            batches = split_rows(rows, size, self.generator)
             for i in range(len(batches) - 1):
                 self._train_minibatch(batches, i, trained, objective, log)
             loss = self._train_minibatch(batches, len(batches) - 1, trained, objective, log)
@@ -250,12 +250,6 @@ class ColumnLearner(TorchLearner):
             "update_ratio": compute_update_ratio(initial_params, trained.params),
             "lr": trained.optimisers[0].param_groups[0]["lr"],
         }
-
-    def _split_rows(self, columns: Columns, size: int) -> list[Columns]:
-        """Return shuffled minibatches of ``size`` rows, of whole sequences where rows have any."""
-        if SEQUENCE_START not in columns:
-            return split_minibatches(columns, size, self.generator)
-        return split_sequences(columns, size, self.generator)
 
     def _train_minibatch(
         self,
@@ -290,7 +284,8 @@ class ColumnLearner(TorchLearner):
         elif is_last or is_measured:
             loss = self._compute_loss(batch, trained, objective)
         if (i + 1) % s.accumulate == 0 or is_last:
-            self._average_gradients(trained.params)
+            if self.distributed:
+                average_gradients(trained.params, self._average_over_learners)
             if diagnose:  # before the step, which clears the gradients
                 self.diagnostics |= network.compute_part_grad_norms()
             log.grad_norms.append(step_optimisers(trained, s.grad_clip))
@@ -342,15 +337,6 @@ class ColumnLearner(TorchLearner):
         network = self._get_policy_network()
         on_numpy = not self.distributed and isinstance(network, MLPPolicy) and network.on_numpy
         return TrainedParts(forward, self.get_parameters(module), optimisers, on_numpy)
-
-    def _average_gradients(self, params: Sequence[Tensor]) -> None:
-        """Replace gradients by their means over all learners, which have the same ones."""
-        if not self.distributed:
-            return
-        grads = [p.grad for p in params if p.grad is not None]
-        means = self._average_over_learners(torch.cat([grad.flatten() for grad in grads]))
-        for grad, mean in zip(grads, means.split([g.numel() for g in grads]), strict=True):
-            grad.copy_(mean.view_as(grad))
 
     def _average_over_learners(self, values: Tensor) -> Tensor:
         """Return the mean over all learners."""

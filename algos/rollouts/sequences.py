@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from algos.models.memory import SEQUENCE_START
-from algos.rollouts.columns import Columns, Ragged
+from algos.rollouts.columns import Columns, Ragged, split_minibatches
 
 
 def mark_sequence_starts(
@@ -62,6 +62,12 @@ def split_in_order(rows: Columns, size: int, device: Any = None) -> tuple[torch.
     # The first sequence that begins at or behind each multiple of the size; none: no further part.
     behind = torch.searchsorted(first, every[size::size].contiguous()).unique()
     return every.tensor_split(first[behind[behind < len(first)]].cpu())
+
+
+def split_rows(rows: Columns, size: int, generator: torch.Generator) -> list[Columns]:
+    """Return shuffled minibatches of ``size`` rows, of whole sequences where rows have any."""
+    split = split_sequences if SEQUENCE_START in rows else split_minibatches
+    return split(rows, size, generator)
 
 
 def split_sequences(rows: Columns, size: int, generator: torch.Generator) -> list[Columns]:
