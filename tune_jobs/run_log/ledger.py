@@ -19,6 +19,8 @@ from tune_jobs.run_log.events import Row
 from tune_jobs.run_log.ledger_lines import list_ledger_lines
 
 VERSION = "4"
+LOG_BYTES = b"log_bytes"
+"""Metadata of a file: the size of the event log that it was built from."""
 SCHEMA = pa.schema(
     [
         pa.field("trial", pa.string(), nullable=False),
@@ -59,8 +61,14 @@ SCHEMA = pa.schema(
 """The columns; a change of their meaning raises the version."""
 
 
-def write_ledger(rows: Iterable[Row], path: str | Path) -> None:
+def write_ledger(rows: Iterable[Row], path: str | Path, log_bytes: int) -> None:
     """Write the ledger of a run, replacing an older one in one step.
+
+    Args:
+        rows: of its event log.
+        path: of the ledger.
+        log_bytes: size of the event log before the rows were read, by which
+            :func:`tune_jobs.run_log.ledger_summary.load_ledger` knows an old ledger.
 
     Raises:
         InputError: if there is no job row among the rows.
@@ -70,7 +78,8 @@ def write_ledger(rows: Iterable[Row], path: str | Path) -> None:
     path = Path(path)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        pq.write_table(build_ledger(rows), unfinished)
+        metadata = {**SCHEMA.metadata, LOG_BYTES: str(log_bytes).encode()}
+        pq.write_table(build_ledger(rows).replace_schema_metadata(metadata), unfinished)
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)

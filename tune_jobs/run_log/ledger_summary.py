@@ -104,13 +104,16 @@ def load_ledger(run: Path) -> pa.Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from tune_jobs.run_log.ledger import SCHEMA, VERSION, build_ledger
+    from tune_jobs.run_log.ledger import LOG_BYTES, SCHEMA, VERSION, build_ledger
 
     path, events = run / "ledger.parquet", run / "events.jsonl"
-    if path.is_file() and path.stat().st_mtime >= events.stat().st_mtime:
+    if path.is_file():
+        # A log only grows. Times say nothing after a copy, a fetch from S3 or a clock step.
+        log_bytes = str(events.stat().st_size).encode()
         try:
-            schema = pq.read_schema(path)
-            if (schema.metadata or {}).get(b"rungwise_ledger_version") == VERSION.encode():
+            metadata = pq.read_schema(path).metadata or {}
+            is_of_log = metadata.get(LOG_BYTES) == log_bytes
+            if is_of_log and metadata.get(b"rungwise_ledger_version") == VERSION.encode():
                 return pq.read_table(path).cast(SCHEMA)
         except (pa.ArrowException, OSError, ValueError) as error:
             why = " ".join(str(error).split()).rstrip(".")

@@ -148,9 +148,10 @@ def _run_session(
         unfinished = "stopped" if session.stopper.run_stop_requested else "interrupted"
         reason = unfinished if interrupted else "done"
         recorder.write(JobEndRow(reason=reason, seconds=time.monotonic() - started))
+        log_bytes = (directory / LOG).stat().st_size  # before the rows: others may append
         rows = read_event_log(directory / LOG)
         if is_installed("pyarrow"):  # `rungwise ledger` needs none of these files
-            _write_tables(rows, directory)
+            _write_tables(rows, directory, log_bytes)
         write_report(rows, (directory / JOB).read_text(), directory / "report.html")
     return Outcome.from_rows(rows)
 
@@ -179,12 +180,12 @@ def _evaluate_winner(
         record_winner(job, directory, write, listener)
 
 
-def _write_tables(rows: Sequence[Row], directory: Path) -> None:
+def _write_tables(rows: Sequence[Row], directory: Path, log_bytes: int) -> None:
     """Write the ledger, and the tables of the environment's charts."""
     from tune_jobs.run_log.chart_tables import write_chart_tables
     from tune_jobs.run_log.ledger import write_ledger
 
-    write_ledger(rows, directory / "ledger.parquet")
+    write_ledger(rows, directory / "ledger.parquet", log_bytes)
     write_chart_tables(rows, directory)
 
 

@@ -18,7 +18,7 @@ def test_the_ledger_sums_by_end_reason_and_gives_the_saving(tmp_path):
     log = EventLog(tmp_path / "events.jsonl")
     for row in rows:
         log.append(row)
-    write_ledger(rows, tmp_path / "ledger.parquet")
+    write_ledger(rows, tmp_path / "ledger.parquet", log.path.stat().st_size)
     console = Console(file=io.StringIO(), width=120)
     answer = Ledger(runs=(tmp_path,))(console)
     text = console.file.getvalue()

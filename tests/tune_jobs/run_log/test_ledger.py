@@ -92,7 +92,7 @@ def test_a_decision_has_its_reason_and_no_costs(changed, reason):
 
 @pytest.fixture
 def ledger(tmp_path, sweep_rows):
-    write_ledger(sweep_rows, tmp_path / "ledger.parquet")
+    write_ledger(sweep_rows, tmp_path / "ledger.parquet", 0)
     return pq.read_table(tmp_path / "ledger.parquet")
 
 
@@ -122,7 +122,7 @@ def test_it_has_a_row_for_each_decision_and_each_trial(ledger, sweep_rows):
 def test_a_reader_never_sees_half_a_ledger(tmp_path, sweep_rows, monkeypatch):
     """The disk fills up, or the driver is killed, in the middle of the file."""
     path = tmp_path / "ledger.parquet"
-    write_ledger(sweep_rows, path)
+    write_ledger(sweep_rows, path, 0)
     before = path.read_bytes()
 
     def cut_off(table, where):
@@ -131,7 +131,7 @@ def test_a_reader_never_sees_half_a_ledger(tmp_path, sweep_rows, monkeypatch):
 
     monkeypatch.setattr(pq, "write_table", cut_off)
     with pytest.raises(OSError, match="No space"):
-        write_ledger(sweep_rows, path)
+        write_ledger(sweep_rows, path, 0)
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["ledger.parquet"]
 
@@ -140,7 +140,7 @@ def test_the_sql_of_the_documentation_works_as_written(tmp_path, sweep_rows, mon
     sql = re.search(r"```sql\n(.*?)```", (ROOT / "docs" / "tuning.md").read_text(), re.DOTALL)
     for run in ("one", "two"):
         (tmp_path / "runs" / run).mkdir(parents=True)
-        write_ledger(sweep_rows, tmp_path / "runs" / run / "ledger.parquet")
+        write_ledger(sweep_rows, tmp_path / "runs" / run / "ledger.parquet", 0)
     monkeypatch.chdir(tmp_path)
     found = {reason: (run, saved) for reason, run, saved in duckdb.sql(sql[1]).fetchall() if run}
     outcome = Outcome.from_rows(sweep_rows)

@@ -15,7 +15,7 @@ from synthetic_sweep import end, job_row, result
 from envs.validation import InputError, InputWarning
 from tune_jobs.run_log.event_log import EventLog
 from tune_jobs.run_log.events import DecisionRow
-from tune_jobs.run_log.ledger import SCHEMA, write_ledger
+from tune_jobs.run_log.ledger import SCHEMA, VERSION, write_ledger
 from tune_jobs.run_log.ledger_summary import (
     RUN,
     SAVED,
@@ -36,7 +36,7 @@ def write(directory, rows):
     log = EventLog(directory / "events.jsonl")
     for row in rows:
         log.append(row)
-    write_ledger(rows, directory / "ledger.parquet")
+    write_ledger(rows, directory / "ledger.parquet", log.path.stat().st_size)
     return directory
 
 
@@ -86,7 +86,6 @@ def test_the_rows_of_a_damaged_ledger_are_made_from_the_events(runs, damage):
 
 def test_a_run_whose_events_are_lost_is_named(runs):
     (runs / "single" / "events.jsonl").write_text("")
-    os.utime(runs / "single" / "ledger.parquet", (0, 0))
     with pytest.warns(InputWarning, match="single is left out"):
         found = summarise_spending([runs])
     assert found["runs"] == [str(runs / "sweep")]
@@ -164,20 +163,34 @@ def test_runs_below_folders_are_listed_once_in_name_order(run):
 
 
 @pytest.mark.parametrize(
-    ("age", "version", "is_read"),
-    [(0, None, True), (5, None, True), (-5, None, False), (5, b"1", False)],
+    ("name", "value", "is_read"),
+    [
+        ("rungwise_ledger_version", VERSION, True),
+        ("rungwise_ledger_version", "1", False),
+        ("log_bytes", "1", False),
+        ("log_bytes", None, False),  # of an earlier version, which did not keep it
+    ],
 )
-def test_a_ledger_is_read_where_it_is_new_and_of_this_version(run, age, version, is_read):
+@pytest.mark.parametrize("age", [-5, 5])
+def test_a_ledger_is_read_where_it_is_of_this_log_and_version(run, name, value, is_read, age):
     path, events = run / "ledger.parquet", run / "events.jsonl"
     table = pq.read_table(path)
-    if version:
-        table = table.replace_schema_metadata({b"rungwise_ledger_version": version})
+    metadata = dict(table.schema.metadata)
+    del metadata[name.encode()]
+    metadata |= {name: value} if value else {}
     changed = table.set_column(0, SCHEMA.field(0), pa.array(["mine"] * len(table)))
-    pq.write_table(changed, path)
+    pq.write_table(changed.replace_schema_metadata(metadata), path)
+    # A copy has other times, in any order.
     now = events.stat().st_mtime
     os.utime(path, (now + age, now + age))
     assert (set(load_ledger(run)["trial"].to_pylist()) == {"mine"}) == is_read
     assert load_ledger(run).schema.equals(SCHEMA)
+
+
+def test_a_ledger_that_is_newer_than_later_events_is_built_anew(run):
+    EventLog(run / "events.jsonl").append(end("02", 7, "plateau"))
+    os.utime(run / "events.jsonl", (0, 0))  # a clock step, or a copy of both files
+    assert load_ledger(run).to_pylist()[-1]["reason"] == "plateau"
 
 
 def test_a_run_without_a_ledger_is_read_from_its_events(run):

@@ -1,12 +1,14 @@
 # pyright: basic, reportOptionalMemberAccess=false, reportAttributeAccessIssue=false
 """What a driver leaves behind however it ends; Tune is replaced, so no Ray starts."""
 
+import pyarrow.parquet as pq
 import pytest
 
 from cluster.queue.orders import get_run_state
 from tune_jobs.jobs.job_yaml import make_job
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import EndRow, JobEndRow, JobRow, TrialRow
+from tune_jobs.run_log.ledger import LOG_BYTES
 from tune_jobs.session import run_lifecycle, tune_session, winner
 from tune_jobs.session.prepare import prepare_job
 from tune_jobs.session.run_lifecycle import DriverError, drive
@@ -49,6 +51,8 @@ def test_an_interrupted_driver_ends_its_trials_and_its_log(monkeypatch, director
     assert [row.reason for row in kinds(rows, EndRow)] == ["interrupted"] * 2
     assert rows[-1].reason == "interrupted"
     assert (directory / "report.html").is_file() and (directory / "ledger.parquet").is_file()
+    found = pq.read_schema(directory / "ledger.parquet").metadata[LOG_BYTES]
+    assert int(found) == (directory / "events.jsonl").stat().st_size
     rows = driven_with(monkeypatch, directory, finishes)
     assert [row.resumed for row in kinds(rows, JobRow)] == [False, True]
     assert len(kinds(rows, TrialRow)) == 2 and rows[-1].reason == "done"
