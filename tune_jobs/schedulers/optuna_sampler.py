@@ -19,6 +19,7 @@ from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.search_space import Space
 from tune_jobs.jobs.trials import derive_trial_seed
 from tune_jobs.run_log.events import EndRow, ResultRow, Row, TrialEvent, TrialRow
+from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.resume import TrialPlan, get_hang_report_dir
 from tune_jobs.run_log.trial_outcome import CONTINUED
 
@@ -71,8 +72,12 @@ class OptunaSampler:
             direction="maximize" if job.mode == "max" else "minimize",
         )
         self._distributions = {n: _distribution(optuna, s) for n, s in job.search.items()}
+        # An end that a later session undid, as one with a larger budget, is not learnt from: the
+        # trial would count twice, the first time with a score of half-way.
+        ends = {one.id: one.end for one in Outcome.from_rows(rows).trials} if rows else {}
         for row in rows:
-            self.observe_row(row)
+            if not isinstance(row, EndRow) or ends[row.trial] is row:
+                self.observe_row(row)
 
     @property
     def num_left(self) -> int:

@@ -6,12 +6,13 @@ import sys
 from dataclasses import replace
 
 import pytest
+from synthetic_sweep import job_row
 
 from envs.validation import InputError
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.job_yaml import load_job
 from tune_jobs.jobs.search_space import Space
-from tune_jobs.run_log.events import EndRow, ResultRow, TrialRow
+from tune_jobs.run_log.events import DecisionRow, EndRow, ResultRow, TrialRow
 from tune_jobs.schedulers.optuna_sampler import OptunaSampler, check_optuna
 
 pytest.importorskip("optuna")
@@ -95,7 +96,7 @@ def test_same_seed_proposes_same_values_within_their_spaces(tmp_path):
 
 def test_a_resumed_run_goes_on_learning_from_the_rows_of_before(tmp_path):
     rows = played(OptunaSampler(make_job(), tmp_path, []), 30)
-    resumed = OptunaSampler(make_job(), tmp_path, rows)
+    resumed = OptunaSampler(make_job(), tmp_path, [job_row(trials=40), *rows])
     assert resumed.num_left == 10
     rest = played(resumed, 10)
     assert next(row.trial for row in rest if isinstance(row, TrialRow)) == "30"
@@ -107,18 +108,45 @@ def test_a_resumed_run_goes_on_learning_from_the_rows_of_before(tmp_path):
 def test_trial_of_an_earlier_session_is_learnt_from_at_its_end(tmp_path):
     plan = OptunaSampler(make_job(), tmp_path, []).propose()
     begun, result, end = rows_of(plan)
-    proposals = OptunaSampler(make_job(), tmp_path, [begun])
+    proposals = OptunaSampler(make_job(), tmp_path, [job_row(trials=40), begun])
     assert proposals.num_left == 39
     proposals.observe_row(result)
     proposals.observe_row(end)
     assert [trial.value for trial in proposals._study.trials] == [result.score]
 
 
+@pytest.mark.parametrize(
+    ("reason", "changed"), [("budget", {"iterations": 18}), ("asha", {"trials": 40})]
+)
+def test_a_trial_that_an_extension_reopens_is_learnt_from_once(tmp_path, reason, changed):
+    before = job_row(iterations=9, trials=20, scheduler={"pauses": True})
+    plan = OptunaSampler(make_job(), tmp_path, []).propose()
+    begun, result, end = rows_of(plan, reason)
+    ranks = {"rung": 9, "score": 0.5, "cut": None, "rank": 1, "of": 1, "sentence": "said"}
+    decision = DecisionRow(trial="00", iteration=9, keep=reason == "budget", **ranks)
+    rows = [before, begun, result, decision, end, replace(before, **changed)]
+    sampler = OptunaSampler(make_job(), tmp_path, rows)
+    assert not sampler._study.trials, "it runs again, as if it had never ended"
+    later = [replace(result, iteration=18, score=0.7), replace(end, iteration=18, reason="budget")]
+    for row in later:
+        sampler.observe_row(row)
+    assert [trial.value for trial in sampler._study.trials] == [0.7]
+    # The next session reads what this one learnt.
+    resumed = OptunaSampler(make_job(), tmp_path, [*rows, *later, replace(before, **changed)])
+    assert [trial.value for trial in resumed._study.trials] == [0.7]
+
+
+def test_an_end_that_an_extension_leaves_alone_is_learnt_from(tmp_path):
+    rows = rows_of(OptunaSampler(make_job(), tmp_path, []).propose(), "health")
+    rows = [job_row(iterations=9), *rows, job_row(iterations=18)]
+    assert len(OptunaSampler(make_job(), tmp_path, rows)._study.trials) == 1
+
+
 def test_points_are_tried_first_and_learnt_from(tmp_path):
     job = make_job(points=[{"lr": 1e-3, "hidden": (64, 64)}])
     assert [config["lr"] for config in job.sample_configs()] == [1e-3]
     point = TrialRow(trial="00", config=job.sample_configs()[0])
-    assert OptunaSampler(job, tmp_path, [point]).propose().trial == "01"
+    assert OptunaSampler(job, tmp_path, [job_row(trials=40), point]).propose().trial == "01"
     assert len(job.name_trials()) == 40
 
 
