@@ -113,7 +113,9 @@ class TuneSession:
 
     def _make_tuner(self, param_space: dict[str, Any], queue: TrialQueue | None) -> tune.Tuner:
         job, folder = self.job, self.directory.absolute() / "trials"
-        sessions = len(list(folder.glob("session-*")))
+        # Not their number: where one was deleted, that would be the name of another.
+        names = [path.name.removeprefix("session-") for path in folder.glob("session-*")]
+        session = max((int(name) for name in names if name.isdecimal()), default=-1) + 1
         return tune.Tuner(
             tune.with_resources(self._make_trainable(), PlacementGroupFactory(list_bundles(job))),
             param_space=param_space,
@@ -126,7 +128,7 @@ class TuneSession:
                 trial_dirname_creator=lambda trial: trial.config["plan"]["trial"],
             ),
             run_config=tune.RunConfig(
-                name=f"session-{sessions}",
+                name=f"session-{session}",
                 storage_path=str(folder),
                 stop=self.stopper,
                 callbacks=[self.recorder, *self.trackers],

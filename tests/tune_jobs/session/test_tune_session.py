@@ -4,6 +4,7 @@
 import os
 
 import pytest
+from ray import tune
 from sessions import make_session
 from synthetic_sweep import job_row
 
@@ -38,3 +39,14 @@ def test_a_population_keeps_more_checkpoints(tmp_path):
     one = _make_checkpoint_config(make_session(tmp_path).job)
     many = _make_checkpoint_config(make_session(tmp_path, scheduler="pbt").job)
     assert (one.num_to_keep, many.num_to_keep) == (2, 4)
+
+
+@pytest.mark.parametrize(
+    ("earlier", "name"), [([], "session-0"), ([0, 1], "session-2"), ([1, 10, "x"], "session-11")]
+)
+def test_a_session_has_a_folder_of_its_own(monkeypatch, tmp_path, earlier, name):
+    """Older folders may have been deleted to make room."""
+    for number in earlier:
+        (tmp_path / "trials" / f"session-{number}").mkdir(parents=True)
+    monkeypatch.setattr(tune, "Tuner", lambda _, **fields: fields["run_config"].name)
+    assert make_session(tmp_path)._make_tuner({}, None) == name
