@@ -11,6 +11,7 @@ from cluster.dashboard.run_view import RunView
 from cluster.queue.orders import DRIVER_LOG
 from tune_jobs.formatting import count, format_identifier, format_number, format_values
 from tune_jobs.jobs.job import Job
+from tune_jobs.jobs.job_yaml import mask_job_text
 from tune_jobs.report import report, run_sections, shared_sections, winner_section
 from tune_jobs.report.html_parts import Part, render_note, section, table
 from tune_jobs.report.trial_job import (
@@ -66,7 +67,7 @@ def _build_winner(outcome: Outcome, directory: Path) -> list[str]:
     except OSError:
         return []
     return winner_section.render_winner(
-        outcome, winner_section.dump_winner_job(job_yaml, outcome), directory
+        outcome, mask_job_text(winner_section.dump_winner_job(job_yaml, outcome)), directory
     )
 
 
@@ -147,4 +148,4 @@ def _render_settings(settings: Sequence[TrialSetting]) -> str:
 def dump_trial_settings(directory: Path, config: Mapping[str, Any]) -> str:
     """Return the settings of a trial as a job file; empty where the job's file is gone."""
     job = read_run_job(directory)
-    return dump_trial_job(job, config) if job else ""
+    return mask_job_text(dump_trial_job(job, config)) if job else ""

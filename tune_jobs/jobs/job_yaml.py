@@ -17,7 +17,7 @@ from tune_jobs.formatting import format_values
 from tune_jobs.jobs.budget import DEFAULT_ITERATIONS
 from tune_jobs.jobs.job import Job, resolve_env_id
 from tune_jobs.jobs.job_fields import get_settings_class
-from tune_jobs.jobs.program_settings import ProgramSettings, name_program
+from tune_jobs.jobs.program_settings import MASK, ProgramSettings, name_program
 from tune_jobs.jobs.rllib_settings import RLlibSettings
 from tune_jobs.jobs.search_space import Space
 from tune_jobs.run_log.events import PROGRAM
@@ -242,7 +242,12 @@ def _to_lists(value: object) -> Any:
 def dump_job(job: Job) -> str:
     """Write a job as YAML with every default; :func:`parse_job` reads it back."""
     # With defaults, so that a run repeated by a later version has the settings of today.
-    return yaml.dump(make_plain(job), Dumper=JobDumper, sort_keys=False, width=100)
+    return dump_plain(make_plain(job))
+
+
+def dump_plain(plain: Mapping[str, Any]) -> str:
+    """Write the plain fields of a job as YAML."""
+    return yaml.dump(plain, Dumper=JobDumper, sort_keys=False, width=100)
 
 
 def resolve_paths(value: object) -> Any:
@@ -304,12 +309,36 @@ def _check_known_names(given: Mapping[str, Any], known: Collection[str], where: 
             raise unknown_name_error("field", str(name), known, where)
 
 
+def mask_environment(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the plain fields of a job, of a program's environment variables only the names."""
+    settings: dict[str, Any] = plain.get("settings") or {}
+    if plain.get("algo") != PROGRAM or not settings.get("environment"):
+        return dict(plain)
+    masked = dict.fromkeys(settings["environment"], MASK)
+    return {**plain, "settings": settings | {"environment": masked}}
+
+
+def mask_job_text(job_yaml: str) -> str:
+    """Return the text of a job for people, of a program's environment variables only the names.
+
+    Args:
+        job_yaml: of :func:`dump_job`; a text that is no job stays as it is.
+    """
+    try:
+        plain = yaml.load(job_yaml, JobLoader)
+        masked = mask_environment(plain)
+    except (yaml.YAMLError, InputError, AttributeError, TypeError, RecursionError):
+        return job_yaml
+    return job_yaml if masked == plain else dump_plain(masked)
+
+
 def list_changes(job: Job) -> dict[str, dict[str, Any]]:
     """Return what differs from the defaults by part of the job; parts without any are left out.
 
     The arguments of the environment are all listed: a job holds only those that were given.
     """
-    plain, default = make_plain(job), make_plain(Job(env=job.env, algo=job.algo))
+    plain = mask_environment(make_plain(job))
+    default = make_plain(Job(env=job.env, algo=job.algo))
     own = {name: value for name, value in plain.items() if value != default[name]}
     if job.steps or job.iterations == DEFAULT_ITERATIONS:
         own.pop("iterations", None)  # resolved from the steps, or the default

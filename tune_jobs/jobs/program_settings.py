@@ -14,6 +14,8 @@ from envs.validation import InputError, NonNegative, Positive, unknown_name_erro
 
 GIVEN = ("seed", "trial", "out", "checkpoint")
 """Placeholders of a command that are filled in whatever is searched."""
+MASK = "***"
+"""In place of the values of environment variables, often keys, where people read a job."""
 _NAME = r"\{([A-Za-z_][\w.-]*)\}"
 PLACEHOLDER = re.compile(rf"\{{{_NAME}\}}|{_NAME}")
 """A name in braces; in double braces it is text that stays, in single ones."""
@@ -43,7 +45,7 @@ class ProgramSettings:
     """How far `progress` goes in a whole run; 0 where it is not known."""
     rename: dict[str, str] = field(default_factory=dict[str, str])
     """Names of its log, each with the metric of the catalogue that it stands for."""
-    environment: dict[str, str] = field(default_factory=dict[str, str])
+    environment: dict[str, str] = field(default_factory=dict[str, str], repr=False)
     """Environment variables that it gets in addition."""
     patience_s: Annotated[float, Positive] = 1800.0
     """Seconds without a first row of a log after which it is ended."""
@@ -52,6 +54,12 @@ class ProgramSettings:
         validate(self)
         for text in (self.command, self.resume):
             split_command(text)
+        for name, value in self.environment.items():
+            if value == MASK:
+                raise InputError(
+                    f"environment.{name} is {MASK}, as pages show it in place of its value: write "
+                    "its value."
+                )
 
 
 def list_placeholders(settings: ProgramSettings) -> set[str]:

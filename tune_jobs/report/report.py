@@ -19,6 +19,7 @@ from tune_jobs.formatting import (
     format_time,
     format_values,
 )
+from tune_jobs.jobs.job_yaml import mask_job_text
 from tune_jobs.report import plots as figures
 from tune_jobs.report import run_sections, shared_sections
 from tune_jobs.report.html_parts import (
@@ -76,7 +77,8 @@ def write_report(rows: Iterable[Row], job_yaml: str, path: str | Path) -> None:
     except ModuleNotFoundError:  # the settings of an algorithm need torch: an older report has it
         older = path.with_name(WINNER)
         winner_yaml = older.read_text(encoding="utf-8") if older.exists() else ""
-    page = _page(outcome, job_yaml, winner_yaml, path.parent)
+    # Reports are passed on; the two files stay whole, as they are run again.
+    page = _page(outcome, mask_job_text(job_yaml), mask_job_text(winner_yaml), path.parent)
     if winner_yaml:
         replace_file(path.with_name(WINNER), winner_yaml)
     replace_file(path, page)

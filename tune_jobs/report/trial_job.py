@@ -9,8 +9,6 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 import envs
 from envs.validation import InputError
 from tune_jobs.formatting import format_command
@@ -19,9 +17,10 @@ from tune_jobs.jobs.job_fields import SchedulerFields, SearchFields
 from tune_jobs.jobs.job_yaml import (
     PARTS,
     SHOWN_ELSEWHERE,
-    JobDumper,
+    dump_plain,
     list_changes,
     make_plain,
+    mask_environment,
     parse_job,
 )
 from tune_jobs.jobs.rllib_settings import RLlibSettings
@@ -105,7 +104,7 @@ def dump_trial_job(job: Job, config: Mapping[str, Any]) -> str:
             plain["iterations"] = default["iterations"]  # as many as the steps hold
         kept = ("env", "algo")
         plain = {n: v for n, v in plain.items() if n in kept or (v != {} and v != default[n])}
-    return yaml.dump(plain, Dumper=JobDumper, sort_keys=False, width=100)
+    return dump_plain(plain)
 
 
 def format_training(file: str, job_yaml: str) -> str:
@@ -126,7 +125,8 @@ def list_trial_settings(job: Job, config: Mapping[str, Any]) -> list[TrialSettin
         InputError, TypeError: a value cannot be used any more.
     """
     alone = make_trial_job(job, config)
-    plain, default = make_plain(alone), make_plain(Job(env=job.env, algo=job.algo))
+    plain = mask_environment(make_plain(alone))
+    default = make_plain(Job(env=job.env, algo=job.algo))
     family = envs.FAMILIES.get(job.env.removeprefix("envs:"))
     usual = asdict(family.params()) if family else {}
     of_env = usual | plain["env_kwargs"]

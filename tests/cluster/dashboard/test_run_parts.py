@@ -6,11 +6,17 @@ from dashboard_app import read_whole, write
 from sick_sweep import write_sick_sweep
 from synthetic_sweep import job_row, result, synthetic_rows
 
-from cluster.dashboard.run_parts import PART_BUILDERS, build_trial_parts, read_log_texts
+from cluster.dashboard.run_parts import (
+    PART_BUILDERS,
+    build_trial_parts,
+    dump_trial_settings,
+    read_log_texts,
+)
 from envs.episode_trace import EpisodeTrace, Frame
+from tune_jobs.jobs.job_yaml import dump_job, make_job
 from tune_jobs.programs.process import STDERR, STDOUT
 from tune_jobs.programs.trial_program import get_program_folder
-from tune_jobs.run_log.events import CheckpointRow, EvaluationRow, TrialRow
+from tune_jobs.run_log.events import PROGRAM, CheckpointRow, EvaluationRow, TrialRow
 
 
 def build(tmp_path, rows, name):
@@ -49,6 +55,17 @@ def test_the_page_of_a_trial_lists_the_checkpoints_that_exist(tmp_path):
     (tmp_path / "trials" / "3").mkdir(parents=True)
     html = "".join(build_trial_parts(view.outcome.trials[0], tmp_path))
     assert "trials/3" in html and "trials/1" not in html and "0.5" in html
+
+
+def test_the_page_of_a_run_hides_the_values_of_environment_variables(tmp_path):
+    rows = [job_row(algo=PROGRAM, trials=1), TrialRow(trial="00", config={})]
+    rows += [result("00", 1, 0.5)]
+    view = read_whole(write(tmp_path, rows))
+    job = make_job({"command": "t.py", "environment": {"KEY": "s3cret"}})
+    (tmp_path / "job.yaml").write_text(dump_job(job))
+    shown = [*PART_BUILDERS["result"](view), dump_trial_settings(tmp_path, {})]
+    shown += build_trial_parts(view.outcome.trials[0], tmp_path)
+    assert "s3cret" not in str(shown) and str(shown).count("KEY") == 3
 
 
 def test_settings_that_differ_or_were_searched_come_first(tmp_path):

@@ -41,6 +41,13 @@ def test_a_value_that_many_names_share_is_written_once(number, shown):
     assert line.startswith(f"health: {shown}") and line.endswith(", hung off")
 
 
+def test_environment_variables_of_a_program_are_listed_by_name():
+    variables = {"WANDB_API_KEY": "s3cret", "MODE": "fast"}
+    job = make_job({"command": "python train.py", "environment": variables})
+    (line,) = [line for line in format_changes(list_changes(job)) if "settings" in line]
+    assert line.endswith("environment WANDB_API_KEY *** MODE ***")
+
+
 def test_a_job_of_defaults_lists_nothing():
     assert list_changes(make_job({"env": "CartPole-v1"})) == {}
 

@@ -71,6 +71,7 @@ def world(job):
         ('command: t.py\nresume: "--load \'{checkpoint}"', "no closing quotation"),
         ("command: t.py\nenvironment: {1: a}", "A name in environment of job.yaml"),
         ("command: t.py\nenvironment: {DEBUG: true}", "environment.DEBUG must be text"),
+        ("command: t.py\nenvironment: {KEY: '***'}", "environment.KEY .* write its value"),
         ("command: t.py\nrename: {ret: 1}", "rename.ret must be text, but it is 1"),
         ("just text", "must hold the fields of a job"),
         pytest.param("env: " + "[" * 5000, "is nested too deeply", id="deep"),

@@ -11,8 +11,9 @@ import pytest
 from plotly.offline import get_plotlyjs
 from synthetic_sweep import NODES, end, finding, job_row, result
 
+from tune_jobs.jobs.job_yaml import dump_job, make_job
 from tune_jobs.report.report import write_report
-from tune_jobs.run_log.events import EvaluationRow, FinalRow, JobEndRow, TrialRow
+from tune_jobs.run_log.events import PROGRAM, EvaluationRow, FinalRow, JobEndRow, TrialRow
 from tune_jobs.run_log.outcome import Outcome
 
 
@@ -46,6 +47,13 @@ def test_it_has_the_headline_the_comparison_and_the_job(page, sweep_rows):
         assert text in page
     assert "Better than random on 98 % of the seeds" in page
     assert "env: causal\nlr: 0.001" in page and "rungwise report" in page and "2.60.0" in page
+
+
+def test_values_of_environment_variables_are_in_the_files_and_not_on_the_page(tmp_path):
+    text = dump_job(make_job({"command": "t.py", "environment": {"KEY": "s3cret"}}))
+    page = page_of([job_row(algo=PROGRAM), result("00", 1, 0.5)], tmp_path, text)
+    assert "s3cret" not in page and page.count("KEY: &#x27;***&#x27;") == 2
+    assert "KEY: s3cret" in (tmp_path / "winner.yaml").read_text()
 
 
 def test_means_come_with_their_standard_errors(tmp_path):

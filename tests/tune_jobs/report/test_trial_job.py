@@ -96,6 +96,11 @@ def test_a_program_has_its_searched_values():
     assert found["lr"].is_searched and found["lr"].value == 0.005 and found["command"].differs
 
 
+def test_environment_variables_of_a_program_are_shown_without_values():
+    sweep = parse_job("command: t.py\nenvironment: {KEY: s3cret}\n", "job")
+    assert settings_of(sweep, {})["environment"].value == {"KEY": "***"}
+
+
 def test_a_value_of_another_version_is_refused():
     with pytest.raises(UNUSABLE):
         list_trial_settings(job(), {"gone": 1})
