@@ -78,7 +78,9 @@ class RecordedPBT(PopulationBasedTraining):
             elif isinstance(row, CheckpointRow):
                 reached = max(reached, row.iteration)
         # Ray counts rounds from 0 in each session. A resumed population, whose checkpoints are of
-        # different iterations, is compared where it would have been without the interruption.
+        # different iterations, is compared at the next round that no trial has reached. A trial
+        # passes a round only after it was held, so at most one is left out: that at which a trial
+        # waited when it was killed. It would report one iteration later than the others there.
         self._last_round = reached - reached % job.decision_interval
         self._next_perturbation_sync = self._last_round + job.decision_interval
 

@@ -193,7 +193,16 @@ def test_no_member_waits_for_one_that_has_ended(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("reached", [[10, 9, 9], [9, 10, 10], [11, 5, 10], [9, 9, 9]])
+@pytest.mark.parametrize(
+    "reached",
+    [
+        [10, 9, 9],
+        [9, 10, 10],
+        [11, 5, 10],  # an old checkpoint of 01: the others passed 9 only after it had reported 9
+        [9, 9, 9],
+        [9, 7, 8],  # 00 waited at 9 for the others; from its checkpoint it would report at 10
+    ],
+)
 def test_a_resumed_population_keeps_its_rounds(tmp_path, reached):
     scores = {"00": 1.0, "01": 2.0, "02": 3.0}
     earlier = [
