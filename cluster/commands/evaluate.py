@@ -245,33 +245,41 @@ def record_videos(
         console: prints the files.
 
     Returns:
-        The paths of the files.
+        The paths of the files; a warning says why there are fewer than episodes.
     """
     if not episodes:
         return []
     from cluster.terminal.progress import EvaluationProgress
-    from tune_jobs.evaluation.videos import record_checkpoint
+    from tune_jobs.evaluation.videos import VIDEOS, record_checkpoint
     from tune_jobs.report.run_sections import describe_video
     from tune_jobs.run_log.best_checkpoint import find_run_and_trial
+    from tune_jobs.write_errors import warn_of_unwritable
 
     run, trial = find_run_and_trial(checkpoint) or (None, "")
     directory = run or checkpoint.parent
-    with EvaluationProgress(activity="recording") as progress:
-        recordings = record_checkpoint(
+    rows: list[VideoRow] = []
+    # The comparison is the answer, and what has been recorded before the disk was full stays.
+    unrecorded = "free some disk space, or copy the checkpoint to a folder where you can write"
+    with (
+        warn_of_unwritable(directory / VIDEOS, unrecorded),
+        EvaluationProgress(activity="recording") as progress,
+    ):
+        for row in record_checkpoint(
             *(policy, directory, trial, checkpoint, episodes, seed, env_kwargs, progress)
-        )
-        rows = list(recordings)
+        ):
+            rows.append(row)
     paths = [str(directory / row.path) for row in rows]
     for path, row in zip(paths, rows, strict=True):
         console.print(f"Video: {path} ({describe_video(row)})", highlight=False, soft_wrap=True)
-    if run:
-        _add_to_report(run, rows)
+    if run and rows:
+        with warn_of_unwritable(run, "its report does not show all of the videos"):
+            _add_to_report(run, rows)
     return paths
 
 
 def _add_to_report(run: Path, videos: Sequence[VideoRow]) -> None:
     """Log the videos of a run and write its report again."""
-    from tune_jobs.report.report import write_report
+    from tune_jobs.report.report import try_to_write_report
     from tune_jobs.run_log.driver_lock import has_driver, make_lost_end
     from tune_jobs.run_log.event_log import EventLog, read_event_log
 
@@ -282,4 +290,4 @@ def _add_to_report(run: Path, videos: Sequence[VideoRow]) -> None:
     if not has_driver(run):
         rows = read_event_log(log.path)
         rows += make_lost_end(run, rows)
-        write_report(rows, (run / "job.yaml").read_text(), run / "report.html")
+        try_to_write_report(rows, run)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, make_dataclass, replace
@@ -23,7 +22,7 @@ from cluster.commands.live_run import (
 from cluster.commands.train_answer import make_train_answer
 from cluster.errors import Answer
 from cluster.terminal.startup import show_activity, show_imports
-from envs.validation import InputError, InputWarning
+from envs.validation import InputError
 from tune_jobs.formatting import format_command
 from tune_jobs.run_directory import check_is_run, find_free_directory
 
@@ -193,7 +192,7 @@ class Report(Command):
     def __call__(self, console: Console) -> Answer:
         """Rebuild the outcome from the event log."""
         from cluster.terminal.outcome_text import print_outcome
-        from tune_jobs.report.report import write_report
+        from tune_jobs.report.report import try_to_write_report
 
         if self.others:
             return self._compare(console)
@@ -203,19 +202,10 @@ class Report(Command):
                 f"run, or leave it out and open {self.run / 'report.html'}."
             )
         rows, outcome = _read_outcome(self.run)
-        job_yaml = (self.run / "job.yaml").read_text()
+        # The outcome needs no file: it is the answer for a colleague's run and on a full disk, too.
+        try_to_write_report(rows, self.run)
         print_outcome(outcome, console, self.run)
         answer = outcome.as_dict(self.run)
-        try:
-            write_report(rows, job_yaml, self.run / "report.html")
-        # The outcome needs no file: it is the answer for a colleague's run and on a full disk, too.
-        except OSError as error:
-            sentence = (
-                f"{answer.pop('report')} cannot be written ({error.strerror}): free some disk "
-                "space, or copy the run to a folder where you can write and call `rungwise report` "
-                "there."
-            )
-            warnings.warn(sentence, InputWarning, stacklevel=2)
         if outcome.end and outcome.end.reason == "error":
             answer["failed"] = outcome.end.sentence
         return answer

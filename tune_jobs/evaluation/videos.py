@@ -6,7 +6,9 @@ whole episode in memory, and needs moviepy with six packages of its own for what
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -23,6 +25,7 @@ from algos.rollouts.episodes import REPORT_INTERVAL, play_episodes, start_env, s
 from envs.checking.user_frames import find_user_frame
 from envs.optional_imports import import_extra
 from envs.validation import InputError
+from tune_jobs.disk_space import FULL_BYTES
 from tune_jobs.run_log.events import VideoRow
 
 Frame = np.ndarray[Any, Any]
@@ -107,6 +110,7 @@ def record_checkpoint(
 
     Raises:
         InputError: the environment cannot be recorded.
+        OSError: a video cannot be written.
     """
     name = f"{trial}-{checkpoint.name}" if trial else checkpoint.name
     # A path may be relative to another directory than that of the run.
@@ -161,13 +165,21 @@ def _record_episode(
 
 @contextmanager
 def _open_video(path: Path, first: Frame, fps: float) -> Generator[Callable[[Frame], None]]:
-    """Open an H.264 video, which every browser plays, and yield what writes a frame into it."""
+    """Open an H.264 video, which every browser plays, and yield what writes a frame into it.
+
+    An older video of that name is replaced in one step, and stays where this one is not finished.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     height, width = first.shape[:2]
     # With colours at half the resolution (yuv420p, the one that all browsers play) both sides are
     # even: a row or column is repeated where they are not.
     odd = ((0, height % 2), (0, width % 2), (0, 0))
     size = (width + width % 2, height + height % 2)
-    frames = _get_encoder().write_frames(str(path), size, fps=fps, macro_block_size=1)
+    unfinished = path.with_name(f".{path.name}")
+    unfinished.touch()  # says why it cannot be written, which the encoder's errors do not
+    frames = _get_encoder().write_frames(str(unfinished), size, fps=fps, macro_block_size=1)
     frames.send(None)
 
     def write(frame: Frame) -> None:
@@ -176,10 +188,32 @@ def _open_video(path: Path, first: Frame, fps: float) -> Generator[Callable[[Fra
                 f"The frames of a video have one size, but they went from {first.shape} to "
                 f"{frame.shape}."
             )
-        frames.send(np.ascontiguousarray(np.pad(frame, odd, mode="edge")))
+        with _explain_encoder_failure(path):
+            frames.send(np.ascontiguousarray(np.pad(frame, odd, mode="edge")))
 
-    with closing(frames):
-        yield write
+    try:
+        with closing(frames):
+            yield write
+        # A full disk cuts off the last frames and the index, and the encoder's status is not known.
+        with (
+            _explain_encoder_failure(path),
+            closing(_get_encoder().read_frames(str(unfinished))) as written,
+        ):
+            next(written)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+@contextmanager
+def _explain_encoder_failure(path: Path) -> Generator[None]:
+    """Replace an error of the encoder, a command and its output, by a cause in words."""
+    try:
+        yield
+    except OSError as error:
+        if shutil.disk_usage(path.parent).free < FULL_BYTES:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+        raise OSError("the encoder has failed, and its message is above") from error
 
 
 def _render(env: gymnasium.Env[Any, Any], env_id: str) -> Frame:

@@ -11,6 +11,7 @@ from plotly.offline import get_plotlyjs
 
 from tune_jobs.formatting import (
     count,
+    format_command,
     format_duration,
     format_estimate,
     format_identifier,
@@ -40,6 +41,7 @@ from tune_jobs.report.result_score import (
     name_player,
 )
 from tune_jobs.report.winner_section import WINNER, dump_winner_job, render_winner
+from tune_jobs.run_directory import JOB
 from tune_jobs.run_log.evaluation_status import (
     COMPARED,
     format_episode_count,
@@ -47,6 +49,7 @@ from tune_jobs.run_log.evaluation_status import (
 )
 from tune_jobs.run_log.events import DISPROVED, EvaluationRow, FindingRow, Row
 from tune_jobs.run_log.outcome import Outcome
+from tune_jobs.write_errors import warn_of_unwritable
 
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; "
@@ -82,6 +85,22 @@ def write_report(rows: Iterable[Row], job_yaml: str, path: str | Path) -> None:
     if winner_yaml:
         replace_file(path.with_name(WINNER), winner_yaml)
     replace_file(path, page)
+
+
+def try_to_write_report(rows: Iterable[Row], directory: Path) -> None:
+    """Write the report of a run into its directory, or warn that it cannot be written.
+
+    Raises:
+        InputError: as :func:`write_report`.
+    """
+    again = format_command("rungwise", "report", directory)
+    remedy = (
+        f"free some disk space and call `{again}`, or copy the run to a folder where you can write "
+        "and call it there"
+    )
+    job_yaml = (directory / JOB).read_text()
+    with warn_of_unwritable(report := directory / "report.html", remedy):
+        write_report(rows, job_yaml, report)
 
 
 def replace_file(path: Path, text: str) -> None:

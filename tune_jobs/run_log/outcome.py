@@ -308,7 +308,7 @@ class Outcome:
             "siblings": self.siblings,
             "rung_agreement": agreement and agreement.as_dict(),
             "videos": [str(root / row.path) for row in self.videos if row.path],
-            "report": str(root / "report.html"),
+            "report": str(page) if (page := root / "report.html").is_file() else None,
         }
 
 

@@ -19,7 +19,7 @@ from envs.validation import InputError
 from tune_jobs.disk_space import DiskFullError, check_disk_space, report_full_disk
 from tune_jobs.formatting import first_sentence, format_command
 from tune_jobs.jobs.job import Job
-from tune_jobs.report.report import write_report
+from tune_jobs.report.report import try_to_write_report
 from tune_jobs.run_log.evaluation_status import EvaluationStatus, Listener
 from tune_jobs.run_log.event_log import EventLog, read_event_log
 from tune_jobs.run_log.events import EndRow, JobEndRow, JobRow, Row, TrialRow
@@ -28,8 +28,9 @@ from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.resume import TrialPlan, find_remaining_work, get_hang_report_dir
 from tune_jobs.run_log.trial_outcome import TrialOutcome
 from tune_jobs.session.notifier import Notifier
-from tune_jobs.session.prepare import JOB, LOG, make_job_row, open_run
+from tune_jobs.session.prepare import LOG, make_job_row, open_run
 from tune_jobs.session.program_session import ProgramSession
+from tune_jobs.write_errors import warn_of_unwritable
 
 if TYPE_CHECKING:
     from tune_jobs.session.tune_session import TuneSession
@@ -152,7 +153,7 @@ def _run_session(
         rows = read_event_log(directory / LOG)
         if is_installed("pyarrow"):  # `rungwise ledger` needs none of these files
             _write_tables(rows, directory, log_bytes)
-        write_report(rows, (directory / JOB).read_text(), directory / "report.html")
+        try_to_write_report(rows, directory)
     return Outcome.from_rows(rows)
 
 
@@ -185,8 +186,11 @@ def _write_tables(rows: Sequence[Row], directory: Path, log_bytes: int) -> None:
     from tune_jobs.run_log.chart_tables import write_chart_tables
     from tune_jobs.run_log.ledger import write_ledger
 
-    write_ledger(rows, directory / "ledger.parquet", log_bytes)
-    write_chart_tables(rows, directory)
+    again = f"`{format_command('rungwise', 'ledger', directory)}` reads {LOG} in its place"
+    with warn_of_unwritable(ledger := directory / "ledger.parquet", again):
+        write_ledger(rows, ledger, log_bytes)
+    with warn_of_unwritable(directory, f"the tables of its charts are left out, but {LOG} has all"):
+        write_chart_tables(rows, directory)
 
 
 def _list_running(directory: Path) -> list[TrialOutcome]:

@@ -2,6 +2,7 @@
 """`--video` of the commands: into the run and its report."""
 
 import dataclasses
+import errno
 import shutil
 
 import gymnasium
@@ -10,7 +11,7 @@ from finished_run import silent
 
 from cluster.commands.evaluate import Evaluate
 from cluster.commands.jobs import Train
-from envs.validation import InputError
+from envs.validation import InputError, InputWarning
 from tune_jobs.evaluation import videos
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.outcome import Outcome
@@ -50,6 +51,28 @@ def test_evaluate_records_a_checkpoint_of_no_run_next_to_it(run, recorded, tmp_p
     found = Evaluate(checkpoint=copy, episodes=2, videos=1)(silent())
     assert found["videos"] == [str(tmp_path / "elsewhere/videos/copied-seed-0.mp4")]
     assert not (run / "videos").exists()
+
+
+def test_evaluate_answers_where_not_all_videos_can_be_written(run, recorded, monkeypatch):
+    record = videos._record_episode
+
+    def record_one(*arguments):
+        if recorded:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return record(*arguments)
+
+    monkeypatch.setattr(videos, "_record_episode", record_one)
+    with pytest.warns(InputWarning, match=r"videos cannot be written \(No space left") as said:
+        found = Evaluate(checkpoint=run, episodes=2, videos=2)(silent())
+    assert len(said) == 1 and found["episodes"] == 2 and len(found["videos"]) == 1
+    assert (run / "report.html").read_text().count("<video") == 1
+
+
+def test_evaluate_answers_where_a_run_cannot_be_written(run, recorded):
+    (run / "report.html").mkdir()
+    with pytest.warns(InputWarning, match=r"report\.html cannot be written \(Is a directory\)"):
+        found = Evaluate(checkpoint=run, episodes=2, videos=1)(silent())
+    assert len(found["videos"]) == 1
 
 
 def test_evaluate_records_nothing_unless_asked(run, recorded):

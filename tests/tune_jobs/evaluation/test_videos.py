@@ -2,6 +2,7 @@
 """Videos: what is recorded is what was played, and what cannot be recorded is refused."""
 
 import sys
+from pathlib import Path
 
 import gymnasium
 import numpy as np
@@ -77,6 +78,30 @@ def policy():
         model_config=settings.model_config,
     )
     return Policy(module.eval(), {"env": "Swatch-v0", "env_kwargs": {}})
+
+
+def test_an_older_video_stays_where_a_new_one_is_not_finished(tmp_path, ffmpeg, monkeypatch):
+    [found] = record_checkpoint(policy(), tmp_path, "", tmp_path / "a", 1)
+    before = (tmp_path / found.path).read_bytes()
+
+    class FullDisk:
+        """An encoder that is cut off before the index at the end."""
+
+        def write_frames(self, path, *_, **__):
+            yield
+            while True:
+                Path(path).write_bytes(before[:100])
+                yield
+
+        read_frames = staticmethod(ffmpeg.read_frames)
+
+    monkeypatch.setattr(videos, "_get_encoder", FullDisk)
+    with pytest.raises(OSError, match="the encoder has failed"):
+        list(record_checkpoint(policy(), tmp_path, "", tmp_path / "a", 1))
+    monkeypatch.setattr(videos, "FULL_BYTES", 2**70)
+    with pytest.raises(OSError, match="No space left"):
+        list(record_checkpoint(policy(), tmp_path, "", tmp_path / "a", 1))
+    assert [path.read_bytes() for path in (tmp_path / "videos").iterdir()] == [before]
 
 
 def test_a_video_has_the_frames_of_its_episode(tmp_path, ffmpeg):

@@ -92,7 +92,9 @@ def test_the_answer_has_the_fields_of_the_contract(sweep_rows, tmp_path):
     outcome = Outcome.from_rows(sweep_rows)
     assert outcome.as_dict("runs/x")["best"]["checkpoint"] is None  # there is no such file
     assert outcome.best and outcome.best.checkpoint
+    assert outcome.as_dict("runs/x")["report"] is None
     (tmp_path / outcome.best.checkpoint).mkdir(parents=True)
+    (tmp_path / "report.html").touch()
     answer = outcome.as_dict(tmp_path)
     fields = ["run", "trials", "best", "compute_saved", "observed", "siblings"]
     fields += ["rung_agreement", "videos", "report"]

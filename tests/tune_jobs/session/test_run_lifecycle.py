@@ -5,6 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cluster.queue.orders import get_run_state
+from envs.validation import InputWarning
 from tune_jobs.jobs.job_yaml import make_job
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import EndRow, JobEndRow, JobRow, TrialRow
@@ -73,6 +74,19 @@ def test_a_driver_interrupted_before_tune_begins_ends_its_log(monkeypatch, direc
     assert [row.reason for row in kinds(rows, EndRow | JobEndRow)] == ["interrupted"] * 3
     run_lifecycle.end_interrupted(directory)
     assert read_event_log(directory / "events.jsonl") == rows
+
+
+def test_a_finished_run_stays_so_where_its_report_cannot_be_written(monkeypatch, directory):
+    for name in ("report.html", "ledger.parquet"):
+        (directory / name).mkdir()
+    with pytest.warns(InputWarning) as said:
+        rows = driven_with(monkeypatch, directory, finishes)
+    assert [row.reason for row in kinds(rows, JobEndRow)] == ["done"]
+    report = f"{directory}/report.html cannot be written (Is a directory): free some disk space and"
+    sentences = [str(warning.message) for warning in said]
+    assert len(sentences) == 2 and sentences[1].startswith(report)
+    assert f"`rungwise report {directory}`" in sentences[1]
+    assert f"`rungwise ledger {directory}` reads events.jsonl in its place" in sentences[0]
 
 
 def test_a_driver_that_fails_says_what_it_failed_with(monkeypatch, directory):
