@@ -9,14 +9,17 @@ from pathlib import Path
 
 from envs.validation import InputError, InputWarning
 
+IN_OUT = "choose another place with --out"
+"""What to do where the output of a command cannot be written."""
+
 
 @contextmanager
-def refuse_unwritable(path: Path, flag: str) -> Generator[None]:
+def refuse_unwritable(path: Path, remedy: str = IN_OUT) -> Generator[None]:
     """Refuse a path at which a command cannot write what it was called for.
 
     Args:
         path: the file or folder that a user has named.
-        flag: the flag that names another one.
+        remedy: what to do; ends the sentence.
 
     Raises:
         InputError: it cannot be written.
@@ -24,9 +27,8 @@ def refuse_unwritable(path: Path, flag: str) -> Generator[None]:
     try:
         yield
     except OSError as error:
-        raise InputError(
-            f"{path} cannot be written ({describe_cause(error)}): choose another place with {flag}."
-        ) from error
+        sentence = f"{path} cannot be written ({describe_cause(error)}): {remedy}."
+        raise InputError(sentence) from error
 
 
 @contextmanager

@@ -60,6 +60,7 @@ class AuditCommand(Command):
         from tune_jobs.audit.audit_page import write_audit_page
         from tune_jobs.audit.replayed_run import JudgingOptions
         from tune_jobs.foreign_logs.log_rows import RETURNS
+        from tune_jobs.write_errors import refuse_unwritable
 
         if not self.paths:
             raise InputError("`rungwise audit` needs a path: a folder of logs, or a log.")
@@ -90,10 +91,8 @@ class AuditCommand(Command):
                 on_progress=lambda done, total: progress.update(task, completed=done, total=total),
             )
         _print_account(result, time.perf_counter() - started, console)
-        try:
+        with refuse_unwritable(self.out):
             write_audit_page(result, self.out)
-        except OSError as error:
-            raise InputError(f"--out {self.out} cannot be written: {error.strerror}.") from error
         console.print(f"report        {self.out}", highlight=False, soft_wrap=True)
         return result.as_dict() | {"page": str(self.out)}
 

@@ -82,7 +82,8 @@ class Deploy(Command):
     def __call__(self, console: Console) -> Answer:
         """Write the manifest, and apply it if `kubectl` is installed."""
         from cluster.deploy.kubernetes import make_raycluster_manifest, make_rayservice_manifest
-        from cluster.deploy.submit import run_if_installed
+        from cluster.deploy.submit import IN_FILES, run_if_installed
+        from tune_jobs.write_errors import refuse_unwritable
 
         path = self.checkpoint or self.storage
         if not path.is_absolute():
@@ -96,9 +97,10 @@ class Deploy(Command):
             else make_raycluster_manifest(self.cluster, path)
         )
         folder = self.files.absolute() / self.cluster.name
-        folder.mkdir(parents=True, exist_ok=True)
         file = folder / ("rayservice.yaml" if self.checkpoint else "raycluster.yaml")
-        file.write_text(text)
+        with refuse_unwritable(folder, IN_FILES):
+            folder.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
         command = ["kubectl", "apply", "-f", str(file)]
         message = None if self.render else run_if_installed(command)
         outcome = f"Now: {shlex.join(command)}" if message is None else message
@@ -119,8 +121,10 @@ class Monitoring(Command):
     def __call__(self, console: Console) -> Answer:
         """Write the files."""
         from cluster.deploy.prometheus_files import write_monitoring_files
+        from tune_jobs.write_errors import refuse_unwritable
 
-        files = write_monitoring_files(self.out, self.ray_files.absolute())
+        with refuse_unwritable(self.out):
+            files = write_monitoring_files(self.out, self.ray_files.absolute())
         for file in files:
             console.print(f"Written: {file}", highlight=False, soft_wrap=True)
         config = f"--config.file={self.out / 'prometheus.yaml'}"

@@ -213,6 +213,7 @@ class Report(Command):
     def _compare(self, console: Console) -> Answer:
         from tune_jobs.report.comparison import list_different_settings, write_comparison
         from tune_jobs.report.result_score import find_result_score
+        from tune_jobs.write_errors import refuse_unwritable
 
         paths = [self.run, *self.others]
         out = self.out or Path("comparison.html")
@@ -223,10 +224,8 @@ class Report(Command):
         }
         if len(outcomes) < len(paths):
             raise InputError("A run is named twice: name at least two different runs to compare.")
-        try:
+        with refuse_unwritable(out):
             write_comparison(outcomes, out)
-        except OSError as error:
-            raise InputError(f"--out {out} cannot be written: {error.strerror}.") from error
         runs: dict[str, Answer] = {}
         for name, outcome in outcomes.items():
             score = find_result_score(outcome)

@@ -52,9 +52,11 @@ class Service(ServerCommand):
         from cluster.web.auth import choose_token
         from cluster.web.listening import bind_socket, print_address, serve_app
         from tune_jobs.run_log.driver_lock import file_lock
+        from tune_jobs.write_errors import refuse_unwritable
 
         token = choose_token(self.host, self.token)
-        self.directory.mkdir(parents=True, exist_ok=True)
+        with refuse_unwritable(self.directory, "name another directory"):
+            self.directory.mkdir(parents=True, exist_ok=True)
         queue = RunQueue(
             self.directory,
             self.address,

@@ -17,6 +17,10 @@ from typing import Any
 from cluster.deploy.cluster_spec import TEMPLATE_DIR, ClusterSpec, fill_template
 from cluster.deploy.kubernetes import make_rayjob_manifest
 from envs.validation import InputError
+from tune_jobs.write_errors import refuse_unwritable
+
+IN_FILES = "choose another folder with --files"
+"""What to do where the files of a cluster cannot be written."""
 
 
 def submit_job(
@@ -43,7 +47,7 @@ def submit_job(
         The ``files`` written, the ``messages`` of the tools, and the ``commands_left`` to the user.
 
     Raises:
-        InputError: a setting cannot be used, or a tool refuses the files.
+        InputError: a setting cannot be used, the files cannot be written, or a tool refuses them.
     """
     from tune_jobs.jobs.job_yaml import dump_job, load_job
 
@@ -56,9 +60,11 @@ def submit_job(
         )
     if not run.is_absolute():
         raise InputError(f"--run must be an absolute path on the cluster, but it is {run}.")
-    folder = make_submission_folder(files.absolute(), cluster.name)
-    job_file = folder / "job.yaml"
-    job_file.write_text(text := dump_job(job))
+    text = dump_job(job)
+    with refuse_unwritable(files, IN_FILES):
+        folder = make_submission_folder(files.absolute(), cluster.name)
+        job_file = folder / "job.yaml"
+        job_file.write_text(text)
     written, commands = [job_file], list[list[str]]()
     if destination == "slurm":
         written.append(folder / "slurm.sh")

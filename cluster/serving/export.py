@@ -11,6 +11,7 @@ the pickled state that RLlib needs to continue training, because a pickle can ex
 from __future__ import annotations
 
 import importlib.util
+import io
 import json
 import logging
 import shutil
@@ -37,6 +38,7 @@ from cluster.serving.parity import TOLERANCE, measure_difference
 from envs.action_masks import find_forbidden
 from envs.validation import InputError
 from tune_jobs.run_log.json_types import to_json_types
+from tune_jobs.write_errors import refuse_unwritable
 
 NUM_OBSERVATIONS = 10_000
 """Observations of the comparison."""
@@ -159,8 +161,8 @@ def export_policy(policy: Policy, directory: Path, onnx: bool) -> dict[str, Any]
         Per file: the largest difference of a number, and how many choices differ.
 
     Raises:
-        InputError: the directory is not empty or a file, a package for ONNX is missing, the network
-            cannot be traced, or an export differs from the policy.
+        InputError: the directory is not empty or cannot be written, a package for ONNX is missing,
+            the network cannot be traced, or an export differs from the policy.
     """
     _refuse_file(directory)
     if directory.exists() and any(directory.iterdir()):
@@ -168,21 +170,25 @@ def export_policy(policy: Policy, directory: Path, onnx: bool) -> dict[str, Any]
     get_own_module(policy)
     if onnx:
         _require_packages("onnx", "onnxscript", "onnxruntime")
-    directory.mkdir(parents=True, exist_ok=True)
+    with refuse_unwritable(directory):
+        directory.mkdir(parents=True, exist_ok=True)
     greedy = GreedyPolicy(policy).eval().requires_grad_(False)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch warns of its own deprecations while it traces
         program = _trace_policy(greedy, policy)
-        torch.export.save(program, directory / "policy.pt2")
+        # In memory first: on a full disk torch's own writer ends the process.
+        torch.export.save(program, saved := io.BytesIO())
+        with refuse_unwritable(directory):
+            (directory / "policy.pt2").write_bytes(saved.getbuffer())
         runners: dict[str, Runner] = {"policy.pt2": _torch_runner(directory / "policy.pt2")}
         if onnx:
             _write_onnx(greedy, program, directory / "policy.onnx")
             runners["policy.onnx"] = _onnx_runner(directory / "policy.onnx", greedy.outputs)
         parity = compare_with_policy(greedy, policy, runners)
     # Written before a difference is refused: it records the exact figures for each file.
-    (directory / "interface.json").write_text(
-        json.dumps(to_json_types(_describe_interface(policy, greedy, parity)), indent=1)
-    )
+    interface = json.dumps(to_json_types(_describe_interface(policy, greedy, parity)), indent=1)
+    with refuse_unwritable(directory):
+        (directory / "interface.json").write_text(interface)
     for name, difference in parity.items():
         if (
             difference["largest"] > TOLERANCE
@@ -261,7 +267,7 @@ def import_checkpoint(source: Path, directory: Path) -> Policy:
     """Copy a checkpoint from an untrusted source without executing anything in it.
 
     Raises:
-        InputError: it is damaged or not a policy, or the directory exists.
+        InputError: it is damaged or not a policy, or the directory exists or cannot be written.
     """
     _refuse_file(directory)
     if directory.exists():
@@ -271,16 +277,18 @@ def import_checkpoint(source: Path, directory: Path) -> Policy:
         if not (source / name).is_file() or (source / name).is_symlink():
             raise InputError(f"{source} is not a checkpoint: {name} is missing or a symbolic link.")
     verify_checkpoint(source, "policy/")
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    # Below a folder that only this call has made: `.NAME` could be anyone's.
-    made = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
+    with refuse_unwritable(directory):
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        # Below a folder that only this call has made: `.NAME` could be anyone's.
+        made = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
     unfinished = made / directory.name
-    (unfinished / "policy").mkdir(parents=True)
     try:
-        for name in FILES:
-            shutil.copyfile(source / name, unfinished / name)
-        # A manifest of its own: that of the source also lists the files that are left out.
-        write_manifest(unfinished)
+        with refuse_unwritable(directory):  # all that is read has been read to be verified
+            (unfinished / "policy").mkdir(parents=True)
+            for name in FILES:
+                shutil.copyfile(source / name, unfinished / name)
+            # A manifest of its own: that of the source also lists the files that are left out.
+            write_manifest(unfinished)
         # Loaded before it gets its final name: a directory of that name always holds a usable
         # policy.
         policy = Policy.load(unfinished)

@@ -13,7 +13,7 @@ from tune_jobs.write_errors import refuse_unwritable, warn_of_unwritable
 def test_a_path_that_cannot_be_written_is_refused_with_its_flag(tmp_path):
     (tmp_path / "file").touch()
     path = tmp_path / "file" / "folder"
-    with pytest.raises(InputError) as refused, refuse_unwritable(path, "--out"):
+    with pytest.raises(InputError) as refused, refuse_unwritable(path):
         path.mkdir(parents=True)
     cause = os.strerror(errno.ENOTDIR)
     assert str(refused.value) == (

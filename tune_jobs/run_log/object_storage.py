@@ -24,6 +24,7 @@ from tune_jobs.run_log.best_checkpoint import COPY
 from tune_jobs.run_log.driver_lock import LOCK
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import CheckpointRow, VideoRow
+from tune_jobs.write_errors import refuse_unwritable
 
 if TYPE_CHECKING:
     from pyarrow import fs
@@ -217,7 +218,7 @@ def fetch_run(uri: str, directory: Path) -> None:
     """Download a mirrored run into a new directory.
 
     Raises:
-        InputError: there is no run at the address, or the directory exists.
+        InputError: there is no run at the address, or the directory exists or cannot be written.
     """
     if directory.exists():
         raise InputError(f"{directory} exists already: choose another place with --out.")
@@ -226,7 +227,8 @@ def fetch_run(uri: str, directory: Path) -> None:
 
     if filesystem.get_file_info(f"{path}/{LOG}").type != fs.FileType.File:
         raise InputError(f"There is no run at {uri}: it has no {LOG}.")
-    directory.mkdir(parents=True)
+    with refuse_unwritable(directory):
+        directory.mkdir(parents=True)
     fs.copy_files(
         path,
         str(directory.absolute()),

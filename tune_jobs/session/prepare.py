@@ -32,6 +32,7 @@ from tune_jobs.run_log.object_storage import check_mirror
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.schedulers.optuna_sampler import check_optuna
 from tune_jobs.session.machine import describe_machine
+from tune_jobs.write_errors import refuse_unwritable
 
 if TYPE_CHECKING:
     from envs.batched import World
@@ -174,16 +175,11 @@ def claim_run_directory(directory: Path) -> None:
             f"`{format_command('rungwise', 'resume', directory)}`, or "
             "choose another directory with --out."
         )
-    try:
+    with refuse_unwritable(directory):
         directory.mkdir(parents=True, exist_ok=True)
         probe = directory / ".writable"
         probe.write_text("")
         probe.unlink()
-    except OSError as error:
-        raise InputError(
-            f"{directory} cannot be written ({error.strerror}); choose another directory with "
-            "--out."
-        ) from error
     check_disk_space(directory)
 
 

@@ -2,9 +2,11 @@
 """Exports act as the policy does, and importing somebody's checkpoint runs nothing of theirs."""
 
 import base64
+import errno
 import io
 import json
 import pickle
+import shutil
 import zlib
 
 import numpy as np
@@ -13,11 +15,12 @@ import torch
 from checkpoints import write_checkpoint
 from command_line import answer, call
 from gymnasium import spaces
-from paths import ROOT
+from paths import NOWHERE, ROOT
 
 from algos.checkpoint import write_manifest
 from algos.policy import Policy
 from cluster.serving import export
+from cluster.serving.export import import_checkpoint
 from envs.validation import InputError
 
 BOX = spaces.Box(-np.inf, np.inf, (4,), np.float32)
@@ -242,6 +245,28 @@ def test_a_file_is_no_directory_for_the_result(tmp_path, command, out):
     (tmp_path / "a_file").touch()
     done = call(command, checkpoint, "--out", out, cwd=tmp_path)
     assert done.returncode == 2 and f"{out} cannot be a directory, because a_file" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["export", "import"])
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path, command):
+    checkpoint = write_checkpoint(tmp_path / "checkpoint", BOX, spaces.Discrete(2))
+    done = call(command, checkpoint, "--out", NOWHERE, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == (
+        f"rungwise: {NOWHERE} cannot be written (No such file or directory): choose another place "
+        "with --out."
+    )
+
+
+def test_an_import_onto_a_full_disk_does_not_blame_the_checkpoint(tmp_path, monkeypatch):
+    def fill(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    checkpoint = write_checkpoint(tmp_path / "checkpoint", BOX, spaces.Discrete(2))
+    monkeypatch.setattr(shutil, "copyfile", fill)
+    with pytest.raises(InputError, match=r"out cannot be written \(No space left"):
+        import_checkpoint(checkpoint, tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
 
 
 @pytest.fixture
