@@ -8,6 +8,7 @@ path and its value (``["metrics", "kl", "inf"]``): other readers find plain type
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import math
 import os
@@ -15,7 +16,8 @@ import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple, get_args
+from types import UnionType
+from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
 from envs.validation import InputError, InputWarning
 from tune_jobs.run_log.events import EndRow, JobEndRow, JobRow, Row, VideoRow
@@ -122,7 +124,7 @@ def _describe_damage(damaged: list[tuple[int, Exception]]) -> str:
 
 
 def decode_row(line: bytes) -> Row:
-    """Return the row that a line of a log holds."""
+    """Return the row that a line of a log holds; one of UNREADABLE is raised where it is none."""
     data = json.loads(line)
     for *path, last, word in data.pop("nonfinite", ()):
         place = data
@@ -130,9 +132,27 @@ def decode_row(line: bytes) -> Row:
             place = place[key]
         place[last] = float(word)
     row = KINDS[data.pop("kind")]
-    known = {field.name for field in dataclasses.fields(row)}
-    # A later version may have added fields: an older reader still shows what it knows.
-    return row(**{name: value for name, value in data.items() if name in known})
+    types, known = _list_field_types(row), dict[str, Any]()
+    for name, value in data.items():
+        # A later version may have added fields: an older reader still shows what it knows.
+        if expected := types.get(name):
+            if not isinstance(value, expected):
+                raise TypeError(f"{name} is {json.dumps(value):.40}, which is not of its type")
+            known[name] = value
+    return row(**known)
+
+
+@functools.cache
+def _list_field_types(row: type[Row]) -> dict[str, tuple[type, ...]]:
+    """List the types that the fields of a row may have; those inside of a field are not checked."""
+    types: dict[str, tuple[type, ...]] = {}
+    for name, hint in get_type_hints(row).items():
+        options = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+        plain = {get_origin(option) or option for option in options}
+        # Any program may write a whole number as 3.0, and a float as 3.
+        numbers = {float, int} if plain & {float, int} else set[type]()
+        types[name] = (object,) if Any in plain else (*(numbers | plain),)
+    return {field.name: types[field.name] for field in dataclasses.fields(row)}
 
 
 def decode_row_or_none(line: bytes) -> Row | None:

@@ -176,3 +176,25 @@ def test_an_end_before_the_first_byte_to_read_does_not_count(tmp_path):
     log.append(end("00", 3, "interrupted"))
     assert read_job_end(log.path, 0) and read_job_end(log.path, size) is None
     assert read_job_end(log.path, 2 * log.path.stat().st_size) is None
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("iteration", "x"), ("score", [1]), ("score", "0.5"), ("metrics", "kl"), ("trial", 1)],
+)
+def test_a_row_with_a_value_of_another_type_is_left_out(tmp_path, field, value):
+    log = EventLog(tmp_path / "events.jsonl")
+    row = result("01", 1, 0.5)
+    line = json.dumps(json.loads(encode_row(row)) | {field: value})
+    log.path.write_text(f"{encode_row(row)}\n{line}\n{encode_row(row)}\n")
+    with pytest.warns(
+        InputWarning, match=rf"line 2 is not .* left out \({field} is .* of its type"
+    ):
+        assert read_event_log(log.path) == [row, row]
+
+
+def test_a_whole_number_may_be_written_with_a_point(tmp_path):
+    log = EventLog(tmp_path / "events.jsonl")
+    fields = json.loads(encode_row(result("01", 1, 0.5)))
+    log.path.write_text(json.dumps(fields | {"iteration": 1.0, "score": 1, "later": "field"}))
+    assert read_event_log(log.path) == [result("01", 1, 1)]
