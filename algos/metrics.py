@@ -104,7 +104,7 @@ METRICS: dict[str, Metric] = {
     "entropy_coef": Metric("weight", "weight of the entropy bonus in this iteration"),
     "kl_coef": Metric("weight", "weight of the KL penalty in this iteration"),
     "policy_loss": Metric("loss", "policy part of the loss"),
-    "total_loss": Metric("loss", "what is minimised: all terms together, at the update's end"),
+    "total_loss": Metric("loss", "what is minimised: all terms together, measured where `kl` is"),
     "value_loss": Metric(
         "reward^2",
         "half the squared error of the value; with `normalise_values` over the returns' variance",
@@ -115,13 +115,16 @@ METRICS: dict[str, Metric] = {
     "advantage_std": Metric("reward", "standard deviation of the advantages before normalisation"),
     "kl": Metric(
         "nats",
-        "KL of the collecting to the new policy at the end of the update; of DPO over its pairs, "
+        "KL of the collecting to the new policy in the update's last minibatches, each before its "
+        "own step, so about 0 in an update of one step; of DPO over its pairs, "
         "the best and worst of several draws, where a healthy one is many times larger",
         "0.001 to 0.05",
     ),
-    "kl_max": Metric("nats", "largest KL of a minibatch", "below 0.5"),
+    "kl_max": Metric("nats", "largest KL of these minibatches", "below 0.5"),
     "clip_fraction": Metric(
-        "fraction", "rows whose ratio left the clip range at the end of the update", "below 0.3"
+        "fraction",
+        "rows whose ratio left the clip range, measured where `kl` is",
+        "below 0.3",
     ),
     "group_signal": Metric(
         "fraction", "steps in groups of episodes whose returns differ", "above 0.1 until solved"
