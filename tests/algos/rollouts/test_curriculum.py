@@ -2,6 +2,7 @@
 """A curriculum moves on when a stage is mastered, and a checkpoint knows where it stood."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -111,7 +112,8 @@ def test_training_climbs_stages_and_a_checkpoint_keeps_them(tmp_path, runners):
     again.restore_from_path(tmp_path / "saved")
     for renew in (lambda: None, lambda: again.renew_environments(1)):
         renew()
-        seen = again.env_runner_group.foreach_env_runner(
+        group: Any = again.env_runner_group
+        seen = group.foreach_env_runner(
             lambda runner: runner.observation["obs"], local_env_runner=not runners
         )
         assert (np.array(seen) == 2).all(), "the first episodes are of the stage, too"

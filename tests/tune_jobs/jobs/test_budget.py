@@ -111,6 +111,7 @@ def test_a_quick_run_scales_the_steps(steps):
 
 
 def test_the_ledger_holds_the_budget_of_all_seeds(tmp_path):
-    write_ledger([job_row(trials=1, steps=9000, seeds=2), result("01", 9, 0.3)], tmp_path / "l")
+    rows = [job_row(trials=1, steps=9000, seeds=2), result("01", 9, 0.3)]
+    write_ledger(rows, tmp_path / "l", log_bytes=0)
     (row,) = pq.read_table(tmp_path / "l").to_pylist()
     assert row["env_steps_budget"] == 18_000
