@@ -20,6 +20,7 @@ from tune_jobs.foreign_logs.log_record import Record
 from tune_jobs.foreign_logs.log_rows import RETURNS, Iteration, LogRows
 from tune_jobs.foreign_logs.names.name_matching import recognise_libraries
 from tune_jobs.foreign_logs.read_logs import LogSource, read_own_run, read_rest
+from tune_jobs.foreign_logs.stacked_runs import split_runs
 from tune_jobs.health.diagnosis import Limit, diagnose
 from tune_jobs.health.finding import Finding
 from tune_jobs.health.metric_table import MetricTable, as_number
@@ -122,7 +123,7 @@ def replay_source(source: LogSource, name: str, options: JudgingOptions) -> list
                 return [
                     _replay_own(log, path, options) for log in read_own_run(source.file, f"{name}/")
                 ]
-            return [_replay(source, name, options)]
+            return _replay(source, name, options)
     except InputError as error:
         note = str(error)
     except OSError as error:
@@ -132,11 +133,17 @@ def replay_source(source: LogSource, name: str, options: JudgingOptions) -> list
     return [ReplayedRun(name, path, kind, note=note)]
 
 
-def _replay(reader: LogReader, name: str, options: JudgingOptions) -> ReplayedRun:
+def _replay(reader: LogReader, name: str, options: JudgingOptions) -> list[ReplayedRun]:
+    if _measure_bytes(reader) > WHOLE:
+        return [_replay_run(reader, name, options, [])]
+    runs = split_runs(name, read_rest(reader))
+    return [_replay_run(reader, run, options, [records]) for run, records in runs.items()]
+
+
+def _replay_run(
+    reader: LogReader, name: str, options: JudgingOptions, kept: list[list[Record]]
+) -> ReplayedRun:
     path = reader.files[0]
-    kept: list[list[Record]] = []
-    if _measure_bytes(reader) <= WHOLE:
-        kept = [read_rest(reader)]
     length = _measure(kept or _read_in_parts(_open_again(reader)), path, options)
     counts = "env_steps" if length.counts_steps else None
     judge = RunJudge(

@@ -22,6 +22,7 @@ from tune_jobs.foreign_logs.formats import LogReader
 from tune_jobs.foreign_logs.log import Log
 from tune_jobs.foreign_logs.log_record import Record
 from tune_jobs.foreign_logs.names.name_matching import check_rename
+from tune_jobs.foreign_logs.stacked_runs import split_runs
 from tune_jobs.foreign_logs.translation import translate_log
 from tune_jobs.formatting import format_names
 from tune_jobs.run_log.event_log import read_event_log
@@ -104,15 +105,17 @@ def _read_or_noted(root: Path | None, source: LogSource, rename: Mapping[str, st
         if isinstance(source, OwnRun):
             inner = "" if root in (source.file, source.file.parent) else f"{name}/"
             return list(read_own_run(source.file, inner))
-        log = _read(name, source, rename)
+        logs = _read(name, source, rename)
     except InputError as error:
         note = str(error)
     except OSError as error:
         note = describe_os_error(source.files[0], error)
     else:
-        if not log.rows:
-            log = dataclasses.replace(log, note=_nothing_known(source.files[0], log))
-        return [log]
+        file = source.files[0]
+        return [
+            log if log.rows else dataclasses.replace(log, note=_nothing_known(file, log))
+            for log in logs
+        ]
     return [Log(name, source.name, [], [], note=note)]
 
 
@@ -132,11 +135,14 @@ def name_source(root: Path | None, source: LogSource) -> str:
     return f"{name}/{source.label}" if isinstance(source, LogReader) and source.label else name
 
 
-def _read(name: str, reader: LogReader, rename: Mapping[str, str]) -> Log:
-    records = read_rest(reader)
+def _read(name: str, reader: LogReader, rename: Mapping[str, str]) -> list[Log]:
+    runs = split_runs(name, read_rest(reader))
     cut = reader.damage and f"{reader.damage} Only the rows above it are judged."
     note = " ".join(filter(None, (reader.left_out, cut)))
-    return translate_log(reader.files[0], name, reader.name, records, rename, note)
+    return [
+        translate_log(reader.files[0], run, reader.name, records, rename, note)
+        for run, records in runs.items()
+    ]
 
 
 def read_rest(reader: LogReader, *, has_records: bool = False) -> list[Record]:
