@@ -196,12 +196,14 @@ class TrainingSettings(
     def __post_init__(self) -> None:
         validate(self, "settings")
         self._check_network()
-        for what in ("lr", "entropy"):
-            kind, end = getattr(self, f"{what}_schedule"), getattr(self, f"{what}_end")
-            # Equal factors in equal times never reach 0.
-            if kind == "exponential" and end <= 0:
+        # Equal factors in equal times never reach 0, nor leave it.
+        exponential = ("lr", "lr_end") if self.lr_schedule == "exponential" else ()
+        if self.entropy_schedule == "exponential":
+            exponential += ("entropy_coef", "entropy_end")
+        for name in exponential:
+            if getattr(self, name) <= 0:
                 raise InputError(
-                    f"settings.{what}_end must be greater than 0 for an exponential schedule."
+                    f"settings.{name} must be greater than 0 for an exponential schedule."
                 )
         if self.entropy_target > 0 and self.entropy_coef <= 0:
             raise InputError(

@@ -184,3 +184,9 @@ class Objective(Generic[SettingsT]):
         elif s.entropy_schedule == "decay":
             weight = max(s.entropy_end, weight * s.entropy_decay)
         return coefficients | {"entropy_coef": weight}
+
+    def rescale_coefficients(
+        self, coefficients: dict[str, float], factor: float
+    ) -> dict[str, float]:
+        """Return the coefficients for returns that are now ``factor`` times as large."""
+        return coefficients

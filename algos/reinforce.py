@@ -194,7 +194,7 @@ class ReinforceObjective(Objective[ReinforceSettings]):
 
         def measure() -> dict[str, Tensor]:
             metrics = {
-                "policy_loss": -(logp * advantages).mean(),
+                "policy_loss": -(logp * baselined).mean(),
                 "kl": kl_estimate(logp, old).mean(),
             }
             if error is not None:
@@ -235,6 +235,14 @@ class ReinforceObjective(Objective[ReinforceSettings]):
                 for name, value in zip(AVERAGES, latest, strict=True)
             }
         return changed
+
+    def rescale_coefficients(
+        self, coefficients: dict[str, float], factor: float
+    ) -> dict[str, float]:
+        """Bring the averages of returns, and of their squares, to the new unit."""
+        mean, square, _ = AVERAGES
+        factors = {mean: factor, square: factor**2}
+        return {name: value * factors.get(name, 1.0) for name, value in coefficients.items()}
 
 
 class Reinforce(ColumnAlgorithm):

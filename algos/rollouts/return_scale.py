@@ -8,7 +8,7 @@ from typing import Any
 
 
 def rescale_values(factor: float, learner: Any, *_: Any, **kwargs: Any) -> None:
-    """Fit a learner's standardised values to returns that are now ``factor`` times as large.
+    """Fit a learner's averages of returns to returns that are now ``factor`` times as large.
 
     Else the first rollouts, whose rewards are not divided by anything yet, would make the
     deviation of all returns hundreds of times that of the later ones.
@@ -16,6 +16,7 @@ def rescale_values(factor: float, learner: Any, *_: Any, **kwargs: Any) -> None:
     moments = learner._get_policy_network().return_moments
     if moments is not None:
         moments.rescale(factor)
+    learner.coefficients = learner.objective.rescale_coefficients(learner.coefficients, factor)
 
 
 class ReturnScale:

@@ -98,6 +98,7 @@ class RolloutBuffer:
         # not finished counts as done at T, too.
         if first_episodes_only:
             done, valid = mask_first_episodes(done)
+            self.truncated |= done & ~self.terminated  # for the statistics: by the rollout's end
         return Rollout(
             self.columns, self.rewards, self.values, next_values, done, valid, reward_unit
         )

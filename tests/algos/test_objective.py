@@ -39,6 +39,13 @@ def test_an_entropy_target_replaces_schedule_and_decay():
     assert steered["entropy_coef"] == pytest.approx(0.11)
 
 
+@pytest.mark.parametrize("name", ["lr", "lr_end", "entropy_coef", "entropy_end"])
+def test_an_exponential_schedule_from_or_to_0_is_refused(name):
+    chosen = {"lr": 1e-3, "lr_end": 1e-4, "entropy_coef": 0.1, "entropy_end": 0.01} | {name: 0.0}
+    with pytest.raises(InputError, match=rf"settings\.{name} must be greater than 0 for an exp"):
+        small.settings(lr_schedule="exponential", entropy_schedule="exponential", **chosen)
+
+
 @pytest.mark.parametrize("algo", ALGORITHMS)
 def test_exploration_without_effect_is_refused_by_every_algorithm(algo):
     values = make_action_head(spaces.Box(-1, 1, (2,), np.float32))

@@ -241,3 +241,11 @@ def test_episodes_and_returns_are_those_of_a_loop(drawn):
         expected = sum(0.9**t * float(rewards[t, b]) for t in rows)
         assert returns[b] == pytest.approx(expected, abs=1e-5)
         assert episodes["returns"][b] == returns[b]
+
+
+@pytest.mark.parametrize(("length", "share"), [(5, 1.0), (12, 0.0)])
+def test_what_the_rollout_cuts_off_was_truncated(length, share):
+    built = grouped("toy_worlds:Counting-v0", {"length": 8}, rollout_length=length)
+    rollout, found = lived(built)
+    assert rollout.done.sum() == 6
+    assert found["episodes"]["truncated_fraction"].mean() == share
