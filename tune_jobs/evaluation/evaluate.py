@@ -118,6 +118,7 @@ def evaluate(
     skip_slow_baselines: bool = False,
     with_baselines: bool = True,
     steps: float = math.inf,
+    longest: int | None = None,
     on_progress: ProgressCallback | None = None,
 ) -> Evaluation:
     """Run the policy, sampled and greedy, and every baseline on ``episodes`` seeds from ``seed``.
@@ -131,6 +132,8 @@ def evaluate(
         with_baselines: whether to run anything but the sampled policy.
         steps: limit of the steps of all players; it leaves all of them fewer episodes, on the same
             seeds.
+        longest: the steps after which an episode is cut off where no longer limit is known; None:
+            as many as :func:`limit_episode_steps` takes from ``steps``.
         on_progress: called as episodes finish.
 
     Raises:
@@ -155,7 +158,8 @@ def evaluate(
         if with_baselines
         else {"policy": make_sampled_player(policy, seed)}
     )
-    longest = limit_episode_steps(steps, len(players), episodes)
+    if longest is None:
+        longest = limit_episode_steps(steps, len(players), episodes)
     copies = WorldCopies(world) if world else EnvironmentCopies(env, env_kwargs, longest)
     with closing(copies):
         parts = _play_batches(copies, players, episodes, seed, steps, on_progress)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from algos.policy import Policy
 from envs.validation import InputError
-from tune_jobs.evaluation.episode_budget import SHARE, count_training_steps
+from tune_jobs.evaluation.episode_budget import SHARE, count_training_steps, limit_episode_steps
 from tune_jobs.evaluation.evaluate import ProgressCallback, compute_standard_error, evaluate
 from tune_jobs.evaluation.final_evaluation import evaluate_checkpoint
 from tune_jobs.evaluation.players import PLAIN_SCORE
@@ -195,7 +195,15 @@ def play_final(
     seed = job.most_evaluated  # the comparison at the end takes those below
     policy = Policy.load(directory / checkpoint, device="auto")
     evaluation = evaluate(
-        policy, episodes, seed, with_baselines=False, steps=steps, on_progress=on_progress
+        policy,
+        episodes,
+        seed,
+        with_baselines=False,
+        steps=steps,
+        # Of the job, not of these episodes and steps: returns until different steps do not compare,
+        # whether of several finalists or of several sessions.
+        longest=limit_episode_steps(math.inf, players=1, episodes=job.most_evaluated),
+        on_progress=on_progress,
     )
     metrics = evaluation.episodes["policy"].metrics
     metric, mode = job.metric.removeprefix(HELD_OUT), job.mode

@@ -1,12 +1,17 @@
 # pyright: basic, reportOptionalMemberAccess=false, reportAttributeAccessIssue=false
+# pyright: reportArgumentType=false
 """Who wins: not the luckiest score of training, but the best on fresh seeds."""
 
 import math
 
+import gymnasium
 import numpy as np
 import pytest
 from synthetic_sweep import job_row, result
 
+from algos import get_algorithm_class
+from algos.models import MODELS
+from algos.policy import Policy
 from envs.validation import InputError
 from tune_jobs.evaluation.evaluate import Evaluation
 from tune_jobs.evaluation.players import EvaluatedEpisodes
@@ -135,6 +140,48 @@ def test_finals_use_the_job_metric_where_episodes_have_it(
     row = finals.play_final(job, tmp_path, "00", "c", 2)
     assert (row.metric, row.mode, row.score) == judged
     assert row.error == pytest.approx(1.0)
+
+
+class Endless(gymnasium.Env):
+    """Episodes without an end, each step of which pays 1; nothing says a limit of steps."""
+
+    observation_space = gymnasium.spaces.Box(0, 1, (1,), np.float32)
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action):
+        return np.zeros(1, np.float32), 1.0, False, False, {}
+
+
+gymnasium.register("EndlessFinal-v0", Endless)
+
+
+def test_the_episodes_of_all_finalists_are_cut_off_at_the_same_step(monkeypatch, tmp_path):
+    module = MODELS["mlp"](
+        observation_space=Endless.observation_space,
+        action_space=Endless.action_space,
+        model_config=get_algorithm_class("ppo").settings_class(hidden=(8,)).model_config,
+    )
+    policy = Policy(module.eval(), {"env": "EndlessFinal-v0", "env_kwargs": {}})
+    monkeypatch.setattr(finals.Policy, "load", lambda path, device: policy)
+    monkeypatch.setattr(finals, "FEWEST", 2)
+    monkeypatch.setattr("tune_jobs.evaluation.episode_budget.FEWEST_STEPS", 10)
+    monkeypatch.setattr("tune_jobs.evaluation.episode_budget.STEPS", 600)
+    job, finalists = make_job({"env": "EndlessFinal-v0"}), [("00", "a"), ("01", "b"), ("02", "c")]
+
+    def play(earlier, steps):
+        rows = []
+        finals._play_finals(job, tmp_path, finalists, earlier, steps, rows.append, lambda s: None)
+        return rows
+
+    played = play((), 240)
+    # After an interruption in the finals, and trained further before the missing ones.
+    resumed = play(played[:1], 900)
+    assert [row.trial for row in played + resumed] == ["00", "01", "02", "01", "02"]
+    assert len({(row.episodes, row.score) for row in played + resumed}) == 1
 
 
 @pytest.mark.parametrize("error", [InputError("no argument nosuch."), KeyError("nosuch")])
