@@ -99,7 +99,7 @@ def _format_best(outcome: Outcome) -> list[str]:
         )
     won, evaluation, result = outcome.won, outcome.evaluation, find_result_score(outcome)
     chosen = [f"Chosen by {outcome.best_by}"] if won else _explain_choice(outcome, best)
-    if result and evaluation and evaluation.policy and evaluation.trial == best.id:
+    if result and evaluation and evaluation.policy:
         episodes = evaluation.episodes
         if won:
             final = format_estimate(won.score, won.error)

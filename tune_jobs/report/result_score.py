@@ -43,7 +43,7 @@ def find_result_score(outcome: Outcome) -> ResultScore | None:
     best, row = outcome.best, outcome.evaluation
     if best is None:
         return None
-    if row is not None and row.trial == best.id and row.policy:
+    if row is not None and row.policy:
         figure, metric = choose_figure(row, outcome.job.metric)
         likely = row.baselines.get("greedy", {})
         return ResultScore(

@@ -29,8 +29,8 @@ from tune_jobs.report.result_score import (
     label_training_score,
 )
 from tune_jobs.run_log.events import EvaluationRow, FinalRow, ResultRow, VideoRow
-from tune_jobs.run_log.outcome import Outcome, average_settled_score
-from tune_jobs.run_log.trial_outcome import HELD_OUT, to_finite_float
+from tune_jobs.run_log.outcome import Outcome
+from tune_jobs.run_log.trial_outcome import HELD_OUT, average_trials, to_finite_float
 
 FLOOR = 1e-4
 """Fraction of the largest value below which smaller ones are drawn on a common scale: a root of a
@@ -169,7 +169,7 @@ def _repeats(outcome: Outcome) -> list[str]:
         [
             f"{'<b>best</b> ' if place == 0 else ''}those of trial {escape(pair[0].id)}",
             *(format_measurement(trial.settled_score) for trial in pair),
-            format_measurement(average_settled_score(pair)),
+            format_measurement(average_trials(pair)),
         ]
         for place, pair in enumerate(outcome.repeated)
     ]

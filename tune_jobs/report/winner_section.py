@@ -57,8 +57,8 @@ def render_winner(outcome: Outcome, winner_yaml: str, directory: Path) -> list[s
 
 def find_winner_checkpoint(outcome: Outcome, directory: Path) -> Path | None:
     """Return the checkpoint that the result is of; None where there is none any more."""
-    best, row = outcome.best, outcome.evaluation
-    if best and row and row.trial == best.id and (directory / row.checkpoint / "").is_dir():
+    row = outcome.evaluation
+    if row and (directory / row.checkpoint / "").is_dir():
         return directory / row.checkpoint if row.checkpoint else outcome.find_result(directory)
     return outcome.find_result(directory)
 

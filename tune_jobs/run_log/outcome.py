@@ -18,6 +18,7 @@ from envs.validation import InputError
 from tune_jobs.formatting import count, format_end_reason, format_percent
 from tune_jobs.run_log.cross_trial import Sibling, compare_trials_on_all_symptoms
 from tune_jobs.run_log.events import (
+    CheckpointRow,
     EvaluationRow,
     FinalRow,
     FindingRow,
@@ -29,13 +30,8 @@ from tune_jobs.run_log.events import (
     VideoRow,
 )
 from tune_jobs.run_log.rung_agreement import RungAgreement, measure_rung_agreement
-from tune_jobs.run_log.trial_outcome import CONTINUED, TrialOutcome, average, to_finite_float
+from tune_jobs.run_log.trial_outcome import CONTINUED, TrialOutcome, average_trials, to_finite_float
 from tune_jobs.run_log.trial_state import TrialState
-
-
-def average_settled_score(trials: Iterable[TrialOutcome]) -> float:
-    """Return the mean over trainings of the same settings, at least one of which has a score."""
-    return average([s for trial in trials if (s := trial.settled_score) is not None])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +42,7 @@ class Outcome:
     trials: tuple[TrialOutcome, ...]
     """All trials of the log, by id."""
     evaluations: tuple[EvaluationRow, ...]
+    """The latest of each trial, unless it has another checkpoint since."""
     end: JobEndRow | None
     """None while the driver runs, or if it was killed."""
     finals: tuple[FinalRow, ...] = ()
@@ -139,7 +136,7 @@ class Outcome:
             and again.end_reason not in (None, *CONTINUED)
             and None not in (first.settled_score, again.settled_score)
         ]
-        return sorted(pairs, key=lambda pair: self._sign * average_settled_score(pair))
+        return sorted(pairs, key=lambda pair: self._sign * average_trials(pair))
 
     @property
     def _sign(self) -> int:
@@ -182,10 +179,9 @@ class Outcome:
 
     @property
     def evaluation(self) -> EvaluationRow | None:
-        """The latest evaluation of the best trial; without one, the latest of any."""
-        best = self.best.id if self.best else None
-        of_best = [row for row in self.evaluations if row.trial == best]
-        return (of_best or list(self.evaluations) or [None])[-1]
+        """The evaluation of the best trial."""
+        best = self.best
+        return next((row for row in self.evaluations if best and row.trial == best.id), None)
 
     @property
     def budget(self) -> int:
@@ -325,7 +321,7 @@ class OutcomeBuilder:
         self._job: JobRow | None = None
         self._end: JobEndRow | None = None
         self._trials: dict[str, TrialState] = {}
-        self._evaluations: list[EvaluationRow] = []
+        self._evaluations: dict[str, EvaluationRow] = {}
         self._evaluation_failure = ""
         self._finals: dict[str, FinalRow] = {}
         self._videos: dict[str, VideoRow] = {}
@@ -344,7 +340,7 @@ class OutcomeBuilder:
         elif isinstance(row, EvaluationRow) and row.failure:
             self._evaluation_failure = row.failure
         elif isinstance(row, EvaluationRow):
-            self._evaluations.append(row)
+            self._evaluations[row.trial] = row
         elif isinstance(row, FinalRow):
             self._finals[row.trial] = row
         elif isinstance(row, VideoRow):
@@ -355,6 +351,10 @@ class OutcomeBuilder:
             if continued or (isinstance(row, TrialRow) and row.repeats):
                 # Those that remain would decide among themselves: who has no final cannot win.
                 self._finals.clear()
+            old = self._evaluations.get(row.trial)
+            if old and isinstance(row, CheckpointRow) and old.checkpoint != (row.best or row.path):
+                # Where this one is damaged an earlier one is compared, but after this row.
+                del self._evaluations[row.trial]
             self._trials.setdefault(row.trial, TrialState()).add(row)
 
     def build_trial_outcome(self, trial: str) -> TrialOutcome:
@@ -384,7 +384,7 @@ class OutcomeBuilder:
             self._ids = sorted(self._trials, key=lambda trial: (len(trial), trial))
         trials = tuple(map(self.build_trial_outcome, self._ids))
         finals, videos = tuple(self._finals.values()), tuple(self._videos.values())
-        evaluations, failure = tuple(self._evaluations), self._evaluation_failure
+        evaluations, failure = tuple(self._evaluations.values()), self._evaluation_failure
         return Outcome(job, trials, evaluations, self._end, finals, videos, failure)
 
     def _require_job(self) -> JobRow:

@@ -287,6 +287,11 @@ class TrialOutcome:
         return f"{self.status_text}: {self.sentence}" if said else self.status_text
 
 
+def average_trials(trials: Iterable[TrialOutcome]) -> float:
+    """Return the mean over trainings of the same settings, at least one of which has a score."""
+    return average([s for trial in trials if (s := trial.settled_score) is not None])
+
+
 def describe_preparation(metrics: Mapping[str, Any]) -> str:
     """Describe the progress of stage 1 of A*-PO; empty where the metrics have none.
 

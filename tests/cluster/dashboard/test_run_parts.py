@@ -26,7 +26,7 @@ def build(tmp_path, rows, name):
 def test_the_familys_own_picture_is_on_the_page(tmp_path):
     told = EpisodeTrace("What is seen.", ["step"], [Frame("begin", ["0"])], ["X<1>"], [])
     row = EvaluationRow(
-        trial="01", checkpoint="", episodes=1, seed=0, policy={}, experiment=told.to_dict()
+        trial="08", checkpoint="", episodes=1, seed=0, policy={}, experiment=told.to_dict()
     )
     rows = [*(r for r in synthetic_rows() if r.kind != "evaluation"), row]
     html = "".join(p for p in build(tmp_path, rows, "result") if isinstance(p, str))

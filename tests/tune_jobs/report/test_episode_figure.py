@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from synthetic_sweep import job_row
+from synthetic_sweep import job_row, result
 
 from envs.episode_trace import EpisodeTrace, Frame
 from tune_jobs.evaluation.evaluation_world import make_world
@@ -42,8 +42,8 @@ def page_of(experiment, tmp_path):
     row = EvaluationRow(
         trial="00", checkpoint="", episodes=5, seed=3, policy={}, experiment=experiment
     )
-    EventLog(tmp_path / "events.jsonl").append(job_row())
-    EventLog(tmp_path / "events.jsonl").append(row)
+    for one in (job_row(), result("00", 1, 0.5), row):
+        EventLog(tmp_path / "events.jsonl").append(one)
     write_report(read_event_log(tmp_path / "events.jsonl"), "env: x", tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     return re.findall(r"<section><h2>One episode, step by step.*?</section>", page, re.S)[0]

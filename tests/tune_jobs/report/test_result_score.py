@@ -12,7 +12,8 @@ from tune_jobs.report.comparison import list_scores
 from tune_jobs.report.result_score import estimate_training_error, find_result_score
 from tune_jobs.report.run_sections import render_winner_sections
 from tune_jobs.report.shared_sections import list_cards
-from tune_jobs.run_log.events import EvaluationRow, FinalRow, TrialRow
+from tune_jobs.report.winner_section import find_winner_checkpoint
+from tune_jobs.run_log.events import CheckpointRow, EvaluationRow, FinalRow, TrialRow
 from tune_jobs.run_log.outcome import Outcome
 
 EPISODES: dict[str, Any] = {"episodes": 100, "return_mean": -14.7, "return_std": 2.0}
@@ -52,6 +53,20 @@ def test_the_comparison_counts_before_finals_and_training():
 def test_an_evaluation_of_another_trial_is_not_the_winners():
     other = dataclasses.replace(EVALUATION, trial="01")
     assert score_of(FINAL, other).text == "-14.9 ± 0.100"
+
+
+def test_an_evaluation_of_an_earlier_checkpoint_is_not_the_results(tmp_path):
+    (tmp_path / "c").mkdir()
+    (tmp_path / "d").mkdir()
+    first = CheckpointRow(trial="00", iteration=1, path="c")
+    outcome = Outcome.from_rows([*TRAINED, first, EVALUATION])
+    assert find_winner_checkpoint(outcome, tmp_path) == tmp_path / "c"
+    second = dataclasses.replace(first, iteration=2, path="d")
+    failed = dataclasses.replace(EVALUATION, checkpoint="d", policy={}, failure="interrupted")
+    extended = [TRAINED[0], result("00", 2, -9.0), second, failed]
+    outcome = Outcome.from_rows([*TRAINED, first, EVALUATION, *extended])
+    assert find_result_score(outcome).value == -9.0
+    assert find_winner_checkpoint(outcome, tmp_path) == tmp_path / "d"
 
 
 def test_the_mean_of_a_world_is_that_of_its_own_metric():

@@ -148,6 +148,33 @@ def test_latest_checkpoint_and_best_evaluation_are_returned():
     assert outcome.evaluation.trial == "01"
 
 
+def compared(checkpoint):
+    return EvaluationRow(trial="00", checkpoint=checkpoint, episodes=2, seed=0, policy={"mean": 1})
+
+
+def checkpoint_at(iteration, best=""):
+    return CheckpointRow(trial="00", iteration=iteration, path=f"c/{iteration}", best=best)
+
+
+@pytest.mark.parametrize(
+    ("later", "checkpoint"),
+    [
+        ([], "c/2"),
+        ([result("00", 3, 0.4)], "c/2"),
+        ([checkpoint_at(4)], None),
+        ([checkpoint_at(4, best="c/4")], None),
+        ([checkpoint_at(4, best="c/2")], "c/2"),
+        ([checkpoint_at(4), compared("c/4")], "c/4"),
+        ([checkpoint_at(4), compared("c/3")], "c/3"),  # that of iteration 4 is damaged
+        ([result("01", 4, 0.1)], None),  # another trial is the best by now
+    ],
+)
+def test_a_comparison_counts_until_the_best_trial_has_another_checkpoint(later, checkpoint):
+    rows = [job_row(), result("00", 2, 0.5), checkpoint_at(2), compared("c/2")]
+    outcome: Any = Outcome.from_rows([*rows, job_row(resumed=True), *later])
+    assert (outcome.evaluation and outcome.evaluation.checkpoint) == checkpoint
+
+
 def test_a_log_without_a_job_is_refused():
     with pytest.raises(InputError, match="no job row"):
         Outcome.from_rows([result("01", 1, 0.5)])
