@@ -6,7 +6,7 @@ from typing import Any
 
 from rl_games.common.algo_observer import DefaultAlgoObserver  # pyright: ignore
 
-from tune_jobs.callbacks.scalars import copy_scalars
+from tune_jobs.callbacks.scalars import copy_scalars, read_budget
 from tune_jobs.judging.watch import Watch
 
 
@@ -27,8 +27,8 @@ class HealthObserver:
 
     def after_init(self, algo: Any) -> None:
         """Judge an algorithm from here on."""
-        known: dict[str, Any] = {"budget": algo.max_epochs, "progress": "iteration"}
-        known = known if algo.max_epochs > 0 else {"budget": max(float(algo.max_frames), 0)}
+        known: dict[str, Any] = {"budget": read_budget(algo.max_epochs), "progress": "iteration"}
+        known = known if known["budget"] else {"budget": read_budget(algo.max_frames)}
         self.algo, self.watch = algo, Watch(**known | self._options)
         # Of several processes only the first writes, and rl_games does what it decides.
         self._scalars = copy_scalars(algo.writer) if algo.writer else {}

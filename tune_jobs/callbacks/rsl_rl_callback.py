@@ -6,7 +6,7 @@ from typing import Any
 
 from envs.validation import InputError
 from tune_jobs.callbacks.ending import Doomed, share_decision
-from tune_jobs.callbacks.scalars import copy_scalars
+from tune_jobs.callbacks.scalars import copy_scalars, read_budget
 from tune_jobs.judging.watch import Watch
 
 
@@ -44,7 +44,7 @@ class HealthCallback:
         """Log an iteration and judge it."""
         logger = self._runner.logger
         if logger.writer is not self._writer:
-            known: dict[str, Any] = {"budget": total_it, "progress": "iteration"}
+            known: dict[str, Any] = {"budget": read_budget(total_it), "progress": "iteration"}
             self.watch = Watch(**known | self._options)
             self._writer, self._scalars = logger.writer, copy_scalars(logger.writer)
         self._log(it, start_it, total_it, *args, **kwargs)

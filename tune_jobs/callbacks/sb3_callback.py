@@ -8,6 +8,7 @@ import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import KVWriter
 
+from tune_jobs.callbacks.scalars import read_budget
 from tune_jobs.judging.watch import Watch
 
 
@@ -25,7 +26,8 @@ class HealthCallback(BaseCallback, KVWriter):
 
     def _on_training_start(self) -> None:
         if self.locals.get("reset_num_timesteps"):
-            self.watch = Watch(**{"budget": self.locals["total_timesteps"], **self._options})
+            known: dict[str, Any] = {"budget": read_budget(self.locals["total_timesteps"])}
+            self.watch = Watch(**known | self._options)
         # A row is complete when the logger writes it, for which a callback has no method.
         if self not in self.logger.output_formats:
             self.logger.output_formats.append(self)

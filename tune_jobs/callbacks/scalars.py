@@ -1,8 +1,17 @@
-"""What a library gives its writer of TensorBoard, copied for a watch."""
+"""What a library knows of a training, and gives its writer of TensorBoard, for a watch."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
+
+from tune_jobs.health.metric_table import as_number
+
+
+def read_budget(value: object) -> float:
+    """Return a budget that a library gives; 0, for not known, where it sets no limit."""
+    budget = as_number(value)
+    return budget if 0 < budget < math.inf else 0.0
 
 
 def copy_scalars(writer: Any) -> dict[str, object]:

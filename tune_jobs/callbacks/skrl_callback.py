@@ -10,7 +10,7 @@ from skrl.trainers.torch import SequentialTrainer  # pyright: ignore
 
 from envs.validation import InputError
 from tune_jobs.callbacks.ending import Doomed, share_decision
-from tune_jobs.callbacks.scalars import copy_scalars
+from tune_jobs.callbacks.scalars import copy_scalars, read_budget
 from tune_jobs.judging.watch import Watch
 
 
@@ -26,7 +26,8 @@ class HealthCallback:
 
     def __init__(self, trainer: Any, **options: Any) -> None:
         agent, self._envs, is_first = trainer.agents, trainer.env.num_envs, not config.torch.rank
-        self.watch = Watch(**{"budget": trainer.cfg.timesteps * self._envs, **options})
+        known: dict[str, Any] = {"budget": read_budget(trainer.cfg.timesteps * self._envs)}
+        self.watch = Watch(**known | options)
         if is_first and not hasattr(agent, "writer"):
             raise InputError(
                 f"{type(agent).__name__} writes nothing that can be judged: give the trainer one "

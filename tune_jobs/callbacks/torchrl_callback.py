@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tune_jobs.callbacks.scalars import read_budget
 from tune_jobs.judging.watch import Watch
 
 EPISODES = {"train/reward": "episode_reward", "train/episode_length": "step_count"}
@@ -26,7 +27,8 @@ class HealthHook:
     def register(self, trainer: Any, name: str = "health") -> None:
         """Add the hook to a trainer: after those that log, and at the end."""
         self._trainer = trainer
-        self.watch = Watch(**{"budget": trainer.total_frames, **self._options})
+        known: dict[str, Any] = {"budget": read_budget(trainer.total_frames)}
+        self.watch = Watch(**known | self._options)
         trainer.register_op("post_steps_log", self)
         trainer.register_op("shutdown", self.watch.judge)
 

@@ -8,6 +8,7 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from tune_jobs.callbacks.ending import share_decision
+from tune_jobs.callbacks.scalars import read_budget
 from tune_jobs.judging.watch import Watch
 
 
@@ -26,7 +27,7 @@ class HealthCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Judge a training anew, as long as it is."""
-        known: dict[str, Any] = {"budget": state.max_steps, "progress": "progress"}
+        known: dict[str, Any] = {"budget": read_budget(state.max_steps), "progress": "progress"}
         self.watch = Watch(**known | self._options)
 
     def on_log(

@@ -95,6 +95,8 @@ class Watch:
     ) -> None:
         self.stops = stops
         check_value("mode", mode, Mode)
+        # What the settings of a script compute is often a number of NumPy.
+        budget = budget if (number := _read_number(budget)) is None else number
         check_value("budget", budget, float, NonNegative)
         check_limits(health or {})
         check_rename(rename or {})

@@ -1,10 +1,14 @@
 # pyright: basic
 """The callback of SB3 in its own training loops."""
 
+import math
+
+import numpy as np
 import pytest
 import torch
 from nan_rewards import NaNRewards
 from stable_baselines3 import DQN, PPO
+from stable_baselines3.common.callbacks import StopTrainingOnMaxEpisodes
 from stable_baselines3.common.env_util import make_vec_env
 from torch.nn.utils import parameters_to_vector
 
@@ -60,6 +64,13 @@ def test_a_callback_that_does_not_stop_only_warns(caplog):
     model.learn(300, callback=callback)
     assert model.num_timesteps == 300 and callback.watch.verdict == "stop"
     assert caplog.text.count("not_finite (stop)") == 1
+
+
+@pytest.mark.parametrize(("steps", "budget"), [(np.int64(5120), 5120), (math.inf, 0)])
+def test_steps_that_sb3_takes_do_not_end_a_training(steps, budget):
+    model, callback = make_ppo(), make_callback()
+    model.learn(steps, callback=[callback, StopTrainingOnMaxEpisodes(1)])
+    assert callback.watch._run.log.budget == budget
 
 
 def test_a_training_in_several_calls_is_one_of_unknown_length():

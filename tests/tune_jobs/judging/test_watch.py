@@ -5,6 +5,7 @@ import logging
 import math
 import pickle
 import time
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -138,12 +139,19 @@ def test_nothing_is_raised_whatever_is_fed(caplog, monkeypatch):
         ({"health": {"kl_runaway": "end"}}, "kl_runaway"),
         ({"mode": "most"}, "mode"),
         ({"budget": -1}, "budget must be at least 0"),
+        ({"budget": "1e6"}, "budget must be a number"),
+        ({"budget": math.inf}, "budget must be a finite number"),
         ({"rename": {"profit": "return_men"}}, "did you mean return_mean"),
     ],
 )
 def test_wrong_options_are_refused_at_once(options, message):
     with pytest.raises(InputError, match=message):
         Watch(**options)
+
+
+@pytest.mark.parametrize("budget", [np.int64(5000), np.float32(5000), Fraction(10_000, 2)])
+def test_a_budget_is_a_real_number_of_any_type(budget):
+    assert Watch(budget=budget)._run.log.budget == 5000
 
 
 def test_a_progress_that_no_row_has_is_warned_of(caplog):
