@@ -214,7 +214,7 @@ def _replay_all(
         judged = _run_tasks(tasks, workers or os.cpu_count() or 1)
         for place, runs in zip(waiting, judged, strict=True):
             found[place] = runs
-            cache.keep(*sources[place], runs)
+            cache.keep(sources[place][1], runs)
             done += 1
             on_progress(done, len(sources))
     return [runs or [] for runs in found]

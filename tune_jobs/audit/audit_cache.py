@@ -27,6 +27,8 @@ class AuditCache:
     """
 
     def __init__(self, options: JudgingOptions) -> None:
+        self._states: dict[str, str] = {}
+        """By log: the state of its files before it was read. Rows may be added while it is."""
         self._how = _fingerprint_code() + json.dumps(asdict(options), sort_keys=True, default=str)
         folder = get_cache_folder()
         try:
@@ -46,22 +48,26 @@ class AuditCache:
 
     def find(self, name: str, source: LogSource) -> list[ReplayedRun] | None:
         """Return the runs of a log of this name; None if they are not known, or it has changed."""
+        log = _identify(source)
         try:
+            state = self._states[log] = self._describe_state(name, source)
             row = self._database.execute(
-                "select runs from logs where log = ? and state = ?",
-                (_identify(source), self._describe_state(name, source)),
+                "select runs from logs where log = ? and state = ?", (log, state)
             ).fetchone()
         except (OSError, sqlite3.Error):
             return None
         return None if row is None else [_load_run(fields) for fields in json.loads(row[0])]
 
-    def keep(self, name: str, source: LogSource, runs: Sequence[ReplayedRun]) -> None:
-        """Keep the runs of a log that could be judged: of others the reason may be gone soon."""
-        if not all(run.is_judged for run in runs):
+    def keep(self, source: LogSource, runs: Sequence[ReplayedRun]) -> None:
+        """Keep the runs of a log that was looked for before, and could be judged.
+
+        Of others the reason may be gone soon.
+        """
+        log = _identify(source)
+        if log not in self._states or not all(run.is_judged for run in runs):
             return
         try:
-            state = self._describe_state(name, source)
-            row = (_identify(source), state, json.dumps([asdict(run) for run in runs]))
+            row = (log, self._states[log], json.dumps([asdict(run) for run in runs]))
             self._database.execute("insert or replace into logs values (?, ?, ?)", row)
         except (OSError, sqlite3.Error):
             return

@@ -86,6 +86,24 @@ def test_a_second_audit_reads_only_what_has_changed(tmp_path, monkeypatch):
     assert len(read) == 6
 
 
+def test_rows_that_are_written_while_a_log_is_judged_are_read_the_next_time(tmp_path, monkeypatch):
+    log = write_run(tmp_path / "exp" / "progress.csv", rising(40))
+    from tune_jobs.audit import audit as module
+
+    replay = module.replay_source
+
+    def replay_growing(*words):
+        runs = replay(*words)
+        write_run(log, rising(100))
+        return runs
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "replay_source", replay_growing)
+        lengths = [audit([log], OPTIONS, workers=1).runs[0].length]
+    lengths += [audit([log], OPTIONS, workers=1).runs[0].length for _ in range(2)]
+    assert lengths == [4000, 10_000, 10_000]
+
+
 def test_an_audit_that_is_interrupted_has_lost_nothing(tmp_path, monkeypatch):
     folder, read = write_experiments(tmp_path / "exp"), []
 
