@@ -72,6 +72,7 @@ def group_runs(runs: Iterable[ReplayedRun], pattern: str = "") -> list[RunGroup]
 def _name_group(run: ReplayedRun, pattern: str) -> str:
     if pattern:
         match = re.search(pattern, run.path)
-        return "the others" if match is None else match[1] if match.re.groups else match[0]
+        # A group that is optional may have matched nothing.
+        return (match and match[min(match.re.groups, 1)]) or "the others"
     place = run.env or PurePath(run.name).parent.as_posix()
     return f"{place}, {run.metric}"

@@ -174,6 +174,7 @@ def test_runs_of_one_environment_are_one_group_and_others_one_of_their_folder():
     assert names == ["Ant-v5, return_mean", "c, return_mean"]
     assert [g.name for g in group_runs(runs, r"/x/(\w)/")] == ["a", "b", "c"]
     assert [g.name for g in group_runs(runs, r"[ab]/1")] == ["a/1", "b/1", "the others"]
+    assert [g.name for g in group_runs(runs, r"(a)?/1")] == ["a", "the others"]
 
 
 @pytest.mark.parametrize("mode", ["max", "min"])
