@@ -25,7 +25,7 @@ COUNTED = {
 }
 """Counters and what each counts."""
 LEVEL = {"note": 1, "warn": 2, "stop": 3}
-"""Value of the gauge ``finding`` for each severity; 0 once the trial has ended."""
+"""Value of the gauge ``finding`` for the highest open severity; 0 once the trial has ended."""
 
 
 def list_gauge_metrics() -> dict[str, str]:
@@ -57,7 +57,8 @@ class RunGauges:
         keys = ("run", "trial", "reason")
         self._counters = {n: Counter(PREFIX + n, said, keys) for n, said in COUNTED.items()}
         self._reached: defaultdict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
-        self._found: defaultdict[str, set[str]] = defaultdict(set)
+        self._open: defaultdict[str, dict[str, set[int]]] = defaultdict(dict)
+        """By trial and symptom: the levels of the findings that stand."""
 
     def show_row(self, row: Row) -> None:
         """Update the gauges and counters that an event row changes."""
@@ -65,12 +66,13 @@ class RunGauges:
             case ResultRow():
                 self._result(row)
             case FindingRow():
-                self._found[row.trial].add(row.symptom)
+                levels = self._open[row.trial].setdefault(row.symptom, set())
+                (levels.discard if row.withdrawn else levels.add)(LEVEL[row.severity])
                 tags = {"run": self.run, "trial": row.trial, "symptom": row.symptom}
-                self._finding.set(0 if row.withdrawn else LEVEL[row.severity], tags)
+                self._finding.set(max(levels, default=0), tags)
             case EndRow():
                 # A gauge keeps its last value for ever: left set, it would alert after the end.
-                for symptom in self._found.pop(row.trial, ()):
+                for symptom in self._open.pop(row.trial, ()):
                     self._finding.set(0, {"run": self.run, "trial": row.trial, "symptom": symptom})
                 self._count("trials_ended", row.trial, 1, row.reason)
             case _:

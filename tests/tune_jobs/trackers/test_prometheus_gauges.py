@@ -65,6 +65,14 @@ def test_a_finding_is_shown_until_withdrawal_or_the_trials_end(shown):
     assert shown["trials_ended", "01", "health"] == 1
 
 
+def test_a_finding_is_shown_at_its_highest_open_severity(shown):
+    gauges, levels = RunGauges("r", 1), []
+    for severity, withdrawn in (("warn", 0), ("note", 0), ("note", 12), ("warn", 13)):
+        gauges.show_row(finding("00", severity=severity, withdrawn=withdrawn))
+        levels.append(shown["finding", "00", "kl_runaway"])
+    assert levels == [2, 2, 2, 0]
+
+
 def test_large_sweeps_export_scores_alone(shown):
     RunGauges("r", MOST + 1).show_row(result("00", 1, 0.5, metrics={"kl": 0.1}))
     assert ("score", "00") in shown and ("kl", "00") not in shown
