@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib.util
 import math
 import os
+import posixpath
 import re
 import time
 from abc import abstractmethod
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 KEY = "rungwise.trial"
 """Tag by which a resume finds the MLflow run of a trial."""
+LONGEST_NAME = 250
+"""Characters of a name that MLflow takes."""
 
 
 class RemoteRuns(LoggerCallback):
@@ -225,7 +228,8 @@ class MlflowRuns(RemoteRuns):
             client.update_run(found.info.run_id, "RUNNING")
             return found.info.run_id
         run = client.create_run(experiment, run_name=name, tags={KEY: key})
-        params = [Param(setting, str(value)) for setting, value in settings.items()]
+        named = {to_mlflow_name(setting): str(value) for setting, value in settings.items()}
+        params = [Param(setting, value) for setting, value in named.items()]
         client.log_batch(run.info.run_id, params=params)
         return run.info.run_id
 
@@ -235,7 +239,11 @@ class MlflowRuns(RemoteRuns):
 
         now = int(1000 * time.time())
         # Without numbers that are not finite: SQL stores refuse them.
-        finite = {name: float(value) for name, value in points.items() if math.isfinite(value)}
+        finite = {
+            to_mlflow_name(name): float(value)
+            for name, value in points.items()
+            if math.isfinite(value)
+        }
         metrics = [Metric(name, value, now, iteration) for name, value in finite.items()]
         self.store[0].log_batch(run, metrics)
 
@@ -264,6 +272,17 @@ class MlflowRuns(RemoteRuns):
                 f"MLFLOW_TRACKING_URI (sqlite:///mlflow.db is a file), or take {cls.VARIABLE} "
                 "away."
             ) from error
+
+
+def to_mlflow_name(name: str) -> str:
+    """Return the name of a metric or a setting with ``_`` for what MLflow refuses the batch for.
+
+    >>> to_mlflow_name("rollout/success (%)")
+    'rollout/success ___'
+    """
+    # It must be a path in its shortest form, too, and below the folder of the run.
+    path = posixpath.normpath(re.sub(r"[^/\w.\- :]", "_", name)[:LONGEST_NAME])
+    return re.sub(r"^(/|\.\.|\.$)+", "_", path)
 
 
 def _open_experiment() -> tuple[MlflowClient, str]:

@@ -55,6 +55,18 @@ def test_trial_is_one_run_with_settings_continued_by_a_resume(client, tmp_path):
     assert client.get_run(run.info.run_id).info.status == "FAILED"
 
 
+def test_mlflow_takes_names_of_any_characters(client, tmp_path):
+    runs, _ = play(tmp_path / "sweep", [])
+    run = runs.begin_run("sweep-03", "sweep-03", {"success (%)": 0.1})
+    for name in ("success (%)", "Größe: 1", "a/b"):
+        runs.log_points(run, {name: 1.0, "score": 2.0}, 1)
+    data = client.get_run(run).data
+    assert data.params == {"success ___": "0.1"}
+    assert data.metrics.keys() == {"success ___", "Größe: 1", "a/b", "score"}
+    for name in ("", ".", "..a", "../a", "/a", "//a/", "a/../../b", "n\n", "x" * 300):
+        runs.log_points(run, {name: 1.0}, 1)
+
+
 def test_runs_with_the_same_directory_name_stay_apart(client, tmp_path):
     ours, theirs = (replace(job_row(), id=name) for name in ("ours", "theirs"))
     play(tmp_path / "sweep", [1, 2], earlier=[ours])
