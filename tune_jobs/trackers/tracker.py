@@ -50,6 +50,8 @@ class Tracker(TBXLoggerCallback):
         self.name, self.callback, self._clock = name, callback, clock
         self._resumes = clock()
         self._warned = False
+        self._ends: list[tuple[Trial, bool]] = []
+        """Trials that have ended in a pause: left out, their runs would never end there."""
 
     def __getstate__(self) -> dict[str, Any]:
         """Return nothing: Tune pickles callbacks for its own restore, which is not used here."""
@@ -68,13 +70,24 @@ class Tracker(TBXLoggerCallback):
         self._try(self.callback.log_trial_result, iteration, trial, result)
 
     def log_trial_end(self, trial: Trial, failed: bool = False) -> None:
-        """End a trial."""
-        self._try(self.callback.log_trial_end, trial, failed)
+        """End a trial, and those before it whose end fell into a pause."""
+        self._ends.append((trial, failed))
+        self._end_trials()
+
+    def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
+        """End the trials whose end fell into the pause: training waits no more."""
+        self._resumes = self._clock()
+        self._end_trials()
 
     def observe_row(self, row: Row) -> None:
         """Take a row of the log: trackers elsewhere learn of the checkpoints from it."""
         if isinstance(self.callback, RemoteRuns):
             self.callback.observe_row(row)
+
+    def _end_trials(self) -> None:
+        # After a failure the others wait again: a server that is away must not delay the end.
+        while self._ends and self._clock() >= self._resumes:
+            self._try(self.callback.log_trial_end, *self._ends.pop(0))
 
     def _try(self, call: Callable[..., None], *args: object, **kwargs: object) -> None:
         if (begun := self._clock()) < self._resumes:

@@ -62,6 +62,24 @@ def test_a_tracker_that_fails_is_one_warning_and_is_tried_again(capsys, takes, p
     assert broken.calls == [1, 4, 5] and capsys.readouterr().err == ""
 
 
+@pytest.mark.parametrize("is_later", [False, True])
+def test_a_trial_that_ends_in_a_pause_is_ended_after_it(is_later):
+    clock, ended = Clock(), []
+    broken = SimpleNamespace(
+        log_trial_result=lambda *_: 1 / 0,
+        log_trial_end=lambda trial, failed: ended.append((trial, failed)),
+    )
+    tracker = Tracker("MLflow", broken, clock)
+    tracker.log_trial_result(1, None, {})
+    tracker.log_trial_end("00", failed=True)
+    assert not ended
+    if is_later:
+        clock.now += PAUSE_S
+        tracker.log_trial_end("01")
+    tracker.on_experiment_end([])
+    assert ended == [("00", True), ("01", False)][: 1 + is_later]
+
+
 def test_every_tracker_of_a_run_may_fail(tmp_path, monkeypatch):
     monkeypatch.setenv(WandbRuns.VARIABLE, "p")
     monkeypatch.setenv(MlflowRuns.VARIABLE, "e")
