@@ -51,7 +51,7 @@ def test_finalists_play_as_many_episodes_as_the_first(run, monkeypatch):
 
     asked = []
 
-    def played(policy, episodes, seed, *, with_baselines, steps, on_progress):
+    def played(policy, episodes, seed, *, with_baselines, steps, longest, on_progress):
         asked.append((episodes, steps))
         return evaluate(policy, min(episodes, 33), seed, with_baselines=with_baselines)
 
