@@ -13,6 +13,9 @@ from xdist.scheduler import LoadFileScheduling
 # Before torch is imported: the processes of a test run share the cores, and the threads of each
 # would wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Ray's workers give way to all others (niceness 15): while the other processes of a test run
+# computed, an actor took a minute to import torch, and its test waited.
+os.environ.setdefault("RAY_worker_niceness", "0")
 # A busy machine may stall any example for longer than the 200 ms that are allowed otherwise.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
