@@ -42,8 +42,9 @@ def test_an_entropy_target_replaces_schedule_and_decay():
 @pytest.mark.parametrize("name", ["lr", "lr_end", "entropy_coef", "entropy_end"])
 def test_an_exponential_schedule_from_or_to_0_is_refused(name):
     chosen = {"lr": 1e-3, "lr_end": 1e-4, "entropy_coef": 0.1, "entropy_end": 0.01} | {name: 0.0}
+    kinds = {"lr_schedule": "exponential", "entropy_schedule": "exponential"}
     with pytest.raises(InputError, match=rf"settings\.{name} must be greater than 0 for an exp"):
-        small.settings(lr_schedule="exponential", entropy_schedule="exponential", **chosen)
+        small.settings("ppo", **kinds, **chosen)
 
 
 @pytest.mark.parametrize("algo", ALGORITHMS)
