@@ -161,35 +161,6 @@ def test_the_moving_average_is_measured_by_returns_and_squares():
     assert (float(found["return_seen"]), float(found["return_square"])) == (-1, 5)
 
 
-@pytest.mark.usefixtures("local_ray")
-def test_the_moving_average_is_one_of_returns_in_the_present_unit():
-    chosen = {"algo": "reinforce", "baseline": "moving_average", "entropy_coef": 0.0}
-    with small.algorithm(BANDIT, normalise_rewards=True, **chosen) as algorithm:
-        learner = algorithm.learner_group._learner
-        seen, learn = [], algorithm._learn
-
-        def learn_and_look(*args):
-            metrics = learn(*args)
-            seen.append(learner.coefficients)
-            return metrics
-
-        algorithm._learn = learn_and_look
-        for _ in range(2):
-            unit = algorithm.reward_scale.unit
-            algorithm.train()
-            factor = unit / algorithm.reward_scale.unit
-            assert abs(factor - 1) > 1e-3
-            assert learner.coefficients == pytest.approx(
-                seen[-1]
-                | {
-                    "average_return": factor * seen[-1]["average_return"],
-                    "average_square": factor**2 * seen[-1]["average_square"],
-                }
-            )
-        found = algorithm.flat_metrics
-        assert found["policy_loss"] == pytest.approx(found["total_loss"], rel=1e-4), "all there is"
-
-
 def test_the_value_loss_is_half_the_squared_error():
     s = small.settings("reinforce", baseline="value")
     batch: Any = {"logp": torch.zeros(2), "choice": torch.zeros(2, dtype=torch.long)}

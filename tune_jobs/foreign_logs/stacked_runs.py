@@ -22,7 +22,8 @@ def split_runs(name: str, records: Sequence[Record]) -> dict[str, list[Record]]:
     whole table: it is the time, and begins anew. Judged as one run they would collapse again and
     again.
     """
-    for column in COLUMNS:
+    known = records[0].values if records else {}
+    for column in filter(known.__contains__, COLUMNS):
         runs: dict[str, list[Record]] = {}
         for record in records:
             value = record.values.get(column, "")
@@ -30,7 +31,7 @@ def split_runs(name: str, records: Sequence[Record]) -> dict[str, list[Record]]:
                 value = int(value)
             runs.setdefault(f"{name}/{column} {value}", []).append(record)
         if len(runs) > 1 and min(map(len, runs.values())) >= SHORTEST:
-            for time in records[0].values:
+            for time in known:
                 if all(_rises(run, time) for run in runs.values()) and not _rises(records, time):
                     return runs
     return {name: list(records)}

@@ -47,25 +47,50 @@ def test_normalised_rewards_do_not_depend_on_their_scale():
     assert np.abs(credited(100, False)["returns"]).max() > 10 * np.abs(one["returns"]).max()
 
 
+def train_and_look(algorithm, look):
+    """Train an iteration; return what was there after the update, and how the unit changed then."""
+    seen, learn, unit = [], algorithm._learn, algorithm.reward_scale.unit
+
+    def learn_and_look(*args):
+        metrics = learn(*args)
+        seen.append(look())
+        return metrics
+
+    algorithm._learn = learn_and_look
+    algorithm.train()
+    algorithm._learn = learn
+    factor = unit / algorithm.reward_scale.unit
+    assert abs(factor - 1) > 1e-3
+    return seen[0], factor
+
+
 @pytest.mark.usefixtures("local_ray")
 def test_values_keep_their_size_when_the_unit_of_rewards_changes():
     with small.algorithm(BANDIT, normalise_rewards=True, normalise_values=True) as algorithm:
         network = algorithm.learner_group._learner._get_policy_network()
-        shown = {"obs": torch.zeros(1, 2)}
-        values, learn = [], algorithm._learn
 
-        def learn_and_look(*args):
-            metrics = learn(*args)
-            values.append(network.compute_values(shown).item())
-            return metrics
+        def look():
+            return network.compute_values({"obs": torch.zeros(1, 2)}).item()
 
-        algorithm._learn = learn_and_look
         for _ in range(2):
-            unit = algorithm.reward_scale.unit
-            algorithm.train()
-            factor = unit / algorithm.reward_scale.unit
-            assert abs(factor - 1) > 1e-3
-            assert network.compute_values(shown).item() == pytest.approx(factor * values[-1])
+            value, factor = train_and_look(algorithm, look)
+            assert look() == pytest.approx(factor * value)
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_the_moving_average_is_one_of_returns_in_the_present_unit():
+    chosen = {"algo": "reinforce", "baseline": "moving_average", "entropy_coef": 0.0}
+    with small.algorithm(BANDIT, normalise_rewards=True, **chosen) as algorithm:
+        learner = algorithm.learner_group._learner
+        for _ in range(2):
+            before, factor = train_and_look(algorithm, lambda: learner.coefficients)
+            changed = {
+                "average_return": factor * before["average_return"],
+                "average_square": factor**2 * before["average_square"],
+            }
+            assert learner.coefficients == pytest.approx(before | changed)
+        found = algorithm.flat_metrics
+        assert found["policy_loss"] == pytest.approx(found["total_loss"], rel=1e-4), "all there is"
 
 
 @pytest.mark.usefixtures("local_ray")
