@@ -167,9 +167,9 @@ def _format_evaluation(evaluation: EvaluationRow | None, job_metric: str) -> lis
 def _format_failure(outcome: Outcome, directory: str | Path | None) -> list[str]:
     if not outcome.evaluation_failure:
         return []
-    run = outcome.job.run if directory is None else directory
+    again = format_command("rungwise", "resume", directory or outcome.job.run)
     failed = f"The episodes at the end could not be played: {outcome.evaluation_failure}"
-    return [f"{failed.rstrip('.')}. Training is complete; `rungwise evaluate {run}` tries again."]
+    return [f"{failed.rstrip('.')}. Training is complete; `{again}` plays them again."]
 
 
 def _format_video(row: VideoRow, directory: str | Path | None) -> str:

@@ -12,6 +12,7 @@ import ipaddress
 import os
 import secrets
 import stat
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -22,6 +23,7 @@ from starlette.responses import JSONResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from envs.validation import InputError
+from tune_jobs.write_errors import refuse_unwritable
 
 COOKIE = "rungwise_token"
 POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -47,19 +49,17 @@ def load_or_create_token() -> str:
     """Return this user's token; the first call creates it.
 
     Raises:
-        InputError: other users can read its file, or it is empty.
+        InputError: other users can read its file, it is empty, or it cannot be written.
     """
     path = get_token_path()
-    path.parent.mkdir(mode=0o700, exist_ok=True)
-    try:
+    with refuse_unwritable(path, "set HOME to a folder where you can write"):
+        path.parent.mkdir(mode=0o700, exist_ok=True)
         # The mode is set as the file is created: a later chmod would leave it readable for a
         # moment. O_EXCL keeps a second process from replacing the token that the first one uses.
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        pass
-    else:
-        with os.fdopen(file, "w") as out:
-            out.write(secrets.token_urlsafe(32) + "\n")
+        with suppress(FileExistsError):
+            file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(file, "w") as out:
+                out.write(secrets.token_urlsafe(32) + "\n")
     # A copy or a restored backup may have widened the mode since.
     if (mode := stat.S_IMODE(path.stat().st_mode)) & 0o077:
         raise InputError(

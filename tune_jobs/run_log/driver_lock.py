@@ -27,6 +27,7 @@ from envs.validation import InputError
 from tune_jobs.formatting import format_command, format_duration
 from tune_jobs.run_log.events import JobEndRow, JobRow, Row
 from tune_jobs.run_log.stop_requests import clear_stop_request
+from tune_jobs.write_errors import refuse_unwritable
 
 LOCK = "driver.lock"
 PATIENCE_S = 1.0
@@ -76,7 +77,7 @@ def hold_driver_lock(directory: Path, inherited: int | None = None) -> Generator
             have been requested since then, and stands.
 
     Raises:
-        InputError: another process drives the run.
+        InputError: another process drives the run, or its directory cannot be written.
     """
     file = _open_and_lock(directory) if inherited is None else inherited
     try:
@@ -94,7 +95,8 @@ def hold_driver_lock(directory: Path, inherited: int | None = None) -> Generator
 
 
 def _open_and_lock(directory: Path) -> int:
-    file = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    with refuse_unwritable(directory, "copy the run to a folder where you can write"):
+        file = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     until = time.monotonic() + PATIENCE_S
     try:
         while not _try_lock(file):

@@ -24,7 +24,7 @@ from tune_jobs.run_log.best_checkpoint import COPY
 from tune_jobs.run_log.driver_lock import LOCK
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import CheckpointRow, VideoRow
-from tune_jobs.write_errors import refuse_unwritable
+from tune_jobs.write_errors import describe_cause, refuse_unwritable
 
 if TYPE_CHECKING:
     from pyarrow import fs
@@ -218,7 +218,8 @@ def fetch_run(uri: str, directory: Path) -> None:
     """Download a mirrored run into a new directory.
 
     Raises:
-        InputError: there is no run at the address, or the directory exists or cannot be written.
+        InputError: there is no run at the address, the directory exists or cannot be written, or
+            the copy fails.
     """
     if directory.exists():
         raise InputError(f"{directory} exists already: choose another place with --out.")
@@ -229,12 +230,18 @@ def fetch_run(uri: str, directory: Path) -> None:
         raise InputError(f"There is no run at {uri}: it has no {LOG}.")
     with refuse_unwritable(directory):
         directory.mkdir(parents=True)
-    fs.copy_files(
-        path,
-        str(directory.absolute()),
-        source_filesystem=filesystem,
-        destination_filesystem=fs.LocalFileSystem(),
-    )
+    local = fs.LocalFileSystem()
+    try:
+        fs.copy_files(
+            *(path, str(directory.absolute())),
+            source_filesystem=filesystem,
+            destination_filesystem=local,
+        )
+    except OSError as error:
+        raise InputError(
+            f"{uri} could not be copied whole to {directory} ({describe_cause(error)}): delete the "
+            "directory, free some disk space where there is none, and fetch the run again."
+        ) from error
 
 
 def check_mirror() -> None:

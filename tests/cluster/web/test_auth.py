@@ -104,6 +104,12 @@ def test_a_token_that_its_owner_may_only_read_is_taken(home):
     assert load_or_create_token() == token
 
 
+def test_a_home_that_cannot_be_written_is_refused(home):
+    (home / ".rungwise").touch()
+    with pytest.raises(InputError, match=r"token cannot be written \(File exists\): set HOME"):
+        load_or_create_token()
+
+
 def test_an_empty_token_is_refused(home):
     get_token_path().parent.mkdir()
     get_token_path().write_text(" \n")

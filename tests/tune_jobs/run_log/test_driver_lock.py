@@ -61,6 +61,14 @@ def test_a_second_driver_is_refused_with_the_first_ones_process(driver, tmp_path
     assert make_lost_end(tmp_path, ROWS) == []
 
 
+def test_a_run_in_a_folder_that_cannot_be_written_is_refused(tmp_path):
+    with (
+        pytest.raises(InputError, match=r"lost cannot be written \(No such .*\): copy the run"),
+        hold_driver_lock(tmp_path / "lost"),
+    ):
+        pass
+
+
 def test_kill_9_frees_the_lock_although_a_child_lives(driver, tmp_path):
     process, child = driver
     process.kill()

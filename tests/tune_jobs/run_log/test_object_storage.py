@@ -3,6 +3,7 @@
 
 import contextlib
 import os
+import resource
 import shutil
 import socket
 import subprocess
@@ -62,6 +63,21 @@ def test_a_copy_has_what_the_run_has_and_no_more(tmp_path):
         fetch_run((place / "run").as_uri(), tmp_path / "back")
     with pytest.raises(InputError, match="no run at"):
         fetch_run(place.as_uri(), tmp_path / "other")
+
+
+def test_a_copy_that_fails_says_what_to_do(tmp_path):
+    run = tmp_path / "run"
+    begun(run, [1])
+    (run / "large").write_bytes(bytes(2**16))
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**15, unlimited[1]))
+    try:
+        with pytest.raises(
+            InputError, match=r"copied whole to .*back \(.*\): delete the directory,"
+        ):
+            fetch_run(run.as_uri(), tmp_path / "back")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
 
 
 @pytest.mark.parametrize("named", [True, False])

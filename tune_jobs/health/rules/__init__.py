@@ -15,6 +15,7 @@ from tune_jobs.health.rules import (
     reward_hacking,
     rewards,
     scores,
+    slowdowns,
     thresholds_of_rollouts,
     thresholds_of_updates,
     training_faults,
@@ -24,7 +25,7 @@ from tune_jobs.health.rules import (
 
 _ALL: tuple[Rule, ...] = (
     training_faults.NotFinite(),
-    training_faults.Hung(),
+    slowdowns.Hung(),
     training_faults.NoEpisodeEnds(),
     training_faults.NoUpdates(),
     policy_steps.FrozenPolicy(),
@@ -72,7 +73,7 @@ _ALL: tuple[Rule, ...] = (
     scores.PerformanceCollapse(),
     scores.Overfitting(),
     scores.FellFromBest(),
-    training_faults.SlowerIterations(),
+    slowdowns.SlowerIterations(),
     no_improvement.NoImprovement(),
 )
 
