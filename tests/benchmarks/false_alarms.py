@@ -133,7 +133,7 @@ def judge_all(method: str, judge: Judge, tables: list[Table]) -> Outcome:
         np.concatenate([table.thirds for table in tables]),
         np.array([verdict.point for verdict in verdicts]),
         np.array([verdict.rule for verdict in verdicts]),
-        np.array([verdict.warned for verdict in verdicts]),
+        np.array([verdict.warned > 0 for verdict in verdicts]),
     )
 
 

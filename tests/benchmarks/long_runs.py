@@ -60,12 +60,15 @@ class Figures:
     wrong: list[str] = field(default_factory=list)
     """Label, rule and point of each wrong stop."""
     warned: int = 0
+    rose: int = 0
+    """Those that were warned of and rose afterwards."""
     ends: list[float] = field(default_factory=list)
     """The share of its length after which each stopped run was stopped."""
 
     def add(self, run: Run, verdict: Verdict) -> None:
         self.runs += 1
-        self.warned += verdict.warned
+        self.warned += verdict.warned > 0
+        self.rose += verdict.warned > 0 and rises_after(run.returns, verdict.warned)
         if not verdict.rule:
             return
         self.stops[verdict.rule] += 1
@@ -81,6 +84,7 @@ class Figures:
             "wrong": self.wrong,
             "right": stopped - len(self.wrong),
             "warned": self.warned,
+            "warned_and_rose": self.rose,
             "median_end": float(np.median(self.ends)) if stopped else None,
             "saved": sum(1 - end for end in self.ends) / max(1, self.runs),
         }
@@ -162,6 +166,7 @@ def format_row(method: str, figures: Figures) -> str:
         share(len(figures.wrong)),
         f"{row['right']:,}",
         share(figures.warned) if method == OURS else "",
+        share(figures.rose) if method == OURS else "",
         end,
         f"{row['saved']:.1%}",
     )
@@ -183,7 +188,7 @@ def main() -> None:
     sets = read_sets(args.folder)
     if not sets:
         sys.exit(f"{args.folder} has no curves (.npz or .csv).")
-    columns = "judged by | stopped | wrong | right | warned | stopped after (median) | saved"
+    columns = "judged by | stopped | wrong | right | warned | of these rose | stopped at | saved"
     summaries = {}
     with ProcessPoolExecutor(args.workers) as pool:
         for name, runs in sets.items():

@@ -48,8 +48,8 @@ class Verdict:
     """The point after which it was stopped; 0 where it was not."""
     rule: str = ""
     """The rule that stopped it; empty where none did."""
-    warned: bool = False
-    """Whether anything was warned of or stopped it; nothing is by methods that only stop."""
+    warned: int = 0
+    """The point at which it was first warned of or stopped; 0 by methods that only stop."""
 
 
 Judge = Callable[[Sequence[np.ndarray]], Iterator[Verdict]]
@@ -71,7 +71,7 @@ def judge_by_product(
     )
     health, apart = SweepHealth(job), iterations // POINTS
     for trial, curve in enumerate(curves):
-        warned, verdict = False, None
+        warned, verdict = 0, None
         for point, value in enumerate(curve[:-1], 1):
             # Judged only where there is a score: other rows repeat the verdict of the row before.
             for iteration in range(apart * (point - 1) + 1, apart * point):
@@ -79,7 +79,8 @@ def judge_by_product(
             row = {"return_mean": float(value), "episodes": EPISODES}
             health.add_result(str(trial), apart * point, 0, row)
             findings, _ = health.judge(str(trial))
-            warned = warned or any(finding.severity != "note" for finding in findings)
+            if not warned and any(finding.severity != "note" for finding in findings):
+                warned = point
             verdict = find_stop(
                 TrialObservation(
                     job=job,
@@ -130,14 +131,15 @@ def judge_by_returns(
     """
     counted = {} if episodes is None else {"episodes": episodes}
     for curve in curves:
-        rows, verdict, warned = MetricTable(), Verdict(), False
+        rows, verdict, warned = MetricTable(), Verdict(), 0
         for point, value in enumerate(curve[:-1], 1):
             rows.append({"iteration": point, "return_mean": float(value), **counted})
             if point not in range(first, len(curve), every):
                 continue
             history = History(rows, len(curve), "return_mean")
             diagnosis = diagnose(history, stop_conditions=stop_conditions)
-            warned |= any(finding.severity != "note" for finding in diagnosis.findings)
+            if not warned and any(f.severity != "note" for f in diagnosis.findings):
+                warned = point
             if diagnosis.stop is not None:
                 verdict = Verdict(point, diagnosis.stop.symptom)
                 break

@@ -7,13 +7,15 @@ PYTHONPATH=tests python -m benchmarks.watched --to FOLDER --cleanrl PATH/ppo.py 
 
 Each run takes about half a minute of a core, one at a time; what is in FOLDER already is not run
 again; ``--faults ""`` is the healthy run, ``--faults`` alone runs nothing. Prints a Markdown table
-of all that is there. The libraries are no dependencies of Rungwise: say with ``--pythonpath``
-where those are that are not installed. CleanRL's script needs gymnasium 0.29.
+of all that is there, with the mean return of the last tenth: a fault that lets a run reach what it
+reaches without has done no harm. The libraries are no dependencies of Rungwise: say with
+``--pythonpath`` where those are that are not installed. CleanRL's script needs gymnasium 0.29.
 """
 
 import argparse
 import hashlib
 import json
+import math
 import multiprocessing
 import os
 import shutil
@@ -26,6 +28,8 @@ from pathlib import Path
 import cluster.commands.watch_command  # noqa: F401
 import tune_jobs.session.program_session  # noqa: F401
 from cluster.cli import main as main_of_rungwise
+from tune_jobs.health.improvement import keep_finite
+from tune_jobs.health.metric_table import as_numbers
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import EndRow, FindingRow, ResultRow
 
@@ -126,8 +130,11 @@ def describe(program: Program, fault: str, to: Path) -> dict[str, str]:
     end = json.loads((to / "end.json").read_text())
     rows = read_event_log(to / "run" / "events.jsonl")
     findings = [row for row in rows if isinstance(row, FindingRow) and not row.withdrawn]
+    results = [row for row in rows if isinstance(row, ResultRow)]
     seen = dict.fromkeys(f"{row.symptom} ({row.severity})" for row in findings)
-    last = max((row.iteration for row in rows if isinstance(row, ResultRow)), default=0)
+    last = max((row.iteration for row in results), default=0)
+    returns = keep_finite(as_numbers([row.metrics.get("return_mean") for row in results]))
+    level = f"{returns[-math.ceil(returns.size / 10) :].mean():.3g}" if returns.size else ""
     ends = [row for row in rows if isinstance(row, EndRow)]
     right = "yes" if any(row.symptom in NAMES.get(fault, ()) for row in findings) else "**no**"
     reason = ends[-1].reason if ends else f"status {end['status']}"
@@ -138,6 +145,7 @@ def describe(program: Program, fault: str, to: Path) -> dict[str, str]:
         "findings": ", ".join(seen) or "none",
         "right": right if fault else "",
         "share": f"{last} %",
+        "return": level,
         "seconds": str(end["seconds"]),
     }
 
@@ -181,15 +189,15 @@ def main() -> None:
             if fault in ("", *program.faults) and not (to / "end.json").exists():
                 run(program, fault, to, args.cleanrl, pythonpaths.get(program.name, ""))
                 print(program.name, describe(program, fault, to), file=sys.stderr, flush=True)
-    print("| program | library | fault | end | at | findings | right | s |")
-    print("| --- | --- | --- | --- | ---: | --- | --- | ---: |")
+    print("| program | library | fault | end | at | return | findings | right | s |")
+    print("| --- | --- | --- | --- | ---: | ---: | --- | --- | ---: |")
     for program in (PROGRAMS[name] for name in args.only):
         library = find_version(program, args.cleanrl, pythonpaths.get(program.name, ""))
         for fault in ("", *program.faults):
             to = find_folder(args.to, program, fault)
             if (to / "end.json").exists():
                 row = describe(program, fault, to)
-                cells = [row[c] for c in ("end", "share", "findings", "right", "seconds")]
+                cells = [row[c] for c in ("end", "share", "return", "findings", "right", "seconds")]
                 print(f"| {' | '.join([program.name, library, fault or 'healthy', *cells])} |")
 
 
