@@ -10,10 +10,12 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 from contextlib import contextmanager
 
+import psutil
 import pytest
 import torch
 from command_line import command
@@ -38,6 +40,18 @@ gpus_per_trial: 1
 search:
   lr: {{loguniform: [1.0e-4, 1.0e-3]}}
 """
+PROGRAM_JOB = """
+command: sh -c 'printf "return,step\\n{x},1\\n{x},2\\n" > $0/log.csv; sleep 1000' {out}
+search: {x: {uniform: [0, 1]}}
+scheduler: none
+trials: 2
+metric: return
+progress: step
+budget: 100
+mode: max
+"""
+"""Its programs log twice and then nothing more."""
+ANOTHER_HOST = "import socket\nsocket.gethostname = lambda: 'another-host'\n"
 
 
 @contextmanager
@@ -189,3 +203,27 @@ def test_a_job_handed_over_finds_the_environments_of_a_folder_named_envs(tmp_pat
         assert subprocess.run(command(*words), cwd=tmp_path, env=environment).returncode == 0
         wait_until(lambda: read_rows(run, JobEndRow))
     assert find_reasons(run) == dict.fromkeys(NAMES, "budget")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_programs_on_other_hosts_end_with_the_driver(tmp_path, number):
+    (tmp_path / "job.yaml").write_text(PROGRAM_JOB)
+    (tmp_path / "host").mkdir()
+    (tmp_path / "host/sitecustomize.py").write_text(ANOTHER_HOST)
+    here = os.environ.get("PYTHONPATH", "")
+    there = os.pathsep.join([str(tmp_path / "host"), here])
+    with nodes(tmp_path, 2, PYTHONPATH=there) as (environment, _):
+        words = ("tune", "job.yaml", "--out", "run", "--address", environment["ADDRESS"])
+        driver = subprocess.Popen(
+            command(*words), cwd=tmp_path, env=environment | {"PYTHONPATH": here}
+        )
+        wait_until(lambda: len(read_rows(tmp_path / "run", ResultRow)) == 2, process=driver)
+        assert list_programs(tmp_path / "run")
+        driver.send_signal(number)
+        driver.wait()
+        wait_until(lambda: not list_programs(tmp_path / "run"))
+
+
+def list_programs(run):
+    lines = [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
+    return [words for words in lines if any(f"{run}/programs" in word for word in words)]

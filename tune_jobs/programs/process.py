@@ -3,7 +3,8 @@
 The program outlives Rungwise: its output goes to files and not into pipes, and it is in a session
 of its own, so that neither a killed Rungwise nor a closed terminal ends it. A shell around it
 writes its exit status to a file, as Rungwise is not its parent: Ray kills the children of a worker
-that it ends, which would be the shell without the program.
+that it ends, which would be the shell without the program. Where nothing would find the program
+again, it ends with the process that started it: see :func:`end_with_this_process`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import psutil
@@ -46,6 +48,12 @@ with open(sys.argv[1], "ab") as out:
     print(subprocess.Popen(sys.argv[2:], stdout=out, start_new_session=True).pid)
 """
 """Starts a command whose parent has ended, and prints its process id."""
+_GUARD = """
+import sys
+import rungwise  # first, as other packages may have the names of ours
+from tune_jobs.programs.process import guard_program
+guard_program(sys.argv[1])
+"""
 TOKEN = "RUNGWISE_PROGRAM"
 """Environment variable of a program and of what it starts, with a value of its own per start."""
 
@@ -188,26 +196,57 @@ def start_program(
     (folder / START).touch()
     token = uuid4().hex
     # Appended: a program that is started again after a failure keeps what it wrote before.
-    out = str((folder / STDOUT).absolute())
-    # Without the environment's settings of Python (-I, -S): they are for the program.
-    detach = [sys.executable, "-I", "-S", "-c", _DETACH, out]
+    out = (folder / STDOUT).absolute()
     with (folder / STDERR).open("ab") as err:
-        started = subprocess.run(
-            [*detach, "/bin/sh", "-c", _WRAPPER, str(status), *command],
+        pid = _start_detached(
+            ["/bin/sh", "-c", _WRAPPER, str(status), *command],
+            out,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
             stderr=err,
             env={**env, TOKEN: token},
             cwd=directory,
-            check=True,
         )
-    pid, place = int(started.stdout), directory or Path.cwd()
+    place = directory or Path.cwd()
     try:
         program = _describe(pid, folder, place, token)
     except psutil.NoSuchProcess:  # it has ended already
         program = ProgramProcess(pid, "", time.time(), folder, place, token)
     remember_program(program, folder)
     return program
+
+
+def end_with_this_process(folder: Path) -> None:
+    """Have the program of a folder ended when this process ends, even where it is killed.
+
+    A guard, which is no child of this process either, waits until a pipe is closed that this
+    process alone holds open.
+    """
+    read, _ = os.pipe()  # the other end is closed by the system
+    guard = [sys.executable, "-P", "-c", _GUARD, str(folder.absolute())]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    _start_detached(guard, Path(os.devnull), stdin=read, env=env)
+    os.close(read)
+
+
+def guard_program(folder: str) -> None:
+    """End the program of a folder, unless it has ended, once the standard input is closed."""
+    program = find_program(Path(folder))
+    sys.stdin.read()
+    if program is not None and program.is_running:
+        program.end()
+
+
+def _start_detached(command: Sequence[str], out: Path, **options: Any) -> int:
+    """Start a command in a session of its own, as no child of ours, and return its process id.
+
+    Args:
+        command: the program and its arguments.
+        out: the file that its output is appended to.
+        options: those of ``subprocess.run``.
+    """
+    # Without the environment's settings of Python (-I, -S): they are for the command.
+    words = [sys.executable, "-I", "-S", "-c", _DETACH, str(out), *command]
+    return int(subprocess.run(words, stdout=subprocess.PIPE, check=True, **options).stdout)
 
 
 def remember_program(program: ProgramProcess, folder: Path) -> None:

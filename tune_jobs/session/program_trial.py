@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 from collections.abc import Generator
 from dataclasses import asdict, dataclass, replace
@@ -17,7 +18,7 @@ from envs.validation import InputError
 from tune_jobs.foreign_logs.log_rows import Iteration
 from tune_jobs.jobs.job import Job
 from tune_jobs.programs.followed_program import FollowedProgram
-from tune_jobs.programs.process import find_program
+from tune_jobs.programs.process import end_with_this_process, find_program
 from tune_jobs.programs.trial_program import (
     can_continue,
     follow_trial_program,
@@ -52,7 +53,7 @@ def make_program_trainable(job: Job, directory: Path) -> type[ProgramTrainable]:
         job: whose trials are programs.
         directory: the run directory, which every machine of the cluster can write.
     """
-    known = {"job": job, "directory": directory.absolute()}
+    known = {"job": job, "directory": directory.absolute(), "driver_host": socket.gethostname()}
     return type(ProgramTrainable.__name__, (ProgramTrainable,), known)
 
 
@@ -61,6 +62,8 @@ class ProgramTrainable(tune.Trainable):
 
     job: Job
     directory: Path
+    driver_host: str
+    """The only machine on which the driver ends the programs that are left, or finds them again."""
 
     def setup(self, config: dict[str, Any]) -> None:
         """Become a trial; its program starts with the first step."""
@@ -75,15 +78,19 @@ class ProgramTrainable(tune.Trainable):
         """Start the program, or find it where a process that died has left it.
 
         It is found running, or finished: what it wrote until its end is then read and it is not
-        run again.
+        run again. On another machine than the driver's it ends with its process: nothing else
+        would end it, and a resume may run the trial elsewhere.
         """
-        process = find_program(get_program_folder(self.directory, self.plan.trial))
+        folder = get_program_folder(self.directory, self.plan.trial)
+        process, is_guarded = find_program(folder), socket.gethostname() != self.driver_host
         reached = self.reached.iteration
         continues = can_continue(self.job, self.plan.trial, self.directory, reached)
-        if process is not None and process.is_discarded:
-            process.end()  # the actor that the trial had before it waited may still be ending it
+        if process is not None and (process.is_discarded or is_guarded):
+            process.end()  # the actor that the trial had before, or its guard, may be ending it
         if process is None or not (process.is_running or process.has_finished):
             process = start_trial_program(self.job, self.plan, self.directory, continues=continues)
+            if is_guarded:
+                end_with_this_process(folder)
         if process.started != self.reached.started:  # what was reached is of an earlier start
             before_s = self.reached.trained_s
             self.reached = replace(self.reached, before_s=before_s, started=process.started)

@@ -31,6 +31,25 @@ os.fork()
 print("ready", flush=True)
 time.sleep(1000)
 """
+SAVING = """
+import os, signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
+try:
+    os.fork() and print("ready", flush=True)
+    time.sleep(1000)
+except KeyboardInterrupt:
+    print("saved", flush=True)
+"""
+STARTER = """
+import os, sys, time
+from pathlib import Path
+from tune_jobs.programs.process import end_with_this_process, start_program
+folder = Path(sys.argv[1])
+start_program(sys.argv[2:], folder, os.environ)
+end_with_this_process(folder)
+print("started", flush=True)
+time.sleep(1000)
+"""
 
 
 def start(folder, *command):
@@ -108,6 +127,45 @@ def test_a_program_is_no_child_of_the_process_that_starts_it(tmp_path):
     program = start(tmp_path, "sleep", "60")
     assert psutil.Process(program.pid).ppid() != os.getpid()
     program.end(grace_s=5)
+
+
+def start_guarded(folder, *command):
+    """Start a program in a process of its own that it is to end with; return that process."""
+    words = [sys.executable, "-c", STARTER, str(folder), *command]
+    starter = subprocess.Popen(words, stdout=subprocess.PIPE)
+    assert starter.stdout.readline() == b"started\n"
+    return starter
+
+
+def find_guard(folder):
+    for process in psutil.process_iter(["cmdline"]):
+        words = process.info["cmdline"] or []
+        if any("guard_program" in word for word in words) and words[-1] == str(folder):
+            return process
+    return None
+
+
+def test_a_guarded_program_is_asked_to_end_when_its_starter_is_killed(tmp_path):
+    starter = start_guarded(tmp_path, sys.executable, "-c", SAVING)
+    program, guard = find_program(tmp_path), wait_until(lambda: find_guard(tmp_path))
+    assert guard.ppid() != starter.pid and os.getpgid(guard.pid) != program.pid
+    wait_until(lambda: "ready" in (tmp_path / STDOUT).read_text())
+    assert program.is_running
+    starter.kill()
+    starter.wait()
+    wait_until(lambda: not members(program) and not find_guard(tmp_path))
+    assert (tmp_path / STDOUT).read_text().count("saved") == 2, "the program and its child"
+    assert program.is_discarded
+
+
+def test_a_guarded_program_that_has_finished_stays_finished(tmp_path):
+    starter = start_guarded(tmp_path, "true")
+    program, _ = find_program(tmp_path), wait_until(lambda: find_guard(tmp_path))
+    wait_until(lambda: program.has_finished)
+    starter.kill()
+    starter.wait()
+    wait_until(lambda: not find_guard(tmp_path))
+    assert program.has_finished
 
 
 def test_children_that_outlive_the_program_are_ended(tmp_path):

@@ -108,6 +108,18 @@ def test_a_process_that_died_leaves_its_program_to_the_next(start, tmp_path):
     assert find_program(get_program_folder(tmp_path / "run", "01")).pid == pid
 
 
+def test_a_program_left_running_on_another_host_is_started_anew(start, tmp_path):
+    """Its guard is about to end it."""
+    first = start(rows=10, config=SLOW)
+    type(first).driver_host = "another"
+    first.step()
+    left = find_program(get_program_folder(tmp_path / "run", "01"))
+    second = type(first)(SLOW)
+    assert [r["iteration"] for r in steps(second)] == list(range(1, 11))
+    assert not left.is_running
+    assert find_program(get_program_folder(tmp_path / "run", "01")).pid != left.pid
+
+
 def write_short_program(tmp_path):
     """Write a program that notes its starts and ends with a status; return fields of a job."""
     script = tmp_path / "noted.py"
@@ -128,9 +140,14 @@ def write_short_program(tmp_path):
     }
 
 
-@pytest.mark.parametrize(("status", "starts"), [(0, 1), (3, 2)], ids=["it finished", "it failed"])
-def test_what_finished_without_a_driver_is_not_run_again(tmp_path, status, starts):
+@pytest.mark.parametrize(
+    ("status", "starts", "driver_host"),
+    [(0, 1, ""), (0, 1, "another"), (3, 2, "")],
+    ids=["it finished", "it finished elsewhere", "it failed"],
+)
+def test_what_finished_without_a_driver_is_not_run_again(tmp_path, status, starts, driver_host):
     trainable = make_program_trainable(make_job(write_short_program(tmp_path)), tmp_path / "run")
+    trainable.driver_host = driver_host or trainable.driver_host
     config = {"plan": PLAN | {"config": {"status": status}}}
     assert trainable(config).step()["iteration"] == 1
     folder = get_program_folder(tmp_path / "run", "01")
