@@ -1,9 +1,9 @@
 """Games of several agents (PettingZoo) as Gymnasium vector environments: agents are rows.
 
 Row ``game * A + agent`` of a batch is one of the A agents of one of the games. Agents that have
-left a game, or have not joined it, are absent: ``infos[PRESENT]`` [rows] says whose next action
-counts, and the observation of the others is a placeholder. A game starts anew in the step in which
-its last agent leaves. All agents share one policy, so their spaces must be equal.
+left a game, have not joined it or miss some of its steps are absent: ``infos[PRESENT]`` [rows] says
+whose next action counts, and the observation of the others is a placeholder. A game starts anew in
+the step in which its last agent leaves. All agents share one policy, so their spaces must be equal.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ class AgentsVectorEnv(VectorEnv[Any, Any, Array]):
         return rows.batch_observations(), rows.make_infos()
 
     def step(self, actions: Any) -> tuple[Any, Array, Array, Array, dict[str, Any]]:
-        """Let all agents act; those that are absent do nothing."""
+        """Let all agents act; the actions of absent ones are ignored."""
         rows, count = _Rows(self), len(self.agents)
         one = self.single_action_space
         chosen = [restore_scalars(one, row) for row in iterate(self.action_space, actions)]
@@ -160,8 +160,8 @@ class AgentsVectorEnv(VectorEnv[Any, Any, Array]):
             row_of = {agent: number * count + a for a, agent in enumerate(self.agents)}
             acting = list(game.agents)
             seen, paid, ends, cuts, infos = game.step({a: chosen[row_of[a]] for a in acting})
-            for agent in acting:
-                row = row_of[agent]
+            for agent, row in row_of.items():
+                # Absent agents, too: a game may pay an agent, or end for it, while it is away.
                 rewards[row] = paid.get(agent, 0.0)
                 terminated[row], truncated[row] = ends.get(agent, False), cuts.get(agent, False)
                 if terminated[row] or truncated[row]:
@@ -170,8 +170,11 @@ class AgentsVectorEnv(VectorEnv[Any, Any, Array]):
             if game.agents:
                 rows.show(number, seen, infos)
                 continue
-            # The rows of all agents end with their game, also of those that left it before.
+            # The rows of all agents end with their game, also of those that left it before. A time
+            # limit that cuts the others off keeps an absent agent from coming back.
             own = slice(number * count, (number + 1) * count)
+            absent = np.array([agent not in acting for agent in self.agents])
+            truncated[own] |= absent & ~terminated[own] & truncated[own].any()
             terminated[own] |= ~(terminated[own] | truncated[own])
             rows.show(number, *_reset(game))
             self._count_game()

@@ -1,4 +1,4 @@
-"""Automatic resets: the final observations that they hide, and the states that they clear."""
+"""Automatic resets: the final observations that they hide, and the states that outlive a step."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from gymnasium.vector.utils import concatenate, create_empty_array
 
 from algos.models.base import to_observation_columns
 from algos.rollouts.rollout import Array
+from envs.pytree import where
 
 
 def gather_final_observations(
@@ -29,6 +30,21 @@ def gather_final_observations(
         batch = concatenate(space, list(final[copies]), create_empty_array(space, len(copies)))
         return to_observation_columns(batch)
     return {name: column[copies] for name, column in to_observation_columns(final).items()}
+
+
+def carry_state(
+    after: Mapping[str, Array], before: Mapping[str, Array], acted: Array | None, over: Array
+) -> dict[str, Array]:
+    """Return the state columns [B, ...] with which the next step begins.
+
+    Args:
+        after: the state after the step.
+        before: that before it, which agents keep while they are absent: they acted on a
+            placeholder, of which nothing may be left when they are back.
+        acted: rows [B] whose agents were present; None: all.
+        over: rows [B] whose episodes are over.
+    """
+    return clear_rows(after if acted is None else where(acted, after, before), over)
 
 
 def clear_rows(state: Mapping[str, Array], rows: Array) -> dict[str, Array]:

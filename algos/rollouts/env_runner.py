@@ -27,7 +27,7 @@ from ray.rllib.utils.checkpoints import Checkpointable
 from algos.models.base import PolicyModule, to_observation_columns
 from algos.models.mlp import MLPPolicy
 from algos.objective import Objective
-from algos.rollouts.autoreset import clear_rows, gather_final_observations
+from algos.rollouts.autoreset import carry_state, gather_final_observations
 from algos.rollouts.columns import Columns
 from algos.rollouts.curriculum import update_world
 from algos.rollouts.env_factory import make_vector_env
@@ -196,7 +196,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
         """Step all copies ``length`` times, or until the first episode of each has ended."""
         policy, same_step = self.module, self.autoreset == AutoresetMode.SAME_STEP
         assert policy is not None  # noqa: S101
-        buffer = RolloutBuffer(length, self.env.num_envs)
+        buffer = RolloutBuffer(length, self.env.num_envs, self.statistics.lengths > 0)
         statistics = RolloutStatistics(self.statistics, policy.head.choices)
         over = np.zeros(self.env.num_envs, bool)  # copies whose first episode has ended
         self.state = self.state or policy.initial_state(self.env.num_envs)
@@ -205,6 +205,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
             self.quick = QuickActor(policy, self.env.num_envs, self.generator)
         resetting = None if same_step else self.reset_next
         for t in range(length):
+            remembered, acted = self.state, self.present
             infos = self._store_step(buffer, policy)
             ended = buffer.terminated[t] | buffer.truncated[t]
             # What a copy does after its first episode is no experience: do not count it.
@@ -212,11 +213,9 @@ class ColumnRunner(EnvRunner, Checkpointable):
             if infos and same_step and buffer.truncated[t].any():
                 buffer.final_values[t] = self._compute_final_values(infos, buffer.truncated[t])
             # A next-step copy is reset by the step after its end, which first shows the final
-            # observation: what came before is remembered for the value of that. An absent agent
-            # acted on a placeholder, of which nothing may be left when it joins.
-            forget = ended if same_step else self.reset_next
-            absent = False if buffer.present is None else ~buffer.present[t]
-            self.state = clear_rows(self.state, forget | absent)
+            # observation: what came before is remembered for the value of that.
+            forget = ~buffer.under_way if same_step else self.reset_next
+            self.state = carry_state(self.state, remembered, acted, forget)
             self.reset_next = ended
             buffer.steps += 1
             self.steps += 1
@@ -235,6 +234,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
             self.reward_unit,
             resetting=resetting,
             first_episodes_only=first_episodes_only,
+            present=self.present,
         )
         rollout.success = statistics.finished.last_success
         return rollout, self._summarise(rollout, buffer.truncated, statistics)
@@ -251,7 +251,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
             self._call_env(self.env.step, policy.head.to_env_action(action))
         )
         self.observation = to_observation_columns(observation)
-        buffer.drop_absent(self.present)
+        buffer.settle_absent(self.present)
         self.present = infos.get(PRESENT)
         if policy.hindsight_columns:
             buffer.store({name: of_step(infos, name) for name in policy.hindsight_columns})

@@ -20,9 +20,17 @@ class RolloutBuffer:
             observations of truncated episodes, which an automatic reset hides.
         terminated, truncated: ``[T, B]``.
         present: ``[T, B]``, whether the agent of a row is in its game; None where all always are.
+        missed: ``[T, B]``, the steps of its episode that an agent was absent from.
+        under_way: ``[B]``, whether the agent of a row has acted since its last episode ended, even
+            if it is absent now.
+
+    Args:
+        length: T.
+        copies: B.
+        under_way: that before the first step; by default none has.
     """
 
-    def __init__(self, length: int, copies: int) -> None:
+    def __init__(self, length: int, copies: int, under_way: Array | None = None) -> None:
         self.length, self.steps = length, 0
         shape = (length, copies)
         self.columns: dict[str, Array] = {}
@@ -32,6 +40,10 @@ class RolloutBuffer:
         )
         self.terminated, self.truncated = np.zeros(shape, bool), np.zeros(shape, bool)
         self.present: Array | None = None
+        self.missed = np.zeros(shape, bool)
+        self.under_way = np.zeros(copies, bool) if under_way is None else under_way
+        # The step at which each agent last acted in the episode under way; -1: in no step so far.
+        self._last_steps = np.full(copies, -1)
 
     def store(self, rows: Mapping[str, Any]) -> None:
         """Write one row [B, ...] of each column at the current step."""
@@ -43,17 +55,34 @@ class RolloutBuffer:
                 self.columns[name] = np.empty(shape, np.asarray(row).dtype)
             self.columns[name][self.steps] = row
 
-    def drop_absent(self, present: Array | None) -> None:
-        """Leave out the rows of the current step whose agents are not ``present`` [B]."""
+    def settle_absent(self, present: Array | None) -> None:
+        """Leave out the rows of the current step whose agents are not ``present`` [B].
+
+        What an agent is paid while it is away is paid for its last action, and where its episode
+        ends before it is back, it ends with that action.
+        """
+        t = self.steps
+        ends = self.terminated[t] | self.truncated[t]
         if present is None:
+            self.under_way = ~ends
             return
         if self.present is None:
             self.present = np.ones(self.terminated.shape, bool)
-        t = self.steps
         self.present[t] = present
-        # A game ends for all of its rows, but the episode of an absent agent has ended before.
-        self.terminated[t] &= present
-        self.truncated[t] &= present
+        self.missed[t] = ~present & (self._last_steps >= 0)
+        # A game ends for all of its rows, but the episode of an agent that has left has ended
+        # before. If its last action is in an earlier rollout, the end is counted here.
+        ending = present | (self.under_way & ~self.missed[t])
+        away = np.flatnonzero(self.missed[t])
+        last = self._last_steps[away], away
+        self.rewards[last] += self.rewards[t, away]
+        self.rewards[t, ~present] = 0
+        for flags in (self.terminated, self.truncated):
+            flags[last] = flags[t, away]
+            flags[t] &= ending
+        self._last_steps[present] = t
+        self._last_steps[ends] = -1
+        self.under_way = (self.under_way | present) & ~ends
 
     def trim(self) -> None:
         """Drop the steps that were not filled, where all episodes ended early."""
@@ -63,6 +92,23 @@ class RolloutBuffer:
         self.final_values = self.final_values[:T]
         self.terminated, self.truncated = self.terminated[:T], self.truncated[:T]
         self.present = None if self.present is None else self.present[:T]
+        self.missed = self.missed[:T]
+
+    def _close_gaps(self, present: Array) -> None:
+        """Move the steps that an agent missed before its first one, so that its own are adjacent.
+
+        Then the next row of every row is what the agent saw when it acted again, for values,
+        advantages and sequences alike.
+        """
+        # An agent that was cut off while it was away: what it would have seen is not known, so
+        # that its last observation stands for it.
+        cut_off = self.truncated[:-1] & self.missed[1:]
+        self.final_values[:-1] = np.where(cut_off, self.values[:-1], self.final_values[:-1])
+        copies = np.flatnonzero(self.missed.any(0))
+        order = np.argsort(~self.missed[:, copies], axis=0, kind="stable")
+        steps = (self.rewards, self.values, self.final_values, self.terminated, self.truncated)
+        for column in (*self.columns.values(), *steps, present):
+            column[:, copies] = column[order, copies]
 
     def finish(
         self,
@@ -72,6 +118,7 @@ class RolloutBuffer:
         *,
         resetting: Array | None,
         first_episodes_only: bool,
+        present: Array | None = None,
     ) -> Rollout:
         """Return the rollout.
 
@@ -81,7 +128,13 @@ class RolloutBuffer:
             reward_unit: what normalised rewards are divided by.
             resetting: copies [B] whose first step only resets; None for same-step autoreset.
             first_episodes_only: whether the steps after a copy's first episode are left out.
+            present: agents [B] that act next; None where all always do.
         """
+        if self.present is not None and self.missed.any():
+            self._close_gaps(self.present)
+        if present is not None:
+            # Nor is known what an agent sees when it is back in a later rollout.
+            last_values = np.where(present, last_values, self.values[-1])
         done, final_values = self.terminated | self.truncated, self.final_values
         valid = np.ones(done.shape, bool) if self.present is None else self.present
         if resetting is not None:

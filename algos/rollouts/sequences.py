@@ -26,8 +26,8 @@ def mark_sequence_starts(
     """
     rows = valid.T
     copies, times = np.nonzero(rows)
-    # The row after an end begins the next episode: steps that only reset are no rows. An agent that
-    # was absent for a while has forgotten: the state before the gap is not that after it.
+    # The row after an end begins the next episode: steps that only reset are no rows. Behind other
+    # steps that are none the state is not that which follows from the row before them.
     ended = done.T[rows]
     starts = np.ones(len(copies), bool)
     starts[1:] = ended[:-1] | (np.diff(copies) != 0) | (np.diff(times) != 1)

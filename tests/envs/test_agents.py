@@ -5,7 +5,7 @@ import importlib
 
 import numpy as np
 import pytest
-from agent_games import Couriers
+from agent_games import Commuters, Couriers
 from gymnasium import spaces
 from stepping_clock import SteppingClock
 
@@ -102,6 +102,22 @@ def test_a_game_ends_for_the_rows_of_absent_agents_too():
         [False, True, False],
         [True, True, True],
     ]
+
+
+def test_absent_agents_are_paid_and_cut_off_with_their_game():
+    away = {"a0": (2, 4), "a1": (7, 99)}
+    env = AgentsVectorEnv("commuters", lambda: Commuters(away, leaves=(99, 99, 3)), 1)
+    _, infos = env.reset(seed=0)
+    for time in range(9):
+        here = [not 2 <= time < 4, time < 7, time < 3]
+        assert infos[PRESENT].tolist() == here
+        _, rewards, terminated, truncated, infos = env.step(np.zeros(3, np.int64))
+        paid = [10 if time in (2, 3) else 1, 10 if time >= 7 else 2, 3 if time < 3 else 0]
+        assert all(rewards[row] in (0, paid[row]) for row in range(3))
+        assert rewards[0] >= 10 * (time in (2, 3)) and rewards[1] >= 10 * (time >= 7)
+        assert terminated.tolist() == [False, False, time == 2]
+        # The game ends by the time limit: for the agent that is away, too.
+        assert truncated.tolist() == [time == 8, time == 8, time == 8]
 
 
 def test_an_agent_that_never_appears_is_refused():

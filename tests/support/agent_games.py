@@ -72,6 +72,38 @@ class Couriers:
         self.closed = True
 
 
+class Commuters(Couriers):
+    """Couriers who miss some steps of the game, and are paid 10 for each of them.
+
+    Args:
+        away: agent -> first step that it misses, and the one at which it is back.
+        chosen: what Couriers are given.
+    """
+
+    def __init__(self, away=None, **chosen):
+        super().__init__(**{"leaves": (99, 99, 99), "length": 9} | chosen)
+        self.away = away or {"a0": (2, 4), "a1": (1, 6), "a2": (5, 99)}
+        self.diary = []
+
+    def reset(self, seed=None, options=None):
+        self.out = []
+        return super().reset(seed, options)
+
+    def step(self, actions):
+        saw = {a: self.seen[a].copy() for a in self.agents}
+        seen, paid, ends, cuts, _ = super().step(actions)
+        paid |= dict.fromkeys(self.out, 10.0)
+        away = {a for a, (first, back) in self.away.items() if first <= self.time < back}
+        playing = bool(self.agents)
+        here = [a for a in self.possible_agents if a in self.agents or a in self.out]
+        self.out = [a for a in here if a in away]
+        self.agents = [a for a in here if a not in away] if playing else []
+        over = {a: seen[a] for a in ends if ends[a] or cuts[a]}
+        seen = {a: self.seen[a].copy() for a in self.agents} | over
+        self.diary.append((saw, paid, ends, cuts, seen, not self.agents))
+        return seen, paid, ends, cuts, {a: {} for a in self.agents}
+
+
 class Pennies(Couriers):
     """Two agents: the first wins what the second loses where they choose alike."""
 
@@ -100,6 +132,7 @@ def _register(name, game=Couriers, **chosen):
 _register("Couriers-v0")
 _register("CouriersMasked-v0", masked=True)
 _register("CouriersLate-v0", joins=2)
+_register("Commuters-v0", Commuters)
 _register("Pennies-v0", Pennies)
 
 

@@ -1,6 +1,8 @@
 # pyright: basic, reportArgumentType=false
 """Runners of policies that remember: what is learnt from is what was acted on."""
 
+from itertools import pairwise
+
 import gymnasium
 import numpy as np
 import pytest
@@ -49,6 +51,7 @@ def largest_gap(runner, rows, settings):
         (SAME_STEP, TRUNCATED),
         (NEXT_STEP, TRUNCATED),
         ("toy_worlds:Masked-v0", {}),
+        ("agent_games:Commuters-v0", {}),
         ("envs:CausalLearning-v0", {"scm": "ace5", "interventions": 3}),
     ],
 )
@@ -141,3 +144,17 @@ def test_an_agent_remembers_nothing_of_its_absence(env, memory):
     if "frame_stack" in memory:
         stacks = rollout.columns["obs"][begins]
         np.testing.assert_array_equal(stacks, np.repeat(stacks[:, -1:], 3, 1))
+
+
+def test_an_agent_that_is_back_remembers_its_last_action():
+    runner = small.runner("agent_games:Commuters-v0", frame_stack=3, **SHORT)
+    for _ in range(3):
+        rollout, _ = runner.collect(20)
+        for stacks, valid in zip(
+            rollout.columns["obs"].swapaxes(0, 1), rollout.valid.T, strict=True
+        ):
+            own = stacks[valid]
+            for before, after in pairwise(own):
+                if after[2, 1] > before[2, 1]:  # later in the same game
+                    np.testing.assert_array_equal(after[:2], before[1:])
+    runner.stop()
