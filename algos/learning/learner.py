@@ -33,7 +33,7 @@ from algos.learning.gradients import (
 from algos.learning.optimisers import keep_settings, make_optimisers, select_loadable, suspend_state
 from algos.learning.quick_gradients import Minibatch, QuickGradients
 from algos.learning.scheduled_noise import update_spread, update_temperature
-from algos.learning.update_log import UpdateLog, measure_loss
+from algos.learning.update_log import UpdateLog, average_over_learners, measure_loss
 from algos.losses import sum_loss_terms
 from algos.models.memory import SEQUENCE_START
 from algos.models.mlp import MLPPolicy
@@ -242,11 +242,12 @@ class ColumnLearner(TorchLearner):
                 self._train_minibatch(batches, i, trained, objective, log)
             loss = self._train_minibatch(batches, len(batches) - 1, trained, objective, log)
             assert loss is not None  # noqa: S101
-            measure = partial(self._measure_together, loss)
+            measure = partial(self._measure_together, loss, len(batches[-1]))
             # The last epoch is measured anyway; an earlier one only if the objective asks.
-            if stop := log.epochs == s.epochs or objective.should_stop_epochs(measure):
-                log.metrics = log.metrics or [measure()]
-        return log.summarise(s.grad_clip, self._average_over_learners) | {
+            stop = log.epochs == s.epochs or objective.should_stop_epochs(measure)
+            if stop and not log.metrics:
+                log.record(measure_loss(loss), len(batches[-1]))
+        return log.summarise(s.grad_clip, self._sum_over_learners) | {
             "update_ratio": compute_update_ratio(initial_params, trained.params),
             "lr": trained.optimisers[0].param_groups[0]["lr"],
         }
@@ -290,7 +291,7 @@ class ColumnLearner(TorchLearner):
                 self.diagnostics |= network.compute_part_grad_norms()
             log.grad_norms.append(step_optimisers(trained, s.grad_clip))
         if loss and is_measured:
-            log.metrics.append(measure_loss(loss))
+            log.record(measure_loss(loss), len(batch))
         return loss
 
     @torch.no_grad()
@@ -321,11 +322,11 @@ class ColumnLearner(TorchLearner):
         total.backward(None if fraction == 1 else torch.full_like(total, fraction))
         return loss
 
-    def _measure_together(self, loss: Loss) -> dict[str, Tensor]:
+    def _measure_together(self, loss: Loss, rows: int) -> dict[str, Tensor]:
         """Average a minibatch's metrics over learners, which must stop after the same epoch."""
         metrics = measure_loss(loss)
-        table = self._average_over_learners(torch.stack(list(metrics.values())))
-        return dict(zip(metrics, table.unbind(), strict=True))
+        table, _ = average_over_learners([metrics], [rows], self._sum_over_learners)
+        return dict(zip(metrics, table[0].unbind(), strict=True))
 
     def _get_trained_parts(self, objective: Objective[Any]) -> TrainedParts:
         """Return the policy's forward pass, parameters and optimisers, and which path is taken."""

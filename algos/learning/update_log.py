@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -26,28 +26,55 @@ class UpdateLog:
     """Gradient norm of each optimiser step, before clipping."""
     metrics: list[dict[str, Tensor]] = field(default_factory=list[dict[str, Tensor]])
     """Loss and objective's metrics of each minibatch that was measured."""
+    rows: list[int] = field(default_factory=list[int])
+    """Rows of each of these minibatches."""
 
-    def summarise(self, grad_clip: float, average: Callable[[Tensor], Tensor]) -> dict[str, float]:
+    def record(self, metrics: dict[str, Tensor], rows: int) -> None:
+        """Add the metrics of a minibatch."""
+        self.metrics.append(metrics)
+        self.rows.append(rows)
+
+    def summarise(self, grad_clip: float, total: Callable[[Tensor], Tensor]) -> dict[str, float]:
         """Return the update's metrics by the names in ``metrics.py``.
 
         Args:
             grad_clip: the limit of the gradient norm, 0 for none.
-            average: mean over all learners; every learner calls it in the same order.
+            total: sum over all learners; every learner calls it in the same order.
         """
-        # One stacked table: a transfer for each metric of each minibatch would stall a GPU.
-        table = torch.stack([torch.stack(list(measured.values())) for measured in self.metrics])
-        means = dict(zip(self.metrics[0], average(table.mean(0)).tolist(), strict=True))
+        table, rows = average_over_learners(self.metrics, self.rows, total)
+        # By rows: the last minibatch of an epoch may have half as many as the others.
+        columns = (rows @ table / rows.sum()).tolist(), table.max(0).values.tolist()
+        means, largest = (dict(zip(self.metrics[0], of, strict=True)) for of in columns)
         return (
             over_choices(means)
             | summarise_grad_norms(self.grad_norms, grad_clip)
             | {
-                "kl_max": max((float(m["kl"]) for m in self.metrics if "kl" in m), default=0.0),
+                "kl_max": largest.get("kl", 0.0),
                 "grad_clip": grad_clip,
                 "updates": float(len(self.grad_norms)),
                 "epochs_run": float(self.epochs),
                 SKIPPED_UPDATES: float(sum(not math.isfinite(norm) for norm in self.grad_norms)),
             }
         )
+
+
+@torch.no_grad()
+def average_over_learners(
+    metrics: Sequence[dict[str, Tensor]], rows: Sequence[int], total: Callable[[Tensor], Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Return the metrics [M, metrics] of M minibatches over all learners, and their rows [M].
+
+    Args:
+        metrics: of this learner's part of each minibatch.
+        rows: of this learner's part of each; those of others may differ, where sequences are dealt
+            out whole.
+        total: sum over all learners.
+    """
+    # One stacked table: a transfer for each metric of each minibatch would stall a GPU.
+    table = torch.stack([torch.stack(list(measured.values())) for measured in metrics])
+    weights = table.new_tensor(rows)[:, None]
+    summed = total(torch.cat([table * weights, weights], 1))
+    return summed[:, :-1] / summed[:, -1:], summed[:, -1]
 
 
 @torch.no_grad()

@@ -4,6 +4,7 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import small
 import torch
@@ -59,6 +60,18 @@ def test_the_last_minibatches_of_the_last_epoch_are_measured(rows, monkeypatch):
     calls = counted(few, monkeypatch)
     small.updated(few, rows)
     assert calls["measured"] == 2
+
+
+@pytest.mark.parametrize("model", [{}, {"memory": "gru", "sequence_length": 6}])
+def test_the_moving_average_is_that_of_all_rows(model):
+    chosen = {"algo": "reinforce", "baseline": "moving_average", "minibatch_size": 16, **model}
+    rows, _ = small.runner(CARTPOLE, rollout_length=20, **chosen).sample()
+    # Minibatches of 16, 16 and 8 rows, or of whole sequences, and returns that differ by row.
+    rows = rows.with_columns(returns=np.arange(40, dtype=np.float32) ** 2)
+    learner = small.learner(CARTPOLE, rollout_length=20, **chosen)
+    small.updated(learner, rows)
+    mean, weight = (learner.coefficients[f"average_{name}"] for name in ("return", "weight"))
+    assert mean / weight == pytest.approx(rows["returns"].mean(), rel=1e-5)
 
 
 def test_terms_are_examined_at_the_first_update_and_every_fourth(rows, monkeypatch):

@@ -146,6 +146,19 @@ def test_two_learners_end_with_the_statistics_of_one(both):
         np.testing.assert_allclose(held[0][name], held[1][name], rtol=1e-12)
 
 
+def test_two_learners_average_the_returns_of_all_rows(both):
+    become(both, "reinforce", baseline="moving_average", minibatch_size=16)
+    two, one, _ = both
+    steps = rows("reinforce", baseline="moving_average").select(np.arange(40))
+    # Minibatches of 16, 16 and 8 rows: half of each on each of two learners.
+    steps = steps.with_columns(returns=np.arange(40, dtype=np.float32) ** 2)
+    for algorithm in (two, one):
+        updated(algorithm, steps)
+        for found in each_learner(algorithm, lambda learner: dict(learner.coefficients)):
+            mean = found["average_return"] / found["average_weight"]
+            assert mean == pytest.approx(steps["returns"].mean(), rel=1e-5)
+
+
 def test_an_odd_number_of_rows_hangs_no_learner(both):
     become(both, "ppo", minibatch_size=4, epochs=3)
     two, *_ = both
