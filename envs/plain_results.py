@@ -1,7 +1,8 @@
-"""Rewards and ends of steps in the types that copies are batched with: numbers and flags."""
+"""Results of steps as copies are batched with them: numbers, flags, and observations that last."""
 
 from __future__ import annotations
 
+import copy
 import numbers
 from typing import Any
 
@@ -24,11 +25,17 @@ def read_flag(value: object) -> bool | None:
 
 
 class PlainResults(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """An environment whose rewards and ends may be arrays of one element, as ``[-1.5]``."""
+    """An environment whose rewards and ends may be arrays of one element, as ``[-1.5]``.
+
+    It may reuse the arrays of its observations, too.
+    """
 
     def step(self, action: Any) -> Any:
         """Return the same results; a reward or an end that is an array as its only element."""
         observation, reward, terminated, truncated, info = self.env.step(action)
+        if terminated or truncated:
+            # Batches keep the final observation itself, and reset before they hand it over.
+            observation = copy.deepcopy(observation)
         return observation, _unpack(reward), _unpack(terminated), _unpack(truncated), info
 
 

@@ -40,8 +40,18 @@ class Unconverted(Counting):
         return (float(self.steps),)
 
 
+class Reusing(Counting):
+    """Counting that shows its observations, the final ones too, in one array."""
+
+    def _observed(self):
+        self.own = getattr(self, "own", np.zeros(1, np.float32))
+        self.own[:] = self.steps
+        return self.own
+
+
 gymnasium.register("CountingNextStep-v0", vector_entry_point=counting_next_step)
 gymnasium.register("CountingUnconverted-v0", lambda **kwargs: Unconverted(**kwargs))
+gymnasium.register("CountingReusing-v0", lambda **kwargs: Reusing(**kwargs))
 
 
 def rollout(env="toy_worlds:Counting-v0", env_kwargs=None, **changed):
@@ -83,7 +93,9 @@ def test_an_episode_goes_on_in_the_next_rollout():
 
 
 @pytest.mark.parametrize(
-    "env", ["toy_worlds:Counting-v0", "CountingNextStep-v0", "CountingUnconverted-v0"]
+    "env",
+    ["toy_worlds:Counting-v0"]
+    + [f"Counting{kind}-v0" for kind in ("NextStep", "Unconverted", "Reusing")],
 )
 @pytest.mark.parametrize("kwargs", [{}, TRUNCATED, BOTH], ids=["terminated", "truncated", "both"])
 @pytest.mark.parametrize("length", [7, 8, 9, 10, 11])
