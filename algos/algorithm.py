@@ -255,7 +255,7 @@ class ColumnAlgorithm(Algorithm):
         metrics |= {"runners_lost": lost, "runners_lost_why": "; ".join(why)}
         for _, statistics in parts:
             returns = statistics["episodes"].get("episode_return", [])
-            self.recent_returns.extend(returns)
+            self.recent_returns.extend(filter(math.isfinite, returns))
             self.recent_lengths.extend(statistics["episodes"].get("episode_length", []))
             self.reward_scale.record_returns(returns)
             self.reward_signal.record(*statistics["reward_signal"])

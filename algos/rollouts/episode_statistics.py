@@ -148,29 +148,27 @@ class RolloutStatistics:
 
         What belongs to an episode that has not ended is kept for the next rollout.
         """
-        running = self.episodes
-        # Transposed, so that the ends of one copy follow each other in time. An episode's
-        # sum is then the running total at its end minus that at the end before it: no loop
-        # over episodes.
-        copy, t = np.nonzero(done.T)
+        running, length = self.episodes, len(done)
+        # Transposed, so that the steps of an episode follow each other: a part begins with each
+        # copy and behind each end, and those of one copy are neighbours.
+        begins = np.roll(done.T, 1, axis=1)
+        begins[:, 0] = True
+        starts = np.flatnonzero(begins)
+        first = np.flatnonzero(starts % length == 0)
+        last = np.append(first[1:], len(starts)) - 1
+        over = done.T.ravel()[np.append(starts[1:], done.size) - 1]
         out: list[Array] = []
         for carried, step in (
             (running.returns, np.where(valid, rewards, 0)),
             (running.lengths, valid),
             (running.rewarded, valid & (base != 0)),
         ):
-            # In the dtype of the running sum (float64 for returns): differences of
-            # float32 totals would lose the digits of a short episode late in a long
-            # rollout.
-            total = carried + np.cumsum(step, 0, carried.dtype)
-            ends = total[t, copy]
-            # What had been gathered when the episode before it ended in the same copy.
-            before = np.zeros_like(ends)
-            same = copy[1:] == copy[:-1]
-            before[1:][same] = ends[:-1][same]
-            out.append(ends - before)
-            carried[:] = total[-1]
-            carried[copy] = total[-1, copy] - ends  # the last end of each copy is written last
+            # Each part by itself, without a loop: a NaN would stay in differences of running
+            # totals, from which no later episode of its copy could be told.
+            sums = np.add.reduceat(step.T.ravel(), starts, dtype=carried.dtype)
+            sums[first] += carried
+            carried[:] = np.where(over[last], 0, sums[last])
+            out.append(sums[over])
         return out[0], out[1], out[2]
 
 

@@ -27,6 +27,8 @@ def measure_unfinished(
 ) -> dict[str, float]:
     """Return how many long episodes have not ended, and their mean return so far.
 
+    Those whose return is not finite are left out, as of an episode that never ends it stays so.
+
     Args:
         running: return and steps so far ``[B]`` of the copies of each runner.
         finished_lengths: lengths of the last finished episodes; without any nothing is long.
@@ -38,7 +40,7 @@ def measure_unfinished(
         return {}
     returns, lengths = (np.concatenate(parts) for parts in zip(*running, strict=True))
     times = LONG if len(finished_lengths) >= FEW else 1.0
-    long = lengths > times * np.mean(list(finished_lengths))
+    long = np.isfinite(returns) & (lengths > times * np.mean(list(finished_lengths)))
     count = int(long.sum())
     mean = {"unfinished_return_mean": float(returns[long].mean())} if count else {}
     return {"unfinished_episodes": count} | mean

@@ -118,6 +118,14 @@ def test_nothing_is_learnt_from_numbers_that_are_not_finite(env_kwargs):
         assert small.same_weights(small.learner_weights(algorithm), before)
 
 
+def test_the_mean_of_returns_leaves_out_those_that_are_not_finite():
+    sick = {"sickness": "reward"}
+    with small.algorithm("toy_worlds:Sick-v0", sick, num_envs=1, rollout_length=100) as algorithm:
+        algorithm.train()
+        assert algorithm.flat_metrics["return_mean"] == np.inf
+        assert "return_mean_100" not in algorithm.flat_metrics
+
+
 def test_an_unknown_algorithm_is_refused_with_the_nearest():
     with pytest.raises(InputError, match=r"no algorithm 'pppo'.*did you mean ppo"):
         algos.get_algorithm_class("pppo")

@@ -146,9 +146,10 @@ class AgentScore:
             metrics: the metrics of the iteration.
             over: whether the budget is used up.
         """
-        if metrics["nonfinite"]:
-            return math.nan
         measured = metrics.get(self.metric)
+        # An episode with a reward that is not finite may end in a later iteration than that.
+        if metrics["nonfinite"] or (measured is not None and not math.isfinite(measured)):
+            return math.nan
         if not is_episode_mean(self.metric):
             return None if measured is None else float(measured)
         if "reward_mean" in metrics:

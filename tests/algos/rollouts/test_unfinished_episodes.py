@@ -26,3 +26,10 @@ def test_beside_many_only_those_that_last_much_longer_count(length, counts):
 
 def test_without_one_that_ended_nothing_is_long():
     assert measure_unfinished([running(10_000)], []) == {}
+
+
+def test_a_return_that_is_not_finite_does_not_count():
+    returns, lengths = running(30, 90)
+    returns[0] = np.nan
+    found = measure_unfinished([(returns, lengths)], [10])
+    assert found == {"unfinished_episodes": 1, "unfinished_return_mean": -90.0}

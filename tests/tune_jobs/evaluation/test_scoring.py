@@ -208,3 +208,10 @@ def test_an_episode_that_ended_scores_in_place_of_rewards():
 def test_rewards_score_no_other_metric_than_a_return():
     rows = [{"reward_mean": 1.0, "running_length_max": 80}]
     assert measured(rows, "success_rate") == ([None], None)
+
+
+def test_a_mean_that_is_not_finite_spoils_no_later_score():
+    # The episode with the NaN reward ended in the iteration after that of the reward.
+    rows = [{"return_mean": mean, "episodes": 20} for mean in (1.0, math.nan, 3.0)]
+    values, _ = measured(rows, over=False)
+    assert values == [1.0, pytest.approx(math.nan, nan_ok=True), 2.0]
