@@ -33,7 +33,10 @@ def gather_final_observations(
 
 
 def carry_state(
-    after: Mapping[str, Array], before: Mapping[str, Array], acted: Array | None, over: Array
+    after: dict[str, Array],
+    before: dict[str, Array],
+    acted: Array | None,
+    over: Array | None = None,
 ) -> dict[str, Array]:
     """Return the state columns [B, ...] with which the next step begins.
 
@@ -42,9 +45,10 @@ def carry_state(
         before: that before it, which agents keep while they are absent: they acted on a
             placeholder, of which nothing may be left when they are back.
         acted: rows [B] whose agents were present; None: all.
-        over: rows [B] whose episodes are over.
+        over: rows [B] whose episodes are over; None: none.
     """
-    return clear_rows(after if acted is None else where(acted, after, before), over)
+    carried = after if acted is None else where(acted, after, before)
+    return carried if over is None else clear_rows(carried, over)
 
 
 def clear_rows(state: Mapping[str, Array], rows: Array) -> dict[str, Array]:

@@ -14,6 +14,7 @@ import gymnasium
 import numpy as np
 from gymnasium.vector import VectorEnv
 
+from envs.agents import PRESENT
 from envs.pytree import Array, Bools
 from envs.world import Step
 
@@ -28,7 +29,8 @@ REPORT_INTERVAL = 100
 class EnvStep(NamedTuple):
     """The result of a step of a Gymnasium environment, named as that of a world."""
 
-    state: None
+    state: Bools | None
+    """In place of a state, the rows [B] whose agents are in their game; None: all."""
     observation: Any
     reward: Any
     terminated: Any
@@ -42,7 +44,7 @@ class EpisodeStep(NamedTuple):
     number: int
     """How many steps came before it."""
     state: Any
-    """State of the world that was acted on; None of a Gymnasium environment."""
+    """State of the world that was acted on; of an environment that of :class:`EnvStep`."""
     observation: Any
     """What was acted on."""
     action: Any
@@ -89,19 +91,25 @@ def play_episodes(
         state, observation, running, number = moved.state, moved.observation, going, number + 1
 
 
-def start_env(env: AnyEnv, seed: int) -> tuple[None, Any]:
+def start_env(env: AnyEnv, seed: int) -> tuple[Bools | None, Any]:
     """Begin episodes of a Gymnasium environment; copies are seeded with ``seed`` and the next."""
-    return None, env.reset(seed=seed)[0]
+    observation, info = env.reset(seed=seed)
+    return info.get(PRESENT), observation
 
 
 def step_env(env: AnyEnv) -> Callable[[Any, Any], EnvStep]:
     """Return the step of a Gymnasium environment, in any autoreset mode, as a world has it."""
-    return lambda state, action: EnvStep(None, *env.step(action))
+
+    def step(state: object, action: Any) -> EnvStep:
+        result = env.step(action)
+        return EnvStep(result[-1].get(PRESENT), *result)
+
+    return step
 
 
 def measure_returns(
     env: VectorEnv[Any, Any, Any],
-    act: Callable[[Any], Any],
+    act: Callable[[Bools | None, Any], Any],
     seed: int,
     report_progress: Callable[[int, int], None] | None = None,
     most_steps: int | None = None,
@@ -110,14 +118,15 @@ def measure_returns(
 
     Args:
         env: B copies in any autoreset mode; what a copy does after its end does not count.
-        act: observations [B, ...] -> actions [B, ...].
+        act: (rows [B] of agents that are present or None, observations [B, ...]) -> actions.
         seed: of the reset; Gymnasium seeds the copies with it and the numbers that follow.
         report_progress: called with the number of finished episodes and of steps so far, whenever
             an episode finishes and every 100 steps.
         most_steps: steps after which an episode is cut off, with its return until then.
     """
     returns, lengths = np.zeros(env.num_envs), np.zeros(env.num_envs, np.int64)
-    steps = play_episodes(start_env(env, seed), step_env(env), lambda _, o, __: act(o), most_steps)
+    start, step_all = start_env(env, seed), step_env(env)
+    steps = play_episodes(start, step_all, lambda present, o, _: act(present, o), most_steps)
     for step in steps:
         returns += np.where(step.running, step.moved.reward, 0)
         lengths += step.running

@@ -61,7 +61,7 @@ def share_out(seen):
 def play(act):
     """Mean return of an agent in fresh games, and its standard error over games."""
     env = make_vector_env(SPREAD, {}, GAMES)
-    returns, _ = measure_returns(env, act, PLAY_SEED)
+    returns, _ = measure_returns(env, lambda present, seen: act(seen), PLAY_SEED)
     env.close()
     games = returns.reshape(GAMES, AGENTS).mean(1)
     return float(games.mean()), float(games.std() / GAMES**0.5)

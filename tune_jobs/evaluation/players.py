@@ -14,6 +14,7 @@ from gymnasium.vector import VectorEnv
 from gymnasium.vector import utils as vector_utils
 
 from algos.policy import Policy, State
+from algos.rollouts.autoreset import carry_state
 from algos.rollouts.env_factory import find_env_spec, list_arguments, make_vector_env
 from algos.rollouts.episodes import EpisodeStep, measure_returns, play_episodes
 from envs import counter_rng
@@ -223,8 +224,14 @@ class EnvironmentCopies:
             self._most_steps = self._find_most_steps(self._env)
         # Of games of several agents a row, and a seed of actions, for each agent.
         _start_episodes(act, self._env.num_envs, seed * count_agents(self._env))
+
+        def choose(present: Array | None, observations: Any) -> Any:
+            if isinstance(act, PolicyPlayer):
+                act.present = present
+            return act(None, observations, None)
+
         returns, lengths = measure_returns(
-            self._env, lambda o: act(None, o, None), seed, report_progress, self._most_steps
+            self._env, choose, seed, report_progress, self._most_steps
         )
         joined = join_agents(self._env, returns, lengths)
         joined.cut_off = int((joined.lengths >= self._most_steps).sum())
@@ -281,17 +288,21 @@ class PolicyPlayer:
         self, policy: Policy, *, greedy: bool, generator: torch.Generator | None = None
     ) -> None:
         self.policy, self.greedy, self.generator = policy, greedy, generator
-        self.state: State | None = None
+        self.state: State = {}
+        self.present: Array | None = None
+        """Rows [N] whose agents are in their game; None: all."""
 
     def start_episodes(self, count: int) -> None:
         """Forget the episodes before; ``count`` new ones begin."""
-        self.state = self.policy.initial_state(count)
+        self.state, self.present = self.policy.initial_state(count), None
 
     def __call__(self, world_state: Any, observations: Any, keys: Any) -> Any:
         """Return the actions [N] for observations [N]."""
-        actions, self.state = self.policy.act_batch(
+        actions, after = self.policy.act_batch(
             observations, self.state, greedy=self.greedy, generator=self.generator
         )
+        # No row forgets its episode at the end: of each the first one alone counts.
+        self.state = carry_state(after, self.state, self.present)
         return actions
 
 

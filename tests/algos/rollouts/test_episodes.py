@@ -34,7 +34,7 @@ def test_only_the_first_episode_of_each_copy_counts():
     for mode in (AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP):
         counts = Counts()
         env = SyncVectorEnv([Countdown] * 3, autoreset_mode=mode)
-        found = measure_returns(env, lambda seen: np.zeros(3, np.int64), 2, counts.add)
+        found = measure_returns(env, lambda present, seen: np.zeros(3, np.int64), 2, counts.add)
         assert found[0].tolist() == found[1].tolist() == [2, 3, 4]
         assert counts == [(1, 2), (2, 3), (3, 4)]
 
@@ -42,5 +42,5 @@ def test_only_the_first_episode_of_each_copy_counts():
 def test_progress_is_reported_while_no_episode_finishes():
     counts = Counts()
     env = SyncVectorEnv([Countdown] * 2, autoreset_mode=AutoresetMode.SAME_STEP)
-    measure_returns(env, lambda seen: np.zeros(2, np.int64), 249, counts.add)
+    measure_returns(env, lambda present, seen: np.zeros(2, np.int64), 249, counts.add)
     assert counts == [(0, 100), (0, 200), (1, 249), (2, 250)]

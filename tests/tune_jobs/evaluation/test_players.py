@@ -146,3 +146,35 @@ def test_a_player_acts_as_the_policy_that_carries_its_state():
         observations = rng.normal(size=(5, 2)).astype(np.float32)
         expected, state = policy.act_batch(observations, state)
         np.testing.assert_array_equal(player(None, observations, None), expected)
+
+
+@pytest.mark.parametrize("chosen", MEMORY)
+@pytest.mark.parametrize("kind", ["CouriersLate", "Commuters"])
+def test_an_agent_remembers_its_own_steps_alone(kind, chosen, monkeypatch):
+    env_id, games = f"agent_games:{kind}-v0", 8
+    with closing(make_vector_env(env_id, {}, games)) as env:
+        module = small.module(
+            env.single_observation_space, env.single_action_space, scale=1.0, **chosen
+        )
+        policy = Policy(module, {})
+        # By hand: each agent acts by itself, on what it sees where it is in its game.
+        observations, infos = env.reset(seed=0)
+        states, shown = [policy.initial_state() for _ in range(env.num_envs)], []
+        for _ in range(5):
+            actions = np.zeros(env.num_envs, np.int64)
+            for row in np.flatnonzero(infos["present_agents"]):
+                one = observations[row : row + 1]
+                actions[row : row + 1], states[row] = policy.act_batch(one, states[row])
+            shown.append((infos["present_agents"], actions))
+            observations, *_, infos = env.step(actions)
+    taken, act_batch = [], policy.act_batch
+
+    def record(*args, **kwargs):
+        taken.append(act_batch(*args, **kwargs))
+        return taken[-1]
+
+    monkeypatch.setattr(policy, "act_batch", record)
+    with closing(EnvironmentCopies(env_id, {})) as copies:
+        copies.play(PolicyPlayer(policy, greedy=True), games, 0)
+    for (present, expected), (actions, _) in zip(shown, taken, strict=False):
+        np.testing.assert_array_equal(actions[present], expected[present])
