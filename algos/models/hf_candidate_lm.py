@@ -49,7 +49,7 @@ class Packed(NamedTuple):
     position_ids: Tensor
     """[N, L]: where each token stands in the text made of the prompt and its own candidate."""
     attention_mask: Tensor
-    """[N, 1, L, L]: which tokens (last) each token reads."""
+    """[N, 1, L, L]: added to attention scores; 0 where a token reads another (last)."""
     row: Tensor
     """[M]: the row of each of the M candidate tokens."""
     candidate: Tensor
@@ -60,8 +60,13 @@ class Packed(NamedTuple):
     """[M]: the token itself."""
 
 
-def pack_candidates(prompt: Tensor, candidates: Tensor, legal: Tensor) -> Packed:
-    """prompt [N, P], candidates [N, K, A] from 1, legal [N, K] -> rows without gaps in them."""
+def pack_candidates(
+    prompt: Tensor, candidates: Tensor, legal: Tensor, dtype: torch.dtype = torch.float32
+) -> Packed:
+    """prompt [N, P], candidates [N, K, A] from 1, legal [N, K] -> rows without gaps in them.
+
+    The mask is of ``dtype``, that of the model.
+    """
     N, device = len(prompt), prompt.device
     lengths = (prompt > 0).sum(1).clamp_min(1)
     P = int(lengths.max())
@@ -85,9 +90,12 @@ def pack_candidates(prompt: Tensor, candidates: Tensor, legal: Tensor) -> Packed
     # Padding reads padding: attention over nothing at all would be NaN.
     reads = (owner[:, None] == -1) | (owner[:, None] == owner[:, :, None])
     sees = (reads & (behind <= behind[:, None]))[:, None]
+    # Of numbers: where a model adds its mask to the scores, a boolean one would forbid nothing.
+    mask = torch.zeros(sees.shape, dtype=dtype, device=device)
+    mask.masked_fill_(~sees, torch.finfo(dtype).min)
     # A candidate's first token is predicted from the prompt's last one, wherever it was packed.
     before = torch.where(inner == 0, lengths[row] - 1, column - 1)
-    return Packed(tokens, places, sees, row, candidate, before, wanted)
+    return Packed(tokens, places, mask, row, candidate, before, wanted)
 
 
 class CandidateLMPolicy(PolicyModule):
@@ -158,8 +166,8 @@ class CandidateLMPolicy(PolicyModule):
         self, prompt: Tensor, candidates: Tensor, legal: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Return scores [N, K], values [N] of prompt [N, P], candidates [N, K, A], legal [N, K]."""
-        at = pack_candidates(prompt, candidates, legal)
         own: Any = self.lm.get_base_model() if self.model_config["lora_rank"] else self.lm
+        at = pack_candidates(prompt, candidates, legal, own.dtype)
         seen: Tensor = own.base_model(
             input_ids=at.tokens,
             position_ids=at.position_ids,

@@ -11,6 +11,8 @@ from gymnasium import spaces
 
 pytest.importorskip("transformers", reason="the extra [lm] is not installed")
 
+from hf_models import save_random_model
+
 from algos.models import MODELS, hf_candidate_lm
 from envs.validation import InputError
 
@@ -55,13 +57,10 @@ def scored(model, seen):
         return model.compute_outputs(tensors(seen))
 
 
-@pytest.mark.parametrize("rank", [0, 2])
-def test_a_score_is_the_mean_logp_of_the_candidate_tokens(rank):
-    model, seen = policy(lora_rank=rank), columns(6)
+def assert_scores_are_mean_logps(model, seen):
     scores, _ = scored(model, seen)
     assert scores.std() > 0.1
-    for row in range(6):
-        prompt = seen["obs.prompt"][row]
+    for row, prompt in enumerate(seen["obs.prompt"]):
         for k in np.flatnonzero(seen["obs.mask"][row]):
             said = seen["obs.candidates"][row, k]
             text = np.concatenate([prompt[prompt > 0], said[said > 0]]).astype(np.int64) - 1
@@ -71,6 +70,22 @@ def test_a_score_is_the_mean_logp_of_the_candidate_tokens(rank):
             first = (prompt > 0).sum()
             own = [float(logps[i - 1, text[i]]) for i in range(first, len(text))]
             assert float(scores[row, k]) == pytest.approx(np.mean(own), abs=1e-5)
+
+
+@pytest.mark.parametrize("rank", [0, 2])
+def test_a_score_is_the_mean_logp_of_the_candidate_tokens(rank):
+    assert_scores_are_mean_logps(policy(lora_rank=rank), columns(6))
+
+
+@pytest.mark.parametrize(
+    ("kind", "changed"),
+    [(kind, {}) for kind in ("gpt_oss", "gptj", "gpt_neo", "codegen", "xglm")]
+    + [("gemma2", {"final_logit_softcapping": None})],
+)
+def test_a_model_that_adds_its_mask_reads_no_other_candidate(kind, changed, tmp_path):
+    model = policy(language_model=save_random_model(tmp_path, kind, **changed))
+    assert model.lm.config._attn_implementation == "eager"
+    assert_scores_are_mean_logps(model, columns(6))
 
 
 def test_what_is_illegal_or_beside_it_changes_nothing():
