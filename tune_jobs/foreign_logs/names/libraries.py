@@ -249,6 +249,7 @@ TRL = Library(
     signs=(
         *("frac_reward_zero_std", "completions/mean_length", "completions/clipped_ratio"),
         *("train/frac_reward_zero_std", "rewards/margins", "num_tokens"),
+        *("train/rewards/margins", "train/rewards/accuracies"),
     ),
     prefix="train/",
     chooses_tokens=True,

@@ -66,3 +66,13 @@ def test_a_line_of_verl_is_read_under_our_names(tmp_path, name):
         "iteration_s": 30, "reference_kl": 0.01, "held_out_return_mean": 0.5,
     }  # fmt: skip
     assert log.other and log.other.chooses_tokens
+
+
+def test_dpo_of_trl_under_the_names_of_trackers_has_no_value_loss(tmp_path):
+    path = write_columns(
+        tmp_path / "a.csv",
+        **{"train/global_step": [1, 2], "train/loss": [0.7, 0.6], "train/rewards/margins": [0, 1]},
+    )
+    (log,) = read_logs(path)
+    assert log.rows[0]["total_loss"] == 0.7 and "value_loss" not in log.rows[0]
+    assert log.rows[1]["pair_margin"] == 1
