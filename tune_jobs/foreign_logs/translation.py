@@ -27,6 +27,7 @@ from tune_jobs.foreign_logs.log import Log
 from tune_jobs.foreign_logs.log_record import Record
 from tune_jobs.foreign_logs.names.catalogue_metric import CatalogueMetric
 from tune_jobs.foreign_logs.names.name_matching import (
+    chooses_tokens,
     find_setting_names,
     match_metrics,
     recognise_libraries,
@@ -124,13 +125,9 @@ def translate_log(
 
 
 def _describe_library(names: Sequence[str]) -> OtherLibrary | None:
-    """Return the settings of the library that wrote a log; None where these are not known."""
-    settings = find_setting_names(names)
-    return OtherLibrary(settings, chooses_tokens=_choose_tokens(names)) if settings else None
-
-
-def _choose_tokens(names: Iterable[str]) -> bool:
-    return any(library.chooses_tokens for library in recognise_libraries(names))
+    """Return what is known of the library that wrote a log; None where nothing is."""
+    settings, of_tokens = find_setting_names(names) or None, chooses_tokens(names)
+    return OtherLibrary(settings, chooses_tokens=of_tokens) if settings or of_tokens else None
 
 
 def _row(path: Path, record: Record, taken: Mapping[str, CatalogueMetric]) -> dict[str, Any]:
@@ -321,7 +318,7 @@ def _normalise_entropy(rows: Sequence[dict[str, Any]], names: Iterable[str]) -> 
     1.419 for each value, which for one value and for two is not just below any ln k.
     """
     # A language model is trained before: its first entropy lies near that of k words by chance.
-    if _choose_tokens(names):
+    if chooses_tokens(names):
         return
     known = keep_finite(_column(rows, "entropy"))
     # The differential entropy of a continuous policy may be negative and has no maximum.

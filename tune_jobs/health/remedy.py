@@ -70,10 +70,10 @@ def use(setting: str, words: str, without: str | RemedyStep = "", *, value: str 
 
 @dataclasses.dataclass(frozen=True)
 class OtherLibrary:
-    """Settings of a library that is not ours, for remedies in its own words."""
+    """What is known of a library that is not ours, for remedies in its own words."""
 
-    names: Mapping[str, str]
-    """Its name of each setting that it has, by ours."""
+    names: Mapping[str, str] | None = None
+    """Its name of each setting that it has, by ours; None where the library is not known."""
     values: Mapping[str, object] = dataclasses.field(default_factory=dict[str, object])
     """The values in use that are known, by our names."""
     chooses_tokens: bool = False

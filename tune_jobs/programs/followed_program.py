@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
 from collections.abc import Generator
@@ -161,7 +162,7 @@ class FollowedProgram:
         return {
             **ended,
             "trial": trial,
-            "setting_names": json.dumps(dict(other.names) if other else {}),
+            "library": json.dumps(dataclasses.asdict(other) if other else {}),
             "iteration": iteration.number,
             "score": iteration.score,
             "metrics": json.dumps(iteration.metrics),

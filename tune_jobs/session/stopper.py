@@ -48,7 +48,7 @@ class TrialStopper:
         has_row = not result["fault"] or not self.sweep.has_results(trial)
         if has_row:
             self.sweep.add_result(trial, iteration, env_steps, metrics)
-        self.sweep.set_setting_names(trial, json.loads(result.get("setting_names", "{}")))
+        self.sweep.set_library(trial, json.loads(result.get("library", "{}")))
         findings, withdrawals = self._judge_health(result)
         observation = self._observe(result, findings)
         verdict = find_stop(observation)

@@ -45,7 +45,7 @@ class SweepHealth:
         self._symptom_iterations: defaultdict[str, dict[str, int]] = defaultdict(dict)
         self._settings: dict[str, tuple[dict[str, Any], dict[str, Any], OtherLibrary | None]] = {}
         """By trial its searched values, and what :meth:`_describe_settings` returns with them."""
-        self._setting_names: dict[str, Mapping[str, str]] = {}
+        self._libraries: dict[str, OtherLibrary] = {}
         self._open: defaultdict[str, dict[tuple[str, str], FindingRow]] = defaultdict(dict)
         """By trial, symptom and severity: what is reported and not withdrawn."""
         self._any_reward_seen = False
@@ -88,9 +88,10 @@ class SweepHealth:
             rows.pop()
         rows.append({**metrics, "iteration": iteration, "env_steps": env_steps})
 
-    def set_setting_names(self, trial: str, names: Mapping[str, str]) -> None:
-        """Take over the names of settings of the library that a program's log is by."""
-        self._setting_names[trial] = names
+    def set_library(self, trial: str, known: Mapping[str, Any]) -> None:
+        """Take over what is known of the library that a program's log is by, empty if nothing."""
+        if known:
+            self._libraries[trial] = OtherLibrary(**known)
 
     def has_results(self, trial: str) -> bool:
         """Return whether a trial has reported an iteration."""
@@ -217,8 +218,7 @@ class SweepHealth:
         """
         job, config = self._job, self._configs[trial]
         if job.is_program:
-            names = self._setting_names.get(trial)
-            return {}, OtherLibrary(names) if names else None
+            return {}, self._libraries.get(trial)
         if trial not in self._settings or self._settings[trial][0] is not config:
             if isinstance(job.settings, RLlibSettings):
                 values = job.settings.values | job.split_trial_config(config)[0]

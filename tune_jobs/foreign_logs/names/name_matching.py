@@ -24,6 +24,10 @@ Rank = tuple[int, int]
 
 _RANK = {name: rank for rank, name in enumerate(KNOWN)}
 _POLICY = re.compile(r"^(learners|info/learner)/([^/]+)/")
+_OF_TOKENS = re.compile(
+    r"(?:^|[/_])(?:tokens?(?:$|[/_])|(?:response|completion)s?[/_](?:\w+_)?len)"
+)
+"""Names by which a log of an unknown library is that of a language model."""
 _DATA_SET = re.compile(r"^(val-core/).+(/(?:reward|acc)/mean)@\d+$|^(val/test_score/).+$")
 """Names of verl's validation: a data set's, which may have slashes, and its number of samples."""
 
@@ -50,6 +54,13 @@ def recognise_libraries(names: Iterable[str]) -> list[Library]:
     """Return the libraries of which a log has a name that no other one uses."""
     short = {strip_tune_prefix(name).casefold() for name in names}
     return [library for library in LIBRARIES if not short.isdisjoint(library.signs)]
+
+
+def chooses_tokens(names: Iterable[str]) -> bool:
+    """Return whether the actions of a log's policy are tokens."""
+    names = [strip_tune_prefix(name).casefold() for name in names]
+    known = any(library.chooses_tokens for library in recognise_libraries(names))
+    return known or any(_OF_TOKENS.search(name) for name in names)
 
 
 def find_setting_names(names: Iterable[str]) -> Mapping[str, str]:

@@ -287,8 +287,10 @@ class StdBlowup(Rule):
         first, late = float(entropy[0]), float(np.median(entropy[-3:]))
         if late - first < self.rise:
             return None
+        other = history.other
         return self.report(
-            "stop" if _chooses_tokens(history) else "warn",
+            # Of an unknown library it may be the sum over a completion, which grows with it.
+            "stop" if other and other.chooses_tokens and other.names is not None else "warn",
             history.find_onset(history.series("entropy") - first >= self.rise, 3),
             f"entropy rose from {first:.3g} to {late:.3g} nats and the score has not improved",
         )

@@ -76,3 +76,32 @@ def test_dpo_of_trl_under_the_names_of_trackers_has_no_value_loss(tmp_path):
     (log,) = read_logs(path)
     assert log.rows[0]["total_loss"] == 0.7 and "value_loss" not in log.rows[0]
     assert log.rows[1]["pair_margin"] == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "of_tokens"),
+    [
+        ("response_length", True),
+        ("completions/length", True),
+        ("train/completion_len", True),
+        ("total_tokens", True),
+        ("entropy_per_token", True),
+        ("completion_rate", False),
+        ("tokenizer_loss", False),
+        ("response", False),
+    ],
+)
+def test_an_unknown_language_model_is_known_by_its_tokens(tmp_path, name, of_tokens):
+    # ln 2: the policy of few choices would be taken to be at its maximum.
+    path = write_columns(
+        tmp_path / "a.csv",
+        global_step=[1, 2],
+        reward=[0.3, 0.4],
+        entropy=[0.693] * 2,
+        **{name: [600, 610]},
+    )
+    (log,) = read_logs(path)
+    assert bool(log.other and log.other.chooses_tokens) == of_tokens
+    assert ("entropy_normalised" in log.rows[0]) != of_tokens
+    # No setting of an unknown library is renamed, and none is left out.
+    assert not log.other or log.other.names is None

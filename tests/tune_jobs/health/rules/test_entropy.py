@@ -178,6 +178,16 @@ def test_the_entropy_of_a_token_ends_no_run(symptom: str, differ: float, expecte
     assert other and other.severity == ("stop" if symptom == "entropy_collapse" else "warn")
 
 
+def test_a_rising_entropy_of_an_unknown_language_model_only_warns():
+    """It may be the sum over a completion, which grows with its length."""
+    run = history(40, entropy=lambda i: 0.1 * i, score=flat(40))
+    for names, expected in (({}, "stop"), (None, "warn")):
+        finding = RULES["std_blowup"](
+            dataclasses.replace(run, other=OtherLibrary(names, chooses_tokens=True))
+        )
+        assert finding and finding.severity == expected
+
+
 def test_a_rule_waits_for_rows_and_budget():
     rule_checks.assert_starts_at("entropy_collapse", 8, 30, entropy=0.01, score=1.0)
     rule_checks.assert_starts_at("entropy_stuck_at_max", 12, 36, **MOVES)
