@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 from algos.metrics import METRICS
 from envs.validation import unknown_name_error
@@ -28,6 +28,13 @@ _OF_TOKENS = re.compile(
     r"(?:^|[/_])(?:tokens?(?:$|[/_])|(?:response|completion)s?[/_](?:\w+_)?len)"
 )
 """Names by which a log of an unknown library is that of a language model."""
+_BARE_KL = ("kl", "kl_divergence")
+"""Names of the KL of an update, to a reference, or of a world model's states."""
+_OF_UPDATES = ("clip_fraction", "explained_variance")
+"""Metrics beside which it is that of an update."""
+_OF_AN_UPDATE_BY = {"return_mean", "deltalosspi", "backtrackiters"}
+"""Names of logs in which it is: by our catalogue's names, and Spinning Up's."""
+_OF_WORLD_MODEL = {"dyn_loss", "rep_loss", "prior_ent", "post_ent"}
 _DATA_SET = re.compile(r"^(val-core/).+(/(?:reward|acc)/mean)@\d+$|^(val/test_score/).+$")
 """Names of verl's validation: a data set's, which may have slashes, and its number of samples."""
 
@@ -41,6 +48,11 @@ def match_metrics(names: Iterable[str], rename: Mapping[str, str]) -> dict[str, 
         match = _look_up_name(name, rename, signed)
         if match is not None:
             candidates.append((match[0], place, name, match[1]))
+    known = {ours.name for *_, ours in candidates}
+    full = [c for c in candidates if c[3].name != "kl" or not _is_bare_kl(c[2], rename)]
+    # Beside a name that says more, such as approx_kl, a bare one is another KL.
+    if any(ours.name == "kl" for *_, ours in full) or not _has_kl_of_updates(names, known):
+        candidates = full
     candidates.sort(key=lambda candidate: candidate[:2])
     hidden = {ours.hides for *_, ours in candidates}
     taken: dict[str, tuple[str, CatalogueMetric]] = {}
@@ -48,6 +60,20 @@ def match_metrics(names: Iterable[str], rename: Mapping[str, str]) -> dict[str, 
         if strip_tune_prefix(name) not in hidden:
             taken.setdefault(ours.name, (name, ours))
     return dict(taken.values())
+
+
+def _has_kl_of_updates(names: Iterable[str], ours: Container[str]) -> bool:
+    """Return whether a bare ``kl`` is that of an update: the log is of PPO or the like."""
+    short = {strip_tune_prefix(name).casefold() for name in names}
+    # Language models name so the KL to their reference, some summed over a completion.
+    if short & _OF_WORLD_MODEL or chooses_tokens(short):
+        return False
+    return bool(short & _OF_AN_UPDATE_BY) or any(name in ours for name in _OF_UPDATES)
+
+
+def _is_bare_kl(name: str, rename: Mapping[str, str]) -> bool:
+    short = strip_tune_prefix(name)
+    return short.casefold() in _BARE_KL and not {name, short} & rename.keys()
 
 
 def recognise_libraries(names: Iterable[str]) -> list[Library]:

@@ -7,7 +7,7 @@ from foreign_logs import write_columns, write_events
 
 from algos.metrics import METRICS
 from envs.validation import InputError
-from tune_jobs.foreign_logs.names.name_matching import KNOWN
+from tune_jobs.foreign_logs.names.name_matching import KNOWN, match_metrics
 from tune_jobs.foreign_logs.read_logs import read_logs
 
 
@@ -105,3 +105,28 @@ def test_an_unknown_language_model_is_known_by_its_tokens(tmp_path, name, of_tok
     assert ("entropy_normalised" in log.rows[0]) != of_tokens
     # No setting of an unknown library is renamed, and none is left out.
     assert not log.other or log.other.names is None
+
+
+@pytest.mark.parametrize(
+    ("beside", "is_of_update"),
+    [
+        ({"clipfrac": 0.1}, True),
+        ({"explained_variance": 0.5}, True),
+        ({"return_mean": 1.0}, True),
+        ({"DeltaLossPi": 0.1}, True),
+        ({}, False),
+        ({"value_loss": 0.1}, False),
+        ({"clipfrac": 0.1, "response_length": 120.0}, False),
+        ({"return_mean": 1.0, "dyn_loss": 3.0}, False),
+    ],
+)
+@pytest.mark.parametrize("name", ["kl", "KL", "kl_divergence"])
+def test_a_bare_kl_is_of_updates_only_in_logs_of_ppo(beside, is_of_update, name):
+    found = match_metrics(["step", "reward", "policy_loss", name, *beside], {})
+    assert (name in found) == is_of_update
+    assert name in match_metrics([name, *beside], {name: "kl"})  # as the caller says
+
+
+def test_a_kl_that_says_more_goes_before_a_bare_one():
+    found = match_metrics(["reward", "kl", "approx_kl", "clipfrac"], {})
+    assert "approx_kl" in found and "kl" not in found
