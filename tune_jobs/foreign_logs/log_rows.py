@@ -133,7 +133,7 @@ class LogRows:
         self._context = [*before, *records]
         log = translate_log(self.path, "", "", self._context, self.rename)
         self.unmapped, self.likely_return = log.unmapped, log.likely_return
-        self.other = self.other or log.other
+        self.other = log.other or self.other  # later rows have more names
         self.is_smoothed = (self.metric, log.score) == RETURNS
         self.names.update(name for record in records for name in record.values)
         complete: list[Iteration] = []

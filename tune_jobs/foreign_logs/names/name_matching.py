@@ -19,6 +19,8 @@ KNOWN = {
 """Names that mean the same in every log."""
 FEWEST_NAMES = 2
 """Names of a library by which its log is known, where none of them is used by it alone."""
+OF_BONUS = {"entropy", "entropy_coef"}
+"""Metrics and settings of an entropy bonus."""
 Rank = tuple[int, int]
 """Which of several names for one metric is used: the smallest."""
 
@@ -90,13 +92,32 @@ def chooses_tokens(names: Iterable[str]) -> bool:
 
 
 def find_setting_names(names: Iterable[str]) -> Mapping[str, str]:
-    """Return the setting names of the library that wrote a log; empty where it is not known."""
+    """Return the setting names of the library that wrote a log; empty where it is not known.
+
+    Without those of an entropy bonus where the algorithm learns the values of actions (DQN, TD3).
+    """
     names = [strip_tune_prefix(name).casefold() for name in names]
     if signed := recognise_libraries(names):
-        return signed[0].settings
-    unsigned = [lib for lib in LIBRARIES if lib.settings and not lib.signs]
-    counts = [sum(_POLICY.sub(r"\1/*/", n) in lib.metrics for n in names) for lib in unsigned]
-    return unsigned[counts.index(max(counts))].settings if max(counts) >= FEWEST_NAMES else {}
+        library, ours = signed[0], _list_metrics(signed[0], names)
+    else:
+        unsigned = [lib for lib in LIBRARIES if lib.settings and not lib.signs]
+        found = [(lib, _list_metrics(lib, names)) for lib in unsigned]
+        library, ours = max(found, key=lambda pair: len(pair[1]))
+        if len(ours) < FEWEST_NAMES:
+            return {}
+    metrics = {metric.name for metric in ours if metric}
+    # A library that logs the entropy of a policy does so wherever it has a loss of a value.
+    all_names = {metric.name for metric in library.metrics.values() if metric}
+    lacks = "value_loss" in metrics and "entropy" in all_names and not metrics & OF_BONUS
+    if lacks or "exploration_rate" in metrics:
+        return {name: theirs for name, theirs in library.settings.items() if name not in OF_BONUS}
+    return library.settings
+
+
+def _list_metrics(library: Library, names: Iterable[str]) -> list[CatalogueMetric | None]:
+    """Return the metric of each name that a library logs."""
+    general = [_POLICY.sub(r"\1/*/", name) for name in names]
+    return [library.metrics[name] for name in general if name in library.metrics]
 
 
 def _merge_signed(names: Iterable[str]) -> dict[str, tuple[int, CatalogueMetric | None]]:

@@ -35,6 +35,30 @@ def test_the_library_is_known_by_its_names(names: tuple[str, ...], lr: str | Non
     assert find_setting_names(names).get("lr") == lr
 
 
+@pytest.mark.parametrize(
+    ("names", "has_bonus"),
+    [
+        (("time/total_timesteps", "train/loss", "rollout/exploration_rate"), False),  # DQN
+        (("time/total_timesteps", "train/actor_loss", "train/critic_loss"), False),  # TD3
+        (("time/total_timesteps", "train/critic_loss", "train/ent_coef"), True),  # SAC
+        (("time/total_timesteps", "train/value_loss", "train/entropy_loss"), True),
+        (("time/total_timesteps", "rollout/ep_rew_mean"), True),  # before the first update
+        (("env_runners/num_episodes", "learners/default_policy/qf_loss"), False),
+        (("env_runners/num_episodes", "learners/a/vf_loss", "learners/a/entropy"), True),
+        (("charts/sps", "losses/td_loss"), False),
+        # They log the entropy only times its weight, or not at all.
+        (("Loss / Policy loss", "Loss / Value loss"), True),
+        (("rewards/step", "losses/c_loss", "info/kl"), True),
+    ],
+)
+def test_an_algorithm_without_an_entropy_bonus_is_not_told_to_set_it(
+    names: tuple[str, ...], has_bonus: bool
+):
+    settings = find_setting_names(names)
+    assert ("entropy_coef" in settings) == has_bonus
+    assert "lr" in settings
+
+
 def test_tables_name_settings_that_remedies_change():
     """A misspelt one of ours would never be used."""
     steps = [
