@@ -105,6 +105,7 @@ def worded(
     in_use: Mapping[str, object] | None = None,
     complete: bool = False,
     names: Mapping[str, str] | None = None,
+    chooses_tokens: bool = False,
 ) -> str:
     """Return the remedy as a sentence without steps that are already taken.
 
@@ -114,10 +115,13 @@ def worded(
         complete: whether these are all settings of its algorithm.
         names: the name of each setting of another library, by ours; it has no others. None: the
             settings are ours.
+        chooses_tokens: whether the policy is a language model.
     """
     known = in_use or {}
+    steps = filter(_suits_tokens, remedy) if chooses_tokens else remedy
     clauses = [
-        step if isinstance(step, str) else _clause(step, known, complete, names) for step in remedy
+        step if isinstance(step, str) else _clause(step, known, complete, names, chooses_tokens)
+        for step in steps
     ]
     sentence = "; ".join(filter(None, clauses))
     return f"{sentence[:1].upper()}{sentence[1:]}." if sentence else ""
@@ -147,19 +151,44 @@ def list_remedy_changes(remedy: Remedy, in_use: Mapping[str, object]) -> dict[st
 
 
 def _clause(
-    step: RemedyStep, in_use: Mapping[str, object], complete: bool, names: Mapping[str, str] | None
+    step: RemedyStep,
+    in_use: Mapping[str, object],
+    complete: bool,
+    names: Mapping[str, str] | None,
+    chooses_tokens: bool,
 ) -> str:
     """Return the clause of a step; empty if there is nothing left to change."""
     setting = step.setting if names is None else names.get(step.setting, "")
     # Unknown is not absent: a foreign log that does not contain the setting still gets the advice.
     if not setting or (complete and step.setting not in in_use):
         other = step.without
-        return other if isinstance(other, str) else _clause(other, in_use, complete, names)
+        if isinstance(other, str):
+            return other
+        return _clause(other, in_use, complete, names, chooses_tokens)
     if step.setting not in in_use or not _there(step, used := in_use[step.setting]):
+        if chooses_tokens and step.setting == "lr":
+            return _word_factor(step, setting)
         return _word_change(step) if names is None else _word_other_change(step, setting)
     if not step.further:
         return ""
     return step.words.format(f"`{setting}` further (it is {_written(used)})")
+
+
+def _suits_tokens(step: str | RemedyStep) -> bool:
+    """Return whether a step can be taken with a language model.
+
+    Its environment is a reward function, its observations are text, and its advantages are
+    normalised.
+    """
+    if isinstance(step, str):
+        return "rungwise check ENV" not in step
+    return step.setting not in ("normalise_values", "normalise_observations")
+
+
+def _word_factor(step: RemedyStep, setting: str) -> str:
+    """Return a change of the learning rate, of which a language model takes a hundredth."""
+    way = "larger or smaller " if step.change == "set" else ""
+    return step.words.format(f"`{setting}` {way}by a factor of 3")
 
 
 def _word_change(step: RemedyStep) -> str:

@@ -98,6 +98,7 @@ class Rule(ABC):
             history.in_use,
             complete=bool(history.settings),
             names=history.other.names if history.other else None,
+            chooses_tokens=history.other is not None and history.other.chooses_tokens,
         )
 
     def is_disproved(self, history: History) -> bool:

@@ -109,6 +109,24 @@ def test_settings_of_another_library_have_its_names():
     assert used.startswith("Lower `learning_rate` further (it is 1e-5)")
 
 
+@pytest.mark.parametrize("symptom", ["no_improvement", "frozen_policy", "not_finite", "kl_runaway"])
+def test_a_language_model_is_told_no_rate_check_or_scale_of_other_policies(symptom: str):
+    said = worded(RULES[symptom].remedy, {"lr": 2e-6}, names={"lr": "rate"}, chooses_tokens=True)
+    assert "`rate`" in said and "e-4" not in said
+    assert "check ENV" not in said and "rewards by" not in said
+
+
+def test_a_learning_rate_of_a_language_model_changes_by_a_factor():
+    steps = (lower("lr", 1e-4), at_least("lr", 3e-4), put("lr", 3e-4, "try {}"), SCALED_REWARDS)
+    assert worded(steps, names=None, chooses_tokens=True) == (
+        "Lower `lr` by a factor of 3; raise `lr` by a factor of 3; try `lr` larger or smaller by a "
+        "factor of 3."
+    )
+    assert worded(steps[:1], {"lr": 1e-6}, chooses_tokens=True) == (
+        "Lower `lr` further (it is 1e-6)."
+    )
+
+
 @pytest.mark.parametrize(
     ("used", "named"), [("", True), (False, True), ("auto", False), (True, False), ("gru", False)]
 )
