@@ -267,4 +267,7 @@ def merge_rows(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             merged[name] = (numbers or values)[-1]
         else:
             merged[name] = float(np.sum(numbers) if name in SUMMED else np.mean(numbers))
+    kl = [as_number(row.get(name)) for row in rows for name in ("kl", "kl_max")]
+    if known := [value for value in kl if math.isfinite(value)]:
+        merged["kl_max"] = max(known)  # a jump of one row, which the mean hides
     return merged

@@ -124,7 +124,7 @@ def test_merged_rows_add_counts_and_average_measurements():
     a = {"episodes": 3.0, "kl": 0.1, "env_steps": 10.0, "nonfinite_where": "x", "nonfinite": 1}
     b = {"episodes": 4.0, "kl": 0.3, "env_steps": 20.0, "lr": 1e-3}
     assert merge_rows([a, b]) == {
-        **{"episodes": 7.0, "kl": pytest.approx(0.2), "env_steps": 20.0},
+        **{"episodes": 7.0, "kl": pytest.approx(0.2), "kl_max": 0.3, "env_steps": 20.0},
         **{"nonfinite_where": "x", "nonfinite": 1.0, "lr": 1e-3},
     }
 

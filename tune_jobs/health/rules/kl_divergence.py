@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -10,6 +11,7 @@ import numpy as np
 from envs.validation import AtLeastOne, Fraction, Positive
 from tune_jobs.health.finding import Finding, Severity
 from tune_jobs.health.history import SCORE, History
+from tune_jobs.health.improvement import FloatArray
 from tune_jobs.health.remedy import at_most, increase, limit, lower
 from tune_jobs.health.rule import Rule
 from tune_jobs.health.threshold_rule import ThresholdRule
@@ -24,9 +26,11 @@ class KlRunaway(Rule):
 
     Healthy runs stay below 0.18 in their worst and 0.022 in their median iteration. Policies do not
     recover from a KL above ``jump``; it ends a run that has not improved, at any time of its
-    budget. A smaller excess only warns, and a high median only warns while the score does not rise
-    (the best trials of a causal sweep begin at 0.37); ``no_improvement`` ends such a run. Runs that
-    learn from pairs (DPO) are judged by the jump alone.
+    budget. Of a long run it must be the mean of a part of it, as one row of thousands may be an
+    estimate that a single action spoils: such a row warns. A smaller excess only warns, and a high
+    median only warns while the score does not rise (the best trials of a causal sweep begin at
+    0.37); ``no_improvement`` ends such a run. Runs that learn from pairs (DPO) are judged by the
+    jump alone.
     """
 
     symptom = "kl_runaway"
@@ -61,17 +65,23 @@ class KlRunaway(Rule):
     """Number of sick iterations among the last ``window`` that give a finding."""
     window: Annotated[int, AtLeastOne] = 10
     """Number of last iterations that are judged for all but the jump."""
+    parts: Annotated[int, AtLeastOne] = 500
+    """Parts of a run whose means are compared with ``jump``: as many as a live run is judged by."""
 
     def judge(self, history: History) -> Finding | None:
         """Return a finding when KL jumped once or is repeatedly high."""
         kl = history.series("kl")
         # In the whole run, not in a window: a policy does not come back from such a step.
-        jumps = np.flatnonzero(kl > self.jump)
+        # Rows of a log that are judged as one have a mean, which hides the largest. Ours are not
+        # joined: their largest KL is that of a minibatch.
+        highest = kl if history.settings else np.fmax(kl, history.series("kl_max"))
+        jumps = np.flatnonzero(highest > self.jump)
         if jumps.size and not history.improved:
+            means = self._average_parts(kl)
+            severity: Severity = "stop" if np.any(means > self.jump) else "warn"
             since = history.iteration(int(jumps[0]))
-            return self._report(
-                history, "stop", since, f"KL {kl[jumps[0]]:.3g} at iteration {since}", HEALTHY_KL
-            )
+            seen = f"KL {highest[jumps[0]]:.3g} at iteration {since}"
+            return self._report(history, severity, since, seen, HEALTHY_KL)
         # What DPO has learnt from its pairs it need not collect again: healthy runs move by 0.7 in
         # their median iteration and by 3 in their worst.
         if history.has("pair_accuracy"):
@@ -96,6 +106,12 @@ class KlRunaway(Rule):
             seen = f"median KL {middle:.2g} over the last {recent.size} iterations"
             return self._report(history, "warn", since, seen, HEALTHY_MEDIAN_KL)
         return None
+
+    def _average_parts(self, kl: FloatArray) -> FloatArray:
+        """Return the means of equal parts of a series [R]; of a short one its rows."""
+        starts = np.arange(0, kl.size, math.ceil(kl.size / self.parts))
+        known = np.add.reduceat(~np.isnan(kl), starts, dtype=np.float64)
+        return np.add.reduceat(np.where(np.isnan(kl), 0, kl), starts) / np.maximum(known, 1)
 
     def _report(
         self, history: History, severity: Severity, since: int, seen: str, healthy: str

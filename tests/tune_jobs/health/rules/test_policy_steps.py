@@ -132,6 +132,12 @@ CASES = [
     case("kl_runaway", None, {"kl": 0.15}, 22, score=scores_with_tau(22, 0.22)),
     case("kl_runaway", ("stop", 4), {"kl": from_row(4, 14.2, 0.02)}, 4, 27),
     case("kl_runaway", ("stop", 4), {"kl": from_row(4, math.inf, 0.02)}, 4, 27, None),
+    # Of a long run, one row warns: live, where rows are means, and afterwards.
+    case("kl_runaway", ("warn", 601), {"kl": lambda i: 60.0 if i == 601 else 0.01}, 5000),
+    case("kl_runaway", ("stop", 601), {"kl": lambda i: 60.0 if 601 <= i < 606 else 0.01}, 5000),
+    case(
+        "kl_runaway", ("warn", 61), {"kl": 0.1, "kl_max": lambda i: 60.0 if i == 61 else 0.1}, 500
+    ),
     case("kl_runaway", ("warn", 11), {"kl": from_row(11, 0.15, 0.01)}, 30),
     case("kl_runaway", None, {"kl": 0.37}, 30, score=rising),
     case("kl_runaway", None, {"kl": [0.119, 0.099, 0.103, 0.058]}, 4, 7, [1.0] * 4),
