@@ -12,6 +12,7 @@ from gymnasium.vector.utils import concatenate, create_empty_array
 from algos.models.base import to_observation_columns
 from algos.rollouts.rollout import Array
 from envs.pytree import where
+from envs.validation import InputError
 
 
 def gather_final_observations(
@@ -23,8 +24,18 @@ def gather_final_observations(
         infos: of the step that ended them.
         copies: their numbers.
         space: of one observation.
+
+    Raises:
+        InputError: the environment does not give them.
     """
-    final = infos["final_obs"]
+    final = infos.get("final_obs")
+    if final is None:
+        raise InputError(
+            "The environment resets copies in the step that ends them (AutoresetMode.SAME_STEP), "
+            f"and it gave no final observations when copy {copies[0]} was truncated: add those of "
+            'all copies to infos as "final_obs", or show them in place of the first of the next '
+            "episode and reset in the step after that (AutoresetMode.NEXT_STEP)."
+        )
     if isinstance(final, np.ndarray) and final.dtype == object:
         # Gymnasium's own vector environments hand over one observation per finished copy, as it is.
         batch = concatenate(space, list(final[copies]), create_empty_array(space, len(copies)))

@@ -210,7 +210,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
             ended = buffer.terminated[t] | buffer.truncated[t]
             # What a copy does after its first episode is no experience: do not count it.
             statistics.record_step(infos, ended & ~over)
-            if infos and same_step and buffer.truncated[t].any():
+            if same_step and buffer.truncated[t].any():
                 buffer.final_values[t] = self._compute_final_values(infos, buffer.truncated[t])
             # A next-step copy is reset by the step after its end, which first shows the final
             # observation: what came before is remembered for the value of that.
