@@ -108,6 +108,7 @@ def check_population(job: JobFields, repeats: int) -> None:
     if job.trials < 2:
         raise InputError(f"scheduler pbt needs at least 2 trials, but trials is {job.trials}.")
     fixed = {*settings.model_config, *settings.prepared_with, "model", "num_envs", "rollout_length"}
+    fixed |= {"temperature_schedule"}  # without one, and at 1, a network has no temperature
     for name in job.search:
         if name.startswith(ENV_PREFIX) or name in fixed or name.startswith("num_"):
             raise InputError(

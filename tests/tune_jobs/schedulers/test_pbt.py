@@ -59,9 +59,12 @@ def test_a_list_of_a_resumed_population_is_a_choice_of_the_job():
     assert after["x"] in space.values
 
 
-@pytest.mark.parametrize("name", ["hidden", "num_envs", "env.rows"])
+CHOICES = {"hidden": [[8], [16]], "temperature_schedule": ["constant", "linear"]}
+
+
+@pytest.mark.parametrize("name", [*CHOICES, "num_envs", "env.rows"])
 def test_population_cannot_search_settings_of_construction(name):
-    space = {"choice": [[8], [16]]} if name == "hidden" else {"int": [4, 8]}
+    space = {"choice": CHOICES[name]} if name in CHOICES else {"int": [4, 8]}
     with pytest.raises(InputError, match=f"cannot change {name} in the middle"):
         make_job({"env": "CartPole-v1", "scheduler": "pbt", "trials": 4, "search": {name: space}})
 
