@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from envs.optional_imports import import_extra
 from envs.validation import InputError
 
 LORA_LAYERS = ["q_proj", "k_proj", "v_proj", "o_proj"]
 """The layers that LoRA adapts."""
+MAX_GAP = 1e-3
+"""Largest difference from the library's own numbers, in nats: rounding stays far below it."""
 
 
 def load_language_model(folder: str) -> Any:
@@ -31,6 +35,53 @@ def load_language_model(folder: str) -> Any:
         return auto.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
     except (OSError, ValueError) as error:
         raise InputError(f"{folder} holds no causal language model: {error}") from error
+
+
+def scale_logits(config: Any, logits: Tensor) -> Tensor:
+    """Scale what an output embedding gives as the model's own forward pass does."""
+    # After the output embedding, the library's models scale by (at most) one of these.
+    for name in ("logit_scale", "lm_head_multiplier"):  # Cohere, Falcon-H1
+        if factor := getattr(config, name, None):
+            logits = logits * factor
+    if divisor := getattr(config, "logits_scaling", None):  # Granite
+        logits = logits / divisor
+    for name in ("final_logit_softcapping", "logits_soft_cap"):  # Gemma 2 and 3n, RecurrentGemma
+        if cap := getattr(config, name, None):
+            logits = torch.tanh(logits / cap) * cap
+    return logits
+
+
+@torch.no_grad()
+def check_against_library(
+    folder: str, lm: Any, compute: Callable[[], Tensor], compute_expected: Callable[[], Tensor]
+) -> None:
+    """Refuse a model that is read here in another way than by its library.
+
+    Args:
+        folder: that of the model.
+        lm: the model.
+        compute: returns log-probabilities of random texts as they are computed here.
+        compute_expected: returns those of the library's own forward pass.
+
+    Raises:
+        InputError: they differ by more than ``MAX_GAP``, or one of the two fails.
+    """
+    refused = f"The model in {folder} ({lm.config.model_type}) cannot be used"
+    advice = "Use a model of full attention over position ids, such as Qwen2, Llama or GPT-2"
+    try:
+        gap = float((compute() - compute_expected()).abs().max())
+    except Exception as error:  # any: the library's code, called as few call it
+        raise InputError(
+            f"{refused}: its forward pass fails on random texts ({type(error).__name__}: {error}). "
+            f"{advice}, and shorter texts if these are longer than it can read."
+        ) from error
+    if not gap <= MAX_GAP:  # nor NaN
+        raise InputError(
+            f"{refused}: log-probabilities of random texts differ from those of its library by up "
+            f"to {gap:.2g}, and {MAX_GAP:g} is allowed. Its positions, attention or logits follow "
+            f"rules that are unknown here. {advice}; if it has a sliding window "
+            "(sliding_window in config.json), texts shorter than that help, too."
+        )
 
 
 def load_tokenizer(folder: str) -> Any:

@@ -25,7 +25,12 @@ from torch.utils.checkpoint import checkpoint
 
 from algos.actions.choices import ILLEGAL_LOGIT
 from algos.models.base import MASK, PolicyModule, initialise_linear
-from envs.language_models import add_adapter, load_language_model
+from envs.language_models import (
+    add_adapter,
+    check_against_library,
+    load_language_model,
+    scale_logits,
+)
 from envs.optional_imports import import_extra
 from envs.validation import InputError
 
@@ -166,7 +171,7 @@ class CandidateLMPolicy(PolicyModule):
         self, prompt: Tensor, candidates: Tensor, legal: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Return scores [N, K], values [N] of prompt [N, P], candidates [N, K, A], legal [N, K]."""
-        own: Any = self.lm.get_base_model() if self.model_config["lora_rank"] else self.lm
+        own = self._get_model()
         at = pack_candidates(prompt, candidates, legal, own.dtype)
         seen: Tensor = own.base_model(
             input_ids=at.tokens,
@@ -174,7 +179,6 @@ class CandidateLMPolicy(PolicyModule):
             attention_mask=at.attention_mask,
             use_cache=False,
         ).last_hidden_state
-        words = own.get_output_embeddings()
         parts = zip(
             seen[at.row, at.before].split(TOKENS_PER_CHUNK),
             at.targets.split(TOKENS_PER_CHUNK),
@@ -182,7 +186,7 @@ class CandidateLMPolicy(PolicyModule):
         )
         # Made anew in the backward pass instead of being kept for it.
         logps = [
-            checkpoint(_compute_token_logps, words, *part, use_reentrant=False) for part in parts
+            checkpoint(_compute_token_logps, own, *part, use_reentrant=False) for part in parts
         ]
         cell = at.row * legal.shape[1] + at.candidate
         total = seen.new_zeros(legal.numel()).index_add(0, cell, torch.cat(logps))
@@ -190,6 +194,42 @@ class CandidateLMPolicy(PolicyModule):
         rows = torch.arange(len(seen), device=seen.device)
         last = seen[rows, (prompt > 0).sum(1).clamp_min(1) - 1]
         return total.view(legal.shape) / lengths, self.critic(last.detach())[:, 0]
+
+    def check_loaded_model(self) -> None:
+        """See :class:`PolicyModule`: a row of random tokens, as long as the environment's can be.
+
+        Windows of attention and positions of a model's own show in long texts only.
+        """
+        if not (path := self.model_config["language_model"]):
+            return
+        generator, own = torch.Generator().manual_seed(0), self._get_model()
+        known: Any = self.observation_spaces
+        high = int(known[PROMPT].high.max()) + 1
+        prompt, candidates = (
+            torch.randint(1, high, (1, *known[part].shape), generator=generator)
+            for part in (PROMPT, CANDIDATES)
+        )
+        legal = torch.ones(candidates.shape[:2], dtype=torch.bool)
+        ends = [0, -1]  # what stands furthest away from each other: each is a text of its own
+
+        def compute_expected() -> Tensor:
+            said = candidates[0, ends] - 1
+            texts = torch.cat([(prompt - 1).expand(len(ends), -1), said], 1)
+            kept = said.shape[1] + 1  # logits of whole texts would need much memory
+            logits = own(input_ids=texts, use_cache=False, logits_to_keep=kept).logits
+            logps = logits[:, -kept:-1].float().log_softmax(-1)
+            return logps.gather(-1, said[..., None]).mean((1, 2))
+
+        check_against_library(
+            path,
+            own,
+            lambda: self._score_candidates(prompt, candidates, legal)[0][0, ends],
+            compute_expected,
+        )
+
+    def _get_model(self) -> Any:
+        """Return the model without what LoRA wraps around it."""
+        return self.lm.get_base_model() if self.model_config["lora_rank"] else self.lm
 
     def save_pretrained(self, folder: Path) -> None:
         """Write the model (of LoRA: the adapter) and a loaded one's tokenizer for their library."""
@@ -199,9 +239,10 @@ class CandidateLMPolicy(PolicyModule):
             auto.from_pretrained(path, local_files_only=True).save_pretrained(folder)
 
 
-def _compute_token_logps(words: nn.Module, seen: Tensor, wanted: Tensor) -> Tensor:
+def _compute_token_logps(lm: Any, seen: Tensor, wanted: Tensor) -> Tensor:
     """Return the log-probabilities [M] of tokens [M] after hidden states [M, w]."""
-    return -nn.functional.cross_entropy(words(seen).float(), wanted, reduction="none")
+    logits = scale_logits(lm.config, lm.get_output_embeddings()(seen))
+    return -nn.functional.cross_entropy(logits.float(), wanted, reduction="none")
 
 
 def _make_language_model(widths: tuple[int, ...], vocabulary: int) -> Any:

@@ -13,7 +13,13 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from envs.language_models import add_adapter, load_language_model, load_tokenizer
+from envs.language_models import (
+    add_adapter,
+    check_against_library,
+    load_language_model,
+    load_tokenizer,
+    scale_logits,
+)
 from envs.thoughts.corpus import MARKS, NOTHING
 from envs.validation import InputError
 
@@ -21,6 +27,8 @@ DASH = "---"
 """Text whose embedding the marks start from (the paper's): a pause that any text has seen."""
 NEVER = -1e30
 """Logit of what is never written: nothing, and the beginning of a thought."""
+CHECKED = 8
+"""Tokens of the random text by which a model is compared with its library."""
 ADAPTED = ".lora_A."
 """Part of the name of each matrix [rank, width] of an adapter."""
 
@@ -34,7 +42,8 @@ class PretrainedNetwork(nn.Module):
         lora_rank: rank of an adapter; the model's own weights then never change. 0: none.
 
     Raises:
-        InputError: no model in the folder, or one of another vocabulary than the tokenizer.
+        InputError: no model in the folder, one of another vocabulary than the tokenizer, or one
+            whose numbers would not be those of its library.
     """
 
     def __init__(self, folder: str, vocabulary: int, lora_rank: int = 0) -> None:
@@ -58,6 +67,18 @@ class PretrainedNetwork(nn.Module):
         """Output embedding [w] of its end."""
         self.lm = add_adapter(lm, lora_rank) if lora_rank else lm
         self.adapted = bool(lora_rank)
+        self._compare_with_library(folder)
+
+    def _compare_with_library(self, folder: str) -> None:
+        """Compare logits of a random text; attention needs no long one, as it is the library's."""
+        words, own = self.vocabulary - MARKS, self._get_model()
+        text = torch.randint(words, (1, CHECKED), generator=torch.Generator().manual_seed(0))
+        check_against_library(
+            folder,
+            own,
+            lambda: self.words(self.hidden(text + MARKS))[..., MARKS:],
+            lambda: own(text, use_cache=False).logits[..., :words],
+        )
 
     def hidden(self, tokens: Tensor) -> Tensor:
         """Compute the hidden states [N, L, w] of tokens [N, L]."""
@@ -72,9 +93,11 @@ class PretrainedNetwork(nn.Module):
 
     def words(self, hidden: Tensor) -> Tensor:
         """Compute the logits [..., V] of the token that follows hidden states [..., w]."""
-        own = self._get_model().get_output_embeddings()(hidden)[..., : self.vocabulary - MARKS]
+        lm = self._get_model()
+        own = lm.get_output_embeddings()(hidden)[..., : self.vocabulary - MARKS]
         never = torch.full_like(own[..., :2], NEVER)
-        return torch.cat([never, (hidden @ self.end)[..., None], own], -1)
+        written = torch.cat([(hidden @ self.end)[..., None], own], -1)
+        return torch.cat([never, scale_logits(lm.config, written)], -1)
 
     def list_fixed_weights(self) -> frozenset[str]:
         """Return the names of the weights that an adapter leaves as they were loaded."""

@@ -232,6 +232,26 @@ class Unseeded(Counting):
         return self._observed(), {}
 
 
+class Texts(Steps):
+    """Candidates behind a prompt, in tokens up to 30; the first candidate pays 1."""
+
+    observation_space = spaces.Dict(
+        prompt=spaces.Box(0, 30, (5,), np.int32), candidates=spaces.Box(0, 30, (3, 2), np.int32)
+    )
+    action_space = spaces.Discrete(3)
+
+    def step(self, action):
+        self.steps += 1
+        return self._observed(), float(action == 0), self.steps == 4, False, {}
+
+    def _observed(self):
+        drawn = self.np_random.integers
+        return {
+            "prompt": drawn(1, 31, 5, np.int32),
+            "candidates": drawn(1, 31, (3, 2), np.int32),
+        }
+
+
 for _world in [world for world in vars().values() if isinstance(world, type)]:
     if issubclass(_world, Steps) and _world is not Steps:
         gymnasium.register(f"{_world.__name__}-v0", f"toy_worlds:{_world.__name__}")

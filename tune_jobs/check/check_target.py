@@ -134,6 +134,7 @@ class CheckTarget:
         module = MODELS[s.model](
             observation_space=observed, action_space=acted, model_config=s.model_config
         )
+        module.check_loaded_model()
         return randomise_weights(module, SPREAD)
 
     def make_small_settings(

@@ -72,6 +72,7 @@ def validate_job(job: Job) -> None:
                 action_space=env.single_action_space,
                 model_config=settings.model_config,
             )
+            module.check_loaded_model()
             for space in (module.observation_space, module.action_space):
                 space_to_dict(space)  # which refuses one that could not be stored with a policy
             objective.validate_action_space(module.head)

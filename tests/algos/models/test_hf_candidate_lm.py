@@ -77,15 +77,43 @@ def test_a_score_is_the_mean_logp_of_the_candidate_tokens(rank):
     assert_scores_are_mean_logps(policy(lora_rank=rank), columns(6))
 
 
-@pytest.mark.parametrize(
-    ("kind", "changed"),
-    [(kind, {}) for kind in ("gpt_oss", "gptj", "gpt_neo", "codegen", "xglm")]
-    + [("gemma2", {"final_logit_softcapping": None})],
-)
-def test_a_model_that_adds_its_mask_reads_no_other_candidate(kind, changed, tmp_path):
-    model = policy(language_model=save_random_model(tmp_path, kind, **changed))
+@pytest.mark.parametrize("kind", ["gemma2", "gpt_oss", "gptj", "gpt_neo", "codegen", "xglm"])
+def test_a_model_that_adds_its_mask_reads_no_other_candidate(kind, tmp_path):
+    model = policy(language_model=save_random_model(tmp_path, kind))
     assert model.lm.config._attn_implementation == "eager"
     assert_scores_are_mean_logps(model, columns(6))
+    model.check_loaded_model()
+
+
+@pytest.mark.parametrize(
+    ("kind", "changed"),
+    [
+        ("granite", {"logits_scaling": 8.0}),
+        ("cohere", {}),
+        ("gemma2", {"final_logit_softcapping": 3.0}),
+    ],
+)
+def test_scores_scale_logits_as_the_model_does(kind, changed, tmp_path):
+    model = policy(language_model=save_random_model(tmp_path, kind, **changed))
+    assert_scores_are_mean_logps(model, columns(6))
+    model.check_loaded_model()
+
+
+@pytest.mark.parametrize(
+    ("kind", "changed", "sentence"),
+    [
+        ("mistral", {"sliding_window": 4}, r"\(mistral\) .* differ .* by up to 0\.\d+, and 0.001"),
+        ("gemma3_text", {"sliding_window": 4}, "sliding_window in config.json"),
+        ("gpt_neo", {"window_size": 4}, "differ from those of its library"),
+        ("bloom", {}, r"\(bloom\) cannot be used: its forward pass fails .*ValueError"),
+        ("mamba", {}, r"\(mamba\) cannot be used"),
+        ("gpt2", {"n_positions": 8}, "shorter texts if these are longer"),
+    ],
+)
+def test_a_model_read_unlike_in_its_library_is_refused(kind, changed, sentence, tmp_path):
+    model = policy(language_model=save_random_model(tmp_path, kind, **changed))
+    with pytest.raises(InputError, match=sentence):
+        model.check_loaded_model()
 
 
 def test_what_is_illegal_or_beside_it_changes_nothing():

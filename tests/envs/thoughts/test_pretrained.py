@@ -11,7 +11,7 @@ pytest.importorskip("transformers", reason="the extra [lm] is not installed")
 pytest.importorskip("peft", reason="the extra [lm] is not installed")
 
 import transformers
-from hf_models import make_model_folder
+from hf_models import make_model_folder, save_random_model
 
 import algos
 from algos.checkpoint import write_manifest
@@ -81,6 +81,37 @@ def test_without_marks_its_numbers_are_those_of_the_library(rank, folder, kwargs
     torch.testing.assert_close(network.words(padded), logits)
     assert network.hidden(tokens[:0]).shape == (0, 6, 16)
     assert (logits[..., :2] == NEVER).all() and logits[..., 2].abs().max() < 1e3
+
+
+@pytest.mark.parametrize(
+    ("kind", "changed"),
+    [
+        ("granite", {"logits_scaling": 8.0}),
+        ("cohere", {}),
+        ("gemma2", {"final_logit_softcapping": 3.0}),
+        ("recurrent_gemma", {"logits_soft_cap": 3.0, "num_hidden_layers": 3}),
+        ("falcon_h1", {"lm_head_multiplier": 0.5}),
+    ],
+)
+def test_logits_are_scaled_as_the_model_scales_them(kind, changed, tmp_path):
+    make_model_folder(tmp_path)
+    save_random_model(tmp_path, kind, vocab_size=400, **changed)
+    network = PretrainedNetwork(str(tmp_path), 300 + MARKS)
+    text = torch.arange(20)[None]
+    with torch.no_grad():
+        network.end.copy_(network.lm.get_output_embeddings().weight[7])
+        found = network.words(network.hidden(text + MARKS))
+        torch.testing.assert_close(found[..., MARKS:], network.lm(text).logits[..., :300])
+    torch.testing.assert_close(found[..., MARKS - 1], found[..., MARKS + 7])
+    assert (found[..., : MARKS - 1] == NEVER).all()
+
+
+def test_a_model_of_unknown_scaling_is_refused(tmp_path):
+    make_model_folder(tmp_path)
+    # It multiplies by what Granite of the same name divides by.
+    save_random_model(tmp_path, "hyperclovax", vocab_size=400, logits_scaling=8.0)
+    with pytest.raises(InputError, match=r"\(hyperclovax\) cannot be used: log-probabilities"):
+        PretrainedNetwork(str(tmp_path), 300 + MARKS)
 
 
 def test_the_marks_start_as_a_dash_and_are_trained(folder, kwargs):

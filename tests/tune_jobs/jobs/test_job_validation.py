@@ -27,6 +27,19 @@ def test_an_environment_that_meets_the_needs_is_accepted(env):
         validate_job(make_job(job))
 
 
+def test_a_model_read_unlike_in_its_library_is_refused(tmp_path):
+    pytest.importorskip("transformers", reason="the extra [lm] is not installed")
+    from hf_models import save_random_model
+
+    settings = {"model": "lm", "language_model": str(tmp_path), "lora_rank": 2}
+    job = make_job({"env": "toy_worlds:Texts-v0", "algo": "ppo", "settings": settings})
+    save_random_model(tmp_path, "mistral")
+    validate_job(job)
+    save_random_model(tmp_path, "mistral", sliding_window=4)
+    with pytest.raises(InputError, match=r"\(mistral\) cannot be used: log-probabilities"):
+        validate_job(job)
+
+
 UNSEEDED, CANDIDATES = (
     "toy_worlds:Unseeded-v0",
     {"algo": "dpo", "settings": {"pairs": "candidates"}},
