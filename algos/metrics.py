@@ -11,6 +11,17 @@ from dataclasses import dataclass
 
 from envs.success import SUCCESS_NAMES
 
+HELD_OUT = "held_out_"
+"""Prefix of the metrics of a policy under training on seeds that it never trains on."""
+
+STAGE = "stage"
+"""Metric of a curriculum: the stage that the episodes of an iteration are scored at."""
+
+
+def depends_on_stage(score: str) -> bool:
+    """Return whether a score falls with the next stage; held-out episodes play the last one."""
+    return not score.startswith(HELD_OUT)
+
 
 @dataclass(frozen=True)
 class Metric:

@@ -18,11 +18,12 @@ from typing import Any
 
 import numpy as np
 
+from algos.metrics import HELD_OUT
 from tune_jobs.evaluation.scoring import FEWEST, is_episode_mean
 from tune_jobs.health.improvement import average_errors, estimate_score_sd
 from tune_jobs.health.metric_table import as_number
 from tune_jobs.run_log.score_noise import NoiseSource
-from tune_jobs.run_log.trial_outcome import HELD_OUT
+from tune_jobs.run_log.trial_outcome import read_stage
 
 NOISE = 2.0
 """Standard errors by which a rating may be below the best one."""
@@ -72,7 +73,8 @@ class CheckpointChoice:
         self._measured: list[Measurement] = []
         """Those since the newest checkpoint and some before it, in order."""
         self.best: Rating | None = None
-        """The best rating of any checkpoint that another one has followed."""
+        """The best rating of any checkpoint that another one has followed, at the same stage."""
+        self._stage = 0.0
         self.newest: tuple[int, str] | None = None
         """Iteration and path of the newest checkpoint."""
 
@@ -80,6 +82,11 @@ class CheckpointChoice:
         """Add an iteration; one that a restart repeats replaces the earlier ones from there on."""
         while self._measured and self._measured[-1].iteration >= iteration:
             self._measured.pop()
+        stage = read_stage(self.metric, metrics)
+        if stage is not None and stage != self._stage:
+            # The best scores of an easier stage would hide every policy that has learnt more.
+            self._measured.clear()
+            self._stage, self.best = stage, None
         measurement = _measure(self.metric, self.sign, iteration, metrics)
         if measurement is not None:
             self._measured.append(measurement)

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from algos.metrics import HELD_OUT
 from algos.policy import Policy
 from algos.rollouts.group_sampler import TRAINING_SEED
 from envs import counter_rng
@@ -31,7 +32,6 @@ from tune_jobs.evaluation.players import (
     summarise_gym_episodes,
 )
 from tune_jobs.jobs.job import Job
-from tune_jobs.run_log.trial_outcome import HELD_OUT
 
 Array = np.ndarray[Any, Any]
 ProgressCallback: TypeAlias = Callable[[str, int, int, int], None]

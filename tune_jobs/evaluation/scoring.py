@@ -12,11 +12,11 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from algos.metrics import INFO_METRICS, METRICS
+from algos.metrics import HELD_OUT, INFO_METRICS, METRICS
 from envs.validation import InputError, unknown_name_error
 from tune_jobs.foreign_logs.names.name_matching import match_metrics
 from tune_jobs.jobs.job import Job
-from tune_jobs.run_log.trial_outcome import HELD_OUT, POOLED
+from tune_jobs.run_log.trial_outcome import POOLED, read_stage
 
 FEWEST = 20
 """Finished episodes below which a score is not given: it would rank trials by luck."""
@@ -124,6 +124,7 @@ class AgentScore:
         iterations: the job's budget.
         episodes: what :attr:`RecentEpisodes.iterations` of an earlier object held.
         rewards: what :attr:`rewards` of an earlier object held.
+        stage: what :attr:`stage` of an earlier object was.
     """
 
     def __init__(
@@ -132,7 +133,10 @@ class AgentScore:
         iterations: int,
         episodes: Iterable[tuple[float, int]] = (),
         rewards: Iterable[float] = (),
+        stage: float = 0.0,
     ) -> None:
+        self.stage = stage
+        """The stage of a curriculum that the episodes are of."""
         self.metric, self.episodes = metric, RecentEpisodes(episodes)
         self.rewards = deque(rewards, maxlen=max(1, iterations // 10))
         """Mean reward of a step in each iteration of the last tenth, the oldest first."""
@@ -147,6 +151,11 @@ class AgentScore:
             over: whether the budget is used up.
         """
         measured = metrics.get(self.metric)
+        known = read_stage(self.metric, metrics)
+        if known is not None and known != self.stage:
+            # Episodes of an easier stage would hide what the policy scores at this one.
+            self.stage, self.episodes = known, RecentEpisodes()
+            self.rewards.clear()
         # An episode with a reward that is not finite may end in a later iteration than that.
         if metrics["nonfinite"] or (measured is not None and not math.isfinite(measured)):
             return math.nan

@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 
+from algos.metrics import STAGE
 from tune_jobs.health.history import History
 from tune_jobs.health.improvement import (
     FloatArray,
@@ -56,6 +57,12 @@ class SmoothedHistory(History):
         # The median, because the many short episodes of the first rows would hide how much later
         # rows overlap.
         return max(1.0, WINDOW / float(np.median(episodes))) if episodes.size else 1.0
+
+    @cached_property
+    def stage_start(self) -> int:
+        """The first row of the current stage that is a mean over none of the episodes before it."""
+        start = self._table.find_last_change(STAGE)
+        return start and start + math.ceil(self.repeats)
 
     @property
     def episodes_per_score(self) -> FloatArray:

@@ -51,8 +51,9 @@ class StopConditions:
         # Early on, healthy runs look like sick ones: flat starts lasted for up to 41 % of a run.
         if rule.can_recover and history.budget_fraction_used < self.stop_from:
             return False
-        # A rising score contradicts nearly all symptoms, and a stop cannot be undone.
-        if history.rising and not rule.stops_rising:
+        # A rising score contradicts nearly all symptoms, and so does a stage that was mastered: its
+        # score falls with the next one. A stop cannot be undone.
+        if (history.rising or history.stage_start) and not rule.stops_rising:
             return False
         # What has worked before may work again; the finding remains a warning.
         if rule.stagnant_only and history.had_learnt:

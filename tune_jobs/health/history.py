@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 
+from algos.metrics import STAGE, depends_on_stage
 from envs.validation import AtLeastOne, check_value
 from tune_jobs.health.improvement import (
     BoolArray,
@@ -207,10 +208,27 @@ class History:
         return self.iteration(start)
 
     @cached_property
+    def stage_start(self) -> int:
+        """The row with which the current stage of a curriculum began; 0 in its first stage.
+
+        A run that has come further has mastered a stage.
+        """
+        return self._table.find_last_change(STAGE)
+
+    @cached_property
     def scores(self) -> FloatArray:
-        """The score of each row [R], with the sign changed for ``min``: higher is better."""
+        """The score of each row [R], with the sign changed for ``min``: higher is better.
+
+        NaN before the current stage of a curriculum: a fall to the scores of a harder task is none.
+        """
         scores = self.series(self.score)
+        if depends_on_stage(self.score):
+            scores = self._keep_stage(scores)
         return scores if self.mode == "max" else -scores
+
+    def _keep_stage(self, values: FloatArray) -> FloatArray:
+        """Return the values [R] with NaN before the current stage."""
+        return np.where(np.arange(len(self)) < self.stage_start, np.nan, values)
 
     @property
     def known_scores(self) -> FloatArray:
@@ -244,11 +262,11 @@ class History:
         A task that pays once, at its goal, returns the same however long the way was. Its
         discounted return rises as the way becomes shorter; a negative one as it becomes longer.
         """
-        returns = self.recent(self.return_name, len(self))
+        returns = keep_finite(self._keep_stage(self.series(self.return_name)))
         same = is_constant(returns) and is_constant(self.known_scores)
         if not same or not returns[-1] or not self.has("episode_length"):
             return self.scores
-        return -math.copysign(1.0, returns[-1]) * self.series("episode_length")
+        return -math.copysign(1.0, returns[-1]) * self._keep_stage(self.series("episode_length"))
 
     @cached_property
     def had_learnt(self) -> bool:
@@ -278,7 +296,9 @@ class History:
         """How many scores the whole budget has, at the pace so far; at least 1."""
         # Per iteration and not per row: a program may log a row in every tenth iteration only.
         learning = self.iteration(-1) - self.warm_up if self.rows else 0
-        pace = self.score_rows.size / max(1, learning) if self.rows else 1.0
+        # Of all stages: those of a new one say nothing about the pace yet.
+        scored = int(np.isfinite(self.series(self.score)).sum()) or len(self)
+        pace = scored / max(1, learning) if self.rows else 1.0
         return max(1, math.ceil(pace * (self.budget - self.warm_up)))
 
     def has_improved_lately(self, scores: int) -> bool:

@@ -88,6 +88,13 @@ class MetricTable(Sequence[Row]):
         """Return whether any row has had a metric."""
         return name in self._numbers
 
+    def find_last_change(self, name: str) -> int:
+        """Return the first row from which on a metric has its last value; 0 without a change."""
+        values = self.column(name)
+        known = np.flatnonzero(np.isfinite(values))
+        others = known[values[known] != values[known[-1]]] if known.size else known
+        return int(known[known > others[-1]][0]) if others.size else 0
+
     def find_odd_rows(self, names: Iterable[str]) -> list[int]:
         """Return the rows in which one of these metrics was logged as no finite number."""
         odd = {at for name in names for at in self._others.get(name, ())}

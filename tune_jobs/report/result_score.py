@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from algos.metrics import HELD_OUT
 from tune_jobs.formatting import count, format_estimate, format_identifier
 from tune_jobs.run_log.evaluation_status import format_player
 from tune_jobs.run_log.events import EvaluationRow
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.score_noise import NoiseSource, TrialCurve
-from tune_jobs.run_log.trial_outcome import HELD_OUT, POOLED, TrialOutcome
+from tune_jobs.run_log.trial_outcome import POOLED, TrialOutcome
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def estimate_training_error(trial: TrialOutcome) -> float | None:
     """Return the standard error of a trial's last score; None where no row says its spread."""
     noise, curve = NoiseSource(trial.job.metric, trial.job.seeds), TrialCurve()
     for row in trial.results[-2 * POOLED :]:  # those before are in no score
-        curve.add(row.iteration, row.score, noise.read(row.metrics))
+        curve.add(row.iteration, row.score, noise.read(row.metrics), noise.read_stage(row.metrics))
     last = trial.last_scored
     return curve.estimate_standard_error(last.iteration) if last else None
 

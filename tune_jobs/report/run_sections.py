@@ -11,6 +11,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from algos.metrics import HELD_OUT
 from envs.report_chart import ReportChart
 from tune_jobs.formatting import count, format_estimate, format_identifier, format_measurement
 from tune_jobs.report.axes import set_log_axis
@@ -30,7 +31,7 @@ from tune_jobs.report.result_score import (
 )
 from tune_jobs.run_log.events import EvaluationRow, FinalRow, ResultRow, VideoRow
 from tune_jobs.run_log.outcome import Outcome
-from tune_jobs.run_log.trial_outcome import HELD_OUT, average_trials, to_finite_float
+from tune_jobs.run_log.trial_outcome import average_trials, to_finite_float
 
 FLOOR = 1e-4
 """Fraction of the largest value below which smaller ones are drawn on a common scale: a root of a

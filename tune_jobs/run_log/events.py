@@ -120,6 +120,9 @@ class ResultRow(IterationEvent):
     """Flat: name to a number or a list of numbers."""
     stagnant: int = 0
     """Iterations without a better score, at most the patience; 0 without a patience."""
+    stage_since: int = 0
+    """The iteration with which the stage of a curriculum began that the score is of; 0 in the first
+    one, and where the score does not depend on it."""
 
 
 @dataclass(frozen=True, kw_only=True)

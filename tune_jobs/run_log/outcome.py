@@ -30,7 +30,7 @@ from tune_jobs.run_log.events import (
     VideoRow,
 )
 from tune_jobs.run_log.rung_agreement import RungAgreement, measure_rung_agreement
-from tune_jobs.run_log.trial_outcome import CONTINUED, TrialOutcome, average_trials, to_finite_float
+from tune_jobs.run_log.trial_outcome import CONTINUED, TrialOutcome, rank_trials, to_finite_float
 from tune_jobs.run_log.trial_state import TrialState
 
 
@@ -106,13 +106,14 @@ class Outcome:
     def ranked(self) -> list[TrialOutcome]:
         """The trials with a finite last score, by the mean of their later ones, the best first."""
         scored = [trial for trial in self.trials if trial.settled_score is not None]
-        return sorted(scored, key=lambda trial: self._sign * (trial.settled_score or 0.0))
+        return sorted(scored, key=lambda trial: rank_trials([trial]))
 
     @property
     def best_first(self) -> list[TrialOutcome]:
         """All trials by their last score, the best first; those without a finite one come last."""
         return sorted(
-            self.trials, key=lambda t: (t.finite_score is None, self._sign * (t.finite_score or 0))
+            self.trials,
+            key=lambda t: (t.finite_score is None, rank_trials([t], t.finite_score or 0)),
         )
 
     @property
@@ -136,11 +137,7 @@ class Outcome:
             and again.end_reason not in (None, *CONTINUED)
             and None not in (first.settled_score, again.settled_score)
         ]
-        return sorted(pairs, key=lambda pair: self._sign * average_trials(pair))
-
-    @property
-    def _sign(self) -> int:
-        return -1 if self.job.mode == "max" else 1
+        return sorted(pairs, key=rank_trials)
 
     @property
     def rungs(self) -> tuple[int, ...]:

@@ -11,7 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from tune_jobs.run_log.trial_outcome import POOLED, SPREAD, average_later_half, to_finite_float
+from tune_jobs.run_log.trial_outcome import (
+    POOLED,
+    SPREAD,
+    average_later_half,
+    read_stage,
+    to_finite_float,
+)
 
 
 class EpisodeSample(NamedTuple):
@@ -54,10 +60,14 @@ class NoiseSource:
         spread = to_finite_float(metrics.get(SPREAD)) or 0.0
         return EpisodeSample(int(number), mean, variance, spread / math.sqrt(self.seeds))
 
+    def read_stage(self, metrics: Mapping[str, Any]) -> float | None:
+        """Return the stage of a curriculum that an iteration was scored at; None if not known."""
+        return read_stage(self.metric, metrics)
+
 
 @dataclass
 class TrialCurve:
-    """The scores of a trial so far, and the episodes behind them."""
+    """The scores of a trial so far, and the episodes behind them; of a curriculum, at its stage."""
 
     scores: list[tuple[int, float]] = field(default_factory=list[tuple[int, float]])
     """Iterations with their scores."""
@@ -65,8 +75,21 @@ class TrialCurve:
         default_factory=list[tuple[int, EpisodeSample]]
     )
 
-    def add(self, iteration: int, score: float | None, sample: EpisodeSample | None) -> None:
+    stage: float = 0.0
+    """A trial at a later stage is better, whatever its score there."""
+
+    def add(
+        self,
+        iteration: int,
+        score: float | None,
+        sample: EpisodeSample | None,
+        stage: float | None = None,
+    ) -> None:
         """Add the result of an iteration; it replaces those that a restarted trial repeats."""
+        if stage is not None and stage != self.stage:
+            self.scores.clear()
+            self.samples.clear()
+            self.stage = stage
         for known in (self.scores, self.samples):
             while known and known[-1][0] >= iteration:
                 known.pop()

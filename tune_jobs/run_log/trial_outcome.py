@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
+from algos.metrics import STAGE, depends_on_stage
 from tune_jobs.formatting import format_duration, format_identifier, format_number, format_percent
 from tune_jobs.run_log import events
 from tune_jobs.run_log.hindsight import rises_after
@@ -15,9 +16,6 @@ from tune_jobs.run_log.json_types import to_json_types
 
 CONTINUED = ("interrupted", "error")
 """Ends that a resume may undo."""
-
-HELD_OUT = "held_out_"
-"""Prefix of the metrics of a policy under training on seeds that it never trains on."""
 
 SPREAD = "score_spread"
 """Metric of a trial of several seeds: the standard deviation of their scores."""
@@ -40,6 +38,11 @@ def average_later_half(scores: Iterable[tuple[int, float]], iteration: int) -> f
         iteration: the last one.
     """
     return average([s for at, s in scores if 2 * at > iteration and math.isfinite(s)])
+
+
+def read_stage(score: str, metrics: Mapping[str, Any]) -> float | None:
+    """Return the stage of a curriculum that a score was measured at; None where there is none."""
+    return to_finite_float(metrics.get(STAGE)) if depends_on_stage(score) else None
 
 
 def average(scores: Sequence[float]) -> float:
@@ -174,10 +177,20 @@ class TrialOutcome:
 
     @functools.cached_property  # the page asks after every row, and rebuilds changed trials only
     def settled_score(self) -> float | None:
-        """The mean of the finite scores in the later half of its iterations, which ranks it."""
-        if self.finite_score is None:
+        """The mean of the finite scores in the later half of its iterations, which ranks it.
+
+        Of a curriculum only those of the last stage count.
+        """
+        if self.finite_score is None or self.last_scored is None:
             return None
-        return average_later_half(self.scores, self.scores[-1][0])
+        since = self.last_scored.stage_since
+        return average_later_half([s for s in self.scores if s[0] >= since], self.scores[-1][0])
+
+    @property
+    def stage(self) -> float:
+        """The stage of a curriculum that its last score is of."""
+        last = self.last_scored
+        return (read_stage(self.job.metric, last.metrics) if last else None) or 0.0
 
     @property
     def score_spread(self) -> float | None:
@@ -290,6 +303,16 @@ class TrialOutcome:
 def average_trials(trials: Iterable[TrialOutcome]) -> float:
     """Return the mean over trainings of the same settings, at least one of which has a score."""
     return average([s for trial in trials if (s := trial.settled_score) is not None])
+
+
+def rank_trials(trials: Sequence[TrialOutcome], score: float | None = None) -> tuple[float, float]:
+    """Return what sorts trainings of the same settings, the best first; by default by their mean.
+
+    How far they are in a curriculum comes before their score, which falls with the next stage.
+    """
+    sign = -1 if trials[0].job.mode == "max" else 1
+    mean = average_trials(trials) if score is None else score
+    return -sum(trial.stage for trial in trials), sign * mean
 
 
 def describe_preparation(metrics: Mapping[str, Any]) -> str:

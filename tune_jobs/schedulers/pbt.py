@@ -136,7 +136,8 @@ class RecordedPBT(PopulationBasedTraining):
     def _add_score(
         self, trial: str, iteration: int, score: float | None, metrics: Mapping[str, Any]
     ) -> None:
-        self._curves[trial].add(iteration, score, self._noise.read(metrics))
+        stage = self._noise.read_stage(metrics)
+        self._curves[trial].add(iteration, score, self._noise.read(metrics), stage)
 
     def _continue_curve(self, trial: str, donor: str, iteration: int) -> None:
         """Give a trial the scores of its donor up to an iteration: it has that policy then."""
@@ -146,15 +147,29 @@ class RecordedPBT(PopulationBasedTraining):
             + [s for s in own.scores if s[0] > iteration],
             [s for s in donated.samples if s[0] <= iteration]
             + [s for s in own.samples if s[0] > iteration],
+            max(donated.stage, own.stage),
         )
 
     def _quantiles(self) -> tuple[list[Any], list[Any]]:
         """Return the trials to replace and their donors, of which each must be better."""
-        lower, upper = super()._quantiles()
+        states: dict[Any, Any] = self._trial_state
+        # As Ray does, but for the order: it sorts by the score alone, not by the stage before.
+        live = [t for t, s in states.items() if not t.is_finished() and s.last_score is not None]
+        trials = sorted((t for t in live if not math.isnan(states[t].last_score)), key=self._rank)
+        size = min(math.ceil(len(trials) * QUANTILE), len(trials) // 2)
+        lower, upper = trials[:size], trials[len(trials) - size :]
         return [t for t in lower if all(self._exceeds_noise(t, donor) for donor in upper)], upper
+
+    def _rank(self, trial: Trial) -> tuple[float, float]:
+        """Return the stage of a trial, and its last score there; a diverged one is the worst."""
+        score = cast("dict[Any, Any]", self._trial_state)[trial].last_score
+        stage = self._curves[trial.config["plan"]["trial"]].stage
+        return (stage if math.isfinite(score) else -math.inf), score
 
     def _exceeds_noise(self, trial: Trial, donor: Trial) -> bool:
         states: dict[Any, Any] = self._trial_state
+        if (stage := self._rank(trial)[0]) != (other := self._rank(donor)[0]):
+            return stage < other
         noise = math.hypot(*(self._estimate_error(one) for one in (trial, donor)))
         return states[donor].last_score - states[trial].last_score > NOISE * noise
 

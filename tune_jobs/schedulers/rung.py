@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, insort
+from typing import NamedTuple
 
 NOISE = 1.0
 """Standard errors of a difference up to which it ends no trial: noise may explain it."""
-Key = tuple[float, int]
-"""Rank of a trial: its score with the sign that makes low good, then its order of arrival."""
+
+
+class Key(NamedTuple):
+    """Rank of a trial: the lower, the better."""
+
+    stage: float
+    """Minus the stage of a curriculum: scores of two stages do not compare."""
+    score: float
+    """With the sign that makes low good."""
+    arrival: int
+    """Its number among those seen here."""
 
 
 class Rung:
@@ -33,17 +43,19 @@ class Rung:
         self.has_noise = False
         """Whether noise or a tie may explain that a trial is below the cut."""
 
-    def enter(self, trial: str, score: float, error: float | None = None) -> None:
+    def enter(
+        self, trial: str, score: float, error: float | None = None, stage: float = 0.0
+    ) -> None:
         """Add a trial; it waits, unless its score is not finite."""
         # The order of arrival makes the ranking strict where scores are equal. It decides which of
         # them is promoted first, and ends none: see `is_explained`.
-        key = self.keys[trial] = (self._sign * score, len(self.keys))
+        key = self.keys[trial] = Key(-stage, self._sign * score, len(self.keys))
         self.errors.append(error)
         # NaN compares false with every number, so inside a sorted list it would break the binary
         # search. A diverged trial counts among those seen and is never compared.
         if math.isfinite(score):
             index = bisect_left(self.order, key)
-            tied = index > 0 and self.order[index - 1][0] == key[0]
+            tied = index > 0 and self.order[index - 1][:2] == key[:2]
             self.has_noise = self.has_noise or tied or bool(error)
             self.order.insert(index, key)
             insort(self.waiting, (key, trial))
@@ -60,19 +72,19 @@ class Rung:
     def rank(self, trial: str) -> int:
         """Return a trial's rank among all seen here, from 1; a non-finite score comes last."""
         key = self.keys[trial]
-        return 1 + bisect_left(self.order, key) if math.isfinite(key[0]) else len(self.keys)
+        return 1 + bisect_left(self.order, key) if math.isfinite(key.score) else len(self.keys)
 
     def score(self, trial: str) -> float:
         """Return the score with which a trial reached the rung."""
-        return self._sign * self.keys[trial][0]
+        return self._sign * self.keys[trial].score
 
     def error(self, trial: str) -> float | None:
         """Return the standard error of that score; None where it is not known."""
-        return self.errors[self.keys[trial][1]]
+        return self.errors[self.keys[trial].arrival]
 
     def cut(self, allowed: int) -> float:
         """Return the score of the last of the best ``allowed`` trials."""
-        return self._sign * self._find_cut(allowed)[0]
+        return self._sign * self._find_cut(allowed).score
 
     def _find_cut(self, allowed: int) -> Key:
         return self.order[min(allowed, len(self.order)) - 1]
@@ -80,8 +92,8 @@ class Rung:
     def is_explained(self, trial: str, allowed: int) -> bool:
         """Return whether noise, or a tie, explains how far a trial is from the best ``allowed``."""
         key, cut = self.keys[trial], self._find_cut(allowed)
-        noise = math.hypot(self.errors[key[1]] or 0.0, self.errors[cut[1]] or 0.0)
-        return key[0] - cut[0] <= NOISE * noise
+        noise = math.hypot(self.errors[key.arrival] or 0.0, self.errors[cut.arrival] or 0.0)
+        return key.stage == cut.stage and key.score - cut.score <= NOISE * noise
 
     def list_outside(self, allowed: int) -> list[str]:
         """Return the waiting trials that are not among the best ``allowed``, the worst first."""
@@ -93,6 +105,10 @@ class Rung:
     def describe(self, trial: str, allowed: int, of: int) -> str:
         """Compare a trial's score, a mean of its later ones, with the cut for the best."""
         score, cut = self.score(trial), self.cut(allowed)
+        stage, cut_stage = -self.keys[trial].stage, -self._find_cut(allowed).stage
+        if stage != cut_stage:
+            of_stages = f"stage {stage:g} is below stage {cut_stage:g}"
+            return f"{of_stages}, the cut for {describe_best(allowed)} of {of}"
         if score == cut:
             return f"mean {score:.4g} equals the cut for {describe_best(allowed)} of {of}"
         side = "below" if self.mode == "max" else "above"
@@ -100,8 +116,9 @@ class Rung:
 
     def describe_noise(self, trial: str, allowed: int) -> str:
         """Compare the difference to the cut with the noise; empty where none is known."""
-        errors = self.error(trial), self.errors[self._find_cut(allowed)[1]]
-        if not any(errors) or self.score(trial) == self.cut(allowed):
+        key, cut = self.keys[trial], self._find_cut(allowed)
+        errors = self.errors[key.arrival], self.errors[cut.arrival]
+        if not any(errors) or key.stage != cut.stage or key.score == cut.score:
             return ""
         word = "no more" if self.is_explained(trial, allowed) else "more"
         known = " and ".join("unknown" if error is None else f"{error:.2g}" for error in errors)

@@ -104,8 +104,8 @@ class Bracket:
                 elif not row.waits and row.rung == self._waits_at(row.trial):
                     self.promote(row.trial)
             elif isinstance(row, ResultRow):
-                sample = self._noise.read(row.metrics)
-                self._curves[row.trial].add(row.iteration, row.score, sample)
+                sample, stage = self._noise.read(row.metrics), self._noise.read_stage(row.metrics)
+                self._curves[row.trial].add(row.iteration, row.score, sample, stage)
                 if row.score is None and not row.metrics.get("nonfinite"):  # it has not diverged
                     self._enter_rung(row.trial, row.iteration, None)
             elif isinstance(row, EndRow) and row.reason not in CONTINUED:
@@ -167,7 +167,7 @@ class Bracket:
             The decision; None where no rung was reached or entered.
         """
         curve, error = self._curves[trial], None
-        curve.add(iteration, score, self._noise.read(metrics))
+        curve.add(iteration, score, self._noise.read(metrics), self._noise.read_stage(metrics))
         reached = self._find_reached_rung(trial, iteration) is not None
         if reached and score is not None and math.isfinite(score):
             score, error = curve.average()
@@ -188,7 +188,7 @@ class Bracket:
         # A trial that was undecided may have passed several rungs: it enters only the highest, as
         # its score is one of that training length and would flatter it at a lower rung.
         rung = self.rungs[index]
-        rung.enter(trial, score, error)
+        rung.enter(trial, score, error, self._curves[trial].stage)
         self._entered[trial] = iteration
         if not math.isfinite(score):
             sentence = f"the score is {score}, which cannot be compared"

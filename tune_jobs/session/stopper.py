@@ -23,6 +23,7 @@ from tune_jobs.stopping.stop_rules import (
     TrialObservation,
     count_stagnant_iterations,
     find_observed_stop,
+    find_stage_start,
     find_stop,
 )
 from tune_jobs.stopping.sweep_health import SweepHealth
@@ -64,6 +65,7 @@ class TrialStopper:
                     env_steps=env_steps,
                     metrics={name: value for name, value in metrics.items() if value != ""},
                     stagnant=count_stagnant_iterations(self.job, self.sweep.get_history(trial)),
+                    stage_since=find_stage_start(self.job, self.sweep.get_history(trial)),
                 )
             )
         for failure in result.get("failures", ()):

@@ -126,7 +126,7 @@ class TrialTrainable(tune.Trainable):
         rewards = progress.get("rewards", [[]] * len(self.agents))
         self.agent_scores = [
             AgentScore(self.job.metric, self.job.iterations, *saved)
-            for saved in zip(progress["recent"], rewards, strict=True)
+            for saved in zip(progress["recent"], rewards, progress["stages"], strict=True)
         ]
         if [progress["trial"], progress["config"]] != json.loads(
             # Through JSON as the stored one went: tuples became lists.
@@ -278,13 +278,17 @@ class TrialTrainable(tune.Trainable):
         for index, agent in enumerate(self.agents):
             agent.save_to_path(directory / _get_agent_folder(index))
         sign = -1 if self.job.mode == "min" else 1
-        # An undecided or diverged agent comes last; where all are, argmax takes the first.
-        order = [sign * s if s is not None and math.isfinite(s) else -math.inf for s in self.scores]
-        self._save_policy(self.agents[int(np.argmax(order))], directory)
+        # An undecided or diverged agent comes last; where all are, max takes the first.
+        order = [
+            (known.stage, sign * s) if s is not None and math.isfinite(s) else (-1.0, 0.0)
+            for known, s in zip(self.agent_scores, self.scores, strict=True)
+        ]
+        self._save_policy(self.agents[order.index(max(order))], directory)
         progress: dict[str, Any] = {"trained_s": self.trained_s, "scores": self.scores}
         progress["trained"] = self.trained
         progress["recent"] = [score.episodes.iterations for score in self.agent_scores]
         progress["rewards"] = [list(score.rewards) for score in self.agent_scores]
+        progress["stages"] = [score.stage for score in self.agent_scores]
         progress |= {"trial": self.trial_number, "config": self.trial_config}
         (directory / PROGRESS).write_text(json.dumps(progress))
         # Last, as it holds the checksums of all other files.

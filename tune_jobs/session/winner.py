@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from algos.metrics import HELD_OUT
 from algos.policy import Policy
 from envs.validation import InputError
 from tune_jobs.evaluation.episode_budget import SHARE, count_training_steps, limit_episode_steps
@@ -26,7 +27,6 @@ from tune_jobs.run_log.evaluation_status import EvaluationStatus
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import EvaluationRow, FinalRow, Row, VideoRow
 from tune_jobs.run_log.outcome import Outcome
-from tune_jobs.run_log.trial_outcome import HELD_OUT
 
 
 def name_winner(

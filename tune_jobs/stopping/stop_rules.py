@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from algos.metrics import STAGE, depends_on_stage
 from tune_jobs.formatting import count, format_command, format_measurement
 from tune_jobs.health import Finding
 from tune_jobs.health.improvement import keep_finite
@@ -128,7 +129,7 @@ def stop_at_plateau(observation: TrialObservation) -> StopVerdict | None:
     The rule reads the metric as each iteration measured it and not the score: the score is pooled
     over trailing iterations, so consecutive scores share episodes and are not independent.
     """
-    job, rows = observation.job, _drop_warm_up(observation.history)
+    job, rows = observation.job, _drop_incomparable(observation.job, observation.history)
     if not job.patience:
         return None
     sign, iterations = _get_sign(job), rows.column("iteration")
@@ -145,14 +146,25 @@ def stop_at_plateau(observation: TrialObservation) -> StopVerdict | None:
 
 def count_stagnant_iterations(job: Job, history: MetricTable) -> int:
     """Return the number of iterations without a better score, at most the patience; 0 without."""
-    seen = _measure_stagnation(job, _drop_warm_up(history)) if job.patience else None
+    seen = _measure_stagnation(job, _drop_incomparable(job, history)) if job.patience else None
     return min(seen.iterations, job.patience) if seen else 0
 
 
-def _drop_warm_up(rows: MetricTable) -> MetricTable:
-    """Leave out the leading rows of random actions, in which nothing could improve."""
+def find_stage_start(job: Job, history: MetricTable) -> int:
+    """Return the iteration with which the stage began that scores are of; 0 in the first one."""
+    row = _find_stage_row(job, history)
+    return int(history.column("iteration")[row]) if row else 0
+
+
+def _find_stage_row(job: Job, history: MetricTable) -> int:
+    return history.find_last_change(STAGE) if depends_on_stage(job.metric) else 0
+
+
+def _drop_incomparable(job: Job, rows: MetricTable) -> MetricTable:
+    """Leave out leading rows of random actions, and of the easier stages of a curriculum."""
     limits = keep_finite(rows.column("warm_up_steps"))
-    return rows[int(np.sum(rows.column("env_steps") <= limits[-1])) :] if limits.size else rows
+    random = int(np.sum(rows.column("env_steps") <= limits[-1])) if limits.size else 0
+    return rows[max(random, _find_stage_row(job, rows)) :]
 
 
 def _measure_stagnation(job: Job, rows: MetricTable) -> Stagnation | None:

@@ -39,7 +39,8 @@ class RewardHacking(Rule):
       shorter: that may be all that is gained, as in a maze whose way is found and whose cue needs
       a memory.
 
-    Where no episode ever succeeded ``no_success`` reports it.
+    Where no episode ever succeeded ``no_success`` reports it. Of a curriculum only the rows since
+    the last change of ``stage`` are read: harder stages may pay more.
     """
 
     symptom = "reward_hacking"
@@ -89,6 +90,8 @@ class RewardHacking(Rule):
         """Return a finding when the return rises and the success rate does not."""
         rate, gain = history.series("success_rate"), history.series("return_mean")
         known = np.flatnonzero(np.isfinite(rate) & np.isfinite(gain))
+        # A harder stage of a curriculum may pay more, and success falls with it.
+        known = known[known >= history.stage_start]
         # The rate of a few episodes is 0 or 1 by luck.
         counts = np.nan_to_num(history.series("episodes")[known], nan=POOLED)
         rows, rates, episodes = pool_scores(rate[known], counts, POOLED)
