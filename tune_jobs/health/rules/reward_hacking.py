@@ -54,6 +54,7 @@ class RewardHacking(Rule):
         "shaping rewards that can be collected again and again (clicks, steps, survival)",
         "shaping rewards that together pay more than the goal",
         "a goal that ends the episode, and so the other rewards",
+        "a curriculum whose harder stages pay more, in a log without a column `stage`",
         "steps that cost something, and success that depends on what is not observed any more",
     )
     remedy = (
