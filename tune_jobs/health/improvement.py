@@ -20,8 +20,11 @@ FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 IndexArray = NDArray[np.intp]
 
-TREND_ROWS = 200
-"""Kendall's tau compares all pairs of rows: longer series are thinned evenly to this many."""
+TREND_BLOCKS = 100
+"""Kendall's tau compares all pairs of rows: of more rows than this, the means of this many blocks.
+The tau of 100 independent numbers is above 0.2, the usual limit, in 0.15 % of cases."""
+NEWEST_ROWS = 200
+"""Rows at the end of a series whose pairs :class:`Rise` compares."""
 CONSTANT = 1e-6
 """Range of returns, as a fraction of their size, up to which they are one number."""
 LARGE = 1e150
@@ -150,9 +153,9 @@ class Rise:
 
     def __call__(self, scores: FloatArray) -> bool:
         """Whether the scores rise now; rows without a finite score are left out."""
-        # All pairs are compared, so the cost is quadratic. The newest rows are kept instead of an
-        # even sample, because the question is whether the score rises now.
-        r = keep_finite(scores)[-TREND_ROWS:]
+        # All pairs are compared, so the cost is quadratic. The newest rows are kept instead of means
+        # of blocks, because the question is whether the score rises now.
+        r = keep_finite(scores)[-NEWEST_ROWS:]
         if r.size < self.rows:
             return False
         # Signs only: a single lucky mean of few episodes must not decide the trend.
@@ -247,9 +250,11 @@ def kendall_tau(values: FloatArray) -> float:
     """The share of pairs of rows that rise minus the share that falls: values [R] -> -1 to 1."""
     if values.size < 2:
         return 0.0
-    if values.size > TREND_ROWS:
-        # Thinned evenly instead of cut off: here the trend of the whole run is asked for.
-        values = values[np.linspace(0, values.size - 1, TREND_ROWS).astype(int)]
+    if values.size > TREND_BLOCKS:
+        # Means instead of single rows: the noise of each shrinks with its rows, so that a slow rise
+        # shows in a long run. A return of 0 or 1 in every row shows one in no other way.
+        first = np.linspace(0, values.size, TREND_BLOCKS, endpoint=False).astype(int)
+        values = np.add.reduceat(values, first) / np.diff(first, append=values.size)
     earlier, later = values[:, None], values[None, :]
     ordered = _pairs_in_order(values.size)
     # Ties count in neither number but stay in the denominator: a flat score has a tau of 0.

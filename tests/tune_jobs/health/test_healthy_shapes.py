@@ -41,6 +41,14 @@ def test_a_run_that_rose_and_fell_is_not_ended_as_if_it_had_never_risen():
     assert find(stagnant)["no_improvement"] == "stop"
 
 
+def test_a_slow_rise_in_many_noisy_rows_is_not_ended():
+    """GRPO: the reward rises by one standard deviation of a step in 500 steps."""
+    for seed in range(5):
+        rewards = (0.3 + 0.08 * np.arange(500) / 500 + flat(500, 0.0, 0.08, seed=seed)).tolist()
+        assert "no_improvement" not in find(history(500, score=rewards))
+    assert find(history(500, score=flat(500, 0.3, 0.08, seed=1)))["no_improvement"] == "stop"
+
+
 def test_a_policy_that_imitated_a_certain_one_is_certain_on_purpose():
     certain = {"entropy_normalised": 0.02, "entropy": 0.02, "score": flat(60, 90.0, 3.0)}
     assert find(history(60, **certain))["entropy_collapse"] == "stop"

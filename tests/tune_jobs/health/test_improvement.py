@@ -37,9 +37,20 @@ def test_kendall_tau_is_the_count_over_all_pairs(values: list[int]):
     assert kendall_tau(np.array(values, float)) == pytest.approx(naive_tau(values))
 
 
-def test_kendall_tau_of_a_long_series_is_thinned_evenly():
-    assert kendall_tau(np.arange(5000.0)) == 1.0
-    assert kendall_tau(-np.arange(5000.0)) == -1.0
+@pytest.mark.parametrize("rows", [101, 150, 5000])
+def test_kendall_tau_of_a_long_series_compares_means(rows: int):
+    assert kendall_tau(np.arange(float(rows))) == 1.0
+    assert kendall_tau(-np.arange(float(rows))) == -1.0
+    assert kendall_tau(np.ones(rows)) == 0.0
+
+
+def test_a_slow_rise_shows_in_many_rows_and_noise_in_none():
+    rng = np.random.default_rng(0)
+    slow = [0.08 * np.linspace(0, 1, 500) + rng.normal(0, 0.08, 500) for _ in range(20)]
+    episodes = [(rng.random(3000) < np.linspace(0.05, 0.3, 3000)).astype(float) for _ in range(20)]
+    assert min(map(kendall_tau, [*slow, *episodes])) > 0.2
+    noise = [rng.normal(size=n) for n in (100, 300, 1000, 3000) for _ in range(100)]
+    assert np.mean([kendall_tau(run) > 0.2 for run in noise]) < 0.01
 
 
 @pytest.mark.parametrize("n", [12, 27, 100, 300])
