@@ -28,10 +28,11 @@ class FrozenPolicy(Rule):
     """From the start on, updates leave KL at zero and the entropy unchanged.
 
     A converged policy does not move either (7 of 30 healthy runs have a median KL below 1e-5), so
-    KL must have been zero in the first quarter too, and the score must not have improved. Some
-    trainers log a KL of exactly 0 in every row when they do not compute it. Then only the entropy
-    is left, and since that of a policy with a fixed standard deviation is constant by construction,
-    the finding is a warning, not a stop.
+    KL must have been zero in the first quarter too, and the score must not have improved. A KL of
+    exactly 0 in every row is not computed, or computed before the only step of an iteration: of
+    later steps, policies that did not move had rounding errors of 1e-10 to 1e-8. Then only the
+    entropy is left, and since that of a policy with a fixed standard deviation is constant by
+    construction, the finding is a warning, not a stop.
 
     Without a baseline that is learnt, a return that never differs moves nothing either;
     ``constant_reward`` reports that, and gives a goal that is found late its time. So do steps that
@@ -82,13 +83,14 @@ class FrozenPolicy(Rule):
             return None
         moved = float(entropy.max() - entropy.min())
         kl = history.series("kl")[1:]
-        # A KL of zero is a measurement only where the clip fraction is logged as well.
-        measured = bool(np.any(np.abs(kl) > 0)) or (
-            history.has("kl") and history.has("clip_fraction")
-        )
-        # Before the only step of an iteration, the policy is the one that acted.
+        # Before the only step of an iteration the policy is the one that acted, and KL exactly 0.
         updates = history.recent("updates", len(history))
-        if not measured or (updates.size and np.median(updates) <= 1):
+        if updates.size:
+            computed = history.has("kl") and history.has("clip_fraction")
+            measured = np.median(updates) > 1 and (computed or np.any(np.abs(kl) > 0))
+        else:
+            measured = np.any(np.abs(kl) > 0)
+        if not measured:
             return self._report(history, "warn", "the entropy") if moved < self.nats else None
         # The KL is an estimate from the sampled actions and may be near zero by chance: the entropy
         # must agree.

@@ -151,9 +151,11 @@ CASES = [
     *(case("kl_runaway", None, {"kl": FIRST_UPDATES[:n]}, n, 400) for n in range(1, 13)),
     case("kl_runaway", ("warn", 1), {"kl": 0.15}, 10, 400),
     *frozen_policy(
-        # A KL of zero counts only with a clip fraction.
-        (("stop", 1), {"kl": 0.0}),
-        (None, {"kl": 0.0, "clip_fraction": lambda i: None}),
+        # A KL of exactly zero is none: before the only step of an iteration, or not computed.
+        (None, {"kl": 0.0}),
+        (("warn", 1), {"kl": 0.0, "entropy": 1.38}),
+        (("stop", 1), {"kl": from_row(5, 0.0, 1e-9)}),
+        (None, {"kl": 0.0, "clip_fraction": lambda i: None, "updates": 2}),
         ("stop", {"kl": 0.95e-6}),
         (None, {"kl": 1.05e-6}),
         ("stop", {"clip_fraction": 0.95e-3}),
@@ -163,7 +165,7 @@ CASES = [
         # The first update may move a policy that nothing moves afterwards, and the second not.
         (("stop", 1), {"entropy": from_row(2, 1.38, 2.0)}),
         (None, {"entropy": from_row(3, 1.38, 2.0)}),
-        # Before the only step of an iteration the KL is zero whatever it does.
+        # Where updates are counted they tell which it is.
         (None, {"kl": 0.0, "updates": 1}),
         (("warn", 1), {"kl": 0.0, "updates": 1, "entropy": 1.38}),
         (("stop", 1), {"kl": 0.0, "updates": 2}),
