@@ -113,7 +113,8 @@ class ValueDivergence(Rule):
     it is judged relative to them: at any row, 43 logs of healthy runs of SB3 and RLlib were at no
     more than 4.3 times their beginning. An agent may learn for a while on diverging values (DQN
     with a discount of 1.2 reached 100 in CartPole before it lost everything): there a loss that
-    still grows gives a warning although the score has improved.
+    still grows gives a warning although the score has improved. So does a loss in a log without
+    any return.
 
     Where episodes end by themselves no return can be larger than the largest reward times the
     longest episode: targets above that consist of the values they bootstrap from. (Where a time
@@ -143,9 +144,9 @@ class ValueDivergence(Rule):
     explosion: Annotated[float, Positive] = 1000.0
     """The same, above which it need not grow any more and may end a run."""
     least: Annotated[float, Positive] = 0.05
-    """Loss of standardised values below which a beginning counts as this. A tenth of what a
-    constant has, 0.5: returns that are equal until the first success are predicted without error
-    (1e-4 in Acrobot), so that a healthy loss grows two thousandfold."""
+    """Loss of standardised values, or without any return, below which a beginning counts as this.
+    A tenth of what a constant has, 0.5: returns that are equal until the first success are
+    predicted without error (1e-4 in Acrobot), so that a healthy loss grows two thousandfold."""
     beyond: Annotated[float, Positive] = 10.0
     """Largest value over largest target in size above which an iteration is sick."""
     reach: Annotated[float, Positive] = 2.0
@@ -186,7 +187,9 @@ class ValueDivergence(Rule):
         """Compare the value loss, relative to the returns, with its beginning."""
         errors, third = _compute_relative_loss(history), math.ceil(len(history) / 3)
         early, late = _compute_ends(errors)
-        if history.settings.get("normalise_values") is True:
+        standardised = history.settings.get("normalise_values") is True
+        raw = not (standardised or history.has(history.return_name))
+        if standardised or raw:
             early = max(early, self.least)
         exploded = late > self.explosion * early
         # Beyond a factor of 1000 the loss may have reached its ceiling, so it need not grow any
@@ -195,8 +198,11 @@ class ValueDivergence(Rule):
         if not late > limit or not (exploded or _grows(errors[-third:])):
             return None
         since = history.find_onset(errors > limit, third)
-        seen = f"the value loss grew {late / early:.3g} times relative to the squared returns"
-        return self._report(history, since, seen, "stop" if exploded else "warn")
+        seen = f"the value loss grew {late / early:.3g} times"
+        if not raw:
+            seen += " relative to the squared returns"
+        # Without the returns, rewards that are found late explain a growth of any size.
+        return self._report(history, since, seen, "stop" if exploded and not raw else "warn")
 
     def _report(
         self, history: History, since: int, seen: str, severity: Severity = "stop"

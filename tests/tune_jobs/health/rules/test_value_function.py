@@ -137,7 +137,10 @@ CASES = [
         (("stop", 6), {**TARGETS, "value_abs_max": lambda i: 5.0 * 1.5**i}),
         (None, {**TARGETS, "value_abs_max": 90.0}),
         # An error that explodes is found in any log, and a loss that begins at 0 has no growth.
-        (("stop", 12), EXPLODING),
+        (("stop", 12), {**EXPLODING, "return_mean": 1.0}),
+        (("warn", 12), EXPLODING),
+        # Without any return, a small loss may begin with the first reward.
+        (None, {"value_loss": from_row(10, 0.04, 1e-5)}),
         (None, {"value_loss": lambda i: 0.0 if i <= 2 else 2.0**i}),
         # A loss over the square of infinity would be no loss at all.
         (("stop", 12), {**EXPLODING, "return_mean": lambda i: -math.inf if i == 3 else 1.0}),
@@ -171,6 +174,7 @@ CASES = [
         # A last tenth that is exactly as many times the first as the threshold, and does not grow.
         (None, {"value_loss": [1.0] * 20 + [ValueDivergence.explosion] * 10}),
         ("stop", {"value_loss": [1.0] * 20 + [1.01 * ValueDivergence.explosion] * 10}),
+        base={"return_mean": 1.0},
         n=30,
     ),
     # A run that learns or is early is healthy, unless its values diverge.
