@@ -77,6 +77,8 @@ class SmoothedHistory(History):
         of one length, the first row is a start like any other, and the only one that is left of a
         task learnt within 100 episodes; it is the mean of fewer of them.
         """
+        if self.cancels:
+            return None
         plain = Improvement(episodes=0, leap=Improvement.relative) if self._even else Improvement()
         rose = plain(self.scores, self.series("episodes"))
         if not rose:

@@ -33,7 +33,7 @@ from tune_jobs.foreign_logs.names.name_matching import (
     recognise_libraries,
     strip_tune_prefix,
 )
-from tune_jobs.health.improvement import FloatArray, keep_finite
+from tune_jobs.health.improvement import FloatArray, is_constant, keep_finite
 from tune_jobs.health.metric_table import as_number
 from tune_jobs.health.remedy import OtherLibrary
 from tune_jobs.health.rules.training_faults import SKIPPED, WATCHED, find_lasting
@@ -56,6 +56,7 @@ NEAR = 0.015
 MOST_OFTEN = 0.25
 """Share of the rows up to which a count that does not rise is one of a resume."""
 _LEARNER = re.compile(r"((?:ray/tune/)?learners/[^/]+/)")
+_OF_AGENT = re.compile(r"(?:agent|module)_episode_returns_mean/")
 
 
 def translate_log(
@@ -80,6 +81,7 @@ def translate_log(
     _merge_evaluations(rows)
     rows = [row for row in rows if row.keys() - NO_ROW]
     _drop_steps_of_a_row(rows)
+    _widen_range_by_agents(rows, names)
     rows = _numbered(rows)
     # Before the NaN are judged: a NaN return is a symptom only where episodes finished.
     _estimate_episodes(rows)
@@ -196,6 +198,21 @@ def _turn_entropy(rows: Sequence[dict[str, Any]], taken: Mapping[str, CatalogueM
         for row in rows:
             if "entropy" in row:
                 row["entropy"] *= -1
+
+
+def _widen_range_by_agents(rows: Sequence[dict[str, Any]], names: Iterable[str]) -> None:
+    """Widen the range of RLlib's returns by those of the agents, of which each is the sum.
+
+    Only by those that vary: in a game of zero sum nothing else shows that returns differ.
+    """
+    each = [name for name in names if _OF_AGENT.search(name)]
+    columns = [np.array([as_number(row[_RECORD].get(name)) for row in rows]) for name in each]
+    columns = [column for column in columns if not is_constant(keep_finite(column))]
+    for row, *returns in zip(rows, *columns, strict=True):
+        known = [value for value in returns if math.isfinite(value)]
+        if known:
+            row["return_min"] = min(*known, row.get("return_min", math.inf))
+            row["return_max"] = max(*known, row.get("return_max", -math.inf))
 
 
 def _merge_evaluations(rows: Iterable[dict[str, Any]]) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from algos.metrics import STAGE, depends_on_stage
 from envs.validation import AtLeastOne, check_value
 from tune_jobs.health.improvement import (
+    CONSTANT,
     BoolArray,
     FloatArray,
     Improvement,
@@ -244,16 +245,34 @@ class History:
     def improved(self) -> bool | None:
         """Whether the score has improved (:class:`Improvement`); None while it is too early.
 
+        None, too, where the returns of the agents of a game cancel: the score is no measure.
+
         Where episodes are long, a row is the mean of one or two, whose noise hides a gain: then it
         may show in rows that are pooled. (16 of 72 sweep trials on LunarLander, some of which rose
         from -150 to 110, would have been ended as if they had not improved.)
         """
+        if self.cancels:
+            return None
         episodes, scores = self.series("episodes"), self._scores_with_time
         improved = _has_improved(scores, episodes)
         if improved is False and np.any(episodes < POOLED):
             _, means, counts = pool_scores(scores, np.nan_to_num(episodes), POOLED)
             return _has_improved(means, counts) is True
         return improved
+
+    @cached_property
+    def cancels(self) -> bool:
+        """Whether score and mean return are constant although they are of returns that differ.
+
+        What one agent of a game of zero sum wins, another one loses.
+        """
+        ranges = self.series("return_max") - self.series("return_min")
+        spread = float(keep_finite(np.fmax(ranges, self.series("return_std"))).max(initial=0.0))
+        means = (self.recent(self.return_name, len(self)), self.known_scores)
+        # Rounding, of equal returns or of a mean that is zero, is no difference.
+        size = max(float(np.abs(mean).max(initial=0.0)) for mean in means)
+        constant = all(mean.size and np.ptp(mean) <= CONSTANT * spread for mean in means)
+        return constant and spread > CONSTANT * size
 
     @property
     def _scores_with_time(self) -> FloatArray:

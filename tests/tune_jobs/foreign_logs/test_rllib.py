@@ -144,3 +144,24 @@ def test_the_old_stack_of_rllib_smooths_its_returns(tmp_path):
     assert "return_mean_100" not in log.rows[0]
     assert log.score == "return_mean_100"
     assert log.unmapped == ["env_runners/episode_return_mean"]
+
+
+@pytest.mark.parametrize(("gain", "found"), [(0.01, False), (0.0, True)])
+def test_self_play_of_zero_sum_is_not_taken_for_a_constant_reward(tmp_path, gain, found):
+    """The return of an episode is the sum over agents."""
+    sums = dict.fromkeys(("mean", "min", "max"), 0.0)
+    results = [
+        {
+            "training_iteration": i + 1,
+            "env_runners": {
+                "num_episodes": 40,
+                "episode_len_mean": 30.0 + i % 3,
+                **{f"episode_return_{name}": value for name, value in sums.items()},
+                "module_episode_returns_mean": {"main": 0.1 + gain * i, "old": -0.1 - gain * i},
+            },
+            "learners": {"main": {"policy_loss": 0.1, "entropy": 1.9 - 0.01 * i}},
+        }
+        for i in range(60)
+    ]
+    (tmp_path / "result.json").write_text("\n".join(map(json.dumps, results)))
+    assert bool({"constant_reward", "no_improvement"} & warned(tmp_path)) is found

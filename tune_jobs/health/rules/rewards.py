@@ -136,7 +136,8 @@ class ConstantReward(Rule):
     33 found a reward in the rest, of those constant for 85 % none. Hence ``stop_from``. Where steps
     without reward are counted, ``zero_reward`` reports a return of zero. A task that pays once, at
     its goal, has one return however soon it is reached: there the length of the episodes says
-    whether the agent learns (:attr:`History.improved`).
+    whether the agent learns (:attr:`History.improved`). In self-play of zero sum the mean return is
+    constant although that of each agent is not: nothing is reported.
     """
 
     symptom = "constant_reward"
@@ -176,7 +177,7 @@ class ConstantReward(Rule):
             episodes < self.episodes and history.has("episodes")
         ):
             return None
-        if not is_constant(returns, self.spread) or history.improved:
+        if not is_constant(returns, self.spread) or history.improved or history.cancels:
             return None
         # One fault, one finding: `zero_reward` knows more about a return of zero.
         if not returns.any() and history.has("zero_reward_fraction"):

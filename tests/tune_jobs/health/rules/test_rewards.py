@@ -66,6 +66,9 @@ def success(*rows: tuple[Any, list[float]], base: Metrics = RETURNS, **options: 
 
 
 SAME: Metrics = {"return_mean": -200.0, "episodes": 5, "score": -200.0}
+UNCOUNTED: Metrics = {"success_rate": 0.0, "reward_std": 0.3}
+WON: Metrics = {"return_mean": 0.0, "score": 0.0, "episodes": 20}
+"""Self-play of zero sum: the mean over agents is 0 whatever they have learnt."""
 SHAPED: Metrics = {"success_rate": 0.0, "episodes": 20, "reward_std": 0.3}
 
 CASES = [
@@ -235,6 +238,13 @@ CASES = [
         score=None,
     ),
     case("constant_reward", "warn", SAME | {"episodes": 2.6}, 20, 60, None),
+    # Returns that cancel differ, if by more than rounding.
+    case("constant_reward", "stop", WON, 90, 100, None),
+    case("constant_reward", None, WON | {"return_std": 1.0}, 90, 100, None),
+    case("constant_reward", None, WON | {"return_min": -1.0, "return_max": 1.0}, 90, 100, None),
+    case("constant_reward", "stop", SAME | {"return_std": 1e-12}, 90, 100, None),
+    case("no_improvement", "stop", WON, 90, 100, None),
+    case("no_improvement", None, WON | {"return_std": 1.0}, 90, 100, None),
     case("constant_reward", None, SAME | {"episodes": 2.4}, 20, 60, None),
     # A budget of a few iterations: one return, or two, are always constant.
     case("constant_reward", None, {"return_mean": 30.0, "score": 30.0}, 2, score=None),
