@@ -194,15 +194,18 @@ class NoSuccess(Rule):
     """The success rate is zero in every iteration while rewards vary.
 
     In the shopping post-mortem shaping rewards were collected and nothing was bought. Where the
-    rewards do not vary either, ``zero_reward`` is more specific. Success found late is normal
-    (healthy runs on sparse tasks were flat for up to 41 % of their length), and an improving score
-    may still lead there: then it only warns.
+    rewards do not vary either, ``zero_reward`` is more specific. Success found late is normal, and
+    an improving score may still lead there: then it only warns. A score that is flat is no more
+    evidence here than for ``no_improvement``, hence ``stop_from``.
     """
 
     symptom = "no_success"
     title = "The agent is rewarded but has never solved the task"
     needs = ("success_rate", SCORE)
-    warm_up = "`episodes` finished episodes and `budget_fraction`"
+    warm_up = (
+        "`episodes` finished episodes (`rows` rows where they are not counted) and "
+        "`budget_fraction`"
+    )
     silence_disproves = True
     causes = (
         "shaping rewards that pay more than the goal",
@@ -221,9 +224,11 @@ class NoSuccess(Rule):
 
     episodes: Annotated[int, AtLeastOne] = 100
     """Finished episodes without a success before the rule judges."""
+    rows: Annotated[int, AtLeastOne] = 30
+    """Rows without a success before it judges where episodes are not counted."""
     budget_fraction: Annotated[float, Fraction] = 0.5
     """Fraction of the budget from which it warns."""
-    stop_from: Annotated[float, Fraction] = 0.6
+    stop_from: Annotated[float, Fraction] = 0.8
     """Fraction of the budget from which it asks for a stop, unless the score has improved."""
 
     def judge(self, history: History) -> Finding | None:
@@ -235,16 +240,20 @@ class NoSuccess(Rule):
         known = np.isfinite(rates)
         if not known.any() or np.any(rates[known] > 0):
             return None
-        # Only episodes of rows that report a rate: the others might have succeeded.
-        counted = np.where(known, history.series("episodes"), 0.0)
-        episodes = float(np.nansum(counted)) if history.has("episodes") else float(known.sum())
-        if episodes < self.episodes:
+        # Only rows that report a rate, and their episodes: others might have succeeded.
+        if history.has("episodes"):
+            episodes = float(np.nansum(np.where(known, history.series("episodes"), 0.0)))
+            enough, seen = episodes >= self.episodes, f"none of {episodes:,.0f} episodes succeeded"
+        else:
+            rows = int(known.sum())
+            enough, seen = rows >= self.rows, f"no episode succeeded in {rows:,} iterations"
+        if not enough:
             return None
         hopeless = history.improved is False and history.budget_fraction_used >= self.stop_from
         return self.report(
             "stop" if hopeless else "warn",
             history.iteration(0),
-            f"none of {episodes:,.0f} episodes succeeded, although rewards vary",
+            f"{seen}, although rewards vary",
         )
 
 

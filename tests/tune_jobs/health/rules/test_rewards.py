@@ -259,13 +259,18 @@ CASES = [
     case("no_success", None, SHAPED, 49, 100),
     case("no_success", ("warn", 1), SHAPED, 50, 100),
     case("no_success", "warn", SHAPED, 59, 100),
-    case("no_success", ("stop", 1), SHAPED, 60, 100),
+    case("no_success", ("warn", 1), SHAPED, 79, 100),
+    case("no_success", ("stop", 1), SHAPED, 80, 100),
     case("no_success", ("warn", 1), SHAPED, 90, 100, rising),
     case("no_success", None, SHAPED | {"reward_std": 0.0, "return_mean": -50.0}, 90, 100),
     case("no_success", ("stop", 1), {"success_rate": 0.0, "return_mean_100": flat(120)}, 120),
+    # Where episodes are not counted, rows are.
+    case("no_success", ("warn", 1), UNCOUNTED, 30, 40),
+    case("no_success", None, UNCOUNTED, 29, 40),
+    case("no_success", None, UNCOUNTED | {"success_rate": from_row(11, 0.0, NAN)}, 39, 60),
     case("no_success", None, SHAPED | {"success_rate": NAN}, 90, 100),
-    case("no_success", "stop", SHAPED | {"episodes": 1.7}, 60, 100),
-    case("no_success", None, SHAPED | {"episodes": 1.6}, 60, 100),
+    case("no_success", "stop", SHAPED | {"episodes": 1.3}, 80, 100),
+    case("no_success", None, SHAPED | {"episodes": 1.2}, 80, 100),
     *(
         case("no_success", None, SHAPED | {"success_rate": from_row(42, 0.1, 0.0)}, n, 100)
         for n in range(42, 101, 3)
