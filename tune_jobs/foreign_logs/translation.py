@@ -25,6 +25,14 @@ from envs.validation import InputError
 from tune_jobs.foreign_logs.likely_return import may_be_return, rank_likely_returns
 from tune_jobs.foreign_logs.log import Log
 from tune_jobs.foreign_logs.log_record import Record
+from tune_jobs.foreign_logs.missing_numbers import (
+    RECORD,
+    RETURNS,
+    SICK,
+    count_trained,
+    get_column,
+    separate_missing,
+)
 from tune_jobs.foreign_logs.names.catalogue_metric import CatalogueMetric
 from tune_jobs.foreign_logs.names.name_matching import (
     chooses_tokens,
@@ -36,17 +44,11 @@ from tune_jobs.foreign_logs.names.name_matching import (
 from tune_jobs.health.improvement import FloatArray, is_constant, keep_finite
 from tune_jobs.health.metric_table import as_number
 from tune_jobs.health.remedy import OtherLibrary
-from tune_jobs.health.rules.training_faults import SKIPPED, WATCHED, find_lasting
 
-RETURNS = ("return_mean", "return_mean_100")
-_RECORD = "record"
-"""Under this name a row carries the foreign values it was made of while it is worked on."""
-_SICK = "sick"
-"""Under this name a row collects which of its numbers are not finite while it is worked on."""
 HELD_OUT = "held_out_return_mean"
 NO_ROW = {
     *("iteration", "iteration_s", "env_steps", "env_steps_per_s", "lr", "gamma", "updates"),
-    *(HELD_OUT, _RECORD),
+    *(HELD_OUT, RECORD),
 }
 """What alone makes no row: a line of an evaluation between two iterations has it too."""
 MOST_CHOICES = 18
@@ -55,7 +57,6 @@ NEAR = 0.015
 """How far below the maximum the first entropies may be, as a share: ln 17 is 2 % below ln 18."""
 MOST_OFTEN = 0.25
 """Share of the rows up to which a count that does not rise is one of a resume."""
-_LEARNER = re.compile(r"((?:ray/tune/)?learners/[^/]+/)")
 _OF_AGENT = re.compile(r"(?:agent|module)_episode_returns_mean/")
 
 
@@ -86,19 +87,15 @@ def translate_log(
     # Before the NaN are judged: a NaN return is a symptom only where episodes finished.
     _estimate_episodes(rows)
     empty = _find_empty_return(rows, taken)
-    for theirs, ours in taken.items():
-        _believe(rows, theirs, ours)
+    unmapped = [other for other in names if other not in taken and _is_metric(other, records)]
+    separate_missing(rows, taken, [name for name in unmapped if "loss" in name.casefold()])
     # RLlib alone calls the KL a loss; in other tools a KL of 0 is a measurement.
     if any(ours.name == "kl" and "kl_loss" in theirs for theirs, ours in taken.items()):
         _drop_kl_not_computed(rows)
-    unmapped = [other for other in names if other not in taken and _is_metric(other, records)]
-    for other in (name for name in unmapped if "loss" in name.casefold()):
-        # A NaN in any loss soon reaches the parameters, also in one that no rule knows.
-        _watch(rows, other)
     _normalise_entropy(rows, names)
     _infer_discount(rows)
     place_by_values = {id(record.values): place for place, record in enumerate(records)}
-    places = [place_by_values[id(row[_RECORD])] for row in rows]
+    places = [place_by_values[id(row[RECORD])] for row in rows]
     for row in rows:
         _finish_row(row)
     exact, smooth = (sum(n in row for row in rows) for n in RETURNS)
@@ -141,7 +138,8 @@ def _row(path: Path, record: Record, taken: Mapping[str, CatalogueMetric]) -> di
         if value is None or (isinstance(value, bool) and ours.name != "success_rate"):
             continue
         if isinstance(value, int | float):
-            if math.isnan(value) and _learnt_nothing(theirs, record):
+            trained = count_trained(theirs, record.values) if math.isnan(value) else None
+            if trained is not None and not trained > 0:
                 continue
             row[ours.name] = float(value) * ours.times + ours.plus
         elif ours.name in METRICS and METRICS[ours.name].unit in ("text", "shares"):
@@ -151,22 +149,15 @@ def _row(path: Path, record: Record, taken: Mapping[str, CatalogueMetric]) -> di
                 f"{path}, {record.location}: {theirs} is {reprlib.repr(value)}, which is not a "
                 "number."
             )
-    return row | {_RECORD: record.values} if row else row
+    return row | {RECORD: record.values} if row else row
 
 
 def _finish_row(row: dict[str, Any]) -> None:
     """Take what a row carried while it was worked on out of it, and count its sick numbers."""
-    row.pop(_RECORD, None)
-    sick = row.pop(_SICK, [])
+    row.pop(RECORD, None)
+    sick = row.pop(SICK, [])
     if sick and "nonfinite" not in row:  # a log's own count knows more
         row |= {"nonfinite": len(sick), "nonfinite_where": sick[0]}
-
-
-def _learnt_nothing(theirs: str, record: Record) -> bool:
-    """Whether RLlib says NaN of a learner because this iteration had no update."""
-    learner = _LEARNER.match(theirs)
-    counter = f"{learner[1]}num_module_steps_trained" if learner else ""
-    return counter in record.values and not as_number(record.values[counter]) > 0
 
 
 def _increase(rows: Iterable[dict[str, Any]], taken: Mapping[str, CatalogueMetric]) -> None:
@@ -184,7 +175,7 @@ def _count_updates_of_sb3(
     """Count an update in each row that has its metrics: TensorBoard does not have its number."""
     if "time/fps" in names and all(ours.name != "updates" for ours in taken.values()):
         for row in rows:
-            row["updates"] = float(any(name.startswith("train/") for name in row[_RECORD]))
+            row["updates"] = float(any(name.startswith("train/") for name in row[RECORD]))
 
 
 def _turn_entropy(rows: Sequence[dict[str, Any]], taken: Mapping[str, CatalogueMetric]) -> None:
@@ -193,7 +184,7 @@ def _turn_entropy(rows: Sequence[dict[str, Any]], taken: Mapping[str, CatalogueM
     SB3's is always the negative entropy, and a policy begins with a positive one.
     """
     turned = [n for n, ours in taken.items() if ours.name == "entropy" and ours.times < 0]
-    first = keep_finite(_column(rows, "entropy"))[:3]
+    first = keep_finite(get_column(rows, "entropy"))[:3]
     if turned and not turned[0].endswith("train/entropy_loss") and np.all(first < 0):
         for row in rows:
             if "entropy" in row:
@@ -206,7 +197,7 @@ def _widen_range_by_agents(rows: Sequence[dict[str, Any]], names: Iterable[str])
     Only by those that vary: in a game of zero sum nothing else shows that returns differ.
     """
     each = [name for name in names if _OF_AGENT.search(name)]
-    columns = [np.array([as_number(row[_RECORD].get(name)) for row in rows]) for name in each]
+    columns = [get_column([row[RECORD] for row in rows], name) for name in each]
     columns = [column for column in columns if not is_constant(keep_finite(column))]
     for row, *returns in zip(rows, *columns, strict=True):
         known = [value for value in returns if math.isfinite(value)]
@@ -260,7 +251,7 @@ def _is_repeated(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> bool:
 
 def _drop_steps_of_a_row(rows: Sequence[dict[str, Any]]) -> None:
     """Take steps out that do not count from the start, but those of a row or of an episode."""
-    changes = np.diff(keep_finite(_column(rows, "env_steps")))
+    changes = np.diff(keep_finite(get_column(rows, "env_steps")))
     falls, rises = int((changes < 0).sum()), int((changes > 0).sum())
     if changes.size > 1 and falls >= MOST_OFTEN * (falls + rises):
         for row in rows:
@@ -290,38 +281,8 @@ def _find_empty_return(rows: Sequence[dict[str, Any]], taken: Mapping[str, Catal
     return names[0] if values and all(math.isnan(value) for value in values) else ""
 
 
-def _believe(rows: Sequence[dict[str, Any]], theirs: str, ours: CatalogueMetric) -> None:
-    """Take out the NaN that only say that there was no number; point at the others."""
-    name = ours.name
-    values = np.array([as_number(row.get(name, 0.0)) for row in rows])
-    there = np.array([name in row for row in rows], dtype=np.bool_)
-    # In tables with one row for each logging call, NaN fills the metrics of the other calls.
-    skips = name == "grad_norm"  # mixed precision skips an update whose gradients are too large
-    lasting = find_lasting(_column(rows, name), SKIPPED if skips else 1)
-    for row, value, believed in zip(
-        rows, values, lasting if skips or ours.patchy else there, strict=True
-    ):
-        if not isinstance(row.get(name), float) or math.isfinite(value):
-            continue
-        # The mean over no episode is NaN by definition.
-        if name in RETURNS and "episodes" in row and not row["episodes"] > 0:
-            believed = False
-        if (skips or math.isnan(value)) and not believed:
-            del row[name]
-        elif name in (*RETURNS, *WATCHED):
-            row.setdefault(_SICK, []).append(f"{theirs} ({value})")
-
-
-def _watch(rows: Sequence[dict[str, Any]], theirs: str) -> None:
-    """Point at a loss that is none of ours and has turned NaN or infinite."""
-    column = np.array([as_number(row[_RECORD].get(theirs)) for row in rows])
-    for row, sick in zip(rows, find_lasting(column) | np.isinf(column), strict=True):
-        if sick and theirs in row[_RECORD]:
-            row.setdefault(_SICK, []).append(f"{theirs} ({row[_RECORD][theirs]})")
-
-
 def _drop_kl_not_computed(rows: Sequence[dict[str, Any]]) -> None:
-    column = _column(rows, "kl")
+    column = get_column(rows, "kl")
     # A column of zeros would make every run that does not compute the KL look frozen.
     if not np.any(column[~np.isnan(column)] != 0):
         for row in rows:
@@ -337,7 +298,7 @@ def _normalise_entropy(rows: Sequence[dict[str, Any]], names: Iterable[str]) -> 
     # A language model is trained before: its first entropy lies near that of k words by chance.
     if chooses_tokens(names):
         return
-    known = keep_finite(_column(rows, "entropy"))
+    known = keep_finite(get_column(rows, "entropy"))
     # The differential entropy of a continuous policy may be negative and has no maximum.
     if known.size == 0 or known.min() < 0 or any("entropy_normalised" in row for row in rows):
         return
@@ -360,16 +321,12 @@ def _infer_discount(rows: Sequence[dict[str, Any]]) -> None:
     all the same also leave no variance, but not from the first row on.)
     """
     explained = [row["explained_variance"] for row in rows if "explained_variance" in row]
-    returns = keep_finite(np.concatenate([_column(rows, name) for name in RETURNS]))
+    returns = keep_finite(np.concatenate([get_column(rows, name) for name in RETURNS]))
     if any("gamma" in row for row in rows) or len(explained) < len(rows) / 2 or not returns.size:
         return
     if np.isnan(explained).all() and np.ptp(returns) > 0:
         for row in rows:
             row["gamma"] = 0.0
-
-
-def _column(rows: Sequence[dict[str, Any]], name: str) -> FloatArray:
-    return np.array([as_number(row.get(name)) for row in rows])
 
 
 def _is_metric(name: str, records: Sequence[Record]) -> bool:

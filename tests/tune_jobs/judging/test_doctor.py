@@ -69,12 +69,12 @@ def test_a_nan_between_numbers_is_an_empty_cell(tmp_path):
     rhythm = [float(i) if i % 4 == 0 else math.nan for i in range(40)]
     loss = [1.0] * 30 + [math.nan] * 10
     returns = rising(40)
+    lost = [*returns[:30], *[math.nan] * 32]  # of fewer rows it may be that no episode ended
     assert diagnose_log(write_columns(tmp_path / "a.csv", reward=returns, entropy=rhythm)) == {}
     broken = {"not_finite": ("stop", 31)}
     assert diagnose_log(write_columns(tmp_path / "b.csv", reward=returns, loss=loss)) == broken
-    assert (
-        diagnose_log(write_columns(tmp_path / "c.csv", reward=returns[:30] + loss[30:])) == broken
-    )
+    assert diagnose_log(write_columns(tmp_path / "c.csv", reward=lost[:-1])) == {}
+    assert diagnose_log(write_columns(tmp_path / "c.csv", reward=lost)) == broken
     assert diagnose_log(write_columns(tmp_path / "d.csv", reward=returns, kl=loss)) == broken
     assert (
         diagnose_log(

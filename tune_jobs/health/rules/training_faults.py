@@ -106,11 +106,15 @@ def find_lasting(column: FloatArray, least: int = 1) -> BoolArray:
     """Return which values of a column [R] that are not finite stay so to the end.
 
     They must be at least ``least``, and more in a row than ever were between two numbers, where
-    they are a log's rhythm.
+    they are a log's rhythm; and more than there were before the first one, until as many numbers
+    have shown that these are none.
     """
     numbers = np.flatnonzero(np.isfinite(column))
     lasting = np.zeros(column.size, dtype=np.bool_)
-    if numbers.size and column.size - 1 - numbers[-1] >= max(*np.diff(numbers), least, 1):
+    if not numbers.size:
+        return lasting
+    first = numbers[0] + 2 - numbers.size
+    if column.size - 1 - numbers[-1] >= max(*np.diff(numbers), first, least, 1):
         lasting[numbers[-1] + 1 :] = True
     return lasting
 
