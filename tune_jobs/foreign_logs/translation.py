@@ -45,6 +45,8 @@ from tune_jobs.health.improvement import FloatArray, is_constant, keep_finite
 from tune_jobs.health.metric_table import as_number
 from tune_jobs.health.remedy import OtherLibrary
 
+SB3_UNTRAINED = ("time/fps", "rollout/", "eval/", "env_steps")
+"""What the names in a TensorBoard file of SB3 begin with before the first update."""
 HELD_OUT = "held_out_return_mean"
 NO_ROW = {
     *("iteration", "iteration_s", "env_steps", "env_steps_per_s", "lr", "gamma", "updates"),
@@ -172,8 +174,18 @@ def _increase(rows: Iterable[dict[str, Any]], taken: Mapping[str, CatalogueMetri
 def _count_updates_of_sb3(
     rows: Iterable[dict[str, Any]], names: Sequence[str], taken: Mapping[str, CatalogueMetric]
 ) -> None:
-    """Count an update in each row that has its metrics: TensorBoard does not have its number."""
-    if "time/fps" in names and all(ours.name != "updates" for ours in taken.values()):
+    """Count an update in each row that has its metrics: TensorBoard does not have its number.
+
+    Before the first one, SB3's agents with a replay memory log how they explore, the number of
+    episodes, or, on TensorBoard, nothing but scores and speed. Others may use its logger, and name
+    what they measure of updates differently.
+    """
+    logs_updates = any(name.startswith("train/") for name in names)
+    waits = not {"rollout/exploration_rate", "time/episodes"}.isdisjoint(names)
+    waits |= all(name.startswith(SB3_UNTRAINED) for name in names)
+    waits &= not any("loss" in name.casefold() for name in names)
+    counts = any(ours.name == "updates" for ours in taken.values())
+    if "time/fps" in names and (logs_updates or waits) and not counts:
         for row in rows:
             row["updates"] = float(any(name.startswith("train/") for name in row[RECORD]))
 

@@ -28,11 +28,29 @@ def test_a_constant_reward_reveals_no_discount():
 @pytest.mark.parametrize(
     ("learns", "updates"), [({}, 0.0), ({"train/loss": 0.1}, 1.0), ({"train/n_updates": 9.0}, 9.0)]
 )
-def test_updates_of_sb3_follow_from_what_it_logs_of_them(learns, updates):
-    row = {"rollout/ep_rew_mean": 1.0, "time/fps": 100.0}
+@pytest.mark.parametrize(
+    "before",
+    [
+        {"time/total_timesteps": 9.0, "time/episodes": 4.0},
+        {"env_steps": 9.0},
+        {"env_steps": 9.0, "rollout/exploration_rate": 0.9, "my/metric": 1.0},
+    ],
+    ids=["table", "TensorBoard", "DQN"],
+)
+def test_updates_of_sb3_follow_from_what_it_logs_of_them(learns, updates, before):
+    row = {"rollout/ep_rew_mean": 1.0, "time/fps": 100.0} | before
     records = [Record("line 1", row), Record("line 2", row | learns)]
     log = translate_log(Path("logs"), "run", "TensorBoard", records, {})
     assert log.rows[-1]["updates"] == updates
+
+
+@pytest.mark.parametrize(
+    "other", [{"time/total_timesteps": 9.0}, {"time/episodes": 4.0, "losses/policy": 0.1}]
+)
+def test_updates_by_other_names_than_those_of_sb3_are_not_counted(other):
+    record = Record("line 1", {"rollout/ep_rew_mean": 1.0, "time/fps": 100.0} | other)
+    log = translate_log(Path("logs"), "run", "CSV", [record] * 9, {})
+    assert not any("updates" in row for row in log.rows)
 
 
 def _translate(**columns):
