@@ -1,6 +1,8 @@
 # pyright: basic
 """A table of several runs is judged run by run."""
 
+from itertools import product
+
 import pytest
 from foreign_logs import write_columns
 from health_runs import flat, rising
@@ -63,3 +65,36 @@ def test_a_seed_that_names_no_run_splits_nothing(seeds, steps):
     rows = records(seeds, steps)
     assert split_runs("log", rows) == {"log": rows}
     assert split_runs("log", []) == {"log": []}
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ({"algo": "pq", "seed": (0.0, 1.0)}, ["seed 0, algo p", "seed 1, algo p"]),
+        ({"env": "WH"}, ["env W", "env H"]),
+        ({"agent": "ab", "seed": (3.0,)}, ["agent a", "agent b"]),
+    ],
+)
+@pytest.mark.parametrize("order", [lambda i: 0, lambda i: i])
+def test_columns_name_runs_together_or_with_words(names, expected, order):
+    runs = [dict(zip(names, values, strict=True)) for values in product(*names.values())]
+    cells = sorted(((i, run) for run in runs for i in range(30)), key=lambda cell: order(cell[0]))
+    rows = [Record("", run | {"step": 1000.0 * (i + 1)}) for i, run in cells]
+    split = split_runs("log", rows)
+    assert set(split) >= {f"log/{name}" for name in expected} and len(split) == len(runs)
+    for run in split.values():
+        assert [record.values["step"] for record in run] == [1000.0 * (i + 1) for i in range(30)]
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        # One run that changes its task, and the episodes of parallel environments.
+        {"task": "a" * 30 + "b" * 30, "step": range(60), "epoch": [*range(30)] * 2},
+        {"env": [0, 1] * 30, "step": [i // 2 for i in range(60)]},
+    ],
+)
+def test_words_and_indices_that_name_no_run_split_nothing(columns):
+    cells = zip(*columns.values(), strict=True)
+    rows = [Record("", dict(zip(columns, values, strict=True))) for values in cells]
+    assert split_runs("log", rows) == {"log": rows}
