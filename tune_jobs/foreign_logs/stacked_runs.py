@@ -9,6 +9,7 @@ import numpy as np
 
 from tune_jobs.foreign_logs.log_record import Record
 from tune_jobs.foreign_logs.names.name_matching import match_metrics
+from tune_jobs.foreign_logs.row_order import order_records
 from tune_jobs.health.metric_table import as_number
 
 COLUMNS = ("seed", "run", "run_id", "run_name", "trial", "trial_id")
@@ -22,12 +23,13 @@ SHORTEST = 5
 
 
 def split_runs(name: str, records: Sequence[Record]) -> dict[str, list[Record]]:
-    """Return the records of each run of a table, by the run's name; mostly it is one.
+    """Return the records of each run of a table, by the run's name, the oldest first.
 
     Columns name runs where another one rises from row to row within every run, but not over the
     whole table: it is the time, and begins anew. Judged as one run they would collapse again and
     again. Of several choices the one of the fewest columns is taken.
     """
+    records = order_records(records)
     for columns in _list_choices(records):
         runs: dict[str, list[Record]] = {}
         for record in records:
@@ -37,7 +39,7 @@ def split_runs(name: str, records: Sequence[Record]) -> dict[str, list[Record]]:
             for time in records[0].values:
                 if all(_rises(run, time) for run in runs.values()) and not _rises(records, time):
                     return runs
-    return {name: list(records)}
+    return {name: records}
 
 
 def _list_choices(records: Sequence[Record]) -> Iterator[tuple[str, ...]]:

@@ -75,7 +75,7 @@ def test_a_seed_that_names_no_run_splits_nothing(seeds, steps):
         ({"agent": "ab", "seed": (3.0,)}, ["agent a", "agent b"]),
     ],
 )
-@pytest.mark.parametrize("order", [lambda i: 0, lambda i: i])
+@pytest.mark.parametrize("order", [lambda i: 0, lambda i: i, lambda i: -i])
 def test_columns_name_runs_together_or_with_words(names, expected, order):
     runs = [dict(zip(names, values, strict=True)) for values in product(*names.values())]
     cells = sorted(((i, run) for run in runs for i in range(30)), key=lambda cell: order(cell[0]))

@@ -1,0 +1,55 @@
+# pyright: basic
+"""Tables with the newest row first, or in no order, are read from the oldest on."""
+
+import random
+
+import pytest
+from foreign_logs import diagnose_log, write_columns
+from health_runs import rising
+
+from tune_jobs.foreign_logs.log_record import Record
+from tune_jobs.foreign_logs.row_order import order_records
+
+STEPS = [1000.0 * (i + 1) for i in range(60)]
+CONTINUED = [*STEPS[:40], *STEPS[35:]]
+UNEVEN = [i * (i + 1) for i in range(60)]
+
+
+def order(**columns):
+    """Return the values of the first column after its rows were ordered."""
+    rows = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
+    name = next(iter(columns))
+    return [record.values[name] for record in order_records([Record("", row) for row in rows])]
+
+
+@pytest.mark.parametrize("steps", [STEPS, CONTINUED, UNEVEN])
+@pytest.mark.parametrize("name", ["step", "iteration"])
+def test_rows_with_the_newest_first_are_turned(name, steps):
+    assert order(**{name: steps[::-1]}) == steps
+    assert order(**{name: steps}) == steps
+
+
+def test_rows_in_no_order_are_sorted_by_regular_steps():
+    assert order(step=random.Random(0).sample(STEPS, 60)) == STEPS
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"step": STEPS[:10][::-1]},
+        {"steps": [20.0 + 27 * i % 50 for i in range(40)]},
+        {"steps": random.Random(0).sample(range(60), 60)},
+        {"steps": STEPS[::-1], "iteration": range(60)},
+        {"step": STEPS * 3},
+        {"reward": STEPS[::-1]},
+        {"step": [*STEPS[::-1], float("nan")]},
+    ],
+    ids=["few", "lengths", "all lengths", "count differs", "runs", "no count", "missing"],
+)
+def test_any_other_order_is_kept(columns):
+    assert order(**columns) == list(columns[next(iter(columns))])
+
+
+def test_a_healthy_table_with_the_newest_first_is_healthy(tmp_path):
+    columns = {"step": STEPS[::-1], "return": rising(60)[::-1]}
+    assert diagnose_log(write_columns(tmp_path / "a.csv", **columns)) == {}

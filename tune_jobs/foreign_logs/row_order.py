@@ -1,0 +1,50 @@
+"""The order of the rows of a finished log: some tables have the newest first, or none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tune_jobs.foreign_logs.log_record import Record
+from tune_jobs.foreign_logs.names.name_matching import match_metrics
+from tune_jobs.health.improvement import FloatArray
+from tune_jobs.health.metric_table import as_number
+
+COUNTERS = ("env_steps", "iteration")
+SHORTEST = 20
+"""Rows, and changes of a count, at least: in fewer, lengths of episodes can fall, too."""
+MOST_RISES = 0.05
+"""Rises for each fall where the newest row is the first: they are of runs that were continued
+at an earlier step, or are above each other."""
+
+
+def order_records(records: Sequence[Record]) -> list[Record]:
+    """Return the records of a finished log from the oldest to the newest.
+
+    They are turned where their counters fall, and sorted where these are in no order but, once
+    sorted, rise by the same amount from row to row. Any other order has a meaning of its own:
+    several runs one after the other, a resume, or steps of each row.
+    """
+    names = [
+        theirs
+        for theirs, ours in match_metrics(records[0].values if records else (), {}).items()
+        if ours.name in COUNTERS
+    ]
+    columns = [np.array([as_number(r.values.get(name)) for r in records]) for name in names]
+    if len(records) <= SHORTEST or not columns or not np.isfinite(columns).all():
+        return list(records)
+    if all(_falls(column) for column in columns):
+        return list(records[::-1])
+    order = np.argsort(columns[0])
+    steps = [np.diff(column[order]) for column in columns]
+    # Lengths of episodes have gaps, or are all numbers of a range.
+    if all(np.ptp(step) == 0 and step[0] > 1 for step in steps):
+        return [records[at] for at in order]
+    return list(records)
+
+
+def _falls(column: FloatArray) -> bool:
+    changes = np.diff(column)
+    falls, rises = int((changes < 0).sum()), int((changes > 0).sum())
+    return falls >= SHORTEST and rises <= MOST_RISES * falls
