@@ -65,6 +65,8 @@ def offered_cpus(cpus: int | None) -> int:
 
 SLOW = "timed out during startup"
 """What Ray says where its processes were not ready in time."""
+TRIES = 4
+"""Starts of Ray: at a load of ten for each core, four commands had needed more than two."""
 
 
 @contextmanager
@@ -160,19 +162,21 @@ def ensure_private_ray_token(path: Path) -> None:
 
 
 def _start(**options: Any) -> None:
-    """Start or join Ray; start it once more where its processes were not ready in time.
+    """Start or join Ray; start it again where its processes were not ready in time.
 
     Ray gives them 30 s, without an option; a busy machine may need longer.
     """
     import ray
 
-    try:
-        _init(**options)
-    except Exception as error:
-        if options["address"] != "local" or SLOW not in str(error):
-            raise
-        ray.shutdown()
-        _init(**options)
+    for left in reversed(range(TRIES)):
+        try:
+            _init(**options)
+        except Exception as error:
+            if not left or options["address"] != "local" or SLOW not in str(error):
+                raise
+            ray.shutdown()
+        else:
+            return
 
 
 def _init(**options: Any) -> None:

@@ -206,14 +206,7 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
         """
 
     def check_loaded_model(self) -> None:
-        """Refuse a loaded model that is read here in another way than by its library.
-
-        Called once before training, not in every process.
-
-        Raises:
-            InputError: saying how much its numbers differ.
-        """
-        return
+        """Refuse a loaded model that is read in another way than by its library: once, by a job."""
 
     def normalise_observations(self, batch: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the columns as :meth:`compute_outputs` reads them."""

@@ -153,8 +153,8 @@ class Rise:
 
     def __call__(self, scores: FloatArray) -> bool:
         """Whether the scores rise now; rows without a finite score are left out."""
-        # All pairs are compared, so the cost is quadratic. The newest rows are kept instead of means
-        # of blocks, because the question is whether the score rises now.
+        # All pairs are compared, so the cost is quadratic. The newest rows are kept, not means of
+        # blocks, because the question is whether the score rises now.
         r = keep_finite(scores)[-NEWEST_ROWS:]
         if r.size < self.rows:
             return False
