@@ -40,8 +40,8 @@ def separate_missing(
     Args:
         rows: with their records.
         taken: foreign names with the metrics that they are.
-        losses: foreign names of losses that are none of ours. A NaN in any of them soon reaches the
-            parameters.
+        losses: foreign names of losses, and of KLs, that are none of ours. A NaN in a loss soon
+            reaches the parameters, and in a KL of any kind it comes from them.
     """
     watched = {ours.name for ours in taken.values()}.intersection(WATCHED)
     columns = [(rows, name) for name in watched]

@@ -37,6 +37,7 @@ from tune_jobs.foreign_logs.names.catalogue_metric import CatalogueMetric
 from tune_jobs.foreign_logs.names.name_matching import (
     chooses_tokens,
     find_setting_names,
+    is_bare_kl,
     match_metrics,
     recognise_libraries,
     strip_tune_prefix,
@@ -90,7 +91,8 @@ def translate_log(
     _estimate_episodes(rows)
     empty = _find_empty_return(rows, taken)
     unmapped = [other for other in names if other not in taken and _is_metric(other, records)]
-    separate_missing(rows, taken, [name for name in unmapped if "loss" in name.casefold()])
+    losses = [name for name in unmapped if "loss" in name.casefold() or is_bare_kl(name)]
+    separate_missing(rows, taken, losses)
     # RLlib alone calls the KL a loss; in other tools a KL of 0 is a measurement.
     if any(ours.name == "kl" and "kl_loss" in theirs for theirs, ours in taken.items()):
         _drop_kl_not_computed(rows)

@@ -163,7 +163,7 @@ def test_a_progress_that_no_row_has_is_warned_of(caplog):
 def test_a_score_that_no_row_has_is_warned_of(caplog):
     watch = make()
     for i in range(20):
-        watch.feed({"alpha": 1.0, "my_reward": float(i), "kl": 0.01})
+        watch.feed({"alpha": 1.0, "my_reward": float(i), "approx_kl": 0.01})
     assert "no return_mean" in caplog.text and "metric (my_reward?)" in caplog.text
     assert len(caplog.records) == 1
 

@@ -51,7 +51,8 @@ def match_metrics(names: Iterable[str], rename: Mapping[str, str]) -> dict[str, 
         if match is not None:
             candidates.append((match[0], place, name, match[1]))
     known = {ours.name for *_, ours in candidates}
-    full = [c for c in candidates if c[3].name != "kl" or not _is_bare_kl(c[2], rename)]
+    # What the caller names has the rank 0.
+    full = [c for c in candidates if c[3].name != "kl" or not is_bare_kl(c[2]) or not c[0][0]]
     # Beside a name that says more, such as approx_kl, a bare one is another KL.
     if any(ours.name == "kl" for *_, ours in full) or not _has_kl_of_updates(names, known):
         candidates = full
@@ -73,9 +74,9 @@ def _has_kl_of_updates(names: Iterable[str], ours: Container[str]) -> bool:
     return bool(short & _OF_AN_UPDATE_BY) or any(name in ours for name in _OF_UPDATES)
 
 
-def _is_bare_kl(name: str, rename: Mapping[str, str]) -> bool:
-    short = strip_tune_prefix(name)
-    return short.casefold() in _BARE_KL and not {name, short} & rename.keys()
+def is_bare_kl(name: str) -> bool:
+    """Return whether a name is that of some KL, which only the other names tell."""
+    return strip_tune_prefix(name).casefold() in _BARE_KL
 
 
 def recognise_libraries(names: Iterable[str]) -> list[Library]:
