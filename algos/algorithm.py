@@ -52,6 +52,7 @@ from algos.actions.kinds import make_action_head
 from algos.config import TrainingSettings
 from algos.learning.behaviour_cloning import collect_teacher_rows, merge_teacher_weights
 from algos.learning.learner import CLONE, PROGRESS, SCORE
+from algos.learning.scheduled_noise import update_noise
 from algos.learning.update_log import SKIPPED_UPDATES
 from algos.metrics import METRICS
 from algos.objective import Objective
@@ -281,10 +282,12 @@ class ColumnAlgorithm(Algorithm):
         rows, metrics = self.objective.preprocess_batch(rows)
         if self.objective.has_critic and not self.reward_signal.found:
             rows = scale_advantages(rows, WITHOUT_SIGNAL)
+        progress = (self.iteration + 1) / self.config.total_iterations
         # E.g. no group's returns differed. A learner without rows would make the others wait.
         if len(rows) < max(self.settings.num_learners, 1):
+            group: Any = self.learner_group
+            group.foreach_learner(partial(update_noise, progress, score))
             return metrics | {"updates": 0, "learn_s": time.perf_counter() - started}
-        progress = (self.iteration + 1) / self.config.total_iterations
         update = self._update_learners(rows, {PROGRESS: progress, SCORE: score})
         # RLlib's own names in there (parameter counts, ...) are not in the catalogue.
         metrics |= {n: float(v) for n, v in update.items() if n in METRICS or n == SKIPPED_UPDATES}

@@ -32,7 +32,7 @@ from algos.learning.gradients import (
 )
 from algos.learning.optimisers import keep_settings, make_optimisers, select_loadable, suspend_state
 from algos.learning.quick_gradients import Minibatch, QuickGradients
-from algos.learning.scheduled_noise import update_spread, update_temperature
+from algos.learning.scheduled_noise import update_noise
 from algos.learning.update_log import UpdateLog, average_over_learners, measure_loss
 from algos.losses import sum_loss_terms
 from algos.models.memory import SEQUENCE_START
@@ -116,9 +116,7 @@ class ColumnLearner(TorchLearner):
                 stats = self._run_epochs(columns, cloning, lr)
         else:
             stats = self._update_policy(columns, progress, lr)
-            network, score = self._get_policy_network(), timesteps.get(SCORE)
-            stats |= update_spread(network, s, progress, score)
-            stats |= update_temperature(network, s, progress)
+            stats |= update_noise(progress, timesteps.get(SCORE), self)
         self._weights_seq_no += 1
         self.metrics.reset()  # else metrics that only an earlier update had would stay
         self.metrics.log_dict(stats, key=DEFAULT_MODULE_ID, window=1)

@@ -5,11 +5,28 @@ After the update, so that the old and new probabilities of a row differ only by 
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from algos.config import TrainingSettings
 from algos.models.base import PolicyModule
 from algos.schedules import schedule, schedule_log_std
+
+
+def update_noise(
+    progress: float, score: float | None, learner: Any, *_: Any, **kwargs: Any
+) -> dict[str, float]:
+    """Set what a learner's policy draws by in the next rollout, and return it.
+
+    Args:
+        progress: the fraction of the budget that is spent.
+        score: the mean score of the episodes behind the update; None without any.
+        learner: the learner.
+        kwargs: RLlib's own arguments.
+    """
+    network, s = learner._get_policy_network(), learner.objective.settings
+    return update_spread(network, s, progress, score) | update_temperature(network, s, progress)
 
 
 @torch.no_grad()

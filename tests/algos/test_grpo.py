@@ -114,6 +114,16 @@ def test_an_iteration_without_a_group_signal_changes_nothing():
         assert small.same_weights(small.learner_weights(algorithm), before)
 
 
+@pytest.mark.usefixtures("local_ray")
+def test_schedules_move_without_a_group_signal():
+    chosen = {"temperature": 2.0, "temperature_schedule": "linear", "temperature_end": 0.5}
+    with small.algorithm("toy_worlds:Counting-v0", algo="grpo", iterations=1, **chosen) as built:
+        built.train()
+        assert built.flat_metrics["updates"] == 0
+        assert small.learner_weights(built)["temperature"] == 0.5
+        assert built.env_runner_group.local_env_runner.module.temperature == 0.5
+
+
 def test_choices_and_their_values_both_learn_from_a_group():
     """A legal choice's logit and the parameters of the value that was done get a gradient."""
     shape: dict[str, Any] = {"model": "set", "hidden": (8,), "entropy_coef": 0.0}
