@@ -164,7 +164,7 @@ class RolloutStatistics:
             (running.rewarded, valid & (base != 0)),
         ):
             # Each part by itself, without a loop: a NaN would stay in differences of running
-            # totals, from which no later episode of its copy could be told.
+            # totals, and so in all later episodes of its copy.
             sums = np.add.reduceat(step.T.ravel(), starts, dtype=carried.dtype)
             sums[first] += carried
             carried[:] = np.where(over[last], 0, sums[last])

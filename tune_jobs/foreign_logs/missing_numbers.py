@@ -1,4 +1,4 @@
-"""Tell the NaN of a foreign log that say that nothing was measured from those that were measured.
+"""Separate the NaN of a foreign log that say that nothing was measured from measured ones.
 
 Own loops and tables write NaN where there was nothing to average: no episode ended, the actor of
 TD3 was not updated, a pretraining is over. What has diverged takes all losses with it: so a NaN is

@@ -33,7 +33,7 @@ _OF_TOKENS = re.compile(
 _BARE_KL = ("kl", "kl_divergence")
 """Names of the KL of an update, to a reference, or of a world model's states."""
 _OF_UPDATES = ("clip_fraction", "explained_variance")
-"""Metrics beside which it is that of an update."""
+"""Metrics of logs in which it is that of an update."""
 _OF_AN_UPDATE_BY = {"return_mean", "deltalosspi", "backtrackiters"}
 """Names of logs in which it is: by our catalogue's names, and Spinning Up's."""
 _OF_WORLD_MODEL = {"dyn_loss", "rep_loss", "prior_ent", "post_ent"}
@@ -53,7 +53,7 @@ def match_metrics(names: Iterable[str], rename: Mapping[str, str]) -> dict[str, 
     known = {ours.name for *_, ours in candidates}
     # What the caller names has the rank 0.
     full = [c for c in candidates if c[3].name != "kl" or not is_bare_kl(c[2]) or not c[0][0]]
-    # Beside a name that says more, such as approx_kl, a bare one is another KL.
+    # Where another name says more, such as approx_kl, a bare one is another KL.
     if any(ours.name == "kl" for *_, ours in full) or not _has_kl_of_updates(names, known):
         candidates = full
     candidates.sort(key=lambda candidate: candidate[:2])
@@ -75,7 +75,7 @@ def _has_kl_of_updates(names: Iterable[str], ours: Container[str]) -> bool:
 
 
 def is_bare_kl(name: str) -> bool:
-    """Return whether a name is that of some KL, which only the other names tell."""
+    """Return whether a name is that of some KL, of which only the other names say which one."""
     return strip_tune_prefix(name).casefold() in _BARE_KL
 
 
