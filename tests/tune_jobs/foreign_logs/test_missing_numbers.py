@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportArgumentType=false
 """A NaN where nothing was measured ends no run, and one of a run that diverged does at once."""
 
 import math

@@ -1,4 +1,5 @@
 # pyright: basic, reportAttributeAccessIssue=false, reportArgumentType=false
+# pyright: reportOptionalMemberAccess=false, reportOptionalSubscript=false, reportOperatorIssue=false
 """A job of one of RLlib's own algorithms: its settings, its search and its budget."""
 
 import re
