@@ -15,7 +15,8 @@ HELD_OUT = "held_out_"
 """Prefix of the metrics of a policy under training on seeds that it never trains on."""
 
 STAGE = "stage"
-"""Metric of a curriculum: the stage that the episodes of an iteration are scored at."""
+"""Metric of a curriculum: the stage that the episodes of an iteration are scored at, or that an
+episode began in."""
 
 
 def depends_on_stage(score: str) -> bool:

@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from algos.metrics import STAGE
 from envs.batched import BatchedVectorEnv, World
 
 Array = np.ndarray[Any, Any]
-STAGE = "stage"
-"""The episode metric that holds the stage in which an episode began."""
 
 
 class Curriculum:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import algos
-from algos.rollouts.curriculum import STAGE, Curriculum
+from algos.metrics import STAGE
+from algos.rollouts.curriculum import Curriculum
 from envs.world import Stage
 
 
