@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from tune_jobs.foreign_logs.names.catalogue_metric import CatalogueMetric
+from tune_jobs.foreign_logs.names.name_matching import is_bare_kl
 from tune_jobs.health.improvement import BoolArray, FloatArray
 from tune_jobs.health.metric_table import as_number
 from tune_jobs.health.rules.training_faults import SKIPPED, WATCHED, find_lasting
@@ -121,7 +122,7 @@ def _watch(
     infinite, turned = np.isinf(column), _find_turned(column, SKIPPED)
     begun = np.logical_or.accumulate(np.isfinite(column))
     lasting = find_lasting(column)
-    is_main = bool(_TRAINED.fullmatch(theirs))
+    is_main = bool(_TRAINED.fullmatch(theirs)) or is_bare_kl(theirs)
     for at, row in enumerate(rows):
         values = row[RECORD]
         if theirs not in values or math.isfinite(column[at]):
