@@ -89,7 +89,7 @@ def test_documented_lines_for_tune_make_a_stopper(monkeypatch):
 
 
 def test_documented_loop_ends_at_a_nan():
-    rows = [ROW, {**ROW, "value_loss": float("nan")}]
+    rows = [ROW, {**ROW, "value_loss": float("nan"), "kl": float("nan")}]
     names = {"train": lambda: iter(rows)}
     exec(LINES["rungwise"], names)
     names["watch"].judge()

@@ -31,7 +31,7 @@ FIRST_BLOCK = 4096
 RESULT_LINE = re.compile(
     rb'\{"kind": "result", "time": [-+.\deE]+, "trial": "([^"\\]*)", "iteration": (\d+), '
     rb'"score": ([-+.\deE]+|null), "seconds": ([-+.\deE]+), "env_steps": (\d+), '
-    rb'.*, "stagnant": \d+(?:, "nonfinite": \[\[.*\]\])?\}$'
+    rb'.*, "stagnant": \d+, "stage_since": \d+(?:, "nonfinite": \[\[.*\]\])?\}$'
 )
 
 
