@@ -70,14 +70,14 @@ class PretrainedNetwork(nn.Module):
         self._compare_with_library(folder)
 
     def _compare_with_library(self, folder: str) -> None:
-        """Compare logits of a random text; attention needs no long one, as it is the library's."""
+        """Compare a random text; attention needs no long one, as it is the library's."""
         words, own = self.vocabulary - MARKS, self._get_model()
         text = torch.randint(words, (1, CHECKED), generator=torch.Generator().manual_seed(0))
         check_against_library(
             folder,
             own,
-            lambda: self.words(self.hidden(text + MARKS))[..., MARKS:],
-            lambda: own(text, use_cache=False).logits[..., :words],
+            lambda: self.words(self.hidden(text + MARKS))[..., MARKS:].log_softmax(-1),
+            lambda: own(text, use_cache=False).logits[..., :words].log_softmax(-1),
         )
 
     def hidden(self, tokens: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ import torch
 from command_line import command
 from live_runs import read_rows
 from paths import ROOT, SUPPORT
+from programs import RARE_JOB
 from waiting import find_free_port, wait_until
 
 from tune_jobs.run_log.events import CheckpointRow, EndRow, FindingRow, JobEndRow, ResultRow
@@ -40,17 +41,6 @@ gpus_per_trial: 1
 search:
   lr: {{loguniform: [1.0e-4, 1.0e-3]}}
 """
-PROGRAM_JOB = """
-command: sh -c 'printf "return,step\\n{x},1\\n{x},2\\n" > $0/log.csv; sleep 1000' {out}
-search: {x: {uniform: [0, 1]}}
-scheduler: none
-trials: 2
-metric: return
-progress: step
-budget: 100
-mode: max
-"""
-"""Its programs log twice and then nothing more."""
 ANOTHER_HOST = "import socket\nsocket.gethostname = lambda: 'another-host'\n"
 
 
@@ -207,7 +197,7 @@ def test_a_job_handed_over_finds_the_environments_of_a_folder_named_envs(tmp_pat
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_programs_on_other_hosts_end_with_the_driver(tmp_path, number):
-    (tmp_path / "job.yaml").write_text(PROGRAM_JOB)
+    (tmp_path / "job.yaml").write_text(RARE_JOB)
     (tmp_path / "host").mkdir()
     (tmp_path / "host/sitecustomize.py").write_text(ANOTHER_HOST)
     here = os.environ.get("PYTHONPATH", "")

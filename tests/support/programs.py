@@ -12,6 +12,17 @@ from tune_jobs.session import program_session, program_trial
 from tune_jobs.session.prepare import prepare_job
 from tune_jobs.session.run_lifecycle import drive
 
+RARE_JOB = """
+command: sh -c 'printf "return,step\\n{x},1\\n{x},2\\n" > $0/log.csv; sleep 1000' {out}
+search: {x: {uniform: [0, 1]}}
+scheduler: none
+trials: 2
+metric: return
+progress: step
+budget: 100
+mode: max
+"""
+"""Its programs log twice and then nothing more."""
 LOGGER = """
 import csv, os, sys, time
 path, rows, pause = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])

@@ -8,6 +8,7 @@ import psutil
 import pytest
 from command_line import answer, rungwise
 from live_runs import read_rows, start
+from programs import RARE_JOB
 from waiting import wait_until
 
 from tune_jobs.run_log.events import DecisionRow, EndRow, FindingRow, ResultRow
@@ -71,17 +72,6 @@ progress: step
 budget: 600
 mode: max
 """
-RARE_JOB = """
-command: sh -c 'printf "return,step\\n{x},1\\n{x},2\\n" > $0/log.csv; sleep 1000' {out}
-search: {x: {uniform: [0, 1]}}
-scheduler: none
-trials: 2
-metric: return
-progress: step
-budget: 100
-mode: max
-"""
-"""Its programs log twice and then nothing more."""
 
 
 @pytest.fixture
