@@ -17,6 +17,8 @@ HELD_OUT = "held_out_"
 STAGE = "stage"
 """Metric of a curriculum: the stage that the episodes of an iteration are scored at, or that an
 episode began in."""
+STAGES_LEFT = "stages_left"
+"""Metric of a curriculum: the number of its stages that are harder than this one."""
 
 
 def depends_on_stage(score: str) -> bool:
@@ -223,6 +225,7 @@ METRICS: dict[str, Metric] = {
     "runners_lost": Metric("count", "rollout workers that died or hung in this iteration", "0"),
     "runners_lost_why": Metric("text", "where those that hung were"),
     "stage": Metric("number", "stage of the curriculum, counted from 0", "rises"),
+    "stages_left": Metric("count", "harder stages that are still to come", "falls to 0"),
     "env_steps": Metric("steps", "environment steps since the start"),
     "env_steps_per_s": Metric("steps/s", "environment steps of this iteration over its seconds"),
     "iteration_s": Metric("s", "seconds of this iteration"),

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from algos.metrics import STAGE
+from algos.metrics import STAGE, STAGES_LEFT
 from envs.batched import BatchedVectorEnv, World
 
 Array = np.ndarray[Any, Any]
@@ -29,7 +29,7 @@ class Curriculum:
         self.recent: deque[float] = deque()
 
     def record_episodes(self, finished: Iterable[Mapping[str, Array]]) -> dict[str, float]:
-        """Add the metrics of finished episodes, name -> [N]; return their stage as a metric.
+        """Add the metrics of finished episodes, name -> [N]; return their stage and those left.
 
         Scores of episodes from an earlier stage, which end after the start of the next one, are not
         counted.
@@ -51,7 +51,7 @@ class Curriculum:
         if mastered and now + 1 < len(self.stages):
             self.stage += 1
             self.recent.clear()
-        return {STAGE: now}
+        return {STAGE: now, STAGES_LEFT: len(self.stages) - 1 - now}
 
     def get_state(self) -> dict[str, Any]:
         """Return the state for a checkpoint."""

@@ -10,7 +10,7 @@ from tune_jobs.session.tune_session import TuneSession
 
 def make_session(directory, listener=lambda row: None, earlier=(), **changed):
     """A session of the CartPole preset, changed."""
-    job = replace(load_job("cartpole"), mode="max", metric="return_mean", **changed)
+    job = replace(load_job("cartpole"), **{"mode": "max", "metric": "return_mean"} | changed)
     return TuneSession(job, directory, earlier, listener)
 
 

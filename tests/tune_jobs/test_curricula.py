@@ -10,7 +10,7 @@ from health_runs import history
 from sessions import get_end, make_result, make_session
 from synthetic_sweep import job_row, result
 
-from algos.metrics import STAGE
+from algos.metrics import STAGE, STAGES_LEFT
 from tune_jobs.evaluation.checkpoint_choice import CheckpointChoice
 from tune_jobs.evaluation.scoring import AgentScore
 from tune_jobs.foreign_logs.smoothed import make_history
@@ -85,6 +85,17 @@ def test_the_patience_begins_anew_with_a_stage(tmp_path, staged):
     assert {row.stage_since for row in results[16:]} == ({17} if staged else {0})
     assert get_end(rows)[1] == "plateau"
     assert (get_end(rows)[0] > 24) is staged
+
+
+@pytest.mark.parametrize(("metric", "end"), [("return_mean", 20), ("held_out_return_mean", 3)])
+def test_a_target_counts_in_the_last_stage_or_on_held_out_episodes(tmp_path, metric, end):
+    rows = []
+    session = make_session(tmp_path, rows.append, metric=metric, target=0.8, iterations=100)
+    for i in range(1, 40):
+        metrics = {metric: 0.9 if i > 2 else 0.1, STAGE: float(i >= 20), STAGES_LEFT: float(i < 20)}
+        if session.stopper("00", make_result("00", i, metrics[metric], metrics)):
+            break
+    assert get_end(rows) == (end, "target")
 
 
 def choose(metric):

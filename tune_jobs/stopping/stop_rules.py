@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from algos.metrics import STAGE, depends_on_stage
+from algos.metrics import STAGE, STAGES_LEFT, depends_on_stage
 from tune_jobs.formatting import count, format_command, format_measurement
 from tune_jobs.health import Finding
 from tune_jobs.health.improvement import keep_finite
@@ -112,13 +112,16 @@ def stop_on_request(observation: TrialObservation) -> StopVerdict | None:
 
 
 def stop_at_target(observation: TrialObservation) -> StopVerdict | None:
-    """End a trial whose score is at least as good as ``job.target``."""
+    """End a trial whose score is at least as good as ``job.target``, in its last stage."""
     job, score = observation.job, observation.score
     if job.target is None or score is None:
         return None
     # A NaN score compares false either way, so a diverged trial never reaches a target.
     reached = score >= job.target if job.mode == "max" else score <= job.target
     if not reached:
+        return None
+    # An easy stage reaches it soon; the policy that is wanted has to reach it in the hardest.
+    if depends_on_stage(job.metric) and observation.history.column(STAGES_LEFT)[-1:] > 0:
         return None
     return StopVerdict("target", f"reached the target {job.target:g} with {score:.4g}")
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import algos
-from algos.metrics import STAGE
+from algos.metrics import STAGE, STAGES_LEFT
 from algos.rollouts.curriculum import Curriculum
 from envs.world import Stage
 
@@ -26,7 +26,7 @@ def finished(*scores, stage=0):
 
 def test_a_stage_is_mastered_by_the_mean_of_exactly_its_episodes():
     curriculum = Curriculum(world())
-    assert curriculum.record_episodes(finished(1, 1, 1)) == {STAGE: 0}
+    assert curriculum.record_episodes(finished(1, 1, 1)) == {STAGE: 0, STAGES_LEFT: 2}
     assert curriculum.stage == 0
     curriculum.record_episodes(finished(0))
     assert curriculum.stage == 1 and not curriculum.recent
@@ -56,7 +56,7 @@ def test_where_low_is_good_a_low_mean_masters_a_stage(score, stage):
 def test_the_last_stage_is_never_left():
     curriculum = Curriculum(world(thresholds=(0.5, 0.5)))
     curriculum.record_episodes(finished(1, 1, 1, 1))
-    assert curriculum.record_episodes(finished(1, 1, 1, 1, stage=1)) == {STAGE: 1}
+    assert curriculum.record_episodes(finished(1, 1, 1, 1, stage=1)) == {STAGE: 1, STAGES_LEFT: 0}
     assert curriculum.stage == 1 and list(curriculum.recent) == [1, 1, 1, 1]
 
 
