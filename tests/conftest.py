@@ -53,7 +53,10 @@ def pytest_xdist_make_scheduler(config, log):
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory):
     """Search indexes of the tests are not left in anybody's home folder."""
-    os.environ["RUNGWISE_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    root = tmp_path_factory.getbasetemp()
+    # One for all processes of a test run: to bake a reader of thoughts takes half a minute.
+    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+    os.environ["RUNGWISE_CACHE"] = str(root / "cache")
 
 
 @pytest.fixture(scope="session")

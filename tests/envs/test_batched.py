@@ -82,20 +82,22 @@ def play(identity: str, **fields: Any) -> str:
     return hashlib.sha1(b"".join(np.ascontiguousarray(a).tobytes() for a in pytree)).hexdigest()
 
 
-@pytest.mark.parametrize(
-    ("identity", "fields"),
-    [
-        (ID, {}),
-        (ID, {"scm": "random"}),
-        (ID, {"student": "mlp", "mlp": {"fast_epochs": 1, "epochs": 2}}),
-        ("envs:CausalOptimisation-v0", {}),
-        ("envs:EdgeSelection-v0", {}),
-        ("envs:Shopping-v0", {}),
-    ],
-    ids=str,
-)
-def test_threads_and_processes_do_not_change_episodes(identity, fields):
-    code = f"from test_batched import play; print(play({identity!r}, **{fields!r}))"
+PLAYED: list[tuple[str, dict[str, Any]]] = [
+    (ID, {}),
+    (ID, {"scm": "random"}),
+    (ID, {"student": "mlp", "mlp": {"fast_epochs": 1, "epochs": 2}}),
+    ("envs:CausalOptimisation-v0", {}),
+    ("envs:EdgeSelection-v0", {}),
+    ("envs:Shopping-v0", {}),
+]
+
+
+def play_all() -> list[str]:
+    return [play(identity, **fields) for identity, fields in PLAYED]
+
+
+def test_threads_and_processes_do_not_change_episodes():
+    code = "from test_batched import play_all; print(*play_all())"
     digests = [
         subprocess.run(
             [sys.executable, "-c", code],
@@ -104,10 +106,10 @@ def test_threads_and_processes_do_not_change_episodes(identity, fields):
             text=True,
             check=True,
             env={**os.environ, "OMP_NUM_THREADS": threads},
-        ).stdout.strip()
+        ).stdout.split()
         for threads in ("1", "2")
     ]
-    assert digests == [play(identity, **fields)] * 2
+    assert digests == [play_all()] * 2
 
 
 def test_a_state_put_back_continues_the_same():

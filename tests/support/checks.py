@@ -9,7 +9,7 @@ from stepping_clock import LOOK_S, SteppingClock
 from tune_jobs.check.check_target import load_check_target
 from tune_jobs.check.run_probes import PROBES, examine
 
-HURRIED = 0.1
+HURRIED = 0.05
 """Share of the seconds that the probes may take otherwise."""
 DAY_S = 86_400.0
 UNTRAINED = tuple(name for name in PROBES if name != "overfit")

@@ -65,12 +65,7 @@ def checkpoint(request, tmp_path):
 @pytest.mark.parametrize("checkpoint", WORLDS, indirect=True)
 def test_an_export_acts_as_the_policy_on_10000_observations(checkpoint, tmp_path, request):
     policy = Policy.load(checkpoint)
-    onnx = request.node.callspec.params["checkpoint"] in (
-        "discrete",
-        "masked",
-        "everything",
-        "games",
-    )
+    onnx = request.node.callspec.params["checkpoint"] in ("masked", "everything", "games")
     if onnx:
         pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
     parity = export.export_policy(policy, tmp_path / "out", onnx=onnx)

@@ -57,7 +57,7 @@ def test_training_whose_returns_are_not_finite_is_not_judged(monkeypatch):
 
 
 def test_a_zero_sum_game_is_not_said_to_be_unlearnt():
-    answer = check("agent_games:Pennies-v0", "overfit", look_s=0.1)
+    answer = check("agent_games:Pennies-v0", "overfit", share=0.1, look_s=0.1)
     assert get_severities(answer) == {}
     assert "zero-sum" in answer["not_judged"]["not_learnt_quickly"]
 

@@ -21,7 +21,6 @@ from tune_jobs.check.run_probes import PROBES, examine
 HEALTHY = (
     "CausalLearning-v0",
     "CartPole-v1",
-    "Acrobot-v1",
     "Pendulum-v1",
     "FrozenLake-v1",
     "Blackjack-v1",
@@ -115,7 +114,7 @@ def test_the_evidence_is_the_sentence_with_which_training_is_refused():
     "env", ["envs:CausalLearning-v0", "SickLevers-v0", "Pendulum-v1", "SickMasked-v0"]
 )
 def test_algorithms_have_no_finding_in_credit_and_gradients(env, algo):
-    answer = check(load_check_target(env, algo), "credit", "gradients", share=0.5)
+    answer = check(load_check_target(env, algo), "credit", "gradients", share=0.25)
     assert get_severities(answer) == {}
     assert set(answer["judged"]) == {"credit", "gradients"}
     assert answer["figures"]["credit"]["tried"] > 20
@@ -125,7 +124,7 @@ def test_algorithms_have_no_finding_in_credit_and_gradients(env, algo):
 @pytest.mark.parametrize("form", FORMS)
 def test_masks_of_every_form_are_obeyed_by_every_probe(form):
     # The game raises at every illegal move.
-    answer = check(f"masked_games:Game-{form}-v0", *PROBES, share=0.2)
+    answer = check(f"masked_games:Game-{form}-v0", *PROBES)
     assert list_serious(answer) == []
     assert answer["judged"] == list(PROBES)
     assert "not_learnt_quickly" not in get_severities(answer)
