@@ -44,6 +44,7 @@ import ray
 from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.core import COMPONENT_LEARNER, COMPONENT_RL_MODULE, DEFAULT_MODULE_ID
 from ray.rllib.core.learner.training_data import TrainingData
+from ray.rllib.env.env_runner_group import EnvRunnerGroup
 from ray.rllib.utils.metrics import WEIGHTS_SEQ_NO
 from ray.rllib.utils.metrics.metrics_logger import MetricsLogger
 
@@ -228,7 +229,7 @@ class ColumnAlgorithm(Algorithm):
         s = self.settings
         return make_action_head(self.spaces[DEFAULT_MODULE_ID][1], s.value_distribution, s.bins)
 
-    def collect_rows(self, **sample_kwargs: Any) -> tuple[Columns, dict[str, Any]]:
+    def collect_rows(self, **sample_kwargs: object) -> tuple[Columns, dict[str, Any]]:
         """Collect a rollout per runner; healthy runners sample again for lost ones.
 
         ``sample_kwargs`` are arguments of the runner's ``sample``.
@@ -309,7 +310,7 @@ class ColumnAlgorithm(Algorithm):
         logger.aggregate(results, key="learners")
         return logger.peek(("learners", DEFAULT_MODULE_ID), default={})
 
-    def evaluate(self, parallel_train_future: Any = None) -> NoReturn:
+    def evaluate(self, parallel_train_future: object = None) -> NoReturn:
         """Refuse RLlib's evaluation: its runners collect episodes, ours columns of steps.
 
         Raises:
@@ -347,7 +348,7 @@ class ColumnAlgorithm(Algorithm):
                 timeout_seconds=SYNC_TIMEOUT_S,
             )
 
-    def restore_env_runners(self, env_runner_group: Any) -> list[int]:
+    def restore_env_runners(self, env_runner_group: EnvRunnerGroup) -> list[int]:
         """Bring back restarted runners and give them the current weights."""
         restored = env_runner_group.probe_unhealthy_env_runners()
         if restored:
@@ -388,7 +389,7 @@ class ColumnAlgorithm(Algorithm):
             self.reward_signal.set_state(own.get("reward_signal", self.reward_signal.get_state()))
         self.push_weights()
 
-    def restore_from_path(self, path: str | Path, *args: Any, **kwargs: Any) -> None:
+    def restore_from_path(self, path: str | Path, *args: object, **kwargs: object) -> None:
         """Restore a checkpoint; every runner holds the restored weights before this returns."""
         super().restore_from_path(path, *args, **kwargs)
         self.push_weights()  # first: the new episodes begin at the stage that is pushed

@@ -174,7 +174,7 @@ class AStarPO(ColumnAlgorithm):
     settings_class = AStarPOSettings
     objective_class = AStarPOObjective
 
-    def setup(self, config: Any) -> None:
+    def setup(self, config: object) -> None:
         """RLlib's hook."""
         self.v_star = VStarTable()
         self.v_star_folder: Path | None = None
@@ -240,7 +240,7 @@ class AStarPO(ColumnAlgorithm):
         digest.update(json.dumps(about, sort_keys=True, default=str).encode())
         return digest.hexdigest()[:16]
 
-    def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    def get_state(self, *args: object, **kwargs: object) -> dict[str, Any]:
         """Return RLlib's state, our counters and V*."""
         return super().get_state(*args, **kwargs) | {"v_star": self.v_star.get_state()}
 
@@ -250,7 +250,7 @@ class AStarPO(ColumnAlgorithm):
         if "v_star" in state:
             self.v_star.set_state(state["v_star"])
 
-    def collect_rows(self, **sample_kwargs: Any) -> tuple[Columns, dict[str, Any]]:
+    def collect_rows(self, **sample_kwargs: object) -> tuple[Columns, dict[str, Any]]:
         """Collect episodes, with the V* of their starts where it is known."""
         rows, metrics = super().collect_rows(**sample_kwargs)
         # NaN and not 0: stage 1 does not read it, and in stage 2 a missing V* must not pass

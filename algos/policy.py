@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from gymnasium import spaces
 from safetensors.torch import load_file, save_file
@@ -102,7 +103,7 @@ def write_policy(
     (directory / "policy.json").write_text(json.dumps(described, indent=1))
 
 
-def _save_language_model(directory: Path, learner: Any, *_: Any, **kwargs: Any) -> None:
+def _save_language_model(directory: Path, learner: Any, *_: object, **kwargs: object) -> None:
     """Save a learner's language model in Hugging Face's format."""
     learner.module["default_policy"].unwrapped().save_pretrained(directory / "language_model")
 
@@ -173,10 +174,10 @@ class Policy:
 
     def act(
         self,
-        observation: Any,
+        observation: object,
         state: State | None = None,
         *,
-        mask: Any = None,
+        mask: npt.ArrayLike | None = None,
         greedy: bool = True,
         generator: torch.Generator | None = None,
     ) -> Any:
@@ -208,7 +209,7 @@ class Policy:
         action = restore_scalars(self.action_space, take(actions, 0))
         return action if after is None else (action, after)
 
-    def make_batch(self, observation: Any, mask: Any = None) -> Any:
+    def make_batch(self, observation: object, mask: npt.ArrayLike | None = None) -> Any:
         """Return one observation as a batch of one, in the form that the network reads.
 
         Raises:
@@ -229,10 +230,10 @@ class Policy:
 
     def act_batch(
         self,
-        observations: Any,
+        observations: object,
         state: State | None = None,
         *,
-        mask: Any = None,
+        mask: npt.ArrayLike | None = None,
         greedy: bool = True,
         generator: torch.Generator | None = None,
     ) -> Any:

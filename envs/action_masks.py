@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias, cast
 
 import gymnasium
 import numpy as np
+import numpy.typing as npt
 from gymnasium import spaces
 
 from envs.pytree import Array
@@ -46,7 +47,7 @@ class Mask:
     """[choices] of a discrete action; of MultiDiscrete those of all parts, one after another."""
 
 
-def find_mask(env: gymnasium.Env[Any, Any], observation: Any, info: Any) -> Mask | None:
+def find_mask(env: gymnasium.Env[Any, Any], observation: object, info: object) -> Mask | None:
     """Return the mask that an environment offers in any form; None if none fits its actions."""
     for form in FORMS:
         legal = flatten_mask(get_offered(form, env, observation, info))
@@ -56,7 +57,7 @@ def find_mask(env: gymnasium.Env[Any, Any], observation: Any, info: Any) -> Mask
 
 
 def read_mask(
-    form: Form, env: gymnasium.Env[Any, Any], observation: Any, info: Any
+    form: Form, env: gymnasium.Env[Any, Any], observation: object, info: object
 ) -> Array | None:
     """Return the mask [choices] that an environment offers in a form; None if it offers none.
 
@@ -73,7 +74,7 @@ def read_mask(
     return legal
 
 
-def get_offered(form: Form, env: Any, observation: Any, info: Any) -> Any:
+def get_offered(form: Form, env: gymnasium.Env[Any, Any], observation: object, info: object) -> Any:
     """Return what an environment offers in a form, whatever it is; None if it offers nothing."""
     if form == "info":
         return info.get("action_mask") if isinstance(info, Mapping) else None
@@ -186,7 +187,9 @@ def add_mask_space(
     return known if form == MASK_PART else spaces.Dict({**parts, MASK_PART: mask})
 
 
-def add_mask(space: spaces.Space[Any], observation: Any, mask: Any = None) -> Any:
+def add_mask(
+    space: spaces.Space[Any], observation: object, mask: npt.ArrayLike | None = None
+) -> Any:
     """Return an observation of the environment (or a batch) in the form that policies read.
 
     Args:
@@ -222,7 +225,7 @@ def add_mask(space: spaces.Space[Any], observation: Any, mask: Any = None) -> An
     return parts
 
 
-def flatten_mask(found: Any) -> Array | None:
+def flatten_mask(found: object) -> Array | None:
     """Return a mask, or one for each part of a MultiDiscrete, as one array; None for others."""
     parts = found if isinstance(found, tuple | list) else [found]
     try:

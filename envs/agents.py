@@ -54,17 +54,17 @@ def register_game(name: str) -> None:
         )
 
 
-def make_agents(name: str, num_envs: int, **kwargs: Any) -> AgentsVectorEnv:
+def make_agents(name: str, num_envs: int, **kwargs: object) -> AgentsVectorEnv:
     """Return ``num_envs`` games of a module."""
     return AgentsVectorEnv(name, partial(make_parallel, name, **kwargs), num_envs)
 
 
-def make_agent_view(name: str, **kwargs: Any) -> AgentView:
+def make_agent_view(name: str, **kwargs: object) -> AgentView:
     """Return one agent's view of the game of a module."""
     return AgentView(name, make_parallel(name, **kwargs))
 
 
-def make_parallel(name: str, **kwargs: Any) -> Any:
+def make_parallel(name: str, **kwargs: object) -> Any:
     """Return the parallel environment of a module, by PettingZoo's own conversion if need be.
 
     Raises:
@@ -134,7 +134,7 @@ class AgentsVectorEnv(VectorEnv[Any, Any, Array]):
         self.unseen, self.finished = set(self.agents), 0
 
     def reset(
-        self, *, seed: Any = None, options: dict[str, Any] | None = None
+        self, *, seed: int | Sequence[int] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
         """Start all games, with consecutive seeds.
 
@@ -148,7 +148,7 @@ class AgentsVectorEnv(VectorEnv[Any, Any, Array]):
             rows.show(number, *_reset(game, None if seed is None else seed + number, options))
         return rows.batch_observations(), rows.make_infos()
 
-    def step(self, actions: Any) -> tuple[Any, Array, Array, Array, dict[str, Any]]:
+    def step(self, actions: object) -> tuple[Any, Array, Array, Array, dict[str, Any]]:
         """Let all agents act; the actions of absent ones are ignored."""
         rows, count = _Rows(self), len(self.agents)
         one = self.single_action_space
@@ -197,7 +197,7 @@ class AgentsVectorEnv(VectorEnv[Any, Any, Array]):
                 "what never appears from possible_agents."
             )
 
-    def close_extras(self, **kwargs: Any) -> None:
+    def close_extras(self, **kwargs: object) -> None:
         """Close all games."""
         for game in self.games:
             game.close()
@@ -297,12 +297,14 @@ class _Rows:
         return infos
 
 
-def _reset(game: Any, seed: int | None = None, options: Any = None) -> tuple[Any, Any]:
+def _reset(
+    game: Any, seed: int | None = None, options: dict[str, Any] | None = None
+) -> tuple[Any, Any]:
     """Return what the agents of a new game see, and their infos."""
     return game.reset(seed=seed, options=options)
 
 
-def _is_waiting(game: Any, agent: Any) -> bool:
+def _is_waiting(game: Any, agent: object) -> bool:
     """Return whether it is another agent's turn in a game of turns."""
     turn = getattr(getattr(game, "aec_env", None), "agent_selection", agent)
     return turn != agent and not game.metadata.get("is_parallelizable", False)
@@ -354,7 +356,7 @@ class AgentView(gymnasium.Env[Any, Any]):
             )
         return self.seen[self.agent], self.infos.get(self.agent, {})
 
-    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+    def step(self, action: object) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Act, and let others act until it is the agent's turn again."""
         paid, ended, cut = self._play({self.agent: action})
         while not (ended or cut) and _is_waiting(self.game, self.agent):
@@ -374,7 +376,7 @@ class AgentView(gymnasium.Env[Any, Any]):
         ended = bool(ends.get(agent, False)) or (agent not in self.game.agents and not cut)
         return float(paid.get(agent, 0.0)), ended, cut
 
-    def _draw(self, agent: Any) -> Any:
+    def _draw(self, agent: object) -> Any:
         """Return a random legal action."""
         seen, info = self.seen.get(agent), self.infos.get(agent, {})
         parts: Mapping[str, Any] = seen if isinstance(seen, Mapping) else {}

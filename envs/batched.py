@@ -197,7 +197,7 @@ class SingleEnv(gymnasium.Env[Any, Any], Generic[StateT]):
         )
         return _only(observation), {}
 
-    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+    def step(self, action: object) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Advance by one step."""
         if self.state is None:
             raise InputError("There is no state yet: call reset() before the first step.")
@@ -238,11 +238,11 @@ def _mask_figures(info: Mapping[str, Array], mask: Bools) -> dict[str, Any]:
     return found
 
 
-def _only(tree: Any) -> Any:
+def _only(tree: object) -> Any:
     return take(copy_tree(tree), 0)
 
 
-def _batch_of_one(action: Any) -> Any:
+def _batch_of_one(action: object) -> Any:
     if isinstance(action, Mapping):
         return {name: np.asarray(part)[None] for name, part in action.items()}
     return np.asarray(action)[None]

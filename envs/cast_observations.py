@@ -43,12 +43,12 @@ def is_castable(array: np.ndarray[Any, Any], dtype: np.dtype[Any] | type[Any]) -
 class CastObservations(gymnasium.ObservationWrapper[Any, Any, Any]):
     """An environment with the integers of its observations in the type of their space."""
 
-    def observation(self, observation: Any) -> Any:
+    def observation(self, observation: object) -> Any:
         """Return the same observation, cast."""
         return _cast(self.observation_space, observation)
 
 
-def _cast(space: spaces.Space[Any], observation: Any) -> Any:
+def _cast(space: spaces.Space[Any], observation: object) -> Any:
     if isinstance(space, spaces.Dict) and isinstance(observation, dict):
         parts = cast("dict[str, Any]", observation)
         return {

@@ -12,13 +12,13 @@ from envs.validation import get_fields, unknown_name_error
 from envs.world import World
 
 
-def make_single(world: str, **fields: Any) -> SingleEnv[Any]:
+def make_single(world: str, **fields: object) -> SingleEnv[Any]:
     """Make one copy of the world ``module:class`` with these fields of its parameters."""
     return SingleEnv(make_world(world, fields))
 
 
 def make_vector(
-    world: str, num_envs: int, max_episode_steps: int | None = None, **fields: Any
+    world: str, num_envs: int, max_episode_steps: int | None = None, **fields: object
 ) -> BatchedVectorEnv[Any]:
     """Make a batch of the world ``module:class`` with these fields of its parameters.
 

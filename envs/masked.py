@@ -38,7 +38,7 @@ from envs.pytree import Array
 from envs.validation import InputError
 
 
-def detect_form(env: gymnasium.Env[Any, Any], info: Any = None) -> Form | None:
+def detect_form(env: gymnasium.Env[Any, Any], info: object = None) -> Form | None:
     """Return the form in which an environment offers masks; None if it offers none.
 
     Args:
@@ -102,7 +102,7 @@ class MaskReader:
     form: Form
     """The form in which it offers them."""
 
-    def read(self, observation: Any, info: Any, step: int, *, ended: bool) -> Array:
+    def read(self, observation: object, info: object, step: int, *, ended: bool) -> Array:
         """Return the mask [choices] after some steps of an episode.
 
         After the end, where nothing is chosen any more and games show no mask or an empty one, all
@@ -135,7 +135,7 @@ class MaskedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
         legal = self.reader.read(observation, info, 0, ended=False)
         return join_parts(self.reader.form, observation, legal), info
 
-    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+    def step(self, action: object) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         """Take a step."""
         observation, reward, terminated, truncated, info = self.env.step(action)
         self.steps += 1
@@ -214,7 +214,7 @@ class MaskedVectorEnv(VectorWrapper):
         legal = self._read_masks(observations, infos, np.ones(self.num_envs, bool))
         return join_parts(self.form, observations, legal), infos
 
-    def step(self, actions: Any) -> tuple[Any, Array, Array, Array, dict[str, Any]]:
+    def step(self, actions: object) -> tuple[Any, Array, Array, Array, dict[str, Any]]:
         """Take a step in every copy."""
         observations, rewards, terminated, truncated, infos = self.env.step(actions)
         ended = terminated | truncated
@@ -255,7 +255,7 @@ class MaskedVectorEnv(VectorWrapper):
         final, space = infos["final_obs"], self.single_action_space
         of_infos = infos.get("final_info", {}).get("action_mask")
 
-        def show(observation: Any, mask: Any, count: tuple[int, ...] = ()) -> Any:
+        def show(observation: Any, mask: Array | None, count: tuple[int, ...] = ()) -> Any:
             given = observation[self.form] if self.form in PARTS else mask
             if given is None:
                 given = np.zeros((*count, count_choices(space)))

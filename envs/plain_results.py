@@ -30,7 +30,7 @@ class PlainResults(gymnasium.Wrapper[Any, Any, Any, Any]):
     It may reuse the arrays of its observations, too.
     """
 
-    def step(self, action: Any) -> Any:
+    def step(self, action: object) -> Any:
         """Return the same results; a reward or an end that is an array as its only element."""
         observation, reward, terminated, truncated, info = self.env.step(action)
         if terminated or truncated:
@@ -39,5 +39,5 @@ class PlainResults(gymnasium.Wrapper[Any, Any, Any, Any]):
         return observation, _unpack(reward), _unpack(terminated), _unpack(truncated), info
 
 
-def _unpack(value: Any) -> Any:
+def _unpack(value: object) -> Any:
     return value.item() if isinstance(value, np.ndarray) and value.size == 1 else value

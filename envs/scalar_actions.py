@@ -32,6 +32,6 @@ def has_scalars(space: spaces.Space[Any]) -> bool:
 class ScalarActions(gymnasium.ActionWrapper[Any, Any, Any]):
     """An environment that gets such values as arrays."""
 
-    def action(self, action: Any) -> Any:
+    def action(self, action: object) -> Any:
         """Return the same action, with arrays."""
         return restore_scalars(self.action_space, action)

@@ -35,7 +35,7 @@ def find_time_limit(env: gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any]) -> 
     return min(limits, default=_read_limit(env.spec and env.spec.max_episode_steps))
 
 
-def _list_layers(env: Any) -> list[Any]:
+def _list_layers(env: object) -> list[Any]:
     """Return the environment, what it wraps, and so on."""
     layers = [env]
     while isinstance(env, gymnasium.Wrapper | VectorWrapper):

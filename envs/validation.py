@@ -114,7 +114,7 @@ def get_fields(config: type) -> Mapping[str, tuple[Any, Between | None]]:
     return fields
 
 
-def validate(config: Any, name: str = "") -> None:
+def validate(config: object, name: str = "") -> None:
     """Check every field of a dataclass against its type and bounds; call it in ``__post_init__``.
 
     Args:
@@ -130,7 +130,7 @@ def validate(config: Any, name: str = "") -> None:
         check_value(prefix + field, getattr(config, field), hint, bounds)
 
 
-def check_value(name: str, value: Any, hint: Any, bounds: Between | None = None) -> None:
+def check_value(name: str, value: object, hint: object, bounds: Between | None = None) -> None:
     """Check one value against a type hint and bounds.
 
     Raises:
@@ -154,7 +154,7 @@ def check_value(name: str, value: Any, hint: Any, bounds: Between | None = None)
         raise InputError(f"{name} must be {bounds}, but it is {value!r}.")
 
 
-def _check_parts(name: str, value: Any, hint: Any) -> None:
+def _check_parts(name: str, value: Any, hint: object) -> None:
     """Check the entries of a dictionary, by the types of its hint, or the numbers of a tuple."""
     if isinstance(value, tuple):
         for place, part in enumerate(typing.cast("tuple[Any, ...]", value)):
@@ -169,7 +169,7 @@ def _check_parts(name: str, value: Any, hint: Any) -> None:
             check_value(f"{name}.{key}", part, value_hint)
 
 
-def _matches(value: Any, hint: Any) -> bool:
+def _matches(value: object, hint: Any) -> bool:
     """Return whether a value has the type of a hint; a whole number is a number, a bool is not."""
     origin = get_origin(hint)
     if hint is Any:

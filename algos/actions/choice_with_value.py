@@ -182,7 +182,7 @@ class ChoiceWithValueHead(ActionHead):
         value = to_dtype(action["value"], self.value_dtype)
         return {"choice": action["choice"] + self.start, "value": value}
 
-    def to_action_columns(self, action: Any) -> dict[str, Array]:
+    def to_action_columns(self, action: Mapping[str, Array]) -> dict[str, Array]:
         """Return the action's columns, values just inside the ends (a Beta density's domain)."""
         value = np.asarray(action["value"], np.float32).clip(-1 + 1e-6, 1 - 1e-6)
         return {"choice": np.asarray(action["choice"], np.int64) - self.start, "value": value}

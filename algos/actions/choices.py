@@ -150,7 +150,7 @@ class DiscreteHead(ActionHead):
         """See :class:`ActionHead`."""
         return action["choice"] + self.start
 
-    def to_action_columns(self, action: Any) -> dict[str, Array]:
+    def to_action_columns(self, action: Array) -> dict[str, Array]:
         """See :class:`ActionHead`."""
         return {"choice": np.asarray(action, np.int64) - self.start}
 
@@ -250,7 +250,7 @@ class MultiDiscreteHead(ActionHead):
         shaped = shifted.reshape(-1, *(self.space.shape or ()))
         return to_dtype(shaped, np.dtype(self.space.dtype))
 
-    def to_action_columns(self, action: Any) -> dict[str, Array]:
+    def to_action_columns(self, action: Array) -> dict[str, Array]:
         """See :class:`ActionHead`."""
         flat = np.asarray(action, np.int64).reshape(len(action), -1)
         return {"choices": flat - self.start}

@@ -127,7 +127,7 @@ class ProductHead(ActionHead):
         }
         return parts if isinstance(self.space, spaces.Dict) else tuple(parts.values())
 
-    def to_action_columns(self, action: Any) -> dict[str, Array]:
+    def to_action_columns(self, action: Mapping[str, Any] | tuple[Any, ...]) -> dict[str, Array]:
         """See :class:`ActionHead`."""
         parts: Any = action.items() if isinstance(action, Mapping) else enumerate(action)
         named = {str(name): part for name, part in parts}

@@ -146,7 +146,7 @@ class TopKHead(ActionHead):
         """See :class:`ActionHead`."""
         return to_dtype(action["picks"], self.space.dtype)
 
-    def to_action_columns(self, action: Any) -> dict[str, Array]:
+    def to_action_columns(self, action: Array) -> dict[str, Array]:
         """See :class:`ActionHead`."""
         return {"picks": np.asarray(action, np.int64)}
 

@@ -157,7 +157,7 @@ class BoxHead(ActionHead):
             return {}
         return {"action_clip_fraction": float((np.abs(action["value"]) > 1).mean())}
 
-    def to_action_columns(self, action: Any) -> dict[str, Array]:
+    def to_action_columns(self, action: Array) -> dict[str, Array]:
         """See :class:`ActionHead`."""
         value = np.asarray(action, np.float32)
         if self.bounded:

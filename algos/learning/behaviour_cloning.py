@@ -20,8 +20,9 @@ from algos.rollouts.episodes import play_episodes
 from algos.rollouts.rollout_io import read_columns
 from envs import counter_rng
 from envs.batched import World
-from envs.pytree import Array, take
+from envs.pytree import Array, Keys, take
 from envs.validation import InputError
+from envs.world import Agent
 
 EPISODES_PER_BATCH = 128
 """Episodes that a rule plays at a time."""
@@ -93,7 +94,7 @@ def merge_teacher_weights(
     return None
 
 
-def _play_rule(world: World[Any], rule: Any, head: ActionHead, keys: Any) -> Columns:
+def _play_rule(world: World[Any], rule: Agent, head: ActionHead, keys: Keys) -> Columns:
     """Play the episodes of keys [B] by a rule; return every step of each."""
     steps: list[Columns] = []
     for step in play_episodes(

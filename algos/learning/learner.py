@@ -74,7 +74,7 @@ class ColumnLearner(TorchLearner):
         self.quick_gradients = QuickGradients()
         super().build()
 
-    def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
+    def configure_optimizers_for_module(self, module_id: str, config: object = None) -> None:
         """Create the optimisers that the settings name; each update sets their learning rate."""
         modules, s = self._module, self.objective.settings
         params = self.get_parameters(modules[module_id])  # type: ignore[index]
@@ -86,10 +86,10 @@ class ColumnLearner(TorchLearner):
 
     def update(
         self,
-        *args: Any,
+        *args: object,
         training_data: TrainingData | None = None,
         timesteps: dict[str, Any] | None = None,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> Any:
         """Update the network on ``training_data.batch``, a :class:`Columns` of numpy arrays."""
         self._check_is_built()
@@ -189,7 +189,7 @@ class ColumnLearner(TorchLearner):
         )
 
     def _compute_diagnostics(
-        self, terms: dict[str, Tensor], params: list[torch.nn.Parameter], inputs: Any
+        self, terms: dict[str, Tensor], params: list[torch.nn.Parameter], inputs: Mapping[str, Any]
     ) -> dict[str, float]:
         """Compute what is too costly for every update: each term's gradient, network metrics."""
         # DDP permits one backward pass through a graph, and this would be another.
@@ -350,7 +350,7 @@ class ColumnLearner(TorchLearner):
             torch.distributed.all_reduce(values)
         return values
 
-    def compute_loss_for_module(self, **kwargs: Any) -> Tensor:
+    def compute_loss_for_module(self, **kwargs: object) -> Tensor:
         """Raise: RLlib requires this hook, but ``update`` calls the objective's loss."""
         raise NotImplementedError("ColumnLearner takes its loss from the algorithm.")
 
@@ -359,7 +359,7 @@ class ColumnLearner(TorchLearner):
         components: str | Collection[str] | None = None,
         *,
         not_components: str | Collection[str] | None = None,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> dict[str, Any]:
         """Return RLlib's state with coefficients and the random generator, which it leaves out."""
         state = super().get_state(components, not_components=not_components, **kwargs)

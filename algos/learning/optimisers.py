@@ -88,7 +88,7 @@ def select_loadable(
     Of another kind (``optimiser`` is searched by PBT) an optimiser begins without a past.
     """
 
-    def count(groups: Any) -> list[int]:
+    def count(groups: Sequence[Mapping[str, Any]]) -> list[int]:
         return [len(group["params"]) for group in groups]
 
     return {

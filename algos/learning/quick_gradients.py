@@ -250,7 +250,7 @@ class QuickGradients:
         return gradient
 
 
-def _fill(gradient: Any, rows: int) -> Array:
+def _fill(gradient: Array | None, rows: int) -> Array:
     """Return the gradient by rows [N]; 0 where the loss does not depend on them."""
     values = np.float32(0) if gradient is None else gradient
     return values if np.ndim(values) else np.full(rows, values, np.float32)
@@ -294,6 +294,6 @@ def _add_gradients(network: MLPPolicy, upstream: _Upstream) -> None:
         _add_gradient(log_std, by_log_std)
 
 
-def _add_gradient(parameter: torch.nn.Parameter, gradient: Any) -> None:
+def _add_gradient(parameter: torch.nn.Parameter, gradient: Array) -> None:
     increment = torch.from_numpy(gradient.astype(np.float32, copy=False))
     parameter.grad = increment if parameter.grad is None else parameter.grad.add_(increment)

@@ -15,7 +15,7 @@ from algos.schedules import schedule, schedule_log_std
 
 
 def update_noise(
-    progress: float, score: float | None, learner: Any, *_: Any, **kwargs: Any
+    progress: float, score: float | None, learner: Any, *_: object, **kwargs: object
 ) -> dict[str, float]:
     """Set what a learner's policy draws by in the next rollout, and return it.
 

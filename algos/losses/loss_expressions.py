@@ -152,7 +152,11 @@ class Expression:
 
     @classmethod
     def __torch_function__(
-        cls, function: Any, types: Any, args: Any, kwargs: Mapping[str, Any] | None = None
+        cls,
+        function: Callable[..., Any],
+        types: object,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         """Compute a function of torch that was called with expressions."""
         own = _TORCH_FUNCTIONS.get(function)
@@ -193,7 +197,7 @@ class Tape:
         self.inputs[name] = key
         return Expression(self, name, rows)
 
-    def add(self, rows: int | None, operation: Operation, *operands: Any) -> Expression:
+    def add(self, rows: int | None, operation: Operation, *operands: object) -> Expression:
         """Return the symbol of what an operation makes of expressions and constants."""
         if not torch.is_grad_enabled():
             raise TypeError("What has no gradient by choice is left to autograd.")
@@ -201,7 +205,7 @@ class Tape:
         self._nodes.append(_Node(f"v{len(self._nodes)}", rows, operation, named))
         return Expression(self, self._nodes[-1].name, rows)
 
-    def _add_constant(self, value: Any) -> str:
+    def _add_constant(self, value: object) -> str:
         fixed = isinstance(value, int | float | np.number | slice) or callable(value)
         if not (fixed or (self._holds_arrays and not isinstance(value, torch.Tensor))):
             raise TypeError("What differs between minibatches has to come from their columns.")
@@ -308,7 +312,7 @@ def differentiable(**slopes: Callable[..., Array]) -> Callable[[FunctionT], Func
         )
 
         @wraps(function)
-        def call(*given: Any, **named: Any) -> Any:
+        def call(*given: object, **named: object) -> Any:
             first = next((x for x in given if type(x) is Expression), None)
             if first is None or named:  # named arguments go through one operation after the other
                 return function(*given, **named)
@@ -321,7 +325,7 @@ def differentiable(**slopes: Callable[..., Array]) -> Callable[[FunctionT], Func
     return decorate
 
 
-def _count_rows(*operands: Any) -> int | None:
+def _count_rows(*operands: object) -> int | None:
     """Return the number of rows that all operands with rows have; None: all are scalars."""
     columns = (x for x in operands if isinstance(x, Expression | np.ndarray) and x.ndim)
     counts = {len(x) for x in columns}
@@ -331,7 +335,7 @@ def _count_rows(*operands: Any) -> int | None:
     return counts.pop() if counts else None
 
 
-def _call(function: Callable[..., torch.Tensor], *args: Any) -> Array:
+def _call(function: Callable[..., torch.Tensor], *args: Array | float) -> Array:
     return np.asarray(function(*map(torch.as_tensor, args)))
 
 
@@ -339,18 +343,18 @@ def _sum_rows(gradient: Any, rows: int) -> Any:
     return gradient.sum() if np.ndim(gradient) else gradient * rows
 
 
-def _share_minimum(a: Any, b: Any) -> Array:
+def _share_minimum(a: Array | float, b: Array | float) -> Array:
     """Return how much of the gradient [N] goes to the first of two numbers: 1, 0, or half of it."""
     return 0.5 * (np.less(a, b).astype(np.float32) + np.less_equal(a, b))
 
 
-def _place(gradient: Any, place: slice, rows: int) -> Array:
+def _place(gradient: Array | float, place: slice, rows: int) -> Array:
     found = np.zeros(rows, np.float32)
     found[place] = gradient
     return found
 
 
-def _repeat(gradient: Any, ragged: Any) -> Array:
+def _repeat(gradient: Array | float, ragged: Any) -> Array:
     return np.repeat(np.broadcast_to(gradient, len(ragged)), ragged.lengths)
 
 

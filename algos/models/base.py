@@ -30,7 +30,7 @@ MASK = "obs.mask"
 """Column of legal choices, where an observation Dict has a ``mask``."""
 
 
-def to_observation_columns(observation: Any) -> dict[str, Any]:
+def to_observation_columns(observation: object) -> dict[str, Any]:
     """Return a (batched) observation as named columns; nested parts get dotted names."""
     if isinstance(observation, Mapping):
         parts = observation.items()
@@ -220,7 +220,7 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
             return {}
         return {"normaliser_constant_fraction": own.compute_constant_fraction()}
 
-    def restore_values(self, values: Any) -> Any:
+    def restore_values(self, values: Array) -> Array:
         """Return the network's own values [N] in units of the reward."""
         return values if self.return_moments is None else self.return_moments.restore(values)
 
@@ -228,7 +228,7 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
         """Return the same and the recurrent state after each row; empty without memory."""
         return *self.compute_outputs(batch), {}
 
-    def _forward(self, batch: Mapping[str, Tensor], **kwargs: Any) -> dict[str, Any]:
+    def _forward(self, batch: Mapping[str, Tensor], **kwargs: object) -> dict[str, Any]:
         """Return the distribution and the network's own value, which the loss is about."""
         outputs, value, state = self.compute_step(self.normalise_observations(batch))
         return {"dist": self.dist(outputs, batch), "value": value, "state": state}
@@ -266,7 +266,7 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
         dist = self.head.dist(outputs, self.log_std, batch.get(MASK))
         return dist if self.temperature is None else dist.at_temperature(self.temperature)
 
-    def compute_values(self, batch: Mapping[str, Tensor], embeddings: Any = None) -> Tensor:
+    def compute_values(self, batch: Mapping[str, Tensor], embeddings: object = None) -> Tensor:
         """Return the values [N] in units of the reward (RLlib's ValueFunctionAPI)."""
         return self.restore_values(self._forward(batch)["value"])
 
@@ -308,7 +308,7 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
         return acted, scored, value.cpu().numpy(), remembered
 
     def _choose_action(
-        self, batch: Any, generator: torch.Generator | None, greedy: bool
+        self, batch: Mapping[str, Array], generator: torch.Generator | None, greedy: bool
     ) -> tuple[dict[str, Any], dict[str, Any], Any, dict[str, Any]]:
         forward = self._forward(batch)
         dist: ActionDistribution = forward["dist"]
@@ -316,7 +316,7 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
         value = self.restore_values(forward["value"])
         return action, log_probabilities(dist, action), value, forward["state"]
 
-    def _apply(self, *args: Any, **kwargs: Any) -> Any:
+    def _apply(self, *args: object, **kwargs: object) -> Any:
         # All of torch's ways to move a module (to, cuda, cpu) pass through here.
         moved = super()._apply(*args, **kwargs)
         self.device = next(self.parameters()).device
@@ -362,7 +362,7 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
         copied.__dict__ = deepcopy(self.__dict__, memo)
         return copied
 
-    def get_state(self, *args: Any, **kwargs: Any) -> dict[str, np.ndarray[Any, Any]]:
+    def get_state(self, *args: object, **kwargs: object) -> dict[str, np.ndarray[Any, Any]]:
         """Return a copy of the weights by name."""
         return {name: w.cpu().numpy().copy() for name, w in self.get_named_weights().items()}
 

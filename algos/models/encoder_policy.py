@@ -130,7 +130,7 @@ def compute_constant_fraction(features: Tensor) -> float:
 
 
 def make_auto_policy(
-    *, observation_space: spaces.Space[Any], model_config: Mapping[str, Any], **kwargs: Any
+    *, observation_space: spaces.Space[Any], model_config: Mapping[str, Any], **kwargs: object
 ) -> PolicyModule:
     """Return the network for an observation: ``mlp``, or encoders for images and a memory."""
     remembers = model_config["memory"] != "none"

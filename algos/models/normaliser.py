@@ -8,7 +8,7 @@ log-probabilities of learning equal those of acting.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -214,7 +214,7 @@ def _has_unit_range(space: spaces.Space[Any]) -> bool:
     )
 
 
-def _add_up(parts: Any) -> Tensor:
+def _add_up(parts: Iterable[Tensor]) -> Tensor:
     """Return the sum of tensors of one shape."""
     total: Any = sum(parts)
     return total

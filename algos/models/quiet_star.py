@@ -34,7 +34,7 @@ class QuietStarPolicy(TokenPolicy):
         super().build()
         self.mixing = Mixing(self.gpt.width)
 
-    def _forward(self, batch: Mapping[str, Tensor], **kwargs: Any) -> dict[str, Any]:
+    def _forward(self, batch: Mapping[str, Tensor], **kwargs: object) -> dict[str, Any]:
         forward = super()._forward(batch, **kwargs)
         # What follows is not known while acting.
         return (

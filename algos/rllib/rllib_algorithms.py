@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
@@ -139,7 +139,7 @@ def list_settings(algo: str) -> dict[str, tuple[str, Any]]:
     return settings
 
 
-def check_setting(algo: str, name: str, value: Any, where: str = "settings") -> None:
+def check_setting(algo: str, name: str, value: object, where: str = "settings") -> None:
     """Refuse a setting that an algorithm does not have, or a text for its number.
 
     Raises:
@@ -203,7 +203,7 @@ def make_config(algo: str, settings: Mapping[str, Any]) -> AlgorithmConfig:
     return config
 
 
-def make_observation_connectors(env: Any, spaces: Any, device: Any) -> list[Any]:
+def make_observation_connectors(env: Any, spaces: Mapping[str, Any], device: object) -> list[Any]:
     """Return what an observation passes before RLlib's own connectors.
 
     Its networks read vectors and images: anything else becomes a vector.
@@ -241,7 +241,7 @@ class TrainingEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
         seed = None if seed is None else TRAINING_SEED + seed % TRAINING_SEED
         return self._call(self.env.reset, seed=seed, options=options)[0], {}
 
-    def step(self, action: Any) -> Any:
+    def step(self, action: object) -> Any:
         """Advance by one step; of ``info`` what is known of an episode that has ended is kept.
 
         The rest may differ in kind between copies, which Gymnasium cannot batch.
@@ -255,7 +255,7 @@ class TrainingEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
             kept = {EPISODE_METRICS: known}
         return observation, reward, terminated, truncated, kept
 
-    def _call(self, call: Any, *args: Any, **kwargs: Any) -> Any:
+    def _call(self, call: Callable[..., Any], *args: object, **kwargs: object) -> Any:
         try:
             return call(*args, **kwargs)
         except Exception as error:
@@ -269,7 +269,7 @@ class TrainingEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
             raise EnvironmentFault(sentence) from error
 
 
-def log_episode_metrics(*, episode: Any, env_runner: Any, metrics_logger: Any, **_: Any) -> None:
+def log_episode_metrics(*, episode: Any, env_runner: Any, metrics_logger: Any, **_: object) -> None:
     """Log what the environment says of an episode that has ended (RLlib's ``on_episode_end``).
 
     An environment may name its success only where it is reached: once this runner has seen one, an
@@ -283,7 +283,7 @@ def log_episode_metrics(*, episode: Any, env_runner: Any, metrics_logger: Any, *
         metrics_logger.log_value((EPISODE_METRICS, name), value, window=MOST_EPISODES)
 
 
-def log_step_metrics(*, metrics_logger: Any, samples: Any, **_: Any) -> None:
+def log_step_metrics(*, metrics_logger: Any, samples: Any, **_: object) -> None:
     """Log the rewards of steps, whose episodes may never end (RLlib's ``on_sample_end``)."""
     for episode in samples:
         rewards = episode.get_rewards()

@@ -89,7 +89,7 @@ class RLlibModule:
 
     def act(
         self,
-        observations: Any,
+        observations: object,
         state: Mapping[str, Array],
         generator: torch.Generator | None = None,
         *,
@@ -124,7 +124,7 @@ class RLlibModule:
         return reshape_action(batch_space(self.action_space, rows), actions), columns
 
     def _make_episode(
-        self, observation: Any, state: Mapping[str, Array], row: int
+        self, observation: object, state: Mapping[str, Array], row: int
     ) -> SingleAgentEpisode:
         """Return an episode of which the connectors read the last observation and state."""
         episode = SingleAgentEpisode(

@@ -253,7 +253,7 @@ def _offsets(lengths: Array) -> Array:
     return np.concatenate([[0], np.cumsum(lengths)])
 
 
-def _arange(count: Any, like: Array) -> Array:
+def _arange(count: Array | int, like: Array) -> Array:
     if isinstance(like, torch.Tensor):
         return torch.arange(int(count), device=like.device)
     return np.arange(int(count))

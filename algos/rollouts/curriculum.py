@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
+from gymnasium.vector import VectorEnv
 
 from algos.metrics import STAGE, STAGES_LEFT
 from envs.batched import BatchedVectorEnv, World
@@ -62,7 +63,9 @@ class Curriculum:
         self.stage, self.recent = state["stage"], deque(state["recent"])
 
 
-def update_world(env: Any, stage: int, weights: Mapping[str, Any] | None) -> None:
+def update_world(
+    env: VectorEnv[Any, Any, Any] | None, stage: int, weights: Mapping[str, Any] | None
+) -> None:
     """Move a batched world to a stage and give it the policy's weights, if there are any."""
     if isinstance(env, BatchedVectorEnv):
         world = env.world.at_stage(stage)

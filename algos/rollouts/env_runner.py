@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -110,7 +110,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
             update_world(self.env, self.stage, self.module.get_state())
         self._reset(self.env_seed)
 
-    def _reset(self, seed: Any) -> None:
+    def _reset(self, seed: int | list[int]) -> None:
         """Reset every copy; the policy remembers nothing of what was before."""
         observation, infos = self._call_env(self.env.reset, seed=seed)
         self.observation, self.present = to_observation_columns(observation), infos.get(PRESENT)
@@ -138,7 +138,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
         }
 
     def sample(
-        self, *, starts: Array | None = None, group_size: int = 0, **kwargs: Any
+        self, *, starts: Array | None = None, group_size: int = 0, **kwargs: object
     ) -> tuple[Columns, dict[str, Any]]:
         """Collect one rollout as rows with advantages, and its statistics (``algos/metrics.py``).
 
@@ -309,14 +309,14 @@ class ColumnRunner(EnvRunner, Checkpointable):
         values[copies] = self._compute_values(final, state)
         return values
 
-    def _compute_values(self, observation: dict[str, Array], state: Any) -> Array:
+    def _compute_values(self, observation: dict[str, Array], state: dict[str, Array]) -> Array:
         """Return the values [B] of observations that are not acted on."""
         policy: Any = self.module
         seen, _ = policy.recall(observation, state)
         # Greedy, as a draw would advance the runner's generator for a value alone.
         return policy.act(seen, None, greedy=True)[2].numpy()
 
-    def _call_env(self, call: Any, *args: Any, **kwargs: Any) -> Any:
+    def _call_env(self, call: Callable[..., Any], *args: object, **kwargs: object) -> Any:
         """Call the environment; turn its exception into a message with the user's own frame."""
         place = (self.env_id, self.steps, self.worker_index or 0)
         return call_environment(place, call, *args, **kwargs)
@@ -335,7 +335,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
         components: str | Collection[str] | None = None,
         *,
         not_components: str | Collection[str] | None = None,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> dict[str, Any]:
         """Return weights, random state and, for our own worlds, the environment's exact state."""
         state: dict[str, Any] = {

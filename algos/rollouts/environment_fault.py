@@ -13,7 +13,7 @@ class EnvironmentFault(RuntimeError):
 
 
 def call_environment(
-    place: tuple[str, int, int], call: Callable[..., Any], *args: Any, **kwargs: Any
+    place: tuple[str, int, int], call: Callable[..., Any], *args: object, **kwargs: object
 ) -> Any:
     """Return what the call returns.
 

@@ -100,7 +100,7 @@ def start_env(env: AnyEnv, seed: int) -> tuple[Bools | None, Any]:
 def step_env(env: AnyEnv) -> Callable[[Any, Any], EnvStep]:
     """Return the step of a Gymnasium environment, in any autoreset mode, as a world has it."""
 
-    def step(state: object, action: Any) -> EnvStep:
+    def step(state: object, action: object) -> EnvStep:
         result = env.step(action)
         return EnvStep(result[-1].get(PRESENT), *result)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 
-def rescale_values(factor: float, learner: Any, *_: Any, **kwargs: Any) -> None:
+def rescale_values(factor: float, learner: Any, *_: object, **kwargs: object) -> None:
     """Fit a learner's averages of returns to returns that are now ``factor`` times as large.
 
     Else the first rollouts, whose rewards are not divided by anything yet, would make the

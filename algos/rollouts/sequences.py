@@ -48,7 +48,9 @@ def cut_sequences(rows: Columns, length: int) -> Columns:
     return rows.with_columns(**{SEQUENCE_START: starts | ((position - begin) % length == 0)})
 
 
-def split_in_order(rows: Columns, size: int, device: Any = None) -> tuple[torch.Tensor, ...]:
+def split_in_order(
+    rows: Columns, size: int, device: torch.device | None = None
+) -> tuple[torch.Tensor, ...]:
     """Return the positions of all rows [N] in parts of about ``size``, between sequences if any.
 
     >>> starts = torch.tensor([True, False, False, True, True, False])

@@ -70,7 +70,7 @@ class CurvesTab:
     def _set(self, name: str) -> Any:
         return lambda event: self._change(**{name: event.value})
 
-    async def _change(self, **changes: Any) -> None:
+    async def _change(self, **changes: object) -> None:
         self.choice = dataclasses.replace(self.choice, **changes)
         self._next_draw = 0.0
         await self.show()

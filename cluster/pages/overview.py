@@ -30,7 +30,7 @@ LINK = """p => { const a = document.createElement('a'); a.textContent = p.value;
 a.href = 'run/' + encodeURIComponent(p.value); return a; }"""
 
 
-def _column(field: str, name: str, **more: Any) -> dict[str, Any]:
+def _column(field: str, name: str, **more: object) -> dict[str, Any]:
     return {"field": field, "headerName": name} | more
 
 

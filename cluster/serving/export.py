@@ -138,7 +138,7 @@ class GreedyPolicy(nn.Module):
         )
 
 
-def name_parts(action: Any, name: str = "action") -> dict[str, Any]:
+def name_parts(action: object, name: str = "action") -> dict[str, Any]:
     """Return the parts of an action, or of its space, by their place in it.
 
     >>> name_parts({"move": 1, "say": (2, 3)})

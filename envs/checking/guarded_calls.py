@@ -24,7 +24,7 @@ def reset_env(env: gymnasium.Env[Any, Any], seed: int, step: int | None = None) 
     """
     # Checked by hand: unpacking a wrong result would raise inside of this package, without naming
     # the fault.
-    result: Any = call_guarded("reset()", lambda: env.reset(seed=seed), step)
+    result: object = call_guarded("reset()", lambda: env.reset(seed=seed), step)
     if not isinstance(result, tuple) or len(cast("tuple[Any, ...]", result)) != 2:
         raise BrokenEnvironmentError(
             Violation(
@@ -37,13 +37,13 @@ def reset_env(env: gymnasium.Env[Any, Any], seed: int, step: int | None = None) 
     return cast("tuple[Any, ...]", result)
 
 
-def take_step(env: gymnasium.Env[Any, Any], action: Any, step: int) -> tuple[Any, ...]:
+def take_step(env: gymnasium.Env[Any, Any], action: object, step: int) -> tuple[Any, ...]:
     """Take a step; return its five results.
 
     Raises:
         BrokenEnvironmentError: the call raised or returned something else.
     """
-    result: Any = call_guarded("step()", lambda: env.step(action), step)
+    result: object = call_guarded("step()", lambda: env.step(action), step)
     if not isinstance(result, tuple) or len(cast("tuple[Any, ...]", result)) != 5:
         raise BrokenEnvironmentError(
             Violation(

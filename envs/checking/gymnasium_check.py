@@ -92,7 +92,7 @@ class _CheckedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
         self.started, self.calls = clock(), 0
         inner = env.reset
 
-        def reset(*args: Any, **kwargs: Any) -> Any:
+        def reset(*args: object, **kwargs: object) -> Any:
             self._count()
             # Training gives no options, and those that an environment asks for are unknown here.
             kwargs = {name: value for name, value in kwargs.items() if value != {}}
@@ -105,7 +105,7 @@ class _CheckedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
         reset.__signature__ = inspect.signature(inner)  # pyright: ignore[reportFunctionMemberAccess]
         self.reset = reset
 
-    def step(self, action: Any) -> Any:
+    def step(self, action: object) -> Any:
         """Take a legal action; the same for the same action and mask."""
         self._count()
         space = self.env.action_space
@@ -133,7 +133,7 @@ class _CheckedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
             )
         self.calls += 1
 
-    def _note(self, result: Any) -> None:
+    def _note(self, result: object) -> None:
         if isinstance(result, tuple) and len(cast("tuple[Any, ...]", result)) > 1:
             parts = cast("tuple[Any, ...]", result)
             self.mask = find_mask(self.env, parts[0], parts[-1])

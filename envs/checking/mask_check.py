@@ -28,7 +28,7 @@ class CheckedMask:
         BrokenEnvironmentError: its observation has two parts that could be the mask.
     """
 
-    def __init__(self, env: gymnasium.Env[Any, Any], observation: Any, info: Any) -> None:
+    def __init__(self, env: gymnasium.Env[Any, Any], observation: object, info: object) -> None:
         try:
             form = detect_form(env, info)
         except InputError as error:
@@ -36,7 +36,9 @@ class CheckedMask:
         self.reader = None if form is None else MaskReader(env, form)
         self.notes = _find_unread(env, observation, info)
 
-    def read(self, observation: Any, info: Any, step: int, *, ended: bool = False) -> Array | None:
+    def read(
+        self, observation: object, info: object, step: int, *, ended: bool = False
+    ) -> Array | None:
         """Return the legal actions [choices]; None where there is no mask.
 
         Args:
@@ -56,7 +58,9 @@ class CheckedMask:
             raise BrokenEnvironmentError(Violation(INVALID, str(error), step or None)) from error
 
 
-def _find_unread(env: gymnasium.Env[Any, Any], observation: Any, info: Any) -> list[Violation]:
+def _find_unread(
+    env: gymnasium.Env[Any, Any], observation: object, info: object
+) -> list[Violation]:
     """Return a note if masks are offered for actions that cannot be masked here."""
     if count_choices(env.action_space) >= 0:
         return []

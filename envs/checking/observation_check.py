@@ -42,7 +42,7 @@ class ObservationCheck:
         self._space, self._notes = space, notes
         self._noted: set[str] = set()
 
-    def judge(self, observation: Any, source: str, step: int | None) -> None:
+    def judge(self, observation: object, source: str, step: int | None) -> None:
         """Check one observation.
 
         Args:
@@ -82,7 +82,7 @@ class ObservationCheck:
                 )
 
 
-def _find_mismatches(space: spaces.Space[Any], observation: Any) -> Iterator[Mismatch]:
+def _find_mismatches(space: spaces.Space[Any], observation: object) -> Iterator[Mismatch]:
     """Yield how an observation differs from its space."""
     if observation in space:
         return
@@ -127,7 +127,7 @@ def _compare_with_box(space: spaces.Box, array: np.ndarray[Any, Any]) -> Iterato
         )
 
 
-def _list_leaves(observation: Any, name: str = "the observation") -> list[tuple[str, Any]]:
+def _list_leaves(observation: object, name: str = "the observation") -> list[tuple[str, Any]]:
     if isinstance(observation, dict):
         parts = cast("dict[str, Any]", observation)
         return [leaf for key, part in parts.items() for leaf in _list_leaves(part, f"{key!r}")]
@@ -142,7 +142,7 @@ def _list_leaves(observation: Any, name: str = "the observation") -> list[tuple[
     return [] if array is None else [(name, array)]
 
 
-def _read_array(observation: Any) -> np.ndarray[Any, Any] | None:
+def _read_array(observation: object) -> np.ndarray[Any, Any] | None:
     """Return an array, a number or a list of numbers as an array; None for anything else."""
     if isinstance(observation, np.ndarray | np.generic):
         return np.asarray(observation)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
 
@@ -11,7 +9,7 @@ class Doomed(Exception):
     """Leaves the loop of a library that has no other means; what has put it there catches it."""
 
 
-def share_decision(stop: bool, device: Any) -> bool:
+def share_decision(stop: bool, device: torch.device | str) -> bool:
     """Return what the first process of a distributed training decides.
 
     A process that ended alone would leave the others waiting for its gradients.

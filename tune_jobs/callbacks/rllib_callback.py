@@ -24,7 +24,7 @@ class HealthCallback(RLlibCallback):
         self.watch = Watch(**options)
 
     def on_train_result(
-        self, *, algorithm: Algorithm, result: dict[str, Any], **kwargs: Any
+        self, *, algorithm: Algorithm, result: dict[str, Any], **kwargs: object
     ) -> None:
         """Judge a result."""
         self.watch.feed(result)

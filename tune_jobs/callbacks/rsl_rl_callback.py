@@ -28,7 +28,7 @@ class HealthCallback:
         self._learn, self._log, self._writer = runner.learn, runner.logger.log, None
         runner.learn, runner.logger.log = self.learn, self.log
 
-    def learn(self, *args: Any, **kwargs: Any) -> None:
+    def learn(self, *args: object, **kwargs: object) -> None:
         """Train until the end, or until a finding ends it."""
         runner = self._runner
         try:
@@ -40,7 +40,7 @@ class HealthCallback:
                 runner.logger.stop_logging_writer()
         self.watch.judge()
 
-    def log(self, it: int, start_it: int, total_it: int, *args: Any, **kwargs: Any) -> None:
+    def log(self, it: int, start_it: int, total_it: int, *args: object, **kwargs: object) -> None:
         """Log an iteration and judge it."""
         logger = self._runner.logger
         if logger.writer is not self._writer:

@@ -36,7 +36,7 @@ class HealthCallback(TrainerCallback):
         state: TrainerState,
         control: TrainerControl,
         logs: dict[str, Any] | None = None,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> None:
         """Judge a row, and end the training of all processes if the first one says so."""
         # The last row repeats means over the whole training.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,7 @@ def _record_actions(env: Any, received: list[dict[str, Any]]) -> None:
     if not singles:
         step = env.step
 
-        def recording_step(action: Any) -> Any:
+        def recording_step(action: object) -> Any:
             # A copy, because an environment may change the array or reuse it.
             received.append({name: part.copy() for name, part in to_named_arrays(action).items()})
             return step(action)
@@ -63,8 +64,10 @@ def _record_actions(env: Any, received: list[dict[str, Any]]) -> None:
         single.step = _wrap_step(single.step, index, len(singles), received)
 
 
-def _wrap_step(step: Any, index: int, count: int, received: list[dict[str, Any]]) -> Any:
-    def recording_step(action: Any) -> Any:
+def _wrap_step(
+    step: Callable[[Any], Any], index: int, count: int, received: list[dict[str, Any]]
+) -> Callable[[Any], Any]:
+    def recording_step(action: object) -> Any:
         parts = to_named_arrays(action)
         if index == 0:
             received.append({n: np.empty((count, *p.shape), p.dtype) for n, p in parts.items()})

@@ -138,7 +138,7 @@ class CheckTarget:
         return randomise_weights(module, SPREAD)
 
     def make_small_settings(
-        self, copies: int = 8, length: int = 64, **changed: Any
+        self, copies: int = 8, length: int = 64, **changed: object
     ) -> TrainingSettings:
         """Return the settings for ``length`` steps of about ``copies`` copies in this process."""
         s: Any = self.settings

@@ -140,7 +140,7 @@ def _play_baselines(target: CheckTarget, seconds: float) -> tuple[dict[str, Arra
     for name, agent in agents.items():
         returns = np.zeros(EPISODES)
 
-        def act(state: Any, observation: Any, number: int, agent: Any = agent) -> Any:
+        def act(state: object, observation: object, number: int, agent: Any = agent) -> Any:
             return agent(world, state, counter_rng.fold(keys, number + 2**20))
 
         for step in play_episodes(world.reset(keys), world.step, act, STEPS):
@@ -175,7 +175,7 @@ def _play_constants(target: CheckTarget, seconds: float) -> tuple[dict[str, Arra
     return returns_by_rule, is_cut
 
 
-def _measure_share(episodes: Sequence[Episode], action: Any) -> float:
+def _measure_share(episodes: Sequence[Episode], action: object) -> float:
     """Return the share of the steps in which an action was taken; 1 where there are none."""
     key = compute_key(to_named_arrays(action))
     taken = [one == key for episode in episodes for one in episode.action_keys]

@@ -128,7 +128,7 @@ def _play_randomly(target: CheckTarget, seconds: float, fixed: bool) -> Any:
 
 
 def _play_other_starts(
-    target: CheckTarget, settings: TrainingSettings, weights: Any, seconds: float
+    target: CheckTarget, settings: TrainingSettings, weights: Mapping[str, Array], seconds: float
 ) -> Array:
     """Return the returns of the learnt policy from any start."""
     runner = target.make_runner(target.make_config(settings))

@@ -82,7 +82,7 @@ class RandomRule:
 class ConstantActor:
     """Takes the same action in every step in which it is legal, and random ones in others."""
 
-    def __init__(self, space: Space[Any], seed: int, action: Any) -> None:
+    def __init__(self, space: Space[Any], seed: int, action: object) -> None:
         self.space, self.action = make_seeded_space(space, seed), action
 
     def act(self, columns: Mapping[str, Array]) -> Any:

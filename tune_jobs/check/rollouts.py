@@ -109,7 +109,7 @@ def play_plans(
     seconds: float = np.inf,
     steps: int = STEPS,
     observations: ObservationSample | None = None,
-    constant: Any = None,
+    constant: object = None,
     scale: Scale | None = None,
 ) -> list[Episode]:
     """Play the plans in turn until the time is up; return the finished episodes in their order.
@@ -245,7 +245,7 @@ class PlayedBatch:
             is_shown = self._is_single or not ended[b]
             self._observe(moved.observation, b, self._sample if is_shown else None)
 
-    def _observe(self, observation: Any, b: int, sample: ObservationSample | None) -> None:
+    def _observe(self, observation: object, b: int, sample: ObservationSample | None) -> None:
         columns = to_named_arrays(observation if self._is_single else take(observation, b))
         key, episode = compute_key(columns), self.episodes[b]
         episode.observation_keys.append(key)

@@ -123,7 +123,7 @@ def play_world_episodes(
     losses = world.compute_choice_losses(start[0])
     traces = [] if losses is None else [losses.mean(0)]
 
-    def choose(state: Any, observation: Any, number: int) -> Any:
+    def choose(state: object, observation: object, number: int) -> Any:
         # A player's draws must differ from those of the world, which folds in others.
         return act(state, observation, counter_rng.fold(keys, number + 2**20))
 
@@ -225,7 +225,7 @@ class EnvironmentCopies:
         # Of games of several agents a row, and a seed of actions, for each agent.
         _start_episodes(act, self._env.num_envs, seed * count_agents(self._env))
 
-        def choose(present: Array | None, observations: Any) -> Any:
+        def choose(present: Array | None, observations: object) -> Any:
             if isinstance(act, PolicyPlayer):
                 act.present = present
             return act(None, observations, None)
@@ -296,7 +296,7 @@ class PolicyPlayer:
         """Forget the episodes before; ``count`` new ones begin."""
         self.state, self.present = self.policy.initial_state(count), None
 
-    def __call__(self, world_state: Any, observations: Any, keys: Any) -> Any:
+    def __call__(self, world_state: object, observations: object, keys: object) -> Any:
         """Return the actions [N] for observations [N]."""
         actions, after = self.policy.act_batch(
             observations, self.state, greedy=self.greedy, generator=self.generator
@@ -335,7 +335,7 @@ class RandomPlayer:
             # Not the seed itself: a space and an environment seeded alike draw the same numbers.
             own.seed(counter_rng.derive_seed(seed, "actions"))
 
-    def __call__(self, world_state: Any, observations: Any, keys: Any) -> Any:
+    def __call__(self, world_state: object, observations: object, keys: object) -> Any:
         """Return the actions [N] for observations [N]."""
         mask = observations.get(MASK_PART) if isinstance(observations, Mapping) else None
         if mask is None or not is_mask_of(self.space, mask[0]):

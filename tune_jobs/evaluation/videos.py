@@ -144,7 +144,7 @@ def _record_episode(
     """Play the episode of a row, write what it renders, and return the row with its figures."""
     env_id, memory = policy.metadata["env"], policy.initial_state()
 
-    def act(state: None, observation: Any, number: int) -> Any:
+    def act(state: None, observation: object, number: int) -> Any:
         nonlocal memory
         action, memory = policy.act(observation, memory, greedy=row.greedy, generator=generator)
         return action

@@ -166,7 +166,7 @@ def _decode_value(space: Space, encoded: Any) -> Any:
     return space.values[encoded] if space.kind == "choice" else encoded
 
 
-def _encode_value(space: Space, value: Any) -> Any:
+def _encode_value(space: Space, value: object) -> Any:
     """Return the form of a value in Optuna; a list read from a log was a tuple in the job."""
     if space.kind != "choice":
         return value

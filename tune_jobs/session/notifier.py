@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+from urllib.request import HTTPRedirectHandler, OpenerDirector, Request, build_opener
 
 from tune_jobs.formatting import count, format_duration, format_end_reason, format_identifier
 from tune_jobs.jobs.notify_url import find_notify_url, mask_url
@@ -135,7 +135,7 @@ class Notifier:
             if problem:
                 self._warn(f"was not taken in {tries} tries ({problem})")
 
-    def _post(self, opener: Any, body: bytes) -> str:
+    def _post(self, opener: OpenerDirector, body: bytes) -> str:
         """Send one message once; return why it was not taken, else an empty text."""
         try:
             opener.open(Request(self._url, body, HEADERS), timeout=TIMEOUT_S).close()

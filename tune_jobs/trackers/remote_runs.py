@@ -30,6 +30,7 @@ from tune_jobs.run_log.events import CheckpointRow, JobRow, Row
 from tune_jobs.trackers.tracker_metrics import CurvePoints
 
 if TYPE_CHECKING:
+    import wandb
     from mlflow import MlflowClient
 
 KEY = "rungwise.trial"
@@ -164,11 +165,11 @@ class WandbRuns(RemoteRuns):
             settings=wandb.Settings(silent=True, console="off", init_timeout=20),
         )
 
-    def log_points(self, run: Any, points: dict[str, float], iteration: int) -> None:
+    def log_points(self, run: wandb.Run, points: dict[str, float], iteration: int) -> None:
         """Write one point of each curve."""
         run.log(points, step=iteration)
 
-    def log_checkpoint(self, run: Any, key: str, checkpoint: Path) -> None:
+    def log_checkpoint(self, run: wandb.Run, key: str, checkpoint: Path) -> None:
         """Store a folder as an artifact of type ``model``."""
         import wandb
 
@@ -180,7 +181,7 @@ class WandbRuns(RemoteRuns):
             artifact.add_file(str(file), name=name, policy="immutable")
         run.log_artifact(artifact)
 
-    def finish_run(self, run: Any, failed: bool) -> None:
+    def finish_run(self, run: wandb.Run, failed: bool) -> None:
         """Finish a run with its exit code."""
         run.finish(exit_code=int(failed))
 

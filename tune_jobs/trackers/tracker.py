@@ -74,7 +74,7 @@ class Tracker(TBXLoggerCallback):
         self._ends.append((trial, failed))
         self._end_trials()
 
-    def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
+    def on_experiment_end(self, trials: list[Trial], **info: object) -> None:
         """End the trials whose end fell into the pause: training waits no more."""
         self._resumes = self._clock()
         self._end_trials()

@@ -178,7 +178,7 @@ class CausalLearning(World[State]):
         return dataclasses.replace(state, rows_lookahead=tried)
 
     def _advance(
-        self, state: State, student: Any, node: Ints, position: Floats, due: Bools
+        self, state: State, student: object, node: Ints, position: Floats, due: Bools
     ) -> State:
         params = self.params
         now = compute_risk(self.student, student, self.get_problem(state).truth)
@@ -248,7 +248,7 @@ class CausalLearning(World[State]):
         gap = _log(episodes["excess_risk"]) - _log(rule["excess_risk"])
         return {"to_round_robin": float(np.exp(gap.mean()))}
 
-    def _observe_rows(self, scm: Scm, student: Any, keys: Keys, due: Bools) -> Any:
+    def _observe_rows(self, scm: Scm, student: object, keys: Keys, due: Bools) -> Any:
         """Teach the students of the copies that are due by rows without an intervention."""
         if not due.any():
             return student

@@ -112,13 +112,13 @@ def from_table(table: Mapping[str, Any]) -> Model:
     )
 
 
-def _name(name: Any) -> str:
+def _name(name: object) -> str:
     if not isinstance(name, str):
         raise InputError(f"The name of a node must be text, but it is {name!r}: put it in quotes.")
     return name
 
 
-def _entry(name: str, own: Any) -> Entry:
+def _entry(name: str, own: object) -> Entry:
     if not isinstance(own, dict):
         raise InputError(f"The node {name} must have entries like noise: 1, but it is {own!r}.")
     fields = get_fields(Entry)
@@ -187,7 +187,7 @@ def _domain(name: str, entry: Entry, default: list[float] | None) -> tuple[float
     return _range(f"domain of the node {name}", own)
 
 
-def _range(what: str, given: Any) -> tuple[float, float]:
+def _range(what: str, given: object) -> tuple[float, float]:
     match given:
         case [int() | float() as low, int() | float() as high] if -inf < low < high < inf:
             return float(low), float(high)
@@ -264,7 +264,7 @@ def _select_known_attributes(
     return found | texts
 
 
-def _value(attribute: Any) -> Any:
+def _value(attribute: object) -> Any:
     """Parse an attribute: graph formats have numbers and texts, and a text may be YAML."""
     return yaml.safe_load(attribute.strip('"')) if isinstance(attribute, str) else attribute
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from tune_jobs.foreign_logs.formats.log_reader import SEARCHED, LogReader, read_first_lines
 from tune_jobs.foreign_logs.formats.tail import BrokenLines, Lines
@@ -32,7 +31,7 @@ class JsonLinesReader(LogReader):
         names: list[str] = []
         for line in read_first_lines(path)[:FIRST]:
             with suppress(ValueError):
-                data: Any = parse_json(line)
+                data: object = parse_json(line)
                 names += flatten(data) if isinstance(data, dict) else []
         return names
 
@@ -58,7 +57,7 @@ class JsonLinesReader(LogReader):
 
     def _parse(self, place: str, line: str) -> Record | None:
         try:
-            data: Any = parse_json(line.rstrip())
+            data: object = parse_json(line.rstrip())
         except ValueError as error:
             self._broken.add_broken(f"{self.files[0]}, {place} is not JSON: {error}.")
             return None
@@ -88,6 +87,6 @@ class TuneResultsReader(JsonLinesReader):
         if line.strip() in (b"{", b"["):
             return False
         with suppress(ValueError):
-            first: Any = parse_json(line)
+            first: object = parse_json(line)
             return not isinstance(first, dict) or not first or "training_iteration" in first
         return True
