@@ -31,10 +31,13 @@ LOADING = (
 )
 """Painted at once, before the toolkit's scripts have been read."""
 PLOT_CONFIG = {"displayModeBar": False, "responsive": True}
-DRAW = """function draw(id, figure) { const plot = getElement(id); if (!plot) return;
-if (!plot.Plotly || !plot.$el.data) { setTimeout(() => draw(id, figure), 50); return; }
-plot.Plotly.react(plot.$el, figure.data, figure.layout, figure.config); }"""
-"""Draws once the toolkit has loaded Plotly and made the plot."""
+DRAW = """(id, figure) => { const newest = window.newestFigures ??= {}; newest[id] = figure;
+const draw = left => { if (newest[id] !== figure) return; const plot = window.getElement(id);
+if (plot?.Plotly && plot.$el.data) { delete newest[id];
+plot.Plotly.react(plot.$el, figure.data, figure.layout, figure.config); }
+else if (left) setTimeout(draw, 50, left - 1); }; draw(1200); }"""
+"""Draws once the toolkit has made the element, loaded Plotly and made the plot, all of which may
+come after the figure, within a minute: unless a newer figure has come, or the plot is gone."""
 OWN_STYLE = """
 body { max-width: none; padding: 0; }
 .nicegui-content { display: block; padding: 1rem 1.25rem 4rem; max-width: 1600px; margin: 0 auto; }

@@ -1,6 +1,8 @@
 # pyright: basic, reportOptionalMemberAccess=false, reportArgumentType=false
 """The page of a run in a browser: what a reader does with it."""
 
+import json
+
 import pytest
 from chromium import browser, needs_browser
 from dashboard_app import shown, write
@@ -8,6 +10,7 @@ from dashboard_tab import choose, fill, press, read_column, read_traces, sort_by
 from synthetic_sweep import end, job_row, result, synthetic_rows
 from waiting import wait_until
 
+from cluster.pages.frame import DRAW
 from cluster.queue.orders import Order, read_order, write_order
 from tune_jobs.jobs.job_yaml import dump_job, make_job, read_job
 from tune_jobs.run_log.driver_lock import LOCK, file_lock
@@ -106,6 +109,20 @@ def test_curves_are_drawn_over_steps_smoothed_and_by_group(opened):
 def test_every_tab_says_what_it_is_for(opened, title, said):
     tab = opened(f"?tab={title}")
     tab.wait(f"document.querySelector('.q-tab-panel')?.textContent.includes({said!r})")
+    assert tab.errors == []
+
+
+def test_a_figure_that_comes_before_its_plot_is_drawn_and_the_newest_last(opened):
+    tab = opened("?tab=Curves")
+    tab.wait("document.querySelector('.js-plotly-plot')?.data?.length > 3")
+    number = tab.ask("document.querySelector('.js-plotly-plot').id").removeprefix("c")
+    tab.ask("window.made = window.getElement; window.getElement = () => undefined; 0")
+    for points in ([1, 2], [1, 2, 3]):
+        figure = json.dumps({"data": [{"x": points, "y": points}], "layout": {}, "config": {}})
+        tab.ask(f"({DRAW})({number}, {figure}); 0")
+    tab.ask("setTimeout(() => { window.getElement = window.made; }, 300); 0")
+    tab.wait("document.querySelector('.js-plotly-plot').data[0].x.length === 3")
+    assert tab.ask("Object.keys(window.newestFigures).length") == 0
     assert tab.errors == []
 
 
