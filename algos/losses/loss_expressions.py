@@ -152,11 +152,7 @@ class Expression:
 
     @classmethod
     def __torch_function__(
-        cls,
-        function: Callable[..., Any],
-        types: object,
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any] | None = None,
+        cls, function: Any, types: object, args: Any, kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         """Compute a function of torch that was called with expressions."""
         own = _TORCH_FUNCTIONS.get(function)

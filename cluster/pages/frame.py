@@ -35,7 +35,7 @@ DRAW = """(id, figure) => { const newest = window.newestFigures ??= {}; newest[i
 const draw = left => { if (newest[id] !== figure) return; const plot = window.getElement(id);
 if (plot?.Plotly && plot.$el.data) { delete newest[id];
 plot.Plotly.react(plot.$el, figure.data, figure.layout, figure.config); }
-else if (left) setTimeout(draw, 50, left - 1); }; draw(1200); }"""
+else if (left) setTimeout(draw, 50, left - 1); else delete newest[id]; }; draw(1200); }"""
 """Draws once the toolkit has made the element, loaded Plotly and made the plot, all of which may
 come after the figure, within a minute: unless a newer figure has come, or the plot is gone."""
 OWN_STYLE = """

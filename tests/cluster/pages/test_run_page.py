@@ -120,7 +120,7 @@ def test_a_figure_that_comes_before_its_plot_is_drawn_and_the_newest_last(opened
     for points in ([1, 2], [1, 2, 3]):
         figure = json.dumps({"data": [{"x": points, "y": points}], "layout": {}, "config": {}})
         tab.ask(f"({DRAW})({number}, {figure}); 0")
-    tab.ask("setTimeout(() => { window.getElement = window.made; }, 300); 0")
+    tab.ask("window.getElement = window.made; 0")
     tab.wait("document.querySelector('.js-plotly-plot').data[0].x.length === 3")
     assert tab.ask("Object.keys(window.newestFigures).length") == 0
     assert tab.errors == []

@@ -21,6 +21,7 @@ from tune_jobs.check.run_probes import PROBES, examine
 HEALTHY = (
     "CausalLearning-v0",
     "CartPole-v1",
+    "Acrobot-v1",
     "Pendulum-v1",
     "FrozenLake-v1",
     "Blackjack-v1",
