@@ -62,14 +62,12 @@ def own_cache(tmp_path_factory):
 @pytest.fixture(scope="session")
 def local_ray():
     """A Ray of two CPUs on this machine, whose workers find the environments of the tests."""
-    import ray
+    from tune_jobs.ray_session import ray_session
 
-    if not ray.is_initialized():
-        places = [str(SUPPORT), os.environ.get("PYTHONPATH", "")]
-        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, places))
-        ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
-    yield
-    ray.shutdown()
+    places = [str(SUPPORT), os.environ.get("PYTHONPATH", "")]
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, places))
+    with ray_session(cpus=2):  # tries again where a busy machine needs more than Ray's 30 s
+        yield
 
 
 @pytest.fixture

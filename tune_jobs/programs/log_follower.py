@@ -91,7 +91,7 @@ class LogFollower:
             if root.is_file():  # named as the log, so it need not look like one
                 self._add_readers(find_readers(root, self.rename))
         by_place: dict[Path, list[Path]] = {}
-        for file in self._list_new_files():
+        for file in self.list_new_files():
             by_place.setdefault(file.parent, []).append(file)
         for place, files in by_place.items():
             self._search_folder(place, sorted(files))
@@ -112,7 +112,7 @@ class LogFollower:
         for reader in readers:
             self._waiting.setdefault(reader.files[0], (reader, []))
 
-    def _list_new_files(self) -> list[Path]:
+    def list_new_files(self) -> list[Path]:
         """Return the files that may be logs and were written since the start."""
         files = [file for root in self.roots for file in self._list_below(root)]
         if self.outside is not None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
+from tune_jobs.foreign_logs.formats.tail import HALF_LINES, find_half_line
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.program_settings import fill, fill_command, list_placeholders, split_command
 from tune_jobs.jobs.trials import derive_trial_seed, get_trial_number
@@ -24,6 +27,8 @@ from tune_jobs.run_log.resume import TrialPlan
 
 CLOCK_S = 2.0
 """How far the clocks of two file systems may be apart."""
+CUT = "half_lines.json"
+"""What an end without warning left of the last lines of its logs; see ``HALF_LINES``."""
 
 
 def get_program_folder(directory: Path, trial: str) -> Path:
@@ -58,6 +63,8 @@ def start_trial_program(
         others = (folder.with_name(f"{plan.trial}-{i}") for i in count(1))
         out.rename(next(path for path in others if not path.exists()))
     out.mkdir(parents=True, exist_ok=True)
+    if continues:
+        _remember_half_lines(folder, LogFollower(*_find_places(job, folder, Path.cwd())))
     values = {
         **plan.config,
         "seed": derive_trial_seed(job.seed, get_trial_number(plan.trial)),
@@ -90,25 +97,51 @@ def follow_trial_program(
         continues: whether what it wrote before its start belongs to its log.
         before_s: training time of its earlier starts.
     """
-    settings, pattern = job.program, Path(job.program.log)
-    folder = get_program_folder(directory, trial)
-    if pattern.is_absolute():
-        roots, pattern = [Path(pattern.anchor)], pattern.relative_to(pattern.anchor)
-    elif "out" in list_placeholders(settings):
-        # What others write to the working directory is not its log.
-        roots = [folder]
-    else:
-        roots = [folder, process.directory]
+    settings, folder = job.program, get_program_folder(directory, trial)
+    roots, pattern = _find_places(job, folder, process.directory)
+    if continues:
+        _know_half_lines(folder)
     # What was written before the program was started is not its log.
     same_clock = len({path.stat().st_dev for path in (folder, *roots)}) == 1
     since = 0 if continues else read_start_time(folder) - (0 if same_clock else CLOCK_S)
     outside = None
     if not settings.log and job.trials == 1:  # of several trials, places outside may be shared
         outside = LogPlaces(process, split_command(settings.command), [folder, process.directory])
-    follower = LogFollower(
-        roots, str(pattern) if settings.log else "", settings.rename, since, outside
-    )
+    follower = LogFollower(roots, pattern, settings.rename, since, outside)
     return FollowedProgram(job, process, follower, process.started - before_s)
+
+
+def _find_places(job: Job, folder: Path, working: Path) -> tuple[list[Path], str]:
+    """Return below which folders a program logs, and the pattern of its logs."""
+    pattern = Path(job.program.log)
+    if pattern.is_absolute():
+        return [Path(pattern.anchor)], str(pattern.relative_to(pattern.anchor))
+    # Where it is given a folder, what others write to the working directory is not its log.
+    roots = [folder] if "out" in list_placeholders(job.program) else [folder, working]
+    return roots, job.program.log
+
+
+def _remember_half_lines(folder: Path, logs: LogFollower) -> None:
+    """Add what stands behind the last line breaks now, before the program is continued."""
+    known = _read_half_lines(folder)
+    for path in logs.list_new_files():
+        with suppress(OSError):  # not ours to read
+            size, half = find_half_line(path)
+            if half:
+                known.setdefault(str(path), {})[str(size)] = half.decode("latin-1")
+    (folder / CUT).write_text(json.dumps(known))
+
+
+def _know_half_lines(folder: Path) -> None:
+    for path, places in _read_half_lines(folder).items():
+        halves = {int(end): half.encode("latin-1") for end, half in places.items()}
+        HALF_LINES.setdefault(Path(path), {}).update(halves)
+
+
+def _read_half_lines(folder: Path) -> dict[str, dict[str, str]]:
+    with suppress(FileNotFoundError, ValueError):  # the disk was full
+        return json.loads((folder / CUT).read_text())
+    return {}
 
 
 def end_programs(directory: Path, grace_s: float = GRACE_S) -> None:

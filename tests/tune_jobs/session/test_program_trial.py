@@ -196,7 +196,8 @@ def wait_for_end(folder):
         time.sleep(0.02)
 
 
-def test_what_can_resume_continues_from_its_folder(tmp_path):
+@pytest.mark.parametrize("half", ["", "9", "9,9"], ids=["whole", "one cell", "two cells"])
+def test_what_can_resume_continues_from_its_folder_and_behind_half_a_line(tmp_path, half):
     fields = describe_resumable(tmp_path)
     fields["command"] += " {pause}"
     job = make_job({**fields, "search": REST["search"], "trials": 2})
@@ -207,13 +208,15 @@ def test_what_can_resume_continues_from_its_folder(tmp_path):
     (tmp_path / "saved").mkdir()
     trial.save_checkpoint(str(tmp_path / "saved"))
     trial.cleanup()
+    log = tmp_path / "run/programs/01/out/progress.csv"
+    log.write_text(log.read_text() + half)
     again = trainable(CONFIG)
     again.load_checkpoint(str(tmp_path / "saved"))
     results = steps(again)
     assert first + [r["iteration"] for r in results] == list(range(1, 11))
+    assert [r["score"] for r in results] == [r["iteration"] for r in results]
     assert 1e6 < results[0]["trained_s"] < results[-1]["trained_s"], "of both its starts"
-    text = (tmp_path / "run/programs/01/out/progress.csv").read_text()
-    assert text.count("return_mean") == 1, "it was continued and not started again"
+    assert log.read_text().count("return_mean") == 1, "it was continued and not started again"
 
 
 def test_rows_between_the_last_look_and_the_pause_are_read_after_it(tmp_path, start):

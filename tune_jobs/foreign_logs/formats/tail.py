@@ -10,6 +10,25 @@ from pathlib import Path
 CHUNK = 8_000_000
 """Bytes that one read takes at most: about 0.2 s of parsing, so that a log of 100 MB does not stall
 the process that follows it."""
+LONGEST_LINE = 1_000_000
+"""Bytes of a line, at most, of which a killed program may have left half."""
+HALF_LINES: dict[Path, dict[int, bytes]] = {}
+"""What killed programs left of their last lines, by log and by the place behind it, in bytes: what
+continues such a program writes its next line there, and the two may look like a sound one."""
+
+
+def find_half_line(path: Path) -> tuple[int, bytes]:
+    """Return the size of a file in bytes, and what stands behind its last line break.
+
+    Nothing does in a file that is not text, or whose last line is longer than any that is logged.
+    """
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - LONGEST_LINE))
+        lines = file.read()
+    _, line_break, half = lines.rpartition(b"\n")
+    is_line = b"\0" not in lines and (line_break or size == len(lines))
+    return size, half if is_line else b""
 
 
 class Tail:
@@ -125,10 +144,11 @@ class Lines:
             self.number = 0
         cut = len(data) if final and not self.tail.behind else data.rfind(b"\n") + 1
         self.tail.keep(data[cut:])
+        data = self._drop_half_lines(data[:cut])
         # The encoding drops the byte order mark that Excel puts at the start of a file.
         encoding = "utf-8-sig" if self.number == 0 else "utf-8"
         try:
-            decoded = data[:cut].decode(encoding, self._errors)
+            decoded = data.decode(encoding, self._errors)
         except UnicodeDecodeError as error:
             place = f"byte {self.tail.start + error.start} is not UTF-8"
             self.damage = f"{self.tail.path} is not a text file: {place}."
@@ -138,6 +158,17 @@ class Lines:
         lines = [f"{line}\n" for line in lines] + [last] * bool(last)
         self.number += len(lines)
         return lines
+
+    def _drop_half_lines(self, data: bytes) -> bytes:
+        """Take off what stands in front of a sound line in lines that begin at ``tail.start``."""
+        for end, half in sorted(HALF_LINES.get(self.tail.path, {}).items(), reverse=True):
+            behind = end - self.tail.start
+            above, rest = data[: max(behind - len(half), 0)], data[max(behind, 0) :]
+            # Elsewhere the program has written its log again, or has ended the line first.
+            is_there = data[len(above) : behind] == half and above[-1:] in (b"", b"\n")
+            if is_there and rest[:1] not in (b"", b"\r", b"\n"):
+                data = above + rest
+        return data
 
     def read_numbered(self, limit: int, final: bool) -> Iterator[tuple[str, str]]:
         """Read at once, and yield each new line that is not blank with its location."""

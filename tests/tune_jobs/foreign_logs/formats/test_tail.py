@@ -2,7 +2,7 @@
 
 import pytest
 
-from tune_jobs.foreign_logs.formats.tail import Lines, Tail
+from tune_jobs.foreign_logs.formats.tail import HALF_LINES, Lines, Tail, find_half_line
 
 
 def append(path, text):
@@ -60,3 +60,34 @@ def test_letters_that_are_cut_between_two_reads_are_whole(tmp_path):
     with path.open("ab") as file:
         file.write(b"ab\xff\n")
     assert lines.read() == [] and "byte 16 is not UTF-8" in lines.damage
+
+
+@pytest.mark.parametrize(
+    ("now", "lines"),
+    [
+        ("one\n2two\nthree\n", ["one\n", "two\n", "three\n"]),
+        ("one\n2\ntwo\n", ["one\n", "2\n", "two\n"]),
+        ("one\n3two\n", ["one\n", "3two\n"]),
+        ("32two\nthree\n", ["32two\n", "three\n"]),
+    ],
+    ids=["continued", "ended first", "written again", "others above"],
+)
+@pytest.mark.parametrize("limit", [5, 100])
+def test_half_a_line_is_taken_off_the_line_that_was_written_behind_it(
+    tmp_path, monkeypatch, now, lines, limit
+):
+    path = tmp_path / "a"
+    path.write_text("one\n2")
+    end, half = find_half_line(path)
+    assert (end, half) == (5, b"2")
+    monkeypatch.setitem(HALF_LINES, path, {end: half})
+    path.write_text(now)
+    reader = Lines(path)
+    assert [line for _ in range(9) for line in reader.read(limit)] == lines
+
+
+def test_what_is_no_text_has_no_half_line(tmp_path):
+    path = tmp_path / "a"
+    for content in (b"", b"one\n", b"one\n\0two"):
+        path.write_bytes(content)
+        assert find_half_line(path) == (len(content), b"")
