@@ -20,6 +20,8 @@ from pathlib import Path
 
 from cluster.commands.groups import COMMANDS, print_overview, print_version
 from cluster.errors import Answer, CommandEnded, Terminal, WrongCall, error_answer, parsing
+from envs.checking.guarded_import import describe_exit
+from envs.checking.user_frames import find_user_frame
 from envs.optional_imports import TRAIN, TRAIN_PACKAGES, is_installed, missing_package_error
 from envs.user_packages import extend_packages
 from envs.validation import InputError, InputWarning, unknown_name_error
@@ -68,7 +70,7 @@ def _run(argv: list[str], terminal: Terminal) -> tuple[int, Answer | None]:
             except BrokenPipeError:  # the reader of a help page has ended, as `head` does
                 terminal.on_broken_pipe()
                 raise
-        return 0, command(terminal)
+        return 0, _call(command, terminal)
     except WrongCall as error:
         return 2, error_answer("input", str(error))
     except InputError as error:
@@ -92,6 +94,22 @@ def _run(argv: list[str], terminal: Terminal) -> tuple[int, Answer | None]:
     # A crash is an answer, too: --json promises one object for every end.
     except Exception as error:
         return _report_crash(error)
+
+
+def _call(command: Callable[[Terminal], Answer | None], terminal: Terminal) -> Answer | None:
+    """Return the answer of a command.
+
+    Raises:
+        InputError: code of the user ended this process, which would leave him without a word.
+    """
+    try:
+        return command(terminal)
+    except SystemExit as error:
+        if frame := find_user_frame(error, installed=False):
+            raise InputError(
+                f"{describe_exit(error)} was called in {frame}: raise an exception there instead."
+            ) from error
+        raise
 
 
 def _report_crash(error: Exception) -> tuple[int, Answer]:

@@ -33,6 +33,10 @@ class InputError(ValueError):
     """Input that cannot be used; the message says what is wrong, the value seen and what to do."""
 
 
+LARGEST = 2**63 - 1
+"""The largest whole number that arrays hold."""
+
+
 class InputWarning(UserWarning):
     """Input that can be used in part; the message says what is left out."""
 
@@ -143,6 +147,9 @@ def check_value(name: str, value: object, hint: object, bounds: Between | None =
         return
     if isinstance(value, bool) or not isinstance(value, int | float):
         return
+    if isinstance(value, int) and abs(value) > LARGEST:
+        digits = f"{abs(value):.0e}" if abs(value) < 1e300 else "hundreds of digits"
+        raise InputError(f"{name} must be a number below 2^63, but it is one of {digits}.")
     if math.isnan(value):
         raise InputError(f"{name} must be a number, but it is NaN.")
     # What may be anything (an environment's own argument) may be infinite.

@@ -134,6 +134,7 @@ class ChoiceWithValueHead(ActionHead):
         super().__init__(space)
         choice: Any = space["choice"]
         self.choices, self.start = int(choice.n), int(choice.start)
+        self.choice_dtype = np.dtype(choice.dtype)
         self.value_dtype = np.dtype(space["value"].dtype)
         self.mask_size = self.choices
         self.value = VALUES[value]
@@ -179,8 +180,8 @@ class ChoiceWithValueHead(ActionHead):
 
     def to_env_action(self, action: ActionColumns) -> Any:
         """See :class:`ActionHead`."""
-        value = to_dtype(action["value"], self.value_dtype)
-        return {"choice": action["choice"] + self.start, "value": value}
+        choice = to_dtype(action["choice"] + self.start, self.choice_dtype)
+        return {"choice": choice, "value": to_dtype(action["value"], self.value_dtype)}
 
     def to_action_columns(self, action: Mapping[str, Array]) -> dict[str, Array]:
         """Return the action's columns, values just inside the ends (a Beta density's domain)."""

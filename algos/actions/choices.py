@@ -148,7 +148,7 @@ class DiscreteHead(ActionHead):
 
     def to_env_action(self, action: ActionColumns) -> Any:
         """See :class:`ActionHead`."""
-        return action["choice"] + self.start
+        return to_dtype(action["choice"] + self.start, np.dtype(self.space.dtype))
 
     def to_action_columns(self, action: Array) -> dict[str, Array]:
         """See :class:`ActionHead`."""

@@ -18,7 +18,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from envs.agents import PREFIX, AgentsVectorEnv, register_game
 from envs.batched import get_world
 from envs.cast_observations import cast_observations
-from envs.checking.guarded_import import ProcessExit, guard_import
+from envs.checking.guarded_import import describe_exit, guard_import
 from envs.checking.user_frames import find_user_frame
 from envs.masked import Form, MaskedEnv, MaskedVectorEnv, detect_form, detect_vector_form
 from envs.optional_imports import import_extra
@@ -141,8 +141,7 @@ def _describe_import_error(error: BaseException) -> str:
                 f"{type(error).__name__}: {error.msg} ({file}:{line}{f', `{text}`' * bool(text)})"
             )
         case SystemExit():
-            call = "os._exit" if isinstance(error, ProcessExit) else "sys.exit"
-            what = f"it calls {call}({'' if error.code is None else repr(error.code)})"
+            what = f"it calls {describe_exit(error)}"
         case _:
             what = f"{type(error).__name__}: {error}"
     frame = find_user_frame(error)
@@ -244,7 +243,7 @@ def make_vector_env(
         )
     except InputError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         frame = find_user_frame(error)
         raise InputError(
             f"{env_id} cannot be made with {env_kwargs}: {type(error).__name__}: {error}"

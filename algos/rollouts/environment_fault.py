@@ -28,7 +28,7 @@ def call_environment(
     """
     try:
         return call(*args, **kwargs)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # an exit would end a trial without a word
         frame = find_user_frame(error)
         env_id, step, runner = place
         raise EnvironmentFault(

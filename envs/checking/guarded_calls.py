@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import gymnasium
 
+from envs.checking.guarded_import import describe_exit, guard_exit
 from envs.checking.user_frames import find_definition, find_user_frame
 from envs.checking.violations import BrokenEnvironmentError, TimeUpError, Violation
 from envs.plain_results import read_flag
@@ -82,9 +83,9 @@ def call_guarded(source: str, call: Callable[[], Any], step: int | None = None) 
         BrokenEnvironmentError: the call raised.
     """
     try:
-        with note_interrupts(source):
+        with note_interrupts(source), guard_exit():
             return call()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise BrokenEnvironmentError(make_violation(source, error, step)) from error
 
 
@@ -125,7 +126,7 @@ def note_interrupts(source: str) -> Generator[None]:
         raise
 
 
-def make_violation(source: str, error: Exception, step: int | None) -> Violation:
+def make_violation(source: str, error: BaseException, step: int | None) -> Violation:
     """Describe an exception of an environment, with the line of user code that raised it."""
     frame, cause = find_user_frame(error), error.__cause__
     place = f" ({frame})" if frame else ""
@@ -136,7 +137,11 @@ def make_violation(source: str, error: Exception, step: int | None) -> Violation
         remedy = "define it as reset(self, *, seed=None, options=None)"
     when = f" at step {step}" if step else ""
     why = f", caused by {type(cause).__name__}: {cause}," if cause else ""
-    told = f"raised {type(error).__name__}: {error}{why}{when}{place}"
+    is_exit = isinstance(error, SystemExit)
+    what = (
+        f"called {describe_exit(error)}" if is_exit else f"raised {type(error).__name__}: {error}"
+    )
+    told = f"{what}{why}{when}{place}"
     if source == "make":
         return Violation("cannot_be_made", f"Expected an environment, but making it {told}.")
     return Violation(

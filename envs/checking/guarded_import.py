@@ -1,4 +1,4 @@
-"""Import of a user's module that may try to end this process, or never return."""
+"""Code of the user that may try to end this process, or never return."""
 
 from __future__ import annotations
 
@@ -16,26 +16,44 @@ LATE_S = 15.0
 
 
 class ProcessExit(SystemExit):
-    """A call of ``os._exit`` while a module is imported."""
+    """A call of ``os._exit`` by code of the user."""
+
+
+def describe_exit(error: SystemExit) -> str:
+    """Return the call that an exit comes from."""
+    call = "os._exit" if isinstance(error, ProcessExit) else "sys.exit"
+    return f"{call}({'' if error.code is None else repr(error.code)})"
+
+
+@contextmanager
+def guard_exit() -> Generator[None]:
+    """Raise ProcessExit where ``os._exit`` is called, which would leave the user without a word."""
+    end_process, process, thread = os._exit, os.getpid(), threading.get_ident()
+
+    def raise_exit(status: int) -> NoReturn:
+        # Processes that the code forks end so, and a watchdog may end this one meanwhile.
+        if (os.getpid(), threading.get_ident()) != (process, thread):
+            end_process(status)
+        raise ProcessExit(status)
+
+    os._exit = raise_exit
+    try:
+        yield
+    finally:
+        os._exit = end_process
 
 
 @contextmanager
 def guard_import(module: str) -> Generator[None]:
     """Raise ProcessExit where an imported module calls ``os._exit``, and report a late import.
 
-    Both would otherwise leave the user without a word. A crash of native code is not caught: that
-    takes another process (:mod:`envs.checking.import_probe`), and up to seconds.
+    A crash of native code is not caught: that takes another process
+    (:mod:`envs.checking.import_probe`), and up to seconds.
     """
     if module in sys.modules:
         yield
         return
-    end_process, process, thread = os._exit, os.getpid(), threading.get_ident()
-
-    def raise_exit(status: int) -> NoReturn:
-        # Processes that a module forks end so, and a watchdog may end this one meanwhile.
-        if (os.getpid(), threading.get_ident()) != (process, thread):
-            end_process(status)
-        raise ProcessExit(status)
+    thread = threading.get_ident()
 
     def report_late_import() -> None:
         place = find_running_frame(thread)
@@ -48,9 +66,8 @@ def guard_import(module: str) -> Generator[None]:
     timer = threading.Timer(LATE_S, report_late_import)
     timer.daemon = True
     timer.start()
-    os._exit = raise_exit
     try:
-        yield
+        with guard_exit():
+            yield
     finally:
-        os._exit = end_process
         timer.cancel()

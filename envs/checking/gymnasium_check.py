@@ -20,6 +20,7 @@ from envs.checking.guarded_calls import (
     make_violation,
     note_interrupts,
 )
+from envs.checking.guarded_import import guard_exit
 from envs.checking.user_frames import is_raised_by
 from envs.checking.violations import BrokenEnvironmentError, Clock, TimeLimitError, Violation
 from envs.counter_rng import derive_seed
@@ -63,10 +64,11 @@ def _strip_layers(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
 def _raise_violations() -> Generator[None]:
     """Turn what Gymnasium's checker raises into violations."""
     try:
-        yield
+        with guard_exit():
+            yield
     except TimeLimitError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if not is_raised_by(error, "gymnasium"):
             raise BrokenEnvironmentError(
                 make_violation("reset() or step()", error, None)

@@ -72,6 +72,12 @@ def test_a_number_is_finite_even_without_bounds(value):
         check_value("scores", (0.0, value), tuple[float, float])
 
 
+@pytest.mark.parametrize("value", [2**63, -(2**64), 10**400])
+def test_a_whole_number_that_no_array_holds_is_refused(value):
+    with pytest.raises(InputError, match=r"steps must be a number below 2\^63, but it is one of"):
+        check_value("steps", value, int)
+
+
 def test_an_argument_of_an_environment_may_be_infinite():
     check_value("env_kwargs", {"limit": math.inf}, dict[str, Any])
 

@@ -23,11 +23,16 @@ def stub(self, console):
 Envs.__call__ = stub
 cli.main(["envs"])
 """
-WAITS = "    ready(); time.sleep(1000)"
+WAITS = """
+    ready()
+    while True:  # a signal just before a sleep is handled only after it
+        time.sleep(0.05)
+"""
 ENDS_ITS_RUN = """
     try:
         ready()
-        time.sleep(1000)
+        while True:
+            time.sleep(0.05)
     except KeyboardInterrupt:
         raise RunInterrupted({}, Path("runs/a")) from None
 """

@@ -112,7 +112,7 @@ def parse_job(text: str, where: str) -> Job:
         loader = JobLoader(text)
         loader.name = where
         given = loader.get_single_data()
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # a date or a number that Python does not read
         raise InputError(f"{where} is not valid YAML: {' '.join(str(error).split())}") from error
     except RecursionError as error:
         raise InputError(
@@ -210,7 +210,8 @@ def replace_fields(job: Job, fields: Mapping[str, Any]) -> dict[str, Any]:
         # Without a search there is one setting to train, until the fields name another.
         alone = {"search": {}, "points": [], "trials": 1, "repeats": None}
         plain |= {"settings": {}, **alone}
-    if job.steps and not is_rllib_name(str(algo)):  # of RLlib's algorithms a job may state both
+    # Of RLlib's algorithms a job may state both.
+    if job.steps and (algo != job.algo or not is_rllib_name(str(algo))):
         plain["iterations"] = 0  # as many as the steps hold, whatever is made of the rollouts
     for unit, other in (("steps", "iterations"), ("iterations", "steps")):
         if unit in fields:
@@ -327,7 +328,7 @@ def mask_job_text(job_yaml: str) -> str:
     try:
         plain = yaml.load(job_yaml, JobLoader)
         masked = mask_environment(plain)
-    except (yaml.YAMLError, InputError, AttributeError, TypeError, RecursionError):
+    except (yaml.YAMLError, ValueError, AttributeError, TypeError, RecursionError):
         return job_yaml
     return job_yaml if masked == plain else dump_plain(masked)
 

@@ -14,6 +14,8 @@ from envs.validation import InputError, NonNegative, Positive, unknown_name_erro
 
 GIVEN = ("seed", "trial", "out", "checkpoint")
 """Placeholders of a command that are filled in whatever is searched."""
+OWN = GIVEN[1:]
+"""Those of them that cannot be searched; a seed can be."""
 MASK = "***"
 """In place of the values of environment variables, often keys, where people read a job."""
 _NAME = r"\{([A-Za-z_][\w.-]*)\}"
@@ -55,6 +57,11 @@ class ProgramSettings:
         for text in (self.command, self.resume):
             split_command(text)
         for name, value in self.environment.items():
+            if not name or "=" in name or "\0" in name + value:
+                raise InputError(
+                    f"environment.{name} is {value!r}, which no process can be given: a name has "
+                    "no equals sign, and neither it nor its value a zero byte."
+                )
             if value == MASK:
                 raise InputError(
                     f"environment.{name} is {MASK}, as pages show it in place of its value: write "
@@ -78,6 +85,10 @@ def check_placeholders(settings: ProgramSettings, searched: Mapping[str, Any]) -
     for name in sorted(names - {*searched, *GIVEN}):
         raise unknown_name_error("placeholder", name, [*searched, *GIVEN], "in the command")
     for name in searched:
+        if name in OWN:
+            raise InputError(
+                f"{name} is searched, but {{{name}}} stands for the trial's own: call it otherwise."
+            )
         if name not in names:
             raise InputError(
                 f"{name} is searched, but the command does not contain {{{name}}}: every trial "
@@ -96,6 +107,8 @@ def split_command(text: str) -> list[str]:
     Raises:
         InputError: a quotation mark that is not closed.
     """
+    if "\0" in text:
+        raise InputError(f"The command {text!r} has a zero byte, which no program can be given.")
     try:
         return shlex.split(text)
     except ValueError as error:

@@ -31,6 +31,8 @@ def validate_program_job(job: Job) -> None:
                 f"and does not follow it: remove {name}, or give its command such an argument."
             )
     settings = job.program
+    if not (settings.command or settings.log):
+        raise InputError("command is empty: write the program and its arguments.")
     if settings.command:
         check_command(fill_command(settings, defaultdict(str)), os.environ)
     has_out = "out" in list_placeholders(settings)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from envs.validation import InputError
+from envs.validation import InputError, check_value
 from tune_jobs.health.remedy import OtherLibrary
 from tune_jobs.jobs.search_space import Space
 
@@ -62,6 +62,7 @@ def check_settings(algo: str, settings: RLlibSettings, search: Mapping[str, Spac
 
     get_default_config(algo)  # refuses a name that is none
     for name, value in settings.values.items():
+        check_value(f"settings.{name}", value, Any)
         check_setting(algo, name, value)
     for name, space in search.items():
         for value in space.values:

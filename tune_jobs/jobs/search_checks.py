@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from algos.config import TrainingSettings
 from envs.validation import InputError, check_value, get_fields, unknown_name_error
 from tune_jobs.jobs.job_fields import JobFields
@@ -43,13 +45,15 @@ def check_points(job: JobFields) -> None:
     # Both change or model the values of a point by their place in the space.
     proposed_by = "searcher optuna" if job.searcher == "optuna" else ""
     outside_by = "scheduler pbt" if job.scheduler == "pbt" else proposed_by
-    known = get_fields(type(job.settings))
+    ours = isinstance(job.settings, TrainingSettings)
+    known = get_fields(type(job.settings)) if ours else {}
+    kinds: dict[str, Any] = {"int": int, "choice": Any}
     for place, point in enumerate(points):
         for name, value in point.items():
             if name not in search:
                 raise unknown_name_error("searched field", name, search, f"in points[{place}]")
-            if name in known:
-                check_value(f"points[{place}].{name}", value, *known[name])
+            number = kinds.get(search[name].kind, float)
+            check_value(f"points[{place}].{name}", value, *known.get(name, (number, None)))
             if outside_by and not search[name].contains(value):
                 raise InputError(
                     f"points[{place}].{name} is {value!r}, which is not in its search space "

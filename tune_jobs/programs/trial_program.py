@@ -66,8 +66,8 @@ def start_trial_program(
     if continues:
         _remember_half_lines(folder, LogFollower(*_find_places(job, folder, Path.cwd())))
     values = {
-        **plan.config,
         "seed": derive_trial_seed(job.seed, get_trial_number(plan.trial)),
+        **plan.config,
         "trial": plan.trial,
         "out": out,
         "checkpoint": out,

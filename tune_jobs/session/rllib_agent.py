@@ -9,11 +9,13 @@ from __future__ import annotations
 import pickle
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ray.rllib.core import COMPONENT_LEARNER, COMPONENT_RL_MODULE, DEFAULT_MODULE_ID
+from ray.rllib.utils.debug import update_global_seed_if_necessary
 from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME
 
 from algos.algorithm import WEIGHTS
@@ -37,6 +39,16 @@ WARM_UP = "num_steps_sampled_before_learning_starts"
 """The setting of its random steps before the first update, where it has one."""
 GAMMA = "config/gamma"
 """The one of its settings that is judged."""
+
+
+def _reseed(runner: Any, iteration: int) -> None:
+    """Give an env runner new randomness, which is no part of RLlib's state.
+
+    With the seed of the beginning it would meet the episodes of the beginning again.
+    """
+    words = np.random.SeedSequence([runner._seed, iteration]).generate_state(1)
+    runner._seed = int(words[0] >> 1)  # 31 bits, as environments take them
+    update_global_seed_if_necessary("torch", runner._seed)
 
 
 class RLlibAgent:
@@ -170,6 +182,9 @@ class RLlibAgent:
             self.algorithm.local_replay_buffer.set_state(
                 pickle.loads((directory / BUFFER).read_bytes())
             )
+        group = self.algorithm.env_runner_group
+        if group is not None:  # offline there is none
+            group.foreach_env_runner(partial(_reseed, iteration=self.iteration))
 
     def save_policy(self, directory: Path) -> None:
         """Write what acting needs: ``policy.json`` and ``weights.safetensors``."""

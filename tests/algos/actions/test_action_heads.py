@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
+from gymnasium.vector.utils import batch_space, iterate
 
 from algos.actions.choice_values import BetaValue, BinnedValue, NormalValue
 from algos.actions.choice_with_value import ChoiceWithValue
@@ -143,6 +144,7 @@ def test_whole_numbers_are_rounded_between_their_bounds():
     "space",
     [
         spaces.Discrete(3, start=-1),
+        spaces.Discrete(3, start=-1, dtype=np.int8),
         spaces.MultiDiscrete(np.array([[2, 3]]), start=np.array([[5, 1]])),
         spaces.MultiBinary((2, 2)),
         spaces.Box(0, 2000, (2,)),
@@ -150,6 +152,9 @@ def test_whole_numbers_are_rounded_between_their_bounds():
         spaces.Box(0, 5, (), np.float64),
         spaces.Box(-30_000, 30_000, (2,), np.int16),
         spaces.Dict(go=spaces.Discrete(2, start=3), set=CHOICE_AND_VALUE),
+        spaces.Dict(
+            choice=spaces.Discrete(2, dtype=np.int16), value=spaces.Box(-1, 1, (), np.float64)
+        ),
     ],
     ids=str,
 )
@@ -157,8 +162,10 @@ def test_tensors_become_the_actions_that_arrays_become(space):
     head = make_action_head(space)
     action: Any = head.dist(torch.randn(50, head.size)).sample(torch.Generator().manual_seed(0))
     arrays = {name: part.numpy() for name, part in action.items()}
-    expected = to_named_arrays(head.to_env_action(arrays))
+    expected_actions = head.to_env_action(arrays)
+    expected = to_named_arrays(expected_actions)
     found = to_named_arrays(head.to_env_action(action))
+    assert all(action in space for action in iterate(batch_space(space, 50), expected_actions))
     for name, part in expected.items():
         assert found[name].dtype == part.dtype
         np.testing.assert_array_equal(found[name], part)

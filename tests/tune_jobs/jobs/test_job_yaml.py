@@ -73,6 +73,9 @@ def world(job):
         ("command: t.py\nenvironment: {DEBUG: true}", "environment.DEBUG must be text"),
         ("command: t.py\nenvironment: {KEY: '***'}", "environment.KEY .* write its value"),
         ("command: t.py\nrename: {ret: 1}", "rename.ret must be text, but it is 1"),
+        pytest.param(f"env: a\ntrials: {'9' * 5000}", "not valid YAML", id="digits"),
+        ("env: a\ntags: 2020-13-45", "not valid YAML"),
+        (f"env: CartPole-v1\nsettings: {{lr: 1{'0' * 400}}}", "lr .* hundreds of digits"),
         ("just text", "must hold the fields of a job"),
         pytest.param("env: " + "[" * 5000, "is nested too deeply", id="deep"),
         pytest.param("env: " + "[" * 5000 + "]" * 5000, "is nested too deeply", id="closed"),
@@ -176,6 +179,12 @@ def test_another_algorithm_has_its_own_settings_and_search():
     job = make_job(replace_fields(load_job("acrobot"), {"algo": "reinforce"}))
     assert job.algo == "reinforce" and job.steps == load_job("acrobot").steps
     assert not job.search and not job.points
+
+
+@pytest.mark.parametrize("preset", ["acrobot", "lunarlander"])
+def test_a_budget_of_steps_is_kept_for_an_algorithm_of_rllib(preset):
+    job = make_job(replace_fields(load_job(preset), {"algo": "rllib/PPO"}))
+    assert job.steps == load_job(preset).steps
 
 
 def test_settings_are_replaced_one_by_one():

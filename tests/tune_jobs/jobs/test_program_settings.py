@@ -1,6 +1,8 @@
 # pyright: basic
 """Commands with placeholders."""
 
+import math
+
 import pytest
 
 from envs.validation import InputError
@@ -34,6 +36,10 @@ def test_placeholders_are_filled_in_word_by_word():
         ({"command": "train {seed}"}, {"lr": 0}, r"lr is searched, but .*\{lr\}"),
         ({"command": "t", "resume": "--load last"}, {}, r"write \{checkpoint\}"),
         ({"command": "t", "patience_s": 0}, {}, "patience_s"),
+        ({"command": "t {out}"}, {"out": 0}, "out is searched, but .*call it otherwise"),
+        ({"command": "t \0"}, {}, "zero byte"),
+        ({"command": "t", "environment": {"A=B": "c"}}, {}, "environment.A=B is 'c'"),
+        ({"command": "t", "environment": {"A": "\0"}}, {}, "zero byte"),
     ],
 )
 def test_what_does_not_fit_the_search_is_refused(fields, searched, message):
@@ -63,6 +69,7 @@ def test_a_field_that_no_program_follows_is_refused(name, value):
     ("fields", "message"),
     [
         ({"max_failures": 5}, "max_failures is 5.*: remove max_failures"),
+        ({"command": ""}, "command is empty: write"),
         ({"resume": "--load {checkpoint}"}, r"resume is .*does not contain \{out\}"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
@@ -89,3 +96,26 @@ def test_all_given_placeholders_are_known():
 )
 def test_a_program_is_named_by_its_script(command, name):
     assert name_program(command) == name
+
+
+@pytest.mark.parametrize(
+    ("space", "value"),
+    [
+        ({"uniform": [0, 1]}, math.nan),
+        ({"uniform": [0, 1]}, None),
+        ({"uniform": [0, 1]}, {"a": 1}),
+        ({"int": [0, 9]}, 0.5),
+        ({"choice": [0.1, 0.2]}, math.nan),
+    ],
+    ids=str,
+)
+def test_points_of_programs_have_the_kind_of_their_space(space, value):
+    given = {"command": "t {x}", "search": {"x": space}, "trials": 2, "points": [{"x": value}]}
+    with pytest.raises(InputError, match=r"points\[0\].x must be"):
+        make_job(given)
+
+
+def test_a_name_of_a_program_is_none_of_our_fields():
+    search = {"log": {"uniform": [0, 1]}, "budget": {"choice": ["a", "b"]}}
+    points = [{"log": 0.5, "budget": "a"}]
+    make_job({"command": "t {log} {budget}", "search": search, "trials": 2, "points": points})

@@ -1,4 +1,6 @@
 # pyright: basic
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -179,6 +181,7 @@ def test_a_grid_after_the_points_is_part_of_the_same_job():
     [
         ({"points": [{"lrr": 0.1}]}, r"no searched field 'lrr' in points\[0\]: did you mean lr"),
         ({"points": [{"lr": -1.0}]}, r"points\[0\].lr must be"),
+        ({"points": [{"lr": math.nan}]}, r"points\[0\].lr must be a number, but it is NaN"),
         ({"points": [{"lr": 0.1}] * 5}, "5 points need as many trials"),
         ({"points": [{"lr": 0.1}] * 3, "repeats": 2}, "trials is 4, 2 of which are repeats"),
         ({"repeats": 4}, "4 of the trials are to repeat others, but trials is 4"),

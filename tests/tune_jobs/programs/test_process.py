@@ -29,14 +29,16 @@ for number in map(int, sys.argv[1:]):
     signal.signal(number, lambda n, f: print("ignored", n, flush=True))
 os.fork()
 print("ready", flush=True)
-time.sleep(1000)
+while True:  # a signal just before a sleep is handled only after it
+    time.sleep(0.05)
 """
 SAVING = """
 import os, signal, time
 signal.signal(signal.SIGINT, signal.default_int_handler)
 try:
     os.fork() and print("ready", flush=True)
-    time.sleep(1000)
+    while True:
+        time.sleep(0.05)
 except KeyboardInterrupt:
     print("saved", flush=True)
 """

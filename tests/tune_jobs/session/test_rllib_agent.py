@@ -101,6 +101,8 @@ def test_restored_trial_continues_with_weights_and_replay_buffer(dqn, make_trial
     result, metrics = step(other)
     assert result["iteration"] == 3 and metrics["env_steps"] == 120
     assert result["score"] is not None, "the budget is over"
+    runners = ours.env_runner, theirs.env_runner
+    assert runners[0]._seed != runners[1]._seed, "it meets other episodes than at the start"
 
 
 def test_policy_of_a_checkpoint_acts_as_the_trained_one(dqn):
