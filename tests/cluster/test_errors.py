@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import warnings
+from importlib import import_module
 
 import pytest
 from command_line import answer, call, command, rungwise
@@ -48,6 +49,13 @@ def test_every_error_is_one_object_and_keeps_its_status(ending, error, status, k
     assert told.keys() == {"kind", "message"}
     assert told["kind"] == kind and str(error) in told["message"]
     assert ("Traceback" in err) == (kind == "crash")
+
+
+def test_an_exit_in_code_of_the_user_is_refused_with_its_line(monkeypatch, capsys, write_module):
+    file = write_module("ends_itself", "import sys\n\ndef end():\n    sys.exit(0)\n")
+    monkeypatch.setattr(Envs, "__call__", lambda self, console: import_module("ends_itself").end())
+    assert cli.run(["envs"]) == 2
+    assert f"sys.exit(0) was called in {file}:4" in capsys.readouterr().err
 
 
 def test_an_answer_so_far_stands_beside_the_error(ending, tmp_path):

@@ -169,7 +169,8 @@ class ProgramSession:
     def _report_problems(self, trial: str, iteration: int, program: FollowedProgram) -> None:
         """Write once each what is wrong with the log that does not end the program."""
         log = program.follower.chosen
-        judge_all = f"judge all of it by `rungwise doctor {log.files[0]}` with it." if log else ""
+        doctor = log and format_command("rungwise", "doctor", log.files[0])
+        judge_all = f"judge all of it by `{doctor}` with it." if log else ""
         problems = {
             "no_log": (program.find_log_problem(), "The program still runs and is not judged."),
             "no_score": (program.missing_score, f"Start it with that option, or {judge_all}"),

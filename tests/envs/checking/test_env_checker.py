@@ -1,6 +1,8 @@
 # pyright: basic
 """The conformance check: planted faults are found, named and placed; sound worlds pass."""
 
+import os
+import sys
 from pathlib import Path
 
 import gymnasium
@@ -88,6 +90,30 @@ def test_planted_faults_are_found_and_placed(env, rule, words, step):
     assert rule in found
     assert words in found[rule].sentence
     assert found[rule].step == step
+
+
+@pytest.mark.parametrize("where", ["make", "reset()", "step()"])
+@pytest.mark.parametrize("end", ["sys.exit(0)", "os._exit(0)"])
+def test_an_environment_that_ends_the_process_is_named(where, end):
+    class Ends(Sound):
+        def __init__(self):
+            super().__init__()
+            self.end_in("make")
+
+        def reset(self, *, seed=None, options=None):
+            self.end_in("reset()")
+            return super().reset(seed=seed)
+
+        def step(self, action):
+            self.end_in("step()")
+            return super().step(action)
+
+        def end_in(self, place):
+            if place == where:
+                sys.exit(0) if end == "sys.exit(0)" else os._exit(0)
+
+    sentence = check_conformance(Ends)[0].sentence
+    assert where.replace("make", "making") in sentence and f"called {end}" in sentence
 
 
 def test_a_fault_in_a_late_episode_is_found_with_its_step():
