@@ -49,8 +49,8 @@ def compare_trials_on_symptom(symptom: str, trials: Sequence[Sibling]) -> str:
         return ""
     if not well:
         return (
-            f"all {of} trials that came as far: suspect the environment, its reward, or a setting "
-            "that they share (the search range)"
+            f"all {of} trials that came as far, so it comes from what they share: the environment, "
+            "its reward, or a setting (the search range)"
         )
     apart = _find_separating_setting(sick, well)
     if len(sick) == 1:

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 NOISE = 1.0
 """Standard errors of a difference up to which it ends no trial: noise may explain it."""
+ROUNDING = 1e-3
+"""Share of them that is no difference: two successes in thousands and none differ by just one."""
 
 
 class Key(NamedTuple):
@@ -92,8 +94,12 @@ class Rung:
     def is_explained(self, trial: str, allowed: int) -> bool:
         """Return whether noise, or a tie, explains how far a trial is from the best ``allowed``."""
         key, cut = self.keys[trial], self._find_cut(allowed)
-        noise = math.hypot(self.errors[key.arrival] or 0.0, self.errors[cut.arrival] or 0.0)
-        return key.stage == cut.stage and key.score - cut.score <= NOISE * noise
+        ours, theirs = self.errors[key.arrival], self.errors[cut.arrival]
+        # Episodes that were all alike, as without one success in thousands, show no noise where
+        # there is some: what is known of the other trial is the best guess.
+        ours, theirs = (theirs if ours == 0 else ours), (ours if theirs == 0 else theirs)
+        noise = math.hypot(ours or 0.0, theirs or 0.0)
+        return key.stage == cut.stage and key.score - cut.score <= (NOISE + ROUNDING) * noise
 
     def list_outside(self, allowed: int) -> list[str]:
         """Return the waiting trials that are not among the best ``allowed``, the worst first."""

@@ -88,7 +88,9 @@ def test_doctor_separates_shared_faults_from_single_ones(tmp_path):
         write(tmp_path / name / "log.csv", step=float, reward=dead, entropy=collapsed)
     done = call("doctor", tmp_path, cwd=tmp_path)
     said = " ".join(done.stdout.split())
-    assert "entropy_collapse: all 3 trials that came as far: suspect the environment" in said
+    assert (
+        "entropy_collapse: all 3 trials that came as far, so it comes from what they share" in said
+    )
 
 
 def test_doctor_judges_several_paths_and_says_which_is_too_short(sick, tmp_path):

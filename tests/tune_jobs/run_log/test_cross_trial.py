@@ -31,7 +31,7 @@ def said(siblings):
 
 
 def test_a_symptom_of_all_points_at_what_they_share():
-    assert said(trials(5, 9, 12)).startswith("all 3 trials that came as far: suspect the env")
+    assert said(trials(5, 9, 12)).startswith("all 3 trials that came as far, so it comes from")
 
 
 def test_symptom_of_one_trial_points_at_its_setting():

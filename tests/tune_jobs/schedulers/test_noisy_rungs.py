@@ -148,6 +148,19 @@ def test_a_trial_within_the_noise_waits_and_is_then_promoted():
     )
 
 
+def test_no_success_in_thousands_of_episodes_is_no_score_without_noise():
+    noise = NoiseSource("success_rate")
+    bracket = Bracket(LEVELS, "max", 2, [*"abcd"], pauses=True, noise=noise)
+    for trial, successes in zip("abcd", (2, 2, 0, 0), strict=True):
+        rate = successes / 4000
+        bracket.report_score(trial, 1, rate, {"success_rate": rate, "episodes": 4000})
+    promoted = []
+    while (trial := bracket.find_promotable()) is not None:
+        assert not bracket.end_hopeless()
+        promoted.append(bracket.promote(trial).trial)
+    assert sorted(promoted) == [*"abcd"]
+
+
 def test_ties_are_promoted_whichever_came_first():
     bracket = make_bracket(4)
     for trial in ("02", "00", "03", "01"):
