@@ -65,6 +65,8 @@ def start_trial_program(
     out.mkdir(parents=True, exist_ok=True)
     if continues:
         _remember_half_lines(folder, LogFollower(*_find_places(job, folder, Path.cwd())))
+    else:
+        _forget_half_lines(folder)
     values = {
         "seed": derive_trial_seed(job.seed, get_trial_number(plan.trial)),
         **plan.config,
@@ -136,6 +138,13 @@ def _know_half_lines(folder: Path) -> None:
     for path, places in _read_half_lines(folder).items():
         halves = {int(end): half.encode("latin-1") for end, half in places.items()}
         HALF_LINES.setdefault(Path(path), {}).update(halves)
+
+
+def _forget_half_lines(folder: Path) -> None:
+    """Forget those of an earlier start: a new log may have other lines at the same places."""
+    for path in _read_half_lines(folder):
+        HALF_LINES.pop(Path(path), None)
+    (folder / CUT).unlink(missing_ok=True)
 
 
 def _read_half_lines(folder: Path) -> dict[str, dict[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -12,6 +13,9 @@ CHUNK = 8_000_000
 the process that follows it."""
 LONGEST_LINE = 1_000_000
 """Bytes of a line, at most, of which a killed program may have left half."""
+SEPARATORS = (b",", b";", b"\t", b":", b"{")
+"""What parts the values of a line, in the formats that are text."""
+LEADING_NUMBER = re.compile(rb"[-+]?\d+\.?\d*(?:[eE][-+]?\d+)?")
 HALF_LINES: dict[Path, dict[int, bytes]] = {}
 """What killed programs left of their last lines, by log and by the place behind it, in bytes: what
 continues such a program writes its next line there, and the two may look like a sound one."""
@@ -119,6 +123,8 @@ class Lines:
         self._errors = errors
         self.number = 0
         """Lines returned so far."""
+        self._last = b""
+        """The last of them."""
         self.damage = ""
         """Why nothing more is read, in a sentence; empty while the file is text."""
 
@@ -164,10 +170,11 @@ class Lines:
         for end, half in sorted(HALF_LINES.get(self.tail.path, {}).items(), reverse=True):
             behind = end - self.tail.start
             above, rest = data[: max(behind - len(half), 0)], data[max(behind, 0) :]
-            # Elsewhere the program has written its log again, or has ended the line first.
+            before = above.splitlines()[-1] if above else self._last
             is_there = data[len(above) : behind] == half and above[-1:] in (b"", b"\n")
-            if is_there and rest[:1] not in (b"", b"\r", b"\n"):
+            if is_there and _is_continued(before, half, rest.partition(b"\n")[0]):
                 data = above + rest
+        self._last = data.splitlines()[-1] if data else self._last
         return data
 
     def read_numbered(self, limit: int, final: bool) -> Iterator[tuple[str, str]]:
@@ -180,6 +187,21 @@ class Lines:
         """Expect the first lines of the file to stay as they are; see :attr:`Tail.top`."""
         with self.tail.path.open("rb") as file:
             self.tail.top = b"".join(islice(file, count))
+
+
+def _is_continued(before: bytes, half: bytes, line: bytes) -> bool:
+    """Return whether a line, and not with the half in front of it, follows the line before.
+
+    Otherwise the program has ended the half first, or has written its log again: the half is the
+    start of a sound line then.
+    """
+    shapes = [[text.count(mark) for mark in SEPARATORS] for text in (before, line, half + line)]
+    if shapes[1] != shapes[0] or shapes[2] != shapes[0]:
+        return shapes[1] == shapes[0]
+    # Cut in its first cell: of both numbers the one that is nearer to that above.
+    found = [LEADING_NUMBER.match(text) for text in (before, line, half + line)]
+    numbers = [float(match[0]) for match in found if match]
+    return len(numbers) == 3 and abs(numbers[1] - numbers[0]) < abs(numbers[2] - numbers[0])
 
 
 class BrokenLines:

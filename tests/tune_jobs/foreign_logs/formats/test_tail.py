@@ -63,27 +63,31 @@ def test_letters_that_are_cut_between_two_reads_are_whole(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("now", "lines"),
+    ("before", "cut", "now", "kept"),
     [
-        ("one\n2two\nthree\n", ["one\n", "two\n", "three\n"]),
-        ("one\n2\ntwo\n", ["one\n", "2\n", "two\n"]),
-        ("one\n3two\n", ["one\n", "3two\n"]),
-        ("32two\nthree\n", ["32two\n", "three\n"]),
+        ("8,1\n9,1\n", "1", "110,1\n11,2\n", "10,1\n11,2\n"),
+        ("8,1\n9,1\n", "10,", "10,10,1\n", "10,1\n"),
+        ('{"a": 8}\n', '{"a"', '{"a"{"a": 9}\n', '{"a": 9}\n'),
+        ("8,1\n9,1\n", "1", "1\n10,1\n", "1\n10,1\n"),
+        ("8,1\n9,1\n", "1", "10,1\n11,2\n", "10,1\n11,2\n"),
+        ("8,1\n9,1\n", "10,", "10,1\n11,2\n", "10,1\n11,2\n"),
     ],
-    ids=["continued", "ended first", "written again", "others above"],
+    ids=["first cell", "next cell", "JSON", "ended first", "written again", "again, next cell"],
 )
-@pytest.mark.parametrize("limit", [5, 100])
+@pytest.mark.parametrize("limit", [9, 100])
 def test_half_a_line_is_taken_off_the_line_that_was_written_behind_it(
-    tmp_path, monkeypatch, now, lines, limit
+    tmp_path, monkeypatch, before, cut, now, kept, limit
 ):
     path = tmp_path / "a"
-    path.write_text("one\n2")
+    path.write_text(before + cut)
     end, half = find_half_line(path)
-    assert (end, half) == (5, b"2")
+    assert (end, half) == (len(before + cut), cut.encode())
     monkeypatch.setitem(HALF_LINES, path, {end: half})
-    path.write_text(now)
+    path.write_text(before + now)
     reader = Lines(path)
-    assert [line for _ in range(9) for line in reader.read(limit)] == lines
+    lines = reader.read(max(limit, len(before + cut)))
+    lines += [line for _ in range(9) for line in reader.read(limit)]
+    assert "".join(lines) == before + kept
 
 
 def test_what_is_no_text_has_no_half_line(tmp_path):
