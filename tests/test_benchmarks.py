@@ -3,7 +3,6 @@
 
 import importlib
 import inspect
-import json
 import os
 import re
 import subprocess
@@ -14,14 +13,28 @@ import pytest
 from benchmarks import health_suite
 from paths import ROOT, SUPPORT
 
-SMALLEST = {
+QUICK = {
     "bench": "--only causal --contestants ours env_alone --rounds 1 --iterations 3",
     "foreign_suite": "--half set",
     "health_suite": "--only NaN --half reported",
-    "landscapes": "--data {folder} --replays 1 --costs 320",
+    "landscapes": "--data {folder}/tables --replays 1 --costs 320",
     "shop": "--steps 500 --seeds 0 --products 60 --only ppo",
 }
 """Arguments for the smallest task, of those for which that takes seconds."""
+LONG = {
+    "false_alarms": "--data {folder}/tables --seeds 1",
+    "long_runs": "{folder}/curves --only Rungwise --workers 1",
+    "overhead": "",
+    "transfer": "--data {folder}/tables --replays 2",
+    "watch_overhead": "--seconds 5 --rows 2000",
+    "watched": "--to {folder}/runs --only bandit --faults",
+}
+"""Of those for which it takes a minute or more."""
+LONGEST = {
+    *("live_sweeps", "panel", "program_sweeps", "scale", "soak", "sweep", "trials_per_hour"),
+    "program_logs",
+}
+"""Whole sweeps and trainings, and what writes the recorded logs of the tests again: only help."""
 
 
 def list_named():
@@ -41,17 +54,16 @@ def test_a_named_benchmark_explains_itself(name, monkeypatch, capsys):
         assert ended.value.code == 0 and "usage" in capsys.readouterr().out
 
 
-@pytest.mark.system
-@pytest.mark.parametrize("name", SMALLEST)
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(pytest.param(name, marks=pytest.mark.system) for name in QUICK),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in LONG),
+    ],
+)
 def test_a_benchmark_answers_on_its_smallest_task(name, tmp_path):
-    rng = np.random.default_rng(0)
-    np.savez(
-        tmp_path / "tiny.npz",
-        performance=rng.normal(size=(12, 3, 10)).cumsum(-1),
-        names=["lr"],
-        settings=[[str(i / 12)] for i in range(12)],
-    )
-    words = SMALLEST[name].format(folder=tmp_path).split()
+    write_curves(tmp_path)
+    words = (QUICK | LONG)[name].format(folder=tmp_path).split()
     places = os.pathsep.join(map(str, (ROOT, ROOT / "tests", SUPPORT)))
     done = subprocess.run(
         [sys.executable, "-m", f"benchmarks.{name}", *words],
@@ -61,7 +73,26 @@ def test_a_benchmark_answers_on_its_smallest_task(name, tmp_path):
         text=True,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert json.loads(done.stdout.splitlines()[-1])
+    assert done.stdout.splitlines()[-1]
+
+
+def write_curves(folder):
+    """Two tables of settings that one algorithm was trained with, and the curve of a run."""
+    rng = np.random.default_rng(0)
+    for part in ("tables", "curves"):
+        (folder / part).mkdir()
+    for task in ("walk", "swim"):
+        np.savez(
+            folder / f"tables/{task}_ppo.npz",
+            performance=rng.normal(size=(40, 3, 10)).cumsum(-1),
+            names=["lr"],
+            settings=[[str(i / 40)] for i in range(40)],
+        )
+    np.savetxt(folder / "curves/run.csv", rng.normal(size=200).cumsum())
+
+
+def test_every_named_benchmark_has_a_smallest_task():
+    assert set(list_named()) == {*QUICK, *LONG, *LONGEST}
 
 
 def verdict(end, control_end, control_start=0.0):
