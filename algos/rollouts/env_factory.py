@@ -43,9 +43,6 @@ MODULES = {
 }
 """How ids of well-known packages begin -> the module that registers them."""
 
-_unlisted: dict[str, str] = {}
-"""Names of classes and functions that nothing registers but this module -> their modules."""
-
 
 def find_env_spec(env_id: str) -> EnvSpec:
     """Return Gymnasium's entry of an environment, importing its module (``module:Name-v0``).
@@ -65,11 +62,12 @@ def find_env_spec(env_id: str) -> EnvSpec:
         _import_module(module, env_id)
         if name not in gymnasium.registry:
             _run_entry_points(module, env_id)
-        if _unlisted.get(name, module) != module:  # of that name, in another module
-            del gymnasium.registry[name], _unlisted[name]
         if name not in gymnasium.registry and callable(getattr(sys.modules[module], name, None)):
-            gymnasium.register(name, f"{module}:{name}")
-            _unlisted[name] = module
+            # Not by its name alone, which may be that of Gymnasium's own (`CartPole`), of another
+            # module's, or of what the function itself registers.
+            entry, name = f"{module}:{name}", f"{module.replace('.', '-')}/{name}"
+            if name not in gymnasium.registry:
+                gymnasium.register(name, entry)
     try:
         return gymnasium.spec(name)
     except (gymnasium.error.Error, ModuleNotFoundError) as error:
@@ -233,13 +231,14 @@ def make_vector_env(
             when it is made.
     """
     check_arguments(env_id, env_kwargs)
+    spec = find_env_spec(env_id)
     try:
         if native := _native(env_id, env_kwargs, num_envs, per_copy_seeds):
             return native
         same_step = {"autoreset_mode": AutoresetMode.SAME_STEP}
         wrappers = [make_mask_wrapper()]
         return batch_any_infos(
-            gymnasium.make_vec(env_id, num_envs, "sync", same_step, wrappers, **env_kwargs)
+            gymnasium.make_vec(spec, num_envs, "sync", same_step, wrappers, **env_kwargs)
         )
     except InputError:
         raise
@@ -288,12 +287,13 @@ def make_single_env(env_id: str, env_kwargs: Mapping[str, Any]) -> gymnasium.Env
         InputError: an environment that does not exist or does not take these arguments.
     """
     check_arguments(env_id, env_kwargs)
-    if find_env_spec(env_id).entry_point is None:
+    spec = find_env_spec(env_id)
+    if spec.entry_point is None:
         raise InputError(
             f"{env_id} exists as a batch of copies only, but this algorithm steps single ones: "
             "register it with an entry_point, or take another algorithm."
         )
-    return make_mask_wrapper()(gymnasium.make(env_id, **env_kwargs))
+    return make_mask_wrapper()(gymnasium.make(spec, **env_kwargs))
 
 
 def make_mask_wrapper() -> Callable[[gymnasium.Env[Any, Any]], Any]:
@@ -323,7 +323,7 @@ def _native(
     if not spec.vector_entry_point or (spec.entry_point and spec.additional_wrappers):
         return None
     try:
-        env = gymnasium.make_vec(env_id, num_envs, "vector_entry_point", **env_kwargs)
+        env = gymnasium.make_vec(spec, num_envs, "vector_entry_point", **env_kwargs)
     except InputError:
         raise
     except Exception:
@@ -345,7 +345,7 @@ def _is_alike(
     env: VectorEnv[Any, Any, Any], form: Form | None, env_id: str, env_kwargs: dict[str, Any]
 ) -> bool:
     """Return whether the single environment has the spaces and masks of the batched one."""
-    single = gymnasium.make(env_id, **env_kwargs)
+    single = gymnasium.make(find_env_spec(env_id), **env_kwargs)
     spaces = (env.single_observation_space, env.single_action_space)
     alike = (single.observation_space, single.action_space) == spaces and detect_form(
         single

@@ -81,7 +81,7 @@ class CheckTarget:
 
     def make_bare_env(self) -> gymnasium.Env[Any, Any]:
         """Make one copy of the environment as its user knows it."""
-        return gymnasium.make(self.env, **self.env_kwargs)
+        return gymnasium.make(find_env_spec(self.env), **self.env_kwargs)
 
     def make_env(self) -> gymnasium.Env[Any, Any]:
         """Make one copy of the environment as policies see it: with its mask, if it has one."""

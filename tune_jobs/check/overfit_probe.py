@@ -13,6 +13,7 @@ from ray.rllib.core.learner.training_data import TrainingData
 
 from algos.config import TrainingSettings
 from algos.learning.learner import PROGRESS
+from algos.rollouts.env_factory import find_env_spec
 from envs.pytree import Array
 from tune_jobs.check.check_target import CheckTarget
 from tune_jobs.check.findings import ProbeResult
@@ -200,7 +201,7 @@ class FixedStarts(gymnasium.Wrapper[Any, Any, Any, Any]):
 
 def make_fixed_starts(env: str, env_kwargs: dict[str, Any], starts: int = STARTS) -> FixedStarts:
     """Return the environment of this id with fixed starts."""
-    return FixedStarts(gymnasium.make(env, **env_kwargs), starts)
+    return FixedStarts(gymnasium.make(find_env_spec(env), **env_kwargs), starts)
 
 
 gymnasium.register(

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from algos.policy import Policy
-from algos.rollouts.env_factory import check_arguments, make_mask_wrapper
+from algos.rollouts.env_factory import check_arguments, find_env_spec, make_mask_wrapper
 from algos.rollouts.episodes import REPORT_INTERVAL, play_episodes, start_env, step_env
 from envs.checking.user_frames import find_user_frame
 from envs.optional_imports import import_extra
@@ -64,14 +64,15 @@ def make_rendering_env(env_id: str, env_kwargs: Mapping[str, Any]) -> gymnasium.
     check_arguments(env_id, env_kwargs)
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    spec = find_env_spec(env_id)
     arguments = {name: value for name, value in env_kwargs.items() if name != "render_mode"}
     try:
         # Asked without a mode first: constructors fail in many ways with one they do not have.
-        plain = gymnasium.make(env_id, **arguments)
+        plain = gymnasium.make(spec, **arguments)
         modes: list[Any] = [*(plain.metadata.get("render_modes") or ())]
         plain.close()
         if MODE in modes:
-            return make_mask_wrapper()(gymnasium.make(env_id, render_mode=MODE, **arguments))
+            return make_mask_wrapper()(gymnasium.make(spec, render_mode=MODE, **arguments))
     except InputError:
         raise
     except Exception as error:

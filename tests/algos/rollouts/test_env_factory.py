@@ -7,7 +7,12 @@ import pytest
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
-from algos.rollouts.env_factory import check_arguments, find_env_spec, make_vector_env
+from algos.rollouts.env_factory import (
+    check_arguments,
+    find_env_spec,
+    make_single_env,
+    make_vector_env,
+)
 from envs.validation import InputError
 
 
@@ -175,7 +180,25 @@ def test_a_class_and_a_function_need_no_registration(name, write_module):
     assert env.observation_space.shape == (2, 4)
     with pytest.raises(InputError, match="has no argument speed"):
         check_arguments(f"unlisted:{name}", {"speed": 3})
-    del gymnasium.registry[name]
+    del gymnasium.registry[f"unlisted/{name}"]
+
+
+@pytest.mark.parametrize("name", ["CartPole", "Acrobot", "late"])
+def test_what_a_module_makes_may_have_the_name_of_what_is_registered(name, write_module):
+    write_module(
+        "own_street",
+        "import gymnasium\n"
+        "from gymnasium.envs.classic_control import PendulumEnv as CartPole\n"
+        "def Acrobot():\n"
+        "    return gymnasium.make('Pendulum-v1')\n"
+        "def late():\n"
+        "    gymnasium.register('late-v0', CartPole)\n"
+        "    return gymnasium.make('late-v0')\n",
+    )
+    assert make_vector_env(f"own_street:{name}", {}, 1).single_observation_space.shape == (3,)
+    assert make_single_env(f"own_street:{name}", {}).observation_space.shape == (3,)
+    gymnasium.registry.pop("late-v0", None)
+    del gymnasium.registry[f"own_street/{name}"]
 
 
 def test_classes_of_one_name_are_those_of_their_modules(write_module):
@@ -184,7 +207,7 @@ def test_classes_of_one_name_are_those_of_their_modules(write_module):
         write_module(module, entry)
     for module, shape in (("one_street", (1, 4)), ("two_street", (1, 2)), ("one_street", (1, 4))):
         assert make_vector_env(f"{module}:Twin", {}, 1).observation_space.shape == shape
-    del gymnasium.registry["Twin"]
+    del gymnasium.registry["one_street/Twin"], gymnasium.registry["two_street/Twin"]
 
 
 def test_what_a_module_registers_precedes_its_class(write_module):
