@@ -19,6 +19,7 @@ from tune_jobs.health.metric_table import MetricTable
 from tune_jobs.health.rules.no_improvement import NoImprovement
 from tune_jobs.health.rules.reward_hacking import RewardHacking
 from tune_jobs.jobs.job_yaml import make_job
+from tune_jobs.judging.doctor import doctor
 from tune_jobs.run_log.events import ResultRow
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.score_noise import NoiseSource
@@ -37,6 +38,7 @@ def test_the_last_change_of_a_metric_is_a_row():
 
     assert [find(), find(None, None), find(0, 0, None)] == [0, 0, 0]
     assert [find(0, 1, 1, None), find(0, None, 2), find(0, 1, 0)] == [1, 2, 2]
+    assert [find(0.0, 0.4, 0.9, 1.0, 1.3), find(1.2, 1.7, 1.5)] == [3, 0]
 
 
 @pytest.mark.parametrize(("score", "known"), [("score", 20), ("held_out_score", 40)])
@@ -71,6 +73,28 @@ def test_a_stage_that_pays_more_is_no_reward_hacking():
     curves = {"success_rate": rates, "return_mean": paid}
     assert RewardHacking()(history(100, **curves)).severity == "stop"
     assert RewardHacking()(history(100, **curves, stage=stages)) is None
+
+
+@pytest.mark.parametrize("name", ["stage", "train/stage", "curriculum/level"])
+def test_a_stage_is_known_in_logs_of_others(tmp_path, name):
+    stages = [0.0] * 50 + [1.0] * 50
+    rates = [*np.linspace(0.1, 0.9, 50), *np.linspace(0.2, 0.3, 50)]
+    table = {
+        "return": [(1 + 3 * at) * (1 + rate) for at, rate in zip(stages, rates, strict=True)],
+        "success_rate": rates,
+    }
+
+    def find_warnings(columns):
+        lines = [
+            ",".join(columns),
+            *(",".join(map(str, row)) for row in zip(*columns.values(), strict=True)),
+        ]
+        (tmp_path / "progress.csv").write_text("\n".join(lines))
+        found = doctor(tmp_path / "progress.csv")["findings"]
+        return {finding["symptom"] for finding in found if finding["severity"] != "note"}
+
+    assert "reward_hacking" in find_warnings(table)
+    assert "reward_hacking" not in find_warnings(table | {name: stages})
 
 
 @pytest.mark.parametrize("staged", [True, False])

@@ -339,6 +339,10 @@ PLAIN = Library(
         "grad_norm": ("gradient_norm", "grad_global_norm"),
         "lr": ("learning_rate",),
         "success_rate": ("success", "is_success", "ep_success", "success_mean"),
+        "stage": (
+            *("train/stage", "rollout/stage", "curriculum/stage", "curriculum_stage"),
+            *("curriculum/level", "curriculum_level", "curriculum/lesson", "curriculum_lesson"),
+        ),
         CatalogueMetric("entropy", times=-1): "entropy_loss",
     },
     patchy=True,
