@@ -6,6 +6,7 @@ import importlib
 import inspect
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib.metadata import entry_points
 from types import ModuleType
 from typing import Any
@@ -62,12 +63,16 @@ def find_env_spec(env_id: str) -> EnvSpec:
         _import_module(module, env_id)
         if name not in gymnasium.registry:
             _run_entry_points(module, env_id)
-        if name not in gymnasium.registry and callable(getattr(sys.modules[module], name, None)):
+        made_by = getattr(sys.modules[module], name, None)
+        if name not in gymnasium.registry and callable(made_by):
             # Not by its name alone, which may be that of Gymnasium's own (`CartPole`), of another
             # module's, or of what the function itself registers.
             entry, name = f"{module}:{name}", f"{module.replace('.', '-')}/{name}"
             if name not in gymnasium.registry:
-                gymnasium.register(name, entry)
+                # The metadata of a wrapper are those of its environment: Gymnasium would not find
+                # any in the class.
+                is_wrapper = isinstance(made_by, type) and issubclass(made_by, gymnasium.Wrapper)
+                gymnasium.register(name, partial(made_by) if is_wrapper else entry)
     try:
         return gymnasium.spec(name)
     except (gymnasium.error.Error, ModuleNotFoundError) as error:

@@ -166,15 +166,19 @@ def test_a_package_that_registers_by_an_entry_point_is_asked_to(tmp_path, write_
     del gymnasium.registry["OldGame-v0"]
 
 
-@pytest.mark.parametrize("name", ["Unlisted", "make_unlisted"])
+@pytest.mark.parametrize("name", ["Unlisted", "make_unlisted", "Wrapped"])
 def test_a_class_and_a_function_need_no_registration(name, write_module):
     write_module(
         "unlisted",
+        "import gymnasium\n"
         "from gymnasium.envs.classic_control import CartPoleEnv\n"
         "class Unlisted(CartPoleEnv):\n"
         "    pass\n"
         "def make_unlisted(sutton_barto_reward=False, render_mode=None):\n"
-        "    return Unlisted(sutton_barto_reward, render_mode)\n",
+        "    return Unlisted(sutton_barto_reward, render_mode)\n"
+        "class Wrapped(gymnasium.Wrapper):\n"
+        "    def __init__(self, sutton_barto_reward=False, render_mode=None):\n"
+        "        super().__init__(make_unlisted(sutton_barto_reward, render_mode))\n",
     )
     env = make_vector_env(f"unlisted:{name}", {"sutton_barto_reward": True}, 2)
     assert env.observation_space.shape == (2, 4)
