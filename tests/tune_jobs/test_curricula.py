@@ -38,7 +38,7 @@ def test_the_last_change_of_a_metric_is_a_row():
 
     assert [find(), find(None, None), find(0, 0, None)] == [0, 0, 0]
     assert [find(0, 1, 1, None), find(0, None, 2), find(0, 1, 0)] == [1, 2, 2]
-    assert [find(0.0, 0.4, 0.9, 1.0, 1.3), find(1.2, 1.7, 1.5)] == [3, 0]
+    assert find(0.1, 0.1, 0.2, 0.2) == 2
 
 
 @pytest.mark.parametrize(("score", "known"), [("score", 20), ("held_out_score", 40)])
@@ -75,8 +75,9 @@ def test_a_stage_that_pays_more_is_no_reward_hacking():
     assert RewardHacking()(history(100, **curves, stage=stages)) is None
 
 
+@pytest.mark.parametrize("harder", [1.0, 0.1])
 @pytest.mark.parametrize("name", ["stage", "train/stage", "curriculum/level"])
-def test_a_stage_is_known_in_logs_of_others(tmp_path, name):
+def test_a_stage_is_known_in_logs_of_others(tmp_path, name, harder):
     stages = [0.0] * 50 + [1.0] * 50
     rates = [*np.linspace(0.1, 0.9, 50), *np.linspace(0.2, 0.3, 50)]
     table = {
@@ -94,7 +95,7 @@ def test_a_stage_is_known_in_logs_of_others(tmp_path, name):
         return {finding["symptom"] for finding in found if finding["severity"] != "note"}
 
     assert "reward_hacking" in find_warnings(table)
-    assert "reward_hacking" not in find_warnings(table | {name: stages})
+    assert "reward_hacking" not in find_warnings(table | {name: [harder * at for at in stages]})
 
 
 @pytest.mark.parametrize("staged", [True, False])

@@ -89,11 +89,8 @@ class MetricTable(Sequence[Row]):
         return name in self._numbers
 
     def find_last_change(self, name: str) -> int:
-        """Return the first row from which on a metric has its last value; 0 without a change.
-
-        Only its whole part counts: a mean over copies in different stages changes in every row.
-        """
-        values = np.floor(self.column(name))
+        """Return the first row from which on a metric has its last value; 0 without a change."""
+        values = self.column(name)
         known = np.flatnonzero(np.isfinite(values))
         others = known[values[known] != values[known[-1]]] if known.size else known
         return int(known[known > others[-1]][0]) if others.size else 0
