@@ -275,17 +275,18 @@ class Fetch(Command):
 
     source: tyro.conf.Positional[str]
     """Address of the run there: s3://bucket/folder/RUN."""
-    out: Path
-    """Directory for the copy, which must not exist yet."""
+    out: Path | None = None
+    """Directory for the copy, which must not exist yet; by default RUN in the current one."""
 
     def __call__(self, console: Console) -> Answer:
         """Copy the run."""
         from tune_jobs.run_log.object_storage import fetch_run
 
-        fetch_run(self.source, self.out)
-        resume = format_command("rungwise", "resume", self.out)
+        out = self.out or Path(self.source.rstrip("/").rpartition("/")[2])
+        fetch_run(self.source, out)
+        resume = format_command("rungwise", "resume", out)
         console.print(f"Now: {resume}", highlight=False, soft_wrap=True)
-        return {"run": str(self.out)}
+        return {"run": str(out)}
 
 
 def make_single_job(job: Job) -> Job:

@@ -5,7 +5,8 @@
 each environment, trains each to its end on three seeds, and writes the curves as a table for
 ``benchmarks.landscapes``, whose ``--data FOLDER --costs 91`` measures the peers on it. Then
 ``rungwise tune`` runs the same trials with its defaults. Prints the cost of each of these sweeps in
-full trainings and the regret of its winner. What the folder has is not run again.
+full trainings and the regret of its winner. What the folder has is not run again. ``--quick`` shows
+only that it works.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from tune_jobs.run_log.trial_outcome import TrialOutcome
 
 ITERATIONS = {"LunarLander-v3": 60, "Acrobot-v1": 40}
 TRIALS, SEEDS, POINTS = 24, 3, 10
+QUICK = {"trials": 3, "iterations": POINTS}
 JOB = {
     "settings": {},
     "search": {
@@ -62,9 +64,9 @@ def find_score(trial: TrialOutcome, iteration: int) -> float:
     return next((s for i, s in reversed(scores) if i <= iteration), scores[0][1])
 
 
-def record(env: str, job: dict[str, Any], folder: Path) -> Table:
+def record(env: str, job: dict[str, Any], folder: Path, seeds: int) -> Table:
     """Train every setting to its end on every seed, and write the table."""
-    runs = [run(job | FULL, folder / f"{env}-full-{seed}", seed) for seed in range(SEEDS)]
+    runs = [run(job | FULL, folder / f"{env}-full-{seed}", seed) for seed in range(seeds)]
     names = sorted(job["search"])
     np.savez(
         folder / f"{env}.npz",
@@ -80,17 +82,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--to", type=Path, required=True, help="folder of runs and tables")
     parser.add_argument("--only", choices=ITERATIONS, nargs="+", default=list(ITERATIONS))
+    parser.add_argument("--quick", action="store_true", help="3 short trials on one seed")
     asked = parser.parse_args()
     asked.to.mkdir(parents=True, exist_ok=True)
+    seeds = 1 if asked.quick else SEEDS
     answer = {}
     for env in asked.only:
-        job = JOB | {"env": env, "iterations": ITERATIONS[env]}
+        job = JOB | {"env": env, "iterations": ITERATIONS[env]} | (QUICK if asked.quick else {})
         # The same settings on every seed of a job, which seeds their training, too.
         job["points"] = make_job(job).sample_configs()
-        table, sweeps = record(env, job, asked.to), []
-        for seed in range(SEEDS):
+        table, sweeps = record(env, job, asked.to, seeds), []
+        for seed in range(seeds):
             outcome = run(job, asked.to / f"{env}-live-{seed}", seed)
-            cost = sum(trial.iterations for trial in outcome.trials) / ITERATIONS[env]
+            cost = sum(trial.iterations for trial in outcome.trials) / job["iterations"]
             winner = [trial.id for trial in outcome.trials].index(outcome.best.id)  # type: ignore
             sweeps.append({"cost": cost, "regret": table.regret(winner)})
             print(f"{env}, seed {seed}: {cost:.1f} trainings, regret {table.regret(winner):.2f}")

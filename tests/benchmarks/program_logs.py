@@ -2,7 +2,8 @@
 """Records programs of other libraries, healthy and with faults, and packs what they log.
 
 ``python -m benchmarks.program_logs --to FOLDER --cleanrl PATH/ppo.py --pythonpath PROGRAM=FOLDERS``
-takes an hour of one core and leaves out what is there already; the archive is written in the end.
+takes an hour of one core and leaves out what is there already; the archive is written in the end,
+that of some programs or faults to FOLDER.
 Programs and faults are those of watched.py; foreign_suite.py judges the logs. Seeds begin with 200:
 no threshold was set by these runs, which are all of the half that is reported.
 """
@@ -132,7 +133,10 @@ def main() -> None:
         entries[-1]["learnt"] = has_learnt(program, fault, entries[-1]["final_return"])
         about = (entries[-1][name] for name in ("name", "final_return", "ended_early", "seconds"))
         print(*about, file=sys.stderr, flush=True)
-    pack(args.to, entries, ARCHIVE)
+    is_whole = {*LEARNT} <= {*args.only} and {"", *NAMES} <= {*args.faults}
+    archive = ARCHIVE if is_whole else args.to / ARCHIVE.name
+    pack(args.to, entries, archive)
+    print(archive)
 
 
 if __name__ == "__main__":

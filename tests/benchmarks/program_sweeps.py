@@ -4,6 +4,7 @@
 ``PYTHONPATH=tests python -m benchmarks.program_sweeps --to FOLDER [--only NAME] [--grace 3]`` runs
 each sweep twice: every trial to its end, and with ASHA. Trials have the same numbers, settings and
 seeds in both, so that the choice of the second is worth what the first has recorded of it.
+``--quick`` shows only that it works.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from tune_jobs.run_log.outcome import Outcome
 
 PROGRAMS = Path(__file__).parent / "programs"
 COMMON = {"trials": 16, "iterations": 81, "seed": 1}
+QUICK = {"trials": 2, "iterations": 3, "budget": 4_096}
 SWEEPS: dict[str, dict[str, Any]] = {
     "sb3_ppo": {
         "command": "{python} {script} --lr {{lr}} --ent-coef {{ent_coef}} --seed {{seed}} "
@@ -40,12 +42,12 @@ SWEEPS: dict[str, dict[str, Any]] = {
 }
 
 
-def run(name: str, scheduler: str, grace: int, to: Path) -> Outcome:
+def run(name: str, changed: dict[str, Any], to: Path) -> Outcome:
     """Run a sweep, unless it has been run before, and return its outcome."""
-    out = to / f"{name}-{scheduler}-{grace}"
+    out = to / f"{name}-{changed['scheduler']}-{changed['grace']}"
     if not (out / "report.html").exists():
         to.mkdir(parents=True, exist_ok=True)
-        job: dict[str, Any] = COMMON | SWEEPS[name] | {"scheduler": scheduler, "grace": grace}
+        job: dict[str, Any] = COMMON | SWEEPS[name] | changed
         script = PROGRAMS / f"{name}.py"
         job["command"] = job["command"].format(python=sys.executable, script=script)
         job["environment"] = {"PYTHONPATH": f"{PROGRAMS}:{os.environ.get('PYTHONPATH', '')}"}
@@ -56,9 +58,10 @@ def run(name: str, scheduler: str, grace: int, to: Path) -> Outcome:
     return Outcome.from_rows(read_event_log(out / "events.jsonl"))
 
 
-def compare(name: str, grace: int, to: Path) -> dict:
+def compare(name: str, grace: int, changed: dict[str, Any], to: Path) -> dict:
     """Return what ASHA saved of a sweep, and the loss of the trial that it chose."""
-    full, stopped = run(name, "none", 0, to), run(name, "asha", grace, to)
+    full = run(name, changed | {"scheduler": "none", "grace": 0}, to)
+    stopped = run(name, changed | {"scheduler": "asha", "grace": grace}, to)
     scores = {trial.id: trial.finite_score for trial in full.trials}
     best = max(score for score in scores.values() if score is not None)
     chosen = stopped.best
@@ -78,9 +81,11 @@ def main() -> None:
     parser.add_argument("--to", type=Path, required=True, help="folder of the runs")
     parser.add_argument("--only", nargs="*", default=list(SWEEPS), choices=list(SWEEPS))
     parser.add_argument("--grace", type=int, default=0, help="first rung; 0 is the default")
+    parser.add_argument("--quick", action="store_true", help="2 trials of 4,096 steps")
     args = parser.parse_args()
     for name in args.only:
-        print(json.dumps(compare(name, args.grace, args.to.absolute())), flush=True)
+        changed = QUICK if args.quick else {}
+        print(json.dumps(compare(name, args.grace, changed, args.to.absolute())), flush=True)
 
 
 if __name__ == "__main__":

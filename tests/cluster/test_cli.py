@@ -40,6 +40,7 @@ def test_help_answers_at_once(tmp_path):
         (["train", "cartpole", "lr=0.1"], "did you mean `--settings.lr 0.1`"),
         (["tune", "cartpole", "iteration"], "did you mean `--iterations VALUE`"),
         (["train", "cartpole", "acrobot"], "has no place for the word 'acrobot'"),
+        (["fetch", "s3://bucket/run", "out"], "did you mean `--out VALUE`"),
         (["evaluate", "a", "b"], "has no place for the word 'b'"),
         (["explain", "nan"], "did you mean observation_finite or not_finite"),
         (["explain", "no-improvment"], "did you mean no_improvement"),

@@ -32,6 +32,9 @@ from tune_jobs.health.remedy import OtherLibrary
 SCORE = "score"
 """Stands in a rule's ``needs`` for the metric that is the score, whatever its name."""
 
+LARGEST = 1e300
+"""Size of a score up to which sums over a run do not overflow."""
+
 LOGGED_SETTINGS = ("lr", "gamma", "grad_clip", "entropy_coef")
 """Settings that are also metrics: logs of other tools contain them."""
 
@@ -221,8 +224,10 @@ class History:
         """The score of each row [R], with the sign changed for ``min``: higher is better.
 
         NaN before the current stage of a curriculum: a fall to the scores of a harder task is none.
+        Sizes above :data:`LARGEST` are cut to it.
         """
         scores = self.series(self.score)
+        scores = np.where(np.isinf(scores), scores, np.clip(scores, -LARGEST, LARGEST))
         if depends_on_stage(self.score):
             scores = self._keep_stage(scores)
         return scores if self.mode == "max" else -scores

@@ -205,15 +205,15 @@ def test_a_run_goes_on_from_s3_when_its_machine_is_lost(tmp_path, bucket):
     process.kill()
     process.wait(30)
     shutil.rmtree(tmp_path / "run")
-    told = rungwise("fetch", bucket("/all/run"), "--out", "back", "--json", cwd=tmp_path)
+    told = rungwise("fetch", bucket("/all/run"), "--json", cwd=tmp_path)
     assert told.returncode == 0, told.stderr
-    assert answer(told) == {"run": "back"}
-    rows = read_event_log(tmp_path / "back" / "events.jsonl")
+    assert answer(told) == {"run": "run"}
+    rows = read_event_log(tmp_path / "run" / "events.jsonl")
     last = [row for row in rows if isinstance(row, CheckpointRow)][-1].iteration
-    resumed = subprocess.Popen(command("resume", "back"), cwd=tmp_path, env=environment)
+    resumed = subprocess.Popen(command("resume", "run"), cwd=tmp_path, env=environment)
 
     def read_new():
-        now = read_event_log(tmp_path / "back" / "events.jsonl")[len(rows) :]
+        now = read_event_log(tmp_path / "run" / "events.jsonl")[len(rows) :]
         return [row for row in now if isinstance(row, ResultRow)]
 
     try:

@@ -190,6 +190,12 @@ COSTS = [3.0, 2.5, *([3.0] * 28)]
             history(30, score=[-1e300, 1e300] * 15),
             "the last clear record of score (1e+300, iteration 2)",
         ),
+        # Sums of these overflow.
+        (
+            "no_improvement",
+            history(30, score=[-1.7e308, 1.7e308, *[-1.6e308] * 28]),
+            "the last clear record of score (1e+300, iteration 2)",
+        ),
         (
             # The level of 1.22 lies 1.7 % above the record of 1.2, less than the noise.
             "no_improvement",
