@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, make_dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any, Self
+from urllib.parse import urlsplit
 
 import tyro
 from rich.console import Console
@@ -282,7 +283,7 @@ class Fetch(Command):
         """Copy the run."""
         from tune_jobs.run_log.object_storage import fetch_run
 
-        out = self.out or Path(self.source.rstrip("/").rpartition("/")[2])
+        out = self.out or Path(PurePosixPath(urlsplit(self.source).path).name)
         fetch_run(self.source, out)
         resume = format_command("rungwise", "resume", out)
         console.print(f"Now: {resume}", highlight=False, soft_wrap=True)
