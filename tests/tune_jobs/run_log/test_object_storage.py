@@ -236,6 +236,14 @@ def test_a_running_run_is_copied_again_and_again(tmp_path, monkeypatch):
     assert (tmp_path / "another" / "folder" / "events.jsonl").exists()
 
 
+def test_a_run_is_fetched_to_its_own_name(tmp_path):
+    run = begun(tmp_path / "run", [1])
+    (tmp_path / "here").mkdir()
+    told = rungwise("fetch", f"{run.as_uri()}/", "--json", cwd=tmp_path / "here")
+    assert answer(told) == {"run": "run"}
+    assert (tmp_path / "here" / "run" / "events.jsonl").exists()
+
+
 @pytest.mark.parametrize("uri", ["s3://", "s3://?endpoint_override=127.0.0.1:9", "file:///"])
 def test_an_address_without_a_folder_is_refused(uri):
     with pytest.raises(InputError, match="it names no folder"):
