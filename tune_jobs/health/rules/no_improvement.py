@@ -13,6 +13,7 @@ from tune_jobs.health.finding import Finding
 from tune_jobs.health.history import SCORE, History
 from tune_jobs.health.improvement import (
     FloatArray,
+    IndexArray,
     estimate_row_noise,
     pool_scores,
     root_sum_of_squares,
@@ -33,7 +34,9 @@ class NoImprovement(Rule):
     In pure noise the best of all rows is among the last 30 % in three runs of ten. So a best is
     only beaten by more than the standard deviation of the scores, which is noise in a run without
     progress. The mean of a few lucky episodes does not count as a best: rows are pooled until they
-    hold ``episodes`` episodes (where these are counted), and an incomplete pool is left out.
+    hold ``episodes`` episodes (where these are counted), and an incomplete pool is left out. Fewer
+    than ``pools`` say too little for a stop: a run that had learnt to dock ships was ended because
+    none of its six pools was clearly above the first.
 
     No stop in a dip: what was bad luck passes, and then the run has risen since. Of 2,742 published
     healthy runs 5 were stopped wrongly without this, 4 of them in a dip, and 1 with it.
@@ -59,6 +62,8 @@ class NoImprovement(Rule):
 
     episodes: Annotated[int, AtLeastOne] = 20
     """Number of finished episodes whose mean may count as the best."""
+    pools: Annotated[int, AtLeastOne] = 10
+    """Number of such means below which it only warns."""
     min_delta: Annotated[float, NonNegative] = 0.01
     """Fraction of its size by which the best must be beaten (and by more than the noise)."""
     patience: Annotated[int, AtLeastOne] = 20
@@ -80,20 +85,23 @@ class NoImprovement(Rule):
 
     def judge(self, history: History) -> Finding | None:
         """Return a finding when the best score has stood too long at the level of the start."""
-        last = self._find_last_record(history)
-        if last is None or history.trend > self.tau or history.had_learnt:
+        # A row whose episodes are not counted is a pool by itself.
+        counts = np.nan_to_num(history.episodes_per_score, nan=self.episodes)
+        rows, scores, _ = pool_scores(history.scores, counts, self.episodes)
+        if not rows.size or history.trend > self.tau or history.had_learnt:
             return None
-        record, best, rose = last
+        record, best = self._find_last_record(rows, scores)
         # In scores, like the patience: a pool is counted at its last row.
         stood = int(np.count_nonzero(history.score_rows > record))
         if stood < min(self.patience, math.ceil(self.patience_fraction * history.score_budget)):
             return None
         since = history.iteration(record)
-        # A policy that has been clearly better and fell may recover.
+        rose = self._rose(scores)
         where = "the score is back where it began" if rose else "is within the noise of the start"
         best = best if history.mode == "max" else -best
-        late = history.budget_fraction_used >= self.stop_from
+        late = history.budget_fraction_used >= self.stop_from and rows.size >= self.pools
         return self.report(
+            # A policy that has been clearly better and fell may recover.
             "stop" if late and not rose and not self._is_in_dip(history) else "warn",
             since,
             # Later scores may be higher: only those clearly higher make a record.
@@ -102,16 +110,8 @@ class NoImprovement(Rule):
             f"{history.iteration(-1) - since} iterations and {where}",
         )
 
-    def _find_last_record(self, history: History) -> tuple[int, float, bool] | None:
-        """Return the row at which the best score was last clearly beaten, and that score.
-
-        The third value says whether the score has been clearly above its start.
-        """
-        # A row whose episodes are not counted is a pool by itself.
-        counts = np.nan_to_num(history.episodes_per_score, nan=self.episodes)
-        rows, scores, _ = pool_scores(history.scores, counts, self.episodes)
-        if not rows.size:
-            return None
+    def _find_last_record(self, rows: IndexArray, scores: FloatArray) -> tuple[int, float]:
+        """Return the row at which the best of these pools [P] was last clearly beaten, and that."""
         # A real gain would inflate this spread, but a run with one has usually improved and is not
         # judged.
         noise = root_sum_of_squares(scores - scores.mean()) / math.sqrt(scores.size)
@@ -119,7 +119,7 @@ class NoImprovement(Rule):
         for row, score in zip(rows.tolist(), scores.tolist(), strict=True):
             if score > best + max(self.min_delta * abs(best), noise):
                 record, best = row, score
-        return record, best, self._rose(scores)
+        return record, best
 
     def _rose(self, scores: FloatArray) -> bool:
         """Return whether some neighbouring scores [P] were clearly above the first ones."""
