@@ -29,9 +29,10 @@ tune: $(READY)
 test: $(READY)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 3 --dist loadfile -m "not (system or slow or gpu)" $(PYTEST_ARGS)
 
-# Whole sweeps and examples, and what breaks them: killed drivers, trials and services, a full disk.
+# What takes long: whole runs and what breaks them (killed drivers, trials and services, a full disk), several
+# learners and runners, a browser, statistics over many runs.
 test-system: $(READY)
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 2 --dist load -m "system and not slow" $(PYTEST_ARGS)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 3 --dist loadfile -m "system and not slow" $(PYTEST_ARGS)
 
 # On a machine with an NVIDIA GPU; elsewhere every test is skipped. One process: they share the GPU.
 test-gpu: $(READY)

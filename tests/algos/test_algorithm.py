@@ -149,6 +149,7 @@ def assert_all_hold(algorithm, weights):
     assert small.same_weights(small.learner_weights(algorithm), weights)
 
 
+@pytest.mark.system
 def test_remote_runners_always_hold_the_current_weights(tmp_path):
     remote = {"num_env_runners": 2, "lr": 0.01}
     with small.algorithm("toy_worlds:Drawing-v0", **remote) as algorithm:
@@ -188,6 +189,7 @@ def test_a_runner_that_dies_comes_back_with_the_current_weights():
         assert_all_hold(algorithm, small.learner_weights(algorithm))
 
 
+@pytest.mark.system
 def test_a_fault_in_a_remote_runner_names_the_user_line():
     with small.algorithm("toy_worlds:Sick-v0", num_env_runners=1) as algorithm:
         with pytest.raises(EnvironmentFault) as fault:
@@ -197,6 +199,7 @@ def test_a_fault_in_a_remote_runner_names_the_user_line():
         assert "toy_worlds.py:" in sentence and "in step)" in sentence
 
 
+@pytest.mark.system
 def test_one_remote_learner_learns_as_the_local_one_does():
     def learnt(**changed):
         with small.algorithm("toy_worlds:Drawing-v0", lr=0.01, **changed) as algorithm:

@@ -76,6 +76,7 @@ def test_a_contextual_bandit_is_learnt_in_ten_iterations(variant, seed):
     assert after >= 0.95
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_nothing_is_learnt_from_shuffled_rewards(variant):
     _, after = learnt(variant, seed=0, shuffled=True)

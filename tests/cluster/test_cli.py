@@ -128,6 +128,7 @@ def test_with_json_stdout_is_one_object(tmp_path):
     assert isinstance(answer(done), dict)
 
 
+@pytest.mark.system
 def test_a_custom_environment_is_trained_and_evaluated(project):
     done = rungwise("train", "--env", "my_envs:Warehouse-v0", *HURRIED, "--json", cwd=project)
     assert done.returncode == 0, done.stderr

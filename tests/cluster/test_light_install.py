@@ -95,6 +95,7 @@ def run_hidden(code, *words, cwd, hidden):
     return subprocess.run(words, cwd=cwd, env=env, capture_output=True, text=True)
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("hidden", [ENGINES, sorted(TRAIN_PACKAGES)], ids=["engines", "all"])
 def test_light_commands_import_no_engine(logs, hidden):
     for words, status in light_calls(sys.executable):

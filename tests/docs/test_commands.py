@@ -48,6 +48,7 @@ def project(tmp_path, monkeypatch):
         gymnasium.registry.pop(name, None)
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("command", find_commands())
 def test_documented_command_is_accepted(command, project):
     _, *words = shlex.split(command, comments=True)

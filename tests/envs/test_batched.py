@@ -96,6 +96,7 @@ def play_all() -> list[str]:
     return [play(identity, **fields) for identity, fields in PLAYED]
 
 
+@pytest.mark.system
 def test_threads_and_processes_do_not_change_episodes():
     code = "from test_batched import play_all; print(*play_all())"
     digests = [

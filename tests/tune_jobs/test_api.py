@@ -10,6 +10,8 @@ import tune_jobs
 from envs.validation import InputError
 from tune_jobs.run_log.events import ResultRow
 
+pytestmark = pytest.mark.system
+
 SCRIPT = """
 import tune_jobs
 from algos.ppo import PPOSettings

@@ -14,6 +14,8 @@ from algos.learning.learner import PROGRESS
 from algos.models.normaliser import ObservationNormaliser, RunningMoments
 from algos.rollouts.columns import Columns
 
+pytestmark = pytest.mark.system
+
 ENV = "toy_worlds:Bandit-v0"
 LEARNT = {"epochs": 1, "lr": 0.01, "num_envs": 8}
 

@@ -5,7 +5,10 @@ In a file of its own: the learners of ``test_several_learners.py`` would leave i
 """
 
 import numpy as np
+import pytest
 import small
+
+pytestmark = pytest.mark.system
 
 
 def test_two_learners_need_no_gradient_of_the_critic(local_ray):

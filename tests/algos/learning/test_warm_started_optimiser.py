@@ -48,6 +48,7 @@ def copy_moments(learner):
     return deepcopy([o.state_dict()["state"] for o in learner._named_optimizers.values()])
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("kind", CASES)
 def test_training_begins_with_fresh_moments_after_a_warm_start(kind):
     rows, warm = collect_rows(kind), make_learner(kind)
@@ -67,6 +68,7 @@ def test_training_begins_with_fresh_moments_after_a_warm_start(kind):
     assert 0 < moved.max() <= LR * 1.001, "no step of Adam from fresh moments is longer"
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("kind", CASES)
 def test_imitation_in_between_leaves_the_moments_of_training(kind):
     rows, learner = collect_rows(kind), make_learner(kind)

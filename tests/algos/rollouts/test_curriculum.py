@@ -98,6 +98,7 @@ def built(iterations=30, **settings):
     )
 
 
+@pytest.mark.system
 @pytest.mark.usefixtures("local_ray")
 @pytest.mark.parametrize("runners", [0, 2])
 def test_training_climbs_stages_and_a_checkpoint_keeps_them(tmp_path, runners):

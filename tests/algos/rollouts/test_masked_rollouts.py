@@ -131,6 +131,7 @@ def test_a_policy_learns_among_legal_moves(form):
     assert reached > 0.9
 
 
+@pytest.mark.system
 @pytest.mark.usefixtures("local_ray")
 def test_two_remote_runners_collect_legal_moves():
     env = "masked_games:Game-method-v0"

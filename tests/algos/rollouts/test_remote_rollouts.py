@@ -8,6 +8,8 @@ import torch
 
 from algos.rollouts.rollout_io import read_columns
 
+pytestmark = pytest.mark.system
+
 ITERATIONS = 3
 
 

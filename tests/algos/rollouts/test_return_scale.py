@@ -93,6 +93,7 @@ def test_the_moving_average_is_one_of_returns_in_the_present_unit():
         assert found["policy_loss"] == pytest.approx(found["total_loss"], rel=1e-4), "all there is"
 
 
+@pytest.mark.system
 @pytest.mark.usefixtures("local_ray")
 @pytest.mark.parametrize("runners", [0, 2])
 def test_runners_share_the_reward_unit_and_checkpoints_keep_it(runners, tmp_path):

@@ -19,6 +19,7 @@ def experiments(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.system
 def test_the_account_is_printed_and_the_page_written(experiments):
     done = call("audit", "exp", cwd=experiments)
     assert done.returncode == 0, done.stderr
@@ -31,6 +32,7 @@ def test_the_account_is_printed_and_the_page_written(experiments):
     assert lines[-1] == "report        audit.html" and (experiments / "audit.html").is_file()
 
 
+@pytest.mark.system
 def test_the_answer_is_json(experiments):
     said = answer(call("audit", "exp", "--json", "--scheduler", "none", cwd=experiments))
     assert said["logs"] == said["judged"] == 8 and said["verdicts"]["right"] == 4
@@ -55,6 +57,7 @@ def test_a_wrong_call_is_explained(experiments, words, sentence):
     assert done.returncode == 2 and sentence in done.stderr
 
 
+@pytest.mark.system
 @needs_browser
 def test_the_page_sorts_and_filters(experiments, tmp_path):
     call("audit", "exp", cwd=experiments)

@@ -39,6 +39,7 @@ def test_a_broken_environment_fails_with_a_remedy(tmp_path):
     assert told["figures"]["conformance"]["violations"] == 0
 
 
+@pytest.mark.system
 def test_a_healthy_environment_is_shown_probe_by_probe(tmp_path):
     done = call("check", "CartPole-v1", "--algo", "reinforce", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

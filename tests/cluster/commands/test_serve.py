@@ -5,11 +5,13 @@ import json
 import signal
 import subprocess
 
+import pytest
 from command_line import command
 from dashboard_app import bearer, get, write
 from synthetic_sweep import synthetic_rows
 
 
+@pytest.mark.system
 def test_the_command_prints_the_address_and_ends_on_ctrl_c(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     (tmp_path / "home").mkdir()

@@ -13,6 +13,8 @@ pytest.importorskip("pyamg")
 from envs.edges import instances
 from envs.edges.solvers import SOLVERS
 
+pytestmark = pytest.mark.system
+
 FIGURES = {"work_ratio", "iterations", "work_per_digit", "operator_complexity", "setup_seconds"}
 
 

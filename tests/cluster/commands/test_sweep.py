@@ -28,6 +28,8 @@ from tune_jobs.run_log.events import (
 )
 from tune_jobs.run_log.outcome import Outcome
 
+pytestmark = pytest.mark.system
+
 
 @pytest.fixture(scope="module")
 def sweep(tmp_path_factory):
@@ -119,7 +121,6 @@ ENDLESS = ["--iterations", 4000, "--checkpoint-interval", 2]
 LONG = ["--iterations", 40, "--grace", 2, "--checkpoint-interval", 2, "--evaluation-episodes", 0]
 
 
-@pytest.mark.system
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["kill -9", "Ctrl-C"])
 def test_a_stopped_driver_costs_at_most_one_checkpoint_interval(tmp_path, how):
     run = tmp_path / "run"
@@ -146,7 +147,6 @@ def test_a_stopped_driver_costs_at_most_one_checkpoint_interval(tmp_path, how):
         assert reached.get(trial, 0) - saved.get(trial, 0) <= 2
 
 
-@pytest.mark.system
 def test_a_terminated_run_is_resumed_by_one_of_two(tmp_path):
     run = tmp_path / "run"
     own = {"stderr": subprocess.PIPE, "text": True, "start_new_session": True}
@@ -172,7 +172,6 @@ def test_a_terminated_run_is_resumed_by_one_of_two(tmp_path):
     assert {r.reason for r in rows if isinstance(r, EndRow)} >= {"interrupted"}
 
 
-@pytest.mark.system
 def test_a_trial_waiting_at_a_rung_is_stopped_from_the_page(tmp_path):
     run = tmp_path / "run"
     words = ("tune", "causal-quick", "--out", run, *LONG, "--json")

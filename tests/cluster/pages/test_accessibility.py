@@ -10,6 +10,8 @@ from dashboard_app import shown, write
 from sick_sweep import write_sick_sweep
 from synthetic_sweep import synthetic_rows
 
+pytestmark = pytest.mark.system
+
 RULES = (Path(axe_core_python.__file__).parent / "axe.min.js").read_text()
 FOUND = """axe.run(document, {resultTypes: ['violations']}).then(
 answer => answer.violations.map(v => `${v.id}: ${v.nodes[0].html}`))"""

@@ -9,7 +9,7 @@ from sick_sweep import write_sick_sweep
 
 from tune_jobs.jobs.job_yaml import parse_job
 
-pytestmark = needs_browser
+pytestmark = [pytest.mark.system, needs_browser]
 CATCH = """if (navigator.clipboard)
 navigator.clipboard.writeText = text => { window.copied = text; return Promise.resolve() }"""
 

@@ -9,7 +9,7 @@ from synthetic_sweep import START, job_row, result, synthetic_rows
 
 from tune_jobs.run_log.events import JobEndRow, TrialRow
 
-pytestmark = needs_browser
+pytestmark = [pytest.mark.system, needs_browser]
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from tune_jobs.run_log.event_log import EventLog, read_event_log
 from tune_jobs.run_log.events import EndRow, JobEndRow, TrialRow
 from tune_jobs.run_log.stop_requests import is_stop_requested
 
-pytestmark = needs_browser
+pytestmark = [pytest.mark.system, needs_browser]
 
 
 @pytest.fixture(scope="module")

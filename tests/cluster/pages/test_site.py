@@ -15,6 +15,8 @@ from websockets.sync.client import connect
 from cluster.web import auth
 from tune_jobs.run_log.events import VideoRow
 
+pytestmark = pytest.mark.system
+
 SOCKET = "_nicegui_ws/socket.io/?EIO=4&transport="
 PATHS = ["", "run/sweep", "run/sweep/trial/08", "run/sweep/report", "nothing", "api/jobs"]
 

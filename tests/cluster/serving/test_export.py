@@ -62,6 +62,7 @@ def checkpoint(request, tmp_path):
     return write_checkpoint(tmp_path / "checkpoint", observation, action, **settings)
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("checkpoint", WORLDS, indirect=True)
 def test_an_export_acts_as_the_policy_on_10000_observations(checkpoint, tmp_path, request):
     policy = Policy.load(checkpoint)
@@ -119,6 +120,7 @@ def test_a_program_returns_what_the_environment_takes(exported):
             np.testing.assert_allclose(found, part, rtol=1e-5, atol=1e-4)
 
 
+@pytest.mark.system
 def test_an_onnx_file_returns_what_the_environment_takes(tmp_path, monkeypatch):
     onnxruntime = pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
     monkeypatch.setattr(export, "NUM_OBSERVATIONS", export.COMPARISON_BATCH)

@@ -133,6 +133,7 @@ def test_a_chunked_request_has_a_limit_too(idle, monkeypatch):
     assert response.status == 413 and "at most" in json.loads(response.read())["error"]
 
 
+@pytest.mark.system
 def test_bad_input_to_every_address_is_refused_with_a_sentence(tmp_path):
     schemathesis = pytest.importorskip("schemathesis", reason="pip install schemathesis")
     from hypothesis import HealthCheck, given, settings

@@ -112,6 +112,7 @@ def test_real_products_make_6910_goals_458_of_them_unreachable(real):
     assert all(compute_reward(g, g.target, g.options, "strict").total == 1 for g in goals)
 
 
+@pytest.mark.system
 def test_real_purchases_are_worth_what_the_slow_twin_says(real):
     rng, products = stdlib.Random(1), real[1]
     goals = from_requests(products, rng)

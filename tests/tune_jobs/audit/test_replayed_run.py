@@ -38,6 +38,7 @@ def recorded(tmp_path_factory):
     return folder
 
 
+@pytest.mark.system
 def test_the_verdict_is_that_of_a_live_watch(recorded):
     readers, compared, stopped = find_readers(recorded)[::12], 0, 0
     for reader in readers:

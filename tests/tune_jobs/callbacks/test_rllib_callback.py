@@ -12,6 +12,7 @@ from tune_jobs.callbacks.rllib_callback import HealthCallback
 from tune_jobs.judging.watch import TimeLimit
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("stops", [True, False])
 def test_a_result_with_nan_rewards_is_the_last(local_ray, stops):
     # From the third iteration on.

@@ -17,6 +17,7 @@ from tune_jobs.check.rollouts import Episode
 from tune_jobs.check.statistics import run_paired_test
 
 
+@pytest.mark.system
 def test_unseeded_dice_differ_from_a_reward_of_the_action(monkeypatch):
     monkeypatch.setattr(sick_worlds, "DICE", np.random.default_rng(0))
     monkeypatch.setattr(sick_worlds.Targets, "length", 3)
@@ -36,6 +37,7 @@ def test_observations_that_no_seed_decides_are_judged_by_functions_of_them():
     assert figures["repeated"]["p"] > LEVEL >= figures["fresh_noise"]["p"]
 
 
+@pytest.mark.system
 def test_a_coin_tossed_after_the_action_is_no_effect_of_it():
     answer = check("SickCoinToss-v0", "rewards", "dependence", share=1)
     assert get_severities(answer) == {"reward_blind_to_action": "warn"}
@@ -50,6 +52,7 @@ def test_a_reward_that_is_nan_now_and_then_is_not_blind_to_actions():
     assert answer["figures"]["dependence"]["repeated"]["differing"] > 0
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("kind", [sick_worlds.PaidByTheClock, sick_worlds.CoinToss])
 def test_an_effect_is_not_denied_where_returns_are_not_finite(monkeypatch, kind):
     # The starts that are left out may be those at which the actions matter.

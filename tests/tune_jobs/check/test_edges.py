@@ -10,6 +10,8 @@ pytest.importorskip("pyamg")
 from algos.ppo import PPO, PPOSettings
 from tune_jobs.check.check_target import CheckTarget
 
+pytestmark = pytest.mark.system
+
 STEP_S = 0.2
 """Simulated time of a step of all copies, which do much."""
 FIELDS = {"objective": "fsai", "action": "edges", "observation": "graph", "size": 6, "solve": False}

@@ -12,6 +12,7 @@ from tune_jobs.check.findings import ProbeResult
 from tune_jobs.check.run_probes import PROBES
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     "world",
     ["OldGenerator", "Bytes", "Commands", "Levels", "Rounded", "Dial", "Flag", "Scalar"],
@@ -22,6 +23,7 @@ def test_an_unusual_interface_is_no_fault(world):
     assert answer["judged"] == list(UNTRAINED)
 
 
+@pytest.mark.system
 def test_rewards_for_the_state_are_found_in_noise_that_no_seed_reaches(monkeypatch):
     monkeypatch.setattr(sick_worlds, "DICE", np.random.default_rng(0))
     answer = check("HealthyStorm-v0", "dependence", share=1)

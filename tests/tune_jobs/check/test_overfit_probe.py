@@ -34,6 +34,7 @@ class Guess(gymnasium.Env):
 gymnasium.register("Guess-v0", lambda **kwargs: Guess(**kwargs))
 
 
+@pytest.mark.system
 def test_a_tiny_problem_is_learnt_and_an_unlearnable_one_noted(monkeypatch):
     figures = check("SickTargets-v0", "overfit", share=1)["figures"]["overfit"]
     assert figures["standard_errors"] > 3

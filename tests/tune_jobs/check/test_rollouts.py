@@ -4,6 +4,7 @@
 from collections.abc import Mapping
 
 import numpy as np
+import pytest
 from checks import check
 
 from tune_jobs.check.check_target import load_check_target
@@ -32,6 +33,7 @@ def test_observations_that_are_not_finite_do_not_count_for_the_scale():
     assert RandomPlay([], seen[1:2], 1.0).scale is None
 
 
+@pytest.mark.system
 def test_of_pictures_fewer_are_kept_and_drawn_for():
     target = load_check_target("SickScreen-v0")
     answer = check(target, "observations", "sampler", look_s=0.003)

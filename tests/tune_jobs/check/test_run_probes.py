@@ -18,6 +18,8 @@ from tune_jobs.check.check_target import CheckTarget, load_check_target
 from tune_jobs.check.findings import ProbeResult
 from tune_jobs.check.run_probes import PROBES, examine
 
+pytestmark = pytest.mark.system
+
 HEALTHY = (
     "CausalLearning-v0",
     "CartPole-v1",

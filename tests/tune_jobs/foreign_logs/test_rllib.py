@@ -18,6 +18,8 @@ from algos.metrics import METRICS
 from tune_jobs.foreign_logs.read_logs import read_logs
 from tune_jobs.judging.doctor import doctor
 
+pytestmark = pytest.mark.system
+
 ITERATIONS = 10
 
 

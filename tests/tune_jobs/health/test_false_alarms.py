@@ -38,6 +38,7 @@ def test_thirds_with_ties_and_diverged_runs(ends, thirds):
     assert split_into_thirds(np.array(ends, float)).tolist() == thirds
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("iterations", [10, 100])
 def test_health_rules_stop_no_run_of_the_top_third(tables, iterations):
     method = f"Rungwise, {iterations} iterations"

@@ -95,6 +95,7 @@ def test_a_folder_without_curves_is_named(tmp_path, monkeypatch):
         long_runs.main()
 
 
+@pytest.mark.system
 def test_published_long_runs_are_rarely_stopped_wrongly():
     if not CURVES.is_dir():
         pytest.skip(f"{CURVES} has no published curves")

@@ -9,6 +9,8 @@ from benchmarks.recorded_runs import ARCHIVE, judged, recordings, summary
 from algos.metrics import METRICS
 from algos.ppo import PPOSettings
 
+pytestmark = pytest.mark.system
+
 LATE = ("pendulum-1", "pendulum-3", "pendulum-4", "bipedal-1", "guess-slow", "guess-five")
 """Runs with dips, late starts or rare rewards, which earlier versions of the rules stopped."""
 

@@ -15,6 +15,8 @@ from algos.rollouts.environment_fault import EnvironmentFault
 from tune_jobs.evaluation.evaluate import evaluate
 from tune_jobs.jobs.job_yaml import make_job
 
+pytestmark = pytest.mark.system
+
 DQN = {
     "env": "CartPole-v1",
     "algo": "rllib/DQN",
@@ -173,6 +175,5 @@ def test_failure_of_the_environment_is_raised(make_trial, monkeypatch):
     check_failure(make_trial, {})
 
 
-@pytest.mark.system
 def test_failure_in_a_remote_runner_is_raised(make_trial):
     check_failure(make_trial, {"num_env_runners": 1})

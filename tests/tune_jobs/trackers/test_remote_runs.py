@@ -18,6 +18,8 @@ from tune_jobs.session.prepare import make_job_row
 from tune_jobs.trackers.remote_runs import MlflowRuns, WandbRuns
 from tune_jobs.trackers.tracker import make_trackers
 
+pytestmark = pytest.mark.system
+
 
 @pytest.fixture
 def client(tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ from causal_files import MODELS, rows
 from envs.causal.models import named
 
 
+@pytest.mark.system
 def test_a_discrete_network_has_the_probabilities_of_its_file():
     pytest.importorskip("pgmpy")
     model = named.load_model(str(MODELS / "sprinkler.bif"))

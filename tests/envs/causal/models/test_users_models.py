@@ -38,6 +38,7 @@ def last(world, agent, copies=32):
 # A target for a model that names none.
 
 
+@pytest.mark.system
 def test_a_network_without_a_target_takes_the_chosen_one():
     pytest.importorskip("pgmpy")
     world = CausalOptimisation(Params(scm=SPRINKLER, target="grass", precision=4096))
@@ -62,6 +63,7 @@ def test_a_chosen_target_takes_the_place_of_the_models_own():
     np.testing.assert_allclose(step.info["target_mean"], -7.5, rtol=1e-5)
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
@@ -80,6 +82,7 @@ def test_a_target_that_cannot_be_lowered_is_refused(fields, sentence):
 # One model as a family shows its own.
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("scm", ["ace5", "fixed-diamond", SPRINKLER])
 def test_a_model_in_family_form_is_the_same_task(scm):
     pytest.importorskip("pgmpy")

@@ -34,6 +34,7 @@ def in_network(change):
     return plant
 
 
+@pytest.mark.system
 def test_dead_convolutions_are_found():
     history = record("memory_worlds:Catch-v0", 20, in_network(kill_convolutions), **TRAINING)
     assert set(history.series(ENCODER)) == set(history.series(FEATURES)) == {1.0}
@@ -46,6 +47,7 @@ def test_convolutions_that_see_are_healthy():
     assert "encoder_constant" not in findings(history)
 
 
+@pytest.mark.system
 def test_an_image_that_never_changes_is_reported_once():
     history = record("sick_worlds:SickStill-v0", 20, **TRAINING)
     assert not history.has(ENCODER)  # it is no fault of the encoder
@@ -65,6 +67,7 @@ def lose_state(runner, learner):
     policy.act_on_arrays = act_on_arrays
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     ("memory", "plant"),
     [("gru", in_network(close_gates)), ("gru", lose_state), ("lstm", lose_state)],
@@ -83,6 +86,7 @@ def test_a_memory_that_has_not_learnt_yet_is_healthy(memory):
     assert "memory_unused" not in findings(history)
 
 
+@pytest.mark.system
 def test_a_task_without_memory_gets_a_note_at_most():
     chosen = TRAINING | {"memory": "gru", "sequence_length": 8, "lr": 0.01}
     history = record("sick_worlds:SickTargets-v0", 30, lose_state, **chosen)
