@@ -5,7 +5,7 @@ Rungwise judges as in a sweep of programs: ``SweepHealth`` and ``find_stop``. Op
 are asked by their own classes, one trial after another and without a process of theirs.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -24,9 +24,11 @@ from optuna.trial import TrialState
 from ray.tune.schedulers import ASHAScheduler, MedianStoppingRule, TrialScheduler
 from ray.tune.stopper import TrialPlateauStopper
 
-from tune_jobs.health import History, diagnose
+from tune_jobs.health import RULES, History, diagnose
 from tune_jobs.health.diagnosis import StopConditions
 from tune_jobs.health.metric_table import MetricTable
+from tune_jobs.health.rule import Rule
+from tune_jobs.health.rules.no_improvement import NoImprovement
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.program_settings import ProgramSettings
 from tune_jobs.run_log.events import PROGRAM
@@ -38,6 +40,7 @@ EPISODES = 128.0
 """Evaluation episodes that each point is the mean of."""
 LIVE = StopConditions()
 """Those of live runs."""
+WITHOUT_MINIMUM = {**RULES, "no_improvement": NoImprovement(pools=1)}
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,10 @@ def judge_by_product(
 def judge_without_minimum(curves: Sequence[np.ndarray]) -> Iterator[Verdict]:
     """Judge by the same rules where ten scores are enough for a stop, as in no run of Rungwise."""
     for verdict in judge_by_returns(
-        curves, episodes=EPISODES, stop_conditions=StopConditions(shortest=1)
+        curves,
+        episodes=EPISODES,
+        stop_conditions=StopConditions(shortest=1),
+        rules=WITHOUT_MINIMUM,
     ):
         yield Verdict(verdict.point, verdict.rule)
 
@@ -119,6 +125,7 @@ def judge_by_returns(
     every: int = 1,
     episodes: float | None = None,
     stop_conditions: StopConditions = LIVE,
+    rules: Mapping[str, Rule] = RULES,
 ) -> Iterator[Verdict]:
     """Judge each run by itself, from its ``first`` point on at every ``every``-th before its last.
 
@@ -128,6 +135,7 @@ def judge_by_returns(
         every: points from one judgement to the next.
         episodes: of which each point is a mean; not counted without.
         stop_conditions: when a stop is granted.
+        rules: that judge.
     """
     counted = {} if episodes is None else {"episodes": episodes}
     for curve in curves:
@@ -137,7 +145,7 @@ def judge_by_returns(
             if point not in range(first, len(curve), every):
                 continue
             history = History(rows, len(curve), "return_mean")
-            diagnosis = diagnose(history, stop_conditions=stop_conditions)
+            diagnosis = diagnose(history, stop_conditions=stop_conditions, rules=rules)
             if not warned and any(f.severity != "note" for f in diagnosis.findings):
                 warned = point
             if diagnosis.stop is not None:
