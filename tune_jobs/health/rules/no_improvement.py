@@ -99,10 +99,11 @@ class NoImprovement(Rule):
         rose = self._rose(scores)
         where = "the score is back where it began" if rose else "is within the noise of the start"
         best = best if history.mode == "max" else -best
-        late = history.budget_fraction_used >= self.stop_from and rows.size >= self.pools
+        late = history.budget_fraction_used >= self.stop_from
+        # A policy that has been clearly better and fell may recover.
+        may_stop = late and rows.size >= self.pools and not rose
         return self.report(
-            # A policy that has been clearly better and fell may recover.
-            "stop" if late and not rose and not self._is_in_dip(history) else "warn",
+            "stop" if may_stop and not self._is_in_dip(history) else "warn",
             since,
             # Later scores may be higher: only those clearly higher make a record.
             f"the last clear record of {history.score} ({best:.3g}, iteration {since}) has not "
