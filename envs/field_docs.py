@@ -6,25 +6,33 @@ import ast
 import dataclasses
 import inspect
 import textwrap
+from functools import cache
 
 
 def read_field_docs(config: type) -> dict[str, str]:
     """Return the docstring under each field of a dataclass as one line, inherited ones included."""
     docs: dict[str, str] = {}
     for cls in reversed(config.__mro__):
-        if not dataclasses.is_dataclass(cls):
-            continue
-        (body,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
-        assert isinstance(body, ast.ClassDef)  # noqa: S101
-        for field, doc in zip(body.body, body.body[1:], strict=False):
-            match field, doc:
-                case (
-                    ast.AnnAssign(target=ast.Name(id=name)),
-                    ast.Expr(value=ast.Constant(value=str(sentence))),
-                ):
-                    docs[name] = " ".join(sentence.split())
-                case _:
-                    pass
+        if dataclasses.is_dataclass(cls):
+            docs |= _read_own_docs(cls)
+    return docs
+
+
+@cache  # to find a class Python parses its whole file, and many configurations share their bases
+def _read_own_docs(cls: type) -> dict[str, str]:
+    """Return the docstring under each field that this class itself has."""
+    (body,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
+    assert isinstance(body, ast.ClassDef)  # noqa: S101
+    docs: dict[str, str] = {}
+    for field, doc in zip(body.body, body.body[1:], strict=False):
+        match field, doc:
+            case (
+                ast.AnnAssign(target=ast.Name(id=name)),
+                ast.Expr(value=ast.Constant(value=str(sentence))),
+            ):
+                docs[name] = " ".join(sentence.split())
+            case _:
+                pass
     return docs
 
 
