@@ -15,6 +15,8 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 
+import psutil
+
 from envs.user_packages import ROOT, has_user_packages, make_claim
 from envs.validation import InputError
 from tune_jobs.interruption import received_sigterm
@@ -65,8 +67,9 @@ def offered_cpus(cpus: int | None) -> int:
 
 SLOW = "timed out during startup"
 """What Ray says where its processes were not ready in time."""
-TRIES = 4
-"""Starts of Ray: at a load of ten for each core, four commands had needed more than two."""
+TRIES = 8
+"""Starts of Ray: at a load of ten for each core four commands had needed more than two, and two
+more than four."""
 
 
 @contextmanager
@@ -164,17 +167,25 @@ def ensure_private_ray_token(path: Path) -> None:
 def _start(**options: Any) -> None:
     """Start or join Ray; start it again where its processes were not ready in time.
 
-    Ray gives them 30 s, without an option; a busy machine may need longer.
+    Its raylet gives its agent 15 s, and Ray the raylet 30 s, without an option; a busy machine may
+    need longer.
     """
     import ray
 
+    this = psutil.Process()
     for left in reversed(range(TRIES)):
+        others = set(this.children())
         try:
             _init(**options)
         except Exception as error:
             if not left or options["address"] != "local" or SLOW not in str(error):
                 raise
             ray.shutdown()
+            # Ray would leave the processes of this start to run until our own end.
+            for process in set(this.children()) - others:
+                with suppress(psutil.Error):
+                    if str(Path(ray.__file__).parent) in " ".join(process.cmdline()):
+                        process.kill()
         else:
             return
 
