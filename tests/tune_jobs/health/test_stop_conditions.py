@@ -32,7 +32,7 @@ def test_a_sick_run_is_stopped_from_the_shortest_budget_on():
 
 
 def test_a_run_too_short_to_judge_is_warned_about():
-    short = history(9, 9, score=flat(9), **SICK)
+    short = history(10, 10, score=flat(10), **SICK)
     found = {f.symptom: f.severity for f in diagnose(short).findings}
     assert found["no_improvement"] == "warn" and "stop" not in found.values()
 

@@ -35,8 +35,8 @@ class NoImprovement(Rule):
     only beaten by more than the standard deviation of the scores, which is noise in a run without
     progress. The mean of a few lucky episodes does not count as a best: rows are pooled until they
     hold ``episodes`` episodes (where these are counted), and an incomplete pool is left out. Fewer
-    than ``pools`` say too little for a stop: a run that had learnt to dock ships was ended because
-    none of its six pools was clearly above the first.
+    than ``pools`` say too little: a run that had learnt to dock ships was ended because none of its
+    six pools was clearly above the first, which already held what it had learnt.
 
     No stop in a dip: what was bad luck passes, and then the run has risen since. Of 2,742 published
     healthy runs 5 were stopped wrongly without this, 4 of them in a dip, and 1 with it.
@@ -63,7 +63,7 @@ class NoImprovement(Rule):
     episodes: Annotated[int, AtLeastOne] = 20
     """Number of finished episodes whose mean may count as the best."""
     pools: Annotated[int, AtLeastOne] = 10
-    """Number of such means below which it only warns."""
+    """Number of such means below which it says nothing."""
     min_delta: Annotated[float, NonNegative] = 0.01
     """Fraction of its size by which the best must be beaten (and by more than the noise)."""
     patience: Annotated[int, AtLeastOne] = 20
@@ -88,7 +88,7 @@ class NoImprovement(Rule):
         # A row whose episodes are not counted is a pool by itself.
         counts = np.nan_to_num(history.episodes_per_score, nan=self.episodes)
         rows, scores, _ = pool_scores(history.scores, counts, self.episodes)
-        if not rows.size or history.trend > self.tau or history.had_learnt:
+        if rows.size < self.pools or history.trend > self.tau or history.had_learnt:
             return None
         record, best = self._find_last_record(rows, scores)
         # In scores, like the patience: a pool is counted at its last row.
@@ -101,7 +101,7 @@ class NoImprovement(Rule):
         best = best if history.mode == "max" else -best
         late = history.budget_fraction_used >= self.stop_from
         # A policy that has been clearly better and fell may recover.
-        may_stop = late and rows.size >= self.pools and not rose
+        may_stop = late and not rose
         return self.report(
             "stop" if may_stop and not self._is_in_dip(history) else "warn",
             since,
