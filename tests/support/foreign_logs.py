@@ -72,4 +72,5 @@ def make_sick_results() -> list[dict[str, Any]]:
         line["num_env_steps_sampled_lifetime"] = 500 * (i + 1)
         line["learners"]["default_policy"]["mean_kl_loss"] = 20.0 if i == 4 else 0.02
         line["env_runners"]["episode_return_mean"] = 20.0 + i % 2
+        line["env_runners"]["num_episodes"] = 24  # of 20 or 21 steps each
     return lines

@@ -26,7 +26,7 @@ from tune_jobs.run_log.events import JobRow, ResultRow, TrialRow
 
 SICK = {
     "kl_runaway": ("stop", 5),
-    "no_improvement": ("warn", 11),
+    "no_improvement": ("warn", 2),
     "low_explained_variance": ("warn", 7),
 }
 
