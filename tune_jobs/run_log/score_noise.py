@@ -11,6 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from tune_jobs.episode_pool import pool_episodes
 from tune_jobs.run_log.trial_outcome import (
     POOLED,
     SPREAD,
@@ -114,15 +117,10 @@ class TrialCurve:
             if at < since and sum(one.episodes for one in window) >= POOLED:
                 break
             window.append(sample)
-        total = sum(one.episodes for one in window)
-        if total < 2:
+        if not window:
             return None
-        mean = sum(one.episodes * one.mean for one in window) / total
-        gaps = [one.mean - mean for one in window]
-        squares = sum(
-            one.episodes * (one.variance + gap * gap) for one, gap in zip(window, gaps, strict=True)
-        )
-        error = math.sqrt(squares / (total - 1) / total)
+        columns = np.array([(one.mean, math.sqrt(one.variance), one.episodes) for one in window])
+        _, error = pool_episodes(*columns.T)
         # Seeds differ by their episodes, too, so their standard error already holds that of those.
         error = max(error, window[0].seed_error)
         return error if math.isfinite(error) else None

@@ -245,6 +245,18 @@ def test_the_scatter_of_few_episodes_is_no_fall():
         assert (found is not None) == is_fall
 
 
+def test_episodes_that_are_better_than_the_first_ones_are_a_gain():
+    """A crane that had learnt within a tenth of its run, and scatters by as much since then."""
+    score = [-2.0, *(1.5 * (-1) ** i for i in range(29))]
+    for std, is_silent in ((2.0, True), (8.0, False), (None, False)):
+        rows = [{"episodes": 20, "return_std": std, "return_mean": value} for value in score]
+        found = RULES["no_improvement"](History(rows, 30, "return_mean"))
+        assert (found is None) == is_silent
+        # What it costs and not what it pays.
+        costs = [{**row, "cost": -value} for row, value in zip(rows, score, strict=True)]
+        assert RULES["no_improvement"](History(costs, 30, "cost", "min")) is not None
+
+
 def evaluate_every(rows: int, held_out: Any, training: Any = lambda t: t, seed: int = 0) -> History:
     """100 iterations with noise, in which some rows have an evaluation; curves over 0 to 1."""
     draw = np.random.default_rng(seed).normal
