@@ -8,6 +8,7 @@ the first and the last third, open files, and the processes that outlived the ru
 
 import argparse
 import json
+import math
 import os
 import signal
 import subprocess
@@ -40,7 +41,7 @@ def main() -> None:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        samples, seen = watched(process.pid, 60 * minutes)
+        samples, seen = watched(process, 60 * minutes)
         os.killpg(process.pid, signal.SIGINT)
         status = process.wait(timeout=120)
         time.sleep(5)
@@ -55,18 +56,20 @@ def main() -> None:
 
 
 def watched(
-    driver: int, seconds: float
+    driver: subprocess.Popen, seconds: float
 ) -> tuple[list[dict[str, float]], dict[int, psutil.Process]]:
-    """Samples of memory and open files, and every process that belonged to the run."""
+    """Samples of memory and open files while it trains, and every process of the run."""
     samples: list[dict[str, float]] = []
     seen: dict[int, psutil.Process] = {}
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    end = math.inf
+    while time.monotonic() < end and driver.poll() is None:
         time.sleep(2)
-        tree = [psutil.Process(driver), *psutil.Process(driver).children(recursive=True)]
+        root = psutil.Process(driver.pid)
+        tree = [root, *root.children(recursive=True)]
         seen |= {p.pid: p for p in tree}
         trial = [p for p in tree if _trains(p)]
         if trial:
+            end = min(end, time.monotonic() + seconds)  # its start is no part of them
             samples.append(
                 {
                     "driver_mib": tree[0].memory_info().rss / 2**20,
