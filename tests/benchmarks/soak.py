@@ -42,6 +42,8 @@ def main() -> None:
             start_new_session=True,
         )
         samples, seen = watched(process, 60 * minutes)
+        if process.poll() is not None:
+            sys.exit(f"The run ended by itself, with status {process.returncode}.")
         os.killpg(process.pid, signal.SIGINT)
         status = process.wait(timeout=120)
         time.sleep(5)
@@ -69,7 +71,8 @@ def watched(
         seen |= {p.pid: p for p in tree}
         trial = [p for p in tree if _trains(p)]
         if trial:
-            end = min(end, time.monotonic() + seconds)  # its start is no part of them
+            # On a busy machine Ray takes minutes to start; they are no part of the soak.
+            end = min(end, time.monotonic() + seconds)
             samples.append(
                 {
                     "driver_mib": tree[0].memory_info().rss / 2**20,
