@@ -213,6 +213,9 @@ METRICS: dict[str, Metric] = {
     "value_abs_max": Metric("reward", "largest size of a value"),
     "target_abs_max": Metric("reward", "largest size of a return that values are fitted to"),
     "lr": Metric("rate", "learning rate of this iteration"),
+    "action_std": Metric(
+        "number", "standard deviation of normal actions, mean over dimensions", "falls slowly"
+    ),
     "exploration_rate": Metric("fraction", "actions drawn at random (DQN)", "falls below 0.1"),
     "gamma": Metric("fraction", "discount of what the next step is worth", "0.9 to 1"),
     "warm_up_steps": Metric(

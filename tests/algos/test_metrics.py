@@ -50,7 +50,7 @@ def test_every_metric_is_in_the_catalogue_or_the_world():
             reported |= set(algorithm.flat_metrics) & set(METRICS)
     assert reported <= set(METRICS) | own
     # Read from logs of other tools alone.
-    elsewhere = {"exploration_rate", "gamma", "held_out_return_mean"}
+    elsewhere = {"action_std", "exploration_rate", "gamma", "held_out_return_mean"}
     elsewhere |= {"grad_norm_likelihood"}  # of model thinker alone: see test_thoughts_shared
     elsewhere |= {"v_star_failed_fraction"}  # of worlds that report success: see test_v_star
     elsewhere |= {"unfinished_return_mean"}  # of very long episodes: see test_unfinished_episodes

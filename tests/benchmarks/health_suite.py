@@ -121,7 +121,8 @@ def judged(case: Case, seed: int, rows_to: Path | None = None):
         (rows_to / name).write_text(json.dumps(rows))
     started, first, stopped = time.perf_counter(), {}, None
     for n in range(1, len(rows) + 1):
-        diagnosis = diagnose(History(rows[:n], case.iterations, settings=settings))
+        history = History(rows[:n], case.iterations, "return_mean", settings=settings)
+        diagnosis = diagnose(history)
         for finding in diagnosis.findings:
             if finding.severity != "note":
                 first.setdefault(finding.symptom, n / case.iterations)
@@ -144,11 +145,7 @@ def trained(case: Case, seed: int):
     algorithm = config.configure_training(settings_of(case), case.iterations).build_algo()
     for i in range(case.iterations):
         algorithm.train()
-        row = algorithm.flat_metrics | {"iteration": i + 1}
-        # As a trial reports it: no score in an iteration in which no episode finished.
-        if "return_mean" in row:
-            row["score"] = float("nan") if row["nonfinite"] else row["return_mean"]
-        yield row
+        yield algorithm.flat_metrics | {"iteration": i + 1}
     algorithm.stop()
 
 
@@ -158,7 +155,7 @@ def train_until_named(case: Case, seed: int):
     rows, named, started = [], [], time.perf_counter()
     for row in trained(case, seed):
         rows.append(row)
-        findings = diagnose(History(rows, case.iterations)).findings
+        findings = diagnose(History(rows, case.iterations, "return_mean")).findings
         named = [f for f in findings if f.symptom in case.symptoms and f.severity != "note"]
         if named:
             break

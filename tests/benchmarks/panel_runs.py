@@ -49,9 +49,8 @@ def train_ours(task: Task, seed: int, changed: dict[str, Any]) -> Result:
             began = time.process_time()
             agent.train()
             cpu_s += time.process_time() - began
-            score = agent.flat_metrics.get("return_mean_100")
-            rows.append(agent.flat_metrics | {"iteration": i + 1, "score": score})
-            history = History(rows, iterations, settings=vars(settings))
+            rows.append(agent.flat_metrics | {"iteration": i + 1})
+            history = History(rows, iterations, "return_mean", settings=vars(settings))
             diagnosis = diagnose(history)
             for finding in diagnosis.findings:
                 findings.setdefault(finding.symptom, i + 1)

@@ -39,6 +39,13 @@ SWEEPS: dict[str, dict[str, Any]] = {
         "progress": "time/total_timesteps",
         "budget": 24_000,
     },
+    "rsl_rl_ppo": {
+        "command": "{python} {script} --lr {{lr}} --ent-coef {{ent_coef}} --seed {{seed}} "
+        "--logdir {{out}}",
+        "search": {"lr": {"loguniform": [1e-5, 0.1]}, "ent_coef": {"loguniform": [1e-4, 0.1]}},
+        "metric": "Train/mean_reward",
+        "budget": 80,
+    },
 }
 
 

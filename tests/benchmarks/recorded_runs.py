@@ -54,12 +54,10 @@ def recordings() -> list[Recording]:
 
 def _rows(run) -> list[dict]:
     columns = run["columns"]
-    rows = [
+    return [
         {name: values[i] for name, values in columns.items() if values[i] is not None}
         for i in range(len(columns["iteration"]))
     ]
-    # As a trial reports it: nothing in an iteration in which no episode finished.
-    return [row | {"score": row["return_mean"]} if "return_mean" in row else row for row in rows]
 
 
 def course(rows):
@@ -85,7 +83,8 @@ def judged(recording: Recording) -> Verdict:
     for row in recording.rows:
         rows.append(row)
         at = int(row["iteration"])
-        diagnosis = diagnose(History(rows, recording.budget, settings=recording.settings))
+        history = History(rows, recording.budget, "return_mean", settings=recording.settings)
+        diagnosis = diagnose(history)
         for finding in diagnosis.findings:
             if finding.severity != "note":
                 warned.setdefault(finding.symptom, at)

@@ -81,4 +81,5 @@ class Log:
             is_smoothed=smoothed,
             settings=self.settings,
             other=self.other,
+            has_ended=self.budget is None,
         )

@@ -139,7 +139,8 @@ def make_history(
     is_smoothed: bool,
     settings: Mapping[str, object] | None = None,
     other: OtherLibrary | None = None,
+    has_ended: bool = False,
 ) -> History:
     """Return what the rules judge of a run whose score may be a moving average."""
     kind = SmoothedHistory if is_smoothed else History
-    return kind(rows, budget, score, mode, settings or {}, other)
+    return kind(rows, budget, score, mode, settings or {}, other, has_ended=has_ended)

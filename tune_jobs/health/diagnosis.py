@@ -159,7 +159,7 @@ def find_disproved(
         is_over: whether the run ends here, before its budget is used.
         rules: the rules, with their thresholds.
     """
-    is_over = is_over or history.budget_fraction_used >= 1
+    is_over = is_over or history.is_over
     return [
         (symptom, severity)
         for symptom, severity in findings
@@ -196,7 +196,8 @@ def _limit_severity(
     # Last, because judging the earlier histories is the expensive part and most findings never ask
     # for a stop.
     if severity == "stop" and not stop_conditions.allows_stop(rule, history):
-        return "warn"
+        # A rule that reads nothing but the score has nothing left to warn of while that rises.
+        return "note" if rule.needs == (SCORE,) and history.rising else "warn"
     return severity
 
 

@@ -76,6 +76,8 @@ class History:
     """The settings of a library that is not ours, where these are known."""
     warm_up: int = 0
     """Iterations before these rows, in which nothing was learnt: they count as no budget."""
+    has_ended: bool = False
+    """Whether no row follows, wherever in its budget the run is."""
     _latest: dict[str, float] = field(
         default_factory=dict[str, float], init=False, repr=False, compare=False
     )
@@ -185,6 +187,11 @@ class History:
         if not self.rows:
             return 0.0
         return min(1.0, (self.iteration(-1) - self.warm_up) / max(1, self.budget - self.warm_up))
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no check follows."""
+        return self.has_ended or self.budget_fraction_used >= 1
 
     def is_warmed_up(self, rows: int, budget_fraction: float) -> bool:
         """Return whether there are ``rows`` rows and ``budget_fraction`` of the budget is used.
@@ -354,7 +361,8 @@ class History:
         if rows not in self._earlier:
             # Cached, because patience and withdrawal judge the same earlier checks again and again.
             left = max(0, len(self) - rows)
-            self._earlier[rows] = replace(self, rows=self._table[:left])
+            ended = self.has_ended and not rows
+            self._earlier[rows] = replace(self, rows=self._table[:left], has_ended=ended)
         return self._earlier[rows]
 
 

@@ -126,7 +126,8 @@ def test_sb3_evaluation_lines_belong_to_the_next_iteration(tmp_path):
     log = read_logs(write_csv(tmp_path / "progress.csv", rows))[0]
     assert [row["entropy"] for row in log.rows] == [0.5, 1.0, 1.5]
     assert [row["return_mean_100"] for row in log.rows] == [20.0] * 3
-    assert log.unmapped == ["eval/mean_reward", "train/std"]
+    assert [row["action_std"] for row in log.rows] == [1.0] * 3
+    assert log.unmapped == ["eval/mean_reward"]
 
 
 def test_a_nan_in_the_moving_average_of_sb3_is_found(tmp_path):

@@ -51,11 +51,11 @@ def test_a_beaten_best_withdraws_that_it_stands_though_the_score_has_not_improve
         for i, s in enumerate([*flat, *higher], 1)
     ]
     assert "no_improvement" in {f.symptom for f in diagnose(History(run[:45], 100)).findings}
-    assert not find_disproved([("no_improvement", "warn")], History(run[:45], 100))
+    assert not find_disproved([("no_improvement", "note")], History(run[:45], 100))
     later = [
         n
         for n in range(46, 61)
-        if find_disproved([("no_improvement", "warn")], History(run[:n], 100))
+        if find_disproved([("no_improvement", "note")], History(run[:n], 100))
     ]
     assert later and not History(run[: later[0]], 100).improved
 

@@ -206,7 +206,8 @@ def test_a_trial_that_ends_before_its_budget_is_judged_once_more():
     """At a rung, say: no later check could withdraw what was found in one of the last few."""
     health = SweepHealth(job_of(100), [replace(CLIPPED, symptom="no_improvement", iteration=40)])
     scores = [*flat(45, 0.0, 0.3), 20.0, 40.0, 60.0]
-    for i, row in enumerate(make_rows(48, return_mean=scores, episodes=20), 1):
+    rows = make_rows(48, return_mean=scores, return_std=40.0, episodes=20)
+    for i, row in enumerate(rows, 1):
         health.add_result("00", i, 0, row)
     assert health.judge("00")[1] == []
     (row,) = health.judge_end("00")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 
@@ -182,7 +182,7 @@ class EntropyStuckAtMax(Rule):
 
     Every policy starts there, and the entropy of healthy ones falls before their score rises. So
     the rule waits for a fifth of the budget, and a score that tends upwards or a falling entropy
-    clears the run. Above ``uniform`` (for two choices, probabilities within 0.48 and 0.52) a trend
+    clears the run. Above ``uniform`` (for two choices, probabilities within 0.46 and 0.54) a trend
     of the score cannot come from the policy and is ignored. Where the policy does not move at all,
     ``frozen_policy`` reports it instead.
     """
@@ -209,7 +209,7 @@ class EntropyStuckAtMax(Rule):
 
     normalised: Annotated[float, Fraction] = 0.98
     """Fraction of the maximal entropy above which a policy is close to uniform."""
-    uniform: Annotated[float, Fraction] = 0.999
+    uniform: Annotated[float, Fraction] = 0.995
     """Fraction of the maximal entropy above which no policy can be the cause of a rising score."""
     fall: Annotated[float, Fraction] = 0.01
     """Fall of the entropy within the last third, as a fraction of its maximum, that clears it."""
@@ -253,11 +253,15 @@ class StdBlowup(Rule):
     here. A policy of few choices starts near its maximum and cannot rise that far; of a language
     model, which starts at about one nat per token, it is the way to random text. The factor of four
     is a choice; healthy policies narrow in the end.
+
+    Where a log has the standard deviation itself, one of four times the first and of at least four
+    is enough, whatever the score: no healthy run widened.
     """
 
     symptom = "std_blowup"
     title = "The policy becomes ever more random"
     needs = ("entropy", SCORE)
+    stand_ins: ClassVar = {"entropy": "action_std"}
     stagnant_only = True
     causes = (
         "an entropy bonus that outweighs the advantages",
@@ -275,10 +279,31 @@ class StdBlowup(Rule):
     """Rise of the entropy in nats since the first row from which the policy is sick."""
     tau: Annotated[float, Fraction] = 0.5
     """Kendall's tau of the entropy above which it still rises."""
+    width: Annotated[float, Positive] = 4.0
+    """Standard deviation, in units of the first one or of 1, above which the policy is sick."""
     rows: Annotated[int, AtLeastOne] = 10
 
-    def judge(self, history: History) -> Finding | None:
+    def __call__(self, history: History) -> Finding | None:
         """Return a finding when the standard deviation has grown fourfold."""
+        return self._judge_width(history) or super().__call__(history)
+
+    def _judge_width(self, history: History) -> Finding | None:
+        values = history.series("action_std")
+        known = keep_finite(values)
+        if known.size < 5 or not history.is_warmed_up(self.rows, self.budget_fraction):
+            return None
+        first, late = float(known[0]), float(np.median(known[-3:]))
+        limit = self.width * max(first, 1.0)
+        if late <= limit:
+            return None
+        return self.report(
+            "warn",
+            history.find_onset(values > limit, 3),
+            f"the standard deviation of the actions rose from {first:.3g} to {late:.3g}",
+        )
+
+    def judge(self, history: History) -> Finding | None:
+        """Return a finding when the entropy has risen by as much."""
         entropy = history.recent("entropy", len(history))
         # A rise that has ended is a policy that has found its width.
         if entropy.size < 5 or kendall_tau(entropy) <= self.tau:

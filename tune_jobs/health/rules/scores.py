@@ -28,7 +28,8 @@ class PerformanceCollapse(Rule):
 
     Both are measured against the noise of a single row (from the jumps between rows) and the size
     of the start. Healthy runs dip, one by 86 % of its gain, and recover: so the fall must last
-    for a tenth of the budget, and by default the rule never ends a run.
+    for a tenth of the budget, is a note until it has lasted for half of it or the run is over, and
+    by default the rule never ends a run.
     """
 
     symptom = "performance_collapse"
@@ -63,6 +64,9 @@ class PerformanceCollapse(Rule):
     """Fraction of the budget for which the fall must last."""
     rows: Annotated[int, AtLeastOne] = 3
     """Number of rows that define the start and the best; also the shortest patience."""
+    warn_after: Annotated[float, Fraction] = 0.5
+    """Fraction of the budget for which the fall must last to be more than a note: healthy runs
+    recover late."""
 
     def judge(self, history: History) -> Finding | None:
         """Return a warning when all recent scores are lower than any healthy run stays."""
@@ -89,8 +93,9 @@ class PerformanceCollapse(Rule):
         now = float(np.median(scores[-patience:]))
         sign = 1 if history.mode == "max" else -1
         since = history.iteration(int(known[-rows_below]))
+        lasts = rows_below >= self.warn_after * history.score_budget
         return self.report(
-            "warn",
+            "warn" if lasts or history.is_over else "note",
             since,
             f"{history.score} went from {sign * level:.3g} at its {reference} to "
             f"{sign * now:.3g} and has stayed there since iteration {since}",

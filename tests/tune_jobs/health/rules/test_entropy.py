@@ -89,7 +89,7 @@ CASES = [
             60,
             score=scores_with_tau(60, 0.5),
         )
-        for share, expected in ((0.9995, "warn"), (0.9985, None))
+        for share, expected in ((0.9955, "warn"), (0.9945, None))
     ),
     case("entropy_stuck_at_max", None, MOVES, 60, score=rising),
     case("entropy_stuck_at_max", ("warn", 1), MOVES, 27, 81),
@@ -150,6 +150,20 @@ CASES = [
         n=40,
     ),
     case("std_blowup", None, {"entropy": lambda i: 1.4 + 0.06 * i}, 40, score=rising),
+    # Of the standard deviation itself a fourfold one of at least four, whatever the score.
+    *cases(
+        "std_blowup",
+        {},
+        (("warn", 14), {"action_std": lambda i: 1 + 0.25 * (i - 1)}),
+        ("warn", {"action_std": lambda i: 1.0 if i < 10 else 4.1}),
+        (None, {"action_std": lambda i: 1.0 if i < 10 else 3.9}),
+        (None, {"action_std": lambda i: 0.1 if i < 10 else 3.9}),
+        (None, {"action_std": lambda i: 2.0 if i < 10 else 7.9}),
+        (None, {"action_std": lambda i: 9.0 if i < 38 else 1.0}),
+        (None, {"action_std": NAN}),
+        n=40,
+    ),
+    case("std_blowup", "warn", {"action_std": lambda i: float(i)}, 40, score=rising),
 ]
 
 
