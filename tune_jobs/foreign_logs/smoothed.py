@@ -14,7 +14,6 @@ from algos.metrics import STAGE
 from tune_jobs.health.history import History
 from tune_jobs.health.improvement import (
     FloatArray,
-    Improvement,
     Rise,
     estimate_jump_sd,
     kendall_tau,
@@ -28,8 +27,6 @@ CHANCE = 1.96
 """Standard deviations of Kendall's tau that noise stays within in 95 % of runs."""
 NOISE = 3.0
 """Standard errors that a gain must be larger than, as in :class:`Improvement`."""
-EVEN = 1e-6
-"""Difference between mean lengths, over their size, up to which all episodes are as long."""
 
 
 def repeats_episodes(rows: MetricTable) -> bool:
@@ -73,14 +70,12 @@ class SmoothedHistory(History):
     def improved(self) -> bool | None:
         """Whether the score has improved, and by more than the noise of means of 100 episodes.
 
-        What first rows are biased by is that short episodes finish first. Where all episodes are
-        of one length, the first row is a start like any other, and the only one that is left of a
-        task learnt within 100 episodes; it is the mean of fewer of them.
+        The first row is all that is left of the start of a task learnt within 100 episodes; it is
+        the mean of fewer of them.
         """
         if self.cancels:
             return None
-        plain = Improvement(episodes=0, leap=Improvement.relative) if self._even else Improvement()
-        rose = plain(self.scores, self.series("episodes"))
+        rose = self.improvement(self.scores, self.series("episodes"))
         if not rose:
             return rose
         r = self.known_scores
@@ -89,19 +84,13 @@ class SmoothedHistory(History):
         # Rows that differ by e new episodes have jumps of sd sqrt(2e) / 100 of an episode's sd.
         sd = estimate_jump_sd(r) * math.sqrt(self.repeats / 2)
         end = min(1.0, self.repeats / last)
-        if plateau - first > plain.leap * max(abs(plateau), abs(first)):
+        if plateau - first > self.improvement.leap * max(abs(plateau), abs(first)):
             # The first row is the mean of one row's episodes only, so its variance is larger by
             # this factor.
-            fewer = self.repeats if self._even else 1.0
+            fewer = self.repeats if self.is_even else 1.0
             if plateau - first > NOISE * sd * math.sqrt(fewer + end):
                 return True
         return plateau - self._settled_start(r) > NOISE * sd * math.sqrt(1 + end)
-
-    @property
-    def _even(self) -> bool:
-        """Whether all episodes are of the same length."""
-        lengths = self.recent("episode_length", len(self))
-        return bool(lengths.size and np.ptp(lengths) <= EVEN * lengths.max())
 
     def _settled_start(self, r: FloatArray) -> float:
         """Return the mean of the first rows [R] with a full window: short episodes finish first."""

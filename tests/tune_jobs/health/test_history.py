@@ -124,6 +124,28 @@ LANDER = [
 """Episodes and their mean return in each iteration of a PPO run on LunarLander-v3."""
 
 
+FISHING = [
+    207.6, 256.9, 311.3, 339.9, 359.4, 354.3, 359.8, 357.0, 360.3, 360.3, 358.0, 356.6, 358.0,
+    353.9, 328.5, 354.1, 352.4, 358.4, 333.5, 311.5, 331.6, 340.8, 332.3, 342.0, 346.6,
+]  # fmt: skip
+"""Returns of eight episodes each, of Fishwood in MO-Gymnasium, which had been learnt within 40."""
+
+
+def test_where_all_episodes_are_as_long_the_first_ones_are_the_start():
+    """Elsewhere short episodes finish first, so that fifty are skipped."""
+    for lengths, improved in ((200.0, True), (lambda i: 200.0 - (i == 1), False)):
+        run = history(15, score=FISHING[:15], episodes=8, episode_length=lengths)
+        assert run.improved is improved
+
+
+def test_a_dip_after_learning_is_no_lack_of_it():
+    run = history(25, score=FISHING, episodes=8, episode_length=200.0, explained_variance=0.0)
+    dip = run.without_last(3)
+    assert dip.improved is False and run.improved
+    found = [diagnose(run.without_last(ago)).findings for ago in range(10)]
+    assert not any(f.symptom == "low_explained_variance" for findings in found for f in findings)
+
+
 def test_a_gain_is_seen_through_the_noise_of_few_episodes():
     rows = [
         {"iteration": i, "episodes": episodes, "score": mean}
@@ -136,11 +158,13 @@ def test_a_gain_is_seen_through_the_noise_of_few_episodes():
     assert History(uncounted, 60).improved is False
 
 
+@pytest.mark.parametrize("length", [math.nan, 200.0])
 @pytest.mark.parametrize("episodes", [1, 3, 8])
-def test_noise_of_few_episodes_is_no_gain(episodes):
+def test_noise_of_few_episodes_is_no_gain(episodes, length):
     rng = np.random.default_rng(episodes)
     noise = rng.normal(-100, 30 / math.sqrt(episodes), (100, 60))
-    improved = [history(60, score=row.tolist(), episodes=episodes).improved for row in noise]
+    counted = {"episodes": episodes, "episode_length": length}
+    improved = [history(60, score=row.tolist(), **counted).improved for row in noise]
     assert sum(found is True for found in improved) <= 3
 
 

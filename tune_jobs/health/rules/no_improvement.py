@@ -44,8 +44,9 @@ class NoImprovement(Rule):
     from -2.1 to -.6 million, with means of 20 episodes that scatter by .7 million. A gain that the
     last tenth of the budget has lost is none.
 
-    Where that spread is not known it is a note until the end: half of the healthy runs of other
-    libraries that were warned of it rose afterwards.
+    Where that spread is not known it is a note until a stop is due or the run is over: of 2,742
+    published healthy runs 242 were warned when this rule and ``performance_collapse`` warned at
+    once, of which 49 rose afterwards; now 121, of which 8 rose.
 
     No stop in a dip: what was bad luck passes, and then the run has risen since. Of 2,742 published
     healthy runs 5 were stopped wrongly without this, 4 of them in a dip, and 1 with it.

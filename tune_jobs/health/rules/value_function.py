@@ -270,10 +270,10 @@ class LowExplainedVariance(Rule):
     """The explained variance of the last two thirds of the rows is near zero without learning.
 
     Near zero alone flags 14 of 36 healthy runs: saturated returns leave no variance to explain.
-    So either the score has neither improved nor tends upwards, or (a note only) the value loss has
-    grown by more than ``growth``: at most 1.29 in healthy runs, 2.4 in one whose value function was
-    not trained. By default the rule warns and never ends a run: a policy can learn without a
-    critic.
+    So either the score has not improved lately and does not tend upwards, or (a note only) the
+    value loss has grown by more than ``growth``: at most 1.29 in healthy runs, 2.4 in one whose
+    value function was not trained. By default the rule warns and never ends a run: a policy can
+    learn without a critic.
     """
 
     symptom = "low_explained_variance"
@@ -339,5 +339,5 @@ class LowExplainedVariance(Rule):
         )
 
     def is_disproved(self, history: History) -> bool:
-        """Return whether the score has improved or tends upwards."""
-        return bool(history.improved) or history.trend > self.tau
+        """Return whether the score has improved, if before a dip, or tends upwards."""
+        return history.has_improved_lately(self.rows) or history.trend > self.tau
