@@ -9,8 +9,10 @@ import gymnasium
 from gymnasium.vector.utils import batch_space, iterate
 
 from algos import get_algorithm_class, load_objectives
+from algos.config import TrainingSettings
 from algos.learning.behaviour_cloning import collect_teacher_rows
 from algos.models import MODELS
+from algos.models.base import PolicyModule
 from algos.models.hf_checkpoint import check_language_model
 from algos.objective import Need
 from algos.policy import batch_observation
@@ -37,10 +39,11 @@ def validate_job(job: Job) -> None:
     """Make sure that every trial of a job can start.
 
     Raises:
-        InputError: settings that do not go together, a grace without a rung, an environment that
-            cannot be made or breaks Gymnasium's rules, one whose spaces no policy can read or act
-            in, or one that does not have what the algorithm needs; of programs, a command that does
-            not exist, or trials without a budget or with one log.
+        InputError: settings that do not go together, a network larger than the memory, a grace
+            without a rung, an environment that cannot be made or breaks Gymnasium's rules, one
+            whose spaces no policy can read or act in, or one that does not have what the algorithm
+            needs; of programs, a command that does not exist, or trials without a budget or with
+            one log.
     """
     if job.is_program:
         validate_program_job(job)
@@ -67,11 +70,7 @@ def validate_job(job: Job) -> None:
             )
         env = make_vector_env(job.env, env_kwargs, 2, per_copy_seeds="starts" in needs)
         try:
-            module = MODELS[settings.model](
-                observation_space=env.single_observation_space,
-                action_space=env.single_action_space,
-                model_config=settings.model_config,
-            )
+            module = _make_module(settings, env)
             module.check_loaded_model()
             for space in (module.observation_space, module.action_space):
                 space_to_dict(space)  # which refuses one that could not be stored with a policy
@@ -88,6 +87,26 @@ def validate_job(job: Job) -> None:
                 check_needs(job.algo, needs, job.env, offered, load_objectives())
         finally:
             env.close()
+
+
+def _make_module(
+    settings: TrainingSettings, env: gymnasium.vector.VectorEnv[Any, Any, Any]
+) -> PolicyModule:
+    """Return the network of a trial, or refuse one that this machine cannot hold."""
+    try:
+        return MODELS[settings.model](
+            observation_space=env.single_observation_space,
+            action_space=env.single_action_space,
+            model_config=settings.model_config,
+        )
+    except RuntimeError as error:  # torch has no exception of its own for it on a CPU
+        if "allocate memory" not in str(error):
+            raise
+        layers = settings.model_config.get("hidden")
+        raise InputError(
+            f"The network does not fit into the memory of this machine, with hidden {layers}: "
+            "take fewer or narrower layers."
+        ) from error
 
 
 def _validate_rllib_job(job: Job, settings: RLlibSettings) -> None:

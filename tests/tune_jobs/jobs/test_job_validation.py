@@ -83,6 +83,10 @@ UNSEEDED, CANDIDATES = (
         ({"env": "no_such_module:Thing-v0"}, "no_such_module"),
         ({"env": "CausalLearning-v0", "env_kwargs": {"row": 5}}, "did you mean rows"),
         ({"env": "Blackjack-v1", "settings": {"model": "set"}}, "set model needs a Dict"),
+        (
+            {"env": "CartPole-v1", "settings": {"hidden": [10**6, 10**6]}},
+            r"does not fit into the memory of this machine, with hidden \(1000000, 1000000\): take",
+        ),
         ({"env": "bad_worlds:Odd-text-v0"}, r"'note' of the observation is Text.*make it a Box"),
         ({"env": "bad_worlds:Odd-axes-v0"}, r"'cube'.*\(2, 2, 2, 2, 2\).*no encoder.*Reshape it"),
         ({"env": "bad_worlds:Odd-twice-v0"}, r"are called 'a.b': a dot .* rename one"),
