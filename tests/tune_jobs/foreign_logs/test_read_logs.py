@@ -128,6 +128,22 @@ def test_sb3_evaluation_lines_belong_to_the_next_iteration(tmp_path):
     assert [row["return_mean_100"] for row in log.rows] == [20.0] * 3
     assert [row["action_std"] for row in log.rows] == [1.0] * 3
     assert log.unmapped == ["eval/mean_reward"]
+    # Nothing says how long it was to go on: no row follows.
+    assert log.history.is_over and not log.history.without_last(1).is_over
+
+
+@pytest.mark.parametrize(
+    ("score", "loss", "std"),
+    [
+        ("Reward / Total reward (mean)", "Loss / Policy loss", "Policy / Standard deviation"),
+        ("Train/mean_reward", "Loss/surrogate", "Policy/mean_std"),
+        ("Train/mean_reward", "Loss/surrogate", "Policy/mean_noise_std"),
+    ],
+)
+def test_the_standard_deviation_of_actions_is_read(tmp_path, score, loss, std):
+    rows = [{"step": i, score: 1.0, loss: 0.1, std: float(i)} for i in range(1, 5)]
+    log = read_logs(write_csv(tmp_path / "progress.csv", rows))[0]
+    assert [row["action_std"] for row in log.rows] == [1.0, 2.0, 3.0, 4.0]
 
 
 def test_a_nan_in_the_moving_average_of_sb3_is_found(tmp_path):

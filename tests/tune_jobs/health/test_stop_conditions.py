@@ -73,3 +73,14 @@ def test_the_shortest_budget_can_be_changed():
     rule, short = RULES["entropy_collapse"], history(15, 15, score=flat(15), **SICK)
     assert not CONDITIONS.allows_stop(rule, short)
     assert replace(CONDITIONS, shortest=10).allows_stop(rule, short)
+
+
+def test_a_stop_by_the_score_alone_is_a_note_while_the_score_rises():
+    """A rule that reads other metrics, too, still warns."""
+    rising = [1.0] * 60 + [1.0 + 0.01 * i for i in range(40)]
+    run = history(100, 100, score=rising, **SICK)
+    asks = {"__call__": lambda rule, _: rule.report("stop", 1, "")}
+    for symptom, severity in (("no_improvement", "note"), ("entropy_collapse", "warn")):
+        always = type("Always", (type(RULES[symptom]),), asks)()
+        (found,) = diagnose(run, rules={symptom: always}).findings
+        assert run.rising and found.severity == severity

@@ -41,8 +41,8 @@ class NoImprovement(Rule):
 
     Pools that scatter as much as they have risen show no record either. Where the spread of the
     episodes is known, all those after the first pool are compared with its own: a crane had learnt
-    from -2.1 to -.6 million, with means of 20 episodes that scatter by .7 million. A gain that the
-    last tenth of the budget has lost is none.
+    from -2.1 to -.6 million, with means of 20 episodes that scatter by .7 million. Where the
+    last tenth of the budget has lost that gain it warns, and stops nothing that may recover.
 
     Where that spread is not known it is a note until a stop is due or the run is over: of 2,742
     published healthy runs 242 were warned when this rule and ``performance_collapse`` warned at
@@ -103,7 +103,8 @@ class NoImprovement(Rule):
         rows, scores, _ = pool_scores(history.scores, counts, self.episodes)
         if rows.size < self.pools or history.trend > self.tau or history.had_learnt:
             return None
-        if self._has_gained(history, rows[0] + 1):
+        gained = self._has_gained(history, rows[0] + 1)
+        if gained and self._average_tenths(history)[-1] > scores[0]:
             return None
         record, best = self._find_last_record(rows, scores)
         # In scores, like the patience: a pool is counted at its last row.
@@ -111,7 +112,7 @@ class NoImprovement(Rule):
         if stood < min(self.patience, math.ceil(self.patience_fraction * history.score_budget)):
             return None
         since = history.iteration(record)
-        rose = self._rose(scores)
+        rose = gained or self._rose(scores)
         where = "the score is back where it began" if rose else "is within the noise of the start"
         best = best if history.mode == "max" else -best
         return self.report(
@@ -140,8 +141,7 @@ class NoImprovement(Rule):
         later, later_error = pool_episodes(*(values[first:] for values in columns))
         gain, noise = later - start, self.errors * math.hypot(start_error, later_error)
         # NaN, where the scatter is not known, is larger than nothing.
-        is_gain = gain > noise and gain > self.min_delta * abs(start)
-        return is_gain and self._average_tenths(history)[-1] > start
+        return gain > noise and gain > self.min_delta * abs(start)
 
     def _find_last_record(self, rows: IndexArray, scores: FloatArray) -> tuple[int, float]:
         """Return the row at which the best of these pools [P] was last clearly beaten, and that."""

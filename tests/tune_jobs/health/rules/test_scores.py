@@ -283,6 +283,15 @@ def test_a_gain_that_has_been_lost_is_none():
         assert (found is None) == is_silent
 
 
+def test_a_gain_that_has_been_lost_ends_no_run():
+    """What has been better may recover: no stop, even where the score has been low for long."""
+    score = [20.0, *(30.0 + 12 * (-1) ** i for i in range(30)), *[14.0] * 29]
+    for std, severity in ((3.0, "warn"), (40.0, "stop")):
+        rows = [{"episodes": 20, "return_std": std, "return_mean": value} for value in score]
+        found = RULES["no_improvement"](History(rows, 60, "return_mean"))
+        assert found and found.severity == severity
+
+
 def evaluate_every(rows: int, held_out: Any, training: Any = lambda t: t, seed: int = 0) -> History:
     """100 iterations with noise, in which some rows have an evaluation; curves over 0 to 1."""
     draw = np.random.default_rng(seed).normal
