@@ -274,6 +274,10 @@ class LowExplainedVariance(Rule):
     value loss has grown by more than ``growth``: at most 1.29 in healthy runs, 2.4 in one whose
     value function was not trained. By default the rule warns and never ends a run: a policy can
     learn without a critic.
+
+    It waits for half of the budget, as a critic has little to explain before something is learnt:
+    of 200 trials on 40 environments 32 were warned from a fifth of it on, of which 11 rose later;
+    from half of it on 21, of which 3 rose, by chance: nothing can be learnt in these.
     """
 
     symptom = "low_explained_variance"
@@ -305,7 +309,7 @@ class LowExplainedVariance(Rule):
     tau: Annotated[float, Fraction] = 0.3
     """Kendall's tau of the score above which it tends upwards."""
     rows: Annotated[int, AtLeastOne] = 15
-    budget_fraction: Annotated[float, Fraction] = 0.2
+    budget_fraction: Annotated[float, Fraction] = 0.5
 
     def judge(self, history: History) -> Finding | None:
         """Return a finding when even the better rows explain almost nothing."""

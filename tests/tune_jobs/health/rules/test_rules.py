@@ -66,8 +66,8 @@ def test_a_score_on_its_way_turns_a_warning_into_a_note():
     assert history(15, 60, score=score).improved is False
     assert severity(ChoiceConcentration(), 15, 60, score=score, **concentrated) == "note"
     assert severity(ChoiceConcentration(), 15, 60, score=flat(15), **concentrated) == "warn"
-    assert severity(LowExplainedVariance(), 15, 60, score=score, **unexplained) is None
-    assert severity(LowExplainedVariance(), 15, 60, score=flat(15), **unexplained) == "stop"
+    assert severity(LowExplainedVariance(), 15, 30, score=score, **unexplained) is None
+    assert severity(LowExplainedVariance(), 15, 30, score=flat(15), **unexplained) == "stop"
 
 
 STUMBLED = [

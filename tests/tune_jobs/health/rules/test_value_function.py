@@ -242,8 +242,8 @@ def test_rows_without_the_metric_are_left_out():
 
 
 def test_a_rule_waits_for_rows_and_budget():
-    rule_checks.assert_starts_at("low_explained_variance", 15, 45, explained_variance=0.0)
-    rule_checks.assert_starts_at("low_explained_variance", 20, 100, explained_variance=0.0)
+    rule_checks.assert_starts_at("low_explained_variance", 15, 30, explained_variance=0.0)
+    rule_checks.assert_starts_at("low_explained_variance", 50, 100, explained_variance=0.0)
     rule_checks.assert_starts_at("reward_scale", 20, 100, **LARGE)
 
 
