@@ -82,8 +82,8 @@ class Mirror:
         copies = (c for path in kept for c in (self.directory / path).parent.glob(f"{COPY}*"))
         kept |= {copy.relative_to(self.directory).as_posix() for copy in copies}
         new = kept - self.copied
-        for path in sorted(new):
-            self._copy(path)
+        # The newest first: it stays longest.
+        lost = {path for path in sorted(new, reverse=True) if not self._copy(path)}
         if time.monotonic() >= self._next_programs:
             self._copy_changed(PROGRAMS)
             self._next_programs = time.monotonic() + PROGRAMS_EVERY
@@ -95,9 +95,18 @@ class Mirror:
                 self._copy_file(row.path)
         self._write("job.yaml", (self.directory / "job.yaml").read_bytes())
         self._write(LOG, log)
-        for path in sorted(self.copied - kept):
+        # Where the run deletes checkpoints before they are copied, the older copies are all that a
+        # trial can go on from.
+        stuck = set(map(_get_kind, lost)) - set(map(_get_kind, new - lost))
+        if stuck:
+            sys.stderr.write(
+                f"rungwise: the run deletes its checkpoints before they are on {self.remote_path}: "
+                "save them less often (checkpoint_interval)\n"
+            )
+        deleted = {path for path in self.copied - kept if _get_kind(path) not in stuck}
+        for path in sorted(deleted):
             self.filesystem.delete_dir(f"{self.remote_path}/{path}")
-        self.copied = kept
+        self.copied = (self.copied | kept) - deleted - lost
 
     def finish(self) -> None:
         """Copy the final state of a run, with its report and its ledger."""
@@ -108,16 +117,23 @@ class Mirror:
             if file.is_file() and file.name not in (LOG, LOCK, NOTIFY):
                 self._write(file.name, file.read_bytes())
 
-    def _copy(self, path: str) -> None:
+    def _copy(self, path: str) -> bool:
+        """Copy a checkpoint; return False if the run has deleted it meanwhile."""
         from pyarrow import fs
 
-        self.filesystem.create_dir(f"{self.remote_path}/{path}", recursive=True)
-        fs.copy_files(
-            str(self.directory / path),
-            f"{self.remote_path}/{path}",
-            source_filesystem=fs.LocalFileSystem(),
-            destination_filesystem=self.filesystem,
-        )
+        remote = f"{self.remote_path}/{path}"
+        self.filesystem.create_dir(remote, recursive=True)
+        try:
+            fs.copy_files(
+                str(self.directory / path),
+                remote,
+                source_filesystem=fs.LocalFileSystem(),
+                destination_filesystem=self.filesystem,
+            )
+        except FileNotFoundError:
+            self.filesystem.delete_dir(remote)
+            return False
+        return True
 
     def _copy_changed(self, folder: str) -> None:
         """Copy the files of a folder that have changed; delete those that the run has deleted."""
@@ -157,6 +173,12 @@ class Mirror:
     def _write(self, name: str, content: bytes) -> None:
         with self.filesystem.open_output_stream(f"{self.remote_path}/{name}") as file:
             file.write(content)
+
+
+def _get_kind(path: str) -> tuple[str, bool]:
+    """Return the folder of a checkpoint, and whether it is a copy of the best."""
+    folder, _, name = path.rpartition("/")
+    return folder, name.startswith(COPY)
 
 
 @contextmanager

@@ -97,6 +97,34 @@ def test_the_best_checkpoint_is_copied_before_a_row_names_it(tmp_path, named):
     assert not (place / "run/trials/best_000001").exists()
 
 
+def test_a_checkpoint_that_is_deleted_while_it_is_copied_holds_up_no_log(tmp_path, monkeypatch):
+    """A large model may take longer to copy than the run keeps it."""
+    run, place = begun(tmp_path / "run", [1]), tmp_path / "there"
+    place.mkdir()
+    mirror, copy_files = Mirror(run, place.as_uri()), fs.copy_files
+
+    def copy_late(source, *args, **kwargs):
+        shutil.rmtree(source)
+        copy_files(source, *args, **kwargs)
+
+    def list_copies():
+        return sorted(path.name for path in (place / "run" / "trials").iterdir())
+
+    mirror.update()
+    for row, deleted in ((2, 1), (3, 2)):
+        begun(run, [row])
+        shutil.rmtree(run / "trials" / f"checkpoint_{deleted}", ignore_errors=True)
+        monkeypatch.setattr(fs, "copy_files", copy_late)
+        mirror.update()
+        assert list_copies() == ["checkpoint_1"]
+        last = read_event_log(place / "run" / "events.jsonl")[-1]
+        assert isinstance(last, CheckpointRow) and last.iteration == row
+    begun(run, [4])
+    monkeypatch.setattr(fs, "copy_files", copy_files)
+    mirror.update()
+    assert list_copies() == ["checkpoint_4"]
+
+
 def test_what_programs_write_is_copied_with_their_checkpoints(tmp_path, monkeypatch):
     monkeypatch.setattr(object_storage, "PROGRAMS_EVERY", 1e9)
     run, place = begun(tmp_path / "run", [1]), tmp_path / "there"
@@ -186,7 +214,8 @@ def bucket(tmp_path, monkeypatch):
 @pytest.mark.timeout(900)
 def test_a_run_goes_on_from_s3_when_its_machine_is_lost(tmp_path, bucket):
     environment = os.environ | {MIRROR_VARIABLE: bucket("/all")}
-    words = ["train", *JOB, "--iterations", 400, "--evaluation-episodes", 0, "--out", "run"]
+    # So many that it still runs when it is killed.
+    words = ["train", *JOB, "--iterations", 20_000, "--evaluation-episodes", 0, "--out", "run"]
     process = subprocess.Popen(
         command(*words),
         cwd=tmp_path,
@@ -201,7 +230,7 @@ def test_a_run_goes_on_from_s3_when_its_machine_is_lost(tmp_path, bucket):
         exists = there.get_file_info(log).type == fs.FileType.File
         return exists and b'"kind": "checkpoint"' in there.open_input_stream(log).read()
 
-    wait_until(has_checkpoint, 1)
+    wait_until(has_checkpoint, 1, process)
     process.kill()
     process.wait(30)
     shutil.rmtree(tmp_path / "run")
@@ -217,7 +246,7 @@ def test_a_run_goes_on_from_s3_when_its_machine_is_lost(tmp_path, bucket):
         return [row for row in now if isinstance(row, ResultRow)]
 
     try:
-        new = wait_until(read_new, 0.5)
+        new = wait_until(read_new, 0.5, resumed)
         assert new[0].iteration == last + 1
         assert not [row for row in rows if isinstance(row, EndRow)]
     finally:
