@@ -61,6 +61,8 @@ class Mirror:
         self.filesystem.create_dir(self.remote_path, recursive=True)
         self.copied: set[str] = set()
         """Paths of the copied checkpoints, relative to the run directory."""
+        self._stuck: set[tuple[str, bool]] = set()
+        """Kinds of checkpoints of which the last update could copy none in time."""
         self.files: dict[str, tuple[int, int]] = {}
         """Time of change and size of each copied file of programs and videos, by its path."""
         self._next_programs = 0.0
@@ -72,7 +74,8 @@ class Mirror:
         the programs are.
         """
         # The log is read before checkpoints are copied and written after them: at any moment the
-        # copied log names no checkpoint that is still to be copied. Deleting comes last.
+        # copied log names no checkpoint that is still to be copied, unless the run has deleted it.
+        # Deleting comes last.
         log = (self.directory / LOG).read_bytes()
         rows = read_event_log(self.directory / LOG)
         checkpoints = [row for row in rows if isinstance(row, CheckpointRow)]
@@ -98,11 +101,12 @@ class Mirror:
         # Where the run deletes checkpoints before they are copied, the older copies are all that a
         # trial can go on from.
         stuck = set(map(_get_kind, lost)) - set(map(_get_kind, new - lost))
-        if stuck:
+        if stuck & self._stuck:  # one alone may be chance
             sys.stderr.write(
                 f"rungwise: the run deletes its checkpoints before they are on {self.remote_path}: "
                 "save them less often (checkpoint_interval)\n"
             )
+        self._stuck = stuck
         deleted = {path for path in self.copied - kept if _get_kind(path) not in stuck}
         for path in sorted(deleted):
             self.filesystem.delete_dir(f"{self.remote_path}/{path}")

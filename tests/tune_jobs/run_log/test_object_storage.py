@@ -97,7 +97,9 @@ def test_the_best_checkpoint_is_copied_before_a_row_names_it(tmp_path, named):
     assert not (place / "run/trials/best_000001").exists()
 
 
-def test_a_checkpoint_that_is_deleted_while_it_is_copied_holds_up_no_log(tmp_path, monkeypatch):
+def test_a_checkpoint_that_is_deleted_while_it_is_copied_holds_up_no_log(
+    tmp_path, monkeypatch, capsys
+):
     """A large model may take longer to copy than the run keeps it."""
     run, place = begun(tmp_path / "run", [1]), tmp_path / "there"
     place.mkdir()
@@ -119,6 +121,7 @@ def test_a_checkpoint_that_is_deleted_while_it_is_copied_holds_up_no_log(tmp_pat
         assert list_copies() == ["checkpoint_1"]
         last = read_event_log(place / "run" / "events.jsonl")[-1]
         assert isinstance(last, CheckpointRow) and last.iteration == row
+        assert ("save them less often" in capsys.readouterr().err) == (row == 3)
     begun(run, [4])
     monkeypatch.setattr(fs, "copy_files", copy_files)
     mirror.update()
