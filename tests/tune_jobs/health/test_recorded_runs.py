@@ -13,6 +13,8 @@ pytestmark = pytest.mark.system
 
 LATE = ("pendulum-1", "pendulum-3", "pendulum-4", "bipedal-1", "guess-slow", "guess-five")
 """Runs with dips, late starts or rare rewards, which earlier versions of the rules stopped."""
+WARNED = {*LATE} - {"pendulum-4"}
+"""Those that a rule still doubts: `pendulum-4` learns before its value function is judged."""
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +27,7 @@ def test_no_recorded_run_that_learns_is_stopped(verdicts):
     assert figures["runs"] == 46
     assert figures["healthy"] == 41
     assert figures["false_stops"] == 0
-    assert figures["warned"] <= 12
+    assert figures["warned"] <= 10
 
 
 def test_rare_rewards_that_are_enough_to_learn_from_are_no_warning(verdicts):
@@ -48,7 +50,7 @@ def test_recorded_settings_are_settings_of_ppo():
 def test_dips_late_starts_and_rare_rewards_are_among_them(verdicts):
     by_name = {v.recording.name: v for v in verdicts}
     assert all(by_name[name].recording.learnt for name in LATE)
-    assert all(by_name[name].warned for name in LATE)
+    assert {name for name in LATE if by_name[name].warned} == WARNED
 
 
 def test_the_archive_is_small():
