@@ -83,8 +83,9 @@ CASES = [
     course("no_improvement", None, spiked(30, 22), 30),
     course("no_improvement", "stop", scores_with_tau(60, 0.19)),
     # Not in a dip, after which a run that has no more than noise has risen.
-    course("no_improvement", "note", [1.0, 1.2, *[1.1] * 78, *[0.9] * 10], 100),
-    course("no_improvement", "warn", [1.0, 1.2, *[1.1] * 78, *[0.9] * 20], 100),
+    course("no_improvement", "note", [1.0, 1.2, *[1.1] * 78, *[0.9] * 14], 100),
+    # But nearly at its end, where a recovery could bring no more.
+    course("no_improvement", "stop", [1.0, 1.2, *[1.1] * 78, *[0.9] * 15], 100),
     course("no_improvement", "stop", [1.0, 1.2, *[1.1] * 78, *[0.9] * 5, *[1.1] * 10], 100),
     course("no_improvement", None, scores_with_tau(60, 0.21)),
     course("no_improvement", "note", [1.0] * 79, 100),
