@@ -16,8 +16,11 @@ from tune_jobs.foreign_logs.names.name_matching import match_metrics
 from tune_jobs.formatting import format_names
 from tune_jobs.programs.log_places import LogPlaces, walk_files
 
-SEARCH_S, SEARCH_SHARE = 2.0, 0.002
+SEARCH_S, SEARCH_SHARE = 0.5, 0.002
 """Time between two searches for logs, at least, and the share of a core that searches may take."""
+FIRST_S, FIRST_SHARE = 60.0, 0.01
+"""For how long a log may be looked for, read and judged more often, and the share for each: a short
+run would be over before it is judged."""
 DECIDED_S = 10.0
 """Seconds after the first log without a known return in which a better one may appear."""
 
@@ -54,6 +57,7 @@ class LogFollower:
         self._open_files: set[Path] = set()
         self._waiting: dict[Path, tuple[LogReader, list[Record]]] = {}
         self._first_found: float | None = None
+        self._began = time.monotonic()
         self._next_search = 0.0
 
     def poll(self, *, final: bool = False) -> list[Record]:
@@ -84,6 +88,11 @@ class LogFollower:
         """Whether there is more to read at once."""
         return self.chosen is not None and self.chosen.behind
 
+    def pause_after(self, took_s: float, share: float) -> float:
+        """Return the seconds to wait after work that took ``took_s`` of a core's share."""
+        is_new = time.monotonic() - self._began < FIRST_S
+        return took_s / (max(share, FIRST_SHARE) if is_new else share)
+
     def _search(self) -> None:
         # In CPU time: on a machine that others use the log would be found late.
         started = time.process_time()
@@ -96,7 +105,7 @@ class LogFollower:
         for place, files in by_place.items():
             self._search_folder(place, sorted(files))
         took = time.process_time() - started
-        self._next_search = time.monotonic() + max(SEARCH_S, took / SEARCH_SHARE)
+        self._next_search = time.monotonic() + max(SEARCH_S, self.pause_after(took, SEARCH_SHARE))
 
     def _search_folder(self, place: Path, files: list[Path]) -> None:
         """Add the logs of a folder; tables without a return only where no other log is in it."""

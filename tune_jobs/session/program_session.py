@@ -142,7 +142,8 @@ class ProgramSession:
             if program.is_over:
                 continue
             if not program.follower.behind:
-                self._wait(program, (time.process_time() - start) / SHARE)
+                took = time.process_time() - start
+                self._wait(program, program.follower.pause_after(took, SHARE))
             if self.stopper.stop_all():
                 program.end()
                 return

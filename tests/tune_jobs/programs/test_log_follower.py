@@ -57,6 +57,14 @@ def test_hidden_folders_and_runs_of_ours_are_not_searched(tmp_path):
     assert LogFollower([tmp_path]).poll() == []
 
 
+def test_a_short_run_is_looked_at_more_often_for_its_first_minute(tmp_path, monkeypatch):
+    follower = LogFollower([tmp_path])
+    assert follower.pause_after(0.02, share=0.005) == pytest.approx(2.0)
+    assert follower.pause_after(0.02, share=0.5) == pytest.approx(0.04)
+    monkeypatch.setattr(log_follower, "FIRST_S", 0.0)
+    assert follower.pause_after(0.02, share=0.005) == pytest.approx(4.0)
+
+
 def write_losses(folder):
     """A table of SB3 without any return."""
     log = folder / "losses" / "progress.csv"

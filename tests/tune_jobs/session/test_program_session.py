@@ -23,7 +23,7 @@ from waiting import wait_until
 from envs.validation import InputError
 from tune_jobs.jobs.job_yaml import make_job
 from tune_jobs.jobs.program_settings import ProgramSettings
-from tune_jobs.programs import followed_program
+from tune_jobs.programs import followed_program, log_follower
 from tune_jobs.programs.process import find_process, find_program, remember_program
 from tune_jobs.programs.trial_program import get_program_folder
 from tune_jobs.run_log.event_log import read_event_log
@@ -255,6 +255,7 @@ def test_what_a_program_leaves_behind_at_its_end_is_left_alone(tmp_path):
 
 
 def test_a_request_to_stop_is_served_while_it_waits(tmp_path, monkeypatch):
+    monkeypatch.setattr(log_follower, "FIRST_S", 0.0)
     monkeypatch.setattr(program_session, "SHARE", 1e-9)
     monkeypatch.setattr(program_session, "LONGEST_S", 1e6)
     # It runs for minutes, so that a wait that a request does not end is ended by the program.
