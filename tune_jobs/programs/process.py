@@ -77,7 +77,7 @@ class ProgramProcess:
     @property
     def is_running(self) -> bool:
         """Whether any process of it runs."""
-        if self.folder is not None and (self.folder / STATUS).exists():
+        if self.exit_status is not None:  # not whether its file exists, which is empty for a moment
             return False
         with suppress(psutil.NoSuchProcess):
             if self._exists() and psutil.Process(self.pid).status() != psutil.STATUS_ZOMBIE:

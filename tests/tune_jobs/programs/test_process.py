@@ -98,6 +98,16 @@ def test_a_killed_program_has_the_status_of_its_signal(tmp_path):
     assert program.exit_status == 128 + signal.SIGKILL
 
 
+def test_a_program_has_not_ended_before_its_status_is_written(tmp_path):
+    """The shell creates the file, then writes to it."""
+    program = start(tmp_path, "sleep", "60")
+    (tmp_path / module.STATUS).touch()
+    assert program.is_running and program.exit_status is None
+    (tmp_path / module.STATUS).write_text("0\n")
+    assert not program.is_running
+    program.end()
+
+
 @pytest.mark.parametrize(
     "ignored", [(), (signal.SIGINT,), (signal.SIGINT, signal.SIGTERM)], ids=len
 )
