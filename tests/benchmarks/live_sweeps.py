@@ -1,33 +1,56 @@
 # pyright: basic
-"""Record a sweep in full on environments that are not ours, then run it live with the defaults.
+"""Record a sweep in full on environments that are not ours, then run it again with the defaults.
 
 ``PYTHONPATH=.:tests python -m benchmarks.live_sweeps --to FOLDER`` draws 24 settings of PPO for
-each environment, trains each to its end on three seeds, and writes the curves as a table for
-``benchmarks.landscapes``, whose ``--data FOLDER --costs 91`` measures the peers on it. Then
-``rungwise tune`` runs the same trials with its defaults. Prints the cost of each of these sweeps in
-full trainings and the regret of its winner. What the folder has is not run again. ``--quick`` shows
+each environment, trains each of them and the untuned default to their ends on three seeds, and
+writes the curves as a table for ``benchmarks.landscapes``, whose ``--data FOLDER --costs 91``
+measures the peers on it. The record of each seed is then replayed in many orders of arrival, the
+default first, by Rungwise with its defaults, as random search and by Tune's ASHA. With ``--live``
+``rungwise tune`` trains the same trials. What the folder has is not run again. ``--quick`` shows
 only that it works.
+
+Cost is in full trainings. Regret is that of the policy that a sweep returns, by the last tenth of
+its scores: 0 is the best policy of the record of that seed, 1 the median one, at most 2.
 """
 
 import argparse
+import dataclasses
 import json
+import math
+import random
 import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.landscape_tables import Table, load
-from benchmarks.sweep import tuned
+from benchmarks.replays import Stock
+from benchmarks.sweep import FACTOR, later_half, rank, tuned
 from tune_jobs.health import RULES
+from tune_jobs.jobs.budget import choose_first_rung
+from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.job_yaml import make_job
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.outcome import Outcome
+from tune_jobs.run_log.score_noise import NoiseSource
 from tune_jobs.run_log.trial_outcome import TrialOutcome
+from tune_jobs.schedulers.replay import ReplayedHalving, StoppingWay, replay_trials
 
-ITERATIONS = {"LunarLander-v3": 60, "Acrobot-v1": 40}
-TRIALS, SEEDS, POINTS = 24, 3, 10
+ITERATIONS = {
+    "LunarLander-v3": 60,
+    "Acrobot-v1": 40,
+    "FrozenLake-v1": 20,
+    "CartPole-v1": 15,
+    "Pendulum-v1": 10,
+}
+TRIALS, SEEDS, POINTS, ORDERS, WORKERS = 24, 3, 10, 60, 2
+FINALISTS = Job.__dataclass_fields__["finalists"].default
 QUICK = {"trials": 3, "iterations": POINTS}
+SWEEP_FIELDS = {"search", "trials", "points"}
+"""Fields of a job that make it a sweep."""
 JOB = {
     "settings": {},
     "search": {
@@ -43,6 +66,23 @@ JOB = {
 }
 FULL = {"scheduler": "none", "health": dict.fromkeys(RULES, "warn"), "finalists": 1}
 """What makes the record complete: nothing ends a trial."""
+DEFAULT = "default"
+"""The trial that has the settings nobody has tuned."""
+
+
+@dataclass
+class Figures:
+    """What a way of tuning has cost and returned, replay by replay."""
+
+    costs: list[float] = field(default_factory=list[float])
+    regrets: list[float] = field(default_factory=list[float])
+    losses: list[float] = field(default_factory=list[float])
+    """Its regret less that of the untuned default."""
+
+    def summarise(self) -> dict[str, float]:
+        worse = statistics.fmean(loss > 0.1 for loss in self.losses)
+        cost, regret = statistics.fmean(self.costs), statistics.fmean(self.regrets)
+        return {"cost": cost, "regret": regret, "worse_than_default": worse}
 
 
 def run(job: dict[str, Any], out: Path, seed: int) -> Outcome:
@@ -77,11 +117,79 @@ def record(env: str, job: dict[str, Any], folder: Path, seeds: int) -> Table:
     return next(table for table in load(folder) if table.name == env)
 
 
+def measure_end(trial: TrialOutcome) -> float:
+    """The mean of the last tenth of its scores; minus infinity without one."""
+    known = [row.score for row in trial.results if row.score is not None]
+    last = known[-math.ceil(len(known) / 10) :] if known else []
+    return statistics.fmean(last) if last and all(map(math.isfinite, last)) else -math.inf
+
+
+def replay(trials: Sequence[TrialOutcome], orders: int) -> dict[str, Figures]:
+    """Run the record of a seed again, its first trial first and the others in many orders.
+
+    The policies of finalists that were ended are not kept, as in ``benchmarks.sweep``.
+    """
+    ends = {trial.id: measure_end(trial) for trial in trials}
+    known = [end for end in ends.values() if math.isfinite(end)]
+    best, median = max(known), statistics.median(max(end, min(known)) for end in ends.values())
+    scale = (best - median) or 1.0
+    job, found = trials[1].job, dict[str, Figures]()
+    noise = NoiseSource(job.metric)
+    first = choose_first_rung(job.iterations)
+
+    def halve(order: Sequence[TrialOutcome]) -> StoppingWay:
+        return ReplayedHalving(order, "max", job.iterations, first, FACTOR, noise=noise)
+
+    def choose_end(order: list[TrialOutcome], reached: dict[str, int]) -> TrialOutcome:
+        finalists = rank(order, reached, 1, later_half)[:FINALISTS]
+        whole = [trial for trial in finalists if reached[trial.id] == len(trial.results)]
+        return max(whole, key=lambda trial: ends[trial.id], default=finalists[0])
+
+    def choose_last(order: list[TrialOutcome], reached: dict[str, int]) -> TrialOutcome:
+        whole = [trial for trial in order if reached[trial.id] == len(trial.results)]
+        return max(whole or order, key=lambda trial: ends[trial.id])
+
+    def add(name: str, cost: float, chosen: TrialOutcome) -> None:
+        regret = min(2.0, (best - ends[chosen.id]) / scale)
+        figures = found.setdefault(name, Figures())
+        figures.costs.append(cost)
+        figures.regrets.append(regret)
+        figures.losses.append(regret - min(2.0, (best - ends[trials[0].id]) / scale))
+
+    ways: dict[str, tuple[Callable[..., StoppingWay], Callable[..., TrialOutcome]]] = {
+        "Rungwise": (halve, choose_end),
+        "Tune's ASHA, factor 4": (lambda _: Stock("max", job.iterations, 1, 4), choose_last),
+    }
+    for seed in range(orders):
+        others = list(trials[1:])
+        random.Random(seed).shuffle(others)
+        order = [trials[0], *others]
+        for name, (make, choose) in ways.items():
+            replayed = replay_trials(order, make(order), WORKERS)
+            add(name, replayed.iterations / job.iterations, choose(order, replayed.reached))
+        cost = round(found["Rungwise"].costs[-1])
+        for name, count in (("equal", cost), ("twice the", 2 * cost)):
+            part = others[:count]  # all of them, where the record has no more
+            best_of_part = max(part, key=lambda trial: ends[trial.id])
+            add(f"random search, {name} cost", len(part), best_of_part)
+        add("untuned default", 1, trials[0])
+    return found
+
+
+def read_record(env: str, job: dict[str, Any], folder: Path, seed: int) -> list[TrialOutcome]:
+    """Return the untuned default, then the trials of the record of a seed."""
+    plain = {name: value for name, value in job.items() if name not in SWEEP_FIELDS}
+    (default,) = run(plain | FULL, folder / f"{env}-default-{seed}", seed).trials
+    others = run(job | FULL, folder / f"{env}-full-{seed}", seed).trials
+    return [dataclasses.replace(default, id=DEFAULT), *others]
+
+
 def main() -> None:
-    """Record, run live and print."""
+    """Record, replay, run live and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--to", type=Path, required=True, help="folder of runs and tables")
     parser.add_argument("--only", choices=ITERATIONS, nargs="+", default=list(ITERATIONS))
+    parser.add_argument("--live", action="store_true", help="tune the same trials, too")
     parser.add_argument("--quick", action="store_true", help="3 short trials on one seed")
     asked = parser.parse_args()
     asked.to.mkdir(parents=True, exist_ok=True)
@@ -91,14 +199,26 @@ def main() -> None:
         job = JOB | {"env": env, "iterations": ITERATIONS[env]} | (QUICK if asked.quick else {})
         # The same settings on every seed of a job, which seeds their training, too.
         job["points"] = make_job(job).sample_configs()
-        table, sweeps = record(env, job, asked.to, seeds), []
+        table = record(env, job, asked.to, seeds)
+        found, live = dict[str, Figures](), []
         for seed in range(seeds):
-            outcome = run(job, asked.to / f"{env}-live-{seed}", seed)
-            cost = sum(trial.iterations for trial in outcome.trials) / job["iterations"]
-            winner = [trial.id for trial in outcome.trials].index(outcome.best.id)  # type: ignore
-            sweeps.append({"cost": cost, "regret": table.regret(winner)})
-            print(f"{env}, seed {seed}: {cost:.1f} trainings, regret {table.regret(winner):.2f}")
-        answer[env] = {k: statistics.fmean(s[k] for s in sweeps) for k in ("cost", "regret")}
+            for name, figures in replay(read_record(env, job, asked.to, seed), ORDERS).items():
+                everything = found.setdefault(name, Figures())
+                for kind in dataclasses.fields(Figures):
+                    getattr(everything, kind.name).extend(getattr(figures, kind.name))
+            if asked.live:
+                outcome = run(job, asked.to / f"{env}-live-{seed}", seed)
+                cost = sum(trial.iterations for trial in outcome.trials) / job["iterations"]
+                winner = [trial.id for trial in outcome.trials].index(outcome.best.id)  # type: ignore
+                live.append({"cost": cost, "regret": table.regret(winner)})
+        answer[env] = {name: figures.summarise() for name, figures in found.items()}
+        print(f"\n{env}\n| way | cost | regret | worse than the default |")
+        print("| --- | ---: | ---: | ---: |")
+        for name, row in answer[env].items():
+            cells = f"{row['cost']:.1f} | {row['regret']:.2f} | {row['worse_than_default']:.0%}"
+            print(f"| {name} | {cells} |", flush=True)
+        if live:
+            answer[env]["live"] = {k: statistics.fmean(s[k] for s in live) for k in live[0]}
     print(json.dumps(answer))
 
 
