@@ -96,7 +96,7 @@ class NoImprovement(Rule):
     for 70 % of its iterations."""
     risk: Annotated[float, Fraction] = 0.05
     """Fraction of the budget that is left, times that of the means over a tenth of the budget that
-    are above the latest, from which it asks for no stop."""
+    are better than the latest: with more than this it asks for no stop."""
 
     def judge(self, history: History) -> Finding | None:
         """Return a finding when the best score has stood too long at the level of the start."""
