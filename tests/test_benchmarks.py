@@ -25,7 +25,7 @@ QUICK = {
 """Arguments for the smallest task, of those for which that takes seconds."""
 LONG = {
     "false_alarms": "--data {folder}/tables --seeds 1",
-    "live_sweeps": "--to {folder}/runs --only Acrobot-v1 --quick",
+    "live_sweeps": "--to {folder}/runs --only Acrobot-v1 --quick --live",
     "long_runs": "{folder}/curves --only Rungwise --workers 1",
     "overhead": "",
     "panel": "--only grid --seeds 1",

@@ -6,11 +6,12 @@ each environment, trains each of them and the untuned default to their ends on t
 writes the curves as a table for ``benchmarks.landscapes``, whose ``--data FOLDER --costs 91``
 measures the peers on it. The record of each seed is then replayed in many orders of arrival, the
 default first, by Rungwise with its defaults, as random search and by Tune's ASHA. With ``--live``
-``rungwise tune`` trains the same trials. What the folder has is not run again. ``--quick`` shows
-only that it works.
+``rungwise tune`` trains the same trials, and the regret of its setting is read from the table. What
+the folder has is not run again. ``--quick`` shows only that it works.
 
 Cost is in full trainings. Regret is that of the policy that a sweep returns, by the last tenth of
-its scores: 0 is the best policy of the record of that seed, 1 the median one, at most 2.
+its scores: 0 is the best policy of the record of that seed, 1 the median one, at most 2. Each way
+chooses among its finalists by that same figure, so that no luck of a final evaluation is in it.
 """
 
 import argparse
@@ -67,7 +68,7 @@ JOB = {
 FULL = {"scheduler": "none", "health": dict.fromkeys(RULES, "warn"), "finalists": 1}
 """What makes the record complete: nothing ends a trial."""
 DEFAULT = "default"
-"""The trial that has the settings nobody has tuned."""
+"""The trial with the default settings."""
 
 
 @dataclass

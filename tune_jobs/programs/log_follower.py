@@ -89,7 +89,7 @@ class LogFollower:
         return self.chosen is not None and self.chosen.behind
 
     def pause_after(self, took_s: float, share: float) -> float:
-        """Return how long to wait after ``took_s`` of a core, so that this stays its share."""
+        """Return the pause after ``took_s`` CPU seconds of work that keeps to a share of a core."""
         is_new = time.monotonic() - self._began < FIRST_S
         return took_s / (max(share, FIRST_SHARE) if is_new else share)
 

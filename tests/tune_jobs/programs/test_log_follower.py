@@ -1,6 +1,7 @@
 # pyright: basic, reportOptionalMemberAccess=false, reportOptionalOperand=false, reportArgumentType=false, reportAttributeAccessIssue=false
 """The log of a program is found among its files, and read as it grows."""
 
+import math
 import os
 import time
 
@@ -59,6 +60,7 @@ def test_hidden_folders_and_runs_of_ours_are_not_searched(tmp_path):
 
 def test_a_short_run_is_looked_at_more_often_for_its_first_minute(tmp_path, monkeypatch):
     follower = LogFollower([tmp_path])
+    monkeypatch.setattr(log_follower, "FIRST_S", math.inf)
     assert follower.pause_after(0.02, share=0.005) == pytest.approx(2.0)
     assert follower.pause_after(0.02, share=0.5) == pytest.approx(0.04)
     monkeypatch.setattr(log_follower, "FIRST_S", 0.0)
