@@ -92,8 +92,11 @@ def _find_mismatches(space: spaces.Space[Any], observation: object) -> Iterator[
     elif isinstance(space, spaces.Tuple) and isinstance(observation, tuple):
         parts = dict(enumerate(cast("tuple[Any, ...]", observation)))
         inner = dict(enumerate(space.spaces))
-    elif isinstance(space, spaces.Box) and (array := _read_array(observation)) is not None:
-        yield from _compare_with_box(space, array)
+    elif (
+        isinstance(space, spaces.Box | spaces.MultiBinary)
+        and (array := _read_array(observation)) is not None
+    ):
+        yield from _compare_with_numbers(space, array)
         return
     else:
         yield Mismatch(f"{observation!r} ({type(observation).__name__})", fatal=True)
@@ -106,19 +109,24 @@ def _find_mismatches(space: spaces.Space[Any], observation: object) -> Iterator[
             yield mismatch._replace(seen=f"in {name!r} {mismatch.seen}")
 
 
-def _compare_with_box(space: spaces.Box, array: np.ndarray[Any, Any]) -> Iterator[Mismatch]:
-    if array.shape != space.shape or not is_castable(array, space.dtype):
+def _compare_with_numbers(
+    space: spaces.Box | spaces.MultiBinary, array: np.ndarray[Any, Any]
+) -> Iterator[Mismatch]:
+    if array.shape != space.shape or not is_castable(array, np.dtype(space.dtype)):
         kinds = f"{array.dtype} instead of {space.shape} of {space.dtype}"
         yield Mismatch(f"shape {array.shape} of {kinds}", fatal=True)
         return
-    if not np.can_cast(array.dtype, space.dtype):
-        yield Mismatch(
-            f"{array.dtype} instead of {space.dtype}", fatal=False, effect="training casts it"
-        )
-    beyond = np.argwhere((array < space.low) | (array > space.high))
+    low, high = np.zeros(array.shape, int), np.ones(array.shape, int)
+    if isinstance(space, spaces.Box):
+        low, high = space.low, space.high
+        if not np.can_cast(array.dtype, space.dtype):
+            yield Mismatch(
+                f"{array.dtype} instead of {space.dtype}", fatal=False, effect="training casts it"
+            )
+    beyond = np.argwhere((array < low) | (array > high))
     if len(beyond):
         place = tuple(beyond[0].tolist())
-        bounds = f"from {space.low[place]} to {space.high[place]}"
+        bounds = f"from {low[place]} to {high[place]}"
         yield Mismatch(
             f"{array[place]!s} at {place} instead of a value {bounds}",
             fatal=False,
