@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import optuna
@@ -14,21 +14,32 @@ from ray.tune.schedulers import HyperBandScheduler, MedianStoppingRule, TrialSch
 
 from tune_jobs.schedulers.replay import FullRuns
 
-if TYPE_CHECKING:
-    from benchmarks.landscape_tables import Table, Trial
-
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 LOG_RATIO = 50
 """Largest over smallest value of a positive setting from which it is searched on a log scale."""
-PRUNERS = {
-    "none": optuna.pruners.NopPruner,
-    "halving": lambda: optuna.pruners.SuccessiveHalvingPruner(1, 3),
-    "hyperband": lambda: optuna.pruners.HyperbandPruner(1, 10, 3),
-    "wilcoxon": optuna.pruners.WilcoxonPruner,
+PRUNERS: dict[str, Callable[[int], optuna.pruners.BasePruner]] = {
+    "none": lambda points: optuna.pruners.NopPruner(),
+    "halving": lambda points: optuna.pruners.SuccessiveHalvingPruner(1, 3),
+    "hyperband": lambda points: optuna.pruners.HyperbandPruner(1, points, 3),
+    "wilcoxon": lambda points: optuna.pruners.WilcoxonPruner(),
 }
+"""By the results of a whole trial."""
 
 NOTHING_PAUSED = SimpleNamespace(get_live_trials=list)
 """What the median stopping rule asks of Tune."""
+
+
+class Proposable(Protocol):
+    """Settings that can be proposed, each of which has been trained; a ``Table`` is one."""
+
+    @property
+    def settings(self) -> np.ndarray:
+        """``[settings, names]``, as text."""
+        ...
+
+    def run(self, setting: int, name: str, rng: np.random.Generator) -> Any:
+        """A training with that setting."""
+        ...
 
 
 @dataclass(eq=False)
@@ -92,20 +103,22 @@ class Hyperband(FullRuns):
 class OptunaSearch(FullRuns):
     """TPE proposes, and a pruner stops; a proposal is the nearest setting not yet tried."""
 
-    def __init__(self, table: Table, pruner: str, rng: np.random.Generator) -> None:
+    def __init__(
+        self, table: Proposable, pruner: str, rng: np.random.Generator, points: int = 10
+    ) -> None:
         self.table, self.rng = table, rng
         self.axes = encode(table)
-        self.started: list[Trial] = []
+        self.started: list[Any] = []
         self.free = np.ones(len(table.settings), bool)
         seed = int(rng.integers(2**31))
         self.study = optuna.create_study(
             direction="maximize",
             sampler=optuna.samplers.TPESampler(seed=seed, constant_liar=True),
-            pruner=PRUNERS[pruner](),
+            pruner=PRUNERS[pruner](points),
         )
         self.asked: dict[str, optuna.Trial] = {}
 
-    def trials(self) -> Iterator[Trial]:
+    def trials(self) -> Iterator[Any]:
         while self.free.any():
             asked = self.study.ask()
             point = np.array([asked.suggest_float(f"{i}", 0, 1) for i in range(self.axes.shape[1])])
@@ -133,7 +146,7 @@ class OptunaSearch(FullRuns):
         return True
 
 
-def encode(table: Table) -> np.ndarray:
+def encode(table: Proposable) -> np.ndarray:
     """The settings of a table from 0 to 1, ``[settings, columns]``; choices one column a value."""
     columns = []
     for texts in table.settings.T:

@@ -5,7 +5,8 @@
 each environment, trains each of them and the untuned default to their ends on three seeds, and
 writes the curves as a table for ``benchmarks.landscapes``, whose ``--data FOLDER --costs 91``
 measures the peers on it. The record of each seed is then replayed in many orders of arrival, the
-default first, by Rungwise with its defaults, as random search and by Tune's ASHA. With ``--live``
+default first, by Rungwise with its defaults, as random search, by Tune's ASHA and by Optuna's TPE
+with its Hyperband. ``sb3_dqn`` is a program of another library in place of PPO. With ``--live``
 ``rungwise tune`` trains the same trials, and the regret of its setting is read from the table. What
 the folder has is not run again. ``--quick`` shows only that it works.
 
@@ -19,15 +20,19 @@ import dataclasses
 import json
 import math
 import random
+import re
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.landscape_peers import OptunaSearch
 from benchmarks.landscape_tables import Table, load
+from benchmarks.landscapes import Counted, until
+from benchmarks.program_sweeps import SWEEPS, describe
 from benchmarks.replays import Stock
 from benchmarks.sweep import FACTOR, later_half, rank, tuned
 from tune_jobs.health import RULES
@@ -46,8 +51,11 @@ ITERATIONS = {
     "FrozenLake-v1": 20,
     "CartPole-v1": 15,
     "Pendulum-v1": 10,
+    "sb3_dqn": 81,
 }
 TRIALS, SEEDS, POINTS, ORDERS, WORKERS = 24, 3, 10, 60, 2
+OPTUNA_EVERY = 3
+"""Optuna, which is a hundred times as slow, sees every third order."""
 FINALISTS = Job.__dataclass_fields__["finalists"].default
 QUICK = {"trials": 3, "iterations": POINTS}
 SWEEP_FIELDS = {"search", "trials", "points"}
@@ -84,6 +92,18 @@ class Figures:
         worse = statistics.fmean(loss > 0.1 for loss in self.losses)
         cost, regret = statistics.fmean(self.costs), statistics.fmean(self.regrets)
         return {"cost": cost, "regret": regret, "worse_than_default": worse}
+
+
+def make_jobs(task: str, quick: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the sweep of a task, and the training of its untuned default."""
+    job = describe(task) | {"trials": TRIALS} if task in SWEEPS else JOB | {"env": task}
+    job |= {"iterations": ITERATIONS[task]} | (QUICK if quick else {})
+    # The same settings on every seed of a job, which seeds their training, too.
+    job["points"] = make_job(job).sample_configs()
+    default = {name: value for name, value in job.items() if name not in SWEEP_FIELDS}
+    if task in SWEEPS:
+        default["command"] = re.sub(r"--\S+ {(?!seed|out)\w+} ", "", str(job["command"]))
+    return job, default
 
 
 def run(job: dict[str, Any], out: Path, seed: int) -> Outcome:
@@ -123,6 +143,24 @@ def measure_end(trial: TrialOutcome) -> float:
     known = [row.score for row in trial.results if row.score is not None]
     last = known[-math.ceil(len(known) / 10) :] if known else []
     return statistics.fmean(last) if last and all(map(math.isfinite, last)) else -math.inf
+
+
+@dataclass
+class Record:
+    """The trials of a record as what a search may propose."""
+
+    trials: Sequence[TrialOutcome]
+
+    @property
+    def settings(self) -> np.ndarray:
+        configs = [trial.config for trial in self.trials]
+        return np.array([[str(config[name]) for name in sorted(config)] for config in configs])
+
+    def run(self, setting: int, name: str, rng: np.random.Generator) -> TrialOutcome:
+        """The trial of a setting, with a score at each iteration."""
+        trial = self.trials[setting]
+        rows = [replace(row, score=find_score(trial, row.iteration)) for row in trial.results]
+        return replace(trial, results=rows)
 
 
 def replay(trials: Sequence[TrialOutcome], orders: int) -> dict[str, Figures]:
@@ -173,16 +211,27 @@ def replay(trials: Sequence[TrialOutcome], orders: int) -> dict[str, Figures]:
             part = others[:count]  # all of them, where the record has no more
             best_of_part = max(part, key=lambda trial: ends[trial.id])
             add(f"random search, {name} cost", len(part), best_of_part)
+        if seed % OPTUNA_EVERY == 0:
+            search = OptunaSearch(
+                Record(others), "hyperband", np.random.default_rng(seed), job.iterations
+            )
+            counted = Counted(search)
+            proposed = until(cost * job.iterations, search.trials(), counted)
+            replayed = replay_trials(proposed, counted, WORKERS)  # type: ignore[arg-type]
+            chosen = choose_last(search.started, replayed.reached)
+            add("Optuna's TPE with Hyperband", replayed.iterations / job.iterations, chosen)
         add("untuned default", 1, trials[0])
     return found
 
 
-def read_record(env: str, job: dict[str, Any], folder: Path, seed: int) -> list[TrialOutcome]:
+def read_record(
+    task: str, jobs: tuple[dict[str, Any], dict[str, Any]], folder: Path, seed: int
+) -> list[TrialOutcome]:
     """Return the untuned default, then the trials of the record of a seed."""
-    plain = {name: value for name, value in job.items() if name not in SWEEP_FIELDS}
-    (default,) = run(plain | FULL, folder / f"{env}-default-{seed}", seed).trials
-    others = run(job | FULL, folder / f"{env}-full-{seed}", seed).trials
-    return [dataclasses.replace(default, id=DEFAULT), *others]
+    job, plain = jobs
+    (default,) = run(plain | FULL, folder / f"{task}-default-{seed}", seed).trials
+    others = run(job | FULL, folder / f"{task}-full-{seed}", seed).trials
+    return [replace(default, id=DEFAULT), *others]
 
 
 def main() -> None:
@@ -197,13 +246,13 @@ def main() -> None:
     seeds = 1 if asked.quick else SEEDS
     answer = {}
     for env in asked.only:
-        job = JOB | {"env": env, "iterations": ITERATIONS[env]} | (QUICK if asked.quick else {})
-        # The same settings on every seed of a job, which seeds their training, too.
-        job["points"] = make_job(job).sample_configs()
+        job, plain = make_jobs(env, asked.quick)
         table = record(env, job, asked.to, seeds)
         found, live = dict[str, Figures](), []
         for seed in range(seeds):
-            for name, figures in replay(read_record(env, job, asked.to, seed), ORDERS).items():
+            for name, figures in replay(
+                read_record(env, (job, plain), asked.to, seed), ORDERS
+            ).items():
                 everything = found.setdefault(name, Figures())
                 for kind in dataclasses.fields(Figures):
                     getattr(everything, kind.name).extend(getattr(figures, kind.name))

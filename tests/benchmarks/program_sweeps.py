@@ -49,15 +49,20 @@ SWEEPS: dict[str, dict[str, Any]] = {
 }
 
 
+def describe(name: str) -> dict[str, Any]:
+    """Return the job of a sweep, which can be run on this machine."""
+    job = SWEEPS[name]
+    command = job["command"].format(python=sys.executable, script=PROGRAMS / f"{name}.py")
+    paths = {"PYTHONPATH": f"{PROGRAMS}:{os.environ.get('PYTHONPATH', '')}"}
+    return COMMON | job | {"command": command, "environment": paths}
+
+
 def run(name: str, changed: dict[str, Any], to: Path) -> Outcome:
     """Run a sweep, unless it has been run before, and return its outcome."""
     out = to / f"{name}-{changed['scheduler']}-{changed['grace']}"
     if not (out / "report.html").exists():
         to.mkdir(parents=True, exist_ok=True)
-        job: dict[str, Any] = COMMON | SWEEPS[name] | changed
-        script = PROGRAMS / f"{name}.py"
-        job["command"] = job["command"].format(python=sys.executable, script=script)
-        job["environment"] = {"PYTHONPATH": f"{PROGRAMS}:{os.environ.get('PYTHONPATH', '')}"}
+        job = describe(name) | changed
         file = out.with_suffix(".yaml")
         file.write_text(yaml.safe_dump(job))
         rungwise = Path(sys.executable).with_name("rungwise")
