@@ -333,9 +333,9 @@ class LowExplainedVariance(Rule):
         learns = self.is_disproved(history)
         if learns and not growth > self.growth:
             return None
-        reason = (
-            f"the value loss grew {growth:.1f} times" if learns else "the score has not improved"
-        )
+        # Within the window: the score may have risen in its first rows, and stood still since then.
+        stands = "the score has not improved meanwhile"
+        reason = f"the value loss grew {growth:.1f} times" if learns else stands
         return self.report(
             "note" if learns else "stop",
             history.find_onset(history.series("explained_variance") < self.median, window),
