@@ -46,6 +46,13 @@ SWEEPS: dict[str, dict[str, Any]] = {
         "metric": "Train/mean_reward",
         "budget": 80,
     },
+    "torchrl_ppo": {
+        "command": "{python} {script} --lr {{lr}} --ent-coef {{ent_coef}} --seed {{seed}} "
+        "--logdir {{out}}",
+        "search": {"lr": {"loguniform": [1e-5, 0.1]}, "ent_coef": {"loguniform": [1e-4, 0.1]}},
+        "metric": "train/reward",
+        "budget": 20_480,
+    },
 }
 
 
