@@ -143,12 +143,13 @@ def sample_legal(space: spaces.Space[Any], legal: Array | None) -> Any:
     """Draw an action that the mask allows; None allows all."""
     if legal is None:
         return space.sample()
-    legal = np.asarray(legal).astype(np.int8)
+    # What is not 0 is legal, as policies read it; Gymnasium takes nothing but 0 and 1.
+    bits = (np.asarray(legal) != 0).astype(np.int8)
     if isinstance(space, spaces.Dict):
-        return space.sample(mask={name: legal if name == "choice" else None for name in space})
+        return space.sample(mask={name: bits if name == "choice" else None for name in space})
     if isinstance(space, spaces.MultiDiscrete):
-        return space.sample(mask=tuple(_split_mask(space, legal)))
-    return space.sample(mask=legal)
+        return space.sample(mask=tuple(_split_mask(space, bits)))
+    return space.sample(mask=bits)
 
 
 def is_mask_of(space: spaces.Space[Any], legal: Array) -> bool:

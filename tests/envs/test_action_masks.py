@@ -47,6 +47,7 @@ def test_what_does_not_fit_the_actions_is_no_mask(given):
         (spaces.Discrete(3, start=5), [1, 0, 1], 2 / 3),
         (spaces.MultiDiscrete([2, 3], start=[1, 4]), [0, 1, 1, 1, 0], 1 / 3),
         (CHOICE, [0, 0, 1], 1 / 3),
+        (spaces.Discrete(3), [2, 0, -1], 2 / 3),
     ],
 )
 def test_legal_actions_alone_are_drawn(space, legal, share):

@@ -55,6 +55,7 @@ def showing(space, observation):
         (spaces.MultiBinary(2), [2, 0], "note", "2 at (0,) instead of a value from 0 to 1"),
         # Other shapes and kinds are refused.
         (spaces.MultiBinary(2), [0, 1, 0], "stop", "shape (3,) of int64 instead of (2,)"),
+        (spaces.MultiBinary(2), [300, 0], "stop", "shape (2,) of int64 instead of (2,) of int8"),
         (spaces.MultiBinary(2), np.array([0.5, 1]), "stop", "float64 instead of (2,) of int8"),
         (UNIT, np.zeros(3, np.float32), "stop", "shape (3,) of float32 instead of (2,)"),
         (BYTES, np.array([0.5, 3]), "stop", "float64 instead of (2,) of uint8"),
