@@ -35,6 +35,7 @@ from benchmarks.landscapes import Counted, until
 from benchmarks.program_sweeps import SWEEPS, describe
 from benchmarks.replays import Stock
 from benchmarks.sweep import FACTOR, later_half, rank, tuned
+from tune_jobs.api import resume
 from tune_jobs.health import RULES
 from tune_jobs.jobs.budget import choose_first_rung
 from tune_jobs.jobs.job import Job
@@ -107,10 +108,13 @@ def make_jobs(task: str, quick: bool) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def run(job: dict[str, Any], out: Path, seed: int) -> Outcome:
-    """Tune, or read what an earlier call has tuned."""
-    if not (out / "report.html").exists():
+    """Tune, or read what an earlier call has tuned, whose interrupted trials continue."""
+    log = out / "events.jsonl"
+    if not log.exists():
         tuned(job, out, ["--seed", str(seed)])
-    return Outcome.from_rows(read_event_log(out / "events.jsonl"))
+    outcome = Outcome.from_rows(read_event_log(log))
+    is_whole = outcome.end is not None and outcome.end.reason == "done"
+    return outcome if is_whole else resume(out)
 
 
 def read_curves(outcome: Outcome) -> np.ndarray:

@@ -3,6 +3,7 @@
 
 import argparse
 
+import numpy as np
 import torch
 from environments import FAULTS
 
@@ -18,5 +19,6 @@ def parse_arguments(*, lr, steps, ent_coef=0.0):
     parser.add_argument("--fault", default="none", choices=FAULTS)
     args = parser.parse_args()
     torch.manual_seed(args.seed)
+    np.random.seed(args.seed)  # by it Tianshou shuffles
     torch.set_num_threads(1)
     return args
