@@ -36,7 +36,7 @@ LONG = {
     "sweep": "--quick --orders 2",
     "transfer": "--data {folder}/tables --replays 2",
     "trials_per_hour": "--trials 2 --iterations 2",
-    "watch_overhead": "--seconds 5 --rows 2000",
+    "watch_overhead": "--seconds 5 --rows 2000 --pairs 1",
     "watched": "--to {folder}/runs --only bandit --faults ''",
 }
 """Of those for which it takes up to some minutes."""
