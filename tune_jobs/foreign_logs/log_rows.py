@@ -131,7 +131,7 @@ class LogRows:
         if len(before) > FIRST + LAST:
             before = [*before[:FIRST], *before[-LAST:]]
         self._context = [*before, *records]
-        log = translate_log(self.path, "", "", self._context, self.rename)
+        log = translate_log(self.path, "", "", self._context, self.rename, hindsight=False)
         self.unmapped, self.likely_return = log.unmapped, log.likely_return
         self.other = log.other or self.other  # later rows have more names
         self.is_smoothed = (self.metric, log.score) == RETURNS

@@ -34,7 +34,11 @@ _LEARNER = re.compile(r"((?:ray/tune/)?learners/[^/]+/)")
 
 
 def separate_missing(
-    rows: Sequence[dict[str, Any]], taken: Mapping[str, CatalogueMetric], losses: Iterable[str]
+    rows: Sequence[dict[str, Any]],
+    taken: Mapping[str, CatalogueMetric],
+    losses: Iterable[str],
+    *,
+    hindsight: bool = True,
 ) -> None:
     """Take out the NaN that only say that there was no number; point at the others.
 
@@ -43,6 +47,7 @@ def separate_missing(
         taken: foreign names with the metrics that they are.
         losses: foreign names of losses, and of KLs, that are none of ours. A NaN in a loss soon
             reaches the parameters, and in a KL of any kind it comes from them.
+        hindsight: whether later rows may show what a NaN says, as they cannot in a live run.
     """
     watched = {ours.name for ours in taken.values()}.intersection(WATCHED)
     columns = [(rows, name) for name in watched]
@@ -53,9 +58,9 @@ def separate_missing(
         sound |= finite
         broken += np.array([name in row for row in cells], np.bool_) & ~finite
     for theirs, ours in taken.items():
-        _believe(rows, theirs, ours, sound)
+        _believe(rows, theirs, ours, sound, hindsight)
     for theirs in losses:
-        _watch(rows, theirs, sound, broken > 1)
+        _watch(rows, theirs, sound, broken > 1, hindsight)
 
 
 def get_column(rows: Sequence[Mapping[str, Any]], name: str) -> FloatArray:
@@ -74,13 +79,17 @@ def count_trained(theirs: str, values: Mapping[str, object]) -> float | None:
 
 
 def _believe(
-    rows: Sequence[dict[str, Any]], theirs: str, ours: CatalogueMetric, sound: BoolArray
+    rows: Sequence[dict[str, Any]],
+    theirs: str,
+    ours: CatalogueMetric,
+    sound: BoolArray,
+    hindsight: bool,
 ) -> None:
     name = ours.name
     column = get_column(rows, name)
     skips = name == "grad_norm"  # mixed precision skips an update whose gradients are too large
     lasting = find_lasting(column, SKIPPED if skips else 1)
-    turned = _find_turned(column, UNENDED if name in RETURNS else SKIPPED)
+    turned = _find_turned(column, UNENDED if name in RETURNS else SKIPPED, hindsight)
     begun = np.logical_or.accumulate(np.isfinite(column))
     for at, row in enumerate(rows):
         value = row.get(name)
@@ -111,7 +120,11 @@ def _names_ended(row: Mapping[str, Any], *, patchy: bool) -> bool:
 
 
 def _watch(
-    rows: Sequence[dict[str, Any]], theirs: str, sound: BoolArray, confirmed: BoolArray
+    rows: Sequence[dict[str, Any]],
+    theirs: str,
+    sound: BoolArray,
+    confirmed: BoolArray,
+    hindsight: bool,
 ) -> None:
     """Point at a loss that is none of ours and has turned NaN or infinite.
 
@@ -119,7 +132,7 @@ def _watch(
     where its learner was trained, or where no other loss of the row is finite.
     """
     column = get_column([row[RECORD] for row in rows], theirs)
-    infinite, turned = np.isinf(column), _find_turned(column, SKIPPED)
+    infinite, turned = np.isinf(column), _find_turned(column, SKIPPED, hindsight)
     begun = np.logical_or.accumulate(np.isfinite(column))
     lasting = find_lasting(column)
     is_main = bool(_TRAINED.fullmatch(theirs)) or is_bare_kl(theirs)
@@ -140,14 +153,16 @@ def _watch(
             row.setdefault(SICK, []).append(f"{theirs} ({values[theirs]})")
 
 
-def _find_turned(column: FloatArray, least: int) -> BoolArray:
+def _find_turned(column: FloatArray, least: int, hindsight: bool) -> BoolArray:
     """Return the rows from which a column [R] that had a number in every row has none any more.
 
-    They must be at least ``least``, after at least ``SKIPPED`` numbers. Where a number has followed
-    a NaN, the log writes it for what was not measured.
+    They must be at least ``least``, after at least ``SKIPPED`` numbers; without hindsight this is
+    known from the last of ``least`` rows on. Where a number has followed a NaN, the log writes it
+    for what was not measured.
     """
     numbers = int(np.isfinite(column).sum())
     turned = np.zeros(column.size, np.bool_)
     if numbers >= SKIPPED and column.size - numbers >= least:
-        turned[numbers:] = np.isfinite(column[:numbers]).all()
+        known = numbers if hindsight else numbers + least - 1
+        turned[known:] = np.isfinite(column[:numbers]).all()
     return turned

@@ -70,8 +70,19 @@ def translate_log(
     records: Sequence[Record],
     rename: Mapping[str, str],
     note: str = "",
+    *,
+    hindsight: bool = True,
 ) -> Log:
     """The log that the records of a file are.
+
+    Args:
+        path: the file, for messages.
+        name: the log's.
+        form: of the file.
+        records: in their order.
+        rename: names of the log, each with the catalogue's.
+        note: what the log says of itself.
+        hindsight: see :func:`separate_missing`.
 
     Raises:
         InputError: if a metric has a value that is not a number.
@@ -92,7 +103,7 @@ def translate_log(
     empty = _find_empty_return(rows, taken)
     unmapped = [other for other in names if other not in taken and _is_metric(other, records)]
     losses = [name for name in unmapped if "loss" in name.casefold() or is_bare_kl(name)]
-    separate_missing(rows, taken, losses)
+    separate_missing(rows, taken, losses, hindsight=hindsight)
     # RLlib alone calls the KL a loss; in other tools a KL of 0 is a measurement.
     if any(ours.name == "kl" and "kl_loss" in theirs for theirs, ours in taken.items()):
         _drop_kl_not_computed(rows)

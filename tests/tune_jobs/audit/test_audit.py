@@ -60,7 +60,10 @@ def test_processes_give_the_same_as_one(tmp_path):
     folder = tmp_path / "exp"
     for seed in range(10):
         write_run(folder / f"{seed}.csv", flat(40, seed=seed))
+    episodes = "".join(f"{i % 7},10,{i}\n" for i in range(200))
+    (folder / "0.monitor.csv").write_text(f'#{{"t_start": 0.0}}\nr,l,t\n{episodes}')
     first = audit([folder], OPTIONS, workers=1)
+    assert all(run.is_judged for run in first.runs)
     (tmp_path / "cache" / "audit.sqlite").unlink()
     assert audit([folder], OPTIONS, workers=2) == first
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -36,7 +35,8 @@ class MonitorFiles:
         self.behind = False
         self._directory = directory
         self._tables = {file: DelimitedFile(file) for file in files}
-        self._ends = defaultdict[Path, float](lambda: -math.inf)
+        # No default of its own: a reader is sent to the processes of an audit.
+        self._ends: dict[Path, float] = {}
         self._shifts = defaultdict[Path, float](float)
 
     @property
@@ -64,10 +64,11 @@ class MonitorFiles:
                     )
                     return []
                 end = start + self._shifts[path] + as_number(t if t is not None else 0.0)
-                if end < self._ends[path]:
+                last = self._ends.get(path, end)
+                if end < last:
                     # A resume that appends to the file counts from its own start.
-                    self._shifts[path] += self._ends[path] - end
-                    end = self._ends[path]
+                    self._shifts[path] += last - end
+                    end = last
                 self._ends[path] = end
                 episodes.append((end, r, length))
             self.behind |= table.behind
