@@ -73,7 +73,7 @@ def test_nothing_is_ended_before_a_live_run_would_have_been(tmp_path):
     """That a return is NaN since row 21 is known when it has been for 32 rows."""
     path = write_run(tmp_path / "a.csv", [*flat(20, noise=0.3), *[float("nan")] * 80])
     run = replay(path)
-    assert (run.stop.symptom, run.stop.share) == ("not_finite", 0.52)
+    assert run.stop and (run.stop.symptom, run.stop.share) == ("not_finite", 0.52)
 
 
 def test_a_run_that_rises_after_its_stop_is_seen_to(tmp_path):
