@@ -171,9 +171,11 @@ class LogRows:
             return self._group.number
         self.share_reached = max(self.share_reached, reached / self.budget)
         share = reached / self.budget
-        # Beyond the budget an iteration holds more and more, as without one.
-        parts = share if share <= 1 else 1 + math.log(share)
-        return max(math.ceil(parts * self.iterations), 1)
+        if share <= 1:
+            return max(math.ceil(share * self.iterations), 1)
+        # Beyond the budget an iteration holds more and more, as without one. The last rollout ends
+        # a little behind it, and belongs to the last iteration.
+        return math.floor((1 + math.log(share)) * self.iterations)
 
     def _read_score(self, values: Mapping[str, object], row: Mapping[str, Any]) -> float:
         """Return the score of a row; NaN where it has none."""

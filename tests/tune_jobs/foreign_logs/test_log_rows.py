@@ -72,8 +72,15 @@ def test_progress_and_score_by_the_names_of_the_log():
 def test_beyond_the_budget_iterations_go_on_and_grow():
     rows = make(progress="own", budget=10, iterations=5)
     found = rows.add([record(i + 1) for i in range(20 * 2**10)], final=True)
-    assert [i.number for i in found] == list(range(1, 41))  # 5 (1 + ln 1024)
-    assert [i.rows for i in found[:5]] == [4] * 5 and found[-1].rows > 2000
+    assert [i.number for i in found] == list(range(1, 40))  # 5 (1 + ln 1024)
+    assert [i.rows for i in found[:4]] == [4] * 4 and found[-1].rows > 2000
+
+
+def test_the_last_rollout_which_ends_behind_the_budget_is_in_the_last_iteration():
+    rows = make(progress="own", budget=10, iterations=100)
+    found = rows.add([record(i + 1) for i in range(19)], final=False)
+    found += rows.add([Record("line 20", record(20).values | {"own": 10.05})], final=True)
+    assert found[-1].number == 100
 
 
 def test_numbers_that_are_not_finite_are_no_score():
