@@ -31,7 +31,7 @@ LONG = {
     "panel": "--only grid --seeds 1",
     "program_logs": "--to {folder}/runs --only bandit --faults nan-reward",
     "program_sweeps": "--to {folder}/runs --only sb3_dqn --quick",
-    "scale": "--sizes 9",
+    "scale": "--sizes 40",
     "soak": "--minutes 1",
     "sweep": "--quick --orders 2",
     "transfer": "--data {folder}/tables --replays 2",

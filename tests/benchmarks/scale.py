@@ -36,7 +36,6 @@ from cluster.dashboard.trial_rows import list_trial_rows
 from cluster.terminal.progress import ProgressDisplay
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.job_yaml import dump_job
-from tune_jobs.jobs.search_space import sample_configs
 from tune_jobs.run_log.event_log import EventLog, read_event_log
 from tune_jobs.run_log.events import ResultRow, TrialRow
 from tune_jobs.run_log.ledger import write_ledger
@@ -89,9 +88,7 @@ def said(name: str, row: ResultRow, metrics: str = "") -> dict[str, Any]:
 def play(job: Job, recorded: list[list[ResultRow]], directory: Path) -> dict[str, float]:
     """Report everything once; seconds of CPU, results and bytes."""
     first = make_job_row(job, directory, [])
-    configs = dict(
-        zip(job.name_trials(), sample_configs(job.search, job.trials, job.seed), strict=True)
-    )
+    configs = dict(zip(job.name_trials(), job.sample_configs(), strict=True))
     earlier = [first, *(TrialRow(trial=n, config=c) for n, c in configs.items())]
     for row in earlier:
         EventLog(directory / "events.jsonl").append(row)
@@ -178,7 +175,7 @@ def measure(run: Path, trials: int) -> dict[str, float]:
     """Everything about one size."""
     job, rows = open_run(run)
     recorded = [list(t.results) for t in Outcome.from_rows(rows).trials if len(t.results) > 1]
-    job = replace(job, trials=trials, scheduler="asha", grace=1, searcher="random", points=[])
+    job = replace(job, trials=trials, scheduler="asha", grace=1, searcher="random", repeats=0)
     job = replace(job, iterations=min(len(rows) for rows in recorded), health={})
     with tempfile.TemporaryDirectory() as place:
         directory = Path(place)

@@ -15,6 +15,7 @@ import os
 import re
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import UnionType
 from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
@@ -73,12 +74,12 @@ class EventLog:
 def encode_row(row: Row) -> str:
     """Return a row as one line of strict JSON, without the newline."""
     # Strict JSON has no NaN: other readers (jq, a browser) would reject the whole line.
-    # vars, not dataclasses.asdict, which would copy every metric.
+    encode = functools.partial(json.dumps, ensure_ascii=False, allow_nan=False)
+    # vars, not dataclasses.asdict, which would copy every metric. Nearly all rows need no more.
+    with suppress(TypeError, ValueError):
+        return encode({"kind": row.kind, **vars(row)})
     fields, nonfinite = convert_to_json(vars(row))
-    data = {"kind": row.kind, **fields}
-    if nonfinite:
-        data["nonfinite"] = nonfinite
-    return json.dumps(data, ensure_ascii=False, allow_nan=False)
+    return encode({"kind": row.kind, **fields} | ({"nonfinite": nonfinite} if nonfinite else {}))
 
 
 def read_event_log(path: str | Path) -> list[Row]:
