@@ -6,6 +6,7 @@ would look like a result.
 
 from __future__ import annotations
 
+import functools
 import textwrap
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -299,6 +300,7 @@ def _policy_colour(policy: str, place: int) -> str:
     return MUTED if policy == "random" else PALETTE[place % len(PALETTE)]
 
 
+@functools.lru_cache(2**15)  # a page draws the same ends of thousands of trials with each result
 def fold(text: str, width: int = 60) -> str:
     """Wrap a sentence and escape it: hover labels interpret HTML and do not wrap by themselves."""
     return "<br>".join(escape(line) for line in textwrap.wrap(text, width))

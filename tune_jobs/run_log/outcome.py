@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,7 @@ class Outcome:
             return f"{each} {len(self.finals)} trainings of the best settings"
         return f"{each} best {len(self.finals)}"
 
-    @property
+    @cached_property
     def ranked(self) -> list[TrialOutcome]:
         """The trials with a finite last score, by the mean of their later ones, the best first."""
         scored = [trial for trial in self.trials if trial.settled_score is not None]
