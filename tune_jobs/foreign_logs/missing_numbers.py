@@ -38,7 +38,7 @@ def separate_missing(
     taken: Mapping[str, CatalogueMetric],
     losses: Iterable[str],
     *,
-    hindsight: bool = True,
+    hindsight: bool,
 ) -> None:
     """Take out the NaN that only say that there was no number; point at the others.
 

@@ -78,7 +78,7 @@ def test_beyond_the_budget_iterations_go_on_and_grow():
 
 def test_the_last_rollout_which_ends_behind_the_budget_is_in_the_last_iteration():
     rows = make(progress="own", budget=10, iterations=100)
-    found = rows.add([record(i + 1) for i in range(19)], final=False)
+    found = rows.add([record(i + 1) for i in range(19)])
     found += rows.add([Record("line 20", {**record(20).values, "own": 10.05})], final=True)
     assert found[-1].number == 100
 
