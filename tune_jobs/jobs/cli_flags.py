@@ -20,14 +20,13 @@ from envs.factory import make_params
 from envs.field_docs import get_field_groups, read_field_docs
 from envs.validation import InputError, get_fields
 from tune_jobs.jobs.job import Job, resolve_env_id
-from tune_jobs.jobs.job_fields import get_settings_class
+from tune_jobs.jobs.job_fields import get_settings_class, to_tuples
 from tune_jobs.jobs.job_yaml import (
     JobDumper,
     JobLoader,
     check_numbers,
     make_job,
     replace_fields,
-    to_tuples,
 )
 from tune_jobs.jobs.rllib_settings import RLlibSettings
 

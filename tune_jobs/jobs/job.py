@@ -11,7 +11,7 @@ from envs import FAMILIES
 from envs.validation import InputError, validate
 from tune_jobs.health import check_limits
 from tune_jobs.jobs.budget import choose_first_rung, fit_settings, resolve_iterations
-from tune_jobs.jobs.job_fields import JobFields, get_settings_class
+from tune_jobs.jobs.job_fields import JobFields, get_settings_class, to_tuples
 from tune_jobs.jobs.notify_url import check_notify_url
 from tune_jobs.jobs.program_settings import ProgramSettings, list_placeholders
 from tune_jobs.jobs.resources import check_gpus
@@ -217,6 +217,7 @@ class Job(JobFields):
 
     def split_trial_config(self, config: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return a trial's searched settings, and all arguments of its environment."""
+        config = to_tuples(config)  # as it was drawn: in a log, from which it resumes, are lists
         settings = {k: v for k, v in config.items() if not k.startswith(ENV_PREFIX)}
         env = {k.removeprefix(ENV_PREFIX): v for k, v in config.items() if k.startswith(ENV_PREFIX)}
         return settings, self.env_kwargs | env

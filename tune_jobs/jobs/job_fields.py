@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias, cast
 
 import algos
 from algos.config import TrainingSettings, is_rllib_name
@@ -33,6 +34,14 @@ def get_settings_class(algo: str) -> type[Settings]:
     if is_rllib_name(algo):
         return RLlibSettings
     return ProgramSettings if algo == PROGRAM else algos.get_algorithm_class(algo).settings_class
+
+
+def to_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings with lists as tuples: YAML and JSON know no tuples, and settings no lists."""
+    return {
+        name: tuple(cast("list[Any]", value)) if isinstance(value, list) else value
+        for name, value in values.items()
+    }
 
 
 @dataclass(frozen=True)

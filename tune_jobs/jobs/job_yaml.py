@@ -16,7 +16,7 @@ from envs.validation import InputError, check_value, get_fields, unknown_name_er
 from tune_jobs.formatting import format_values
 from tune_jobs.jobs.budget import DEFAULT_ITERATIONS
 from tune_jobs.jobs.job import Job, resolve_env_id
-from tune_jobs.jobs.job_fields import get_settings_class
+from tune_jobs.jobs.job_fields import get_settings_class, to_tuples
 from tune_jobs.jobs.program_settings import MASK, ProgramSettings, name_program
 from tune_jobs.jobs.rllib_settings import RLlibSettings
 from tune_jobs.jobs.search_space import Space
@@ -273,14 +273,6 @@ def _dataclass(cls: type, given: object, where: str) -> Any:
     known = get_fields(cls)
     _check_known_names(given, known, f"in {where}")
     return cls(**to_tuples(given))
-
-
-def to_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings with their lists as tuples: YAML has no tuples, and settings no lists."""
-    return {
-        name: tuple(cast("list[Any]", value)) if isinstance(value, list) else value
-        for name, value in values.items()
-    }
 
 
 def _read_points(given: object, where: str) -> list[Mapping[str, Any]]:

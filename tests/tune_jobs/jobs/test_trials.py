@@ -1,6 +1,7 @@
 """Seeds of the trials of a job, and the trial with its own settings."""
 
 import itertools
+import json
 from typing import Any
 
 import pytest
@@ -31,6 +32,14 @@ def test_the_settings_of_the_job_are_the_first_trial(changed):
     assert len(job.name_trials()) == 4
     assert add_default_point(job) == job, "once is enough"
     assert parse_job(dump_job(job), "again") == job
+
+
+def test_a_trial_is_the_same_from_the_log():
+    spaces = {"hidden": {"choice": [[32, 32], [64]]}, "lr": {"loguniform": [1e-4, 1e-2]}}
+    job = make_job(SWEEP | {"search": spaces})
+    config = job.sample_configs()[0]
+    logged = json.loads(json.dumps(config))
+    assert logged != config and job.make_trial_settings(logged) == job.make_trial_settings(config)
 
 
 def test_points_of_the_user_come_first():
