@@ -1,27 +1,33 @@
 """Reinforcement learning algorithms on RLlib: ``PPO``, ``GRPO``, ``REINFORCE``, ``DPO``, ``A*-PO``.
 
-An algorithm is one file such as ``ppo.py`` (settings, objective and a class for the training loop)
-and one line in ALGORITHMS. A trained policy acts without any of that:
-``Policy.load(checkpoint).act(observation)``.
+An algorithm is one file such as ``ppo.py`` (objective and a class for the training loop), its
+settings (``settings/ppo.py``) and one line in ALGORITHMS. A trained policy acts without any of
+that: ``Policy.load(checkpoint).act(observation)``.
 """
 
 from __future__ import annotations
 
 import importlib
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from envs.validation import InputError, unknown_name_error
 
 if TYPE_CHECKING:
     from algos.algorithm import ColumnAlgorithm
-    from algos.astar_po import AStarPO, AStarPOSettings
-    from algos.config import TrainingSettings
-    from algos.dpo import DPO, DPOSettings
-    from algos.grpo import GRPO, GRPOSettings
+    from algos.astar_po import AStarPO
+    from algos.dpo import DPO
+    from algos.grpo import GRPO
     from algos.objective import Objective
     from algos.policy import Policy
-    from algos.ppo import PPO, PPOSettings
-    from algos.reinforce import Reinforce, ReinforceSettings
+    from algos.ppo import PPO
+    from algos.reinforce import Reinforce
+    from algos.settings.astar_po import AStarPOSettings
+    from algos.settings.dpo import DPOSettings
+    from algos.settings.grpo import GRPOSettings
+    from algos.settings.ppo import PPOSettings
+    from algos.settings.reinforce import ReinforceSettings
+    from algos.settings.training import TrainingSettings
 
 __all__ = [
     "ALGORITHMS",
@@ -40,6 +46,7 @@ __all__ = [
     "TrainingSettings",
     "build_algorithm",
     "get_algorithm_class",
+    "get_settings_class",
     "load_objectives",
 ]
 
@@ -55,9 +62,9 @@ ALGORITHMS = {
 _MODULES = {
     "Objective": "algos.objective",
     "Policy": "algos.policy",
-    "TrainingSettings": "algos.config",
+    "TrainingSettings": "algos.settings.training",
     **{name: module for module, name, _ in ALGORITHMS.values()},
-    **{f"{name}Settings": module for module, name, _ in ALGORITHMS.values()},
+    **{f"{name}Settings": f"algos.settings.{key}" for key, (_, name, _) in ALGORITHMS.items()},
 }
 
 
@@ -74,14 +81,30 @@ def get_algorithm_class(name: str) -> type[ColumnAlgorithm]:
     Raises:
         InputError: no algorithm has that name.
     """
-    from algos.config import is_rllib_name
+    module, attribute, _ = _get_entry(name)
+    return getattr(importlib.import_module(module), attribute)
+
+
+def get_settings_class(name: str) -> type[TrainingSettings]:
+    """Return the settings of the algorithm of that name: of ours without importing torch.
+
+    Raises:
+        InputError: no algorithm has that name.
+    """
+    _, attribute, _ = _get_entry(name)
+    if find_spec(place := f"algos.settings.{name}"):
+        return getattr(importlib.import_module(place), f"{attribute}Settings")
+    return get_algorithm_class(name).settings_class  # an algorithm of one file
+
+
+def _get_entry(name: str) -> tuple[str, str, str]:
+    from algos.settings.training import is_rllib_name
 
     if is_rllib_name(name):
         raise InputError(f"{name} is not an algorithm of ours: only `train` and `tune` take it.")
     if name not in ALGORITHMS:
         raise unknown_name_error("algorithm", name, ALGORITHMS)
-    module, attribute, _ = ALGORITHMS[name]
-    return getattr(importlib.import_module(module), attribute)
+    return ALGORITHMS[name]
 
 
 def load_objectives() -> dict[str, Objective[Any]]:

@@ -50,7 +50,6 @@ from ray.rllib.utils.metrics.metrics_logger import MetricsLogger
 
 from algos.actions.head import ActionHead
 from algos.actions.kinds import make_action_head
-from algos.config import TrainingSettings
 from algos.learning.behaviour_cloning import collect_teacher_rows, merge_teacher_weights
 from algos.learning.learner import CLONE, PROGRESS, SCORE
 from algos.learning.scheduled_noise import update_noise
@@ -77,6 +76,7 @@ from algos.rollouts.runner_group import (
 )
 from algos.rollouts.unfinished_episodes import measure_unfinished
 from algos.rollouts.watchdog import take_hang_reports
+from algos.settings.training import TrainingSettings
 from envs.batched import World, get_world
 from envs.validation import InputError
 

@@ -14,15 +14,13 @@ import json
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from algos.algorithm import ColumnAlgorithm
-from algos.config import EpisodeSettings
 from algos.losses import (
     astar_regression,
     compute_entropy_metrics,
@@ -35,57 +33,12 @@ from algos.rollouts.columns import Columns, Ragged
 from algos.rollouts.group_sampler import TRAINING_SEED
 from algos.rollouts.rollout import Rollout
 from algos.rollouts.v_star import UNKNOWN, VStarTable, make_batch, store_batch
-from envs.validation import AtLeastOne, Fraction, InputError, Positive
+from algos.settings.astar_po import AStarPOSettings
 
 Array = np.ndarray[Any, Any]
 
 ADVANTAGE_LIMIT = 5.0
 """The post-mortem's limit of a normalised advantage."""
-
-
-@dataclass(frozen=True)
-class AStarPOSettings(EpisodeSettings):
-    """Settings of A*-PO."""
-
-    prepared_with: ClassVar[tuple[str, ...]] = (
-        *("gamma", "starts", "v_star", "v_star_beta", "reference_samples"),
-    )
-    gamma: Annotated[float, Fraction] = 1.0
-    """Discount of the next step's reward."""
-    group_size: Annotated[int, AtLeastOne] = 1
-    """Episodes from each start of an iteration; the paper needs one."""
-    starts: Annotated[int, AtLeastOne] = 256
-    """Number of starts in all; V* of each is estimated before training."""
-    minibatch_size: Annotated[int, AtLeastOne] = 8
-    """Episodes of one optimiser step."""
-    loss: Literal["regression", "clipped_pg"] = "regression"
-    """The paper's regression, or the post-mortem's policy gradient with clipped advantages."""
-    beta: Annotated[float, Positive] = 0.01
-    """Price of the KL to the reference (the paper's beta 2); a small one permits a large KL."""
-    v_star: Literal["softmax", "max", "mean"] = "softmax"
-    """How V* is estimated from the reference's returns."""
-    v_star_beta: Annotated[float, Positive] = 0.5
-    """Temperature of `softmax` (the paper's beta 1), in units of the return."""
-    reference_samples: Annotated[int, AtLeastOne] = 8
-    """Episodes of the reference from each start (k); `num_envs` must be a multiple."""
-    v_star_cache: str = ""
-    """Folder that stores V* after every batch of starts, so that an interrupted stage 1 continues
-    and further trials with the same reference skip it; `""` stores V* in checkpoints only."""
-
-    row_description: ClassVar[str] = "episodes (num_envs * runners)"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.num_envs % self.reference_samples:
-            raise InputError(
-                "settings.num_envs must be a multiple of reference_samples "
-                f"({self.reference_samples}), but it is {self.num_envs}."
-            )
-
-    @property
-    def rows_per_iteration(self) -> int:
-        """Episodes of one iteration, the rows of this algorithm."""
-        return self.num_envs * self.runners
 
 
 class AStarPOObjective(Objective[AStarPOSettings]):

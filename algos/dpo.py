@@ -8,8 +8,7 @@ to the worst. That needs no critic, and the scale of the rewards does not matter
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 from torch import Tensor
@@ -17,7 +16,6 @@ from torch import Tensor
 from algos.actions.array_backend import Array
 from algos.actions.head import ActionHead
 from algos.algorithm import ColumnAlgorithm
-from algos.config import EpisodeSettings
 from algos.losses import (
     compute_entropy_metrics,
     compute_exploration_terms,
@@ -28,7 +26,6 @@ from algos.objective import Loss, Need, Objective
 from algos.rllib.column_config import ColumnConfig
 from algos.rollouts.columns import Columns, Ragged
 from algos.rollouts.preference_pairs import (
-    IMAGINED,
     CandidateRunner,
     check_reward_prediction,
     concat_pair_steps,
@@ -37,51 +34,10 @@ from algos.rollouts.preference_pairs import (
     make_episode_pairs,
 )
 from algos.rollouts.rollout import Rollout
-from envs.validation import AtLeastOne, Between, Fraction, InputError, NonNegative, Positive
+from algos.settings.dpo import CANDIDATE_SOURCES, COLLECTED_SOURCES, IMAGINED, DPOSettings
 from envs.world import World
 
 SIDES = ("chosen", "rejected")
-CANDIDATE_SOURCES = ("candidates", IMAGINED)
-COLLECTED_SOURCES = ("groups", *CANDIDATE_SOURCES)
-
-
-@dataclass(frozen=True)
-class DPOSettings(EpisodeSettings):
-    """Settings of DPO."""
-
-    gamma: Annotated[float, Fraction] = 1.0
-    """Discount of the next step's reward, where episodes are compared."""
-    entropy_coef: Annotated[float, NonNegative] = 0.0
-    """Weight of the entropy bonus at the start of training."""
-    minibatch_size: Annotated[int, AtLeastOne] = 64
-    """Pairs of one optimiser step."""
-    pairs: str = "groups"
-    """Source of the pairs: episodes from the same start (`groups`); actions tried from the same
-    state in the environment (`candidates`, counted as lookahead) or judged by the world's own
-    student (`imagined`, at no cost); or a folder of recorded rollouts."""
-    candidates: Annotated[int, Between(2)] = 4
-    """Actions tried from each state (K)."""
-    beta: Annotated[float, Positive] = 0.1
-    """Strength of the pull to the reference: a small beta lets preferences move the policy far."""
-    weights: Literal["equal", "gap"] = "equal"
-    """Whether pairs count equally, or by the difference of their returns (`gap`)."""
-    reference_interval: Annotated[int, NonNegative] = 25
-    """Updates between copies of the reference policy; 0 keeps the initial policy."""
-
-    @property
-    def collects_groups(self) -> bool:
-        """Only where episodes are compared."""
-        return self.pairs == "groups"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.collects_groups and self.group_size < 2:
-            raise InputError("settings.group_size must be at least 2 to compare episodes.")
-        if self.kl_limit and self.pairs not in COLLECTED_SOURCES:
-            raise InputError(
-                f"settings.kl_limit is {self.kl_limit}, but it would do nothing: recorded pairs "
-                "were not drawn by the policy, so its KL is not known. Set it to 0."
-            )
 
 
 class DPOObjective(Objective[DPOSettings]):

@@ -8,14 +8,12 @@ group's part) and ``losses/loss_functions.py`` (clip and KL).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from algos.algorithm import ColumnAlgorithm
-from algos.config import EpisodeSettings
 from algos.losses import (
     average_over_rows,
     clip_fraction,
@@ -29,32 +27,7 @@ from algos.objective import Loss, Need, Objective
 from algos.rollouts.advantages import group_advantages, has_signal
 from algos.rollouts.columns import Columns
 from algos.rollouts.rollout import Rollout
-from envs.validation import Fraction, InputError, NonNegative, Positive
-
-
-@dataclass(frozen=True)
-class GRPOSettings(EpisodeSettings):
-    """Settings of GRPO. Rewards are not discounted unless `gamma` says so."""
-
-    gamma: Annotated[float, Fraction] = 1.0
-    """Discount of the next step's reward."""
-    clip: Annotated[float, Positive] = 0.2
-    """Largest change of the probability ratio that still raises the objective."""
-    supervision: Literal["outcome", "process"] = "outcome"
-    """`outcome`: all steps of an episode share the advantage of its return; `process`: the return
-    to go of a step is compared with that of the same step of the others, for dense rewards."""
-    reference_kl_coef: Annotated[float, NonNegative] = 0.0
-    """Weight of the KL to the frozen reference policy."""
-    reference_interval: Annotated[int, NonNegative] = 0
-    """Updates between copies of the reference policy; 0 keeps the initial policy."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.group_size < 2:
-            raise InputError(
-                "settings.group_size must be at least 2: an episode is compared with the "
-                "others of its group."
-            )
+from algos.settings.grpo import GRPOSettings
 
 
 class GRPOObjective(Objective[GRPOSettings]):

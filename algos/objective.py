@@ -1,7 +1,7 @@
 """What an algorithm optimises: pure functions of rollouts, rows and network outputs.
 
-An algorithm is one file with a frozen settings dataclass and a subclass of :class:`Objective`. The
-training loop (``algorithm.py``) calls its hooks; none of them starts a process, draws a random
+An algorithm is a frozen dataclass of settings and one file with a subclass of :class:`Objective`.
+The training loop (``algorithm.py``) calls its hooks; none of them starts a process, draws a random
 number or changes its arguments, so that each can be tested on arrays alone.
 """
 
@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeAlias, Ty
 from torch import Tensor
 
 from algos.actions.topk import log_probabilities
-from algos.config import TrainingSettings
 from algos.rollouts.advantages import compute_next_values
 from algos.rollouts.columns import Columns
 from algos.rollouts.rollout import Rollout
 from algos.schedules import adapt_entropy_coef, schedule
+from algos.settings.training import TrainingSettings
 from envs.validation import InputError
 from envs.world import World
 

@@ -24,10 +24,10 @@ from algos import get_algorithm_class
 from algos.actions.kinds import make_action_head
 from algos.algorithm import ColumnAlgorithm
 from algos.checkpoint import check_is_checkpoint, refuse_pickles, verify_checkpoint
-from algos.config import is_rllib_name
 from algos.models import MODELS
 from algos.models.base import MASK, PolicyModule, to_observation_columns
 from algos.rllib.rllib_module import RLlibModule
+from algos.settings.training import is_rllib_name
 from algos.space_format import space_from_dict, space_to_dict
 from envs.action_masks import MASK_PART, add_mask, describe_forbidden, find_forbidden, flatten_mask
 from envs.cast_observations import is_castable

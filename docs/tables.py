@@ -21,10 +21,10 @@ import yaml
 
 import algos
 import envs
-from algos.config import TrainingSettings
 from algos.metrics import METRICS
 from algos.rllib.rllib_algorithms import list_rllib_algorithms
 from algos.rollouts.env_requirements import format_requirements_table
+from algos.settings.training import TrainingSettings
 from cluster.commands.groups import summarise_commands
 from cluster.commands.listings import list_preset_rows
 from envs.field_docs import get_field_groups, read_field_docs

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from algos.actions.head import ActionHead
-from algos.config import TrainingSettings
 from algos.models.base import to_observation_columns
 from algos.objective import Loss, Objective
 from algos.rollouts.columns import Columns, concat
 from algos.rollouts.episodes import play_episodes
 from algos.rollouts.rollout_io import read_columns
+from algos.settings.training import TrainingSettings
 from envs import counter_rng
 from envs.batched import World
 from envs.pytree import Array, Keys, take

@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from algos.config import TrainingSettings
 from algos.models.base import PolicyModule
 from algos.schedules import schedule, schedule_log_std
+from algos.settings.training import TrainingSettings
 
 
 def update_noise(

@@ -11,11 +11,11 @@ from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.utils.framework import get_device
 
-from algos.config import TrainingSettings
 from algos.learning.learner import ColumnLearner
 from algos.models import MODELS
 from algos.objective import Objective
 from algos.rollouts.env_runner import ColumnRunner
+from algos.settings.training import TrainingSettings
 
 
 class ColumnConfig(AlgorithmConfig):

@@ -21,15 +21,13 @@ from algos.actions.array_backend import get_array_module
 from algos.rollouts.columns import Columns, Ragged
 from algos.rollouts.env_runner import ColumnRunner
 from algos.rollouts.rollout_io import read_columns
+from algos.settings.dpo import IMAGINED
 from envs import counter_rng
 from envs.pytree import take
 from envs.validation import InputError
 from envs.world import World
 
 Array = np.ndarray[Any, Any]
-
-IMAGINED = "imagined"
-"""Source of pairs: candidates judged by a world's own student."""
 
 
 class CandidateRunner(ColumnRunner):

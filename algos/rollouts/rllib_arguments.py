@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from algos.config import TrainingSettings
+from algos.settings.training import TrainingSettings
 from envs.validation import InputError
 
 SAMPLE_ARGUMENTS: dict[str, tuple[Any, ...]] = {

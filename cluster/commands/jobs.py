@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, make_dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any, Self
@@ -74,12 +74,14 @@ class Tune(RayCommand):
         """
         command = cls.get_name()
         name = argv[0] if argv and not argv[0].startswith("-") else None
-        with show_imports():
-            from tune_jobs.jobs.cli_flags import find_job_fields, make_job_flags, split_pairs
+        from algos.settings.training import is_rllib_name
+        from tune_jobs.jobs.cli_flags import find_job_fields, make_job_flags, split_pairs
 
-            # The flags depend on the job: its algorithm has settings, its environment arguments.
-            # So the words that determine the job are looked up before the rest is parsed.
-            given = find_job_fields(argv)
+        # The flags depend on the job: its algorithm has settings, its environment arguments.
+        # So the words that determine the job are looked up before the rest is parsed.
+        given = find_job_fields(argv)
+        # Settings of ours need no engine; those of RLlib's algorithms are RLlib's.
+        with show_imports() if is_rllib_name(given.get("algo", "")) else nullcontext():
             base = _load_base_job(command, argv, name, given)
             flags = make_job_flags(base, given)
         rest, pairs = split_pairs(argv[1:] if name else argv, flags.pairs)
@@ -302,7 +304,7 @@ def shorten_job(job: Job) -> Job:
     What is counted in iterations shrinks with them. The health rules only warn and the patience is
     off, because so short a run shows nothing about the full one.
     """
-    from algos.config import TrainingSettings
+    from algos.settings.training import TrainingSettings
     from envs import FAMILIES
     from tune_jobs.health import RULES
 
@@ -367,7 +369,7 @@ def _load_base_job(
     if name:
         return load_job(name)
     if "env" in given:
-        # Before the algorithm is imported, which takes far longer than looking up a name.
+        # First, as it says best what is wrong with a name.
         find_env_spec(resolve_env_id(given["env"]))
         return make_job({"env": given["env"], "algo": given.get("algo", "ppo")})
     if set(argv) & {"-h", "--help"}:

@@ -16,12 +16,12 @@ import torch
 from torch import Tensor
 
 from algos.algorithm import ColumnAlgorithm
-from algos.config import TrainingSettings
 from algos.losses import value_error
 from algos.objective import Loss, Objective
 from algos.rollouts.advantages import gae
 from algos.rollouts.columns import Columns
 from algos.rollouts.rollout import Rollout, normalise_advantages
+from algos.settings.training import TrainingSettings
 from envs.validation import Fraction, Positive
 
 

@@ -16,7 +16,7 @@ import torch
 from ray.rllib.core import DEFAULT_MODULE_ID
 
 from algos import ALGORITHMS, get_algorithm_class
-from algos.config import TrainingSettings
+from algos.settings.training import TrainingSettings
 from envs.validation import get_fields
 
 T, B, K = 6, 8, 3

@@ -7,6 +7,7 @@ import sys
 import pytest
 from command_line import answer, rungwise
 
+from algos import ALGORITHMS
 from cluster import cli
 
 HURRIED = ["--iterations", 2, "--evaluation-episodes", 4, "--cpus", 1]
@@ -99,6 +100,18 @@ def test_cheap_checks_come_before_torch_is_imported(tmp_path):
     assert json.loads(done.stdout) == [[2] * len(calls), []], done.stderr
     assert "trials must be in [1, 100000], but it is 0" in done.stderr
     assert "Job.trials" not in done.stderr
+
+
+@pytest.mark.parametrize("algo", ALGORITHMS)
+def test_flags_of_an_algorithm_of_ours_are_read_without_torch(algo):
+    code = (
+        "import sys\n"
+        "from cluster.commands.jobs import Tune\n"
+        f"Tune.parse(['--env', 'CartPole-v1', '--algo', {algo!r}, '--settings.gamma', '0.5'])\n"
+        "sys.exit(str({'torch', 'ray', 'pandas'} & sys.modules.keys() or 0))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr == "0\n"
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,6 @@ import torch
 
 from algos import get_algorithm_class, load_objectives
 from algos.algorithm import ColumnAlgorithm
-from algos.config import EpisodeSettings, TrainingSettings, is_rllib_name
 from algos.models import MODELS
 from algos.objective import Need
 from algos.rollouts.env_factory import (
@@ -25,6 +24,7 @@ from algos.rollouts.env_factory import (
     make_vector_env,
 )
 from algos.rollouts.env_requirements import check_needs, detect_offered_needs
+from algos.settings.training import EpisodeSettings, TrainingSettings, is_rllib_name
 from envs import FAMILIES
 from envs.agents import count_agents
 from envs.batched import World, get_world

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from algos.actions.head import ActionDistribution
-from algos.config import TrainingSettings
 from algos.models.base import PolicyModule
 from algos.objective import Objective
 from algos.rollouts.columns import Columns
+from algos.settings.training import TrainingSettings
 from envs.validation import InputError
 from tune_jobs.check.check_target import CheckTarget, randomise_weights
 from tune_jobs.check.findings import SYMPTOMS, TERM_WITHOUT_GRADIENT, ProbeResult

@@ -11,9 +11,9 @@ import numpy as np
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.learner.training_data import TrainingData
 
-from algos.config import TrainingSettings
 from algos.learning.learner import PROGRESS
 from algos.rollouts.env_factory import find_env_spec
+from algos.settings.training import TrainingSettings
 from envs.pytree import Array
 from tune_jobs.check.check_target import CheckTarget
 from tune_jobs.check.findings import ProbeResult

@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 
 from algos import get_algorithm_class
-from algos.config import TrainingSettings
+from algos.settings.training import TrainingSettings
 from tune_jobs.evaluation.scoring import FEWEST, is_episode_mean
 from tune_jobs.formatting import count
 from tune_jobs.jobs.job import Job

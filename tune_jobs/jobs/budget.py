@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 
-from algos.config import EpisodeSettings, TrainingSettings
+from algos.settings.training import EpisodeSettings, TrainingSettings
 from envs.validation import InputError
 from tune_jobs.formatting import count
 from tune_jobs.jobs.job_fields import JobFields

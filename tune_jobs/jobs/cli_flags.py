@@ -18,13 +18,12 @@ import yaml
 import envs
 from envs.factory import make_params
 from envs.field_docs import get_field_groups, read_field_docs
-from envs.validation import InputError, get_fields
+from envs.validation import InputError, check_value, get_fields
 from tune_jobs.jobs.job import Job, resolve_env_id
 from tune_jobs.jobs.job_fields import get_settings_class, to_tuples
 from tune_jobs.jobs.job_yaml import (
     JobDumper,
     JobLoader,
-    check_numbers,
     make_job,
     replace_fields,
 )
@@ -71,9 +70,6 @@ class JobFlags:
 def find_job_fields(argv: Sequence[str]) -> dict[str, Any]:
     """Return the job's own fields among the words, numbers as numbers, before flags have types.
 
-    Reading the settings of an algorithm imports torch and Ray: seconds, or half a minute on a busy
-    machine. A wrong number is refused at once.
-
     Raises:
         InputError: a number has the wrong type or is out of bounds.
     """
@@ -89,7 +85,9 @@ def find_job_fields(argv: Sequence[str]) -> dict[str, Any]:
         for read in (float, int):
             with suppress(ValueError):  # no number: the parser of the flags says so
                 given[name] = read(text)
-    check_numbers(given)
+        # First: a default of another type makes the parser of the flags warn at length.
+        if isinstance(value := given.get(name), int | float):
+            check_value(name, value, *known[name])
     return given
 
 

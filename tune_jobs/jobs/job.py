@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any
 
-from algos.config import TrainingSettings
+from algos.settings.training import TrainingSettings
 from envs import FAMILIES
 from envs.validation import InputError, validate
 from tune_jobs.health import check_limits

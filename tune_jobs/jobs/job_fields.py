@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias, cast
 
 import algos
-from algos.config import TrainingSettings, is_rllib_name
+from algos.settings.training import TrainingSettings, is_rllib_name
 from envs.validation import AtLeastOne, Between, NonNegative
 from tune_jobs.health import Limit
 from tune_jobs.jobs.program_settings import ProgramSettings
@@ -33,7 +33,7 @@ def get_settings_class(algo: str) -> type[Settings]:
     """
     if is_rllib_name(algo):
         return RLlibSettings
-    return ProgramSettings if algo == PROGRAM else algos.get_algorithm_class(algo).settings_class
+    return ProgramSettings if algo == PROGRAM else algos.get_settings_class(algo)
 
 
 def to_tuples(values: Mapping[str, Any]) -> dict[str, Any]:

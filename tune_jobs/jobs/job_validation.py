@@ -9,7 +9,6 @@ import gymnasium
 from gymnasium.vector.utils import batch_space, iterate
 
 from algos import get_algorithm_class, load_objectives
-from algos.config import TrainingSettings
 from algos.learning.behaviour_cloning import collect_teacher_rows
 from algos.models import MODELS
 from algos.models.base import PolicyModule
@@ -22,6 +21,7 @@ from algos.rollouts.env_factory import find_env_spec, make_vector_env
 from algos.rollouts.env_requirements import check_needs, detect_offered_needs
 from algos.rollouts.environment_fault import EnvironmentFault
 from algos.rollouts.group_sampler import TRAINING_SEED
+from algos.settings.training import TrainingSettings
 from algos.space_format import space_to_dict
 from envs.agents import AgentView, check_appearances
 from envs.batched import get_world

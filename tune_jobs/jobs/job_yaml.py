@@ -10,9 +10,9 @@ from typing import Any, cast
 
 import yaml
 
-from algos.config import is_rllib_name
+from algos.settings.training import is_rllib_name
 from envs import FAMILIES
-from envs.validation import InputError, check_value, get_fields, unknown_name_error
+from envs.validation import InputError, get_fields, unknown_name_error
 from tune_jobs.formatting import format_values
 from tune_jobs.jobs.budget import DEFAULT_ITERATIONS
 from tune_jobs.jobs.job import Job, resolve_env_id
@@ -140,7 +140,6 @@ def make_job(given: Mapping[str, Any], where: str = "the job") -> Job:
     if values["env"].removeprefix("envs:") in FAMILIES:
         ours = ("env_kwargs", "evaluation_env_kwargs", "search")
         values |= {name: resolve_paths(given[name]) for name in ours if name in given}
-    check_numbers(given)  # before the algorithm is imported, which takes seconds
     settings = get_settings_class(str(values.get("algo", "ppo")))
     chosen = values.get("settings") or {}
     chosen = {"values": dict(chosen)} if settings is RLlibSettings else chosen
@@ -181,17 +180,6 @@ def _read_environment(given: Mapping[str, Any]) -> dict[str, Any]:
     # Only whole numbers: of 1.10 YAML keeps 1.1, and of `on` it keeps true.
     whole = {n: str(v) for n, v in variables.items() if type(v) is int}  # type: ignore[misc]
     return {"environment": {**variables, **whole}}
-
-
-def check_numbers(given: Mapping[str, Any]) -> None:
-    """Check the numbers among the plain fields of a job.
-
-    Raises:
-        InputError: one has the wrong type or is out of bounds.
-    """
-    for name, (hint, bounds) in get_fields(Job).items():
-        if isinstance(value := given.get(name), int | float):
-            check_value(name, value, hint, bounds)
 
 
 def replace_fields(job: Job, fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from algos.astar_po import AStarPOSettings
-from algos.config import TrainingSettings
+from algos.settings.training import TrainingSettings
 from tune_jobs.formatting import count, format_duration
 from tune_jobs.jobs.job import Job
 

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from algos.config import TrainingSettings
+from algos.settings.training import TrainingSettings
 from tune_jobs.foreign_logs.log_rows import assume_budget
 from tune_jobs.foreign_logs.smoothed import make_history, repeats_episodes
 from tune_jobs.health import Finding, History, diagnose

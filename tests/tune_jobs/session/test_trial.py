@@ -12,8 +12,8 @@ import torch
 import trials
 
 from algos.checkpoint import verify_checkpoint, write_manifest
-from algos.config import TrainingSettings
 from algos.policy import Policy, save_policy
+from algos.settings.training import TrainingSettings
 from tune_jobs.run_log.trial_outcome import SPREAD
 from tune_jobs.session import trial as trial_module
 from tune_jobs.session.trial import merge_agent_metrics, merge_scores
