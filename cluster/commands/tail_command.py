@@ -98,8 +98,9 @@ def follow_log(directory: Path) -> Iterator[bytes | None]:
     from tune_jobs.run_log.driver_lock import describe_lost_driver, make_lost_end
     from tune_jobs.run_log.event_log import decode_row_or_none, encode_row
     from tune_jobs.run_log.events import JobEndRow, JobRow
+    from tune_jobs.run_log.log_file import open_log_and_state
 
-    tail, ends, last = Tail(directory / LOG), list[JobRow | JobEndRow](), b""
+    tail, ends, last = Tail(directory / LOG, open_log_and_state), list[JobRow | JobEndRow](), b""
     while True:
         # Before the log is read: a driver that ends writes first and leaves then.
         is_over = get_run_state(directory)[0] in ("failed", "stopped")

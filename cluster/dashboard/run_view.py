@@ -23,6 +23,7 @@ from tune_jobs.foreign_logs.formats.tail import Tail
 from tune_jobs.run_log.driver_lock import describe_lost_driver, make_lost_end
 from tune_jobs.run_log.event_log import decode_row_or_none, read_result_head
 from tune_jobs.run_log.events import JobRow, ResultRow, Row
+from tune_jobs.run_log.log_file import open_log, open_log_and_state
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.trial_outcome import TrialOutcome, to_finite_float
 
@@ -143,7 +144,7 @@ class RunView:
         """Increases whenever something new was read."""
         self.lost = ""
         """Description of a driver that died; empty if none did."""
-        self._tail = Tail(self.path)
+        self._tail = Tail(self.path, open_log_and_state)
         self._restart()
 
     def _restart(self) -> None:
@@ -286,7 +287,7 @@ class RunView:
         # Offsets identify rows, because the log only grows; a shorter one empties the cache.
         missing = [point for point in points if point.offset not in self._rows]
         if missing:
-            with self.path.open("rb") as file:
+            with open_log(self.path) as file:
                 for point in missing:
                     file.seek(point.offset)
                     self._rows[point.offset] = decode_row_or_none(file.read(point.length))

@@ -32,6 +32,7 @@ from tune_jobs.run_directory import find_free_directory
 from tune_jobs.run_log.driver_lock import LOCK, file_lock, has_driver
 from tune_jobs.run_log.event_log import EventLog, read_job_end
 from tune_jobs.run_log.events import EndRow
+from tune_jobs.run_log.log_file import get_log_size
 from tune_jobs.run_log.stop_requests import (
     JOB,
     clear_stop_request,
@@ -207,8 +208,7 @@ class RunQueue:
         with file_lock(directory / LOCK) as lock:
             if lock is None:
                 return False
-            log = directory / "events.jsonl"
-            size = log.stat().st_size if log.is_file() else 0
+            size = get_log_size(directory / "events.jsonl")
             # The start is counted before the process exists: if the service is killed in between,
             # one start is lost. Counting afterwards could start a crashing driver without end.
             write_order(

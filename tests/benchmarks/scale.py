@@ -39,6 +39,7 @@ from tune_jobs.jobs.job_yaml import dump_job
 from tune_jobs.run_log.event_log import EventLog, read_event_log
 from tune_jobs.run_log.events import ResultRow, TrialRow
 from tune_jobs.run_log.ledger import write_ledger
+from tune_jobs.run_log.log_file import get_log_size
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.resume import find_remaining_work
 from tune_jobs.session.prepare import make_job_row, open_run
@@ -193,7 +194,7 @@ def measure(run: Path, trials: int) -> dict[str, float]:
         found["resume_s"] = timed(resume)
         found["snapshot_s"] = snapshot(job, recorded[0][-1], directory)
         log.write_bytes(b"".join(lines))
-        ledger, log_bytes = directory / "ledger.parquet", log.stat().st_size
+        ledger, log_bytes = directory / "ledger.parquet", get_log_size(log)
         found["ledger_s"] = timed(lambda: write_ledger(read_event_log(log), ledger, log_bytes))
         board = RunView(directory)
 

@@ -13,6 +13,7 @@ from tune_jobs.foreign_logs.formats import FORMATS, LogReader
 from tune_jobs.foreign_logs.formats.delimited import DelimitedReader
 from tune_jobs.foreign_logs.log_record import parse_json
 from tune_jobs.foreign_logs.names.name_matching import match_metrics
+from tune_jobs.run_log.log_file import open_log
 
 LOOKED_FOR = (
     "a run directory of ours (events.jsonl), Ray Tune's result.json and progress.csv, SB3's "
@@ -129,10 +130,11 @@ def _is_own_run(path: Path) -> bool:
     # Other tools use this name as well, so the first line decides.
     if path.name != "events.jsonl":
         return False
-    with path.open("rb") as file:
-        line = file.readline()
     try:
-        return parse_json(line)["kind"] == "job"
+        with open_log(path) as file:
+            return parse_json(file.readline())["kind"] == "job"
+    except InputError:  # ours, with damage that reading it describes
+        return True
     except (ValueError, LookupError, TypeError):
         return False
 

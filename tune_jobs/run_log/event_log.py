@@ -23,6 +23,7 @@ from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 from envs.validation import InputError, InputWarning
 from tune_jobs.run_log.events import EndRow, JobEndRow, JobRow, Row, VideoRow
 from tune_jobs.run_log.json_types import convert_to_json
+from tune_jobs.run_log.log_file import append_line, open_log
 
 KINDS: dict[str, type[Row]] = {row.kind: row for row in get_args(Row)}
 UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
@@ -54,21 +55,8 @@ class EventLog:
         self.path = Path(path)
 
     def append(self, row: Row) -> None:
-        """Append one row in a single write, so that at most the last line can be partial."""
-        line = encode_row(row).encode() + b"\n"
-        # Opened for each row: several writers may append, and O_APPEND puts each row at the end of
-        # the file as it is then.
-        file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
-        try:
-            size = os.fstat(file).st_size
-            if size and os.pread(file, 1, size - 1) != b"\n":
-                # A killed writer left half a line: without this the new row would be lost with it.
-                line = b"\n" + line
-            # A full disk cuts a write short. The next append begins a new line (see above).
-            if os.write(file, line) < len(line):
-                raise OSError(f"{self.path} took only a part of a row: is the disk full?")
-        finally:
-            os.close(file)
+        """Append one row; at most the last line of the log can be partial."""
+        append_line(self.path, encode_row(row).encode() + b"\n")
 
 
 def encode_row(row: Row) -> str:
@@ -93,7 +81,8 @@ def read_event_log(path: str | Path) -> list[Row]:
     """
     try:
         # Bytes, and only newlines: splitlines would also split at U+2028 inside a text.
-        lines = Path(path).read_bytes().split(b"\n")
+        with open_log(Path(path)) as file:
+            lines = file.read().split(b"\n")
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(
             f"There is no {path}: a run directory has an events.jsonl, so check the path."
@@ -181,7 +170,7 @@ def read_result_head(line: bytes) -> ResultHead | None:
 
 def read_log_ends(path: Path) -> tuple[JobRow | None, JobEndRow | None]:
     """Read only the job row that a log begins with and the job's end that it closes with."""
-    with path.open("rb") as file:
+    with open_log(path) as file:
         job = decode_row_or_none(file.readline())
     return job if isinstance(job, JobRow) else None, read_job_end(path)
 
@@ -210,7 +199,7 @@ def read_job_end(path: Path, start: int = 0) -> JobEndRow | None:
 
 def _read_lines_backwards(path: Path, start: int) -> Iterator[bytes]:
     """Yield the lines of a file after a byte, the last one first, without its other lines."""
-    with path.open("rb") as file:
+    with open_log(path) as file:
         position, rest, block = file.seek(0, os.SEEK_END), b"", FIRST_BLOCK
         while position > start:
             size = min(block, position - start)

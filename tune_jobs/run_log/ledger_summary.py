@@ -11,6 +11,7 @@ from envs.optional_imports import is_installed
 from envs.validation import InputError, InputWarning
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.ledger_lines import list_ledger_lines
+from tune_jobs.run_log.log_file import get_log_size
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -109,7 +110,7 @@ def load_ledger(run: Path) -> pa.Table:
     path, events = run / "ledger.parquet", run / "events.jsonl"
     if path.is_file():
         # A log only grows. Times say nothing after a copy, a fetch from S3 or a clock step.
-        log_bytes = str(events.stat().st_size).encode()
+        log_bytes = str(get_log_size(events)).encode()
         try:
             metadata = pq.read_schema(path).metadata or {}
             is_of_log = metadata.get(LOG_BYTES) == log_bytes

@@ -24,6 +24,7 @@ from tune_jobs.run_log.best_checkpoint import COPY
 from tune_jobs.run_log.driver_lock import LOCK
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import CheckpointRow, VideoRow
+from tune_jobs.run_log.log_file import get_older
 from tune_jobs.write_errors import describe_cause, refuse_unwritable
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class Mirror:
 
     def __init__(self, directory: Path, uri: str) -> None:
         self.directory = directory.absolute()
+        self.older = get_older(self.directory / LOG).name
         self.filesystem, place = open_filesystem(uri)
         self.remote_path = f"{place}/{self.directory.name}"
         self.filesystem.create_dir(self.remote_path, recursive=True)
@@ -96,6 +98,7 @@ class Mirror:
         for row in rows:
             if isinstance(row, VideoRow) and row.path:
                 self._copy_file(row.path)
+        self._copy_file(self.older)
         self._write("job.yaml", (self.directory / "job.yaml").read_bytes())
         self._write(LOG, log)
         # Where the run deletes checkpoints before they are copied, the older copies are all that a
@@ -118,7 +121,7 @@ class Mirror:
         self.update()
         for file in self.directory.iterdir():
             # The log is copied already; a lock would name a driver of another machine.
-            if file.is_file() and file.name not in (LOG, LOCK, NOTIFY):
+            if file.is_file() and file.name not in (LOG, self.older, LOCK, NOTIFY):
                 self._write(file.name, file.read_bytes())
 
     def _copy(self, path: str) -> bool:
@@ -168,14 +171,15 @@ class Mirror:
             with file.open("rb") as source:
                 remote = f"{self.remote_path}/{path}"
                 self.filesystem.create_dir(remote.rpartition("/")[0], recursive=True)
-                with self.filesystem.open_output_stream(remote) as copy:
+                with self.filesystem.open_output_stream(remote, compression=None) as copy:
                     shutil.copyfileobj(source, copy, BLOCK)
         except FileNotFoundError:
             return
         self.files[path] = version
 
     def _write(self, name: str, content: bytes) -> None:
-        with self.filesystem.open_output_stream(f"{self.remote_path}/{name}") as file:
+        remote = f"{self.remote_path}/{name}"
+        with self.filesystem.open_output_stream(remote, compression=None) as file:
             file.write(content)
 
 

@@ -23,6 +23,7 @@ from tune_jobs.report.report import try_to_write_report
 from tune_jobs.run_log.evaluation_status import EvaluationStatus, Listener
 from tune_jobs.run_log.event_log import EventLog, read_event_log
 from tune_jobs.run_log.events import EndRow, JobEndRow, JobRow, Row, TrialRow
+from tune_jobs.run_log.log_file import get_log_size
 from tune_jobs.run_log.object_storage import mirror_run
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.resume import TrialPlan, find_remaining_work, get_hang_report_dir
@@ -149,7 +150,7 @@ def _run_session(
         unfinished = "stopped" if session.stopper.run_stop_requested else "interrupted"
         reason = unfinished if interrupted else "done"
         recorder.write(JobEndRow(reason=reason, seconds=time.monotonic() - started))
-        log_bytes = (directory / LOG).stat().st_size  # before the rows: others may append
+        log_bytes = get_log_size(directory / LOG)  # before the rows: others may append
         rows = read_event_log(directory / LOG)
         if is_installed("pyarrow"):  # `rungwise ledger` needs none of these files
             _write_tables(rows, directory, log_bytes)

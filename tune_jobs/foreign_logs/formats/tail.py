@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import BinaryIO, TypeAlias
 
 CHUNK = 8_000_000
 """Bytes that one read takes at most: about 0.2 s of parsing, so that a log of 100 MB does not stall
@@ -16,6 +17,8 @@ LONGEST_LINE = 1_000_000
 SEPARATORS = (b",", b";", b"\t", b":", b"{")
 """What parts the values of a line, in the formats that are text."""
 LEADING_NUMBER = re.compile(rb"[-+]?\d+\.?\d*(?:[eE][-+]?\d+)?")
+Identity: TypeAlias = tuple[int, int]
+"""Device and inode: those of another file that takes the place of one differ."""
 HALF_LINES: dict[Path, dict[int, bytes]] = {}
 """What killed programs left of their last lines, by log and by the place behind it, in bytes: what
 continues such a program writes its next line there, and the two may look like a sound one."""
@@ -35,12 +38,27 @@ def find_half_line(path: Path) -> tuple[int, bytes]:
     return size, half if is_line else b""
 
 
+def open_with_state(path: Path) -> tuple[BinaryIO, Identity, int]:
+    """Open a file; return it with its device and inode, and with its size in bytes."""
+    file = path.open("rb")
+    state = os.fstat(file.fileno())
+    return file, (state.st_dev, state.st_ino), state.st_size
+
+
 class Tail:
     """The bytes of one file from where the last read ended; each is read once."""
 
-    def __init__(self, path: Path) -> None:
-        """Start before the first byte; the file need not exist yet."""
-        self.path = path
+    def __init__(
+        self, path: Path, open_file: Callable[[Path], tuple[BinaryIO, Identity, int]] | None = None
+    ) -> None:
+        """Start before the first byte; the file need not exist yet.
+
+        Args:
+            path: the file.
+            open_file: opens it and returns what identifies it and its size in bytes, where it is
+                more than one file.
+        """
+        self.path, self._open = path, open_file or open_with_state
         self.start = 0
         """Where the bytes of the last read began, in bytes from the start of the file."""
         self.offset = 0
@@ -59,7 +77,7 @@ class Tail:
         self.top = b""
         """First bytes of the file that must stay as they are, such as a table's header: a logger
         that meets a new column writes the whole file again, in place. They alone are read twice."""
-        self._identity: tuple[int, int] | None = None
+        self._identity: Identity | None = None
         self._kept = b""
 
     def read(self, limit: int = CHUNK) -> bytes:
@@ -71,26 +89,24 @@ class Tail:
         self.replaced = self.rewritten = self.behind = False
         self.consumed = 0
         try:
-            file = self.path.open("rb")
+            file, identity, self.size = self._open(self.path)
         except FileNotFoundError:
             return self._take(b"")  # between the two steps of a rotation
         with file:
-            state = os.fstat(file.fileno())
-            identity, self.size = (state.st_dev, state.st_ino), state.st_size
             # A rotated log has another inode, a restarted one is shorter than what was read of it.
-            if self._identity not in (None, identity) or state.st_size < self.offset:
+            if self._identity not in (None, identity) or self.size < self.offset:
                 self._rewind()
                 self.replaced = True
             self._identity = identity
-            if state.st_size == self.offset or limit <= 0:
-                self.behind = state.st_size > self.offset
+            if self.size == self.offset or limit <= 0:
+                self.behind = self.size > self.offset
                 return self._take(b"")
             if self.offset and self.top and file.read(len(self.top)) != self.top:
                 self._rewind()
                 self.rewritten = True
             file.seek(self.offset)
             data = file.read(limit)
-        self.behind = self.offset + len(data) < state.st_size
+        self.behind = self.offset + len(data) < self.size
         return self._take(data)
 
     def keep(self, rest: bytes) -> None:
