@@ -239,11 +239,11 @@ class ColumnLearner(TorchLearner):
             for i in range(len(batches) - 1):
                 self._train_minibatch(batches, i, trained, objective, log)
             loss = self._train_minibatch(batches, len(batches) - 1, trained, objective, log)
-            assert loss is not None  # noqa: S101
-            measure = partial(self._measure_together, loss, len(batches[-1]))
+            measure = partial(self._measure_epoch, loss, batches[-1], trained, objective)
             # The last epoch is measured anyway; an earlier one only if the objective asks.
             stop = log.epochs == s.epochs or objective.should_stop_epochs(measure)
             if stop and not log.metrics:
+                loss = loss or self._compute_loss(batches[-1], trained, objective)
                 log.record(measure_loss(loss), len(batches[-1]))
         return log.summarise(s.grad_clip, self._sum_over_learners) | {
             "update_ratio": compute_update_ratio(initial_params, trained.params),
@@ -261,7 +261,8 @@ class ColumnLearner(TorchLearner):
         """Add the gradient of minibatch i; take a step once its accumulated group is complete.
 
         Returns:
-            The loss, from which metrics can be computed: always that of an epoch's last minibatch.
+            The loss, from which metrics can be computed; None of most minibatches, as computing it
+            takes as long as the gradient where ``quick_gradients.py`` provides that.
         """
         s, batch, is_last = objective.settings, batches[i], i + 1 == len(batches)
         # The step's rows are known before its gradients are: each is weighted by its share.
@@ -280,7 +281,7 @@ class ColumnLearner(TorchLearner):
                 quick.compare(minibatch, replace=not diagnose)
         elif not (trained.on_numpy and quick.accumulate(minibatch)):
             loss = self._accumulate(batch, share, trained, objective, diagnose)
-        elif is_last or is_measured:
+        elif is_measured or (is_last and s.kl_limit):
             loss = self._compute_loss(batch, trained, objective)
         if (i + 1) % s.accumulate == 0 or is_last:
             if self.distributed:
@@ -320,10 +321,12 @@ class ColumnLearner(TorchLearner):
         total.backward(None if fraction == 1 else torch.full_like(total, fraction))
         return loss
 
-    def _measure_together(self, loss: Loss, rows: int) -> dict[str, Tensor]:
+    def _measure_epoch(
+        self, loss: Loss | None, batch: Columns, trained: TrainedParts, objective: Objective[Any]
+    ) -> dict[str, Tensor]:
         """Average a minibatch's metrics over learners, which must stop after the same epoch."""
-        metrics = measure_loss(loss)
-        table, _ = average_over_learners([metrics], [rows], self._sum_over_learners)
+        metrics = measure_loss(loss or self._compute_loss(batch, trained, objective))
+        table, _ = average_over_learners([metrics], [len(batch)], self._sum_over_learners)
         return dict(zip(metrics, table[0].unbind(), strict=True))
 
     def _get_trained_parts(self, objective: Objective[Any]) -> TrainedParts:
