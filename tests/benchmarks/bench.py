@@ -34,6 +34,11 @@ class Contestant:
     needs: str = "torch"
 
 
+AGAINST_SB3 = {
+    "ours": Contestant("ours"),
+    "sb3": Contestant("sb3_ppo", needs="stable_baselines3"),
+    "env_alone": Contestant("environment"),
+}
 CONTESTANTS = {
     "cartpole": {
         "ours": Contestant("ours"),
@@ -44,16 +49,9 @@ CONTESTANTS = {
         "ours_2_runners": Contestant("ours", ("--runners", "2")),
         "sbx": Contestant("sbx_ppo", needs="sbx"),
     },
-    "lander": {
-        "ours": Contestant("ours"),
-        "sb3": Contestant("sb3_ppo", needs="stable_baselines3"),
-        "env_alone": Contestant("environment"),
-    },
-    "cheetah": {
-        "ours": Contestant("ours"),
-        "sb3": Contestant("sb3_ppo", needs="stable_baselines3"),
-        "env_alone": Contestant("environment"),
-    },
+    "lander": AGAINST_SB3,
+    "cheetah": AGAINST_SB3,
+    "breakout": AGAINST_SB3,
     "causal": {
         "ours": Contestant("ours"),
         "rllib": Contestant("rllib_ppo"),
@@ -254,7 +252,7 @@ def dear(rounds: list[Round]) -> Result:
 
 
 VERDICTS = {"cartpole": cartpole, "causal": causal, "dear": dear}
-VERDICTS |= dict.fromkeys(["lander", "cheetah"], against_sb3)
+VERDICTS |= dict.fromkeys(["lander", "cheetah", "breakout"], against_sb3)
 
 
 def _rates(rounds: list[Round]) -> Result:

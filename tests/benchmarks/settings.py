@@ -52,6 +52,7 @@ TASKS = {
     ),
     "lander": replace(SB3S, env="LunarLander-v3"),
     "cheetah": replace(SB3S, env="HalfCheetah-v5"),
+    "breakout": replace(SB3S, env="minatar:MinAtar/Breakout-v1"),
     # Like the preset `causal`: two whole episodes of each of 128 copies.
     "causal": replace(
         SB3S,

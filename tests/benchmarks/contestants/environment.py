@@ -10,9 +10,9 @@ from benchmarks.meter import Meter, asked
 def main() -> None:
     told = asked()
     task = told.task
-    batched = find_env_spec(task.env).vector_entry_point is not None
-    mode = "vector_entry_point" if batched else "sync"
-    env = gymnasium.make_vec(task.env, task.copies, vectorization_mode=mode)
+    spec = find_env_spec(task.env)
+    mode = "vector_entry_point" if spec.vector_entry_point else "sync"
+    env = gymnasium.make_vec(spec, task.copies, vectorization_mode=mode)
     env.reset(seed=told.seed)
     env.action_space.seed(told.seed)
     actions = [env.action_space.sample() for _ in range(task.batch // task.copies)]

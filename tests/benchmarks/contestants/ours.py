@@ -50,6 +50,7 @@ def settings(told: Asked) -> PPOSettings:
         value_coef=VALUE_COEF,
         entropy_coef=task.entropy_coef,
         hidden=task.hidden,
+        model="mlp",
     )
 
 

@@ -7,6 +7,7 @@ import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.env_util import make_vec_env
 
+from algos.rollouts.env_factory import find_env_spec
 from benchmarks.meter import Asked, Meter, asked
 from benchmarks.settings import ADAM_EPS, CLIP, GRAD_CLIP, LAM, VALUE_COEF
 
@@ -32,7 +33,7 @@ def compete(ppo: Any, told: Asked, **more: Any) -> None:
     task = told.task
     model = measured(ppo)(
         "MlpPolicy",
-        make_vec_env(task.env, n_envs=task.copies, seed=told.seed),
+        make_vec_env(find_env_spec(task.env).id, n_envs=task.copies, seed=told.seed),
         learning_rate=task.lr,
         n_steps=task.batch // task.copies,
         batch_size=task.minibatch,
