@@ -6,6 +6,7 @@ their own names in addition to these, as the mean over the episodes that finishe
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 
@@ -295,6 +296,7 @@ GROUPS = (
 """Group of the trackers, panel of the page, how names begin; the first row that fits counts."""
 
 
+@functools.cache
 def find_group(name: str) -> tuple[str, str]:
     """Return a metric's group and panel; what an environment measures itself is in the last."""
     rows = GROUPS if name in METRICS else GROUPS[-1:]

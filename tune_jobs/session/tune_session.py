@@ -161,8 +161,6 @@ def _make_checkpoint_config(job: Job) -> tune.CheckpointConfig:
 
 def set_tune_environment(job: Job) -> None:
     """Set the environment variables that Ray Tune reads when a Tuner starts."""
-    # By default Tune's snapshots lag behind the checkpoints by minutes.
-    os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "1"
     os.environ["TUNE_DISABLE_STRICT_METRIC_CHECKING"] = "1"
     # Relative paths in settings and environments are relative to where the run was started.
     os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"

@@ -7,6 +7,8 @@ after a pause the tracker is tried again with newer results.
 from __future__ import annotations
 
 import math
+import socket
+import struct
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -15,8 +17,9 @@ from typing import Any
 
 from ray.tune.experiment import Trial
 from ray.tune.logger import LoggerCallback, TBXLoggerCallback
-from tensorboardX import FileWriter
-from tensorboardX.summary import hparams, scalar
+from tensorboardX.proto import event_pb2, summary_pb2
+from tensorboardX.record_writer import masked_crc32c
+from tensorboardX.summary import hparams
 
 from tune_jobs.formatting import first_sentence
 from tune_jobs.run_log.events import Row
@@ -26,6 +29,9 @@ from tune_jobs.trackers.tracker_metrics import SCORE, CurvePoints
 REMOTE: dict[str, type[RemoteRuns]] = {"W&B": WandbRuns, "MLflow": MlflowRuns}
 """The trackers that an environment variable switches on, by their names in messages."""
 
+EVENTS: Any = event_pb2
+"""Messages of TensorBoard, which have no types."""
+SUMMARIES: Any = summary_pb2
 PAUSE_S, PAUSE_RATIO = 60.0, 10.0
 """Pause after a failed call, in seconds and as a multiple of the call's duration (the longer one).
 
@@ -119,24 +125,32 @@ class TensorBoardCurves(LoggerCallback):
 
     def __init__(self, directory: Path, earlier: Iterable[Row] = ()) -> None:
         self.directory, self.points = directory / "tensorboard", CurvePoints(earlier)
-        self._writers: dict[str, FileWriter] = {}
+        self._files: dict[str, Path] = {}
 
     def log_trial_result(self, iteration: int, trial: Trial, result: dict[str, Any]) -> None:
         """Write one point of each curve."""
         number = result["trial"]
-        if number not in self._writers:
-            self._writers[number] = FileWriter(str(self.directory / number))
+        if number not in self._files:
+            name = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}"
+            self._files[number] = self.directory / number / name
+            self._files[number].parent.mkdir(parents=True, exist_ok=True)
+            self._write(number, EVENTS.Event(file_version="brain.Event:2"))
             self._write_settings(number, trial.config["plan"]["config"])
-        for name, value in self.points(result).items():
-            if math.isfinite(value):  # of others it warns on the terminal
-                self._writers[number].add_summary(scalar(name, value), result["iteration"])
-        self._writers[number].flush()
+        # One event for all curves: one for each would take several milliseconds.
+        values = [
+            SUMMARIES.Summary.Value(tag=name, simple_value=value)
+            for name, value in self.points(result).items()
+            if math.isfinite(value)
+        ]
+        self._write(
+            number, EVENTS.Event(step=result["iteration"], summary=SUMMARIES.Summary(value=values))
+        )
 
     def log_trial_end(self, trial: Trial, failed: bool = False) -> None:
-        """Close the file of a trial."""
-        if writer := self._writers.pop(trial.config["plan"]["trial"], None):
-            writer.add_summary(hparams({}, {})[2])
-            writer.close()
+        """End a trial: another file begins where it is continued."""
+        if (number := trial.config["plan"]["trial"]) in self._files:
+            self._write(number, EVENTS.Event(summary=hparams({}, {})[2]))
+            del self._files[number]
 
     def _write_settings(self, number: str, settings: Mapping[str, Any]) -> None:
         values = {
@@ -144,7 +158,21 @@ class TensorBoardCurves(LoggerCallback):
             for name, value in settings.items()
         }
         for summary in hparams(values, {SCORE: None})[:2]:
-            self._writers[number].add_summary(summary)
+            self._write(number, EVENTS.Event(summary=summary))
+
+    def _write(self, number: str, event: Any) -> None:
+        event.wall_time = time.time()
+        data = event.SerializeToString()
+        length = struct.pack("<Q", len(data))
+        parts = (length, _checksum(length), data, _checksum(data))
+        # Opened for each event, and not by tensorboardX: that has an open file, a pipe and two
+        # threads for each trial, and waits for the disk after each event.
+        with self._files[number].open("ab") as file:
+            file.write(b"".join(parts))
+
+
+def _checksum(data: bytes) -> bytes:
+    return struct.pack("<I", masked_crc32c(data))
 
 
 def make_trackers(directory: Path, earlier: Iterable[Row] = ()) -> list[Tracker]:
