@@ -171,7 +171,7 @@ def test_states_are_indexed_and_merged_without_spelling_them_out():
     assert pytree.take(state, mask).keys.tolist() == [0, 2]
     assert pytree.where(mask, state, other).keys.tolist() == [0, 11, 2, 13]
     assert pytree.put(state, mask, pytree.take(other, mask)).keys.tolist() == [10, 1, 12, 3]
-    assert pytree.take(state, mask).student.gram[0].shape[0] == 2
+    assert pytree.take(state, mask).student.sums[0].shape[0] == 2
 
 
 class UsersVectorEnv(VectorEnv):

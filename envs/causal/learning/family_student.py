@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from envs.causal.learning import roots as root_fits
-from envs.causal.learning.linear import REACH, Basis, Units, basis, fit, one_thread
+from envs.causal.learning.linear import REACH, Basis, Units, basis, compute_sums, fit, one_thread
 from envs.causal.learning.roots import Roots
 from envs.causal.models.scm import Scm, column, put_column
 from envs.pytree import Bools, Floats, Ints, Keys, take
@@ -46,12 +46,11 @@ class FamilyKnowledge:
 
     graph: KnownGraph
     """Who is whose parent."""
-    gram: Floats
-    """[B, n, r, r]: sum over rows of the outer product of the directions."""
-    moment: Floats
-    """[B, n, r]: sum over rows of directions times the node's value."""
+    sums: Floats
+    """[B, n, r, r + 1]: sums over rows of the directions times the directions, with the ridge on
+    the diagonal, and times the node's value."""
     weights: Floats
-    """[B, n, r]: posterior mean, solved from the two."""
+    """[B, n, r]: posterior mean, solved from the sums."""
     variance: Floats
     """[B, n]: posterior variance, averaged over the probe points, in units of the noise's."""
     local: Floats
@@ -105,8 +104,7 @@ class FamilyStudent:
         r, energies = self._rank, [b.energy.sum() for b in self.bases]
         return FamilyKnowledge(
             graph=graph,
-            gram=np.zeros((B, n, r, r)),
-            moment=np.zeros((B, n, r)),
+            sums=np.tile(self.ridge * np.eye(r, r + 1), (B, n, 1, 1)),
             weights=np.zeros((B, n, r)),
             # Indexed by the number of parents: roots have no mechanism and no variance.
             variance=np.array([0.0, *energies])[graph.degree] / self.ridge,
@@ -126,8 +124,7 @@ class FamilyStudent:
         known = FamilyKnowledge(
             graph=state.graph,
             # Copied, because set nodes keep their sums and are not visited below.
-            gram=state.gram.copy(),
-            moment=state.moment.copy(),
+            sums=state.sums.copy(),
             weights=state.weights.copy(),
             variance=state.variance.copy(),
             local=state.local.copy(),
@@ -142,13 +139,10 @@ class FamilyStudent:
             phi = b.directions(x)
             # Zero rows add nothing to the sums: the row is left out without changing shapes.
             phi[(np.abs(x) > REACH).any(axis=-1)] = 0
-            gram = np.swapaxes(phi, 1, 2) @ phi
-            gram += state.gram[copy, node, : b.rank, : b.rank]
-            moment = (values[copy, node].astype(float)[:, None] @ phi)[:, 0]
-            moment += state.moment[copy, node, : b.rank]
-            weights, variance, factor = fit(gram, moment, self.ridge, b.energy)
-            known.gram[copy, node, : b.rank, : b.rank] = gram
-            known.moment[copy, node, : b.rank] = moment
+            sums = compute_sums(phi, values[copy, node])
+            sums += state.sums[copy, node, : b.rank, : b.rank + 1]
+            known.sums[copy, node, : b.rank, : b.rank + 1] = sums
+            weights, variance, factor = fit(sums, b.energy)
             known.weights[copy, node, : b.rank] = weights
             known.variance[copy, node] = variance
             # With covariance F^T F, the variance of the mean over a part is |F m|^2 for its mean
@@ -190,7 +184,7 @@ class FamilyStudent:
 
     def squared_error(self, state: FamilyKnowledge, target: Floats) -> Floats:
         """Return the mean squared error [B, n] at the probe points, for targets [C, n, r + 1]."""
-        target = np.broadcast_to(target, (len(state.gram), *target.shape[1:]))
+        target = np.broadcast_to(target, (len(state.sums), *target.shape[1:]))
         errors = np.square(target[:, :, -1])
         for p, copy, node in self._groups(state.graph, np.ones(errors.shape, np.bool_)):
             b = self.bases[p - 1]
@@ -292,6 +286,6 @@ def _local_means(b: Basis, probes: Floats) -> Floats:
     """Return mean directions [r, p * PARTS] at the probe points with one parent in one part."""
     width = np.abs(probes).max()
     part = np.clip((probes + width) / (2 * width) * PARTS, 0, PARTS - 1).astype(np.int64)
-    phi = b.directions(probes)
+    phi = b.directions(probes).astype(float)
     means = [phi[part[:, place] == k].mean(axis=0) for place in b.parents for k in range(PARTS)]
     return np.stack(means, axis=1)

@@ -101,7 +101,7 @@ class Basis:
 
     def directions(self, x: Floats) -> Floats:
         """Compute the directions [..., rows, r] at node values x [..., rows, n]."""
-        return (self.features(x) @ self.rotation).astype(float)
+        return self.features(x) @ self.rotation
 
 
 def joint_features(parents: int, features: int, length_scale: float) -> Floats:
@@ -155,62 +155,71 @@ def basis(parents: Ints, affine: Floats, probes: Floats, box: Floats) -> Basis:
         energy=np.pad(np.maximum(energy, 0), (0, rank - len(energy))),
     )
     # With QR the error at all probe points is the norm of r numbers: |R w - Q^T f|.
-    Q, R = np.linalg.qr(rotated.directions(probes) / np.sqrt(len(probes)))
+    Q, R = np.linalg.qr(rotated.directions(probes).astype(float) / np.sqrt(len(probes)))
     return dataclasses.replace(rotated, probe_basis=Q, probe_factor=R)
 
 
-def fit(
-    gram: Floats, moment: Floats, ridge: float, energy: Floats
-) -> tuple[Floats, Floats, Floats]:
+def compute_sums(phi: Floats, values: Floats) -> Floats:
+    """Return sums over rows [b, r, r + 1]: Phi^T [Phi, y] of directions and values [b, rows]."""
+    both = np.concatenate((phi, values[..., None]), axis=-1, dtype=float)
+    # With the values as one column more, numpy does not see a product with the own transpose, for
+    # which it calls BLAS's syrk: at these sizes that takes twice the time.
+    return np.swapaxes(both[..., :-1], -1, -2) @ both
+
+
+def fit(sums: Floats, energy: Floats) -> tuple[Floats, Floats, Floats]:
     """Return posterior means [b, r], variances [b] and a factor of the covariance [b, r, r].
 
-    They follow from gram [b, r, r] and moment [b, r]. The variances are sums over the directions,
-    weighted by their energies [r], in units of the noise's variance; the covariance is F^T F.
+    They follow from sums [b, r, r + 1] that have the ridge on their diagonal. The variances are
+    sums over the directions, weighted by their energies [r], in units of the noise's variance; the
+    covariance is F^T F.
     """
-    # With L L^T = gram + ridge, all follow from the inverse of L, at a third of the time that
+    # With L L^T = Phi^T Phi + ridge, all follow from the inverse of L, at a third of the time that
     # numpy takes for a general inverse.
-    inverse = triangular_inverse(np.linalg.cholesky(gram + ridge * np.eye(len(energy))))
-    weights = (moment[:, None] @ np.swapaxes(inverse, -1, -2)) @ inverse
-    return weights[:, 0], np.square(inverse).sum(axis=1) @ energy, inverse
+    # LAPACK reads columns: those of the transpose (the same matrix) lie in memory one by one.
+    inverse = triangular_inverse(np.linalg.cholesky(np.swapaxes(sums[..., :-1], -1, -2)))
+    weights = np.swapaxes(inverse, -1, -2) @ (inverse @ sums[..., -1:])
+    variance = (np.square(inverse) @ energy[:, None]).sum(axis=(1, 2))
+    return weights[..., 0], variance, inverse
 
 
 def triangular_inverse(lower: Floats) -> Floats:
-    """Invert lower triangles [b, r, r], where r halves evenly into _BLOCKS."""
-    b, size, _ = lower.shape
-    r = size
-    while size > max(_BLOCKS):
+    """Invert lower triangles [b, r, r], where r is a power of two times 3 or 4."""
+    size = lower.shape[1]
+    while size > 4:
         size //= 2
-    inverse = _inverse_by_columns(
-        np.stack([lower[:, i : i + size, i : i + size] for i in range(0, r, size)])
-    )
+    inverse = np.zeros_like(lower)
+    _diagonal_blocks(inverse, size)[:] = _inverse_by_columns(_diagonal_blocks(lower, size))
     # From blocks to blocks of twice the size: [[A, 0], [C, D]] has the inverse
     # [[A', 0], [-D' C A', D']], where A' and D' are known.
-    while size < r:
-        above, below = inverse[::2], inverse[1::2]
-        C = np.stack(
-            [lower[:, i + size : i + 2 * size, i : i + size] for i in range(0, r, 2 * size)]
-        )
-        inverse = np.zeros((len(C), b, 2 * size, 2 * size))
-        inverse[..., :size, :size] = above
-        inverse[..., size:, size:] = below
-        inverse[..., size:, :size] = -(below @ C @ above)
+    while size < lower.shape[1]:
+        C = _diagonal_blocks(lower, 2 * size)[..., size:, :size]
+        both = _diagonal_blocks(inverse, 2 * size)
+        product = both[..., size:, size:] @ C @ both[..., :size, :size]
+        np.negative(product, out=both[..., size:, :size])
         size *= 2
-    return inverse[0]
+    return inverse
+
+
+def _diagonal_blocks(x: Floats, size: int) -> Floats:
+    """Return the blocks [b, r / s, s, s] on the diagonal of matrices [b, r, r], as a view."""
+    b, r, _ = x.shape
+    return np.einsum("bisit->bist", x.reshape(b, r // size, size, r // size, size))
 
 
 def _inverse_by_columns(lower: Floats) -> Floats:
-    """Invert small lower triangles [..., s, s], all of them in the same few operations."""
-    *many, s, _ = lower.shape
-    # The number of triangles is the last axis here, which numpy runs over fast: [s, s, m].
-    L = np.ascontiguousarray(lower.reshape(-1, s, s).transpose(1, 2, 0))
+    """Invert small lower triangles [b, k, s, s], all of them in the same few operations."""
+    # Numpy runs fast over the last axes, so the triangles come last here: [s, s, b, k].
+    L = np.ascontiguousarray(lower.transpose(2, 3, 0, 1))
     X = np.zeros_like(L)
-    # Forward substitution, one column at a time; every operation acts on all m triangles.
-    for j in range(s):
+    # Forward substitution, one column at a time; every operation acts on all triangles.
+    for j in range(len(L)):
         X[j, j] = 1
         X[j, : j + 1] /= L[j, j]
         X[j + 1 :, : j + 1] -= L[j + 1 :, j, None] * X[j, : j + 1]
-    return np.ascontiguousarray(X.transpose(2, 0, 1)).reshape(*many, s, s)
+    return X.transpose(2, 3, 0, 1)
 
 
 def _mean_gram(phi: Floats) -> Floats:
+    phi = phi.astype(float)
     return phi.T @ phi / len(phi)

@@ -21,7 +21,15 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from envs.causal.learning import roots as root_fits
-from envs.causal.learning.linear import REACH, Basis, Units, basis, fit, joint_features
+from envs.causal.learning.linear import (
+    REACH,
+    Basis,
+    Units,
+    basis,
+    compute_sums,
+    fit,
+    joint_features,
+)
 from envs.causal.learning.roots import Roots
 from envs.causal.models.scm import Scm, evaluation_order
 from envs.pytree import Bools, Floats, Ints, Keys
@@ -73,12 +81,11 @@ class Student(Protocol[S]):
 class Knowledge:
     """The knowledge of B linear students."""
 
-    gram: tuple[Floats, ...]
-    """For each slot [B, r, r]: sum over rows of the outer product of the directions."""
-    moment: tuple[Floats, ...]
-    """For each slot [B, r]: sum over rows of directions times the node's value."""
+    sums: tuple[Floats, ...]
+    """For each slot [B, r, r + 1]: sums over rows of the directions times the directions, with the
+    ridge on the diagonal, and times the node's value."""
     weights: tuple[Floats, ...]
-    """For each slot [B, r]: posterior mean, solved from the two."""
+    """For each slot [B, r]: posterior mean, solved from the sums."""
     variance: Floats
     """[B, k]: posterior variance, averaged over the probe points, in units of the noise's."""
     roots: Roots
@@ -146,8 +153,7 @@ class BayesLinear:
         # Before any row the covariance is 1 / ridge times the identity.
         prior = np.array([b.energy.sum() for b in self.bases]) / self.ridge
         return Knowledge(
-            gram=tuple(np.zeros((B, r, r)) for r in ranks),
-            moment=tuple(np.zeros((B, r)) for r in ranks),
+            sums=tuple(np.tile(self.ridge * np.eye(r, r + 1), (B, 1, 1)) for r in ranks),
             weights=tuple(np.zeros((B, r)) for r in ranks),
             variance=np.broadcast_to(prior, (B, len(ranks))).copy(),
             roots=root_fits.empty(B, len(self.root_nodes)),
@@ -156,33 +162,28 @@ class BayesLinear:
     def learn(self, state: Knowledge, rows: Floats, chosen: Bools) -> Knowledge:
         """Return the knowledge after rows [B, rows, n] in which the nodes chosen [B, n] were set.
 
-        Rows in which a node was set say nothing about its mechanism: they add 0 to its sums, from
-        which the same weights follow again.
+        Rows in which a node was set say nothing about its mechanism.
         """
         known = Knowledge(
-            # Allocated once and written in place by chunk; the given state must not change.
-            gram=tuple(np.empty_like(part) for part in state.gram),
-            moment=tuple(np.empty_like(part) for part in state.moment),
-            weights=tuple(np.empty_like(part) for part in state.weights),
-            variance=np.empty_like(state.variance),
+            # Copied, because set nodes keep their sums and are not visited below.
+            sums=tuple(part.copy() for part in state.sums),
+            weights=tuple(part.copy() for part in state.weights),
+            variance=state.variance.copy(),
             roots=root_fits.learn(
                 state.roots, rows[:, :, self.root_nodes], ~chosen[:, self.root_nodes]
             ),
         )
-        # Chunks keep the features [chunk, rows, D] in the cache; each slot has its own rank, so
-        # slots cannot share one batched product.
-        for first in range(0, len(rows), _CHUNK):
-            part = slice(first, first + _CHUNK)
-            for slot, node in enumerate(self.slots.tolist()):
-                phi = self._compute_teaching_directions(slot, rows[part], chosen[part, node])
-                values = rows[part, :, node].astype(float)
-                # The product goes straight into the result, without a temporary [chunk, r, r].
-                gram = np.matmul(np.swapaxes(phi, -1, -2), phi, out=known.gram[slot][part])
-                gram += state.gram[slot][part]
-                moment = known.moment[slot][part]
-                moment[:] = state.moment[slot][part] + (values[:, None] @ phi)[:, 0]
-                known.weights[slot][part], known.variance[part, slot], _ = fit(
-                    gram, moment, self.ridge, self.bases[slot].energy
+        # Each slot has its own rank, so slots cannot share one batched product.
+        for slot, node in enumerate(self.slots.tolist()):
+            taught = np.flatnonzero(~chosen[:, node])
+            for first in range(0, len(taught), _CHUNK):
+                copies = taught[first : first + _CHUNK]
+                phi = self._compute_teaching_directions(slot, rows[copies])
+                sums = compute_sums(phi, rows[copies, :, node])
+                sums += state.sums[slot][copies]
+                known.sums[slot][copies] = sums
+                known.weights[slot][copies], known.variance[copies, slot], _ = fit(
+                    sums, self.bases[slot].energy
                 )
         return known
 
@@ -248,14 +249,14 @@ class BayesLinear:
     def _mean(self, state: Knowledge, slot: int, x: Floats) -> Floats:
         return (self.bases[slot].directions(x) @ state.weights[slot][..., None])[..., 0]
 
-    def _compute_teaching_directions(self, slot: int, rows: Floats, chosen: Bools) -> Floats:
-        """Return directions [b, rows, r] of a slot in rows [b, rows, n]; 0 for unusable rows.
+    def _compute_teaching_directions(self, slot: int, rows: Floats) -> Floats:
+        """Return directions [b, rows, r] of a slot in rows [b, rows, n].
 
-        It counts if the node was not chosen [b] and no parent lies out of reach.
+        They are 0 for rows with a parent out of reach.
         """
         b = self.bases[slot]
         phi, x = b.directions(rows), rows[:, :, b.parents]
         far = (x < self._low[b.parents]) | (x > self._high[b.parents])
         # Zero rows add nothing to the sums, and all copies keep equal shapes.
-        phi[far.any(axis=-1) | chosen[:, None]] = 0
+        phi[far.any(axis=-1)] = 0
         return phi

@@ -18,7 +18,7 @@ def test_rows_with_a_node_set_never_change_its_parameters(node):
         chosen = np.arange(5) == np.full((3, 1), node)
         noise = counter_rng.normal(counter_rng.make_keys(step, 3), (50, 5))
         after = student.learn(before, MODEL.sample(noise, chosen, chosen * 2.0), chosen)
-        for name in ("gram", "moment", "weights"):
+        for name in ("sums", "weights"):
             new, old = getattr(after, name)[slot], getattr(before, name)[slot]
             np.testing.assert_array_equal(new, old)
         np.testing.assert_array_equal(after.variance[:, slot], before.variance[:, slot])
@@ -46,7 +46,7 @@ def test_the_states_given_to_a_student_stay_what_they_were():
     kept = copy_tree(state)
     for rows, chosen in batches(3, 2, seed=5):
         student.learn(state, rows, chosen)
-    for name in ("gram", "moment", "weights"):
+    for name in ("sums", "weights"):
         for part, was in zip(getattr(state, name), getattr(kept, name), strict=True):
             np.testing.assert_array_equal(part, was)
     np.testing.assert_array_equal(state.variance, kept.variance)
