@@ -231,10 +231,12 @@ def _mask_figures(info: Mapping[str, Array], mask: Bools) -> dict[str, Any]:
         return {}
     # One mask per name, because Gymnasium lets the caller write into each of them.
     masks = np.tile(mask, (len(info), 1))
+    # At most steps no episode ends, or all do: then no mask has to be read.
+    copies = slice(None) if mask.all() else mask
     found: dict[str, Any] = {}
     for (name, leaf), own in zip(info.items(), masks, strict=True):
         found[name], found[f"_{name}"] = np.zeros_like(leaf), own
-        found[name][mask] = leaf[mask]
+        found[name][copies] = leaf[copies]
     return found
 
 

@@ -51,12 +51,10 @@ def predict_rewards(task: Task, state: State, action: Mapping[str, Array]) -> Ar
     mechanisms = imagining.expected_variance(state.student, noise, chosen, values)
     # Roots that are set in these rows gain no rows of their own distribution.
     count = student.roots(state.student).count + params.rows * ~chosen[:, student.root_nodes]
-    roots = (problem.truth.is_root[:, student.root_nodes] / (1 + count)).sum(axis=1)
+    roots = (problem.truth.is_root / (1 + count)).sum(axis=1)
     gain = reward.compute_log_fall(uncertainty(task, state).sum(axis=1), mechanisms + roots)
-    counts = reward.count_choices(
-        reward.remember_choices(state.recent, state.step, node), problem.scm.nodes
-    )
-    extra = reward.compute_bonuses(params.reward, counts, problem.scm.real, node)
+    recent = reward.remember_choices(state.recent, state.step, node)
+    extra = reward.compute_bonuses(params.reward, recent, problem.scm.real, node)
     return (params.reward.log_gain * gain + sum(extra)).astype(np.float32)
 
 

@@ -55,14 +55,16 @@ class Truth:
 
     target: Any
     """The mechanisms at the probe points, in the form in which the student takes them."""
-    mean: Floats
-    """[C, r]: means of the nodes that the student fits as roots."""
-    noise: Floats
-    """[C, n]: standard deviation of each node's noise."""
     is_root: Bools
-    """[C, n]: which nodes have no parents."""
+    """[C, r]: which of the nodes that the student fits as roots have no parents."""
+    mean: Floats
+    """[C, r]: their means; 0 of others."""
+    deviation: Floats
+    """[C, r]: their standard deviations; 1 of others."""
     is_effect: Bools
     """[C, n]: which nodes have parents."""
+    noise_variance: Floats
+    """[C, k]: variance of the noise of the slots; 0 of a slot without parents."""
 
 
 def make_truth(scm: Scm, student: Student[Any]) -> Truth:
@@ -73,31 +75,30 @@ def make_truth(scm: Scm, student: Student[Any]) -> Truth:
         scm.mechanism(np.full(len(nowhere), node), nowhere)[:, 0] for node in student.root_nodes
     ]
     is_effect: Bools = np.any(scm.parents, axis=2)
+    is_root: Bools = (scm.real & ~is_effect)[:, student.root_nodes]
     return Truth(
         target=student.make_target(scm),
-        mean=np.stack(means, axis=1),
-        noise=np.where(scm.real, scm.noise, 1.0),
-        is_root=scm.real & ~is_effect,
+        is_root=is_root,
+        # Of a node that is none its noise may be 0 and its mechanism without a value there.
+        mean=np.where(is_root, np.stack(means, axis=1), 0.0),
+        deviation=np.where(is_root, scm.noise[:, student.root_nodes], 1.0),
         is_effect=is_effect,
+        noise_variance=np.where(is_effect, np.square(scm.noise), 0.0)[:, student.slots],
     )
 
 
 def compute_risk(student: Student[S], state: S, truth: Truth) -> Risk:
     """Compute the risk of students with states [B]."""
-    slots, root_nodes, fits = student.slots, student.root_nodes, student.roots(state)
-    errors = student.squared_error(state, truth.target)
-    is_root, is_effect = truth.is_root[:, root_nodes], truth.is_effect[:, slots]
-    # Of a node that is none its noise may be 0 and its mechanism without a value there.
-    deviation = np.where(is_root, truth.noise[:, root_nodes], 1.0)
-    mean = np.where(is_root, truth.mean, 0.0)
-    node = np.zeros((len(errors), truth.noise.shape[1]))
-    node[:, slots] = errors
+    errors, fits = student.squared_error(state, truth.target), student.roots(state)
+    node = np.zeros((len(errors), truth.is_effect.shape[1]))
+    node[:, student.slots] = errors
     # Added, not assigned: in families every node is both a slot and a root of the student, and one
     # of the two terms is 0.
-    node[:, root_nodes] += is_root * root_fits.divergence(fits, mean, deviation)
+    divergence = root_fits.divergence(fits, truth.mean, truth.deviation)
+    node[:, student.root_nodes] += truth.is_root * divergence
     # The post-mortem scored roots against samples, so their variance is part of the loss.
-    missed = is_root * (np.square(fits.mean - mean) + np.square(deviation))
-    noisy = is_effect * (errors + np.square(truth.noise[:, slots]))
+    missed = truth.is_root * (np.square(fits.mean - truth.mean) + np.square(truth.deviation))
+    noisy = errors + truth.noise_variance
     return Risk(
         # Capped after the sum, too: many nodes below the cap may still add up to more than it.
         node_excess=np.minimum(node, CAP),

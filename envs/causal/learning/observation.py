@@ -77,10 +77,10 @@ def observe(task: Task, state: State) -> dict[str, Array]:
 
 def uncertainty(task: Task, state: State) -> Floats:
     """Return the uncertainty about each node [B, n], known without the truth; 0 for fillers."""
-    student, root_nodes = task.student, task.student.root_nodes
+    student = task.student
     unsure = np.zeros(state.histogram.shape[:2])
     unsure[:, student.slots] = student.uncertainty(state.student)
     # The mean of m rows of unit variance has variance 1 / m; one row is imagined, as in the fit.
     of_roots = 1 / (1 + student.roots(state.student).count)
-    unsure[:, root_nodes] += task.get_problem(state).truth.is_root[:, root_nodes] * of_roots
+    unsure[:, student.root_nodes] += task.get_problem(state).truth.is_root * of_roots
     return unsure

@@ -1,6 +1,6 @@
 """Reward terms of CausalLearning: the gain in knowledge, and the post-mortem's bonuses.
 
-Every term is computed and reported whether or not it has a weight, so that its cost can be seen.
+Every term is reported, 0 if it has no weight, so that its cost can be seen.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ _POSTMORTEM = {
 
 
 def compute_rewards(
-    terms: RewardTerms, before: Risk, after: Risk, counts: Ints, real: Bools, chosen: Ints
+    terms: RewardTerms, before: Risk, after: Risk, recent: Ints, real: Bools, chosen: Ints
 ) -> Floats:
     """Compute the weighted reward terms [B, 5] in the order of ``NAMES``.
 
@@ -66,7 +66,7 @@ def compute_rewards(
         terms: the weights.
         before: the risk before the intervention.
         after: the risk after it.
-        counts: [B, n] how often each node is among the recent choices, this one included.
+        recent: [B, window] the recent choices, this one included, -1 for none.
         real: [C, n] which nodes there are; others fill up smaller models.
         chosen: [B] the node chosen now.
     """
@@ -75,7 +75,7 @@ def compute_rewards(
         terms.log_gain * compute_log_fall(before.excess, after.excess),
         terms.improvement * fallen,
     )
-    return np.stack((*gains, *compute_bonuses(terms, counts, real, chosen)), axis=1)
+    return np.stack((*gains, *compute_bonuses(terms, recent, real, chosen)), axis=1)
 
 
 def compute_log_fall(before: Floats, after: Floats) -> Floats:
@@ -85,9 +85,13 @@ def compute_log_fall(before: Floats, after: Floats) -> Floats:
 
 
 def compute_bonuses(
-    terms: RewardTerms, counts: Ints, real: Bools, chosen: Ints
+    terms: RewardTerms, recent: Ints, real: Bools, chosen: Ints
 ) -> tuple[Floats, ...]:
-    """Compute the three terms [B] that depend on the choices alone."""
+    """Compute the three terms [B] that depend on the recent choices [B, window] alone."""
+    # By default none of them has a weight.
+    if not (terms.concentration or terms.coverage or terms.undersampled):
+        return (np.zeros(len(chosen)),) * 3
+    counts = count_choices(recent, real.shape[1])
     share, size = compute_shares(counts, real), real.sum(axis=1)
     # Penalises the share beyond the limit, so that a policy within it is not affected.
     crowded = np.maximum(share.max(axis=1) - terms.concentration_limit, 0)

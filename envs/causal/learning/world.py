@@ -203,9 +203,10 @@ class CausalLearning(World[State]):
 
     def _step(self, before: State, after: State, node: Ints) -> Step[State]:
         params = self.params
-        counts = reward.count_choices(after.recent, len(self.choice_names))
         real = self.get_problem(after).scm.real
-        terms = reward.compute_rewards(params.reward, before.risk, after.risk, counts, real, node)
+        terms = reward.compute_rewards(
+            params.reward, before.risk, after.risk, after.recent, real, node
+        )
         # The horizon is the task itself (a budget of rows, shown as t/T in the observation), and
         # nothing can be gained after it: reaching it terminates, and nothing is bootstrapped.
         terminated = after.step >= self.get_problem(after).horizon

@@ -168,7 +168,7 @@ def test_the_risk_of_the_truth_is_zero_and_fillers_have_none():
 
         def roots(self, state):
             many = np.full(of.mean.shape, 1e12)
-            return Roots(many, many * of.mean, many * (of.noise**2 + of.mean**2))
+            return Roots(many, many * of.mean, many * (of.deviation**2 + of.mean**2))
 
     perfect = Perfect(8, lambda p: additive_features(p, 32, 1.8), probe_points(3), 1e-3)
     found = compute_risk(perfect, state.student, of).node_excess

@@ -70,24 +70,24 @@ def test_a_fall_is_measured_in_logarithms_down_to_a_floor():
 
 def test_bonuses_are_their_weights_times_what_the_choices_are():
     terms = RewardTerms(concentration=2.0, coverage=3.0, undersampled=5.0)
-    counts = np.array([[5, 0, 0, 0], [2, 1, 1, 0], [4, 1, 0, 0]])
+    recent = np.array([[0, 0, 0, 0, 0], [0, 0, 1, 2, -1], [0, 0, 0, 0, 1]])
     chosen = np.array([0, 1, 1])
-    crowded, covered, missing = compute_bonuses(terms, counts, ALL, chosen)
+    crowded, covered, missing = compute_bonuses(terms, recent, ALL, chosen)
     assert crowded.tolist() == pytest.approx([-1.2, -0.2, -0.8])
     assert covered.tolist() == [3, 9, 6]
     # Of the third, whose entropy is .36 of its maximum, one node has 1/5 where 1/4 is even.
     assert missing.tolist() == pytest.approx([0, 0, 5 * 0.05])
     calm = dataclasses.replace(terms, diversity_threshold=0.3)
-    assert compute_bonuses(calm, counts, ALL, chosen)[2].tolist() == [0, 0, 0]
+    assert compute_bonuses(calm, recent, ALL, chosen)[2].tolist() == [0, 0, 0]
     mild = dataclasses.replace(terms, concentration_limit=0.5)
-    assert compute_bonuses(mild, counts, ALL, chosen)[0].tolist() == pytest.approx([-1, 0, -0.6])
+    assert compute_bonuses(mild, recent, ALL, chosen)[0].tolist() == pytest.approx([-1, 0, -0.6])
 
 
 def test_the_terms_come_in_the_order_of_their_names():
     terms = RewardTerms(log_gain=2.0, improvement=3.0, coverage=1.0)
-    counts = np.array([[1, 1, 0, 0]])
+    recent = np.array([[0, 1, -1]])
     before, after = risk([np.e], [5.0]), risk([1.0], [3.0])
-    found = compute_rewards(terms, before, after, counts, ALL, np.array([0]))
+    found = compute_rewards(terms, before, after, recent, ALL, np.array([0]))
     assert dict(zip(NAMES, found[0].tolist(), strict=True)) == pytest.approx(
         {
             "log_gain": 2,
@@ -136,13 +136,14 @@ def test_weights_out_of_range_are_refused(wrong):
 
 def test_fillers_do_not_count_in_the_diversity_terms():
     nothing = Risk(np.zeros((2, 3)), np.ones(2), np.ones(2))
-    counts, chosen = np.array([[5, 1, 0], [2, 2, 2]]), np.array([1, 0])
+    recent, chosen = np.array([[0, 0, 0, 0, 0, 1], [0, 0, 1, 1, 2, 2]]), np.array([1, 0])
     real = np.ones((1, 3), bool)
-    wide, filled = (np.pad(x, [(0, 0), (0, 5)]) for x in (counts, real))
-    alone = compute_rewards(RewardTerms(postmortem=True), nothing, nothing, counts, real, chosen)
-    np.testing.assert_array_equal(
-        compute_rewards(RewardTerms(postmortem=True), nothing, nothing, wide, filled, chosen), alone
+    filled = np.pad(real, [(0, 0), (0, 5)])
+    alone, among_fillers = (
+        compute_rewards(RewardTerms(postmortem=True), nothing, nothing, recent, nodes, chosen)
+        for nodes in (real, filled)
     )
+    np.testing.assert_array_equal(among_fillers, alone)
     # 5/6 is 0.4333 beyond the limit; two nodes of three; 1/3 - 1/6 below an equal share.
     np.testing.assert_allclose(alone[0], [0, 0, -200 * (5 / 6 - 0.4), 20, 200 / 6])
     # All alike: the entropy is at its maximum, so that no bonus is paid.
