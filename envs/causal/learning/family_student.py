@@ -286,6 +286,6 @@ def _local_means(b: Basis, probes: Floats) -> Floats:
     """Return mean directions [r, p * PARTS] at the probe points with one parent in one part."""
     width = np.abs(probes).max()
     part = np.clip((probes + width) / (2 * width) * PARTS, 0, PARTS - 1).astype(np.int64)
-    phi = b.directions(probes).astype(float)
+    phi = b.directions(probes[:, b.parents]).astype(float)
     means = [phi[part[:, place] == k].mean(axis=0) for place in b.parents for k in range(PARTS)]
     return np.stack(means, axis=1)

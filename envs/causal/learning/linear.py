@@ -88,19 +88,19 @@ class Basis:
         return self.rotation.shape[1]
 
     def features(self, x: Floats) -> Floats:
-        """Compute cos(x F + phase) [..., rows, D] at node values x [..., rows, n].
+        """Compute cos(x F + phase) [..., rows, D] at the parents' values x [..., rows, p].
 
         The cosine is taken in single precision, at a tenth of the time; all sums are in double.
         """
         # A last column of ones carries the phases: one matrix product instead of a product and a
         # sum.
-        mine = np.ones((*x.shape[:-1], len(self.affine)), np.float32)
-        mine[..., :-1] = x[..., self.parents]
-        phi = mine @ self.affine
+        extended = np.ones((*x.shape[:-1], len(self.affine)), np.float32)
+        extended[..., :-1] = x
+        phi = extended @ self.affine
         return np.cos(phi, out=phi)
 
     def directions(self, x: Floats) -> Floats:
-        """Compute the directions [..., rows, r] at node values x [..., rows, n]."""
+        """Compute the directions [..., rows, r] at the parents' values x [..., rows, p]."""
         return self.features(x) @ self.rotation
 
 
@@ -125,7 +125,7 @@ def additive_features(parents: int, features: int, length_scale: float) -> Float
 @one_thread
 def basis(parents: Ints, affine: Floats, probes: Floats, box: Floats) -> Basis:
     """Reduce features [p + 1, D] to the directions that differ from 0 at points box [P, n]."""
-    features = affine.shape[1]
+    features, probes, box = affine.shape[1], probes[:, parents], box[:, parents]
     # cos^2 has mean 1/2 over random phases, so this factor makes the squares of D features sum to
     # 1.
     scale = np.sqrt(2 / features)
@@ -175,8 +175,8 @@ def fit(sums: Floats, energy: Floats) -> tuple[Floats, Floats, Floats]:
     covariance is F^T F.
     """
     # With L L^T = Phi^T Phi + ridge, all follow from the inverse of L, at a third of the time that
-    # numpy takes for a general inverse.
-    # LAPACK reads columns: those of the transpose (the same matrix) lie in memory one by one.
+    # numpy takes for a general inverse. LAPACK reads columns, which the transpose (the same matrix)
+    # has one after the other in memory.
     inverse = triangular_inverse(np.linalg.cholesky(np.swapaxes(sums[..., :-1], -1, -2)))
     weights = np.swapaxes(inverse, -1, -2) @ (inverse @ sums[..., -1:])
     variance = (np.square(inverse) @ energy[:, None]).sum(axis=(1, 2))

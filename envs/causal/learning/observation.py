@@ -59,7 +59,7 @@ def observe(task: Task, state: State) -> dict[str, Array]:
     nodes[:, :, BINS] = share.sum(axis=2)
     # Variances fall by orders of magnitude in an episode; the logarithm keeps them near unit scale.
     unsure = np.maximum(uncertainty(task, state), 1e-9)
-    nodes[:, :, BINS + 1] = np.clip(np.log10(unsure) / 2, -10, 10)
+    nodes[:, :, BINS + 1] = np.minimum(np.log10(unsure) / 2, 10)
     nodes[:, :, BINS + 2] = ~parents.any(axis=2)
     nodes[:, :, BINS + 3] = ~parents.any(axis=1)
     if isinstance(student, FamilyStudent):

@@ -1,9 +1,9 @@
 """The default student: Bayesian linear regression on random Fourier features, one for each node.
 
-Its whole knowledge is a sum over rows (``gram`` = Phi^T Phi, ``moment`` = Phi^T y), so learning is
-exact, independent of the order of the rows, and the posterior variance comes with it. The features
-are those of Rahimi and Recht, "Random features for large-scale kernel machines" (2007), with
-frequencies spread evenly instead of drawn.
+All that it knows are two sums over rows, Phi^T Phi and Phi^T y, so learning is exact, independent
+of the order of the rows, and the posterior variance comes with it. The features are those of Rahimi
+and Recht, "Random features for large-scale kernel machines" (2007), with frequencies spread evenly
+instead of drawn.
 
 On the box where rows count, few combinations of the features differ from zero: of 32 features of
 one parent about 8. So each node works with those combinations ("directions", orthonormal), which
@@ -212,8 +212,8 @@ class BayesLinear:
         errors: list[Floats] = []
         for b, weights, goal in zip(self.bases, state.weights, target, strict=True):
             learnt = (b.probe_factor @ weights[..., None])[..., 0]
-            gap = np.square(learnt - goal[:, :-1]).sum(axis=-1)
-            errors.append(gap + np.square(goal[:, -1]))
+            gap = learnt - goal[:, :-1]
+            errors.append(np.vecdot(gap, gap) + np.square(goal[:, -1]))
         return np.stack(errors, axis=1)
 
     def uncertainty(self, state: Knowledge) -> Floats:
@@ -247,7 +247,8 @@ class BayesLinear:
         return self.learn(state, x, chosen).variance.sum(axis=1)
 
     def _mean(self, state: Knowledge, slot: int, x: Floats) -> Floats:
-        return (self.bases[slot].directions(x) @ state.weights[slot][..., None])[..., 0]
+        b = self.bases[slot]
+        return (b.directions(x[..., b.parents]) @ state.weights[slot][..., None])[..., 0]
 
     def _compute_teaching_directions(self, slot: int, rows: Floats) -> Floats:
         """Return directions [b, rows, r] of a slot in rows [b, rows, n].
@@ -255,7 +256,8 @@ class BayesLinear:
         They are 0 for rows with a parent out of reach.
         """
         b = self.bases[slot]
-        phi, x = b.directions(rows), rows[:, :, b.parents]
+        x = rows[:, :, b.parents]
+        phi = b.directions(x)
         far = (x < self._low[b.parents]) | (x > self._high[b.parents])
         # Zero rows add nothing to the sums, and all copies keep equal shapes.
         phi[far.any(axis=-1)] = 0

@@ -6,7 +6,7 @@ import pytest
 from causal_students import MODEL, PARENTS, batches, linear, taught
 
 from envs import counter_rng
-from envs.causal.learning.linear import REACH, triangular_inverse
+from envs.causal.learning.linear import REACH, compute_sums, fit, triangular_inverse
 from envs.causal.learning.metric import compute_risk, make_truth, probe_points
 from envs.causal.learning.student import BayesLinear
 
@@ -55,6 +55,23 @@ def test_directions_need_not_fit_the_number_of_features():
         learnt = student.predict(state, np.repeat(probe_points(5)[None], 3, axis=0))[1, 1]
         np.testing.assert_allclose(learnt, means, rtol=1e-3, atol=1e-3)
         assert state.variance[1, 1] == pytest.approx(variance, rel=1e-3)
+
+
+def test_sums_and_posteriors_equal_those_of_a_loop():
+    phi = counter_rng.normal(counter_rng.make_keys(0, 4), (50, 12))
+    values = counter_rng.normal(counter_rng.make_keys(1, 4), (50,))
+    ridge, energy = 0.1, np.linspace(0, 1, 12)
+    sums = compute_sums(phi, values)
+    means, variances, factor = fit(sums + ridge * np.eye(12, 13), energy)
+    for copy in range(4):
+        expected = np.zeros((12, 13))
+        for x, y in zip(phi[copy].astype(float), values[copy].astype(float), strict=True):
+            expected += np.outer(x, np.append(x, y))
+        np.testing.assert_allclose(sums[copy], expected, atol=1e-12)
+        covariance = np.linalg.inv(expected[:, :-1] + ridge * np.eye(12))
+        np.testing.assert_allclose(means[copy], covariance @ expected[:, -1])
+        np.testing.assert_allclose(factor[copy].T @ factor[copy], covariance)
+        assert variances[copy] == pytest.approx(np.diag(covariance) @ energy)
 
 
 @pytest.mark.parametrize("size", [8, 12, 16, 24, 64])

@@ -79,6 +79,8 @@ def test_bonuses_are_their_weights_times_what_the_choices_are():
     assert missing.tolist() == pytest.approx([0, 0, 5 * 0.05])
     calm = dataclasses.replace(terms, diversity_threshold=0.3)
     assert compute_bonuses(calm, recent, ALL, chosen)[2].tolist() == [0, 0, 0]
+    without = compute_bonuses(RewardTerms(), recent, ALL, chosen)
+    assert np.stack(without).tolist() == [[0, 0, 0]] * 3
     mild = dataclasses.replace(terms, concentration_limit=0.5)
     assert compute_bonuses(mild, recent, ALL, chosen)[0].tolist() == pytest.approx([-1, 0, -0.6])
 
