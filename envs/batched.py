@@ -231,12 +231,11 @@ def _mask_figures(info: Mapping[str, Array], mask: Bools) -> dict[str, Any]:
         return {}
     # One mask per name, because Gymnasium lets the caller write into each of them.
     masks = np.tile(mask, (len(info), 1))
-    # At most steps no episode ends, or all do: then no mask has to be read.
-    copies = slice(None) if mask.all() else mask
+    others = ~mask
     found: dict[str, Any] = {}
     for (name, leaf), own in zip(info.items(), masks, strict=True):
-        found[name], found[f"_{name}"] = np.zeros_like(leaf), own
-        found[name][copies] = leaf[copies]
+        found[name], found[f"_{name}"] = leaf.copy(), own
+        found[name][others] = 0
     return found
 
 
