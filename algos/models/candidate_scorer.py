@@ -152,24 +152,41 @@ class CandidateScorer(PolicyModule):
             # stays 0.
             said[by, read] = said[by, read].clamp_max(MET)
         is_open = said[whose, asked] == OPEN
-        wanted = self._embed_bags(asked[is_open], whose[is_open], count)[row]
+        wanted = asked[is_open], whose[is_open], count
         offered, whose = _list_words(batch[CANDIDATES][row, candidate])
         found = said[row[whose], offered]
-        is_met, is_new = found == OPEN, found == 0
-        # Sums are linear: the instruction's is computed once, and what a candidate meets is
-        # taken off.
-        wanted = wanted - self._embed_bags(offered[is_met], whose[is_met], len(row))
-        new = self._embed_bags(offered[is_new], whose[is_new], len(row))
-        like = (self.query_projection(wanted) * self.key_projection(new)).view(-1, HEADS, SIZE).sum(
-            -1
-        ) / SIZE**0.5
-        return torch.cat([like, like.sum(-1, keepdim=True)], -1)
+        # Only candidates with new words [S] are compared: the others are like nothing.
+        is_new = found == 0
+        compared, text = whose[is_new].unique_consecutive(return_inverse=True)
+        new = offered[is_new], text, len(compared)
+        number = whose.new_full((len(row),), -1)
+        number[compared] = torch.arange(len(compared), device=number.device)
+        is_met = (found == OPEN) & (number[whose] >= 0)
+        meeting, text = number[whose[is_met]].unique_consecutive(return_inverse=True)
+        met = offered[is_met], text, len(meeting)
+        queries, keys = self._embed_bags(wanted, met, new).split(
+            [count + len(meeting), len(compared)]
+        )
+        # Sums and projections are linear: those of an instruction are computed once, and what a
+        # candidate meets is taken off.
+        queries, taken = self.query_projection(queries).split([count, len(meeting)])
+        query = queries[row[compared]].index_add(0, meeting, taken, alpha=-1)
+        key = self.key_projection(keys)
+        like = (query * key).view(-1, HEADS, SIZE).sum(-1) / SIZE**0.5
+        like = torch.cat([like, like.sum(-1, keepdim=True)], -1)
+        return like.new_zeros(len(row), HEADS + 1).index_copy(0, compared, like)
 
-    def _embed_bags(self, words: Tensor, owner: Tensor, count: int) -> Tensor:
-        """Return the sums [count, width] of the embeddings of words [S] by owner."""
-        # ``owner`` is sorted, so each bag is one run of words; a text without words has an
-        # empty one.
-        starts = nn.functional.pad(torch.bincount(owner, minlength=count).cumsum(0), (1, 0))[:-1]
+    def _embed_bags(self, *texts: tuple[Tensor, Tensor, int]) -> Tensor:
+        """Return sums [all counts, width] of embeddings, one after another for groups of texts.
+
+        Args:
+            texts: the words [S] of each group, the text [S] that each is in, which is sorted, and
+                the number of texts.
+        """
+        # Each bag is one run of words; a text without words has an empty one.
+        sizes = torch.cat([torch.bincount(owner, minlength=count) for _, owner, count in texts])
+        starts = nn.functional.pad(sizes.cumsum(0), (1, 0))[:-1]
+        words = torch.cat([words for words, _, _ in texts])
         return SCALE * nn.functional.embedding_bag(words, self.word_embeddings, starts, mode="sum")
 
 
