@@ -79,9 +79,6 @@ class History:
     """Iterations before these rows, in which nothing was learnt: they count as no budget."""
     has_ended: bool = False
     """Whether no row follows, wherever in its budget the run is."""
-    _latest: dict[str, float] = field(
-        default_factory=dict[str, float], init=False, repr=False, compare=False
-    )
     _earlier: dict[int, History] = field(
         default_factory=dict[int, "History"], init=False, repr=False, compare=False
     )
@@ -126,9 +123,14 @@ class History:
         """
         return median_of_finite(self.series(name)[-rows:])
 
+    @cached_property
+    def _latest(self) -> dict[str, float]:
+        """What :meth:`latest` returns of the metrics in the newest row, and of those asked for."""
+        return self._table.list_newest()
+
     def latest(self, name: str) -> float:
         """Return the last finite value of a metric, or of the setting of this name; else NaN."""
-        if name not in self._latest:  # cached: most rules ask for the same few names
+        if name not in self._latest:
             last = _last_finite(self.series(name)) if self._table.has_column(name) else math.nan
             # The logged value has priority over the setting, because a schedule may have changed
             # it.
@@ -200,7 +202,7 @@ class History:
         Short trials (27 iterations are common under ASHA) would end before a warm-up counted in
         rows alone, so it never asks for more rows than half of the budget.
         """
-        enough_rows = len(self) >= min(rows, (self.budget - self.warm_up) / 2)
+        enough_rows = len(self.rows) >= min(rows, (self.budget - self.warm_up) / 2)
         return enough_rows and self.budget_fraction_used >= budget_fraction
 
     def find_onset(self, sick: BoolArray, window: int) -> int:

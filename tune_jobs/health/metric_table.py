@@ -19,74 +19,86 @@ FIRST = 16
 
 
 class MetricTable(Sequence[Row]):
-    """Rows of flat metrics, oldest first; numbers in one array per metric.
+    """Rows of flat metrics, oldest first; numbers in one array with a row for each metric.
 
     Other values (a list, a text, a logged NaN) are stored separately, unchanged. A number is
-    returned as a float. A slice is a table of the same arrays, to which no row is appended.
+    returned as a float. A slice is a table of the same array, to which no row is appended.
     """
 
     def __init__(self) -> None:
-        self._numbers: dict[str, FloatArray] = {}
+        self._index: dict[str, int] = {}
+        self._numbers: FloatArray = np.empty((0, FIRST))
         self._others: dict[str, dict[int, object]] = {}
-        self._room, self._places = FIRST, range(0)
+        self._places = range(0)
 
     @classmethod
     def from_rows(cls, rows: Sequence[Row]) -> MetricTable:
         """Return a table of these rows."""
         table = cls()
-        table._room, table._places = max(FIRST, len(rows)), range(len(rows))
-        for name in dict.fromkeys(name for row in rows for name in row):
-            column = as_numbers([row.get(name) for row in rows])
+        table._make_room((name for row in rows for name in row), len(rows))
+        table._places = range(len(rows))
+        for name in table._index:
+            column = table.column(name)
+            column[:] = as_numbers([row.get(name) for row in rows])
             other = [i for i in np.flatnonzero(~np.isfinite(column)).tolist() if name in rows[i]]
             if other:
                 table._others[name] = {at: rows[at][name] for at in other}
-            missing = np.full(table._room - len(rows), np.nan)
-            table._numbers[name] = np.concatenate([column, missing])
         return table
 
     def append(self, row: Row) -> None:
         """Append the row of one iteration."""
         at = len(self)
-        if at == self._room:
-            # Doubling keeps the total cost of copying linear in the number of rows.
-            self._room *= 2
-            for name, column in self._numbers.items():
-                # A new array, because views of the old one must stay valid.
-                self._numbers[name] = np.concatenate([column, np.full_like(column, np.nan)])
-        for name, value in row.items():
-            number = as_number(value)
-            if name not in self._numbers:
-                # A metric may appear late (a held-out score, a norm measured in every fourth row).
-                self._numbers[name] = np.full(self._room, np.nan)
-            self._numbers[name][at] = number
-            # A logged NaN is evidence and a missing cell is not, but both are NaN in the column.
-            # The logged value is kept aside, so that the rows still distinguish them.
-            if not math.isfinite(number):
-                self._others.setdefault(name, {})[at] = value
+        # A metric may appear late (a held-out score, a norm measured in every fourth row).
+        if at == self._numbers.shape[1] or not row.keys() <= self._index.keys():
+            self._make_room(row, at + 1)
+        values = {name: as_number(value) for name, value in row.items()}
+        self._numbers[[self._index[name] for name in values], at] = list(values.values())
+        # A logged NaN is evidence and a missing cell is not, but both are NaN in the array. The
+        # logged value is kept aside, so that the rows still distinguish them.
+        for name, value in values.items():
+            if not math.isfinite(value):
+                self._others.setdefault(name, {})[at] = row[name]
         self._places = range(at + 1)
+
+    def _make_room(self, names: Iterable[str], rows: int) -> None:
+        """Make room for at least this number of rows, and for these metrics."""
+        before, (known, room) = self._numbers, self._numbers.shape
+        if rows > room:
+            # Doubling keeps the total cost of copying linear in the number of rows.
+            room = max(rows, 2 * room)
+        # A new index and a new array, because slices still read the old ones.
+        self._index = {name: at for at, name in enumerate(dict.fromkeys((*self._index, *names)))}
+        self._numbers = np.full((len(self._index), room), np.nan)
+        self._numbers[:known, : before.shape[1]] = before
 
     def pop(self) -> None:
         """Remove the last row."""
         last = len(self) - 1
-        for column in self._numbers.values():
-            # The next append writes only its own metrics and would inherit the others from this
-            # row.
-            column[last] = np.nan
+        # The next append writes only its own metrics and would inherit the others from this row.
+        self._numbers[:, last] = np.nan
         for others in self._others.values():
             others.pop(last, None)
         self._places = range(last)
 
     def column(self, name: str) -> FloatArray:
         """Return the values [R] of a metric, NaN where a row lacks it as a number."""
-        if name not in self._numbers:
+        if name not in self._index:
             return np.full(len(self), np.nan)
         # A view: a check after every row would otherwise copy each column each time.
         places = self._places
-        return self._numbers[name][places.start : places.stop : places.step]
+        return self._numbers[self._index[name], places.start : places.stop : places.step]
 
     def has_column(self, name: str) -> bool:
         """Return whether any row has had a metric."""
-        return name in self._numbers
+        return name in self._index
+
+    def list_newest(self) -> dict[str, float]:
+        """List the finite numbers of the last row, by metric."""
+        if not self:
+            return {}
+        newest = self._numbers[:, self._places[-1]].tolist()
+        pairs = zip(self._index, newest, strict=True)
+        return {name: number for name, number in pairs if math.isfinite(number)}
 
     def find_last_change(self, name: str) -> int:
         """Return the first row from which on a metric has its last value; 0 without a change."""
@@ -110,14 +122,14 @@ class MetricTable(Sequence[Row]):
     def __getitem__(self, index: int | slice) -> Row | MetricTable:
         if isinstance(index, slice):
             part = MetricTable()
-            part._numbers, part._others = self._numbers, self._others
-            part._places = self._places[index]
+            part._index, part._numbers = self._index, self._numbers
+            part._others, part._places = self._others, self._places[index]
             return part
         at = self._places[index]
         row: dict[str, object] = {}
-        for name, column in self._numbers.items():
-            if math.isfinite(column[at]):
-                row[name] = float(column[at])
+        for name, number in zip(self._index, self._numbers[:, at].tolist(), strict=True):
+            if math.isfinite(number):
+                row[name] = number
             elif at in self._others.get(name, ()):
                 row[name] = self._others[name][at]
         return row
@@ -128,8 +140,8 @@ def as_number(value: object) -> float:
     if type(value) is float:
         return value
     # NumPy scalars are registered as numbers.Real, so an isinstance check against float would lose
-    # the float32 ones.
-    if not isinstance(value, numbers.Real):
+    # the float32 ones. An int is one of them, too, which Python takes longer to find.
+    if not isinstance(value, (int, numbers.Real)):
         return math.nan
     try:
         return float(value)

@@ -11,7 +11,7 @@ import numpy as np
 from envs.validation import AtLeastOne
 from tune_jobs.health.finding import Finding, Severity
 from tune_jobs.health.history import History
-from tune_jobs.health.improvement import BoolArray, FloatArray
+from tune_jobs.health.improvement import BoolArray, FloatArray, median
 from tune_jobs.health.rule import Rule
 
 Comparison = Literal[">", ">=", "<", "<=", "=="]
@@ -74,7 +74,7 @@ class ThresholdRule(Rule):
             return None
         judged = recent
         if self.statistic == "median":
-            judged = self.convert(np.array([np.median(recent)]))
+            judged = self.convert(np.array([median(recent)]))
         # NaN compares as false with every limit: without a value there is no finding.
         if not self._find_sick(judged).all() or self.is_excused(history):
             return None
@@ -90,7 +90,7 @@ class ThresholdRule(Rule):
         sick = self._find_sick(self.convert(history.series(metric)))
         words = {"value": value, "rows": history.count_last(self.rows), **self.describe(history)}
         if self.while_positive:
-            words["positive"] = float(np.median(positive))
+            words["positive"] = median(positive)
         return self.report(
             severity, history.find_onset(sick, window), self.sentence.format(**words)
         )

@@ -6,10 +6,10 @@ one at its own setting.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from tune_jobs.formatting import format_number
 
@@ -21,8 +21,7 @@ NAMED = 12
 """Sick trials that are named at most; the others are counted."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Sibling:
+class Sibling(NamedTuple):
     """The data of one trial that a comparison needs."""
 
     trial: str
@@ -30,7 +29,7 @@ class Sibling:
     """Its latest judged iteration."""
     symptom_iterations: Mapping[str, int]
     """Symptom to the iteration of its first finding."""
-    config: Mapping[str, Any] = dataclasses.field(default_factory=dict[str, Any])
+    config: Mapping[str, Any] = MappingProxyType({})
     """Its searched values."""
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import math
 from collections.abc import Mapping
 from typing import Any, cast
@@ -20,6 +22,12 @@ def convert_to_json(value: object) -> tuple[Any, list[list[str | int]]]:
     """
     nonfinite: list[list[str | int]] = []
     return _convert(value, (), nonfinite), nonfinite
+
+
+@functools.lru_cache(maxsize=1)  # stopper, scheduler and trackers read those of the same result
+def parse_metrics(text: str) -> Mapping[str, Any]:
+    """Parse the metrics of a trial's result, which are reported to Ray Tune as one text."""
+    return json.loads(text)
 
 
 def _convert(value: Any, path: tuple[str | int, ...], nonfinite: list[list[str | int]]) -> Any:

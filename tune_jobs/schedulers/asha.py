@@ -8,7 +8,6 @@ and gives no reasons. Here the event log holds the decisions, and a resumed run 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from tune_jobs.run_log.events import DecisionRow, JobRow, Row
+from tune_jobs.run_log.json_types import parse_metrics
 from tune_jobs.schedulers.successive_halving import Bracket
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class RecordedASHA(FIFOScheduler):
             return TrialScheduler.PAUSE if back else TrialScheduler.CONTINUE
         # In this order: the new score may promote this trial at once, and may make it certain that
         # others which wait cannot be promoted any more.
-        decision = rungs.report_score(name, at, result["score"], json.loads(result["metrics"]))
+        decision = rungs.report_score(name, at, result["score"], parse_metrics(result["metrics"]))
         if decision is None:
             return TrialScheduler.CONTINUE
         if rungs.find_promotable() == name:

@@ -28,6 +28,7 @@ from tune_jobs.formatting import format_measurement, format_number
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.search_space import perturb_config
 from tune_jobs.run_log.events import CheckpointRow, ExploitRow, JobRow, ResultRow, Row
+from tune_jobs.run_log.json_types import parse_metrics
 from tune_jobs.run_log.score_noise import NoiseSource, TrialCurve
 from tune_jobs.schedulers.rung import NOISE
 
@@ -118,7 +119,7 @@ class RecordedPBT(PopulationBasedTraining):
         self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]
     ) -> str:
         """Return what Ray decides; remember the score and its noise."""
-        metrics = json.loads(result["metrics"])
+        metrics = parse_metrics(result["metrics"])
         self._add_score(result["trial"], result["iteration"], result["score"], metrics)
         return super().on_trial_result(tune_controller, trial, result)
 

@@ -15,6 +15,7 @@ from typing import Any
 from tune_jobs.health import Finding
 from tune_jobs.jobs.job import Job
 from tune_jobs.run_log.events import FindingRow, ObservedEndRow, ResultRow
+from tune_jobs.run_log.json_types import parse_metrics
 from tune_jobs.run_log.stop_requests import clear_stop_request, is_stop_requested
 from tune_jobs.session.recorder import EventRecorder
 from tune_jobs.stopping.stop_rules import (
@@ -43,7 +44,7 @@ class TrialStopper:
         if "trial" not in result:
             return False
         trial, iteration = result["trial"], result["iteration"]
-        metrics: dict[str, Any] = json.loads(result["metrics"])
+        metrics = parse_metrics(result["metrics"])
         env_steps = metrics.get("env_steps", 0)
         # An iteration that failed for good measured nothing: the row of the one before it stands.
         has_row = not result["fault"] or not self.sweep.has_results(trial)

@@ -132,9 +132,10 @@ def stop_at_plateau(observation: TrialObservation) -> StopVerdict | None:
     The rule reads the metric as each iteration measured it and not the score: the score is pooled
     over trailing iterations, so consecutive scores share episodes and are not independent.
     """
-    job, rows = observation.job, _drop_incomparable(observation.job, observation.history)
+    job = observation.job
     if not job.patience:
         return None
+    rows = _drop_incomparable(job, observation.history)
     sign, iterations = _get_sign(job), rows.column("iteration")
     values = sign * rows.column(job.metric)
     if not has_reached_plateau(values, iterations, job.patience, job.min_delta):

@@ -41,6 +41,7 @@ class SweepHealth:
     def __init__(self, job: Job, earlier: Iterable[Row] = ()) -> None:
         self._job = job
         self._histories: dict[str, MetricTable] = {}
+        self._last_iterations: dict[str, int] = {}
         self._configs: defaultdict[str, dict[str, Any]] = defaultdict(dict)
         self._symptom_iterations: defaultdict[str, dict[str, int]] = defaultdict(dict)
         self._settings: dict[str, tuple[dict[str, Any], dict[str, Any], OtherLibrary | None]] = {}
@@ -87,6 +88,7 @@ class SweepHealth:
         while rows and not 0 < rows.column("iteration")[-1] < iteration:
             rows.pop()
         rows.append({**metrics, "iteration": iteration, "env_steps": env_steps})
+        self._last_iterations[trial] = iteration
 
     def set_library(self, trial: str, known: Mapping[str, Any]) -> None:
         """Take over what is known of the library that a program's log is by, empty if nothing."""
@@ -103,7 +105,7 @@ class SweepHealth:
 
     def get_last_iteration(self, trial: str) -> int:
         """Return the latest iteration that a trial has reported."""
-        return int(self._histories[trial].column("iteration")[-1])
+        return self._last_iterations[trial]
 
     def judge(self, trial: str) -> tuple[list[Finding], list[FindingRow]]:
         """Apply the health rules to the history of a trial.
@@ -214,28 +216,25 @@ class SweepHealth:
         """Return all settings of a trial, and those of RLlib or a program's library, where known.
 
         The first are empty for these: what they call by a name of ours may be another thing. Cached
-        by the searched values: validating settings takes a millisecond.
+        by the searched values.
         """
         job, config = self._job, self._configs[trial]
         if job.is_program:
             return {}, self._libraries.get(trial)
         if trial not in self._settings or self._settings[trial][0] is not config:
+            searched, _ = job.split_trial_config(config)
             if isinstance(job.settings, RLlibSettings):
-                values = job.settings.values | job.split_trial_config(config)[0]
-                self._settings[trial] = config, {}, describe_rllib_settings(job.algo, values)
+                other = describe_rllib_settings(job.algo, job.settings.values | searched)
+                self._settings[trial] = config, {}, other
             else:
-                self._settings[trial] = config, vars(job.make_trial_settings(config)[0]), None
+                # Its process has validated them.
+                self._settings[trial] = config, vars(job.training) | searched, None
         return self._settings[trial][1:]
 
     def _list_siblings(self) -> list[Sibling]:
         return [
-            Sibling(
-                trial,
-                self.get_last_iteration(trial),
-                self._symptom_iterations[trial],
-                self._configs[trial],
-            )
-            for trial in sorted(self._histories)
+            Sibling(trial, iteration, self._symptom_iterations[trial], self._configs[trial])
+            for trial, iteration in sorted(self._last_iterations.items())
         ]
 
     def _escalate_zero_reward(self, finding: Finding) -> Finding:

@@ -80,9 +80,9 @@ class RunGauges:
 
     def _result(self, row: ResultRow) -> None:
         tags = {"run": self.run, "trial": row.trial}
-        for name, value in (row.metrics | {SCORE: row.score}).items():
-            number, gauge = to_finite_float(value), self._gauges.get(name)
-            if number is not None and gauge is not None:
+        values = row.metrics | {SCORE: row.score}
+        for name, gauge in self._gauges.items():
+            if (number := to_finite_float(values.get(name))) is not None:
                 gauge.set(number, tags)
         iterations, steps = self._reached[row.trial]
         self._reached[row.trial] = (row.iteration, row.env_steps)

@@ -10,12 +10,12 @@ dashboards; each is measured here as what its name says.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from algos.metrics import find_group
 from tune_jobs.run_log.events import ResultRow, Row
+from tune_jobs.run_log.json_types import parse_metrics
 
 SCORE = "score"
 THOUGHTS = "log_p_with"
@@ -57,7 +57,7 @@ class CurvePoints:
 
     def __call__(self, result: Mapping[str, Any]) -> dict[str, float]:
         """Return the numbers of a result of ``TrialTrainable.step``, by curve name."""
-        found: dict[str, Any] = json.loads(result["metrics"])
+        found = parse_metrics(result["metrics"])
         numbers: dict[str, float] = {n: v for n, v in found.items() if isinstance(v, int | float)}
         self._note(result["trial"], result["iteration"], numbers)
         points = {add_group(name): value for name, value in numbers.items()}

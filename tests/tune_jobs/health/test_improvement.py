@@ -14,6 +14,7 @@ from tune_jobs.health.improvement import (
     Improvement,
     Rise,
     kendall_tau,
+    median,
     pool_scores,
     root_sum_of_squares,
 )
@@ -35,6 +36,12 @@ def naive_tau(values: list[int]) -> float:
 @given(st.lists(st.integers(-5, 5), min_size=2, max_size=30))
 def test_kendall_tau_is_the_count_over_all_pairs(values: list[int]):
     assert kendall_tau(np.array(values, float)) == pytest.approx(naive_tau(values))
+
+
+@settings(derandomize=True)
+@given(st.lists(st.floats(-1e300, 1e300) | st.just(math.nan), min_size=1, max_size=30))
+def test_the_median_is_that_of_numpy(values: list[float]):
+    np.testing.assert_array_equal(median(np.array(values)), np.median(values))
 
 
 @pytest.mark.parametrize("rows", [101, 150, 5000])

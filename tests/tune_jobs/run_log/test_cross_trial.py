@@ -1,7 +1,6 @@
 # pyright: basic
 """Is it a bug or the settings? What the other trials of a sweep say."""
 
-from dataclasses import replace
 from typing import Any
 
 from tune_jobs.run_log.cross_trial import (
@@ -59,7 +58,7 @@ def test_symptom_of_some_trials_points_at_their_common_setting():
 
 
 def test_trial_that_ended_before_the_symptom_is_not_compared():
-    short = [replace(t, iterations=3) for t in trials(None, None, None, None)]
+    short = [t._replace(iterations=3) for t in trials(None, None, None, None)]
     assert said([*trials(9), *short]) == ""
     grown = trials(None, None, None)
     assert said([*trials(9), *short[:1], *grown[1:]]).startswith("only trial 00 of 3")

@@ -11,7 +11,7 @@ import numpy as np
 from envs.validation import AtLeastOne, Fraction, Positive
 from tune_jobs.health.finding import Finding, Severity
 from tune_jobs.health.history import SCORE, History
-from tune_jobs.health.improvement import FloatArray
+from tune_jobs.health.improvement import FloatArray, median
 from tune_jobs.health.remedy import at_most, increase, limit, lower
 from tune_jobs.health.rule import Rule
 from tune_jobs.health.threshold_rule import ThresholdRule
@@ -98,7 +98,7 @@ class KlRunaway(Rule):
         # The first updates move a policy furthest, above all after a warm start: the limit of later
         # ones flagged a healthy run of DPO.
         limit = self.median if recent.size >= self.window else self.high
-        middle = float(np.median(recent))
+        middle = median(recent)
         # RLExplorer's limit of 0.1 for any row flags 3 of 30 healthy runs; as a median it flags
         # none.
         if middle > limit and not (history.improved or history.trend > self.rising):

@@ -10,7 +10,7 @@ import numpy as np
 from envs.validation import AtLeastOne, Between, Fraction, Positive
 from tune_jobs.health.finding import Finding, Severity
 from tune_jobs.health.history import SCORE, History
-from tune_jobs.health.improvement import is_constant, keep_finite
+from tune_jobs.health.improvement import is_constant, keep_finite, median
 from tune_jobs.health.remedy import (
     SCALED_REWARDS,
     Remedy,
@@ -87,7 +87,7 @@ class FrozenPolicy(Rule):
         updates = history.recent("updates", len(history))
         if updates.size:
             computed = history.has("kl") and history.has("clip_fraction")
-            measured = np.median(updates) > 1 and (computed or np.any(np.abs(kl) > 0))
+            measured = median(updates) > 1 and (computed or np.any(np.abs(kl) > 0))
         else:
             measured = np.any(np.abs(kl) > 0)
         if not measured:
@@ -107,7 +107,7 @@ class FrozenPolicy(Rule):
         early, late = keep_finite(kl[1:quarter]), keep_finite(kl[-3:])
         if early.size == 0 or late.size == 0 or np.any(clip > self.clip_fraction):
             return False
-        return bool(np.median(early) < self.kl and np.median(late) < self.kl)
+        return median(early) < self.kl and median(late) < self.kl
 
     def _report(self, history: History, severity: Severity, what: str) -> Finding:
         rate = f", learning rate {history.latest('lr'):.1g}" if history.has("lr") else ""

@@ -76,7 +76,11 @@ class PerformanceCollapse(Rule):
         if scores.size < self.rows + patience:
             return None
         # The start is a mean and the best a median: both must not hang on one lucky row.
-        start, best = float(np.mean(scores[: self.rows])), self._find_best(scores)
+        start, latest = float(np.mean(scores[: self.rows])), float(scores[-patience:].max())
+        # In most healthy runs: what must lie below the start or the best is the highest of all.
+        if latest >= max(start, scores.max()):
+            return None
+        best = self._find_best(scores)
         least = max(self.noise * estimate_row_noise(scores), self.relative * abs(start))
         # Without a clear gain there is nothing to lose, so the reference is the start. A wrong sign
         # of the loss is found this way.
@@ -84,7 +88,7 @@ class PerformanceCollapse(Rule):
         if best - start > least:
             floor, reference, level = best - self.lost * (best - start), "best", best
         # All recent rows must be below: healthy dips of up to 86 % of the gain have recovered.
-        if scores[-patience:].max() >= floor:
+        if latest >= floor:
             return None
         above = np.flatnonzero(scores >= floor)
         if not above.size:  # the mean of floats near overflow can lie above all of them

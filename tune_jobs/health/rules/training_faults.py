@@ -66,6 +66,8 @@ class NotFinite(Rule):
         # Of a long run most rows are sound: only those that may not be are looked at.
         suspects = set(np.flatnonzero(history.series("nonfinite") > 0).tolist())
         suspects.update(history.find_odd_rows((*WATCHED, "return_mean")))
+        if not suspects:
+            return None
         begins = {name: _find_begin(history, name) for name in WATCHED}
         counts = {
             index: _count_nonfinite(

@@ -11,7 +11,7 @@ import numpy as np
 from envs.validation import AtLeastOne, Between, Fraction, Positive
 from tune_jobs.health.finding import Finding, Severity
 from tune_jobs.health.history import SCORE, History
-from tune_jobs.health.improvement import FloatArray, keep_finite, kendall_tau
+from tune_jobs.health.improvement import FloatArray, keep_finite, kendall_tau, median
 from tune_jobs.health.remedy import SCALED_REWARDS, at_most, increase, lower
 from tune_jobs.health.rule import Rule
 
@@ -74,7 +74,7 @@ class RewardScale(Rule):
         names = ("target_abs_max", "return_mean", "return_mean_100")
         name = next((name for name in names if history.has(name)), "")
         recent = np.abs(history.recent(name, self.rows))
-        size = float(np.median(recent)) if recent.size else 0.0
+        size = median(recent) if recent.size else 0.0
         # A small value loss at large returns means that the rewards are normalised inside the
         # trainer.
         large = size > self.large and history.median("value_loss", self.rows) > self.error
@@ -260,9 +260,9 @@ def _compute_ends(errors: FloatArray) -> tuple[float, float]:
     A ratio of them needs a positive start; a loss of zero means that there was no reward yet.
     """
     known = keep_finite(errors)
-    if known.size < 6 or np.median(known[:3]) <= 0:
+    if known.size < 6 or median(known[:3]) <= 0:
         return math.nan, math.nan
-    return float(np.median(known[:3])), float(np.median(known[-math.ceil(known.size / 3) :]))
+    return median(known[:3]), median(known[-math.ceil(known.size / 3) :])
 
 
 @dataclass(frozen=True)
@@ -321,7 +321,7 @@ class LowExplainedVariance(Rule):
         # Mostly NaN means that all returns are equal: there is no variance to explain.
         if recent.size < window / 2:
             return None
-        late = float(np.median(recent))
+        late = median(recent)
         # The 90th percentile as well: a critic that is good in a tenth of the rows does learn.
         if late >= self.median or float(np.quantile(recent, 0.9)) >= self.high:
             return None
