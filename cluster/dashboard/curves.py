@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from typing import Any, Literal
 
 import numpy as np
 
 from algos.metrics import GROUPS, METRICS, find_group
-from cluster.dashboard.run_view import CurvePoint, RunView
+from cluster.dashboard.run_view import RunView
 from tune_jobs.formatting import format_end_reason, format_identifier, format_number
 from tune_jobs.report.axes import set_log_axis
 from tune_jobs.report.plots import (
@@ -161,74 +162,69 @@ def plot_curves(view: RunView, outcome: Outcome, choice: CurveChoice) -> dict[st
         trials = [*wanted, *(t for t in trials if t not in wanted)][: max(MOST_TRIALS, len(wanted))]
     size = max(MIN_POINTS, min(MAX_POINTS, PLOT_POINTS // max(1, len(trials))))
     curves = {trial.id: _Curve.read(view, trial.id, choice, size) for trial in trials}
-    values = [y for curve in curves.values() for y in curve.y if y is not None]
+    values = [y for curve in curves.values() for y in curve.y]
     log = spans_decades(values, decades=1) if choice.log is None else choice.log
-    if log:
+    if choice.log:  # chosen by itself, it has none but positive values
         curves = {trial: curve.positive() for trial, curve in curves.items()}
     if choice.group:
         data = _plot_groups(curves, group_trials(trials, choice.group))
     else:
         focus = [outcome.best.id] if outcome.best else []
         focus += [trial for trial in choice.selected if trial not in focus]
-        data = _plot_trials(curves, trials, [choice.only] if choice.only else focus, outcome.best)
+        data = _plot_trials(curves, [choice.only] if choice.only else focus, outcome.best)
+        data += _mark_ends(view, curves, trials)
     return {"data": data, "layout": _lay_out(outcome, choice, values, log)}
 
 
 @dataclass(frozen=True)
 class _Curve:
+    """The points with a value: a held-out score exists only at some of the iterations."""
+
     x: list[float]
-    y: list[float | None]
+    y: list[float]
 
     @classmethod
     def read(cls, view: RunView, trial: str, choice: CurveChoice, size: int) -> _Curve:
-        points: list[CurvePoint] = view.read_curve(trial, choice.metric, size)
-        values = smooth([point.value for point in points], choice.smoothing)
-        return cls([float(getattr(point, choice.axis)) for point in points], values)
+        """Read a curve, unless it was drawn in the same way and the trial has no result since."""
+        results = view.trial_results.get(trial)
+        if results is None:
+            return cls([], [])
+        # One way of each metric is kept: a slider has hundreds.
+        key, way = (choice.metric, size), (choice.axis, choice.smoothing)
+        if key not in results.drawn or results.drawn[key][0] != way:
+            points = view.read_curve(trial, choice.metric, size)
+            values = smooth([point.value for point in points], choice.smoothing)
+            places = (float(getattr(point, choice.axis)) for point in points)
+            known = [(x, y) for x, y in zip(places, values, strict=True) if y is not None]
+            results.drawn[key] = way, cls._from_points(known)
+        return results.drawn[key][1]
+
+    @classmethod
+    def _from_points(cls, points: Sequence[tuple[float, float]]) -> _Curve:
+        return cls([x for x, _ in points], [y for _, y in points])
 
     def positive(self) -> _Curve:
-        return _Curve(self.x, [y if y is not None and y > 0 else None for y in self.y])
-
-    @property
-    def known(self) -> list[tuple[float, float]]:
-        """The points with a value: a held-out score exists only at some of the iterations."""
-        return [(x, y) for x, y in zip(self.x, self.y, strict=True) if y is not None]
-
-    @property
-    def last(self) -> tuple[float, float] | None:
-        return next(reversed(self.known), None)
+        return self._from_points([(x, y) for x, y in zip(self.x, self.y, strict=True) if y > 0])
 
 
 def _plot_trials(
-    curves: Mapping[str, _Curve],
-    trials: Sequence[TrialOutcome],
-    focus: Sequence[str],
-    best: TrialOutcome | None,
+    curves: Mapping[str, _Curve], focus: Sequence[str], best: TrialOutcome | None
 ) -> list[dict[str, Any]]:
-    """One line for each trial in focus, the others as one grey line with gaps, and the ends."""
+    """One line for each trial in focus, and the others as one grey line with gaps."""
     others: dict[str, list[Any]] = {"x": [], "y": [], "customdata": []}
     for trial, curve in curves.items():
         if trial in focus:
             continue
-        known = curve.known
-        others["x"] += [*(x for x, _ in known), None]
-        others["y"] += [*(y for _, y in known), None]
-        others["customdata"] += [trial] * (len(known) + 1)
+        others["x"] += [*curve.x, None]
+        others["y"] += [*curve.y, None]
+        others["customdata"] += [trial] * (len(curve.x) + 1)
     data = [_line(**others, name="other trials", colour=GREY, width=1, legend=bool(focus))]
     for place, trial in enumerate(t for t in focus if t in curves):
-        known = curves[trial].known
+        x, y = curves[trial].x, curves[trial].y
         is_best = best is not None and trial == best.id
-        data.append(
-            _line(
-                [x for x, _ in known],
-                [y for _, y in known],
-                [trial] * len(known),
-                name=escape(f"trial {trial}") + (", the best" if is_best else ""),
-                colour=PALETTE[place % len(PALETTE)],
-                width=3,
-            )
-        )
-    ended = dict.fromkeys(trial.end_reason for trial in trials if trial.end_reason)
-    return data + [_mark_ends(reason, curves, trials) for reason in ended]
+        name = escape(f"trial {trial}") + (", the best" if is_best else "")
+        data.append(_line(x, y, [trial] * len(x), name, PALETTE[place % len(PALETTE)], width=3))
+    return data
 
 
 def _line(
@@ -255,22 +251,32 @@ def _line(
 
 
 def _mark_ends(
-    reason: str, curves: Mapping[str, _Curve], trials: Sequence[TrialOutcome]
-) -> dict[str, Any]:
-    colour, symbol = ENDS.get(reason, (MUTED, "triangle-up"))
-    ended = [t for t in trials if t.end_reason == reason and curves[t.id].last]
-    last = [curves[trial.id].last or (0.0, 0.0) for trial in ended]
-    return {
-        "type": "scatter",
-        "mode": "markers",
-        "x": [x for x, _ in last],
-        "y": [y for _, y in last],
-        "customdata": [trial.id for trial in ended],
-        "marker": {"size": 9, "color": colour, "symbol": symbol},
-        "name": f"ended: {format_end_reason(reason)}",
-        "text": [fold(f"trial {t.id}: {t.full_status_text}") for t in ended],
-        "hovertemplate": "%{text}<extra></extra>",
-    }
+    view: RunView, curves: Mapping[str, _Curve], trials: Sequence[TrialOutcome]
+) -> list[dict[str, Any]]:
+    """The last points of trials that have ended, by the reason."""
+    ended: dict[str, list[TrialOutcome]] = {}
+    for trial in trials:
+        if trial.end_reason:
+            ended.setdefault(trial.end_reason, []).extend([trial] if curves[trial.id].x else [])
+    return [
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "x": [curves[trial.id].x[-1] for trial in marked],
+            "y": [curves[trial.id].y[-1] for trial in marked],
+            "customdata": [trial.id for trial in marked],
+            "marker": {"size": 9, "color": colour, "symbol": symbol},
+            "name": f"ended: {format_end_reason(reason)}",
+            "text": [view.build_of(t, "end label", partial(_label_end, t)) for t in marked],
+            "hovertemplate": "%{text}<extra></extra>",
+        }
+        for reason, marked in ended.items()
+        for colour, symbol in [ENDS.get(reason, (MUTED, "triangle-up"))]
+    ]
+
+
+def _label_end(trial: TrialOutcome) -> str:
+    return fold(f"trial {trial.id}: {trial.full_status_text}")
 
 
 def _plot_groups(
@@ -307,14 +313,12 @@ def plot_evidence(
     choice, best = CurveChoice(metric=metric), outcome.best
     trials = [*onsets, *([best.id] if best and best.id not in onsets else [])]
     curves = {trial: _Curve.read(view, trial, choice, MAX_POINTS) for trial in trials}
-    values = [y for curve in curves.values() for y in curve.y if y is not None]
-    if log := spans_decades(values, decades=1):
-        curves = {trial: curve.positive() for trial, curve in curves.items()}
+    values = [y for curve in curves.values() for y in curve.y]
+    log = spans_decades(values, decades=1)
     data: list[dict[str, Any]] = []
     marks: dict[str, list[Any]] = {"x": [], "y": [], "customdata": []}
     for place, (trial, curve) in enumerate(curves.items()):
-        known = curve.known
-        xs, ys = [x for x, _ in known], [y for _, y in known]
+        xs, ys = curve.x, curve.y
         name = escape(f"trial {trial}") + (", the best" if best and trial == best.id else "")
         colour, width = (PALETTE[place % MOST_GROUPS], 2) if trial in onsets else (GREY, 1)
         data.append(_line(xs, ys, [trial] * len(xs), name, colour, width))

@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from cluster.dashboard.run_view import RunIndex, RunView, SharedView
+from cluster.dashboard.run_index import RunIndex, SharedView
+from cluster.dashboard.run_view import RunView
 from cluster.queue.orders import get_run_state, read_order
 from tune_jobs.formatting import format_identifier
 from tune_jobs.report.result_score import find_result_score

@@ -8,15 +8,11 @@ long run does not fill the memory.
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
-from weakref import WeakValueDictionary
-
-from starlette.exceptions import HTTPException
 
 from cluster.dashboard.score_history import ScoreHistory
 from tune_jobs.foreign_logs.formats.tail import Tail
@@ -24,7 +20,7 @@ from tune_jobs.run_log.driver_lock import describe_lost_driver, make_lost_end
 from tune_jobs.run_log.event_log import decode_row_or_none, read_result_head
 from tune_jobs.run_log.events import JobRow, ResultRow, Row
 from tune_jobs.run_log.log_file import open_log, open_log_and_state
-from tune_jobs.run_log.outcome import Outcome
+from tune_jobs.run_log.outcome import Outcome, OutcomeBuilder
 from tune_jobs.run_log.trial_outcome import TrialOutcome, to_finite_float
 
 CHUNK_BYTES = 4 * 2**20
@@ -69,6 +65,10 @@ class TrialResults:
         default_factory=dict[tuple[str, int], list[CurvePoint]]
     )
     """Thinned curves by metric and size, until the next result: ten pages may draw them."""
+    drawn: dict[tuple[str, int], tuple[object, Any]] = field(
+        default_factory=dict[tuple[str, int], tuple[object, Any]]
+    )
+    """The same as they were drawn last, each after the way in which it was."""
     _scores: ScoreHistory = field(default_factory=ScoreHistory)
     _is_read: bool = False
     """Whether a reader holds those scores."""
@@ -94,6 +94,7 @@ class TrialResults:
         """
         self._range = None
         self.curves.clear()
+        self.drawn.clear()
         if self._is_read:  # by another thread, perhaps
             self._scores, self._is_read = self._scores[:], False
         while self._scores and not 0 < self._scores[-1][0] < point.iteration:
@@ -154,8 +155,15 @@ class RunView:
         """All rows except results, each with its offset in the file."""
         self.trial_results: dict[str, TrialResults] = {}
         self._rows: dict[int, Row | None] = {}
-        self._trials: dict[str, tuple[TrialOutcome, TrialOutcome]] = {}
+        self._forget_outcome()
+        self._trials: dict[str, tuple[TrialOutcome, TrialOutcome, dict[object, Any]]] = {}
+        """By trial its outcome, the same with all scores, and what was built of that."""
         self._built: tuple[int, dict[object, Any]] = (-1, {})
+
+    def _forget_outcome(self) -> None:
+        self._builder = OutcomeBuilder()
+        """Holds what was read up to the last outcome: of results only the last of each trial."""
+        self._taken_to, self._taken_rows, self._taken_version = 0, 0, -1
 
     @property
     def read_fraction(self) -> float:
@@ -166,6 +174,7 @@ class RunView:
         """Read the next part of the log, and return whether there is more to read."""
         if (lost := describe_lost_driver(self.directory)) != self.lost:
             self.lost, self.version = lost, self.version + 1
+            self._forget_outcome()
         try:
             data = self._tail.read(CHUNK_BYTES)
         except OSError:  # its run was deleted meanwhile: the page keeps what it has
@@ -214,29 +223,52 @@ class RunView:
         Raises:
             InputError: no job row has been read yet.
         """
-        rows = list(self.other_rows)
+        if self.lost:  # the end that the log lacks comes after all of its rows
+            self._forget_outcome()
+        rows = self.other_rows[self._taken_rows :]
         for trial, results in self.trial_results.items():
-            points = results.points if trial == full_trial else results.points[-1:]
+            if results.version <= self._taken_version:
+                continue
+            points = results.points[-1:]
             if scored := results.find_last_scored():
                 points = sorted({*points, scored})
-            rows += ((point.offset, row) for point, row in self.load_rows(points))
+            loaded = [(point.offset, row) for point, row in self.load_rows(points)]
+            self._builder.set_results(trial, [row for at, row in loaded if at < self._taken_to])
+            rows += [(at, row) for at, row in loaded if at >= self._taken_to]
         # An outcome depends on the order of rows: a result after an end continues the trial.
         in_order = [row for _, row in sorted(rows, key=lambda pair: pair[0])]
-        outcome = Outcome.from_rows(
-            in_order + (make_lost_end(self.directory, in_order) if self.lost else [])
-        )
-        return replace(outcome, trials=tuple(map(self._add_scores, outcome.trials)))
+        if self.lost:
+            in_order += make_lost_end(self.directory, in_order)
+        for row in in_order:
+            self._builder.add(row)
+        self._taken_to, self._taken_version = self.read_to, self.version
+        self._taken_rows = len(self.other_rows)
+        outcome = self._builder.build_outcome()
+        trials = tuple(map(self._add_scores, outcome.trials))
+        if results := self.trial_results.get(full_trial):
+            full = tuple(row for _, row in self.load_rows(results.points))
+            trials = tuple(replace(t, results=full) if t.id == full_trial else t for t in trials)
+        return replace(outcome, trials=trials)
 
     def _add_scores(self, trial: TrialOutcome) -> TrialOutcome:
         """Give a trial the scores of all results, as the same object until it changes."""
         results = self.trial_results.get(trial.id)
         scores = results.scores if results else trial.scores
-        base, known = self._trials.get(trial.id, (None, None))
+        base, known, _ = self._trials.get(trial.id, (None, None, None))
         # What ranks a trial is computed from all of its scores, and remembered by the object.
-        if known is None or trial != base or known.scores is not scores:
+        if known is None or trial is not base or known.scores is not scores:
             known = replace(trial, scores=scores)
-            self._trials[trial.id] = trial, known
+            self._trials[trial.id] = trial, known, {}
         return known
+
+    def build_of(self, trial: TrialOutcome, key: object, build: Callable[[], T]) -> T:
+        """Build what shows a trial of the latest outcome, and keep it until that trial changes."""
+        _, known, built = self._trials.get(trial.id, (None, None, {}))
+        if known is not trial:
+            return build()
+        if key not in built:
+            built[key] = build()
+        return built[key]
 
     @property
     def outcome(self) -> Outcome | None:
@@ -301,90 +333,3 @@ class RunView:
         if len(self._rows) > MAX_CACHED_ROWS:
             self._rows = {}
         return rows
-
-
-class SharedView:
-    """The view of a run, of which all readers share one reading of the log."""
-
-    def __init__(self, directory: Path) -> None:
-        self._view = RunView(directory)
-        self._lock = asyncio.Lock()
-
-    async def query(self, query: Callable[[RunView], T]) -> T:
-        """Query the view in a thread, one query at a time."""
-        # A view is not thread-safe. One lock per run, so that a large log does not delay other
-        # runs.
-        async with self._lock:
-            return await asyncio.to_thread(query, self._view)
-
-    async def read(self) -> None:
-        """Read the log to its end, in parts between which other readers are served."""
-        while await self.query(RunView.refresh):
-            pass
-
-
-class RunIndex:
-    """The runs below a directory, or the run that the directory itself is."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self._views: dict[str, SharedView] = {}
-        """Those that a page has looked at."""
-        self._open: WeakValueDictionary[str, SharedView] = WeakValueDictionary()
-        """Those that a reader holds: the list of runs lets go of most after one reading."""
-
-    def list_logged_runs(self) -> list[Path]:
-        """List the runs that have an event log."""
-        if (self.root / "events.jsonl").is_file():
-            return [self.root.resolve()]
-        return sorted(path.parent for path in self.root.glob("*/events.jsonl"))
-
-    def list_runs(self) -> list[Path]:
-        """List the runs, including those that have not started, the last changed first."""
-        files = [*self.root.glob("*/job.yaml"), *self.root.glob("*/events.jsonl")]
-        directories = {path.parent for path in files} or set(self.list_logged_runs())
-        return sorted(directories, key=lambda directory: -_get_change_time(directory))
-
-    def find_run(self, name: str) -> Path:
-        """Return the directory of a run.
-
-        Raises:
-            HTTPException: there is no such run.
-        """
-        # The name is only compared with listed directories: joined to a path it could be "../x".
-        for directory in self.list_runs():
-            if directory.name == name:
-                return directory
-        raise HTTPException(404, f"There is no run {name!r} below {self.root}.")
-
-    def open_view(self, directory: Path) -> SharedView:
-        """Return the view of a run, which others may be reading; it closes with its last reader."""
-        view = self._open.get(directory.name)
-        if view is None:
-            view = self._open[directory.name] = SharedView(directory)
-        return view
-
-    def find_view(self, name: str) -> SharedView:
-        """Return the view of a run that a page looks at, and keep it.
-
-        Raises:
-            HTTPException: there is no such run.
-        """
-        if name not in self._views:
-            self._views[name] = self.open_view(self.find_run(name))
-        return self._views[name]
-
-    async def query_run(self, name: str, query: Callable[[RunView], T]) -> T:
-        """Query the view of a run.
-
-        Raises:
-            HTTPException: there is no such run.
-        """
-        return await self.find_view(name).query(query)
-
-
-def _get_change_time(directory: Path) -> float:
-    try:
-        return directory.stat().st_mtime
-    except FileNotFoundError:  # deleted since it was listed
-        return 0.0

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
-from cluster.dashboard.run_view import RunView
+from cluster.dashboard.run_view import RunView, TrialResults
 from tune_jobs.formatting import format_identifier, format_number
 from tune_jobs.run_log.events import JobRow
 from tune_jobs.run_log.json_types import to_json_types
@@ -48,20 +49,21 @@ def list_trial_rows(view: RunView) -> list[dict[str, Any]]:
     outcome = view.outcome
     if outcome is None:
         return []
-    place = 1 if outcome.job.mode == "max" else 0
     best, rows = outcome.best, list[dict[str, Any]]()
     for trial in outcome.best_first:
-        results = view.trial_results.get(trial.id)
-        best_score = results.score_range[place] if results and results.score_range else None
-        row = _build_row(trial, outcome.job)
-        rows.append(row | {"is_best": trial is best, "best": best_score})
+        is_best = trial is best
+        build = partial(_build_row, trial, view.trial_results.get(trial.id), is_best)
+        rows.append(view.build_of(trial, ("row", is_best), build))
     return rows
 
 
-def _build_row(trial: TrialOutcome, job: JobRow) -> dict[str, Any]:
+def _build_row(trial: TrialOutcome, results: TrialResults | None, is_best: bool) -> dict[str, Any]:
     standing = [row for row in trial.findings if not row.withdrawn]
+    scores = results.score_range if results else None
     return {
         "trial": trial.id,
+        "is_best": is_best,
+        "best": scores and scores[1 if trial.job.mode == "max" else 0],
         "state": name_state(trial),
         "last": trial.finite_score,
         "iterations": trial.iterations,
@@ -69,7 +71,7 @@ def _build_row(trial: TrialOutcome, job: JobRow) -> dict[str, Any]:
         "seconds": round(trial.seconds, 1),
         "findings": ", ".join(dict.fromkeys(format_identifier(row.symptom) for row in standing)),
         "reason": trial.sentence or trial.status_text,
-    } | {_get_field(name): _to_cell(trial.config.get(name)) for name in job.searched}
+    } | {_get_field(name): _to_cell(trial.config.get(name)) for name in trial.job.searched}
 
 
 def name_state(trial: TrialOutcome) -> str:

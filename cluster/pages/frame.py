@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 from nicegui import ui
 from starlette.exceptions import HTTPException
 
-from cluster.dashboard.run_view import RunIndex, RunView
+from cluster.dashboard.run_index import RunIndex
+from cluster.dashboard.run_view import RunView
 from cluster.web.http_api import ApiHandlers
 from envs.validation import find_nearest
 from tune_jobs.formatting import format_command

@@ -13,7 +13,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from cluster.dashboard.run_view import RunIndex, RunView
+from cluster.dashboard.run_index import RunIndex
+from cluster.dashboard.run_view import RunView
 from cluster.queue.orders import Order, get_run_state, read_order
 from cluster.queue.run_queue import RunQueue, reopen_trial, stop_run
 from cluster.web.schemas import Curve, ErrorResponse, Extension, JobDetails, JobState, Submission

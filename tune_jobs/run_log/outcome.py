@@ -17,7 +17,7 @@ from typing import Any
 
 from envs.validation import InputError
 from tune_jobs.formatting import count, format_end_reason, format_percent
-from tune_jobs.run_log.cross_trial import Sibling, compare_trials_on_all_symptoms
+from tune_jobs.run_log.cross_trial import compare_trials_on_all_symptoms
 from tune_jobs.run_log.events import (
     CheckpointRow,
     EvaluationRow,
@@ -109,7 +109,7 @@ class Outcome:
         scored = [trial for trial in self.trials if trial.settled_score is not None]
         return sorted(scored, key=lambda trial: rank_trials([trial]))
 
-    @property
+    @cached_property
     def best_first(self) -> list[TrialOutcome]:
         """All trials by their last score, the best first; those without a finite one come last."""
         return sorted(
@@ -125,7 +125,7 @@ class Outcome:
         best = {trial.id for trial in self.repeated[0]}
         return [trial for trial in self.ranked if trial.id in best]
 
-    @property
+    @cached_property
     def repeated(self) -> list[list[TrialOutcome]]:
         """The trials of each repeated setting, the best mean first; without unfinished repeats."""
         trials = {trial.id: trial for trial in self.trials}
@@ -158,22 +158,7 @@ class Outcome:
     @property
     def siblings(self) -> dict[str, str]:
         """By symptom, whether it points at what all trials share or at one setting."""
-        return compare_trials_on_all_symptoms(
-            [
-                Sibling(
-                    trial.id,
-                    trial.iterations,
-                    # The first row of a symptom counts, so it goes in last; a note may be fine.
-                    {
-                        row.symptom: row.iteration
-                        for row in reversed(trial.findings)
-                        if row.severity != "note" and not row.withdrawn
-                    },
-                    trial.config,
-                )
-                for trial in self.trials
-            ]
-        )
+        return compare_trials_on_all_symptoms([trial.to_sibling() for trial in self.trials])
 
     @property
     def evaluation(self) -> EvaluationRow | None:
@@ -354,6 +339,12 @@ class OutcomeBuilder:
                 # Where this one is damaged an earlier one is compared, but after this row.
                 del self._evaluations[row.trial]
             self._trials.setdefault(row.trial, TrialState()).add(row)
+
+    def set_results(self, trial: str, rows: Iterable[ResultRow]) -> None:
+        """Replace the results of a trial, for a reader who keeps only the last ones of many."""
+        if state := self._trials.get(trial):
+            self._cached_outcomes.pop(trial, None)
+            state.results[:] = rows
 
     def build_trial_outcome(self, trial: str) -> TrialOutcome:
         """Return the outcome so far of one trial that has a row.

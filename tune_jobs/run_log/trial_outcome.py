@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from algos.metrics import STAGE, depends_on_stage
 from tune_jobs.formatting import format_duration, format_identifier, format_number, format_percent
 from tune_jobs.run_log import events
+from tune_jobs.run_log.cross_trial import Sibling
 from tune_jobs.run_log.hindsight import rises_after
 from tune_jobs.run_log.json_types import to_json_types
 
@@ -106,7 +107,9 @@ class TrialOutcome:
         """Iterations of a full run."""
         return self.job.iterations
 
-    @property
+    # Tables and rankings of thousands of trials ask again and again, and few trials change
+    # meanwhile: what they ask for is kept.
+    @functools.cached_property
     def iterations(self) -> int:
         """Iterations run."""
         # The last results may be missing (damaged lines are left out), so the end counts, too.
@@ -154,7 +157,7 @@ class TrialOutcome:
         values = {name: getattr(self, name) for name in names if name != "score"}
         return TrialSummary(score=self.finite_score, **to_json_types(values))
 
-    @property
+    @functools.cached_property
     def last_scored(self) -> events.ResultRow | None:
         """The last result with a score; a score exists only where it was measured."""
         return next((row for row in reversed(self.results) if row.score is not None), None)
@@ -164,7 +167,7 @@ class TrialOutcome:
         """The last score measured: None before the first, NaN where training has diverged."""
         return self.last_scored.score if self.last_scored else None
 
-    @property
+    @functools.cached_property
     def finite_score(self) -> float | None:
         """The last score if it is a finite number."""
         return to_finite_float(self.score)
@@ -175,7 +178,7 @@ class TrialOutcome:
         earlier = to_finite_float(self.checkpoint_score)
         return self.finite_score if earlier is None else earlier
 
-    @functools.cached_property  # the page asks after every row, and rebuilds changed trials only
+    @functools.cached_property
     def settled_score(self) -> float | None:
         """The mean of the finite scores in the later half of its iterations, which ranks it.
 
@@ -186,7 +189,7 @@ class TrialOutcome:
         since = self.last_scored.stage_since
         return average_later_half([s for s in self.scores if s[0] >= since], self.scores[-1][0])
 
-    @property
+    @functools.cached_property
     def stage(self) -> float:
         """The stage of a curriculum that its last score is of."""
         last = self.last_scored
@@ -292,6 +295,16 @@ class TrialOutcome:
         if self.sentence.lower().startswith(word):
             return self.sentence
         return f"{word}: {self.sentence or format_identifier(self.end_reason)}"
+
+    def to_sibling(self) -> Sibling:
+        """Return what the comparison of trials on their symptoms needs."""
+        # The first row of a symptom counts, so it goes in last; a note may be fine.
+        found = {
+            row.symptom: row.iteration
+            for row in reversed(self.findings)
+            if row.severity != "note" and not row.withdrawn
+        }
+        return Sibling(self.id, self.iterations, found, self.config)
 
     @property
     def full_status_text(self) -> str:

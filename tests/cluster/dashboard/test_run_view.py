@@ -7,10 +7,11 @@ import pytest
 from dashboard_app import read_whole, write
 from synthetic_sweep import end, job_row, result, synthetic_rows
 
-from cluster.dashboard.run_view import MAX_RESULTS, ResultPoint, thin_points
+from cluster.dashboard.run_view import MAX_RESULTS, ResultPoint, RunView, thin_points
 from envs.validation import InputWarning
+from tune_jobs.run_log.driver_lock import hold_driver_lock
 from tune_jobs.run_log.event_log import EventLog, encode_row, read_event_log
-from tune_jobs.run_log.events import ResultRow, Row, TrialRow
+from tune_jobs.run_log.events import FinalRow, ResultRow, Row, TrialRow
 from tune_jobs.run_log.outcome import Outcome
 
 
@@ -29,6 +30,56 @@ def test_a_run_on_the_page_came_to_what_the_log_says(tmp_path):
     assert [tuple(t.scores) for t in told.trials] == [t.scores for t in expected.trials]
     best = expected.best.id
     assert board.build_outcome(full_trial=best).best.results == expected.best.results
+
+
+def test_an_outcome_grows_as_the_whole_log_says(tmp_path):
+    first = synthetic_rows()
+    again = [job_row(mode="min", resumed=True), result("00", 4, 0.9), result("01", 9, None)]
+    final = FinalRow(
+        trial="08", checkpoint="c", metric="m", mode="min", score=0.1, error=0.1, episodes=9, seed=1
+    )
+    again += [final, result("01", 9, 0.2), result("08", 28, 0.1), end("08", 28, "interrupted")]
+    again += [result("08", 28, 0.3), end("01", 9, "error"), result("01", 3, 0.4)]
+    rows: list[Row] = [*first, *again]
+    write(tmp_path, [])
+    board, log = RunView(tmp_path), EventLog(tmp_path / "events.jsonl")
+    for count, row in enumerate(rows, 1):
+        log.append(row)
+        board.refresh()
+        shown, expected = board.outcome, Outcome.from_rows(rows[:count])
+        assert shown.as_dict() == expected.as_dict()
+        assert shown.finals == expected.finals
+        for ours, whole in zip(shown.trials, expected.trials, strict=True):
+            assert ours.full_status_text == whole.full_status_text
+            assert (ours.end, ours.decisions) == (whole.end, whole.decisions)
+            assert (ours.seconds, ours.env_steps) == (whole.seconds, whole.env_steps)
+
+
+def test_trials_without_a_new_row_are_not_built_again(tmp_path):
+    rows = [job_row(trials=2), result("00", 1, 0.5), result("01", 1, 0.6)]
+    board = read_whole(write(tmp_path, [*rows, end("01", 1, "asha")]))
+    before, drawn = board.outcome, board.build_of(board.outcome.trials[1], "key", object)
+    EventLog(tmp_path / "events.jsonl").append(result("00", 2, 0.4))
+    board.refresh()
+    after = board.outcome
+    assert after.trials[0].score == 0.4 and after.trials[0] is not before.trials[0]
+    assert after.trials[1] is before.trials[1]
+    assert board.build_of(after.trials[1], "key", object) is drawn
+    old = board.build_of(before.trials[0], "key", object)
+    assert board.build_of(after.trials[0], "key", object) is not old
+
+
+def test_a_lost_driver_ends_the_run_until_it_is_resumed(tmp_path):
+    write(tmp_path, [job_row(trials=1), result("00", 1, 0.5)])
+    with hold_driver_lock(tmp_path):
+        board = read_whole(tmp_path)
+        assert board.outcome.end is None
+    board.refresh()
+    assert board.outcome.end and board.outcome.end.reason == "error"
+    assert board.outcome.trials[0].end_reason == "interrupted"
+    with hold_driver_lock(tmp_path):
+        board.refresh()
+        assert board.outcome.end is None and board.outcome.trials[0].end_reason is None
 
 
 def test_the_page_shows_the_last_score_measured(tmp_path):

@@ -11,8 +11,9 @@ from synthetic_sweep import job_row, result
 
 from cluster.commands.jobs import Report
 from cluster.dashboard import run_texts
+from cluster.dashboard.run_index import RunIndex
 from cluster.dashboard.run_rows import RunRows
-from cluster.dashboard.run_view import RunIndex, RunView
+from cluster.dashboard.run_view import RunView
 from cluster.queue.orders import get_run_state
 from cluster.queue.run_queue import reopen_trial
 from envs.validation import InputError
