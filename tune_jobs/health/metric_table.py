@@ -102,6 +102,8 @@ class MetricTable(Sequence[Row]):
 
     def find_last_change(self, name: str) -> int:
         """Return the first row from which on a metric has its last value; 0 without a change."""
+        if name not in self._index:
+            return 0
         values = self.column(name)
         known = np.flatnonzero(np.isfinite(values))
         others = known[values[known] != values[known[-1]]] if known.size else known

@@ -28,6 +28,8 @@ from tune_jobs.run_log.log_file import append_line, open_log
 KINDS: dict[str, type[Row]] = {row.kind: row for row in get_args(Row)}
 UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 """Errors of decoding a line that is no event row."""
+STRICT_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+"""Strict JSON has no NaN: other readers (jq, a browser) would reject the whole line."""
 FIRST_BLOCK = 4096
 """Bytes that are read first from the end of a log; most ends fit."""
 RESULT_LINE = re.compile(
@@ -61,13 +63,13 @@ class EventLog:
 
 def encode_row(row: Row) -> str:
     """Return a row as one line of strict JSON, without the newline."""
-    # Strict JSON has no NaN: other readers (jq, a browser) would reject the whole line.
-    encode = functools.partial(json.dumps, ensure_ascii=False, allow_nan=False)
     # vars, not dataclasses.asdict, which would copy every metric. Nearly all rows need no more.
     with suppress(TypeError, ValueError):
-        return encode({"kind": row.kind, **vars(row)})
+        return STRICT_JSON.encode({"kind": row.kind, **vars(row)})
     fields, nonfinite = convert_to_json(vars(row))
-    return encode({"kind": row.kind, **fields} | ({"nonfinite": nonfinite} if nonfinite else {}))
+    return STRICT_JSON.encode(
+        {"kind": row.kind, **fields} | ({"nonfinite": nonfinite} if nonfinite else {})
+    )
 
 
 def read_event_log(path: str | Path) -> list[Row]:

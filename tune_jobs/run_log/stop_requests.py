@@ -6,6 +6,7 @@ machine that can write the run directory can stop the run.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 JOB = "job"
@@ -24,13 +25,14 @@ def request_stop(directory: Path, target: str = JOB) -> None:
 
 def is_stop_requested(directory: Path, target: str = JOB) -> bool:
     """Return whether the end of a trial, or of the whole run, is requested."""
-    return _get_request_path(directory, target).exists()
+    # Asked after every result, and `exists` of a path takes three times as long.
+    return os.access(_get_request_path(directory, target), os.F_OK)
 
 
 def list_stop_requests(directory: Path) -> list[str]:
     """List the trials with a stop request, and :data:`JOB` for the whole run."""
     folder = directory / "stop"
-    return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    return sorted(path.name for path in folder.iterdir()) if os.access(folder, os.F_OK) else []
 
 
 def clear_stop_request(directory: Path, target: str = JOB) -> None:
