@@ -66,9 +66,8 @@ class SmoothedHistory(History):
         """Number of episodes [R] that each score is the mean of."""
         return np.full(len(self), float(WINDOW))
 
-    @cached_property
-    def improved(self) -> bool | None:
-        """Whether the score has improved, and by more than the noise of means of 100 episodes.
+    def _judge_improvement(self) -> bool | None:
+        """Return whether the score has improved, by more than the noise of means of 100 episodes.
 
         The first row is all that is left of the start of a task learnt within 100 episodes; it is
         the mean of fewer of them.

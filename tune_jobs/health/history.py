@@ -266,6 +266,11 @@ class History:
         may show in rows that are pooled. (16 of 72 sweep trials on LunarLander, some of which rose
         from -150 to 110, would have been ended as if they had not improved.)
         """
+        key = (type(self), self.score, self.mode)
+        return self._table.compute_once(key, self._judge_improvement)
+
+    def _judge_improvement(self) -> bool | None:
+        """Compute :attr:`improved` from the rows alone."""
         if self.cancels:
             return None
         episodes, scores = self.series("episodes"), self._scores_with_time

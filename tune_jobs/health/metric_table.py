@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Iterable, Mapping, Sequence
-from typing import cast, overload
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar, cast, overload
 
 import numpy as np
 
@@ -16,6 +16,9 @@ Row = Mapping[str, object]
 
 FIRST = 16
 """Initial capacity in rows; it doubles when full."""
+MOST_COMPUTED = 16
+"""Results in memory, of each of thousands of trials."""
+T = TypeVar("T")
 
 
 class MetricTable(Sequence[Row]):
@@ -30,6 +33,8 @@ class MetricTable(Sequence[Row]):
         self._numbers: FloatArray = np.empty((0, FIRST))
         self._others: dict[str, dict[int, object]] = {}
         self._places = range(0)
+        self._computed: dict[object, Any] = {}
+        """What :meth:`compute_once` has computed, of any rows of this table."""
 
     @classmethod
     def from_rows(cls, rows: Sequence[Row]) -> MetricTable:
@@ -79,6 +84,19 @@ class MetricTable(Sequence[Row]):
         for others in self._others.values():
             others.pop(last, None)
         self._places = range(last)
+        self._computed.clear()
+
+    def compute_once(self, key: object, compute: Callable[[], T]) -> T:
+        """Compute what depends on these rows alone, unless a table of the same rows has done so.
+
+        A live run is judged after every row, and each time as it was a few rows ago, too.
+        """
+        key = (key, self._places)
+        if key not in self._computed:
+            if len(self._computed) >= MOST_COMPUTED:
+                self._computed.clear()
+            self._computed[key] = compute()
+        return self._computed[key]
 
     def column(self, name: str) -> FloatArray:
         """Return the values [R] of a metric, NaN where a row lacks it as a number."""
@@ -126,6 +144,7 @@ class MetricTable(Sequence[Row]):
             part = MetricTable()
             part._index, part._numbers = self._index, self._numbers
             part._others, part._places = self._others, self._places[index]
+            part._computed = self._computed
             return part
         at = self._places[index]
         row: dict[str, object] = {}

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tune_jobs.health import History, diagnose
-from tune_jobs.health.metric_table import MetricTable
+from tune_jobs.health.metric_table import MOST_COMPUTED, MetricTable
 
 VALUES = st.one_of(
     st.floats(), st.integers(-5, 5), st.lists(st.floats(0, 1), min_size=2, max_size=2), st.text()
@@ -73,3 +73,27 @@ def test_a_long_run_takes_a_tenth_of_the_memory_of_its_rows():
         columns._numbers.nbytes <= 50 * 5_000 * 8 * 2
     )  # a dict of 50 floats has some 4 KB, 20,000 KB in all
     assert columns[4_999]["metric_7"] == 4_999
+
+
+def test_improvement_is_judged_once_for_the_same_rows_and_anew_for_others():
+    rows = [{"iteration": at, "score": float(at)} for at in range(1, 13)]
+    table = kept(rows)
+    assert History(table, 12).improved is True and History(table[:9], 12).improved is True
+    again = table.compute_once("key", object)
+    assert table[:12].compute_once("key", object) is again
+    assert table[:9].compute_once("key", object) is not again
+    # A restored trial repeats the iterations after its checkpoint, and does not learn this time.
+    for _ in rows[2:]:
+        table.pop()
+    flat = [*rows[:2], *({"iteration": at, "score": 1.0 + at % 2} for at in range(3, 13))]
+    for row in flat[2:]:
+        table.append(row)
+    assert History(table, 12).improved is History(flat, 12).improved is False
+    assert table.compute_once("key", object) is not again
+
+
+def test_few_results_stay_in_memory():
+    table = kept({"kl": 0.1} for _ in range(3 * MOST_COMPUTED))
+    for rows in range(len(table)):
+        table[:rows].compute_once("key", object)
+    assert len(table._computed) <= MOST_COMPUTED
