@@ -17,6 +17,7 @@ TRAIN = "train"
 """The extra for everything but judging logs."""
 TRAIN_PACKAGES = frozenset(
     {
+        "crc32c",
         "fastapi",
         "gymnasium",
         "networkx",

@@ -2,10 +2,10 @@
 """What a driver has to do at 100, 1,000 and 5,000 trials at once: ``-m benchmarks.scale``.
 
 Nothing trains. The results of a recorded sweep are reported again by as many trials as asked for,
-all of them running at once under ASHA, to the very scheduler, recorder, health rules, live table
-and event log that a driver has. What Ray itself costs (its processes, its messages and Tune's loop)
-is not in it, but for Tune's snapshot of its trials. Each size runs in a process of its own; the
-last line is one JSON object.
+all of them running at once under ASHA, to the very scheduler, recorder, health rules, live table,
+event log and TensorBoard files that a driver has. What Ray itself costs (its processes, its
+messages and Tune's loop) is not in it, but for Tune's snapshot of its trials. Each size runs in a
+process of its own; the last line is one JSON object.
 """
 
 import argparse
@@ -98,7 +98,7 @@ def play(job: Job, recorded: list[list[ResultRow]], directory: Path) -> dict[str
         live.update(row)
     session = TuneSession(job, directory, earlier, live.update)
     scheduler, stopper, recorder = session.scheduler, session.stopper, session.recorder
-    stand, chance = Stand(), random.Random(0)
+    (board,), stand, chance = session.trackers, Stand(), random.Random(0)
     texts = [[json.dumps(row.metrics) for row in rows] for rows in recorded]
     running, order = [], itertools.count()
     for name, config in configs.items():
@@ -120,12 +120,14 @@ def play(job: Job, recorded: list[list[ResultRow]], directory: Path) -> dict[str
         if not stopper(name, result):
             decision = scheduler.on_trial_result(stand, trial, result)
         recorder.on_trial_result(0, [], trial, result)
+        board.log_trial_result(0, trial, result)
         trial.last_result = result
         if decision != TrialScheduler.CONTINUE or row.iteration % job.checkpoint_interval == 0:
             path = directory.absolute() / "trials" / name / f"checkpoint_{row.iteration:06d}"
             recorder.on_checkpoint(0, [], trial, SimpleNamespace(path=str(path)))
         if decision == TrialScheduler.STOP:
             scheduler.on_trial_complete(stand, trial, result)
+            board.log_trial_end(trial)
             trial.status = TuneTrial.TERMINATED
         elif decision == TrialScheduler.PAUSE:
             trial.status = TuneTrial.PAUSED
@@ -145,7 +147,7 @@ def play(job: Job, recorded: list[list[ResultRow]], directory: Path) -> dict[str
         "core_share": job.trials / EVERY_S * spent / results,
         "wall_s": time.perf_counter() - wall,
         "memory_mib": (psutil.Process().memory_info().rss - memory) / 2**20,
-        "log_mib": (directory / "events.jsonl").stat().st_size / 2**20,
+        "log_mib": get_log_size(directory / "events.jsonl") / 2**20,
     }
 
 
