@@ -9,14 +9,17 @@ line. Exit status: 0 on success,
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import logging
 import os
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from cluster.commands.groups import COMMANDS, print_overview, print_version
 from cluster.errors import Answer, CommandEnded, Terminal, WrongCall, error_answer, parsing
@@ -40,7 +43,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     # RLlib warns about deprecated calls that it makes itself.
     logging.getLogger("ray._common.deprecation").setLevel(logging.ERROR)
     treat_sigterm_as_ctrl_c()
-    sys.exit(get_exit_status(run(list(sys.argv[1:] if argv is None else argv))))
+    _end_process(get_exit_status(run(list(sys.argv[1:] if argv is None else argv))))
+
+
+def _end_process(status: int) -> NoReturn:
+    """End this process, at once where torch would free its memory for seconds."""
+    main = threading.main_thread()
+    waits = any(not thread.daemon for thread in threading.enumerate() if thread is not main)
+    if "torch" in sys.modules and not waits:
+        with contextlib.suppress(OSError):  # of a closed pipe Python's own end knows what to say
+            atexit._run_exitfuncs()  # pyright: ignore[reportPrivateUsage]
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+    sys.exit(status)
 
 
 def run(argv: list[str]) -> int:

@@ -67,14 +67,17 @@ class MetricTable(Sequence[Row]):
 
     def _make_room(self, names: Iterable[str], rows: int) -> None:
         """Make room for at least this number of rows, and for these metrics."""
-        before, (known, room) = self._numbers, self._numbers.shape
-        if rows > room:
-            # Doubling keeps the total cost of copying linear in the number of rows.
-            room = max(rows, 2 * room)
-        # A new index and a new array, because slices still read the old ones.
+        # New ones, because slices still read the old index and array.
         self._index = {name: at for at, name in enumerate(dict.fromkeys((*self._index, *names)))}
-        self._numbers = np.full((len(self._index), room), np.nan)
-        self._numbers[:known, : before.shape[1]] = before
+        before, (known, room) = self._numbers, self._numbers.shape
+        # By a factor, which keeps the total cost of copying linear in the numbers of both.
+        if len(self._index) > known:
+            known = max(len(self._index), known + known // 4)
+        if rows > room:
+            room = max(rows, 2 * room)
+        if (known, room) != before.shape:
+            self._numbers = np.full((known, room), np.nan)
+            self._numbers[: before.shape[0], : before.shape[1]] = before
 
     def pop(self) -> None:
         """Remove the last row."""
@@ -114,9 +117,12 @@ class MetricTable(Sequence[Row]):
         """List the finite numbers of the last row, by metric."""
         if not self:
             return {}
-        newest = self._numbers[:, self._places[-1]].tolist()
-        pairs = zip(self._index, newest, strict=True)
+        pairs = self._list_numbers(self._places[-1])
         return {name: number for name, number in pairs if math.isfinite(number)}
+
+    def _list_numbers(self, at: int) -> Iterable[tuple[str, float]]:
+        numbers = self._numbers[: len(self._index), at].tolist()
+        return zip(self._index, numbers, strict=True)
 
     def find_last_change(self, name: str) -> int:
         """Return the first row from which on a metric has its last value; 0 without a change."""
@@ -148,7 +154,7 @@ class MetricTable(Sequence[Row]):
             return part
         at = self._places[index]
         row: dict[str, object] = {}
-        for name, number in zip(self._index, self._numbers[:, at].tolist(), strict=True):
+        for name, number in self._list_numbers(at):
             if math.isfinite(number):
                 row[name] = number
             elif at in self._others.get(name, ()):

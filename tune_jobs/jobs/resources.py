@@ -101,15 +101,15 @@ def check_resources(job: JobFields, cpus: int) -> None:
     Raises:
         InputError: a trial reserves more CPUs or GPUs than there are.
     """
-    import torch
+    offered = {"CPU": (cpus, "offer more with --cpus, or set fewer workers")}
+    if job.gpus_per_trial:
+        import torch
 
-    missing = describe_missing_cuda()
-    repair = "set --gpus-per-trial 0, or install torch's CUDA build where there is a GPU"
-    lower = f"{missing}; {repair}" if missing else ""
-    for kind, available, remedy in (
-        ("CPU", cpus, "offer more with --cpus, or set fewer workers"),
-        ("GPU", torch.cuda.device_count(), lower or "set --gpus-per-trial lower"),
-    ):
+        missing = describe_missing_cuda()
+        repair = "set --gpus-per-trial 0, or install torch's CUDA build where there is a GPU"
+        lower = f"{missing}; {repair}" if missing else "set --gpus-per-trial lower"
+        offered["GPU"] = torch.cuda.device_count(), lower
+    for kind, (available, remedy) in offered.items():
         reserved = sum(bundle.get(kind, 0.0) for bundle in list_bundles(job))
         if reserved > available:
             kinds = kind if reserved == 1 else f"{kind}s"
