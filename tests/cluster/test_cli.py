@@ -102,6 +102,17 @@ def test_cheap_checks_come_before_torch_is_imported(tmp_path):
     assert "Job.trials" not in done.stderr
 
 
+def test_a_process_with_torch_ends_by_what_is_registered_for_its_end():
+    code = (
+        "import atexit, torch\n"
+        "from cluster.cli import main\n"
+        "atexit.register(print, 'the end')\n"
+        "main(['explain', 'kl_runaway'])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "kl_limit=0.02" in done.stdout and done.stdout.endswith("the end\n")
+
+
 @pytest.mark.parametrize("algo", ALGORITHMS)
 def test_flags_of_an_algorithm_of_ours_are_read_without_torch(algo):
     code = (

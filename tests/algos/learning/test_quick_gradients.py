@@ -25,6 +25,7 @@ MASKED = "toy_worlds:Masked-v0"
 CASES = {
     "ppo": (CARTPOLE, "ppo", {}),
     "ppo, kl and no entropy": (CARTPOLE, "ppo", {"kl_coef": 0.5, "entropy_coef": 0.0}),
+    "ppo, one epoch of three": (CARTPOLE, "ppo", {"epochs": 3, "kl_limit": 1e-9}),
     "ppo, small clip": (CARTPOLE, "ppo", {"clip": 0.01, "lr": 3e-3}),
     "ppo, relu and two depths": (CARTPOLE, "ppo",
         {"activation": "relu", "hidden": (8, 8), "value_hidden": (8,)}),
@@ -85,6 +86,31 @@ def update(env, algo, chosen, on_numpy, monkeypatch):
     monkeypatch.undo()
     assert all(taken), "a minibatch was left to autograd"
     return built.module[DEFAULT_MODULE_ID].get_state(), metrics, len(taken)
+
+
+@pytest.mark.parametrize(("limit", "losses"), [(0.0, 4), (1e9, 4 + 2)])
+def test_only_epochs_of_which_metrics_are_asked_have_a_loss(limit, losses, monkeypatch):
+    """Four minibatches of the last epoch are measured, and the end of two for the KL limit."""
+    chosen = {"epochs": 3, "minibatch_size": 8, "kl_limit": limit}
+    built, rows = learner_of(ppo.PPOObjective, **chosen)
+    small.updated(built, rows)  # the first gradient is compared with that of a loss
+    computed, compute = [], ColumnLearner._compute_loss
+    monkeypatch.setattr(
+        ColumnLearner, "_compute_loss", lambda *a: computed.append(0) or compute(*a)
+    )
+    assert small.updated(built, rows)["epochs_run"] == 3
+    assert len(computed) == losses
+
+
+def test_an_objective_may_ask_for_metrics_without_a_limit():
+    class Asking(ppo.PPOObjective):
+        def should_stop_epochs(self, measure):
+            return float(measure()["kl"]) > 1e-12
+
+    built, rows = learner_of(Asking, epochs=5, minibatch_size=8)
+    small.updated(built, rows)
+    found = small.updated(built, rows)
+    assert found["epochs_run"] == 1 and found["kl"] > 0
 
 
 @pytest.mark.parametrize("name", CASES)
