@@ -49,6 +49,11 @@ CONTESTANTS = {
         "ours_2_runners": Contestant("ours", ("--runners", "2")),
         "sbx": Contestant("sbx_ppo", needs="sbx"),
     },
+    "cartpole_64": {
+        "ours": Contestant("ours"),
+        "rllib": Contestant("rllib_ppo"),
+        "sb3": Contestant("sb3_ppo", needs="stable_baselines3"),
+    },
     "lander": AGAINST_SB3,
     "cheetah": AGAINST_SB3,
     "breakout": AGAINST_SB3,
@@ -251,7 +256,7 @@ def dear(rounds: list[Round]) -> Result:
     return {"two_runners_wall": wall} | _rates(rounds)
 
 
-VERDICTS = {"cartpole": cartpole, "causal": causal, "dear": dear}
+VERDICTS = {"cartpole": cartpole, "cartpole_64": cartpole, "causal": causal, "dear": dear}
 VERDICTS |= dict.fromkeys(["lander", "cheetah", "breakout"], against_sb3)
 
 

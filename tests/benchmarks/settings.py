@@ -46,10 +46,12 @@ SB3S = Task(
     iterations=8,
 )
 """SB3's own settings, over eight copies, as in its Zoo."""
+CARTPOLE = replace(
+    SB3S, env="CartPole-v1", batch=4096, minibatch=256, lr=1e-3, iterations=15, goal=475
+)
 TASKS = {
-    "cartpole": replace(
-        SB3S, env="CartPole-v1", batch=4096, minibatch=256, lr=1e-3, iterations=15, goal=475
-    ),
+    "cartpole": CARTPOLE,
+    "cartpole_64": replace(CARTPOLE, copies=64, epochs=4, iterations=30),
     "lander": replace(SB3S, env="LunarLander-v3"),
     "cheetah": replace(SB3S, env="HalfCheetah-v5"),
     "breakout": replace(SB3S, env="minatar:MinAtar/Breakout-v1"),
