@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from cluster.dashboard.score_history import ScoreHistory
+from envs.validation import InputError
 from tune_jobs.foreign_logs.formats.tail import Tail
 from tune_jobs.run_log.driver_lock import describe_lost_driver, make_lost_end
 from tune_jobs.run_log.event_log import decode_row_or_none, read_result_head
@@ -177,7 +178,8 @@ class RunView:
             self._forget_outcome()
         try:
             data = self._tail.read(CHUNK_BYTES)
-        except OSError:  # its run was deleted meanwhile: the page keeps what it has
+        # Its run was deleted meanwhile, or a part is damaged: the page keeps what it has.
+        except (OSError, InputError):
             return False
         if self._tail.replaced:  # another run was copied over this one
             self._restart()
@@ -226,13 +228,15 @@ class RunView:
         if self.lost:  # the end that the log lacks comes after all of its rows
             self._forget_outcome()
         rows = self.other_rows[self._taken_rows :]
-        for trial, results in self.trial_results.items():
-            if results.version <= self._taken_version:
-                continue
-            points = results.points[-1:]
-            if scored := results.find_last_scored():
-                points = sorted({*points, scored})
-            loaded = [(point.offset, row) for point, row in self.load_rows(points)]
+        new = {
+            trial: sorted({*results.points[-1:], *filter(None, [results.find_last_scored()])})
+            for trial, results in self.trial_results.items()
+            if results.version > self._taken_version
+        }
+        # All at once: rows that are next to each other in the log are read together.
+        found = {p.offset: row for p, row in self.load_rows([p for ps in new.values() for p in ps])}
+        for trial, points in new.items():
+            loaded = [(p.offset, found[p.offset]) for p in points if p.offset in found]
             self._builder.set_results(trial, [row for at, row in loaded if at < self._taken_to])
             rows += [(at, row) for at, row in loaded if at >= self._taken_to]
         # An outcome depends on the order of rows: a result after an end continues the trial.
@@ -320,7 +324,7 @@ class RunView:
         missing = [point for point in points if point.offset not in self._rows]
         if missing:
             with open_log(self.path) as file:
-                for point in missing:
+                for point in sorted(missing, key=lambda point: point.offset):
                     file.seek(point.offset)
                     self._rows[point.offset] = decode_row_or_none(file.read(point.length))
         rows = [

@@ -81,17 +81,19 @@ def stock(trials: int, iterations: int, asha: bool, place: str) -> int:
     return sum(result.metrics["training_iteration"] for result in found)
 
 
-def ours(trials: int, iterations: int, asha: bool, place: str) -> int:
-    """``rungwise tune``; the iterations that it ran."""
+def time_ours(trials: int, iterations: int, asha: bool) -> tuple[float, int]:
+    """``rungwise tune``: its seconds, and the iterations that it ran."""
     words = ["--trials", str(trials), "--iterations", str(iterations), "--cpus", str(WORKERS)]
-    run = Path(place) / "run"
-    tuned(JOBS["cartpole"] | {"scheduler": "asha" if asha else "none"}, run, words)
-    return Outcome.from_rows(read_event_log(run / "events.jsonl")).iterations_run
+    with tempfile.TemporaryDirectory() as place:
+        run, started = Path(place) / "run", time.perf_counter()
+        tuned(JOBS["cartpole"] | {"scheduler": "asha" if asha else "none"}, run, words)
+        wall = time.perf_counter() - started
+        return wall, Outcome.from_rows(read_event_log(run / "events.jsonl")).iterations_run
 
 
-def timed(name: str, trials: int, iterations: int, asha: bool) -> dict[str, float]:
-    """One of the two in a process of its own."""
-    words = ["--as", name, "--trials", str(trials), "--iterations", str(iterations)]
+def time_stock(trials: int, iterations: int, asha: bool) -> tuple[float, int]:
+    """Tune with RLlib's own trainable in a process of its own: the same of it."""
+    words = ["--stock", "--trials", str(trials), "--iterations", str(iterations)]
     started = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.trials_per_hour", *words, *["--asha"] * asha],
@@ -101,9 +103,7 @@ def timed(name: str, trials: int, iterations: int, asha: bool) -> dict[str, floa
         text=True,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
-    wall = time.perf_counter() - started
-    ran = int(done.stdout.split()[-1])
-    return {"wall_s": wall, "iterations": ran, "trials_per_hour": 3600 * trials / wall}
+    return time.perf_counter() - started, int(done.stdout.split()[-1])
 
 
 def main() -> None:
@@ -111,21 +111,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=27)
     parser.add_argument("--iterations", type=int, default=27)
-    parser.add_argument("--as", dest="name", choices=("stock", "ours"), help="run this one here")
-    parser.add_argument("--asha", action="store_true", help="of --as: stop early")
+    parser.add_argument("--stock", action="store_true", help="run Tune with RLlib's here")
+    parser.add_argument("--asha", action="store_true", help="of --stock: stop early")
     asked = parser.parse_args()
-    if asked.name:
-        run = {"stock": stock, "ours": ours}[asked.name]
+    if asked.stock:
         with tempfile.TemporaryDirectory() as place:
-            print(run(asked.trials, asked.iterations, asked.asha, place))
+            print(stock(asked.trials, asked.iterations, asked.asha, place))
         return
     figures = {}
     print(f"{'':20}{'wall s':>9}{'iterations':>12}{'trials/hour':>13}{'s a trial':>11}")
     for asha in (False, True) if asked.iterations > 1 else (False,):
         how, rates = "ASHA" if asha else "no stopping", {}
-        for name in ("stock", "ours"):
-            found = timed(name, asked.trials, asked.iterations, asha)
-            wall, ran, rates[name] = found.values()
+        for name, measure in (("stock", time_stock), ("ours", time_ours)):
+            wall, ran = measure(asked.trials, asked.iterations, asha)
+            rates[name] = 3600 * asked.trials / wall
+            found = {"wall_s": wall, "iterations": ran, "trials_per_hour": rates[name]}
             each = WORKERS * wall / asked.trials
             about = f"{wall:9.1f}{ran:12,.0f}{rates[name]:13,.0f}{each:11.2f}"
             print(f"{f'{name}, {how}':20}{about}", flush=True)

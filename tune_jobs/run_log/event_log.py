@@ -171,8 +171,12 @@ def read_result_head(line: bytes) -> ResultHead | None:
 
 
 def read_log_ends(path: Path) -> tuple[JobRow | None, JobEndRow | None]:
-    """Read only the job row that a log begins with and the job's end that it closes with."""
-    with open_log(path) as file:
+    """Read only the job row that a log begins with and the job's end that it closes with.
+
+    Each is None where that part of the log is damaged: a list of runs shows the others, too.
+    """
+    job = None
+    with suppress(InputError), open_log(path) as file:
         job = decode_row_or_none(file.readline())
     return job if isinstance(job, JobRow) else None, read_job_end(path)
 
@@ -187,7 +191,13 @@ def read_job_end(path: Path, start: int = 0) -> JobEndRow | None:
     Returns:
         None while the driver is at work, or where it was killed.
     """
-    for index, line in enumerate(_read_lines_backwards(path, start)):
+    with suppress(InputError):  # the older part of the log is missing: its end is not known
+        return _find_job_end(_read_lines_backwards(path, start))
+    return None
+
+
+def _find_job_end(backwards: Iterator[bytes]) -> JobEndRow | None:
+    for index, line in enumerate(backwards):
         row = decode_row_or_none(line)
         if isinstance(row, JobEndRow):
             return row

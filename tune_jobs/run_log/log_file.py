@@ -8,6 +8,7 @@ log count the bytes of all its rows, whichever file they are in. ``zcat`` reads 
 from __future__ import annotations
 
 import fcntl
+import functools
 import io
 import json
 import os
@@ -15,7 +16,6 @@ import shutil
 import struct
 import zlib
 from bisect import bisect_right
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 MOVED_BYTES = 16 * 2**20
 """Bytes of ``events.jsonl`` from which on its rows are moved: about 8,000 results."""
-MEMBER_BYTES = 2**18
+MEMBER_BYTES = 2**16
 """Bytes of rows that are compressed together, and decompressed for any row among them."""
 HEAD = b'{"kind": "older", '
 MEMBER = struct.Struct("<10sHHHII")
@@ -83,7 +83,6 @@ class LogBytes(io.RawIOBase):
         """
         self._path, self._file, self._place = path, path.open("rb"), 0
         self._head = _read_head(self._file)
-        self._unpacked = (-1, b"")
 
     @property
     def identity(self) -> tuple[int, int]:
@@ -113,10 +112,11 @@ class LogBytes(io.RawIOBase):
         """Read some of the bytes from this place on; 0 at the end."""
         view = memoryview(buffer).cast("B")
         if self._place < self._head.bytes:
-            starts = self._members[0]
+            starts, places = _list_members(self._path, self._head)
             number = bisect_right(starts, self._place) - 1
+            rows = _unpack(self._path, self.identity, places[number], places[number + 1])
             begin = self._place - starts[number]
-            data = self._unpack(number)[begin : begin + len(view)]
+            data = rows[begin : begin + len(view)]
         else:
             self._file.seek(self._head.length + self._place - self._head.bytes)
             data = self._file.read(len(view))
@@ -125,50 +125,50 @@ class LogBytes(io.RawIOBase):
         return len(data)
 
     def close(self) -> None:
-        """Close the files."""
+        """Close the file."""
         self._file.close()
-        if "_older" in vars(self):
-            self._older.close()
         super().close()
 
-    @cached_property
-    def _older(self) -> BinaryIO:
-        path = get_older(self._path)
-        try:
-            return path.open("rb")
-        except FileNotFoundError:
-            raise InputError(
-                f"There is no {path}, which holds the older rows of {self._path.name}: copy both."
-            ) from None
 
-    @cached_property
-    def _members(self) -> tuple[list[int], list[int]]:
-        """Where the rows of each member begin, and where the member does in its file."""
-        starts, places, start, place = list[int](), list[int](), 0, 0
-        while start < self._head.bytes:
+@functools.lru_cache(maxsize=8)
+def _list_members(path: Path, head: _Head) -> tuple[list[int], list[int]]:
+    """Return where the rows of each member begin, and where the members begin and end."""
+    starts, places, start, place = list[int](), list[int](), 0, 0
+    with _open_older(path) as older:
+        while start < head.bytes:
             starts.append(start)
             places.append(place)
-            self._older.seek(place)
-            header = self._older.read(MEMBER.size)
+            older.seek(place)
+            header = older.read(MEMBER.size)
             if len(header) < MEMBER.size or not header.startswith(MAGIC):
-                raise self._describe_damage()
+                raise _describe_damage(path)
             *_, length, rows = MEMBER.unpack(header)
             start, place = start + rows, place + length
-        return starts, [*places, place]
+    return starts, [*places, place]
 
-    def _unpack(self, number: int) -> bytes:
-        if self._unpacked[0] != number:
-            begin, end = self._members[1][number : number + 2]
-            self._older.seek(begin)
-            try:
-                rows = zlib.decompress(self._older.read(end - begin), GZIP)
-            except zlib.error:
-                raise self._describe_damage() from None
-            self._unpacked = number, rows
-        return self._unpacked[1]
 
-    def _describe_damage(self) -> InputError:
-        return InputError(f"{get_older(self._path)} is damaged: restore it from a copy.")
+@functools.lru_cache(maxsize=256)  # 16 MiB: a page reads rows of many trials from each member
+def _unpack(path: Path, identity: tuple[int, int], begin: int, end: int) -> bytes:
+    """Return the rows of a member, given where it begins and ends."""
+    with _open_older(path) as older:
+        older.seek(begin)
+        try:
+            return zlib.decompress(older.read(end - begin), GZIP)
+        except zlib.error:
+            raise _describe_damage(path) from None
+
+
+def _open_older(path: Path) -> BinaryIO:
+    try:
+        return get_older(path).open("rb")
+    except FileNotFoundError:
+        raise InputError(
+            f"There is no {get_older(path)}, which holds the older rows of {path.name}: copy both."
+        ) from None
+
+
+def _describe_damage(path: Path) -> InputError:
+    return InputError(f"{get_older(path)} is damaged: restore it from a copy.")
 
 
 def open_log(path: Path) -> io.BufferedReader:

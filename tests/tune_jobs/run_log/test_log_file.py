@@ -170,6 +170,11 @@ def test_a_part_that_is_damaged_or_missing_is_named(log):
         read_event_log(log)
     with pytest.raises(InputError, match="copy both"):
         list(read_logs(log.parent))
+    # The list of runs shows the others.
+    assert read_log_ends(log) == (None, None)
+    assert read_whole(log.parent).outcome is None
+    log.write_bytes(log.read_bytes().partition(b"\n")[0] + b"\n")
+    assert read_job_end(log) is None
 
 
 def test_a_mirror_has_both_parts(log, tmp_path):
