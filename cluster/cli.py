@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import gc
+import io
 import logging
 import os
 import sys
@@ -47,14 +49,21 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _end_process(status: int) -> NoReturn:
-    """End this process, at once where torch would free its memory for seconds."""
+    """End this process, at once where torch would free its memory for seconds.
+
+    What Python does at its end for the code of a user is done: the functions that are registered,
+    and the writing of files that were left open.
+    """
     main = threading.main_thread()
     waits = any(not thread.daemon for thread in threading.enumerate() if thread is not main)
     if "torch" in sys.modules and not waits:
-        with contextlib.suppress(OSError):  # of a closed pipe Python's own end knows what to say
+        # Of a closed pipe, or a full disk, Python's own end knows what to say.
+        with contextlib.suppress(OSError, ValueError):
             atexit._run_exitfuncs()  # pyright: ignore[reportPrivateUsage]
-            sys.stdout.flush()
-            sys.stderr.flush()
+            kinds = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
+            for file in [one for one in gc.get_objects() if type(one) in kinds]:
+                if not file.closed:
+                    file.flush()
             os._exit(status)
     sys.exit(status)
 

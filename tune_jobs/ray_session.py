@@ -95,7 +95,8 @@ def ray_session(address: str = "local", cpus: int | None = None) -> Generator[No
     os.environ.setdefault("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "60")
     # Ray's own handler of SIGTERM, in C++, dumps stacks and aborts: it would replace ours.
     os.environ.setdefault("RAY_DISABLE_FAILURE_SIGNAL_HANDLER", "1")
-    # Its first processes import what no trial needs: those of trials have an environment.
+    # Ray would start processes before they are asked for, and Tune's actors, which set environment
+    # variables, could take none of them.
     os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
     local = address == "local"
     offered = offered_cpus(cpus) if local else None

@@ -38,7 +38,7 @@ GZIP = 31
 
 
 class _Head(NamedTuple):
-    """The first line of a log whose older rows are elsewhere; without one all is zero."""
+    """The first line of a log whose older rows are elsewhere; without one, lengths are 0."""
 
     length: int = 0
     """Of the line itself."""
@@ -95,11 +95,11 @@ class LogBytes(io.RawIOBase):
         return self._head.bytes + os.fstat(self._file.fileno()).st_size - self._head.length
 
     def readable(self) -> bool:
-        """Yes."""
+        """Return that it can be read."""
         return True
 
     def seekable(self) -> bool:
-        """Yes."""
+        """Return that any place of it can be read."""
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
@@ -239,7 +239,9 @@ def _lock(file: int, operation: int, path: Path) -> bool:
 def _move_rows(path: Path) -> None:
     """Move all complete rows to the compressed file; readers and writers may be at work."""
     with path.open("rb") as file:
-        if not _lock(file.fileno(), fcntl.LOCK_EX, path):
+        # A new file would be this user's: where it is another's, its driver could not write it.
+        is_own = os.fstat(file.fileno()).st_uid == os.geteuid()
+        if not (is_own and _lock(file.fileno(), fcntl.LOCK_EX, path)):
             return
         head = _read_head(file)
         file.seek(head.length)

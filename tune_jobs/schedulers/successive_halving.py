@@ -281,12 +281,10 @@ class Bracket:
         Those stay whose difference to the cut is noise: the cut can still rise.
         """
         ends: list[DecisionRow] = []
-        for index, rung in enumerate(self.rungs):
-            if not rung.waiting:
-                continue
+        for index, rung in [(i, rung) for i, rung in enumerate(self.rungs) if rung.waiting]:
             # The rung can see at most this many trials, so at most `allowed` are ever promoted: a
-            # trial ranked below that now can only fall further.
-            # Counted anew at each rung: an end at a rung below lowers what this one can expect.
+            # trial ranked below that now can only fall further. Counted anew at each rung: an end
+            # at a rung below lowers what this one can expect.
             max_trials = len(rung.keys) + self._count_expected()[index]
             allowed = max(1, max_trials // self.reduction_factor)
             for trial in rung.list_outside(allowed):

@@ -1,5 +1,5 @@
 # pyright: basic, reportOptionalMemberAccess=false
-"""A large log is in two files, and whoever reads or writes it notices nothing."""
+"""A large log is two files, which readers and writers use as one."""
 
 import gzip
 import os
