@@ -148,6 +148,12 @@ class Objective(Generic[SettingsT]):
         """
         raise NotImplementedError
 
+    @property
+    def measures_epochs(self) -> bool:
+        """Whether :meth:`should_stop_epochs` may ask for metrics, which cost a loss each epoch."""
+        asks = type(self).should_stop_epochs is not Objective.should_stop_epochs
+        return asks or self.settings.kl_limit > 0
+
     def should_stop_epochs(self, measure: Callable[[], Mapping[str, Tensor]]) -> bool:
         """Whether to skip the remaining epochs; ``measure()`` returns the last minibatch's metrics.
 

@@ -239,11 +239,12 @@ class ColumnLearner(TorchLearner):
             for i in range(len(batches) - 1):
                 self._train_minibatch(batches, i, trained, objective, log)
             loss = self._train_minibatch(batches, len(batches) - 1, trained, objective, log)
-            measure = partial(self._measure_epoch, loss, batches[-1], trained, objective)
             # The last epoch is measured anyway; an earlier one only if the objective asks.
-            stop = log.epochs == s.epochs or objective.should_stop_epochs(measure)
-            if stop and not log.metrics:
-                loss = loss or self._compute_loss(batches[-1], trained, objective)
+            stop = log.epochs == s.epochs
+            if loss and not stop:
+                measure = partial(self._measure_together, loss, len(batches[-1]))
+                stop = objective.should_stop_epochs(measure)
+            if loss and stop and not log.metrics:
                 log.record(measure_loss(loss), len(batches[-1]))
         return log.summarise(s.grad_clip, self._sum_over_learners) | {
             "update_ratio": compute_update_ratio(initial_params, trained.params),
@@ -281,7 +282,7 @@ class ColumnLearner(TorchLearner):
                 quick.compare(minibatch, replace=not diagnose)
         elif not (trained.on_numpy and quick.accumulate(minibatch)):
             loss = self._accumulate(batch, share, trained, objective, diagnose)
-        elif is_measured or (is_last and s.kl_limit):
+        elif is_measured or (is_last and objective.measures_epochs):
             loss = self._compute_loss(batch, trained, objective)
         if (i + 1) % s.accumulate == 0 or is_last:
             if self.distributed:
@@ -321,12 +322,10 @@ class ColumnLearner(TorchLearner):
         total.backward(None if fraction == 1 else torch.full_like(total, fraction))
         return loss
 
-    def _measure_epoch(
-        self, loss: Loss | None, batch: Columns, trained: TrainedParts, objective: Objective[Any]
-    ) -> dict[str, Tensor]:
+    def _measure_together(self, loss: Loss, rows: int) -> dict[str, Tensor]:
         """Average a minibatch's metrics over learners, which must stop after the same epoch."""
-        metrics = measure_loss(loss or self._compute_loss(batch, trained, objective))
-        table, _ = average_over_learners([metrics], [len(batch)], self._sum_over_learners)
+        metrics = measure_loss(loss)
+        table, _ = average_over_learners([metrics], [rows], self._sum_over_learners)
         return dict(zip(metrics, table[0].unbind(), strict=True))
 
     def _get_trained_parts(self, objective: Objective[Any]) -> TrainedParts:
