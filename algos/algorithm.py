@@ -50,6 +50,7 @@ from ray.rllib.utils.metrics.metrics_logger import MetricsLogger
 
 from algos.actions.head import ActionHead
 from algos.actions.kinds import make_action_head
+from algos.deferred_compiler import defer_compiler
 from algos.learning.behaviour_cloning import collect_teacher_rows, merge_teacher_weights
 from algos.learning.learner import CLONE, PROGRESS, SCORE
 from algos.learning.scheduled_noise import update_noise
@@ -121,7 +122,8 @@ class ColumnAlgorithm(Algorithm):
         self.curriculum = Curriculum(world)
         self.reward_scale, self.reward_signal = ReturnScale(), RewardSignal()
         env.close()
-        super().setup(config)
+        with defer_compiler():
+            super().setup(config)
         # Runners have built networks of their own: the first rollout must use the learners'
         # weights.
         objective.validate_action_space(self._make_head())

@@ -105,13 +105,13 @@ def step_adam(optimiser: Optimizer) -> None:
     With a few thousand weights most of a step is torch's own dispatch. Moments and count stay those
     of the optimiser, so that either function can take the next step and checkpoints are the same.
     """
-    if not optimiser.state:
-        optimiser.step()  # which creates them
-        return
     for group in optimiser.param_groups:
         lr, decay, (beta1, beta2) = group["lr"], group["weight_decay"], group["betas"]
         for p in (p for p in group["params"] if p.grad is not None):
             weights, gradient, state = p.detach().numpy(), p.grad.numpy(), optimiser.state[p]
+            if not state:
+                state |= {name: torch.zeros_like(p) for name in ("exp_avg", "exp_avg_sq")}
+                state["step"] = torch.zeros(())
             count = float(state["step"].add_(1))
             if decay and group["decoupled_weight_decay"]:
                 weights *= 1 - lr * decay

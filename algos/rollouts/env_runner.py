@@ -24,6 +24,7 @@ from ray.rllib.env import INPUT_ENV_SINGLE_SPACES, INPUT_ENV_SPACES
 from ray.rllib.env.env_runner import EnvRunner
 from ray.rllib.utils.checkpoints import Checkpointable
 
+from algos.deferred_compiler import defer_compiler
 from algos.models.base import PolicyModule, to_observation_columns
 from algos.models.mlp import MLPPolicy
 from algos.objective import Objective
@@ -54,7 +55,8 @@ class ColumnRunner(EnvRunner, Checkpointable):
     """RLlib's EnvRunner, collecting columns with one vector environment."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        with defer_compiler():
+            super().__init__(**kwargs)
         config: Any = self.config  # ours; see ColumnConfig
         self.settings = config.settings
         self.objective: Objective[Any] = config.make_objective()
@@ -67,15 +69,9 @@ class ColumnRunner(EnvRunner, Checkpointable):
         self.reward_unit = 1.0
         self._set_seed(0)
         # The trial's own process is watched by the trial; a runner elsewhere watches itself.
-        self.watchdog = (
-            Watchdog(
-                Path(config.hang_report_dir),
-                f"runner{self.worker_index}",
-                self.settings.hang_limit_s,
-            )
-            if self.worker_index
-            else None
-        )
+        reports, limit_s = Path(config.hang_report_dir), self.settings.hang_limit_s
+        name = f"runner{self.worker_index}"
+        self.watchdog = Watchdog(reports, name, limit_s) if self.worker_index else None
         if not self.worker_index and self.config.num_env_runners and self.spaces:
             return  # the driver's own runner only holds spaces when remote ones collect
         self.make_env()

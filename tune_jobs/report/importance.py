@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from html import escape
 from typing import Any
 
@@ -54,11 +55,11 @@ class Importance:
 
 def plot_importance(outcome: Outcome) -> Plot:
     """Plot the share of each searched setting, with its spread over the trees of the forest."""
-    if not has_forest():
-        return NO_FOREST
+    if not _can_rank(outcome):  # first: looking for the forest imports it
+        return f"Which setting mattered takes {FEWEST} trials with a score and two settings."
     importance = measure_importance(outcome)
     if importance is None:
-        return f"Which setting mattered takes {FEWEST} trials with a score and two settings."
+        return NO_FOREST
     if importance.explained < EXPLAINED:
         return importance.sentence
     names = list(reversed(importance.shares))
@@ -110,12 +111,19 @@ def measure_importance(outcome: Outcome) -> Importance | None:
     Efficient Approach for Assessing Hyperparameter Importance", in its simplest form: main effects
     and interactions are not separated).
     """
-    names, scored = list_differing(outcome), score_trials(outcome)
-    if len(scored) < FEWEST or len(names) < 2 or len({s for _, s in scored}) < 2:
+    if not (_can_rank(outcome) and has_forest()):
         return None
-    if not has_forest():
-        return None
-    forest = fit_forest(outcome, names, rank(np.array([score for _, score in scored])))
+    names, ranks = list_differing(outcome), rank(np.array([s for _, s in score_trials(outcome)]))
+    settings = encode_settings(outcome, names).tolist()
+    return _measure(tuple(names), tuple(map(tuple, settings)), tuple(ranks.tolist()))
+
+
+@lru_cache(maxsize=1)  # four parts of a report ask for it
+def _measure(
+    names: tuple[str, ...], settings: tuple[tuple[float, ...], ...], ranks: tuple[float, ...]
+) -> Importance:
+    """Return the importance of settings from their values in each trial and its rank."""
+    forest = fit_forest(np.array(settings), np.array(ranks))
     shares = dict(zip(names, forest.feature_importances_.tolist(), strict=True))
     deviations = np.std([tree.feature_importances_ for tree in forest.estimators_], axis=0)
     spread = dict(zip(names, deviations.tolist(), strict=True))
@@ -123,19 +131,25 @@ def measure_importance(outcome: Outcome) -> Importance | None:
     return Importance(float(forest.oob_score_), largest_first, spread)
 
 
+def _can_rank(outcome: Outcome) -> bool:
+    """Return whether there are trials and settings enough to say which of these mattered."""
+    scores = [score for _, score in score_trials(outcome)]
+    return len(scores) >= FEWEST and len(list_differing(outcome)) > 1 and len(set(scores)) > 1
+
+
 def has_forest() -> bool:
     """Return whether :func:`fit_forest` can be called."""
     return is_installed("sklearn")
 
 
-def fit_forest(outcome: Outcome, names: Sequence[str], targets: np.ndarray) -> Any:
-    """Return a forest that predicts a target of each scored trial from its settings."""
+def fit_forest(settings: np.ndarray, targets: np.ndarray) -> Any:
+    """Return a forest that predicts targets [trials] from settings [trials, names]."""
     from sklearn.ensemble import RandomForestRegressor  # late: the import takes most of a second
 
     forest = RandomForestRegressor(
         TREES, min_samples_leaf=SMALLEST_LEAF, oob_score=True, random_state=0
     )
-    return forest.fit(encode_settings(outcome, names), targets)
+    return forest.fit(settings, targets)
 
 
 def encode_settings(outcome: Outcome, names: Sequence[str]) -> np.ndarray:

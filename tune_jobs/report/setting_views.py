@@ -116,7 +116,8 @@ def plot_contour(outcome: Outcome) -> Plot:
         return NO_FOREST
     log = spans_decades(scores.tolist(), decades=1)
     targets = np.log10(scores) if log else scores
-    settings, forest = encode_settings(outcome, names), fit_forest(outcome, names, targets)
+    settings = encode_settings(outcome, names)
+    forest = fit_forest(settings, targets)
     shares = dict(zip(names, forest.feature_importances_, strict=True))
     numeric = sorted(numeric, key=lambda name: -shares[name])[:2]
     columns = [names.index(name) for name in numeric]

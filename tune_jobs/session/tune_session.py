@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ray import tune
+from ray.air._internal import usage
 from ray.tune.execution.placement_groups import PlacementGroupFactory
 from ray.tune.stopper import Stopper
 
@@ -160,11 +161,13 @@ def _make_checkpoint_config(job: Job) -> tune.CheckpointConfig:
 
 
 def set_tune_environment(job: Job) -> None:
-    """Set the environment variables that Ray Tune reads when a Tuner starts."""
+    """Set what Ray Tune reads when a Tuner starts."""
     os.environ["TUNE_DISABLE_STRICT_METRIC_CHECKING"] = "1"
     # Relative paths in settings and environments are relative to where the run was started.
     os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+    # Tune imports mlflow and W&B (1.2 s) to count callbacks for usage statistics, which are off.
+    usage.tag_callbacks = lambda callbacks: False
     # A proposal is made when its trial is queued: with one trial in the queue, it knows the most.
     pending = 1 if job.searcher == "optuna" else MAX_PENDING_TRIALS
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(pending)
