@@ -1,6 +1,6 @@
 """The bytes of a run's log: ``events.jsonl``, and the older rows that it has been relieved of.
 
-Once ``events.jsonl`` is large, its rows move to ``events.old.jsonl.gz``, where they take a fifth of
+Once ``events.jsonl`` is large, its rows move to ``events.old.jsonl.gz``, where they take a sixth of
 the space, and its first line becomes a head that says how many bytes of rows there are. Places in a
 log count the bytes of all its rows, whichever file they are in. ``zcat`` reads the older ones.
 """
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 MOVED_BYTES = 16 * 2**20
-"""Bytes of ``events.jsonl`` from which on its rows are moved: about 8,000 results."""
-MEMBER_BYTES = 2**16
+"""Bytes of ``events.jsonl`` from which on its rows are moved: about 9,000 results."""
+MEMBER_BYTES = 2**18
 """Bytes of rows that are compressed together, and decompressed for any row among them."""
 HEAD = b'{"kind": "older", '
 MEMBER = struct.Struct("<10sHHHII")
@@ -147,7 +147,7 @@ def _list_members(path: Path, head: _Head) -> tuple[list[int], list[int]]:
     return starts, [*places, place]
 
 
-@functools.lru_cache(maxsize=256)  # 16 MiB: a page reads rows of many trials from each member
+@functools.lru_cache(maxsize=64)  # 16 MiB: a page reads rows of many trials from each member
 def _unpack(path: Path, identity: tuple[int, int], begin: int, end: int) -> bytes:
     """Return the rows of a member, given where it begins and ends."""
     with _open_older(path) as older:

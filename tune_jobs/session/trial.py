@@ -34,6 +34,7 @@ from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.resources import describe_missing_cuda, holds_gpu, share_gpus
 from tune_jobs.jobs.rllib_settings import RLlibSettings
 from tune_jobs.jobs.trials import derive_trial_seed, get_trial_number
+from tune_jobs.run_log.json_types import dump_metrics
 from tune_jobs.run_log.resume import find_newest_intact
 from tune_jobs.run_log.trial_outcome import PER_STEP, SPREAD
 from tune_jobs.session.environment_failures import EnvironmentFailures
@@ -185,9 +186,8 @@ class TrialTrainable(tune.Trainable):
             "fault": fault,
             "failures": self.failures.take_unreported(),
             "idle_gpu": self.idle_gpu,
-            # As a text: of numbers Tune would keep statistics, and each of its snapshots leaves a
-            # line in memory for each of those (ray.util.debug.log_once): the driver grew.
-            "metrics": json.dumps(metrics),
+            # As a text: Tune keeps statistics of numbers, and its snapshots leak a line of each.
+            "metrics": dump_metrics(metrics),
             "done": bool(fault),
         }
 
