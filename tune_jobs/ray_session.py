@@ -223,18 +223,20 @@ def _init(**options: Any) -> None:
 
 @contextmanager
 def _start_less() -> Generator[None]:
-    """Let ``ray.init`` start what trials need and no more: 1 to 2 s less, and 1 s at the end.
+    """Let ``ray.init`` start what trials need and no more: 2 s less, and 1 s at the end.
 
-    Ray has no option for what is left out here: the process that prints what workers write, which
-    is off (``log_to_driver``); the one that asks a cloud for machines; and in those that remain the
-    parts that serve the dashboard, which ``pip install ray`` does not have either.
+    Ray has no option for what is left out here: the processes that print what workers write (which
+    is off, ``log_to_driver``), ask a cloud for machines, and serve the dashboard (without which it
+    sends usage statistics, which are off, too); and the dashboard's part of those that remain,
+    which ``pip install ray`` does not have either.
     """
-    from ray._private import utils
+    from ray._private import services, utils
     from ray._private.node import Node
 
     replaced: list[tuple[Any, str, Any]] = [
         (Node, "start_log_monitor", lambda node: None),
         (Node, "start_monitor", lambda node: None),
+        (services, "start_api_server", lambda *args, **options: ("", None)),
         (utils, "get_dashboard_dependency_error", lambda: ImportError("not asked for")),
     ]
     originals = [vars(owner)[name] for owner, name, _ in replaced]

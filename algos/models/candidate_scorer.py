@@ -12,7 +12,8 @@ Reads a Dict observation with ``candidates [K, L]`` (numbers of words; 0 is none
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import chain, pairwise
 from typing import Any
 
@@ -65,7 +66,8 @@ class CandidateScorer(PolicyModule):
             # sums.
             nn.init.eye_(layer.weight)
         config = self.model_config
-        activation = nn.Tanh if config["activation"] == "tanh" else nn.ReLU
+        relu = partial(nn.ReLU, inplace=True)  # one large array less to write
+        activation = nn.Tanh if config["activation"] == "tanh" else relu
         self.policy = _perceptron((size, *config["hidden"]), activation, 0.01)
         # Of the sum of likenesses: words that only the perceptron hears of are learnt more slowly.
         self.direct = nn.Parameter(torch.tensor(0.1))
@@ -102,101 +104,116 @@ class CandidateScorer(PolicyModule):
         """See :class:`PolicyModule`. A row without any legal candidate gets zeros, not NaN."""
         N, K = batch[CANDIDATES].shape[:2]
         legal = batch[MASK] > 0 if MASK in batch else batch[CANDIDATES].new_ones(N, K) > 0
-        row, place = legal.nonzero(as_tuple=True)  # M legal candidates in all
-        seen = self._build_features(batch, row, place)
+        places = legal.flatten().nonzero()[:, 0]  # of M legal candidates among all N K
+        rows = places // K
+        seen = self._build_features(batch, rows, places)
         score = self.policy(seen)[:, 0] + self.direct * seen[:, HEADS]
-        scores = seen.new_zeros(N, K).index_put((row, place), score)
+        scores = seen.new_zeros(N * K).index_copy(0, places, score).view(N, K)
         # The value sees the candidates averaged by the policy and averaged evenly; its gradient
         # reaches neither the words nor the policy.
         seen, logits = seen.detach(), scores.detach().masked_fill(~legal, ILLEGAL_LOGIT)
-        likely = logits.softmax(-1)[row, place]
-        even = 1 / legal.sum(-1).clamp_min(1)[row]
+        likely = logits.softmax(-1).flatten().index_select(0, places)
+        even = (1 / legal.sum(-1).clamp_min(1)).index_select(0, rows)
         means = [
-            seen.new_zeros(N, seen.shape[1]).index_add(0, row, seen * share[:, None])
+            seen.new_zeros(N, seen.shape[1]).index_add(0, rows, seen * share[:, None])
             for share in (likely, even)
         ]
         return scores, self.critic(torch.cat(means, -1))[:, 0]
 
-    def _build_features(
-        self, batch: Mapping[str, Tensor], row: Tensor, candidate: Tensor
-    ) -> Tensor:
-        """Return the features [M, size] of the candidates at row [M] and place [M]."""
-        parts = [self._compute_likeness(batch, row, candidate)]
+    def _build_features(self, batch: Mapping[str, Tensor], rows: Tensor, places: Tensor) -> Tensor:
+        """Return the features [M, size] of the candidates of rows [M] at places [M] of all N K."""
+
+        def take(name: str) -> Tensor:
+            return batch[name].flatten(0, 1).index_select(0, places)
+
+        parts = [self._compute_likeness(batch, rows, take(CANDIDATES))]
         if self.kinds:
-            kinds = batch[KINDS][row, candidate].long()
-            parts.append(nn.functional.one_hot(kinds, self.kinds).float())
+            parts.append(nn.functional.one_hot(take(KINDS).long(), self.kinds).float())
         if FIGURES in batch:
-            parts.append(batch[FIGURES][row, candidate].float())
+            parts.append(take(FIGURES).float())
         if CONTEXT in batch:
-            parts.append(batch[CONTEXT][row].float())
+            parts.append(batch[CONTEXT].float().index_select(0, rows))
         return torch.cat(parts, -1)
 
     def _compute_likeness(
-        self, batch: Mapping[str, Tensor], row: Tensor, candidate: Tensor
+        self, batch: Mapping[str, Tensor], rows: Tensor, candidates: Tensor
     ) -> Tensor:
         """Return how well an instruction's unmet words match a candidate's new words.
 
-        [M, HEADS + 1] for the candidates at row [M] and place [M]: all likenesses and their sum.
-        Open are the words that neither the page nor the candidate has, new those that the
-        instruction does not have.
+        [M, HEADS + 1] for candidates [M, L] of rows [M]: all likenesses and their sum. Open are the
+        words that neither the page nor the candidate has, new those that the instruction does not
+        have.
         """
         asked, whose = _list_words(batch[INSTRUCTION])
         count = len(batch[INSTRUCTION])
-        # A table of instructions by vocabulary, one byte an entry: looking words up in it
-        # replaces the comparison of every word with every other.
-        said = asked.new_zeros(count, len(self.word_embeddings), dtype=torch.uint8)
-        said[whose, asked] = OPEN
+        # A table of instructions by the words of any of them, one byte an entry: looking words up
+        # in it replaces the comparison of every word with every other. Column 0 is that of all
+        # other words.
+        occurs = asked.new_zeros(len(self.word_embeddings)).index_fill_(0, asked, 1)
+        columns = occurs.cumsum(0) * occurs
+        width = int(occurs.sum()) + 1
+        said = asked.new_zeros(count * width, dtype=torch.uint8)
+        entries = whose * width + columns.index_select(0, asked)
+        said.index_fill_(0, entries, OPEN)
         if PAGE in batch:
             read, by = _list_words(batch[PAGE])
             # OPEN becomes MET where the page has the word; 0 (not in the instruction)
             # stays 0.
-            said[by, read] = said[by, read].clamp_max(MET)
-        is_open = said[whose, asked] == OPEN
+            seen = by * width + columns.index_select(0, read)
+            said.index_copy_(0, seen, said.index_select(0, seen).clamp_max(MET))
+        is_open = said.index_select(0, entries) == OPEN
         wanted = asked[is_open], whose[is_open], count
-        offered, whose = _list_words(batch[CANDIDATES][row, candidate])
-        found = said[row[whose], offered]
+        offered, whose = _list_words(candidates)
+        entries = (rows * width).index_select(0, whose) + columns.index_select(0, offered)
+        found = said.index_select(0, entries)
         # Only candidates with new words [S] are compared: the others are like nothing.
         is_new = found == 0
         compared, text = whose[is_new].unique_consecutive(return_inverse=True)
         new = offered[is_new], text, len(compared)
-        number = whose.new_full((len(row),), -1)
+        number = whose.new_full((len(rows),), -1)
         number[compared] = torch.arange(len(compared), device=number.device)
-        is_met = (found == OPEN) & (number[whose] >= 0)
+        is_met = (found == OPEN) & (number.index_select(0, whose) >= 0)
         meeting, text = number[whose[is_met]].unique_consecutive(return_inverse=True)
         met = offered[is_met], text, len(meeting)
-        queries, keys = self._embed_bags(wanted, met, new).split(
-            [count + len(meeting), len(compared)]
-        )
         # Sums and projections are linear: those of an instruction are computed once, and what a
         # candidate meets is taken off.
-        queries, taken = self.query_projection(queries).split([count, len(meeting)])
-        query = queries[row[compared]].index_add(0, meeting, taken, alpha=-1)
-        key = self.key_projection(keys)
+        queries = self._sum_words(self.query_projection, wanted, met)
+        queries, taken = queries.split([count, len(meeting)])
+        query = queries.index_select(0, rows[compared]).index_add(0, meeting, taken, alpha=-1)
+        key = self._sum_words(self.key_projection, new)
         like = (query * key).view(-1, HEADS, SIZE).sum(-1) / SIZE**0.5
         like = torch.cat([like, like.sum(-1, keepdim=True)], -1)
-        return like.new_zeros(len(row), HEADS + 1).index_copy(0, compared, like)
+        return like.new_zeros(len(rows), HEADS + 1).index_copy(0, compared, like)
 
-    def _embed_bags(self, *texts: tuple[Tensor, Tensor, int]) -> Tensor:
-        """Return sums [all counts, width] of embeddings, one after another for groups of texts.
+    def _sum_words(self, project: nn.Module, *texts: tuple[Tensor, Tensor, int]) -> Tensor:
+        """Return sums [all counts, width] of projected words, of groups of texts one after another.
 
         Args:
+            project: the projection: of the different words, of which there are fewer than texts.
             texts: the words [S] of each group, the text [S] that each is in, which is sorted, and
                 the number of texts.
         """
+        words = torch.cat([words for words, _, _ in texts])
+        occurs = words.new_zeros(len(self.word_embeddings)).index_fill_(0, words, 1)
+        different = occurs.nonzero()[:, 0]
+        projected = SCALE * project(self.word_embeddings.index_select(0, different))
+        places = (occurs.cumsum(0) - 1).index_select(0, words)
         # Each bag is one run of words; a text without words has an empty one.
         sizes = torch.cat([torch.bincount(owner, minlength=count) for _, owner, count in texts])
         starts = nn.functional.pad(sizes.cumsum(0), (1, 0))[:-1]
-        words = torch.cat([words for words, _, _ in texts])
-        return SCALE * nn.functional.embedding_bag(words, self.word_embeddings, starts, mode="sum")
+        return nn.functional.embedding_bag(places, projected, starts, mode="sum")
 
 
 def _list_words(texts: Tensor) -> tuple[Tensor, Tensor]:
     """Return the words [S] of texts [M, L] one after another, and the text [S] of each."""
-    owner, place = (texts > 0).nonzero(as_tuple=True)
-    return texts[owner, place].long(), owner
+    words = texts.flatten()
+    places = (words > 0).nonzero()[:, 0]  # of one dimension: of two it takes three times as long
+    return words.index_select(0, places).long(), places // texts.shape[1]
 
 
-def _perceptron(widths: tuple[int, ...], activation: type[nn.Module], gain: float) -> nn.Module:
+def _perceptron(
+    widths: tuple[int, ...], activation: Callable[[], nn.Module], gain: float
+) -> nn.Module:
     """Build layers of these widths and one output."""
     layers = [(nn.Linear(*sizes), activation()) for sizes in pairwise(widths)]
     return nn.Sequential(

@@ -177,7 +177,8 @@ class History:
 
     def has(self, name: str) -> bool:
         """Return whether any row has a finite value of this metric."""
-        return math.isfinite(self.latest(name))
+        known = self._latest.get(name)  # asked of every metric that a rule needs
+        return math.isfinite(self.latest(name) if known is None else known)
 
     def iteration(self, index: int) -> int:
         """Return the iteration of a row; where unknown, the row's position counted from 1."""

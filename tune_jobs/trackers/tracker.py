@@ -11,7 +11,7 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,8 @@ REMOTE: dict[str, type[RemoteRuns]] = {"W&B": WandbRuns, "MLflow": MlflowRuns}
 EVENTS: Any = event_pb2
 """Messages of TensorBoard, which have no types."""
 SUMMARIES: Any = summary_pb2
+END = hparams({}, {})[2]
+"""What the file of a trial ends with."""
 PAUSE_S, PAUSE_RATIO = 60.0, 10.0
 """Pause after a failed call, in seconds and as a multiple of the call's duration (the longer one).
 
@@ -129,46 +131,53 @@ class TensorBoardCurves(LoggerCallback):
 
     def log_trial_result(self, iteration: int, trial: Trial, result: dict[str, Any]) -> None:
         """Write one point of each curve."""
-        number = result["trial"]
+        number, events = result["trial"], list[Any]()
         if number not in self._files:
-            name = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}"
-            self._files[number] = self.directory / number / name
-            self._files[number].parent.mkdir(parents=True, exist_ok=True)
-            self._write(number, EVENTS.Event(file_version="brain.Event:2"))
-            self._write_settings(number, trial.config["plan"]["config"])
+            self._begin_file(number)
+            summaries = make_summaries(trial.config["plan"]["config"])
+            events = [EVENTS.Event(file_version="brain.Event:2")]
+            events += [EVENTS.Event(summary=summary) for summary in summaries]
         # One event for all curves: one for each would take several milliseconds.
         values = [
             SUMMARIES.Summary.Value(tag=name, simple_value=value)
             for name, value in self.points(result).items()
             if math.isfinite(value)
         ]
-        self._write(
-            number, EVENTS.Event(step=result["iteration"], summary=SUMMARIES.Summary(value=values))
-        )
+        curves = EVENTS.Event(step=result["iteration"], summary=SUMMARIES.Summary(value=values))
+        self._write(number, *events, curves)
 
     def log_trial_end(self, trial: Trial, failed: bool = False) -> None:
         """End a trial: another file begins where it is continued."""
         if (number := trial.config["plan"]["trial"]) in self._files:
-            self._write(number, EVENTS.Event(summary=hparams({}, {})[2]))
+            self._write(number, EVENTS.Event(summary=END))
             del self._files[number]
 
-    def _write_settings(self, number: str, settings: Mapping[str, Any]) -> None:
-        values = {
-            name: value if isinstance(value, bool | int | float | str) else str(value)
-            for name, value in settings.items()
-        }
-        for summary in hparams(values, {SCORE: None})[:2]:
-            self._write(number, EVENTS.Event(summary=summary))
+    def _begin_file(self, number: str) -> None:
+        folder = self.directory / number
+        folder.mkdir(parents=True, exist_ok=True)
+        name = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}"
+        self._files[number] = folder / name
 
-    def _write(self, number: str, event: Any) -> None:
-        event.wall_time = time.time()
-        data = event.SerializeToString()
-        length = struct.pack("<Q", len(data))
-        parts = (length, _checksum(length), data, _checksum(data))
-        # Opened for each event, and not by tensorboardX: that has an open file, a pipe and two
+    def _write(self, number: str, *events: Any) -> None:
+        parts = list[bytes]()
+        for event in events:
+            event.wall_time = time.time()
+            data = event.SerializeToString()
+            length = struct.pack("<Q", len(data))
+            parts += [length, _checksum(length), data, _checksum(data)]
+        # Opened for each result, and not by tensorboardX: that has an open file, a pipe and two
         # threads for each trial, and waits for the disk after each event.
         with self._files[number].open("ab") as file:
             file.write(b"".join(parts))
+
+
+def make_summaries(settings: Mapping[str, Any]) -> Sequence[Any]:
+    """Return what the file of a trial begins with: its settings, and the score to compare."""
+    values = {
+        name: value if isinstance(value, bool | int | float | str) else str(value)
+        for name, value in settings.items()
+    }
+    return hparams(values, {SCORE: None})[:2]
 
 
 def _checksum(data: bytes) -> bytes:

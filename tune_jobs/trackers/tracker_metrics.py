@@ -10,6 +10,7 @@ dashboards; each is measured here as what its name says.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -73,6 +74,7 @@ class CurvePoints:
         self.episodes.setdefault(trial, {})[iteration] = metrics.get("episodes", 0)
 
 
+@functools.lru_cache(maxsize=4096)
 def add_group(name: str) -> str:
     """Return the name of a metric in its group; a name with a group stays."""
     if "/" in name:
