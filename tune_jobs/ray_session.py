@@ -9,8 +9,9 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
@@ -65,8 +66,19 @@ def offered_cpus(cpus: int | None) -> int:
     return cpus
 
 
+_started_here = False
+"""A process has one Ray at a time."""
+
+
+def inherits_environment() -> bool:
+    """Return whether Ray's processes have the environment variables of this one, their parent."""
+    return _started_here
+
+
 SLOW = "timed out during startup"
 """What Ray says where its processes were not ready in time."""
+NODE_S = 20.0
+"""Seconds within which a node is looked for often."""
 TRIES = 8
 """Starts of Ray: at a load of ten for each core four commands had needed more than two, and two
 more than four."""
@@ -98,6 +110,8 @@ def ray_session(address: str = "local", cpus: int | None = None) -> Generator[No
     # Ray would start processes before they are asked for, and Tune's actors, which set environment
     # variables, could take none of them.
     os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
+    # Tune's trials stay in the working directory, and Lightning in one process (ray#28197).
+    os.environ["RAY_CHDIR_TO_TRIAL_DIR"], os.environ["PL_DISABLE_FORK"] = "0", "1"
     local = address == "local"
     offered = offered_cpus(cpus) if local else None
     import ray
@@ -129,9 +143,12 @@ def ray_session(address: str = "local", cpus: int | None = None) -> Generator[No
             f"Ray did not start on this machine: {why.rstrip('.')}. If the machine is very busy or "
             "short of memory, try again; the logs are in /tmp/ray/session_latest/logs."
         ) from error
+    global _started_here
+    _started_here = local
     try:
         yield
     finally:
+        _started_here = False
         ray.shutdown()
 
 
@@ -207,7 +224,7 @@ def _init(**options: Any) -> None:
     ours = callable(handler) and threading.current_thread() is threading.main_thread()
     try:
         try:
-            with _start_less():
+            with _start_less() if options["address"] == "local" else nullcontext():
                 ray.init(**options)
         finally:
             if ours:
@@ -232,8 +249,23 @@ def _start_less() -> Generator[None]:
     """
     from ray._private import services, utils
     from ray._private.node import Node
+    from ray._private.state import GlobalState
+
+    get_node = services.get_node
+
+    def get_node_soon(gcs_address: str, node_id: str) -> Any:
+        """Wait until the node is there, for which Ray looks once a second."""
+        state = GlobalState()
+        state._initialize_global_state(services._get_gcs_client_options(gcs_address))  # pyright: ignore[reportPrivateUsage]
+        deadline = time.monotonic() + NODE_S
+        while time.monotonic() < deadline:
+            if any(node["NodeID"] == node_id for node in state.node_table()):
+                break
+            time.sleep(0.02)
+        return get_node(gcs_address, node_id)
 
     replaced: list[tuple[Any, str, Any]] = [
+        (services, "get_node", get_node_soon),
         (Node, "start_log_monitor", lambda node: None),
         (Node, "start_monitor", lambda node: None),
         (services, "start_api_server", lambda *args, **options: ("", None)),

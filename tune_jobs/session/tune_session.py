@@ -9,6 +9,7 @@ from typing import Any
 
 from ray import tune
 from ray.air._internal import usage
+from ray.tune.execution import class_cache
 from ray.tune.execution.placement_groups import PlacementGroupFactory
 from ray.tune.stopper import Stopper
 
@@ -17,6 +18,7 @@ from tune_jobs.interruption import run_last_words
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.resources import list_bundles
 from tune_jobs.programs.trial_program import end_programs
+from tune_jobs.ray_session import inherits_environment
 from tune_jobs.run_log.events import JobRow, Row, TrialRow
 from tune_jobs.run_log.resume import TrialPlan
 from tune_jobs.run_log.score_noise import NoiseSource
@@ -34,6 +36,9 @@ from tune_jobs.trackers.tracker import make_trackers
 
 MAX_PENDING_TRIALS = 200
 """Trials that may wait for a process where all settings are known before the start."""
+
+COPIED_VARIABLES = class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE
+"""Environment variables that Tune gives to the processes of trials."""
 
 LAST_GRACE_S = 4.0
 """Seconds between two signals to a program where the process that runs Tune must end."""
@@ -166,6 +171,11 @@ def set_tune_environment(job: Job) -> None:
     # Relative paths in settings and environments are relative to where the run was started.
     os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+    # Processes with environment variables of their own start twice (half a second).
+    copied = {}, set[str]()
+    if not inherits_environment():
+        copied = COPIED_VARIABLES
+    class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE = copied
     # Tune imports mlflow and W&B (1.2 s) to count callbacks for usage statistics, which are off.
     usage.tag_callbacks = lambda callbacks: False
     # A proposal is made when its trial is queued: with one trial in the queue, it knows the most.

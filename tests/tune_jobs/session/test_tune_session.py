@@ -5,9 +5,11 @@ import os
 
 import pytest
 from ray import tune
+from ray.tune.execution import class_cache
 from sessions import make_session
 from synthetic_sweep import job_row
 
+from tune_jobs import ray_session
 from tune_jobs.schedulers.asha import RecordedASHA
 from tune_jobs.schedulers.pbt import RecordedPBT
 from tune_jobs.session.tune_session import (
@@ -33,6 +35,14 @@ def test_a_sampler_keeps_one_trial_in_the_queue(monkeypatch, tmp_path, searcher,
     assert os.environ["TUNE_MAX_PENDING_TRIALS_PG"] == str(pending)
     assert os.environ["RAY_CHDIR_TO_TRIAL_DIR"] == "0"
     assert session.has_settings_to_propose == (searcher == "optuna")
+
+
+@pytest.mark.parametrize("inherits", [True, False])
+def test_trials_are_given_variables_where_they_inherit_none(monkeypatch, tmp_path, inherits):
+    monkeypatch.setattr(ray_session, "_started_here", inherits)
+    set_tune_environment(make_session(tmp_path).job)
+    assert ("PL_DISABLE_FORK" in class_cache.DEFAULT_ENV_VARS) is not inherits
+    assert ("AWS_SESSION_TOKEN" in class_cache.ENV_VARS_TO_PROPAGATE) is not inherits
 
 
 def test_a_population_keeps_more_checkpoints(tmp_path):
