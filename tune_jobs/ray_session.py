@@ -107,12 +107,12 @@ def ray_session(address: str = "local", cpus: int | None = None) -> Generator[No
     os.environ.setdefault("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "60")
     # Ray's own handler of SIGTERM, in C++, dumps stacks and aborts: it would replace ours.
     os.environ.setdefault("RAY_DISABLE_FAILURE_SIGNAL_HANDLER", "1")
-    # Ray would start processes before they are asked for, and Tune's actors, which set environment
-    # variables, could take none of them.
+    # Ray would start a process for each CPU before any is asked for.
     os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
-    # Tune's trials stay in the working directory, and Lightning in one process (ray#28197).
-    os.environ["RAY_CHDIR_TO_TRIAL_DIR"], os.environ["PL_DISABLE_FORK"] = "0", "1"
     local = address == "local"
+    if local:
+        # Trials inherit them: they stay in this directory, and Lightning in one process (ray#28197).
+        os.environ["RAY_CHDIR_TO_TRIAL_DIR"], os.environ["PL_DISABLE_FORK"] = "0", "1"
     offered = offered_cpus(cpus) if local else None
     import ray
 

@@ -172,10 +172,8 @@ def set_tune_environment(job: Job) -> None:
     os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
     # Processes with environment variables of their own start twice (half a second).
-    copied = {}, set[str]()
-    if not inherits_environment():
-        copied = COPIED_VARIABLES
-    class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE = copied
+    given = ({}, set[str]()) if inherits_environment() else COPIED_VARIABLES
+    class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE = given
     # Tune imports mlflow and W&B (1.2 s) to count callbacks for usage statistics, which are off.
     usage.tag_callbacks = lambda callbacks: False
     # A proposal is made when its trial is queued: with one trial in the queue, it knows the most.
