@@ -111,7 +111,7 @@ def ray_session(address: str = "local", cpus: int | None = None) -> Generator[No
     os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
     local = address == "local"
     if local:
-        # Trials inherit them: they stay in this directory, and Lightning in one process (ray#28197).
+        # Trials inherit them: they stay in this directory, and Lightning in a process (ray#28197).
         os.environ["RAY_CHDIR_TO_TRIAL_DIR"], os.environ["PL_DISABLE_FORK"] = "0", "1"
     offered = offered_cpus(cpus) if local else None
     import ray

@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -98,13 +99,14 @@ def _clip_gradients(gradients: list[Tensor], limit: float) -> float:
 
     As ``torch.nn.utils.clip_grad_norm_``, which takes several times longer over one flat gradient.
     """
+    scaled: list[Any] = gradients
     if all(gradient.device.type == "cpu" for gradient in gradients):
-        flat = [gradient.numpy().ravel() for gradient in gradients]
-        norm = math.sqrt(sum(float(part @ part) for part in flat))
+        scaled = [gradient.numpy() for gradient in gradients]
+        norm = math.sqrt(sum(float(np.vdot(part, part)) for part in scaled))
     else:  # one transfer, however many there are
         norms = [torch.linalg.vector_norm(gradient) for gradient in gradients]
         norm = float(torch.linalg.vector_norm(torch.stack(norms)))
     if limit and norm > limit and math.isfinite(norm):
-        for gradient in gradients:
-            gradient.mul_(limit / (norm + 1e-6))
+        for part in scaled:
+            part *= limit / (norm + 1e-6)
     return norm

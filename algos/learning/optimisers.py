@@ -112,7 +112,9 @@ def step_adam(optimiser: Optimizer) -> None:
             if not state:
                 state |= {name: torch.zeros_like(p) for name in ("exp_avg", "exp_avg_sq")}
                 state["step"] = torch.zeros(())
-            count = float(state["step"].add_(1))
+            steps = state["step"].numpy()
+            steps += 1
+            count = float(steps)
             if decay and group["decoupled_weight_decay"]:
                 weights *= 1 - lr * decay
             elif decay:

@@ -50,6 +50,9 @@ def test_an_environment_that_always_exits_ends_the_trial(project):
     assert done.returncode == 1
     assert answer(done)["end_reason"] == "error"
     assert "its process died" in next(r for r in rows if isinstance(r, EndRow)).sentence
+    # At once, too: Tune's copies of an error are up to ten seconds old.
+    crash = next(r for r in rows if isinstance(r, FindingRow) and r.symptom == "crashed")
+    assert "its process died" in crash.evidence
 
 
 @pytest.mark.parametrize("fault", ["hang", "exit"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -145,7 +147,7 @@ class TuneRecorder(EventRecorder, tune.Callback):
         """Return the symptom and the evidence of a failed process of a trial."""
         if reports := take_hang_reports(get_hang_report_dir(self.directory, name), "trial"):
             return "hung", reports[0].removeprefix("trial ")
-        error = trial.get_error()
+        error = _read_error(trial)
         is_environment = isinstance(getattr(error, "cause", error), EnvironmentFault)
         symptom = ENVIRONMENT_FAILED if is_environment else "crashed"
         return symptom, _extract_error_message(error)
@@ -156,9 +158,25 @@ def _get_trial_and_iteration(trial: Trial) -> tuple[str, int]:
     return trial.config["plan"]["trial"], last.get("iteration", 0)
 
 
+def _read_error(trial: Trial) -> object:
+    """Return the last error of a trial, or its text where that cannot be read; empty for none.
+
+    Tune has written both a moment ago. Its ``get_error`` reads copies, which are made every ten
+    seconds.
+    """
+    with suppress(OSError):  # where the disk was too full to write it
+        text = Path(trial.error_file or "").read_text().rstrip()
+        with suppress(Exception):  # it may be of a module that only the trial's process can import
+            error = pickle.loads(Path(trial.pickled_error_file or "").read_bytes())
+            if text.endswith(str(error).rstrip()):  # and not that of an earlier failure
+                return error
+        return text
+    return ""
+
+
 def _extract_error_message(error: object) -> str:
     """Return the message of an error raised in a worker, without the framework's frames."""
-    if error is None or error == "":  # empty, where the disk was too full to write it
+    if error == "":
         return "its process failed; the trial's error.txt may say why"
     cause = getattr(error, "cause", None) or error
     if isinstance(cause, RayActorError) or "worker process has died" in str(cause):

@@ -5,7 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 from health_runs import flat
-from ray.exceptions import RayActorError
+from ray.exceptions import RayActorError, RayTaskError
+from ray.tune import TuneError
+from ray.tune.experiment import Trial as TuneTrial
 from sessions import make_session
 from synthetic_sweep import finding, result
 
@@ -17,9 +19,19 @@ from tune_jobs.session.tune_recorder import _extract_error_message
 from tune_jobs.stopping.stop_rules import StopVerdict
 
 
-def make_trial(error=None, **last):
-    plan = {"plan": {"trial": "00"}}
-    return SimpleNamespace(config=plan, last_result=last, get_error=lambda: error)
+def make_trial(**last):
+    return SimpleNamespace(config={"plan": {"trial": "00"}}, last_result=last)
+
+
+class FailedTrial(TuneTrial):
+    """A trial of Tune that has written its errors where its driver keeps them."""
+
+    def __init__(self, folder, *errors, **last):
+        super().__init__("rungwise", stub=True, config={"plan": {"trial": "00"}})
+        self.storage = SimpleNamespace(trial_driver_staging_path=str(folder))
+        self.update_last_result(last)
+        for error in errors:
+            self.handle_error(error)
 
 
 @pytest.fixture
@@ -67,17 +79,26 @@ def test_a_checkpoint_is_written_relative_to_the_run(recorder, tmp_path):
 
 
 def test_a_trial_that_failed_for_good_ends_with_its_error(recorder, tmp_path):
-    recorder.on_trial_error(0, [], make_trial(ValueError("no shelf 9"), iteration=4))
+    ended = RayTaskError("step", "Traceback\n  File x\nKeyError: 'lr'", KeyError("lr"))
+    trial = FailedTrial(tmp_path, ended, TuneError("no shelf 9"), iteration=4)
+    recorder.on_trial_error(0, [], trial)
     (row,) = read_event_log(tmp_path / "events.jsonl")
     assert (row.iteration, row.reason, row.sentence) == (4, "error", "no shelf 9")
+
+
+def test_a_trial_whose_error_cannot_be_read_ends_with_a_sentence(recorder, tmp_path):
+    recorder.on_trial_error(0, [], FailedTrial(tmp_path, iteration=4))
+    (row,) = read_event_log(tmp_path / "events.jsonl")
+    assert row.sentence.startswith("its process failed")
 
 
 @pytest.mark.parametrize(
     ("reached", "words"), [(4, "continues it from its last"), (0, "starts the trial again")]
 )
 def test_an_environment_that_failed_for_good_says_how_often(recorder, tmp_path, reached, words):
-    trial = make_trial(EnvironmentFault("Lift-v0 failed in step()"), iteration=reached)
-    trial.run_metadata = SimpleNamespace(num_failures=4)
+    fault = EnvironmentFault("Lift-v0 failed in step()")
+    raised = RayTaskError("step", "Traceback\nEnvironmentFault: Lift-v0 failed in step()", fault)
+    trial = FailedTrial(tmp_path, *[raised] * 4, iteration=reached)
     recorder.on_trial_error(0, [], trial)
     (row,) = read_event_log(tmp_path / "events.jsonl")
     assert "Lift-v0 failed in step()" in row.sentence and "failed 4 times" in row.sentence
@@ -87,7 +108,7 @@ def test_an_environment_that_failed_for_good_says_how_often(recorder, tmp_path, 
 @pytest.mark.parametrize(
     ("error", "message"),
     [
-        (None, "its process failed"),
+        ("", "its process failed"),
         (RayActorError(), "its process died"),
         (RuntimeError("Traceback\n  File x\nKeyError: 'lr'"), "KeyError: 'lr'"),
         (OSError("write\n[Errno 28] No space left on device\nin x"), "the disk is full"),
