@@ -77,8 +77,11 @@ def inherits_environment() -> bool:
 
 SLOW = "timed out during startup"
 """What Ray says where its processes were not ready in time."""
-NODE_S = 20.0
+NODE_S = 5.0
 """Seconds within which a node is looked for often."""
+INHERITED = {"RAY_CHDIR_TO_TRIAL_DIR": "0", "PL_DISABLE_FORK": "1"}
+"""Environment variables that trials inherit from a Ray that is started here: they stay in the
+working directory, and Lightning does not fork (ray#28197)."""
 TRIES = 8
 """Starts of Ray: at a load of ten for each core four commands had needed more than two, and two
 more than four."""
@@ -110,9 +113,6 @@ def ray_session(address: str = "local", cpus: int | None = None) -> Generator[No
     # Ray would start a process for each CPU before any is asked for.
     os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
     local = address == "local"
-    if local:
-        # Trials inherit them: they stay in this directory, and Lightning in a process (ray#28197).
-        os.environ["RAY_CHDIR_TO_TRIAL_DIR"], os.environ["PL_DISABLE_FORK"] = "0", "1"
     offered = offered_cpus(cpus) if local else None
     import ray
 
@@ -272,10 +272,16 @@ def _start_less() -> Generator[None]:
         (utils, "get_dashboard_dependency_error", lambda: ImportError("not asked for")),
     ]
     originals = [vars(owner)[name] for owner, name, _ in replaced]
+    variables = {name: os.environ.get(name) for name in INHERITED}
     for owner, name, replacement in replaced:
         setattr(owner, name, replacement)
+    os.environ.update(INHERITED)
     try:
         yield
     finally:
         for (owner, name, _), original in zip(replaced, originals, strict=True):
             setattr(owner, name, original)
+        for name, value in variables.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value

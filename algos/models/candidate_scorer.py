@@ -149,9 +149,8 @@ class CandidateScorer(PolicyModule):
         # A table of instructions by the words of any of them, one byte an entry: looking words up
         # in it replaces the comparison of every word with every other. Column 0 is that of all
         # other words.
-        occurs = asked.new_zeros(len(self.word_embeddings)).index_fill_(0, asked, 1)
-        columns = occurs.cumsum(0) * occurs
-        width = int(occurs.sum()) + 1
+        columns = self._number_words(asked)
+        width = int(columns.max()) + 1
         said = asked.new_zeros(count * width, dtype=torch.uint8)
         entries = whose * width + columns.index_select(0, asked)
         said.index_fill_(0, entries, OPEN)
@@ -159,8 +158,8 @@ class CandidateScorer(PolicyModule):
             read, by = _list_words(batch[PAGE])
             # OPEN becomes MET where the page has the word; 0 (not in the instruction)
             # stays 0.
-            seen = by * width + columns.index_select(0, read)
-            said.index_copy_(0, seen, said.index_select(0, seen).clamp_max(MET))
+            of_page = by * width + columns.index_select(0, read)
+            said.index_copy_(0, of_page, said.index_select(0, of_page).clamp_max(MET))
         is_open = said.index_select(0, entries) == OPEN
         wanted = asked[is_open], whose[is_open], count
         offered, whose = _list_words(candidates)
@@ -185,19 +184,24 @@ class CandidateScorer(PolicyModule):
         like = torch.cat([like, like.sum(-1, keepdim=True)], -1)
         return like.new_zeros(len(rows), HEADS + 1).index_copy(0, compared, like)
 
+    def _number_words(self, words: Tensor) -> Tensor:
+        """Return the numbers [vocabulary] of the words [S] that occur, from 1 on; 0 of others."""
+        occurs = words.new_zeros(len(self.word_embeddings)).index_fill_(0, words, 1)
+        return occurs.cumsum(0) * occurs
+
     def _sum_words(self, project: nn.Module, *texts: tuple[Tensor, Tensor, int]) -> Tensor:
         """Return sums [all counts, width] of projected words, of groups of texts one after another.
 
         Args:
-            project: the projection: of the different words, of which there are fewer than texts.
+            project: applied to the distinct words, which are fewer than the texts.
             texts: the words [S] of each group, the text [S] that each is in, which is sorted, and
                 the number of texts.
         """
         words = torch.cat([words for words, _, _ in texts])
-        occurs = words.new_zeros(len(self.word_embeddings)).index_fill_(0, words, 1)
-        different = occurs.nonzero()[:, 0]
-        projected = SCALE * project(self.word_embeddings.index_select(0, different))
-        places = (occurs.cumsum(0) - 1).index_select(0, words)
+        numbers = self._number_words(words)
+        distinct = numbers.nonzero()[:, 0]
+        projected = SCALE * project(self.word_embeddings.index_select(0, distinct))
+        places = numbers.index_select(0, words) - 1
         # Each bag is one run of words; a text without words has an empty one.
         sizes = torch.cat([torch.bincount(owner, minlength=count) for _, owner, count in texts])
         starts = nn.functional.pad(sizes.cumsum(0), (1, 0))[:-1]

@@ -145,7 +145,7 @@ class Columns(Mapping[str, Any]):
         return len(next(iter(self.rows.values()))) if self.rows else 0
 
     def select(self, index: Array) -> Columns:
-        """Return the rows at ``index [M]``; side tables are shared, not copied."""
+        """Return the rows at ``index [M]``, or of a mask; side tables are shared, not copied."""
         taken = {
             name: column.select(index) if isinstance(column, Ragged) else _take(column, index)
             for name, column in self.rows.items()
@@ -248,7 +248,9 @@ def split_minibatches(rows: Columns, size: int, generator: torch.Generator) -> l
 
 
 def _take(array: Array, index: Array) -> Array:
-    """Return ``array[index]`` for the numbers of its rows, in a third to a tenth of the time."""
+    """Return ``array[index]``, for numbers of rows in a third to a tenth of the time."""
+    if index.dtype in (np.dtype(bool), torch.bool):  # a mask, which ``take`` would read as 0 and 1
+        return array[index]
     if isinstance(array, torch.Tensor):
         return array.index_select(0, torch.as_tensor(index, device=array.device))
     return array.take(index, 0)

@@ -74,7 +74,7 @@ def test_a_ray_that_starts_too_slowly_is_started_once_more():
 def test_a_ray_of_ours_has_no_processes_that_trials_do_not_need():
     """Nor does the one that it starts leave Ray changed for others in its process."""
     code = (
-        "import psutil\n"
+        "import os, psutil, ray\n"
         "from ray._private.node import Node\n"
         "from tune_jobs.ray_session import ray_session\n"
         "before = Node.start_monitor\n"
@@ -82,10 +82,12 @@ def test_a_ray_of_ours_has_no_processes_that_trials_do_not_need():
         "    words = [' '.join(p.cmdline()) for p in psutil.Process().children()]\n"
         "    print('raylet' in str(words), 'monitor.py' in str(words))\n"
         "    print('dashboard.py' in str(words))\n"
-        "print(Node.start_monitor is before)\n"
+        "    read = ray.remote(lambda: os.environ['RAY_CHDIR_TO_TRIAL_DIR'])\n"
+        "    print(ray.get(read.remote()))\n"
+        "print(Node.start_monitor is before, 'PL_DISABLE_FORK' in os.environ)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stdout.split() == ["True", "False", "False", "True"], (
+    assert done.stdout.split() == ["True", "False", "False", "0", "True", "False"], (
         done.stdout + done.stderr[-2000:]
     )
 

@@ -186,7 +186,7 @@ class TrialTrainable(tune.Trainable):
             "fault": fault,
             "failures": self.failures.take_unreported(),
             "idle_gpu": self.idle_gpu,
-            # As a text: Tune keeps statistics of numbers, and its snapshots leak a line of each.
+            # As a text: Tune keeps statistics of numbers, which its snapshots leak (log_once).
             "metrics": dump_metrics(metrics),
             "done": bool(fault),
         }

@@ -103,6 +103,14 @@ def test_a_selection_takes_the_same_rows_of_every_column():
     assert taken.tables["graph"] is rows.tables["graph"]
 
 
+def test_a_selection_by_a_mask_takes_its_rows():
+    mask = np.array([True, False, True])
+    for rows, chosen in ((table(), mask), (table().to_torch(), torch.from_numpy(mask))):
+        taken = rows.select(chosen)
+        assert taken["reward"].tolist() == [0, 2]
+        assert unpacked(taken["path"]) == [[1], [2, 3]]
+
+
 def test_looking_into_a_side_table_gives_one_row_for_each_id():
     found = table().look_up("graph")
     assert found["size"].tolist() == [70, 30, 70]
