@@ -28,6 +28,7 @@ from cluster.errors import Answer, CommandEnded, Terminal, WrongCall, error_answ
 from envs.checking.guarded_import import describe_exit
 from envs.checking.user_frames import find_user_frame
 from envs.optional_imports import TRAIN, TRAIN_PACKAGES, is_installed, missing_package_error
+from envs.quick_imports import quick_imports
 from envs.user_packages import extend_packages
 from envs.validation import InputError, InputWarning, unknown_name_error
 from tune_jobs.interruption import get_exit_status, treat_sigterm_as_ctrl_c
@@ -91,7 +92,8 @@ def _run(argv: list[str], terminal: Terminal) -> tuple[int, Answer | None]:
         # Without --json tyro writes to the terminal itself, in its width and colours.
         with parsing() if terminal.as_json else contextlib.nullcontext():
             try:
-                command = parse_command(argv)
+                with quick_imports():
+                    command = parse_command(argv)
             except BrokenPipeError:  # the reader of a help page has ended, as `head` does
                 terminal.on_broken_pipe()
                 raise

@@ -70,8 +70,12 @@ _started_here = False
 """A process has one Ray at a time."""
 
 
-def inherits_environment() -> bool:
-    """Return whether Ray's processes have the environment variables of this one, their parent."""
+def is_ray_ours() -> bool:
+    """Return whether this process has started its Ray.
+
+    Then Ray's processes have the environment variables of this one, their parent, and nothing
+    exports their metrics.
+    """
     return _started_here
 
 

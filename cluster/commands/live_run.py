@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -120,6 +121,7 @@ def run_with_progress(
             run_last_words(print_last_words),
             _shown_ray_session(address, cpus) if job.needs_ray else nullcontext(),
         ):
+            gc.freeze()  # what was imported stays: nobody has to look through it for garbage
             return drive(directory, listener)
     except (DiskFullError, DriverError) as error:
         raise CommandFailed({"run": str(directory)}, str(error)) from error

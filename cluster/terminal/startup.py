@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.text import Text
 
 from cluster.errors import PlainConsole
+from envs.quick_imports import quick_imports
 from tune_jobs.formatting import format_duration
 
 
@@ -29,7 +30,8 @@ def show_activity(
     console, started = console or PlainConsole(stderr=True), clock()
     if not console.is_terminal:
         console.print(Text(f"{activity} ..."), soft_wrap=True)
-        yield
+        with quick_imports():
+            yield
         return
     live = Live(
         console=console,
@@ -37,7 +39,7 @@ def show_activity(
         refresh_per_second=4,
         transient=True,
     )
-    with live:
+    with live, quick_imports():
         yield
 
 

@@ -16,30 +16,33 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from ray import tune
-from ray.air.constants import TRAINING_ITERATION
-from ray.rllib.core import DEFAULT_MODULE_ID
+from envs.quick_imports import quick_imports
 
-import algos
-from algos.algorithm import ColumnAlgorithm
-from algos.checkpoint import verify_checkpoint, write_manifest
-from algos.learning.learner import ColumnLearner
-from algos.policy import Policy, save_policy
-from algos.rollouts.environment_fault import EnvironmentFault
-from algos.rollouts.watchdog import Watchdog
-from tune_jobs.evaluation.evaluate import evaluate_held_out
-from tune_jobs.evaluation.scoring import AgentScore
-from tune_jobs.jobs.job import Job
-from tune_jobs.jobs.resources import describe_missing_cuda, holds_gpu, share_gpus
-from tune_jobs.jobs.rllib_settings import RLlibSettings
-from tune_jobs.jobs.trials import derive_trial_seed, get_trial_number
-from tune_jobs.run_log.json_types import dump_metrics
-from tune_jobs.run_log.resume import find_newest_intact
-from tune_jobs.run_log.trial_outcome import PER_STEP, SPREAD
-from tune_jobs.session.environment_failures import EnvironmentFailures
-from tune_jobs.session.rllib_agent import RLlibAgent
-from tune_jobs.stopping.stop_rules import describe_last_failure
+with quick_imports():
+    import numpy as np
+    from ray import tune
+    from ray.air.constants import TRAINING_ITERATION
+    from ray.rllib.core import DEFAULT_MODULE_ID
+
+    import algos
+    from algos.algorithm import ColumnAlgorithm
+    from algos.checkpoint import verify_checkpoint, write_manifest
+    from algos.learning.learner import ColumnLearner
+    from algos.policy import Policy, save_policy
+    from algos.rollouts.environment_fault import EnvironmentFault
+    from algos.rollouts.watchdog import Watchdog
+    from tune_jobs.evaluation.evaluate import evaluate_held_out
+    from tune_jobs.evaluation.scoring import AgentScore
+    from tune_jobs.jobs.job import Job
+    from tune_jobs.jobs.resources import describe_missing_cuda, holds_gpu, share_gpus
+    from tune_jobs.jobs.rllib_settings import RLlibSettings
+    from tune_jobs.jobs.trials import derive_trial_seed, get_trial_number
+    from tune_jobs.run_log.json_types import dump_metrics
+    from tune_jobs.run_log.resume import find_newest_intact
+    from tune_jobs.run_log.trial_outcome import PER_STEP, SPREAD
+    from tune_jobs.session.environment_failures import EnvironmentFailures
+    from tune_jobs.session.rllib_agent import RLlibAgent
+    from tune_jobs.stopping.stop_rules import describe_last_failure
 
 PROGRESS = "trial.json"
 """File of a checkpoint with the seconds trained, the last score and the recent episodes of each
@@ -73,6 +76,7 @@ class TrialTrainable(tune.Trainable):
 
     def setup(self, config: dict[str, Any]) -> None:
         """Build the agents; continue from the plan's checkpoint, if it names one."""
+        gc.freeze()  # what was imported stays: nobody has to look through it for garbage
         self._build_agents(config["plan"])
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:

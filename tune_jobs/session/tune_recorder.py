@@ -16,6 +16,7 @@ from ray.tune.experiment import Trial
 from algos.rollouts.environment_fault import EnvironmentFault
 from algos.rollouts.watchdog import take_hang_reports
 from tune_jobs.evaluation.checkpoint_keeper import CheckpointKeeper
+from tune_jobs.ray_session import is_ray_ours
 from tune_jobs.run_log.events import CheckpointRow, Row
 from tune_jobs.run_log.resume import find_newest_intact, get_hang_report_dir, make_damage_finding
 from tune_jobs.run_log.stop_requests import list_stop_requests
@@ -57,7 +58,7 @@ class TuneRecorder(EventRecorder, tune.Callback):
         num_trials: int,
         keeper: CheckpointKeeper | None = None,
     ) -> None:
-        gauges = RunGauges(directory.absolute().name, num_trials)
+        gauges = None if is_ray_ours() else RunGauges(directory.absolute().name, num_trials)
         super().__init__(directory, sweep, listener, gauges)
         self.scheduler, self._keeper = scheduler, keeper
         self._load = DriverLoad()

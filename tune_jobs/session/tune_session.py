@@ -18,7 +18,7 @@ from tune_jobs.interruption import run_last_words
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.resources import list_bundles
 from tune_jobs.programs.trial_program import end_programs
-from tune_jobs.ray_session import inherits_environment
+from tune_jobs.ray_session import is_ray_ours
 from tune_jobs.run_log.events import JobRow, Row, TrialRow
 from tune_jobs.run_log.resume import TrialPlan
 from tune_jobs.run_log.score_noise import NoiseSource
@@ -172,7 +172,7 @@ def set_tune_environment(job: Job) -> None:
     os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
     # Processes with environment variables of their own start twice (half a second).
-    given = ({}, set[str]()) if inherits_environment() else COPIED_VARIABLES
+    given = ({}, set[str]()) if is_ray_ours() else COPIED_VARIABLES
     class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE = given
     # Tune imports mlflow and W&B (1.2 s) to count callbacks for usage statistics, which are off.
     usage.tag_callbacks = lambda callbacks: False

@@ -37,12 +37,14 @@ def test_a_sampler_keeps_one_trial_in_the_queue(monkeypatch, tmp_path, searcher,
     assert session.has_settings_to_propose == (searcher == "optuna")
 
 
-@pytest.mark.parametrize("inherits", [True, False])
-def test_trials_are_given_variables_where_they_inherit_none(monkeypatch, tmp_path, inherits):
-    monkeypatch.setattr(ray_session, "_started_here", inherits)
-    set_tune_environment(make_session(tmp_path).job)
-    assert ("PL_DISABLE_FORK" in class_cache.DEFAULT_ENV_VARS) is not inherits
-    assert ("AWS_SESSION_TOKEN" in class_cache.ENV_VARS_TO_PROPAGATE) is not inherits
+@pytest.mark.parametrize("ours", [True, False])
+def test_a_ray_of_ours_inherits_variables_and_exports_no_metrics(monkeypatch, tmp_path, ours):
+    monkeypatch.setattr(ray_session, "_started_here", ours)
+    session = make_session(tmp_path)
+    set_tune_environment(session.job)
+    assert ("PL_DISABLE_FORK" in class_cache.DEFAULT_ENV_VARS) is not ours
+    assert ("AWS_SESSION_TOKEN" in class_cache.ENV_VARS_TO_PROPAGATE) is not ours
+    assert (session.recorder._gauges is None) is ours
 
 
 def test_a_population_keeps_more_checkpoints(tmp_path):
