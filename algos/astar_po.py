@@ -114,11 +114,10 @@ class AStarPOObjective(Objective[AStarPOSettings]):
         def measure() -> dict[str, Tensor]:
             return {
                 "policy_loss": policy.mean(),
-                "kl": kl_estimate(step_logp, collected.values).mean(),
                 "reference_kl": (logp - reference_logp).sum() / len(collected.values),
             } | compute_entropy_metrics(dist)
 
-        return Loss(terms, measure)
+        return Loss(terms, measure, kl=lambda: kl_estimate(step_logp, collected.values).mean())
 
 
 class AStarPO(ColumnAlgorithm):

@@ -122,20 +122,20 @@ class DPOObjective(Objective[DPOSettings]):
         def measure() -> dict[str, Tensor]:
             gain = chosen - batch["reference_chosen"]
             margin = gain - (rejected - batch["reference_rejected"])
-            metrics = {
+            return {
                 "policy_loss": losses.mean(),
                 "pair_accuracy": (margin > 0).float().mean(),
                 "pair_margin": s.beta * margin.mean(),
                 "chosen_gain": gain.mean(),
-            }
-            # Best and worst of K draws hold an action at most K times as often as the policy draws
-            # it, so the mean over both halves is at most K / 2 times the KL. Recorded pairs were
-            # drawn by some other policy, not by the one before this update.
-            if s.pairs in COLLECTED_SOURCES:
-                metrics["kl"] = kl_estimate(step_logp, steps["logp"]).mean()
-            return metrics | compute_entropy_metrics(dist)
+            } | compute_entropy_metrics(dist)
 
-        return Loss(terms, measure)
+        def kl() -> Tensor:
+            return kl_estimate(step_logp, steps["logp"]).mean()
+
+        # Best and worst of K draws hold an action at most K times as often as the policy draws it,
+        # so the mean over both halves is at most K / 2 times the KL. Recorded pairs were drawn by
+        # some other policy, not by the one before this update.
+        return Loss(terms, measure, kl if s.pairs in COLLECTED_SOURCES else None)
 
 
 def _select_halves(batch: Columns) -> tuple[Ragged, Ragged]:

@@ -89,14 +89,13 @@ class GRPOObjective(Objective[GRPOSettings]):
         def measure() -> dict[str, Tensor]:
             metrics = {
                 "policy_loss": surrogate.mean(),
-                "kl": kl_estimate(logp, old).mean(),
                 "clip_fraction": clip_fraction(logp, old, s.clip),
             }
             if s.reference_kl_coef:
                 metrics["reference_kl"] = kl_estimate(batch["reference_logp"], logp).mean()
             return metrics | compute_entropy_metrics(dist)
 
-        return Loss(terms, measure)
+        return Loss(terms, measure, kl=lambda: kl_estimate(logp, old).mean())
 
 
 class GRPO(ColumnAlgorithm):

@@ -42,10 +42,13 @@ class Loss:
         measure: computes the update's metrics (names in ``metrics.py``) from the same forward
             pass. A function, because measuring costs as much as a term and few minibatches are
             measured.
+        kl: computes an estimate of the KL of the collecting to the new policy, which the learner
+            asks for by itself where the settings limit it; None: the rows are from other policies.
     """
 
     terms: dict[str, Tensor]
     measure: Callable[[], dict[str, Tensor]]
+    kl: Callable[[], Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -150,9 +153,8 @@ class Objective(Generic[SettingsT]):
 
     @property
     def measures_epochs(self) -> bool:
-        """Whether :meth:`should_stop_epochs` may ask for metrics, which cost a loss each epoch."""
-        asks = type(self).should_stop_epochs is not Objective.should_stop_epochs
-        return asks or self.settings.kl_limit > 0
+        """Whether :meth:`should_stop_epochs` asks for more than the KL: a loss each epoch."""
+        return type(self).should_stop_epochs is not Objective.should_stop_epochs
 
     def should_stop_epochs(self, measure: Callable[[], Mapping[str, Tensor]]) -> bool:
         """Whether to skip the remaining epochs; ``measure()`` returns the last minibatch's metrics.

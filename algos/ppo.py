@@ -76,11 +76,10 @@ class PPOObjective(Objective[PPOSettings]):
             return {
                 "policy_loss": surrogate.mean(),
                 "value_loss": 0.5 * error.mean(),
-                "kl": kl_estimate(logp, old).mean(),
                 "clip_fraction": clip_fraction(logp, old, s.clip),
             } | compute_entropy_metrics(dist)
 
-        return Loss(terms, measure)
+        return Loss(terms, measure, kl=lambda: kl_estimate(logp, old).mean())
 
     def initialise_coefficients(self) -> dict[str, float]:
         """Return the weights of entropy bonus and KL penalty."""

@@ -130,10 +130,7 @@ class ReinforceObjective(Objective[ReinforceSettings]):
             terms["likelihood"] = -weight * forward["likelihood"]
 
         def measure() -> dict[str, Tensor]:
-            metrics = {
-                "policy_loss": -(logp * baselined).mean(),
-                "kl": kl_estimate(logp, old).mean(),
-            }
+            metrics = {"policy_loss": -(logp * baselined).mean()}
             if error is not None:
                 metrics["value_loss"] = 0.5 * error.mean()
             if s.baseline == "moving_average":
@@ -143,7 +140,7 @@ class ReinforceObjective(Objective[ReinforceSettings]):
                 metrics["reference_kl"] = kl_estimate(batch["reference_logp"], logp).mean()
             return metrics | compute_entropy_metrics(dist)
 
-        return Loss(terms, measure)
+        return Loss(terms, measure, kl=lambda: kl_estimate(logp, old).mean())
 
     def _subtract_average(self, returns: Any, coefficients: Mapping[str, float]) -> Any:
         """Subtract the moving average from returns [N]; divide by its deviation if asked to."""

@@ -239,7 +239,7 @@ class ColumnLearner(TorchLearner):
             for i in range(len(batches) - 1):
                 self._train_minibatch(batches, i, trained, objective, log)
             loss = self._train_minibatch(batches, len(batches) - 1, trained, objective, log)
-            # The last epoch is measured anyway; an earlier one only if the objective asks.
+            # The last epoch is measured anyway; an earlier one only if it may be the last.
             stop = log.epochs == s.epochs
             if loss and not stop:
                 measure = partial(self._measure_together, loss, len(batches[-1]))
@@ -282,7 +282,7 @@ class ColumnLearner(TorchLearner):
                 quick.compare(minibatch, replace=not diagnose)
         elif not (trained.on_numpy and quick.accumulate(minibatch)):
             loss = self._accumulate(batch, share, trained, objective, diagnose)
-        elif is_measured or (is_last and objective.measures_epochs):
+        elif is_measured or (is_last and quick.is_loss_needed(objective)):
             loss = self._compute_loss(batch, trained, objective)
         if (i + 1) % s.accumulate == 0 or is_last:
             if self.distributed:

@@ -10,7 +10,10 @@ gradients, so that either can follow the other.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+import math
+from collections.abc import Callable, Hashable, Mapping
+from contextlib import suppress
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +23,7 @@ from algos.actions.array_backend import Array, to_native_array
 from algos.actions.head import ActionHead
 from algos.actions.numpy_actions import NO_SPREAD
 from algos.losses import sum_loss_terms
-from algos.losses.loss_expressions import Expression, Gradient, Tape
+from algos.losses.loss_expressions import Expression, Tape, TapeFunction
 from algos.models.base import MASK
 from algos.models.mlp import MLPPolicy, Trace
 from algos.objective import Objective
@@ -83,17 +86,26 @@ class _RecordedActions:
         return self._entropy
 
 
+class RecordedLoss(NamedTuple):
+    """Functions of LOGP, ENTROPY and VALUE of a minibatch."""
+
+    gradient: TapeFunction
+    """To the gradients of its mean loss by them."""
+    kl: TapeFunction | None
+    """To the KL of the collecting to the new policy; None: expressions cannot do it."""
+
+
 def record_loss(
     objective: Objective[Any],
     batch: Columns,
     coefficients: Mapping[str, float],
     head: ActionHead,
     rows: int,
-) -> Gradient:
-    """Return the function from LOGP, ENTROPY and VALUE of a minibatch to the gradients by them.
+) -> RecordedLoss:
+    """Return the functions that compute what an update needs of a loss.
 
-    Without columns of uneven rows it serves every minibatch of as many rows, whose own columns are
-    given to it under their names.
+    Without columns of uneven rows they serve every minibatch of as many rows, whose own columns are
+    given to them under their names.
 
     Args:
         objective: of the loss.
@@ -117,7 +129,13 @@ def record_loss(
     value = tape.add_input(VALUE, rows)
     loss = objective.loss({"dist": dist, "value": value, "state": {}}, batch, coefficients)
     total: Any = sum_loss_terms(loss.terms)
-    return tape.differentiate(total, [dist.logp(dist.steps), dist.entropy(), value])
+    gradient = tape.differentiate(total, [dist.logp(dist.steps), dist.entropy(), value])
+    kl = None
+    if loss.kl:
+        with suppress(TypeError):
+            measured: Any = loss.kl()
+            kl = tape.evaluate(measured)
+    return RecordedLoss(gradient, kl)
 
 
 def is_reusable(batch: Columns) -> bool:
@@ -151,6 +169,8 @@ class _Upstream(NamedTuple):
     row_sizes: Array
     """Sizes ``[N]`` of the derivatives by log-probability and entropy, of which those by the
     outputs may be small differences."""
+    kl: Callable[[], float]
+    """Of the collecting to the new policy; NaN where it is not known."""
 
 
 class QuickGradients:
@@ -162,16 +182,24 @@ class QuickGradients:
         self._compared: set[type[Objective[Any]]] = set()
         self._differs = False
         """Whether the last compared minibatch differed."""
-        self._recorded: dict[int, Gradient] = {}
+        self._upstream: _Upstream | None = None
+        """Of the minibatch accumulated last."""
+        self._recorded: dict[int, RecordedLoss] = {}
         """By the number of rows, of the objective and coefficients below."""
         self._recorded_for: tuple[Any, Any] = None, None
 
     def accumulate(self, minibatch: Minibatch) -> bool:
         """Add the gradient of a minibatch's mean loss to the parameters; False: it was not."""
-        upstream = self._compute_upstream(minibatch)
-        if upstream is not None:
-            _add_gradients(minibatch.network, upstream)
-        return upstream is not None
+        self._upstream = self._compute_upstream(minibatch)
+        if self._upstream is not None:
+            _add_gradients(minibatch.network, self._upstream)
+        return self._upstream is not None
+
+    def is_loss_needed(self, objective: Objective[Any]) -> bool:
+        """Whether the loss of the minibatch accumulated last may end the update."""
+        limit = objective.settings.kl_limit
+        within = self._upstream is not None and (not limit or self._upstream.kl() <= limit)
+        return objective.measures_epochs or not within
 
     def compare(self, minibatch: Minibatch, *, replace: bool) -> None:
         """Compare with the gradients in the parameters, which are autograd's of this minibatch.
@@ -211,9 +239,10 @@ class QuickGradients:
             return None
         steps = objective.build_network_inputs(batch)
         trace, outputs, values = network.trace(steps)
-        gradient = self._get_gradient(objective, batch, coefficients, network.head, len(values))
-        if gradient is None:
+        recorded = self._get_recorded(objective, batch, coefficients, network.head, len(values))
+        if recorded is None:
             return None
+        gradient, kl = recorded
         parameter = network.log_std
         log_std = NO_SPREAD if parameter is None else to_native_array(parameter)
         scores = network.head.score(outputs, steps, log_std, steps.get(MASK))
@@ -225,29 +254,30 @@ class QuickGradients:
         by_entropy = 0.0 if by_entropy is None else by_entropy
         by_outputs, by_log_std = scores.backpropagate(by_logp, by_entropy)
         sizes = np.abs(by_logp) + np.abs(by_entropy)
-        return _Upstream(trace, by_outputs, by_log_std, by_values, sizes)
+        measure = partial(kl, inputs) if kl else lambda: math.nan
+        return _Upstream(trace, by_outputs, by_log_std, by_values, sizes, measure)
 
-    def _get_gradient(
+    def _get_recorded(
         self,
         objective: Objective[Any],
         batch: Columns,
         coefficients: Mapping[str, float],
         head: ActionHead,
         rows: int,
-    ) -> Gradient | None:
+    ) -> RecordedLoss | None:
         last_objective, last_coefficients = self._recorded_for
         if objective is not last_objective or coefficients != last_coefficients:
             self._recorded, self._recorded_for = {}, (objective, dict(coefficients))
-        gradient = self._recorded.get(rows)
-        if gradient is None:
+        recorded = self._recorded.get(rows)
+        if recorded is None:
             try:
-                gradient = record_loss(objective, batch, coefficients, head, rows)
+                recorded = record_loss(objective, batch, coefficients, head, rows)
             except Exception:  # a mistake of the loss, autograd will raise again
                 self.left_to_autograd.add(type(objective))
                 return None
             if is_reusable(batch):
-                self._recorded[rows] = gradient
-        return gradient
+                self._recorded[rows] = recorded
+        return recorded
 
 
 def _fill(gradient: Array | None, rows: int) -> Array:
@@ -262,7 +292,7 @@ def _measure_distances(network: MLPPolicy, upstream: _Upstream) -> list[float]:
     Policy and critic count together and the policy by itself: large returns would hide a difference
     of the policy. NaN and infinite gradients are left out; the learner reports them.
     """
-    trace, outputs, by_log_std, values, sizes = upstream
+    trace, outputs, by_log_std, values, sizes, _ = upstream
     gradient = network.backpropagate(trace, outputs, values)
     # The gradient of derivatives that cannot cancel out, as the true ones of a settled policy do
     # until only rounding is left.
@@ -287,7 +317,7 @@ def _measure_distances(network: MLPPolicy, upstream: _Upstream) -> list[float]:
 
 
 def _add_gradients(network: MLPPolicy, upstream: _Upstream) -> None:
-    trace, outputs, by_log_std, values, _ = upstream
+    trace, outputs, by_log_std, values, *_ = upstream
     _add_gradient(network.flat, network.backpropagate(trace, outputs, values))
     log_std = network.log_std
     if log_std is not None and log_std.requires_grad:

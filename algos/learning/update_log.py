@@ -80,7 +80,8 @@ def average_over_learners(
 @torch.no_grad()
 def measure_loss(loss: Loss) -> dict[str, Tensor]:
     """Return the objective's metrics of a minibatch, and what was minimised."""
-    return loss.measure() | {"total_loss": sum_loss_terms(loss.terms)}
+    kl = {"kl": loss.kl()} if loss.kl else {}
+    return loss.measure() | kl | {"total_loss": sum_loss_terms(loss.terms)}
 
 
 def summarise_grad_norms(norms: list[float], grad_clip: float) -> dict[str, float]:

@@ -209,7 +209,7 @@ class Tape:
         self.constants[name] = value
         return name
 
-    def differentiate(self, total: Expression, by: list[Expression]) -> Gradient:
+    def differentiate(self, total: Expression, by: list[Expression]) -> TapeFunction:
         """Return the function that computes the gradient of a scalar by some expressions."""
         if total.rows is not None:
             raise TypeError("Only a scalar has one gradient: take the mean or the sum of the rows.")
@@ -235,13 +235,16 @@ class Tape:
                     term = f"sum_rows({term}, {self._add_constant(node.rows)})"
                 found.setdefault(x.name, []).append(term)
         results = [" + ".join(found.get(x.name, ["None"])) for x in by]
-        lines.append(f"return [{', '.join(results)}]")
-        return Gradient(self, [*self._write_values(" ".join(lines)), *lines])
+        return TapeFunction(self, self._write_values(*lines, f"return [{', '.join(results)}]"))
 
-    def _write_values(self, text: str) -> list[str]:
-        """Return the lines that compute what a text reads, most of which needs no value."""
-        lines: list[str] = []
-        read = set(_VARIABLES.findall(text))
+    def evaluate(self, result: Expression) -> TapeFunction:
+        """Return the function that computes an expression."""
+        return TapeFunction(self, self._write_values(f"return {result.name}"))
+
+    def _write_values(self, *last: str) -> list[str]:
+        """Return these lines behind those that compute what they read, which is not every value."""
+        lines = list(last)
+        read = set(_VARIABLES.findall(" ".join(lines)))
         for node in reversed(self._nodes):
             if node.name in read:
                 names = [x.name if type(x) is Expression else x for x in node.operands]
@@ -250,11 +253,11 @@ class Tape:
         return lines
 
 
-class Gradient:
-    """A function of what is given to the gradients of a scalar.
+class TapeFunction:
+    """A function of what is given to an expression, or to the gradients of a scalar.
 
     Args:
-        tape: what the scalar was computed by.
+        tape: what either was computed by.
         lines: the body of the function.
     """
 
@@ -267,12 +270,12 @@ class Gradient:
         """Keys of what has to be given."""
         self._constants = [tape.constants[name] for name in read if name in tape.constants]
 
-    def __call__(self, given: Mapping[Hashable, Any], g: float = 1.0) -> list[Any]:
-        """Return the gradients: arrays [N], one number for all rows, or None where there is none.
+    def __call__(self, given: Mapping[Hashable, Any], g: float = 1.0) -> Any:
+        """Return the value, or a list of gradients: arrays [N], one number for all rows, or None.
 
         Args:
             given: the values of the inputs.
-            g: what they are multiplied by.
+            g: what gradients are multiplied by.
         """
         # Names of constants come before those of inputs, as their first letters do.
         return self._compute(g, *self._constants, *[given[key] for key in self.inputs])
@@ -282,7 +285,7 @@ _VARIABLES = re.compile(r"\b[kvx]\d+\b")
 
 
 @lru_cache(maxsize=256)
-def _compile(parameters: tuple[str, ...], lines: tuple[str, ...]) -> Callable[..., list[Any]]:
+def _compile(parameters: tuple[str, ...], lines: tuple[str, ...]) -> Callable[..., Any]:
     """Return the function of these parameters and this body."""
     source = f"def compute({', '.join(('g', *parameters))}):\n    " + "\n    ".join(lines)
     names: dict[str, Any] = dict(_HELPERS)

@@ -121,7 +121,7 @@ def run_with_progress(
             run_last_words(print_last_words),
             _shown_ray_session(address, cpus) if job.needs_ray else nullcontext(),
         ):
-            gc.freeze()  # what was imported stays: nobody has to look through it for garbage
+            gc.freeze()  # what was imported stays, and is not searched for garbage again
             return drive(directory, listener)
     except (DiskFullError, DriverError) as error:
         raise CommandFailed({"run": str(directory)}, str(error)) from error

@@ -13,6 +13,7 @@ from ray.rllib.core.learner.training_data import TrainingData
 
 import algos
 from algos.learning.learner import PROGRESS, SCORE
+from algos.learning.update_log import measure_loss
 from algos.losses import sum_loss_terms
 from algos.models import MODELS
 from algos.rollouts.rollout import Rollout, mask_first_episodes
@@ -122,7 +123,7 @@ def loss(algo, forward, batch, settings, **coefficients):
 def measure(algo, forward, batch, settings):
     """The metrics of a minibatch."""
     chosen = algos.get_algorithm_class(algo).objective_class(settings)
-    return chosen.loss(forward, batch, chosen.initialise_coefficients()).measure()
+    return measure_loss(chosen.loss(forward, batch, chosen.initialise_coefficients()))
 
 
 @contextmanager

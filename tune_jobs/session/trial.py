@@ -76,7 +76,7 @@ class TrialTrainable(tune.Trainable):
 
     def setup(self, config: dict[str, Any]) -> None:
         """Build the agents; continue from the plan's checkpoint, if it names one."""
-        gc.freeze()  # what was imported stays: nobody has to look through it for garbage
+        gc.freeze()  # what was imported stays, and is not searched for garbage again
         self._build_agents(config["plan"])
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:

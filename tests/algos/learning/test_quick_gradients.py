@@ -18,7 +18,9 @@ from algos import ppo
 from algos.learning import quick_gradients
 from algos.learning.learner import ColumnLearner
 from algos.learning.quick_gradients import QuickGradients
+from algos.learning.update_log import measure_loss
 from algos.models.mlp import MLPPolicy
+from algos.objective import Loss
 
 CARTPOLE, PENDULUM, CAUSAL = "CartPole-v1", "Pendulum-v1", "envs:CausalLearning-v0"
 MASKED = "toy_worlds:Masked-v0"
@@ -26,6 +28,10 @@ CASES = {
     "ppo": (CARTPOLE, "ppo", {}),
     "ppo, kl and no entropy": (CARTPOLE, "ppo", {"kl_coef": 0.5, "entropy_coef": 0.0}),
     "ppo, one epoch of three": (CARTPOLE, "ppo", {"epochs": 3, "kl_limit": 1e-9}),
+    "astar_po, one epoch": (CAUSAL, "astar_po",
+        {"model": "mlp", "bins": 5, "minibatch_size": 1, "kl_limit": 1e-9}),
+    "dpo, one epoch": (CARTPOLE, "dpo",
+        {"minibatch_size": 1, "rollout_length": 64, "kl_limit": 1e-9}),
     "ppo, small clip": (CARTPOLE, "ppo", {"clip": 0.01, "lr": 3e-3}),
     "ppo, relu and two depths": (CARTPOLE, "ppo",
         {"activation": "relu", "hidden": (8, 8), "value_hidden": (8,)}),
@@ -88,18 +94,53 @@ def update(env, algo, chosen, on_numpy, monkeypatch):
     return built.module[DEFAULT_MODULE_ID].get_state(), metrics, len(taken)
 
 
-@pytest.mark.parametrize(("limit", "losses"), [(0.0, 4), (1e9, 4 + 2)])
-def test_only_epochs_of_which_metrics_are_asked_have_a_loss(limit, losses, monkeypatch):
-    """Four minibatches of the last epoch are measured, and the end of two for the KL limit."""
+class Unknown(ppo.PPOObjective):
+    """Of another author, who has the KL among the metrics."""
+
+    def loss(self, *args):
+        """Return the same loss."""
+        found = super().loss(*args)
+        return Loss(found.terms, lambda: measure_loss(found))
+
+
+@pytest.mark.parametrize(
+    ("objective", "limit", "epochs", "losses"),
+    [
+        (ppo.PPOObjective, 0.0, 3, 4),  # the last minibatches of the last epoch
+        (ppo.PPOObjective, 1e9, 3, 4),
+        (ppo.PPOObjective, 1e-12, 1, 1),
+        (Unknown, 1e9, 3, 4 + 2),
+    ],
+)
+def test_only_an_epoch_that_may_be_the_last_has_a_loss(
+    objective, limit, epochs, losses, monkeypatch
+):
     chosen = {"epochs": 3, "minibatch_size": 8, "kl_limit": limit}
-    built, rows = learner_of(ppo.PPOObjective, **chosen)
+    built, rows = learner_of(objective, **chosen)
     small.updated(built, rows)  # the first gradient is compared with that of a loss
+    computed = count_losses(monkeypatch)
+    assert small.updated(built, rows)["epochs_run"] == epochs
+    assert len(computed) == losses
+
+
+def count_losses(monkeypatch):
+    """Return a list that grows with each loss that is computed without a gradient."""
     computed, compute = [], ColumnLearner._compute_loss
     monkeypatch.setattr(
         ColumnLearner, "_compute_loss", lambda *a: computed.append(0) or compute(*a)
     )
-    assert small.updated(built, rows)["epochs_run"] == 3
-    assert len(computed) == losses
+    return computed
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_kl_of_every_algorithm_is_known_without_a_loss(name, monkeypatch):
+    env, algo, chosen = CASES[name]
+    losses = []
+    for limit in (0.0, 1e9):
+        computed = count_losses(monkeypatch)
+        update(env, algo, chosen | {"epochs": 3, "kl_limit": limit}, True, monkeypatch)
+        losses.append(len(computed))
+    assert losses[0] == losses[1] > 0
 
 
 def test_an_objective_may_ask_for_metrics_without_a_limit():
@@ -122,7 +163,7 @@ def test_both_paths_end_at_the_same_weights(name, monkeypatch):
     for weight in plain:
         np.testing.assert_allclose(quick[weight], plain[weight], atol=2e-5, err_msg=weight)
     assert found.keys() == expected.keys()
-    for metric in ("kl", "entropy", "grad_norm", "policy_loss"):
+    for metric in ("kl", "entropy", "grad_norm", "policy_loss", "epochs_run"):
         if metric in expected:
             assert found[metric] == pytest.approx(expected[metric], rel=1e-3, abs=1e-5), metric
 
