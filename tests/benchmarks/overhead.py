@@ -6,9 +6,9 @@ health rules and both add to the CPU seconds of an iteration without them (both 
 0.02), each with the interval that holds the share in 95 % of bootstrap samples.
 
 Measurements are the losses of minibatches that are measured, which would need none for their
-gradients, and what is computed of them. They are timed while they are taken, in the same iterations that they are a share of. The
-difference between iterations with and without them said .9 to 3.7 % of one and the same code:
-whatever else an iteration does varies by more than that.
+gradients, and what is computed of them. They are timed while they are taken, in the same iterations
+that they are a share of. The difference between iterations with and without them said .9 to 3.7 %
+of one and the same code: whatever else an iteration does varies by more than that.
 """
 
 import json
