@@ -283,7 +283,7 @@ class ColumnLearner(TorchLearner):
         elif not (trained.on_numpy and quick.accumulate(minibatch)):
             loss = self._accumulate(batch, share, trained, objective, diagnose)
         elif is_measured or (is_last and quick.is_loss_needed(objective)):
-            loss = self._compute_loss(batch, trained, objective)
+            loss = quick.compute_loss(minibatch)
         if (i + 1) % s.accumulate == 0 or is_last:
             if self.distributed:
                 average_gradients(trained.params, self._average_over_learners)
@@ -293,15 +293,6 @@ class ColumnLearner(TorchLearner):
         if loss and is_measured:
             log.record(measure_loss(loss), len(batch))
         return loss
-
-    @torch.no_grad()
-    def _compute_loss(
-        self, batch: Columns, trained: TrainedParts, objective: Objective[Any]
-    ) -> Loss:
-        """Return the loss of a minibatch, without gradients."""
-        batch = batch.to_torch(self._device)
-        forward = trained.forward(objective.build_network_inputs(batch))
-        return objective.loss(forward, batch, self.coefficients)
 
     def _accumulate(
         self,

@@ -26,7 +26,7 @@ from algos.losses import sum_loss_terms
 from algos.losses.loss_expressions import Expression, Tape, TapeFunction
 from algos.models.base import MASK
 from algos.models.mlp import MLPPolicy, Trace
-from algos.objective import Objective
+from algos.objective import Loss, Objective
 from algos.rollouts.columns import Columns, Ragged
 
 TOLERANCE = 1e-3
@@ -171,6 +171,8 @@ class _Upstream(NamedTuple):
     outputs may be small differences."""
     kl: Callable[[], float]
     """Of the collecting to the new policy; NaN where it is not known."""
+    computed: tuple[Array, Array]
+    """The outputs ``[N, size]`` and values ``[N]`` of the network."""
 
 
 class QuickGradients:
@@ -200,6 +202,18 @@ class QuickGradients:
         limit = objective.settings.kl_limit
         within = self._upstream is not None and (not limit or self._upstream.kl() <= limit)
         return objective.measures_epochs or not within
+
+    @torch.no_grad()
+    def compute_loss(self, minibatch: Minibatch) -> Loss:
+        """Return the loss of the minibatch accumulated last, as the weights were then."""
+        network, objective, batch, coefficients, _ = minibatch
+        columns, upstream = batch.to_torch(network.device), self._upstream
+        if upstream is None:
+            raise ValueError("This minibatch was left to autograd, which has its loss.")
+        outputs, values = map(torch.from_numpy, upstream.computed)
+        dist = network.dist(outputs, objective.build_network_inputs(columns))
+        forward = {"dist": dist, "value": values, "state": {}}
+        return objective.loss(forward, columns, coefficients)
 
     def compare(self, minibatch: Minibatch, *, replace: bool) -> None:
         """Compare with the gradients in the parameters, which are autograd's of this minibatch.
@@ -255,7 +269,8 @@ class QuickGradients:
         by_outputs, by_log_std = scores.backpropagate(by_logp, by_entropy)
         sizes = np.abs(by_logp) + np.abs(by_entropy)
         measure = partial(kl, inputs) if kl else lambda: math.nan
-        return _Upstream(trace, by_outputs, by_log_std, by_values, sizes, measure)
+        computed = outputs, values
+        return _Upstream(trace, by_outputs, by_log_std, by_values, sizes, measure, computed)
 
     def _get_recorded(
         self,
@@ -292,7 +307,7 @@ def _measure_distances(network: MLPPolicy, upstream: _Upstream) -> list[float]:
     Policy and critic count together and the policy by itself: large returns would hide a difference
     of the policy. NaN and infinite gradients are left out; the learner reports them.
     """
-    trace, outputs, by_log_std, values, sizes, _ = upstream
+    trace, outputs, by_log_std, values, sizes, *_ = upstream
     gradient = network.backpropagate(trace, outputs, values)
     # The gradient of derivatives that cannot cancel out, as the true ones of a settled policy do
     # until only rounding is left.
