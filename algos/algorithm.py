@@ -46,7 +46,6 @@ from ray.rllib.core import COMPONENT_LEARNER, COMPONENT_RL_MODULE, DEFAULT_MODUL
 from ray.rllib.core.learner.training_data import TrainingData
 from ray.rllib.env.env_runner_group import EnvRunnerGroup
 from ray.rllib.utils.metrics import WEIGHTS_SEQ_NO
-from ray.rllib.utils.metrics.metrics_logger import MetricsLogger
 
 from algos.actions.head import ActionHead
 from algos.actions.kinds import make_action_head
@@ -292,14 +291,13 @@ class ColumnAlgorithm(Algorithm):
             group.foreach_learner(partial(update_noise, progress, score))
             return metrics | {"updates": 0, "learn_s": time.perf_counter() - started}
         update = self._update_learners(rows, {PROGRESS: progress, SCORE: score})
-        # RLlib's own names in there (parameter counts, ...) are not in the catalogue.
-        metrics |= {n: float(v) for n, v in update.items() if n in METRICS or n == SKIPPED_UPDATES}
+        metrics |= {n: v for n, v in update.items() if n in METRICS or n == SKIPPED_UPDATES}
         if metrics.pop(SKIPPED_UPDATES, 0):
             metrics |= {"nonfinite": 1, "nonfinite_where": "the gradient of the loss"}
         metrics["learn_s"] = time.perf_counter() - started
         return metrics
 
-    def _update_learners(self, rows: Columns, timesteps: dict[str, Any]) -> dict[str, Any]:
+    def _update_learners(self, rows: Columns, timesteps: dict[str, Any]) -> dict[str, float]:
         """Update the learners on the rows; return their metrics."""
         learners, group = self.settings.num_learners, self.learner_group
         assert group is not None  # noqa: S101
@@ -307,10 +305,8 @@ class ColumnAlgorithm(Algorithm):
         shards: Any = rows.shard(learners) if learners else rows
         data = TrainingData(batches=shards) if learners else TrainingData(batch=shards)
         results = group.update(training_data=data, timesteps=timesteps)
-        # A new logger: the algorithm's own would mix them with the metrics of earlier updates.
-        logger = MetricsLogger(root=True)
-        logger.aggregate(results, key="learners")
-        return logger.peek(("learners", DEFAULT_MODULE_ID), default={})
+        updates = [result[DEFAULT_MODULE_ID] for result in results]
+        return {name: sum(u[name] for u in updates) / len(updates) for name in updates[0]}
 
     def evaluate(self, parallel_train_future: object = None) -> NoReturn:
         """Refuse RLlib's evaluation: its runners collect episodes, ours columns of steps.

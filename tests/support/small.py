@@ -89,8 +89,7 @@ def learner(env, *, algo="ppo", seed=0, iterations=5, **changed) -> Any:
 def updated(learner, batch, progress=0.7, score=None):
     """The metrics of one update on these rows."""
     data, steps = TrainingData(batch=batch), {PROGRESS: progress, SCORE: score}
-    found = learner.update(training_data=data, timesteps=steps)[DEFAULT_MODULE_ID]
-    return {name: float(value.peek()) for name, value in found.items()}
+    return learner.update(training_data=data, timesteps=steps)[DEFAULT_MODULE_ID]
 
 
 def rollout(shape, *, whole=False) -> Rollout:

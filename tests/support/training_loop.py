@@ -72,8 +72,7 @@ def iterate(runner, learner, iterations) -> Iterator[tuple[dict[str, Any], dict[
         rows, _ = learner.objective.preprocess_batch(rows)
         about = {PROGRESS: (i + 1) / iterations, SCORE: None}
         found = learner.update(training_data=TrainingData(batch=rows), timesteps=about)
-        updated = found[DEFAULT_MODULE_ID].items()
-        yield statistics, {name: float(value.peek()) for name, value in updated}
+        yield statistics, found[DEFAULT_MODULE_ID]
 
 
 def mean_of_last(returns, count=100) -> float:
