@@ -23,6 +23,7 @@ from cluster.commands.live_run import (
 from cluster.commands.train_answer import make_train_answer
 from cluster.errors import Answer
 from cluster.terminal.startup import show_activity, show_imports
+from envs.quick_imports import quick_imports
 from envs.validation import InputError
 from tune_jobs.formatting import format_command
 from tune_jobs.run_directory import check_is_run, find_free_directory
@@ -109,7 +110,7 @@ class Tune(RayCommand):
         directory = self.out or find_free_directory(job.env)
         # Before the directory is created: a refused job must leave nothing behind.
         check_and_describe_machine(job, self.address, self.cpus)
-        with show_activity("Checking the job: building its environment"):
+        with show_activity("Checking the job: building its environment"), quick_imports():
             prepared = prepare_job(job, directory)
         announce_job(prepared, self.address, self.cpus)
         warn_of_late_scores(prepared)

@@ -30,8 +30,7 @@ def show_activity(
     console, started = console or PlainConsole(stderr=True), clock()
     if not console.is_terminal:
         console.print(Text(f"{activity} ..."), soft_wrap=True)
-        with quick_imports():
-            yield
+        yield
         return
     live = Live(
         console=console,
@@ -39,7 +38,7 @@ def show_activity(
         refresh_per_second=4,
         transient=True,
     )
-    with live, quick_imports():
+    with live:
         yield
 
 
@@ -51,7 +50,7 @@ def format_activity(activity: str, seconds: float) -> str:
 @contextmanager
 def show_imports() -> Generator[None]:
     """Show that PyTorch and Ray are imported, which takes most of a short command."""
-    with ExitStack() as stack:
+    with quick_imports(), ExitStack() as stack:
         if "torch" not in sys.modules:
             stack.enter_context(show_activity("Importing PyTorch and Ray"))
         yield
