@@ -324,10 +324,6 @@ class ColumnAlgorithm(Algorithm):
         """Return RLlib's result with our flat metrics added."""
         return super().step() | self.flat_metrics
 
-    def get_auto_filled_metrics(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Return Tune's metrics of an iteration; RLlib's would add a copy of the whole config."""
-        return super(Algorithm, self).get_auto_filled_metrics(*args, **kwargs) | {"config": {}}
-
     # Weights and checkpoints: RLlib sends weights without waiting and drops the call when another
     # is under way, so that a runner may sample with old ones. Here every transfer is waited for.
 
