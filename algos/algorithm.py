@@ -33,9 +33,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Mapping
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
@@ -305,8 +306,10 @@ class ColumnAlgorithm(Algorithm):
         shards: Any = rows.shard(learners) if learners else rows
         data = TrainingData(batches=shards) if learners else TrainingData(batch=shards)
         results = group.update(training_data=data, timesteps=timesteps)
-        updates = [result[DEFAULT_MODULE_ID] for result in results]
-        return {name: sum(u[name] for u in updates) / len(updates) for name in updates[0]}
+        found = defaultdict[str, list[float]](list)
+        for name, value in chain.from_iterable(r[DEFAULT_MODULE_ID].items() for r in results):
+            found[name].append(value)  # a network may be measured on one learner's rows alone
+        return {name: sum(values) / len(values) for name, values in found.items()}
 
     def evaluate(self, parallel_train_future: object = None) -> NoReturn:
         """Refuse RLlib's evaluation: its runners collect episodes, ours columns of steps.

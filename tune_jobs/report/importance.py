@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from html import escape
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -139,7 +140,13 @@ def _can_rank(outcome: Outcome) -> bool:
 
 def has_forest() -> bool:
     """Return whether :func:`fit_forest` can be called."""
-    return is_installed("sklearn")
+    return is_installed("sklearn.ensemble")
+
+
+def import_forest_early(trials: int) -> None:
+    """Import, beside the trials, what a report of so many of them will need: it takes a second."""
+    if trials >= FEWEST:
+        Thread(target=has_forest, name="scikit-learn", daemon=True).start()
 
 
 def fit_forest(settings: np.ndarray, targets: np.ndarray) -> Any:

@@ -19,6 +19,7 @@ from envs.validation import InputError
 from tune_jobs.disk_space import DiskFullError, check_disk_space, report_full_disk
 from tune_jobs.formatting import first_sentence, format_command
 from tune_jobs.jobs.job import Job
+from tune_jobs.report.importance import import_forest_early
 from tune_jobs.report.report import try_to_write_report
 from tune_jobs.run_log.evaluation_status import EvaluationStatus, Listener
 from tune_jobs.run_log.event_log import EventLog, read_event_log
@@ -136,6 +137,7 @@ def _run_session(
     recorder = session.recorder
     with mirror_run(directory):
         try:
+            import_forest_early(job.trials)
             session.run(plans)
             recorder.write_scheduling()
             # Tune handles Ctrl-C itself and returns: what is unfinished shows that it happened.

@@ -1,6 +1,9 @@
 # pyright: basic, reportOptionalMemberAccess=false
 """Which settings mattered: a forest finds what the scores were made from, and nothing in noise."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from sampled_sweep import sweep
@@ -35,3 +38,15 @@ def test_equal_scores_no_scores_and_a_single_setting_say_nothing():
     assert measure_importance(sweep(lambda c, rng: 1.0)) is None
     assert measure_importance(sweep(lambda c, rng: np.nan)) is None
     assert measure_importance(sweep(lambda c, rng: c["lr"], searched=["lr"])) is None
+
+
+@pytest.mark.parametrize(("trials", "imported"), [(19, "False"), (20, "True")])
+def test_a_report_that_needs_a_forest_finds_it_imported(trials, imported):
+    code = (
+        "import sys, threading\n"
+        "from tune_jobs.report.importance import import_forest_early\n"
+        f"import_forest_early({trials})\n"
+        "[t.join() for t in threading.enumerate() if t is not threading.main_thread()]\n"
+        "print('sklearn.ensemble' in sys.modules)"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == imported
