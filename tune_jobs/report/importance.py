@@ -144,7 +144,7 @@ def has_forest() -> bool:
 
 
 def import_forest_early(trials: int) -> None:
-    """Import, beside the trials, what a report of so many of them will need: it takes a second."""
+    """Import while these trials train what their report will need, which takes a second."""
     if trials >= FEWEST:
         Thread(target=has_forest, name="scikit-learn", daemon=True).start()
 
