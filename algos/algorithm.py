@@ -308,7 +308,7 @@ class ColumnAlgorithm(Algorithm):
         results = group.update(training_data=data, timesteps=timesteps)
         found = defaultdict[str, list[float]](list)
         for name, value in chain.from_iterable(r[DEFAULT_MODULE_ID].items() for r in results):
-            found[name].append(value)  # a network may be measured on one learner's rows alone
+            found[name].append(float(value))  # some are known of one learner's rows alone
         return {name: sum(values) / len(values) for name, values in found.items()}
 
     def evaluate(self, parallel_train_future: object = None) -> NoReturn:
