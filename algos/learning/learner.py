@@ -94,8 +94,8 @@ class ColumnLearner(TorchLearner):
         """Update the network on ``training_data.batch``, a :class:`Columns` of numpy arrays.
 
         Returns:
-            The update's metrics as numbers, under the module's id: a logger of RLlib takes ten
-            times as long over them.
+            The update's metrics under the module's id, as numbers: RLlib's statistics of them cost
+            as much as several minibatches.
         """
         self._check_is_built()
         timesteps = timesteps or {}

@@ -1,5 +1,5 @@
 # pyright: basic
-"""Imports that nobody looks through for garbage."""
+"""Imports without garbage collection."""
 
 import gc
 import subprocess

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from algos.metrics import HELD_OUT, INFO_METRICS, METRICS
 from envs.validation import InputError, unknown_name_error
@@ -193,3 +195,15 @@ class AgentScore:
             return None
         self.scored_reward = math.fsum(self.rewards) / len(self.rewards)
         return self.scored_reward * steps
+
+
+def merge_scores(scores: Sequence[float | None], over: bool) -> float | None:
+    """Return the mean score of a trial's agents; None while any of them is undecided.
+
+    When the budget is ``over`` those that have a score decide.
+    """
+    known = [score for score in scores if score is not None]
+    # A mean over some of the seeds would compare unlike things. A diverged seed (NaN) decides at
+    # once: whatever the others still score, the mean stays NaN.
+    undecided = len(known) < len(scores) and not over and not any(map(math.isnan, known))
+    return float(np.mean(known)) if known and not undecided else None

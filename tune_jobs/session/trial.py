@@ -32,7 +32,7 @@ with quick_imports():
     from algos.rollouts.environment_fault import EnvironmentFault
     from algos.rollouts.watchdog import Watchdog
     from tune_jobs.evaluation.evaluate import evaluate_held_out
-    from tune_jobs.evaluation.scoring import AgentScore
+    from tune_jobs.evaluation.scoring import AgentScore, merge_scores
     from tune_jobs.jobs.job import Job
     from tune_jobs.jobs.resources import describe_missing_cuda, holds_gpu, share_gpus
     from tune_jobs.jobs.rllib_settings import RLlibSettings
@@ -390,15 +390,3 @@ def merge_agent_metrics(agent_metrics: Sequence[Mapping[str, Any]]) -> dict[str,
         else:
             together[name] = values[0]
     return together
-
-
-def merge_scores(scores: Sequence[float | None], over: bool) -> float | None:
-    """Return the mean score of a trial's agents; None while any of them is undecided.
-
-    When the budget is ``over`` those that have a score decide.
-    """
-    known = [score for score in scores if score is not None]
-    # A mean over some of the seeds would compare unlike things. A diverged seed (NaN) decides at
-    # once: whatever the others still score, the mean stays NaN.
-    undecided = len(known) < len(scores) and not over and not any(map(math.isnan, known))
-    return float(np.mean(known)) if known and not undecided else None

@@ -14,9 +14,10 @@ import trials
 from algos.checkpoint import verify_checkpoint, write_manifest
 from algos.policy import Policy, save_policy
 from algos.settings.training import TrainingSettings
+from tune_jobs.evaluation.scoring import merge_scores
 from tune_jobs.run_log.trial_outcome import SPREAD
 from tune_jobs.session import trial as trial_module
-from tune_jobs.session.trial import merge_agent_metrics, merge_scores
+from tune_jobs.session.trial import merge_agent_metrics
 
 # Some 45 episodes an iteration: each of them has a score.
 JOB = trials.describe_small_job("CartPole-v1", num_envs=16, rollout_length=64)
