@@ -203,7 +203,7 @@ def forward(x: Array, weight: dict[str, Array], layout: Layout) -> tuple[list[Ar
 def forward_trunk(x: Array, layers: list[tuple[Array, Array]], activation: str) -> Array:
     """Return the outputs [N, P] of one trunk, given weight and bias of each of its layers.
 
-    Of tensors torch can trace it: exports are made of it.
+    Of tensors torch can trace and differentiate it: exports and packs are made of it.
     """
     lib = get_array_module(x)
     *hidden, (weight, bias) = layers
@@ -259,6 +259,8 @@ def dead_unit_fraction(layers: list[Array], activation: str) -> float:
 
 def _activate(lib: Any, h: Array, activation: str) -> Array:
     # In place: the backward pass computes the slope from the output and never needs the input.
+    if isinstance(h, Tensor):  # autograd refuses `out`
+        return h.tanh_() if activation == "tanh" else h.relu_()
     return lib.tanh(h, out=h) if activation == "tanh" else lib.clip(h, 0, None, out=h)
 
 

@@ -13,6 +13,7 @@ from ray.tune.execution import class_cache
 from ray.tune.execution.placement_groups import PlacementGroupFactory
 from ray.tune.stopper import Stopper
 
+from algos.learning.pack import run_packs
 from tune_jobs.evaluation.checkpoint_keeper import CheckpointKeeper
 from tune_jobs.interruption import run_last_words
 from tune_jobs.jobs.job import Job
@@ -79,6 +80,7 @@ class TuneSession:
         keeper = CheckpointKeeper(job, directory, earlier) if keeps_best else None
         self.recorder = TuneRecorder(directory, self.scheduler, sweep, publish, job.trials, keeper)
         self.stopper = TuneStopper(job, directory, sweep, self.recorder)
+        self.packs: Sequence[str] = ()
 
     @property
     def has_settings_to_propose(self) -> bool:
@@ -93,7 +95,8 @@ class TuneSession:
             return
         set_tune_environment(self.job)
         if not self.job.is_program:
-            self._fit(plans)
+            with run_packs(self.job.packs, self.job.gpus_per_trial) as self.packs:
+                self._fit(plans)
             return
         # Tune kills an actor that does not answer within 10 s, as one that waits for a row of its
         # log. What that leaves is ended here, or when there is no time left after SIGTERM.
@@ -148,7 +151,7 @@ class TuneSession:
     def _make_trainable(self) -> type[tune.Trainable]:
         if self.job.is_program:
             return make_program_trainable(self.job, self.directory)
-        return make_trainable(self.job)
+        return make_trainable(self.job, self.packs)
 
 
 def _make_checkpoint_config(job: Job) -> tune.CheckpointConfig:
