@@ -73,6 +73,9 @@ class ColumnLearner(TorchLearner):
         self.reference: Any = None
         self.quick_gradients = QuickGradients()
         super().build()
+        # RLlib's seeding asks for deterministic operations, under which torch also fills all memory
+        # that is about to be written: a twentieth of the update of a network without NumPy.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
     def configure_optimizers_for_module(self, module_id: str, config: object = None) -> None:
         """Create the optimisers that the settings name; each update sets their learning rate."""

@@ -9,6 +9,7 @@ import small
 import torch
 from gymnasium import spaces
 
+from algos.models.candidate_scorer import _SumBags
 from envs.validation import InputError
 
 WORDS, LENGTH, KINDS, FIGURES, CONTEXT = 50, 6, 4, 3, 2
@@ -210,3 +211,24 @@ def test_parts_that_an_environment_does_not_have_may_be_left_out(left_out):
 def test_what_cannot_be_scored_is_refused_in_a_sentence(observation, actions, sentence):
     with pytest.raises(InputError, match=sentence):
         small.module(observation, spaces.Discrete(actions), model="scorer")
+
+
+@pytest.mark.parametrize("rows", [3, 300, 70_000])
+def test_sums_of_bags_and_their_gradient_are_those_of_a_loop(rows):
+    generator = torch.Generator().manual_seed(0)
+    table = torch.randn(rows, 2, generator=generator, requires_grad=True)
+    sizes = torch.tensor([0, 4, 1, 0, 7, 0])
+    places = torch.randint(rows, (12,), generator=generator)
+    places[5] = places[0]  # in two bags
+    places[1] = places[0]  # twice in one
+    sums = _SumBags.apply(table, places, sizes)
+    upstream = torch.randn(6, 2, generator=generator)
+    (gradient,) = torch.autograd.grad(sums, table, upstream)
+    expected, by_row, start = torch.zeros(6, 2), torch.zeros(rows, 2), 0
+    for bag, size in enumerate(sizes.tolist()):
+        for place in places[start : start + size].tolist():
+            expected[bag] += table[place].detach()
+            by_row[place] += upstream[bag]
+        start += size
+    torch.testing.assert_close(sums, expected)
+    torch.testing.assert_close(gradient, by_row)
