@@ -69,7 +69,7 @@ trials: 2
 metric: return
 target: 8
 progress: step
-budget: 600
+budget: 5000
 mode: max
 """
 
