@@ -20,6 +20,7 @@ from tune_jobs.health.improvement import (
     Improvement,
     IndexArray,
     Rise,
+    find_last_finite,
     is_constant,
     keep_finite,
     kendall_tau,
@@ -128,10 +129,15 @@ class History:
         """What :meth:`latest` returns of the metrics in the newest row, and of those asked for."""
         return self._table.list_newest()
 
+    @property
+    def known(self) -> set[str]:
+        """Metrics with a finite value, of those in the last row and those asked for so far."""
+        return {name for name, value in self._latest.items() if math.isfinite(value)}
+
     def latest(self, name: str) -> float:
         """Return the last finite value of a metric, or of the setting of this name; else NaN."""
         if name not in self._latest:
-            last = _last_finite(self.series(name)) if self._table.has_column(name) else math.nan
+            last = find_last_finite(self.series(name)) if self._table.has_column(name) else math.nan
             # The logged value has priority over the setting, because a schedule may have changed
             # it.
             known = math.isfinite(last) or name not in self.settings
@@ -388,11 +394,3 @@ class History:
             ended = self.has_ended and not rows
             self._earlier[rows] = replace(self, rows=self._table[:left], has_ended=ended)
         return self._earlier[rows]
-
-
-def _last_finite(values: FloatArray) -> float:
-    """Return the last finite one of the values [R], NaN if there is none."""
-    if values.size and math.isfinite(values[-1]):
-        return float(values[-1])  # nearly always, and without a scan
-    finite = np.flatnonzero(np.isfinite(values))
-    return float(values[finite[-1]]) if finite.size else math.nan

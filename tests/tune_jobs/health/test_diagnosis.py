@@ -35,6 +35,13 @@ def dead(n: int) -> list[float]:
     return [1.0] * n
 
 
+def test_a_metric_called_score_is_not_the_score_of_a_run_that_has_another():
+    rows = make_rows(40, **HEALTHY, score=rising(40))
+    by_rule = {name for name, rule in RULES.items() if SCORE in rule.needs}
+    judged = diagnose(History(rows, 40, score="success")).not_judged
+    assert by_rule and {judged.get(name) for name in by_rule} == {"success"}
+
+
 def test_a_healthy_run_is_judged_by_all_rules_without_a_finding():
     diagnosis = diagnose(history(100, **HEALTHY, score=rising(100)))
     assert diagnosis.findings == ()

@@ -16,6 +16,7 @@ from tune_jobs.health.improvement import (
     kendall_tau,
     median,
     pool_scores,
+    quantile,
     root_sum_of_squares,
 )
 
@@ -42,6 +43,14 @@ def test_kendall_tau_is_the_count_over_all_pairs(values: list[int]):
 @given(st.lists(st.floats(-1e300, 1e300) | st.just(math.nan), min_size=1, max_size=30))
 def test_the_median_is_that_of_numpy(values: list[float]):
     np.testing.assert_array_equal(median(np.array(values)), np.median(values))
+
+
+@settings(derandomize=True)
+@given(st.lists(st.floats(-1e200, 1e200), min_size=1, max_size=30), st.floats(0, 1))
+def test_a_quantile_is_that_of_numpy(values: list[float], share: float):
+    expected = float(np.quantile(values, share))
+    size = max(map(abs, values))
+    assert quantile(np.array(values), share) == pytest.approx(expected, rel=1e-12, abs=1e-15 * size)
 
 
 @pytest.mark.parametrize("rows", [101, 150, 5000])

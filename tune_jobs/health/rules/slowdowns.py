@@ -11,7 +11,7 @@ import numpy as np
 from envs.validation import AtLeastOne, Positive
 from tune_jobs.health.finding import Finding
 from tune_jobs.health.history import History
-from tune_jobs.health.improvement import FloatArray, keep_finite
+from tune_jobs.health.improvement import FloatArray, keep_finite, quantile
 from tune_jobs.health.remedy import increase
 from tune_jobs.health.rule import Rule
 
@@ -99,7 +99,7 @@ class SlowerIterations(Rule):
         before, late = keep_finite(seconds[1 : -self.rows]), keep_finite(seconds[-self.rows :])
         if min(before.size, late.size) < self.rows:
             return None
-        usual, now = float(np.quantile(before, 0.25)), float(np.quantile(late, 0.25))
+        usual, now = quantile(before, 0.25), quantile(late, 0.25)
         if not now > self.factor * usual > 0:
             return None
         since = history.find_onset(seconds > self.factor * usual, self.rows)

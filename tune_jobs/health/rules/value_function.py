@@ -11,7 +11,13 @@ import numpy as np
 from envs.validation import AtLeastOne, Between, Fraction, Positive
 from tune_jobs.health.finding import Finding, Severity
 from tune_jobs.health.history import SCORE, History
-from tune_jobs.health.improvement import FloatArray, keep_finite, kendall_tau, median
+from tune_jobs.health.improvement import (
+    FloatArray,
+    keep_finite,
+    kendall_tau,
+    median,
+    quantile,
+)
 from tune_jobs.health.remedy import SCALED_REWARDS, at_most, increase, lower
 from tune_jobs.health.rule import Rule
 
@@ -323,7 +329,7 @@ class LowExplainedVariance(Rule):
             return None
         late = median(recent)
         # The 90th percentile as well: a critic that is good in a tenth of the rows does learn.
-        if late >= self.median or float(np.quantile(recent, 0.9)) >= self.high:
+        if late >= self.median or quantile(recent, 0.9) >= self.high:
             return None
         early, later = _compute_ends(history.series("value_loss"))
         growth = later / early
