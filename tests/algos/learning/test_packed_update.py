@@ -2,16 +2,22 @@
 """An update of several trials in a pack ends at the weights of each one's own learner."""
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pytest
 import small
 import torch
+from action_cases import SPACES
 from packs import CARTPOLE, CAUSAL, CHOSEN, PENDULUM, LocalPack, make_learner, sample
 from ray.rllib.core import DEFAULT_MODULE_ID
 
+from algos.actions.kinds import make_action_head
+from algos.learning.packed_update import PackedNetwork
+from algos.models.fused_mlp import Layout
 from envs.validation import InputError
 
+ROWS = (("logp", ()), ("advantages", ()), ("returns", ()))
 CASES = {
     "ppo": (CARTPOLE, "ppo", {}, [{}, {"lr": 3e-3}, {"clip": 0.01}]),
     "ppo, entropy": (CARTPOLE, "ppo", {}, [{"entropy_coef": 0.1}, {"entropy_coef": 0.01}]),
@@ -67,6 +73,35 @@ def test_packed_updates_are_those_of_learners_of_their_own(name):
             assert metrics[metric] == pytest.approx(wanted[metric], rel=1e-3, abs=1e-4), metric
         assert torch.equal(own.generator.get_state(), other.generator.get_state())
         assert own.updates == other.updates
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_packed_gradients_of_all_actions_are_those_of_each_trial(name):
+    torch.manual_seed(0)
+    head = make_action_head(SPACES[name], "bins", 5)
+    layout = Layout(4, (8,), head.size)
+    network = PackedNetwork(layout, head, small.objective("ppo"), head.num_log_stds > 0, False)
+    weights = 0.5 * torch.randn(3, layout.size + head.num_log_stds)
+    rows = {n: torch.randn(3, 6, *shape) for n, shape in (("observations", (4,)), *ROWS)}
+    outputs, spread = torch.randn(18, head.size), torch.zeros(head.num_log_stds)
+    actions = head.dist(outputs, spread).sample(torch.Generator().manual_seed(0))
+    rows |= {n: torch.as_tensor(part).view(3, 6, *part.shape[1:]) for n, part in actions.items()}
+    vectors = {"clip": torch.tensor([0.1, 0.2, 0.3]), "entropy_coef": torch.tensor([0.0, 0.1, 1.0])}
+    compute = partial(network.compute_loss, {"kl_coef": 0.1}, measure=True)
+
+    def differentiate(losses, metrics, by):
+        return torch.autograd.grad(losses.sum(), by)[0], metrics
+
+    together = weights.clone().requires_grad_()
+    gradients, metrics = differentiate(*torch.vmap(compute)(together, {}, rows, vectors), together)
+    for trial in range(3):
+        own = weights[trial].clone().requires_grad_()
+        given = ({n: part[trial] for n, part in of.items()} for of in (rows, vectors))
+        gradient, measured = differentiate(*compute(own, {}, *given), own)
+        torch.testing.assert_close(gradients[trial], gradient, rtol=1e-4, atol=1e-6)
+        assert gradient.abs().sum() > 0
+        for metric, value in measured.items():
+            torch.testing.assert_close(metrics[metric][trial], value, rtol=1e-4, atol=1e-5)
 
 
 def test_a_packed_trial_continues_as_one_that_learns_by_itself():
