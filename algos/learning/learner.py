@@ -33,7 +33,12 @@ from algos.learning.gradients import (
 from algos.learning.optimisers import keep_settings, make_optimisers, select_loadable, suspend_state
 from algos.learning.quick_gradients import Minibatch, QuickGradients
 from algos.learning.scheduled_noise import update_noise
-from algos.learning.update_log import UpdateLog, average_over_learners, measure_loss
+from algos.learning.update_log import (
+    MEASURED_MINIBATCHES,
+    UpdateLog,
+    average_over_learners,
+    measure_loss,
+)
 from algos.losses import sum_loss_terms
 from algos.models.memory import SEQUENCE_START
 from algos.models.mlp import MLPPolicy
@@ -51,8 +56,6 @@ CLONE = "clone"
 """Key of ``timesteps``: true for the warm start, which imitates the rows."""
 CHUNK_ROWS = 4096
 """Rows of one forward pass without gradients."""
-MEASURED_MINIBATCHES = 4
-"""Minibatches at the end of an update that are measured."""
 DIAGNOSTICS_INTERVAL = 4
 """Updates between diagnostics of terms and network, which cost as much as a minibatch."""
 

@@ -62,8 +62,10 @@ class Pack:
             # In a thread: meanwhile others can begin to wait.
             updates = await asyncio.to_thread(self._get_update(tasks).run, tasks)
         except Exception as error:  # raised in each trial, which Ray Tune restarts
+            kind = type(tasks[0].network.objective).__name__
+            message = f"A pack cannot compute an update of {kind} ({error}). Set packs to 0."
             for future in (f for f in futures if not f.done()):
-                future.set_exception(error)
+                future.set_exception(RuntimeError(message))
         else:
             for future, update in zip(futures, updates, strict=True):
                 if not future.done():  # cancelled: its trial was stopped meanwhile
@@ -91,8 +93,9 @@ def run_packs(number: int, gpus: float) -> Generator[list[str]]:
         gpus: GPUs that each of them holds.
     """
     names = [f"pack-{uuid4().hex}" for _ in range(number)]
-    # What a process had not finished when it died is computed by the one that follows it.
-    options = {"num_cpus": 1, "num_gpus": gpus, "max_restarts": -1, "max_task_retries": -1}
+    # What a process had not finished when it died is computed by the one that follows it; but an
+    # update that ends each process that computes it is an error of its trial.
+    options = {"num_cpus": 1, "num_gpus": gpus, "max_restarts": -1, "max_task_retries": 3}
     actor: Any = ray.remote(Pack)
     packs = [actor.options(name=name, **options).remote() for name in names]
     try:

@@ -28,7 +28,7 @@ from algos.actions.array_backend import Array
 from algos.actions.head import ActionHead
 from algos.learning.cuda_graphs import record_operations
 from algos.learning.optimisers import ADAM_BETAS, ADAM_EPS
-from algos.learning.update_log import measure_loss
+from algos.learning.update_log import MEASURED_MINIBATCHES, measure_loss
 from algos.losses import sum_loss_terms
 from algos.models.base import MASK
 from algos.models.fused_mlp import Layout, forward_trunk
@@ -43,8 +43,6 @@ LOSS_SETTINGS = ("clip", "value_coef")
 """Settings that a loss reads as numbers: trials of a pack may differ in them."""
 ENTROPY_COEF = "entropy_coef"
 """The coefficient in which they may differ."""
-MEASURED_MINIBATCHES = 4
-"""Minibatches at the end of an update that are measured."""
 
 
 class TrainedState(NamedTuple):
@@ -99,10 +97,11 @@ class PackedNetwork:
         for name in vectors.keys() & LOSS_SETTINGS:
             # Past the settings' own check, which knows numbers only.
             object.__setattr__(settings, name, vectors[name])
-        weighed: Any = {n: vectors[n] for n in vectors.keys() & {ENTROPY_COEF}} | {**coefficients}
+        own = {name: vectors[name] for name in vectors.keys() & {ENTROPY_COEF}}
+        weights_of_terms: Any = {**coefficients, **own}
         objective = replace(self.objective, settings=settings)
         forward = self._compute_forward(weights, fixed, rows)
-        loss = objective.loss(forward, Columns(dict(rows)), weighed)
+        loss = objective.loss(forward, Columns(dict(rows)), weights_of_terms)
         return sum_loss_terms(loss.terms), measure_loss(loss) if measure else {}
 
     def _compute_forward(

@@ -12,6 +12,8 @@ from torch import Tensor
 from algos.losses import over_choices, sum_loss_terms
 from algos.objective import Loss
 
+MEASURED_MINIBATCHES = 4
+"""Minibatches at the end of an update that are measured."""
 SKIPPED_UPDATES = "updates_skipped"
 """Number of optimiser steps left out because the gradient was not finite."""
 

@@ -31,6 +31,7 @@ from tune_jobs.run_log.outcome import Outcome
 
 WORKERS = 2
 TUNE_RUNGS = ("--grace", "1", "--reduction-factor", "3")
+"""Flags with which our rungs are those of Tune's defaults."""
 OWN = {"lr": "lr", "clip": "clip_param", "entropy_coef": "entropy_coeff"}
 """Fields that are searched -> RLlib's names of them."""
 

@@ -22,7 +22,7 @@ class LocalPack:
     def __init__(self, trials, slots, device="cpu"):
         self.trials, self.slots, self.device = trials, slots, torch.device(device)
         self.tasks, self.updates = {}, []
-        self.barrier = threading.Barrier(trials, self._run, timeout=60)
+        self.barrier = threading.Barrier(trials, self._run)
 
     def compute(self, trial, task):
         """Return the update of a trial."""

@@ -11,12 +11,8 @@ import torch
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.learner.training_data import TrainingData
 
-from algos.learning.learner import (
-    CLONE,
-    DIAGNOSTICS_INTERVAL,
-    MEASURED_MINIBATCHES,
-    PROGRESS,
-)
+from algos.learning.learner import CLONE, DIAGNOSTICS_INTERVAL, PROGRESS
+from algos.learning.update_log import MEASURED_MINIBATCHES
 
 CARTPOLE = "CartPole-v1"
 

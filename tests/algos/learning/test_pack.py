@@ -104,7 +104,7 @@ def test_an_update_that_fails_is_an_error_of_its_trials_alone():
     (good,), (bad,) = make_tasks(1), make_tasks(1, hidden=(8,))
     bad = replace(bad, network=replace(bad.network, objective=None))
     failed, update = asyncio.run(update_all(Pack(), [bad, good]))
-    assert isinstance(failed, AttributeError)
+    assert "cannot compute an update of NoneType ('NoneType' object has no" in str(failed)
     assert_same(update, update_alone(good))
 
 

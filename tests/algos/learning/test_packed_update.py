@@ -33,7 +33,7 @@ CASES = {
         {"temperature_schedule": "linear"}, [{"temperature": 3.0}, {"temperature": 0.5}]),
     "ppo, diversity": (CARTPOLE, "ppo", {"diversity_coef": 0.1}, [{}, {}]),
     "ppo, masked": ("toy_worlds:Masked-v0", "ppo", {}, [{}, {}]),
-        "ppo, choice with value": (CAUSAL, "ppo", {"model": "mlp", "bins": 5}, [{}, {"clip": 0.1}]),
+    "ppo, choice with value": (CAUSAL, "ppo", {"model": "mlp", "bins": 5}, [{}, {"clip": 0.1}]),
     "ppo, beta": (CAUSAL, "ppo", {"model": "mlp", "value_distribution": "beta"}, [{}, {}]),
     "ppo, normal": (CAUSAL, "ppo", {"model": "mlp", "value_distribution": "normal"}, [{}, {}]),
     "ppo, adamw": (CARTPOLE, "ppo", {"optimiser": "adamw"},
@@ -105,7 +105,7 @@ def test_packed_gradients_of_all_actions_are_those_of_each_trial(name):
 
 
 def test_a_packed_trial_continues_as_one_that_learns_by_itself():
-    """A trial that moves from a pack to a learner of its own, and back, is none the wiser."""
+    """It moves from a pack to a learner of its own, and back."""
     pack = LocalPack(1, 1)
     alone, other = (make_learner(PENDULUM, "ppo", 0, given, **CHOSEN) for given in (None, pack))
     for number in range(4):

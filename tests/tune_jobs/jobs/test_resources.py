@@ -40,16 +40,18 @@ def test_a_trial_that_this_machine_can_never_hold_is_refused(fields, said, monke
         (2, {"num_learners": 1, "model": "lm"}, [1, 1]),
         (2, {"num_learners": 1, "num_env_runners": 1, "model": "lm"}, [0, 1, 1]),
         (0, {"num_env_runners": 1, "model": "lm"}, [0, 0]),
-        (1, {"packs": 1}, [0]),
     ],
 )
 def test_gpus_are_held_by_what_learns_and_what_acts_on_one(gpus, settings, held):
-    fields = {"packs": settings.get("packs", 0)}
-    given = {name: value for name, value in settings.items() if name != "packs"}
-    job = make_job({"env": "CartPole-v1", "gpus_per_trial": gpus, "settings": given} | fields)
+    job = make_job({"env": "CartPole-v1", "gpus_per_trial": gpus, "settings": settings})
     bundles = list_bundles(job)
     assert [bundle.get("GPU", 0) for bundle in bundles] == held
     assert sum(bundle.get("GPU", 0) for bundle in bundles) <= gpus
+
+
+def test_trials_of_packs_hold_no_gpu():
+    (bundle,) = list_bundles(make_job({"env": "CartPole-v1", "gpus_per_trial": 1, "packs": 1}))
+    assert bundle["GPU"] == 0
 
 
 @pytest.mark.parametrize(
