@@ -104,7 +104,7 @@ class ChoiceWithBinnedValueScores:
     def backpropagate(self, by_logp: Array, by_entropy: float | Array) -> tuple[Array, Array]:
         """See :class:`Scores`."""
         found = np.zeros_like(self.outputs)
-        if np.any(by_entropy):
+        if isinstance(by_entropy, np.ndarray) or by_entropy:
             # H = H(choice) + sum_a p_a H_a: by the logit of a choice p_a (H_a - sum_b p_b H_b),
             # by the grid of a choice p_a times that of its entropy.
             logs, p, each = self._grids

@@ -104,7 +104,7 @@ class CategoricalScores:
     def backpropagate(self, by_logp: Array, by_entropy: float | Array) -> tuple[Array, Array]:
         """See :class:`Scores`."""
         # d log p(a) / d logit_i = [i = a] - p_i, and d H / d logit_i = -p_i (log p_i + H).
-        if np.any(by_entropy):
+        if isinstance(by_entropy, np.ndarray) or by_entropy:
             slope = self.logs + self.entropy[:, None]
             slope *= np.reshape(by_entropy, (-1, 1))
             slope += by_logp[:, None]

@@ -118,7 +118,8 @@ def step_adam(optimiser: Optimizer) -> None:
             if not state:
                 state |= {name: torch.zeros_like(p) for name in ("exp_avg", "exp_avg_sq")}
                 state["step"] = torch.zeros(())
-            state["step"] += 1
+            steps = state["step"].numpy()  # torch's own addition takes as long as the kernel
+            steps += 1
             step(
                 [p],
                 [p.grad],

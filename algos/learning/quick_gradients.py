@@ -166,9 +166,9 @@ class _Upstream(NamedTuple):
     """By the log standard deviations ``[L]``."""
     values: Array
     """By the values ``[N]``."""
-    row_sizes: Array
-    """Sizes ``[N]`` of the derivatives by log-probability and entropy, of which those by the
-    outputs may be small differences."""
+    rows: tuple[Array, Array | float]
+    """By the log-probabilities ``[N]`` and by the entropies, of which those by the outputs may be
+    small differences."""
     kl: Callable[[], float]
     """Of the collecting to the new policy; NaN where it is not known."""
     computed: tuple[Array, Array]
@@ -267,10 +267,10 @@ class QuickGradients:
         by_logp, by_values = _fill(by_logp, len(values)), _fill(by_values, len(values))
         by_entropy = 0.0 if by_entropy is None else by_entropy
         by_outputs, by_log_std = scores.backpropagate(by_logp, by_entropy)
-        sizes = np.abs(by_logp) + np.abs(by_entropy)
+        rows = by_logp, by_entropy
         measure = partial(kl, inputs) if kl else lambda: math.nan
         computed = outputs, values
-        return _Upstream(trace, by_outputs, by_log_std, by_values, sizes, measure, computed)
+        return _Upstream(trace, by_outputs, by_log_std, by_values, rows, measure, computed)
 
     def _get_recorded(
         self,
@@ -307,7 +307,8 @@ def _measure_distances(network: MLPPolicy, upstream: _Upstream) -> list[float]:
     Policy and critic count together and the policy by itself: large returns would hide a difference
     of the policy. NaN and infinite gradients are left out; the learner reports them.
     """
-    trace, outputs, by_log_std, values, sizes, *_ = upstream
+    trace, outputs, by_log_std, values, rows, *_ = upstream
+    sizes = np.abs(rows[0]) + np.abs(rows[1])
     gradient = network.backpropagate(trace, outputs, values)
     # The gradient of derivatives that cannot cancel out, as the true ones of a settled policy do
     # until only rounding is left.
