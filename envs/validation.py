@@ -134,13 +134,14 @@ def validate(config: object, name: str = "") -> None:
         check_value(prefix + field, getattr(config, field), hint, bounds)
 
 
-def check_value(name: str, value: object, hint: object, bounds: Between | None = None) -> None:
+def check_value(name: str, value: object, hint: Any, bounds: Between | None = None) -> None:
     """Check one value against a type hint and bounds.
 
     Raises:
         InputError: the value has the wrong type or is out of bounds.
     """
-    if not _matches(value, hint):
+    # The first test is for speed: of nearly all settings it answers for the second one.
+    if type(value) is not hint and not _matches(value, hint):
         raise InputError(f"{name} must be {_describe_type(hint)}, but it is {value!r}.")
     if isinstance(value, dict | tuple):
         _check_parts(name, value, hint)

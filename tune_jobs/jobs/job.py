@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 from algos.settings.training import TrainingSettings
@@ -91,7 +92,7 @@ class Job(JobFields):
                 f"{self.rungs}. Lower brackets, grace or reduction_factor."
             )
 
-    @property
+    @cached_property
     def training(self) -> TrainingSettings:
         """The settings of our own training, fitted to the budget.
 
