@@ -37,16 +37,10 @@ def to_dtype(x: Array, dtype: np.dtype[Any]) -> Array:
     return x.to(getattr(torch, dtype.name)) if isinstance(x, Tensor) else x.astype(dtype)
 
 
-NARROW = 32
-"""Choices A up to which numpy reduces rows [N, A] faster where each choice's N numbers adjoin."""
-
-
 def log_softmax(x: Array) -> Array:
     """Return the log-probabilities of logits [..., A]."""
     if isinstance(x, Tensor):
         return torch.log_softmax(x, -1)
-    if x.shape[-1] <= NARROW:
-        x = np.asfortranarray(x)
     # Below the maximum exp cannot overflow.
     below = x - x.max(-1, keepdims=True)
     below -= np.log(np.exp(below).sum(-1, keepdims=True))

@@ -35,6 +35,8 @@ from envs.action_masks import count_choices
 
 ILLEGAL_LOGIT = -1e30
 """Logit of an illegal action: finite, because -inf times a probability of 0 is NaN."""
+NARROW = 32
+"""Choices A up to which NumPy reduces rows [N, A] faster where each choice's N numbers adjoin."""
 
 
 class Categorical:
@@ -90,6 +92,8 @@ class CategoricalScores:
     """Choices ``[N]`` under logits ``[N, A]``."""
 
     def __init__(self, logits: Array, choice: Array) -> None:
+        if logits.shape[1] <= NARROW:
+            logits = np.asfortranarray(logits)
         self.logs, self.choice = log_softmax(logits), choice
         self.rows = np.arange(len(choice))
         self.logp = self.logs[self.rows, choice]
