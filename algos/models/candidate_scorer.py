@@ -105,7 +105,7 @@ class CandidateScorer(PolicyModule):
         """See :class:`PolicyModule`. A row without any legal candidate gets zeros, not NaN."""
         N, K = batch[CANDIDATES].shape[:2]
         legal = batch[MASK] > 0 if MASK in batch else batch[CANDIDATES].new_ones(N, K) > 0
-        places = legal.flatten().nonzero()[:, 0]  # of M legal candidates among all N K
+        places = _find(legal.flatten())  # of M legal candidates among all N K
         rows = places // K
         seen = self._build_features(batch, rows, places)
         score = self.policy(seen)[:, 0] + self.direct * seen[:, HEADS]
@@ -161,20 +161,22 @@ class CandidateScorer(PolicyModule):
             # stays 0.
             of_page = by * width + columns.index_select(0, read)
             said.index_copy_(0, of_page, said.index_select(0, of_page).clamp_max(MET))
-        is_open = said.index_select(0, entries) == OPEN
-        wanted = asked[is_open], whose[is_open], count
+        is_open = _find(said.index_select(0, entries) == OPEN)
+        wanted = asked.index_select(0, is_open), whose.index_select(0, is_open), count
         offered, whose = _list_words(candidates)
         entries = (rows * width).index_select(0, whose) + columns.index_select(0, offered)
         found = said.index_select(0, entries)
         # Only candidates with new words [S] are compared: the others are like nothing.
-        is_new = found == 0
-        compared, text = whose[is_new].unique_consecutive(return_inverse=True)
-        new = offered[is_new], text, len(compared)
+        is_new = _find(found == 0)
+        owner = whose.index_select(0, is_new)
+        compared, text = owner.unique_consecutive(return_inverse=True)
+        new = offered.index_select(0, is_new), text, len(compared)
         number = whose.new_full((len(rows),), -1)
         number[compared] = torch.arange(len(compared), device=number.device)
-        is_met = (found == OPEN) & (number.index_select(0, whose) >= 0)
-        meeting, text = number[whose[is_met]].unique_consecutive(return_inverse=True)
-        met = offered[is_met], text, len(meeting)
+        is_met = _find((found == OPEN) & (number.index_select(0, whose) >= 0))
+        owner = number.index_select(0, whose.index_select(0, is_met))
+        meeting, text = owner.unique_consecutive(return_inverse=True)
+        met = offered.index_select(0, is_met), text, len(meeting)
         # Sums and projections are linear: those of an instruction are computed once, and what a
         # candidate meets is taken off.
         queries = self._sum_words(self.query_projection, wanted, met)
@@ -200,7 +202,7 @@ class CandidateScorer(PolicyModule):
         """
         words = torch.cat([words for words, _, _ in texts])
         numbers = self._number_words(words)
-        distinct = numbers.nonzero()[:, 0]
+        distinct = _find(numbers.bool())
         projected = SCALE * project(self.word_embeddings.index_select(0, distinct))
         places = numbers.index_select(0, words) - 1
         # Each bag is one run of words; a text without words has an empty one.
@@ -245,10 +247,17 @@ def _argsort(numbers: Tensor, end: int) -> Tensor:
     return torch.from_numpy(small.argsort(kind="stable"))
 
 
+def _find(mask: Tensor) -> Tensor:
+    """Return the places where a mask of one dimension is true."""
+    if mask.device.type != "cpu" or torch.compiler.is_compiling():
+        return mask.nonzero()[:, 0]
+    return torch.from_numpy(np.flatnonzero(mask.numpy()))  # in a fifth of the time
+
+
 def _list_words(texts: Tensor) -> tuple[Tensor, Tensor]:
     """Return the words [S] of texts [M, L] one after another, and the text [S] of each."""
     words = texts.flatten()
-    places = (words > 0).nonzero()[:, 0]  # of one dimension: of two it takes three times as long
+    places = _find(words.bool())
     return words.index_select(0, places).long(), places // texts.shape[1]
 
 
