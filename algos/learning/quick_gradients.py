@@ -166,9 +166,10 @@ class _Upstream(NamedTuple):
     """By the log standard deviations ``[L]``."""
     values: Array
     """By the values ``[N]``."""
-    rows: tuple[Array, Array | float]
-    """By the log-probabilities ``[N]`` and by the entropies, of which those by the outputs may be
-    small differences."""
+    logps: Array
+    """By the log-probabilities ``[N]``."""
+    entropies: Array | float
+    """By the entropies ``[N]``; one number where it is the same for all."""
     kl: Callable[[], float]
     """Of the collecting to the new policy; NaN where it is not known."""
     computed: tuple[Array, Array]
@@ -267,10 +268,17 @@ class QuickGradients:
         by_logp, by_values = _fill(by_logp, len(values)), _fill(by_values, len(values))
         by_entropy = 0.0 if by_entropy is None else by_entropy
         by_outputs, by_log_std = scores.backpropagate(by_logp, by_entropy)
-        rows = by_logp, by_entropy
         measure = partial(kl, inputs) if kl else lambda: math.nan
-        computed = outputs, values
-        return _Upstream(trace, by_outputs, by_log_std, by_values, rows, measure, computed)
+        return _Upstream(
+            trace,
+            by_outputs,
+            by_log_std,
+            by_values,
+            by_logp,
+            by_entropy,
+            measure,
+            (outputs, values),
+        )
 
     def _get_recorded(
         self,
@@ -307,8 +315,9 @@ def _measure_distances(network: MLPPolicy, upstream: _Upstream) -> list[float]:
     Policy and critic count together and the policy by itself: large returns would hide a difference
     of the policy. NaN and infinite gradients are left out; the learner reports them.
     """
-    trace, outputs, by_log_std, values, rows, *_ = upstream
-    sizes = np.abs(rows[0]) + np.abs(rows[1])
+    trace, outputs, by_log_std, values, logps, entropies, *_ = upstream
+    # The derivatives by the outputs may be small differences of these.
+    sizes = np.abs(logps) + np.abs(entropies)
     gradient = network.backpropagate(trace, outputs, values)
     # The gradient of derivatives that cannot cancel out, as the true ones of a settled policy do
     # until only rounding is left.

@@ -202,7 +202,7 @@ class CandidateScorer(PolicyModule):
         """
         words = torch.cat([words for words, _, _ in texts])
         numbers = self._number_words(words)
-        distinct = _find(numbers.bool())
+        distinct = _find(numbers)
         projected = SCALE * project(self.word_embeddings.index_select(0, distinct))
         places = numbers.index_select(0, words) - 1
         # Each bag is one run of words; a text without words has an empty one.
@@ -247,17 +247,19 @@ def _argsort(numbers: Tensor, end: int) -> Tensor:
     return torch.from_numpy(small.argsort(kind="stable"))
 
 
-def _find(mask: Tensor) -> Tensor:
-    """Return the places where a mask of one dimension is true."""
-    if mask.device.type != "cpu" or torch.compiler.is_compiling():
-        return mask.nonzero()[:, 0]
-    return torch.from_numpy(np.flatnonzero(mask.numpy()))  # in a fifth of the time
+def _find(numbers: Tensor) -> Tensor:
+    """Return the places of numbers [N] above 0, or of what is true."""
+    if numbers.device.type != "cpu" or torch.compiler.is_compiling():
+        return (numbers > 0).nonzero()[:, 0]
+    # NumPy compares and lists them in a fifth of the time; a mask needs no comparison.
+    array = numbers.numpy()
+    return torch.from_numpy(np.flatnonzero(array if array.dtype == np.bool_ else array > 0))
 
 
 def _list_words(texts: Tensor) -> tuple[Tensor, Tensor]:
     """Return the words [S] of texts [M, L] one after another, and the text [S] of each."""
     words = texts.flatten()
-    places = _find(words.bool())
+    places = _find(words)
     return words.index_select(0, places).long(), places // texts.shape[1]
 
 

@@ -9,7 +9,7 @@ import small
 import torch
 from gymnasium import spaces
 
-from algos.models.candidate_scorer import _SumBags
+from algos.models.candidate_scorer import TEXTS, _SumBags
 from envs.validation import InputError
 
 WORDS, LENGTH, KINDS, FIGURES, CONTEXT = 50, 6, 4, 3, 2
@@ -114,6 +114,13 @@ def test_words_in_another_order_are_the_same_bag():
     (before, value), (after, same) = forward(policy, seen), forward(policy, seen | turned)
     torch.testing.assert_close(after, before, atol=1e-6, rtol=1e-5)
     torch.testing.assert_close(same, value, atol=1e-6, rtol=1e-5)
+
+
+def test_padding_may_be_negative():
+    policy, seen = scorer(), columns()
+    padded = {n: np.where(seen[n] > 0, seen[n], -1) for n in TEXTS}
+    for before, after in zip(forward(policy, seen), forward(policy, seen | padded), strict=True):
+        torch.testing.assert_close(after, before)
 
 
 def test_a_row_without_legal_candidates_stays_finite():

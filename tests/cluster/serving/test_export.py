@@ -28,6 +28,7 @@ CHOOSE = spaces.Dict({"choice": spaces.Discrete(5), "value": spaces.Box(-1, 1, (
 SEEN = spaces.Dict(
     image=spaces.Box(0, 255, (7, 7, 3), np.uint8), place=BOX, mask=spaces.MultiBinary(3)
 )
+TEXTS = {"instruction": (), "candidates": (3,)}
 WORLDS = {
     "pixels": (spaces.Box(0, 1, (10, 10, 4), np.bool_), spaces.Discrete(3), {}),
     "channels first": (spaces.Box(0, 255, (2, 20, 24), np.uint8), spaces.Discrete(6), {}),
@@ -40,6 +41,11 @@ WORLDS = {
         spaces.Dict({"nodes": spaces.Box(-1, 1, (5, 3)), "mask": spaces.Box(0, 1, (5,))}),
         CHOOSE,
         {"model": "set"},
+    ),
+    "candidates": (
+        spaces.Dict({name: spaces.Box(0, 9, (*k, 4), np.int16) for name, k in TEXTS.items()}),
+        spaces.Discrete(3),
+        {"model": "scorer"},
     ),
     "games": (
         spaces.Dict({"observation": BOX, "mask": spaces.MultiBinary(5)}),

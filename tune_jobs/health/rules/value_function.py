@@ -11,13 +11,7 @@ import numpy as np
 from envs.validation import AtLeastOne, Between, Fraction, Positive
 from tune_jobs.health.finding import Finding, Severity
 from tune_jobs.health.history import SCORE, History
-from tune_jobs.health.improvement import (
-    FloatArray,
-    keep_finite,
-    kendall_tau,
-    median,
-    quantile,
-)
+from tune_jobs.health.improvement import FloatArray, keep_finite, kendall_tau, median, quantile
 from tune_jobs.health.remedy import SCALED_REWARDS, at_most, increase, lower
 from tune_jobs.health.rule import Rule
 
