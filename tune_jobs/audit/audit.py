@@ -26,8 +26,8 @@ from tune_jobs.foreign_logs.read_logs import LogSource, find_sources, name_sourc
 
 WORDS: dict[StopVerdict, str] = {
     "right": "ended in the lower two thirds of their group and did not rise afterwards",
-    "wrong": "rose afterwards by more than a fifth of their range",
-    "good": "did not rise afterwards, but were in the best third of their group already",
+    "wrong": "rose afterwards, by means of tenths, beyond their noise and a tenth of their range",
+    "good": "did not rise afterwards, but were at their best, or in the best third of their group",
     "unknown": "have no score by which that could be said",
 }
 """What each verdict says of the runs that would have been ended."""

@@ -23,9 +23,10 @@ from tune_jobs.foreign_logs.read_logs import LogSource, read_own_run, read_rest
 from tune_jobs.foreign_logs.stacked_runs import split_runs
 from tune_jobs.health.diagnosis import Limit, diagnose
 from tune_jobs.health.finding import Finding
+from tune_jobs.health.improvement import FloatArray
 from tune_jobs.health.metric_table import MetricTable, as_number
 from tune_jobs.judging.run_judge import Mode, RunJudge
-from tune_jobs.run_log.hindsight import rises_after
+from tune_jobs.run_log.hindsight import is_best_at, rises_after
 
 WHOLE = 50_000_000
 """Bytes of a log up to which its records are kept between the two times that they are needed."""
@@ -101,8 +102,19 @@ class ReplayedRun:
         """Whether the score rose after the stop; None without stop, or without scores."""
         if self.stop is None or self.final_score is None:
             return None
-        known = np.array([math.nan if s is None else s for s in self.scores])
-        return rises_after(known, self.stop.part + 1, self.mode)
+        return rises_after(self._known_scores, self.stop.part + 1, self.mode)
+
+    @property
+    def was_best(self) -> bool:
+        """Whether its score was never better than when it was stopped."""
+        if self.stop is None:
+            return False
+        return is_best_at(self._known_scores, self.stop.part + 1, self.mode)
+
+    @property
+    def _known_scores(self) -> FloatArray:
+        """The score of each part [R], NaN where it has none."""
+        return np.array([math.nan if s is None else s for s in self.scores])
 
     @property
     def final_score(self) -> float | None:

@@ -12,8 +12,8 @@ from typing import Literal
 from tune_jobs.audit.replayed_run import ReplayedRun
 
 StopVerdict = Literal["right", "wrong", "good", "unknown"]
-"""Of a stop: ``wrong`` if the score rose afterwards, ``good`` if it did not, but the run ended in
-the best third of its group anyway, ``unknown`` where the log has no score."""
+"""Of a stop: ``wrong`` if the score rose afterwards, ``good`` if it did not, but the run was at its
+best then or ended in the best third of its group, ``unknown`` where the log has no score."""
 FEWEST_RANKED = 3
 """Runs of a group that has a best third."""
 
@@ -47,7 +47,7 @@ class RunGroup:
             return "unknown"
         if run.rose:
             return "wrong"
-        return "good" if run.name in self.best_third else "right"
+        return "good" if run.was_best or run.name in self.best_third else "right"
 
 
 def group_runs(runs: Iterable[ReplayedRun], pattern: str = "") -> list[RunGroup]:

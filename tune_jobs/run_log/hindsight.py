@@ -2,41 +2,83 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from tune_jobs.health.improvement import FloatArray, estimate_row_noise
+
 PART = 10
 """The means that are compared are over one in this many of a run's scores."""
-RISE = 0.2
-"""Fraction of the range of a run's scores beyond which a later gain makes its stop wrong."""
+RISE = 0.1
+"""Fraction of the range of these means beyond which a later gain makes a stop wrong ..."""
+NOISE = 1.64
+"""... if it also exceeds this many standard errors, which noise alone does in 5 % of cases."""
+Mode = Literal["min", "max"]
 
 
-def rises_after(scores: ArrayLike, stop: int, mode: Literal["min", "max"] = "max") -> bool:
+def rises_after(scores: ArrayLike, stop: int, mode: Mode = "max") -> bool:
     """Return whether a run rose after a stop, so that the stop was wrong.
 
     It did where the mean of the last tenth of its scores is better than the mean of the tenth
-    before the stop by more than a fifth of the range (largest less smallest) of all its scores.
+    before the stop, by more than a tenth of the range of all means of a tenth and by more than the
+    noise of the two means. The range of single scores would hide a gain of a noisy run.
 
-    Rows without a finite score are left out first: both tenths and the range are of the others. A
-    tenth is at least one score. So a constant run and one stopped after its last score did not
-    rise, nor did one without any score. Of a run that was stopped before its first score, that
-    score stands for what it had then.
+    Rows without a finite score are left out first: all tenths are of the others. A tenth is at
+    least one score. So a constant run and one stopped after its last score did not rise, nor did
+    one without any score. Of a run that was stopped before its first score, that score stands for
+    what it had then.
 
     Args:
         scores: ``[R]``, a row each, of the whole run.
         stop: number of rows, 0 to R, that the run had when it was stopped.
         mode: whether a smaller or a larger score is better.
     """
+    r, seen = _keep_known(scores, stop, mode)
+    if r.size < 2:
+        return False
+    tenth = max(1, r.size // PART)
+    means, before = _average(r, tenth), r[max(0, seen - tenth) : seen]
+    gain = float(means[-1] - before.mean())
+    error = math.hypot(_estimate_error(r[-tenth:], r), _estimate_error(before, r))
+    return gain > RISE * float(np.ptp(means)) and gain > NOISE * error
+
+
+def is_best_at(scores: ArrayLike, stop: int, mode: Mode = "max") -> bool:
+    """Return whether a run was never better than in the tenth of its scores before a stop.
+
+    Not where it had been as good all the time. The arguments are those of :func:`rises_after`.
+    """
+    r, seen = _keep_known(scores, stop, mode)
+    if not r.size:
+        return False
+    means = _average(r[:seen], min(seen, max(1, r.size // PART)))
+    return bool(means[-1] >= means.max() > means.min())
+
+
+def _estimate_error(part: FloatArray, r: FloatArray) -> float:
+    """Return the standard error of the mean of a part of the scores ``r``; 0 of a single one.
+
+    By the larger of two estimates: the scatter of the part, of which a single lucky score is most,
+    and the jumps of the whole run.
+    """
+    if part.size < 2:
+        return 0.0
+    return max(float(part.std(ddof=1)), estimate_row_noise(r)) / math.sqrt(part.size)
+
+
+def _keep_known(scores: ArrayLike, stop: int, mode: Mode) -> tuple[FloatArray, int]:
+    """Return the finite scores [at most R], higher is better, and how many were known then."""
     rows = np.asarray(scores, np.float64)
     known = np.isfinite(rows)
-    if not known.any():
-        return False
-    r = rows[known]
+    r = rows[known] if mode == "max" else -rows[known]
     # Diverged runs log numbers near the end of the float range, whose differences overflow.
-    r /= np.abs(r).max() or 1.0
-    seen = max(1, int(np.count_nonzero(known[:stop])))
-    tenth = max(1, r.size // PART)
-    gain = float(r[-tenth:].mean() - r[max(0, seen - tenth) : seen].mean())
-    return (gain if mode == "max" else -gain) > RISE * float(np.ptp(r))
+    r /= np.abs(r).max(initial=0.0) or 1.0
+    return r, max(1, int(np.count_nonzero(known[:stop])))
+
+
+def _average(r: FloatArray, size: int) -> FloatArray:
+    """Return the means of ``size`` neighbours each."""
+    return np.lib.stride_tricks.sliding_window_view(r, size).mean(axis=1)

@@ -1,25 +1,41 @@
-"""A stop is wrong where the run rises by more than a fifth of its range afterwards."""
+"""A stop is wrong where the means of tenths rise by more than noise and a tenth of their range."""
 
 import numpy as np
 import pytest
 
-from tune_jobs.run_log.hindsight import rises_after
+from tune_jobs.run_log.hindsight import is_best_at, rises_after
 
 NAN = float("nan")
 LATE = [0.0] * 60 + [1.0] * 40
 """A reward that is found after 60 of 100 rows."""
 
 
-@pytest.mark.parametrize(("stop", "rises"), [(20, True), (60, True), (67, True), (69, False)])
+@pytest.mark.parametrize(("stop", "rises"), [(20, True), (60, True), (67, True), (70, False)])
 def test_late_reward_by_the_tenth_before_the_stop(stop: int, rises: bool):
-    # Of the ten rows before row 68 eight have the reward: a fifth of the range is left to gain.
+    # Of the ten rows before row 69 nine have the reward: a tenth of the range is left to gain.
     assert rises_after(LATE, stop) is rises
 
 
-def test_limit_is_a_fifth_of_the_range_of_the_whole_run():
+def test_limit_is_a_tenth_of_the_range_of_the_means():
     middle = [0.0] * 10 + [1.0] * 10 + [0.5] * 70
-    assert rises_after([*middle, *[0.71] * 10], 90)
-    assert not rises_after([*middle, *[0.69] * 10], 90)
+    assert rises_after([*middle, *[0.61] * 10], 90)
+    assert not rises_after([*middle, *[0.59] * 10], 90)
+
+
+@pytest.mark.parametrize(("rise", "rises"), [(12.0, True), (2.0, False)])
+def test_gain_counts_beyond_its_noise_not_beyond_single_scores(rise: float, rises: bool):
+    noise = np.random.default_rng(0).normal(0.0, 10.0, 200)
+    # Less than a fifth of the range of single scores, which is that of the noise.
+    assert rises_after(noise + np.repeat([0.0, rise], 100), 100) is rises
+
+
+def test_a_run_is_at_its_best_unless_it_was_as_good_all_the_time():
+    rising = np.arange(100.0)
+    assert is_best_at(rising, 80) and not is_best_at(rising, 80, "min")
+    assert is_best_at([*[0.0] * 40, *[1.0] * 60], 80)
+    assert not is_best_at([1.0] * 100, 80)
+    assert not is_best_at([*rising[:60], *[30.0] * 40], 80)
+    assert not is_best_at([], 0)
 
 
 def test_end_is_a_mean_and_no_single_score():
