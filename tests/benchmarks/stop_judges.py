@@ -28,7 +28,6 @@ from tune_jobs.health import RULES, History, diagnose
 from tune_jobs.health.diagnosis import StopConditions
 from tune_jobs.health.metric_table import MetricTable
 from tune_jobs.health.rule import Rule
-from tune_jobs.health.rules.no_improvement import NoImprovement
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.program_settings import ProgramSettings
 from tune_jobs.run_log.events import PROGRAM
@@ -40,7 +39,6 @@ EPISODES = 128.0
 """Evaluation episodes that each point is the mean of."""
 LIVE = StopConditions()
 """Those of live runs."""
-WITHOUT_MINIMUM = {**RULES, "no_improvement": NoImprovement(pools=1)}
 
 
 @dataclass(frozen=True)
@@ -105,17 +103,6 @@ def judge_by_product(
                 break
         else:
             yield Verdict(warned=warned)
-
-
-def judge_without_minimum(curves: Sequence[np.ndarray]) -> Iterator[Verdict]:
-    """Judge by the same rules where ten scores are enough for a stop, as in no run of Rungwise."""
-    for verdict in judge_by_returns(
-        curves,
-        episodes=EPISODES,
-        stop_conditions=StopConditions(shortest=1),
-        rules=WITHOUT_MINIMUM,
-    ):
-        yield Verdict(verdict.point, verdict.rule)
 
 
 def judge_by_returns(
@@ -253,7 +240,6 @@ def make_peers(points: int, first: int = 1, every: int = 1) -> dict[str, Judge]:
 METHODS: dict[str, Judge] = {
     "Rungwise, 100 iterations": partial(judge_by_product, iterations=100),
     "Rungwise, 10 iterations": partial(judge_by_product, iterations=10),
-    "Rungwise without the minimum of 20 scores": judge_without_minimum,
     "Rungwise, 10 iterations, `patience: 3`": partial(judge_by_product, iterations=10, patience=3),
     **make_peers(POINTS),
 }

@@ -14,8 +14,8 @@ from algos.metrics import STAGE
 from tune_jobs.health.history import History
 from tune_jobs.health.improvement import (
     FloatArray,
-    Rise,
     estimate_jump_sd,
+    is_at_ceiling,
     kendall_tau,
 )
 from tune_jobs.health.metric_table import MetricTable, Row
@@ -75,7 +75,7 @@ class SmoothedHistory(History):
         if self.cancels:
             return None
         rose = self.improvement(self.scores, self.series("episodes"))
-        if not rose:
+        if not rose or is_at_ceiling(self.known_scores):
             return rose
         r = self.known_scores
         last = math.ceil(r.size / 3)
@@ -96,12 +96,10 @@ class SmoothedHistory(History):
         start = min(math.ceil(self.repeats), r.size // 5)
         return float(r[start : start + math.ceil(r.size / 10)].mean())
 
-    @cached_property
-    def rising(self) -> bool:
-        """Whether the scores rise now, by rows that share no episode."""
-        scores = self.known_scores
-        # Thinned from the end, so that the newest score is among them.
-        return Rise()(scores[:: -math.ceil(self.repeats)][::-1])
+    @property
+    def independent_scores(self) -> FloatArray:
+        """The known scores that share no episode, the newest among them."""
+        return self.known_scores[:: -math.ceil(self.repeats)][::-1]
 
     @cached_property
     def trend(self) -> float:

@@ -270,8 +270,7 @@ class History:
         None, too, where the returns of the agents of a game cancel: the score is no measure.
 
         Where episodes are long, a row is the mean of one or two, whose noise hides a gain: then it
-        may show in rows that are pooled. (16 of 72 sweep trials on LunarLander, some of which rose
-        from -150 to 110, would have been ended as if they had not improved.)
+        may show in rows that are pooled (16 of 72 trials on LunarLander, some from -150 to 110).
         """
         key = (type(self), self.score, self.mode)
         return self._table.compute_once(key, self._judge_improvement)
@@ -341,10 +340,15 @@ class History:
         improved = [self.before_scores(count).improved for count in ago]
         return any(later and earlier for later, earlier in pairwise(improved))
 
+    @property
+    def independent_scores(self) -> FloatArray:
+        """The known scores that share no episode."""
+        return self.known_scores
+
     @cached_property
     def rising(self) -> bool:
         """Whether the score rises now (:class:`Rise`), after a dip or a late start."""
-        return _rises(self.scores)
+        return _rises(self.independent_scores)
 
     @cached_property
     def score_rows(self) -> IndexArray:

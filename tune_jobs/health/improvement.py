@@ -29,6 +29,8 @@ CONSTANT = 1e-6
 """Range of returns, as a fraction of their size, up to which they are one number."""
 LARGE = 1e150
 """Numbers whose squares are near the end of the float range: diverged runs log such returns."""
+CEILING, BELOW = 0.2, 0.05
+"""Shares of the scores that are at a ceiling, and clearly below it, at least."""
 FEWEST_JUMPS = 10
 """Jumps of which the largest tenth are more than a single one, such as a fall."""
 
@@ -39,7 +41,8 @@ class Improvement:
 
     The gain is the median of the last third minus the mean of the first rows. It counts when it is
     larger than its noise and than a share of the scores' size, or far beyond its noise, and when
-    the score either tends upwards (Kendall's tau) or had most of the gain early and kept it.
+    the score either tends upwards (Kendall's tau) or had most of the gain early and kept it. A
+    score at its ceiling (:func:`is_at_ceiling`) has nothing left to gain.
 
     The rows are means over the episodes of one iteration, thus nearly independent, so the noise of
     the gain is the standard error of its two ends: a median of k rows has sd * sqrt(pi / 2k), a
@@ -100,7 +103,8 @@ class Improvement:
         # Each test covers a curve that the others miss: a steady gain, one during the skipped rows,
         # and one within the very first row.
         return (
-            self._rose(settled, self.relative, self.far_noise)
+            is_at_ceiling(r)
+            or self._rose(settled, self.relative, self.far_noise)
             or self._rose(r, self.leap, math.inf)
             or self._solved_at_once(r)
         )
@@ -174,6 +178,25 @@ class Rise:
 def is_constant(returns: FloatArray, spread: float = CONSTANT) -> bool:
     """Return whether there are returns [R], and all are one number but for a part ``spread``."""
     return returns.size > 0 and bool(np.ptp(returns) <= spread * np.abs(returns).max())
+
+
+def is_at_ceiling(scores: FloatArray) -> bool:
+    """Return whether scores [R] (higher is better) are at a ceiling, as where a task is solved.
+
+    It is the best score and twice as frequent as any other; some are clearly worse, and the last
+    tenth is at it as often. Scores that are all equal have none: a reward that is never found looks
+    the same.
+    """
+    if not scores.size:
+        return False
+    values, counts = np.unique(scores, return_counts=True)
+    top = values[-1] - CONSTANT * abs(float(values[-1]))
+    others, at = counts[values < top], scores >= top
+    return bool(
+        others.sum() >= BELOW * scores.size
+        and at.sum() >= max(CEILING * scores.size, 2 * others.max())
+        and at[-math.ceil(scores.size / 10) :].mean() >= CEILING
+    )
 
 
 def keep_finite(values: FloatArray) -> FloatArray:
@@ -303,13 +326,18 @@ def _pairs_in_order(rows: int) -> BoolArray:
     return np.tri(rows, k=-1, dtype=np.bool_).T
 
 
-def _detrended_sd(values: FloatArray) -> float:
-    """The standard deviation around a straight line: values [R], R > 2 -> at least 0."""
+def fit_line(values: FloatArray) -> tuple[float, FloatArray]:
+    """Return the slope of the straight line through values [R], R > 1, and what is around it."""
     # With centred times slope and level are independent, so the fit needs no linear solver.
     t = np.arange(values.size) - (values.size - 1) / 2
     level = values - values.mean()
-    residual = level - t * float(t @ level) / float(t @ t)
-    return root_sum_of_squares(residual) / math.sqrt(values.size - 2)
+    slope = float(t @ level) / float(t @ t)
+    return slope, level - t * slope
+
+
+def _detrended_sd(values: FloatArray) -> float:
+    """The standard deviation around a straight line: values [R], R > 2 -> at least 0."""
+    return root_sum_of_squares(fit_line(values)[1]) / math.sqrt(values.size - 2)
 
 
 def root_sum_of_squares(values: FloatArray) -> float:

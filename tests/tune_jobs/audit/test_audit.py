@@ -34,8 +34,8 @@ def write_experiments(folder):
     """Three that learn, one that never does, one that does late, and a file that is no log."""
     for seed in range(3):
         write_run(folder / f"good-{seed}" / "progress.csv", rising(100, high=1.0 + seed))
-    write_run(folder / "doomed" / "progress.csv", flat(100, seed=3))
-    late = [*flat(180, noise=0.01, seed=3), *rising(40, 1.0, 9.0)]
+    write_run(folder / "doomed" / "progress.csv", flat(100, noise=0.005, seed=3))
+    late = [*flat(200, noise=0.005, seed=3), *rising(20, 1.0, 9.0)]
     write_run(folder / "late" / "progress.csv", late)
     (folder / "broken").mkdir()
     (folder / "broken" / "result.json").write_text("{}\n{not json\nnor this\n")
@@ -216,7 +216,7 @@ def test_a_scheduler_is_replayed_on_groups_of_eight():
 
 def test_the_page_holds_everything_and_escapes_names(tmp_path):
     folder = write_experiments(tmp_path / "exp")
-    write_run(folder / "<b>x" / "progress.csv", flat(100, seed=3))
+    write_run(folder / "<b>x" / "progress.csv", flat(100, noise=0.005, seed=3))
     page = tmp_path / "audit.html"
     write_audit_page(audit([folder], OPTIONS, workers=1), page)
     text = page.read_text()

@@ -56,10 +56,10 @@ def test_a_sick_run_is_found_by_name_with_the_severest_first():
         "zero_reward": "stop",
         "entropy_collapse": "stop",
         "choice_concentration": "stop",
-        "no_improvement": "stop",
         "no_exploration": "warn",
         "low_explained_variance": "warn",
         "gradients_always_clipped": "warn",
+        "no_improvement": "warn",
     }
     assert diagnosis.stop is diagnosis.findings[0]
 

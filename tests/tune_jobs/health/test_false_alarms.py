@@ -47,11 +47,6 @@ def test_health_rules_stop_no_run_of_the_top_third(tables, iterations):
     assert figures["bottom_stopped"] > 0.01  # those that diverge
 
 
-def test_the_minimum_of_scores_is_what_spares_them(tables):
-    method = "Rungwise without the minimum of 20 scores"
-    assert judge_all(method, METHODS[method], tables).summarise()["top_stopped"] > 2 * MOST
-
-
 @pytest.mark.parametrize(
     "method", [name for name in METHODS if name.startswith(("Optuna", "Tune"))]
 )

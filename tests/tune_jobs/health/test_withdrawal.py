@@ -69,7 +69,7 @@ def test_the_last_check_withdraws_what_no_later_one_could():
         ("no_improvement", "warn")
     ]
     # With more to come, the same rows are too few to say so.
-    assert not find_disproved([("no_improvement", "warn")], History(run, 41))
+    assert not find_disproved([("no_improvement", "note")], History(run, 41))
 
 
 def test_an_episode_that_ends_after_all_withdraws_that_none_does():

@@ -86,12 +86,14 @@ def test_a_symptom_that_is_off_is_not_judged():
 
 
 def test_a_training_without_gain_ends_only_where_its_budget_is_known():
-    assert feed(make(), flat(120)) == 120  # of unknown length: half of it may be left
+    fading = flat(50) * 1e-3 + np.linspace(21.0, 20.9, 50)
+    fading[-10:] += 0.05  # in a dip it would not be ended
+    assert feed(make(), np.tile(fading, 2)) == 100  # of unknown length: half of it may be left
     short = make(budget=5000)
-    assert 40 <= feed(short, flat(50)) < 50
+    assert 40 <= feed(short, fading) < 50
     assert short.stop and short.stop.symptom == "no_improvement"
     by_rows = make(budget=50, progress="row", metric="profit", rename={"r": "kl"})
-    for i, score in enumerate(flat(50), 1):
+    for i, score in enumerate(fading, 1):
         by_rows.feed({"row": i, "profit": score, "r": 0.01})
     assert by_rows.stop and by_rows.stop.symptom == "no_improvement"
 

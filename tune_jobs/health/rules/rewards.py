@@ -132,8 +132,8 @@ class ConstantReward(Rule):
 
     It needs only the return, so it also judges logs of other tools. A converged run is constant as
     well, but not from its first row on. A goal that is found late looks the same until it is found:
-    of published runs of PPO on Enduro whose return was constant for 60 % of their length, three of
-    33 found a reward in the rest, of those constant for 85 % none. Hence ``stop_from``. Where steps
+    of 156 published runs whose return was constant for 80 % of their length nine rose in the rest,
+    of 61 with at least 50 scores that were constant for 90 % none. Hence ``stop_from``. Where steps
     without reward are counted, ``zero_reward`` reports a return of zero. A task that pays once, at
     its goal, has one return however soon it is reached: there the length of the episodes says
     whether the agent learns (:attr:`History.improved`). In self-play of zero sum the mean return is
@@ -164,7 +164,7 @@ class ConstantReward(Rule):
     episodes: Annotated[int, NonNegative] = 50
     """Finished episodes before the rule judges."""
     budget_fraction: Annotated[float, Fraction] = 0.2
-    stop_from: Annotated[float, Fraction] = 0.8
+    stop_from: Annotated[float, Fraction] = 0.9
     """Fraction of the budget from which it asks for a stop instead of a warning."""
 
     def judge(self, history: History) -> Finding | None:

@@ -49,8 +49,8 @@ CASES = [
         budget=80,
         score=[0.0] * 60,
     ),
-    case("always_truncated", "warn", {**UNPAID, "return_mean": 0.0}, 63, 80, score=[0.0] * 63),
-    case("always_truncated", "stop", {**UNPAID, "return_mean": 0.0}, 64, 80, score=[0.0] * 64),
+    case("always_truncated", "warn", {**UNPAID, "return_mean": 0.0}, 71, 80, score=[0.0] * 71),
+    case("always_truncated", "stop", {**UNPAID, "return_mean": 0.0}, 72, 80, score=[0.0] * 72),
     # Rows in which no episode ended are left out, and take a stop back.
     case(
         "always_truncated",
@@ -103,8 +103,8 @@ CASES = [
         {"group_signal": lambda i: 0.25 if i in (22, 24) else 0.0},
     ),
     # A goal that is found late looks like this until it is found.
-    case("groups_without_signal", "warn", {"group_signal": 0.0, "return_mean": 0.0}, 79, 100),
-    case("groups_without_signal", "stop", {"group_signal": 0.0, "return_mean": 0.0}, 80, 100),
+    case("groups_without_signal", "warn", {"group_signal": 0.0, "return_mean": 0.0}, 89, 100),
+    case("groups_without_signal", "stop", {"group_signal": 0.0, "return_mean": 0.0}, 90, 100),
 ]
 
 
@@ -143,7 +143,7 @@ def test_forty_percent_of_groups_without_a_signal_are_healthy():
 
 
 def test_a_run_that_is_never_paid_is_ended_for_what_cuts_it_off():
-    run = history(65, 80, **UNPAID, return_mean=0.0, score=[0.0] * 65)
+    run = history(73, 80, **UNPAID, return_mean=0.0, score=[0.0] * 73)
     found = diagnose(run)
     assert found.stop and found.stop.symptom == "always_truncated"
     assert "max_completion_length" in found.stop.remedy

@@ -203,8 +203,8 @@ CASES = [
         base={"return_mean": stepped(10, 20)},
     ),
     case("constant_reward", ("warn", 1), SAME, 30, 100, None),
-    case("constant_reward", "warn", SAME, 79, 100, None),
-    case("constant_reward", ("stop", 1), SAME, 80, 100, None),
+    case("constant_reward", "warn", SAME, 89, 100, None),
+    case("constant_reward", ("stop", 1), SAME, 90, 100, None),
     # A log of others has only a moving average.
     case("constant_reward", ("stop", 1), {"score": 0.0, "return_mean_100": 0.0}, 60, score=None),
     *cases(
@@ -233,7 +233,7 @@ CASES = [
         "no_improvement",
         {"return_mean": 1.0, "score": 1.0},
         (None, {"episode_length": lambda i: 20 + 400 * 0.9**i}),
-        ("stop", {"episode_length": lambda i: 400 + i % 7}),
+        ("warn", {"episode_length": lambda i: 400 + i % 7}),
         n=60,
         score=None,
     ),
@@ -243,7 +243,7 @@ CASES = [
     case("constant_reward", None, WON | {"return_std": 1.0}, 90, 100, None),
     case("constant_reward", None, WON | {"return_min": -1.0, "return_max": 1.0}, 90, 100, None),
     case("constant_reward", "stop", SAME | {"return_std": 1e-12}, 90, 100, None),
-    case("no_improvement", "stop", WON, 90, 100, None),
+    case("no_improvement", "note", WON, 90, 100, None),
     case("no_improvement", None, WON | {"return_std": 1.0}, 90, 100, None),
     case("constant_reward", None, SAME | {"episodes": 2.4}, 20, 60, None),
     # A budget of a few iterations: one return, or two, are always constant.
