@@ -68,14 +68,26 @@ def get_column(rows: Sequence[Mapping[str, Any]], name: str) -> FloatArray:
     return np.array([as_number(row.get(name)) for row in rows])
 
 
-def count_trained(theirs: str, values: Mapping[str, object]) -> float | None:
+def count_trained(
+    theirs: str, values: Mapping[str, object], before: Mapping[str, object]
+) -> float | None:
     """Return how much RLlib's learner was trained with in an iteration; None if it is not known.
 
     Without an update RLlib says NaN of all that it would have measured.
+
+    Args:
+        theirs: a name of the learner's.
+        values: of the iteration.
+        before: of the iteration before, empty in the first one.
     """
     learner = _LEARNER.match(theirs)
     counter = f"{learner[1]}num_module_steps_trained" if learner else ""
-    return as_number(values[counter]) if counter in values else None
+    if counter in values:
+        return as_number(values[counter])
+    total = f"{counter}_lifetime"
+    if total not in values:
+        return None
+    return as_number(values[total]) - as_number(before.get(total, 0.0))
 
 
 def _believe(
@@ -116,7 +128,10 @@ def _names_ended(row: Mapping[str, Any], *, patchy: bool) -> bool:
     """Return whether a row says that an episode ended; libraries log no return without one."""
     if "episodes" in row:
         return bool(row["episodes"] > 0)
-    return not patchy or math.isfinite(as_number(row.get("episode_length")))
+    # A mean length that is no number is one over no episode.
+    if "episode_length" in row or patchy:
+        return math.isfinite(as_number(row.get("episode_length")))
+    return True
 
 
 def _watch(
@@ -140,7 +155,7 @@ def _watch(
         values = row[RECORD]
         if theirs not in values or math.isfinite(column[at]):
             continue
-        trained = count_trained(theirs, values)
+        trained = count_trained(theirs, values, rows[at - 1][RECORD] if at else {})
         if trained is not None:
             believed = trained > 0 and (lasting[at] or infinite[at])
         elif sound[at]:
