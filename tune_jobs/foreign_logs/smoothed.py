@@ -74,10 +74,11 @@ class SmoothedHistory(History):
         """
         if self.cancels:
             return None
-        rose = self.improvement(self.scores, self.series("episodes"))
+        rows = self.settled_rows
+        r = self.scores[rows]
+        rose = self.improvement(r, self.series("episodes")[rows])
         if not rose:
             return rose
-        r = self.known_scores
         last = math.ceil(r.size / 3)
         plateau, first = float(np.median(r[-last:])), float(r[0])
         # Rows that differ by e new episodes have jumps of sd sqrt(2e) / 100 of an episode's sd.
