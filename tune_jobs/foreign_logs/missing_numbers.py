@@ -73,12 +73,8 @@ def count_trained(
 ) -> float | None:
     """Return how much RLlib's learner was trained with in an iteration; None if it is not known.
 
-    Without an update RLlib says NaN of all that it would have measured.
-
-    Args:
-        theirs: a name of the learner's.
-        values: of the iteration.
-        before: of the iteration before, empty in the first one.
+    Without an update RLlib says NaN of all that it would have measured. ``before`` is of the
+    iteration before.
     """
     learner = _LEARNER.match(theirs)
     counter = f"{learner[1]}num_module_steps_trained" if learner else ""

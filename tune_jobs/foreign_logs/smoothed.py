@@ -14,7 +14,9 @@ from algos.metrics import STAGE
 from tune_jobs.health.history import History
 from tune_jobs.health.improvement import (
     FloatArray,
+    IndexArray,
     Rise,
+    count_unsettled,
     estimate_jump_sd,
     kendall_tau,
 )
@@ -65,6 +67,14 @@ class SmoothedHistory(History):
     def episodes_per_score(self) -> FloatArray:
         """Number of episodes [R] that each score is the mean of."""
         return np.full(len(self), float(WINDOW))
+
+    @cached_property
+    def settled_rows(self) -> IndexArray:
+        """The same without the first means, if better, of fewer episodes than later ones."""
+        rows = super().settled_rows
+        sizes = np.minimum(np.cumsum(np.nan_to_num(self.series("episodes"))), WINDOW)[rows]
+        unknown = np.full(rows.size, np.nan)
+        return rows[count_unsettled(self.scores[rows], sizes, unknown, unknown) :]
 
     def _judge_improvement(self) -> bool | None:
         """Return whether the score has improved, by more than the noise of means of 100 episodes.

@@ -80,7 +80,7 @@ class KlRunaway(Rule):
         if jumps.size and not history.improved:
             means = self._average_parts(kl)
             large = int(np.count_nonzero(means > self.jump))
-            if history.improved is None:  # too early: one row says no more at the next check
+            if history.improved is None:  # too early, and one row says no more at the next check
                 large = 0 if history.trend > self.rising else large - 1
             severity: Severity = "stop" if large > 0 else "warn"
             since = history.iteration(int(jumps[0]))

@@ -23,9 +23,6 @@ from tune_jobs.health.improvement import (
 from tune_jobs.health.remedy import increase, limit, lower, use
 from tune_jobs.health.rule import Rule
 
-BEST = 0.1
-"""Share of the scores before it was stuck with which a score is compared."""
-
 
 @dataclass(frozen=True)
 class PerformanceCollapse(Rule):
@@ -97,7 +94,7 @@ class PerformanceCollapse(Rule):
         rows, before = scores.size - start, scores[:start]
         if rows < max(self.stuck, start) or np.unique(before).size < self.values or not scores[-1]:
             return None
-        best, level = quantile(before, 1 - BEST), float(scores[-1])
+        best, level = quantile(before, 0.9), float(scores[-1])
         if best - level < self.better * np.ptp(before):
             return None
         sign = 1 if history.mode == "max" else -1

@@ -319,8 +319,6 @@ class LowExplainedVariance(Rule):
     """Value loss of the last third over that of the first rows, for a run that has improved."""
     exploded: Annotated[float, Positive] = 1e6
     """Size of a negative explained variance from which the value function has diverged."""
-    exploded_rows: Annotated[int, AtLeastOne] = 3
-    """Rows of that size that make a warning of a note."""
     tau: Annotated[float, Fraction] = 0.3
     """Kendall's tau of the score above which it tends upwards."""
     rows: Annotated[int, AtLeastOne] = 15
@@ -339,7 +337,7 @@ class LowExplainedVariance(Rule):
             return None
         since = history.iteration(int(sick[0]))
         return self.report(
-            "warn" if sick.size >= self.exploded_rows else "note",
+            "warn" if sick.size > 2 else "note",
             since,
             f"explained variance has fallen to {explained[sick].min():.2g}, and was below "
             f"-{self.exploded:.0e} in {count(sick.size, 'iteration')}, the first of them {since}",

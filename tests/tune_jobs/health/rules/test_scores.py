@@ -9,6 +9,7 @@ import pytest
 import rule_checks
 from health_runs import Case, case, flat, history, rising, scores_with_tau
 
+from tune_jobs.foreign_logs.smoothed import SmoothedHistory
 from tune_jobs.health import RULES, History
 from tune_jobs.health.rules.no_improvement import NoImprovement
 
@@ -293,6 +294,16 @@ def test_episodes_that_ended_at_once_are_no_start():
     assert survivors(rise, [100.0] * 60).improved is False
 
 
+def test_a_mean_of_few_episodes_is_no_start_where_others_are_of_100():
+    # 4 episodes more in each row: the first was lucky, and the means forget it.
+    score = [11.0, *np.linspace(-1.0, -20.0, 19), *flat(120, -20.0, 0.2)]
+    rows = [{"return_mean_100": value, "episodes": 4.0} for value in score]
+    run = SmoothedHistory(rows, len(rows), "return_mean_100", has_ended=True)
+    assert run.settled_rows[0] == 18
+    assert RULES["performance_collapse"](run) is None
+    assert RULES["performance_collapse"](History(rows, len(rows), run.score, has_ended=True))
+
+
 def test_a_fall_from_the_start_is_found_as_before():
     collapse = RULES["performance_collapse"]
     # Nearly all steps are those of episodes that ended, or the episodes are no longer later on.
@@ -302,10 +313,15 @@ def test_a_fall_from_the_start_is_found_as_before():
         assert found and found.severity == "warn" and "at its start" in found.evidence
         assert run.settled_rows[0] == 0
     # At most a fifth of the rows is left out, and a better policy's first rows are its start.
-    slow = survivors(np.linspace(9.0, 2.0, 60), np.linspace(20.0, 500.0, 60))
+    slow = survivors(np.linspace(9.0, 2.0, 60).tolist(), np.linspace(20.0, 500.0, 60).tolist())
     assert slow.settled_rows[0] == 12
     assert collapse(slow)
-    assert survivors(np.linspace(2.0, 9.0, 60), np.linspace(20.0, 500.0, 60)).settled_rows[0] == 0
+    assert (
+        survivors(
+            np.linspace(2.0, 9.0, 60).tolist(), np.linspace(20.0, 500.0, 60).tolist()
+        ).settled_rows[0]
+        == 0
+    )
 
 
 def test_the_scatter_of_few_episodes_is_no_fall():
