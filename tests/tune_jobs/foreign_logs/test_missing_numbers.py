@@ -56,6 +56,10 @@ HEALTHY = {
     "return alone": make(**{"return": at_random(0.6), "policy_loss": None}),
     "no episode": make(**{"return": lambda i: math.inf if i % 3 else 1.0 * i},
                        episodes=lambda i: 0 if i % 3 else 4),
+    "episodes in all": make(
+        **{"return": lambda i: NAN if i > 20 and i % 3 else 1.0 * i},
+        episodes=lambda i: i if i < 20 else 20 + (i - 18) // 3,
+    ),
     "delayed actor": make(critic_loss=lambda i: 1.0, policy_loss=None, actor_loss=at_random(0.5)),
     "pretraining": make(10, bc_loss=NAN),
     "long pretraining": make(30, bc_loss=NAN),
@@ -84,6 +88,9 @@ RLLIB = {
             "episodes_total": lambda i: 900 + max(0, i - 4),
         },
     ),
+    "a return alone": make(
+        **{"return": None, "episode_reward_mean": lambda i: NAN if i < 5 else 1.0 * i}
+    ),
     "a counter without a number": make(
         **{"return": None, "episode_reward_mean": lambda i: NAN if i < 5 else 1.0 * i},
         episodes_total=lambda i: NAN if i in (2, 30) else max(0, i - 4),
@@ -105,6 +112,14 @@ LOST = {
             **{"return": None, "episode_reward_mean": lambda i: NAN if i >= 30 else 1.0 * i},
             episodes_total=lambda i: 4 * (i + 1),
         ),
+        31,
+    ),
+    "a return alone, RLlib": (
+        make(**{"return": None, "episode_reward_mean": lambda i: NAN if i >= 30 else 1.0 * i}),
+        31,
+    ),
+    "episodes in all of an own loop": (
+        make(**{"return": lambda i: NAN if i >= 30 else 1.0 * i}, episodes=lambda i: 2 * i),
         31,
     ),
     "loss of updates in all": (
