@@ -68,14 +68,22 @@ def get_column(rows: Sequence[Mapping[str, Any]], name: str) -> FloatArray:
     return np.array([as_number(row.get(name)) for row in rows])
 
 
-def count_trained(theirs: str, values: Mapping[str, object]) -> float | None:
+def count_trained(
+    theirs: str, values: Mapping[str, object], before: Mapping[str, object]
+) -> float | None:
     """Return how much RLlib's learner was trained with in an iteration; None if it is not known.
 
-    Without an update RLlib says NaN of all that it would have measured.
+    Without an update RLlib says NaN of all that it would have measured. ``before`` is of the
+    iteration before.
     """
     learner = _LEARNER.match(theirs)
     counter = f"{learner[1]}num_module_steps_trained" if learner else ""
-    return as_number(values[counter]) if counter in values else None
+    if counter in values:
+        return as_number(values[counter])
+    total = f"{counter}_lifetime"
+    if total not in values:
+        return None
+    return as_number(values[total]) - as_number(before.get(total, 0.0))
 
 
 def _believe(
@@ -91,13 +99,15 @@ def _believe(
     lasting = find_lasting(column, SKIPPED if skips else 1)
     turned = _find_turned(column, UNENDED if name in RETURNS else SKIPPED, hindsight)
     begun = np.logical_or.accumulate(np.isfinite(column))
+    waits = ~begun & np.isnan(column)
+    ended = _find_ended(rows, ours.patchy | waits)
     for at, row in enumerate(rows):
         value = row.get(name)
         if not isinstance(value, float) or math.isfinite(value):
             continue
         if skips:
             believed = lasting[at]
-        elif name in RETURNS and not _names_ended(row, patchy=ours.patchy):
+        elif name in RETURNS and not ended[at]:
             # The mean over no episode is NaN by definition, the best of none often infinite.
             after = math.isinf(value) and begun[at] and not sound[at]
             believed = "episodes" not in row and (turned[at] or after)
@@ -112,11 +122,21 @@ def _believe(
             row.setdefault(SICK, []).append(f"{theirs} ({value})")
 
 
-def _names_ended(row: Mapping[str, Any], *, patchy: bool) -> bool:
-    """Return whether a row says that an episode ended; libraries log no return without one."""
-    if "episodes" in row:
-        return bool(row["episodes"] > 0)
-    return not patchy or math.isfinite(as_number(row.get("episode_length")))
+def _find_ended(rows: Sequence[Mapping[str, Any]], patchy: BoolArray) -> BoolArray:
+    """Return which rows [R] say that an episode ended.
+
+    Libraries log no return without one, but for those that may be ``patchy`` [R].
+    """
+    counts = get_column(rows, "episodes")
+    known = counts[np.isfinite(counts)]
+    # An own loop may count all episodes since its start: such a number never falls.
+    if patchy.all() and np.unique(known).size > 2 and (np.diff(known) >= 0).all():
+        counts = np.diff(counts, prepend=0.0)
+    has_count = np.array(["episodes" in row for row in rows], np.bool_)
+    # A mean length that is no number is one over no episode.
+    has_length = np.array(["episode_length" in row for row in rows], np.bool_) | patchy
+    by_length = ~has_length | np.isfinite(get_column(rows, "episode_length"))
+    return np.where(has_count, counts > 0, by_length)
 
 
 def _watch(
@@ -140,7 +160,7 @@ def _watch(
         values = row[RECORD]
         if theirs not in values or math.isfinite(column[at]):
             continue
-        trained = count_trained(theirs, values)
+        trained = count_trained(theirs, values, rows[at - 1][RECORD] if at else {})
         if trained is not None:
             believed = trained > 0 and (lasting[at] or infinite[at])
         elif sound[at]:

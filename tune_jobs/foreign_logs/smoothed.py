@@ -14,6 +14,8 @@ from algos.metrics import STAGE
 from tune_jobs.health.history import History
 from tune_jobs.health.improvement import (
     FloatArray,
+    IndexArray,
+    count_unsettled,
     estimate_jump_sd,
     is_at_ceiling,
     kendall_tau,
@@ -66,6 +68,14 @@ class SmoothedHistory(History):
         """Number of episodes [R] that each score is the mean of."""
         return np.full(len(self), float(WINDOW))
 
+    @cached_property
+    def settled_rows(self) -> IndexArray:
+        """The same without the first means, if better, of fewer episodes than later ones."""
+        rows = super().settled_rows
+        sizes = np.minimum(np.cumsum(np.nan_to_num(self.series("episodes"))), WINDOW)[rows]
+        unknown = np.full(rows.size, np.nan)
+        return rows[count_unsettled(self.scores[rows], sizes, unknown, unknown) :]
+
     def _judge_improvement(self) -> bool | None:
         """Return whether the score has improved, by more than the noise of means of 100 episodes.
 
@@ -74,10 +84,11 @@ class SmoothedHistory(History):
         """
         if self.cancels:
             return None
-        rose = self.improvement(self.scores, self.series("episodes"))
-        if not rose or is_at_ceiling(self.known_scores):
+        rows = self.settled_rows
+        r = self.scores[rows]
+        rose = self.improvement(r, self.series("episodes")[rows])
+        if not rose or is_at_ceiling(r):
             return rose
-        r = self.known_scores
         last = math.ceil(r.size / 3)
         plateau, first = float(np.median(r[-last:])), float(r[0])
         # Rows that differ by e new episodes have jumps of sd sqrt(2e) / 100 of an episode's sd.

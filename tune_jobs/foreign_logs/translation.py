@@ -89,7 +89,8 @@ def translate_log(
     """
     names = list(dict.fromkeys(key for record in records for key in record.values))
     taken = match_metrics(names, rename)
-    rows = [_row(path, record, taken) for record in records]
+    before = [{}, *(record.values for record in records)]
+    rows = [_row(path, record, taken, b) for record, b in zip(records, before, strict=False)]
     _increase(rows, taken)
     _count_updates_of_sb3(rows, names, taken)
     _turn_entropy(rows, taken)
@@ -144,7 +145,12 @@ def _describe_library(names: Sequence[str]) -> OtherLibrary | None:
     return OtherLibrary(settings, chooses_tokens=of_tokens) if settings or of_tokens else None
 
 
-def _row(path: Path, record: Record, taken: Mapping[str, CatalogueMetric]) -> dict[str, Any]:
+def _row(
+    path: Path,
+    record: Record,
+    taken: Mapping[str, CatalogueMetric],
+    before: Mapping[str, object],
+) -> dict[str, Any]:
     row: dict[str, Any] = {}
     for theirs, ours in taken.items():
         value = record.values.get(theirs)
@@ -153,7 +159,8 @@ def _row(path: Path, record: Record, taken: Mapping[str, CatalogueMetric]) -> di
         if value is None or (isinstance(value, bool) and ours.name != "success_rate"):
             continue
         if isinstance(value, int | float):
-            trained = count_trained(theirs, record.values) if math.isnan(value) else None
+            nothing = math.isnan(value)
+            trained = count_trained(theirs, record.values, before) if nothing else None
             if trained is not None and not trained > 0:
                 continue
             row[ours.name] = float(value) * ours.times + ours.plus
@@ -177,11 +184,18 @@ def _finish_row(row: dict[str, Any]) -> None:
 
 def _increase(rows: Iterable[dict[str, Any]], taken: Mapping[str, CatalogueMetric]) -> None:
     for name in (ours.name for ours in taken.values() if ours.since_start):
-        before = 0.0
-        for row in rows:
-            if name in row:
-                # A counter that restarts after a resume must not give a negative number.
-                row[name], before = max(0.0, row[name] - before), row[name]
+        before = math.nan
+        for row in (row for row in rows if name in row):
+            count = row[name]
+            if math.isnan(count):
+                row[name] = 0.0
+                continue
+            if math.isnan(before):
+                # What a resumed log begins with had ended before its first row.
+                resumed = name == "episodes" and as_number(row.get("iteration")) > 1
+                before = count if resumed else 0.0
+            # A counter that restarts after a resume must not give a negative number.
+            row[name], before = max(0.0, count - before), count
 
 
 def _count_updates_of_sb3(

@@ -20,6 +20,7 @@ from tune_jobs.health.improvement import (
     Improvement,
     IndexArray,
     Rise,
+    count_unsettled,
     find_last_finite,
     is_constant,
     keep_finite,
@@ -32,13 +33,10 @@ from tune_jobs.health.remedy import OtherLibrary
 
 SCORE = "score"
 """Stands in a rule's ``needs`` for the metric that is the score, whatever its name."""
-
 LARGEST = 1e300
 """Size of a score up to which sums over a run do not overflow."""
-
 LOGGED_SETTINGS = ("lr", "gamma", "grad_clip", "entropy_coef")
 """Settings that are also metrics: logs of other tools contain them."""
-
 LEARNERS = ("value_loss", "policy_loss", "total_loss", "grad_norm")
 """Metrics that a library logs from its first update on."""
 MIN_WARM_UP = 2
@@ -112,8 +110,7 @@ class History:
 
     def recent(self, name: str, rows: int) -> FloatArray:
         """Return the finite values of a metric in the last ``rows`` rows [at most ``rows``]."""
-        # The window counts rows, not values: a rarely logged metric gives fewer numbers, not older
-        # ones.
+        # The window counts rows, not values: a rare metric gives fewer numbers, not older ones.
         return keep_finite(self.series(name)[-rows:])
 
     def median(self, name: str, rows: int) -> float:
@@ -138,8 +135,7 @@ class History:
         """Return the last finite value of a metric, or of the setting of this name; else NaN."""
         if name not in self._latest:
             last = find_last_finite(self.series(name)) if self._table.has_column(name) else math.nan
-            # The logged value has priority over the setting, because a schedule may have changed
-            # it.
+            # The logged value goes first, because a schedule may have changed the setting.
             known = math.isfinite(last) or name not in self.settings
             self._latest[name] = last if known else as_number(self.settings[name])
         return self._latest[name]
@@ -220,8 +216,7 @@ class History:
             window: number of last rows that show the symptom as a whole.
         """
         start = max(0, len(self) - window)
-        # argmax is 0 where no row is sick by itself (a median over the window may still be): the
-        # onset is then the first row of the window.
+        # argmax is 0 where no row is sick by itself: it is then the first row of the window.
         start += int(np.argmax(sick[start:]))
         # The symptom may be older than the window that the rule judges.
         while start > 0 and sick[start - 1]:
@@ -279,7 +274,8 @@ class History:
         """Compute :attr:`improved` from the rows alone."""
         if self.cancels:
             return None
-        episodes, scores = self.series("episodes"), self._scores_with_time
+        rows = self.settled_rows
+        episodes, scores = self.series("episodes")[rows], self._scores_with_time[rows]
         improved = self.improvement(scores, episodes)
         if improved is False and np.any(episodes < POOLED):
             _, means, counts = pool_scores(scores, np.nan_to_num(episodes), POOLED)
@@ -330,11 +326,7 @@ class History:
 
     @cached_property
     def had_learnt(self) -> bool:
-        """Whether the score had improved at two checks in a row, of :data:`CHECKS` up to now.
-
-        A policy that has collapsed may recover: one that walked into a wall of MiniGrid's Empty for
-        ten iterations solved it again.
-        """
+        """Whether the score had improved at two checks in a row: a fallen policy may recover."""
         scores = self.score_rows.size
         ago = (scores * check // CHECKS for check in range(1, CHECKS))
         improved = [self.before_scores(count).improved for count in ago]
@@ -355,6 +347,14 @@ class History:
         """Indices [S] of the rows with a finite score; of all rows where none has one."""
         scored = np.flatnonzero(np.isfinite(self.scores))
         return scored if scored.size else np.arange(len(self))
+
+    @cached_property
+    def settled_rows(self) -> IndexArray:
+        """:attr:`score_rows` from where the episodes are like later ones."""
+        rows, names = self.score_rows, ("episode_length", "episodes", "env_steps")
+        if self.score not in ("return_mean", "return_mean_100"):  # not of episodes that have ended
+            return rows
+        return rows[count_unsettled(self.scores[rows], *(self.series(n)[rows] for n in names)) :]
 
     @cached_property
     def score_budget(self) -> int:

@@ -31,6 +31,8 @@ LARGE = 1e150
 """Numbers whose squares are near the end of the float range: diverged runs log such returns."""
 CEILING, BELOW = 0.2, 0.05
 """Shares of the scores that are at a ceiling, and clearly below it, at least."""
+SETTLED = 0.75
+"""Share of the usual length, or number, of episodes from which a row is like the others."""
 FEWEST_JUMPS = 10
 """Jumps of which the largest tenth are more than a single one, such as a fall."""
 
@@ -173,6 +175,24 @@ class Rise:
         # The start of a recovery is unknown, so stretches of all lengths are tried. Three
         # deviations instead of the usual two allow for the best of many.
         return bool(np.any(pairs[self.rows - 1 :] > self.deviations * deviation[self.rows - 1 :]))
+
+
+def count_unsettled(
+    scores: FloatArray, lengths: FloatArray, episodes: FloatArray, steps: FloatArray
+) -> int:
+    """Return how many first rows [R] have a mean return that says nothing about the start.
+
+    The first episodes that end are those that end at once. At most a fifth of the rows are counted,
+    and none unless the return falls when longer episodes end. Where most of the steps are those of
+    ended episodes, it is a real fall. (An estimated number of episodes accounts for all steps.)
+    """
+    sizes = lengths if np.isfinite(lengths).any() else episodes
+    settled = sizes >= SETTLED * median_of_finite(sizes)
+    count = min(int(np.argmax(settled)), scores.size // 5) if settled.any() else 0
+    if not count or scores[:count].mean() <= scores[count : 2 * count].mean():
+        return 0
+    ended, taken = float(np.nansum((lengths * episodes)[:count])), float(steps[count - 1])
+    return 0 if ended > taken / 2 and not math.isclose(ended, taken) else count
 
 
 def is_constant(returns: FloatArray, spread: float = CONSTANT) -> bool:

@@ -56,6 +56,10 @@ HEALTHY = {
     "return alone": make(**{"return": at_random(0.6), "policy_loss": None}),
     "no episode": make(**{"return": lambda i: math.inf if i % 3 else 1.0 * i},
                        episodes=lambda i: 0 if i % 3 else 4),
+    "episodes in all": make(
+        **{"return": lambda i: NAN if i > 20 and i % 3 else 1.0 * i},
+        episodes=lambda i: i if i < 20 else 20 + (i - 18) // 3,
+    ),
     "delayed actor": make(critic_loss=lambda i: 1.0, policy_loss=None, actor_loss=at_random(0.5)),
     "pretraining": make(10, bc_loss=NAN),
     "long pretraining": make(30, bc_loss=NAN),
@@ -64,7 +68,68 @@ HEALTHY = {
     "loss of a validation": make(val_loss=lambda i: NAN if i % 20 else 1.0, policy_loss=None),
     "updates in few rows": make(policy_loss=lambda i: NAN if (i + 1) % 10 else 0.1),
 }  # fmt: skip
+RLLIB = {
+    "no episode in all": make(
+        **{"return": None, "episode_reward_mean": lambda i: NAN if i < 5 else 1.0 * i},
+        episodes_total=lambda i: max(0, i - 4),
+    ),
+    "no episode in all, new stack": make(
+        **{"return": None, "env_runners/episode_return_mean": lambda i: NAN if i < 5 else 1.0 * i},
+        **{"env_runners/num_episodes_lifetime": lambda i: max(0, i - 4)},
+    ),
+    "none since the row before": make(
+        **{"return": None, "env_runners/episode_return_mean": lambda i: NAN if i % 3 else 1.0 * i},
+        **{"env_runners/num_episodes_lifetime": lambda i: 4.0 + i // 3},
+    ),
+    "counted before a resume": make(
+        **{"return": None, "episode_reward_mean": lambda i: NAN if i < 5 else 1.0 * i},
+        **{
+            "training_iteration": lambda i: 400 + i,
+            "episodes_total": lambda i: 900 + max(0, i - 4),
+        },
+    ),
+    "a return alone": make(
+        **{"return": None, "episode_reward_mean": lambda i: NAN if i < 5 else 1.0 * i}
+    ),
+    "a counter without a number": make(
+        **{"return": None, "episode_reward_mean": lambda i: NAN if i < 5 else 1.0 * i},
+        episodes_total=lambda i: NAN if i in (2, 30) else max(0, i - 4),
+    ),
+    "lengths of none": make(
+        **{"return": None, "episode_reward_mean": lambda i: NAN if i < 5 else 1.0 * i},
+        episode_len_mean=lambda i: NAN if i < 5 else 20.0,
+    ),
+    "no update in all": make(
+        **{"learners/p0/policy_loss": lambda i: NAN if i < 5 or i % 3 else 0.1},
+        **{"learners/p0/num_module_steps_trained_lifetime": lambda i: max(0, i // 3 - 1)},
+        policy_loss=None,
+    ),
+}
+HEALTHY |= {f"RLlib, {name}": rows for name, rows in RLLIB.items()}
 LOST = {
+    "return of episodes in all": (
+        make(
+            **{"return": None, "episode_reward_mean": lambda i: NAN if i >= 30 else 1.0 * i},
+            episodes_total=lambda i: 4 * (i + 1),
+        ),
+        31,
+    ),
+    "a return alone, RLlib": (
+        make(**{"return": None, "episode_reward_mean": lambda i: NAN if i >= 30 else 1.0 * i}),
+        31,
+    ),
+    "episodes in all of an own loop": (
+        make(**{"return": lambda i: NAN if i >= 30 else 1.0 * i}, episodes=lambda i: 2 * i),
+        31,
+    ),
+    "loss of updates in all": (
+        make(
+            **{"learners/p0/policy_loss": lambda i: NAN if i >= 30 else 0.1},
+            **{"learners/p0/num_module_steps_trained_lifetime": lambda i: 400 * (i + 1)},
+            policy_loss=None,
+        ),
+        31,
+    ),
     "all losses": (make(30, policy_loss=NAN, value_loss=NAN, entropy=NAN), 31),
     "all losses, unknown": (make(30, policy_loss=None, qf1_loss=NAN, qf2_loss=NAN), 31),
     "the only loss": (make(30, policy_loss=None, loss=NAN), 31),

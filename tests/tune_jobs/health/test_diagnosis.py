@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 import pytest
-from health_runs import HEALTHY, Curve, flat, history, make_rows, rising
+from health_runs import HEALTHY, Curve, history, make_rows, rising
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -127,14 +127,14 @@ def test_what_cannot_heal_ends_a_run_early(symptom: str, metrics: dict[str, Curv
 
 def test_a_stop_must_hold_for_consecutive_checks_unless_nan():
     def kl_at(n: int, patience: int) -> str:
-        seen = history(n, 27, score=flat(n), kl=lambda i: 14.0 if i >= 4 else 0.01)
+        seen = history(n, 27, score=[1.0] * n, kl=lambda i: 14.0 if i >= 4 else 0.01)
         return severities(diagnose(seen, stop_conditions=StopConditions(patience=patience)))[
             "kl_runaway"
         ]
 
-    assert [kl_at(n, 1) for n in (4, 5, 6)] == ["stop", "stop", "stop"]
-    assert [kl_at(n, 2) for n in (4, 5, 6)] == ["warn", "stop", "stop"]
-    assert [kl_at(n, 3) for n in (4, 5, 6)] == ["warn", "warn", "stop"]
+    assert [kl_at(n, 1) for n in (5, 6, 7)] == ["stop", "stop", "stop"]
+    assert [kl_at(n, 2) for n in (5, 6, 7)] == ["warn", "stop", "stop"]
+    assert [kl_at(n, 3) for n in (5, 6, 7)] == ["warn", "warn", "stop"]
     nan = history(1, 27, score=1, nonfinite=1)
     assert severities(diagnose(nan)) == {"not_finite": "stop"}
 

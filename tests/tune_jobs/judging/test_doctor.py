@@ -13,6 +13,7 @@ from foreign_logs import (
 )
 from health_runs import flat as flat_returns
 from health_runs import rising
+from paths import DATA
 
 from envs.validation import InputError
 from tune_jobs.health import RULES
@@ -45,6 +46,16 @@ def test_a_plain_file_is_judged_by_the_rules_about_the_return(tmp_path):
     assert answer["findings"][0]["log"] == "a.csv"
     learnt = write_columns(tmp_path / "b.csv", step=list(range(40)), **{"return": rising(40)})
     assert diagnose_log(learnt) == {}
+
+
+def test_strangers_logs_get_the_findings_that_they_deserve():
+    survivors = doctor(DATA / "strangers" / "d4_survivors")
+    assert [f for f in survivors["findings"] if f["severity"] != "note"] == []
+    stuck = doctor(DATA / "strangers" / "d11_stuck.jsonl")["findings"]
+    assert [(f["symptom"], f["severity"], f["since"]) for f in stuck] == [
+        ("performance_collapse", "warn", 31)
+    ]
+    assert "exactly -4.5 in all 90 scores" in stuck[0]["evidence"]
 
 
 @pytest.mark.parametrize(

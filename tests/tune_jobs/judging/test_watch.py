@@ -187,8 +187,8 @@ def test_judging_waits_until_it_has_time_again(monkeypatch):
     limit = TimeLimit(start=0.0, spent_s=1.0)
     watch, other = Watch(time_limit=limit), Watch(time_limit=limit)
     clock[0] = 99.0
-    feed(watch, [math.nan])
-    feed(other, [math.nan])
+    feed(watch, [math.inf])
+    feed(other, [math.inf])
     assert watch.stop is other.stop is None
     clock[0] = 120.0
     feed(watch, rising(2), start=2)

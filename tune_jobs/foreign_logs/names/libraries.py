@@ -35,7 +35,14 @@ RLLIB = Library(
             *("env_runners/episode_reward_mean", "sampler_results/episode_reward_mean"),
             "episode_reward_mean",
         ),
-        "episodes": ("env_runners/num_episodes", "episodes_this_iter"),
+        "episodes": (
+            *("env_runners/num_episodes", "env_runners/episodes_this_iter"),
+            *("sampler_results/episodes_this_iter", "episodes_this_iter"),
+        ),
+        CatalogueMetric("episodes", since_start=True): (
+            *("env_runners/num_episodes_lifetime", "num_episodes_lifetime"),
+            *("sampler_results/episodes_total", "episodes_total"),
+        ),
         "episode_length": ("env_runners/episode_len_mean", "episode_len_mean"),
         "policy_loss": ("learners/*/policy_loss", _STATS + "policy_loss"),
         # Its vf_loss is cut off at a limit.

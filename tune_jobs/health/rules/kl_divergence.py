@@ -26,7 +26,8 @@ class KlRunaway(Rule):
 
     Healthy runs stay below 0.18 in their worst and 0.022 in their median iteration. Policies do not
     recover from a KL above ``jump``; it ends a run that has not improved, at any time of its
-    budget. Of a long run it must be the mean of a part of it, as one row of thousands may be an
+    budget: before its score can be judged by two such rows and a score that does not tend upwards.
+    Of a long run it must be the mean of a part of it, as one row of thousands may be an
     estimate that a single action spoils: such a row warns. A smaller excess only warns, and a high
     median only warns while the score does not rise (the best trials of a causal sweep begin at
     0.37); ``no_improvement`` ends such a run. Runs that learn from pairs (DPO) are judged by the
@@ -78,7 +79,10 @@ class KlRunaway(Rule):
         jumps = np.flatnonzero(highest > self.jump)
         if jumps.size and not history.improved:
             means = self._average_parts(kl)
-            severity: Severity = "stop" if np.any(means > self.jump) else "warn"
+            large = int(np.count_nonzero(means > self.jump))
+            if history.improved is None:  # too early, and one row says no more at the next check
+                large = 0 if history.trend > self.rising else large - 1
+            severity: Severity = "stop" if large > 0 else "warn"
             since = history.iteration(int(jumps[0]))
             seen = f"KL {highest[jumps[0]]:.3g} at iteration {since}"
             return self._report(history, severity, since, seen, HEALTHY_KL)

@@ -68,6 +68,8 @@ class FrozenPolicy(Rule):
     """Range of the entropy, as a fraction of its size, up to which the policy does not move."""
     nats: Annotated[float, Positive] = 1e-5
     """Range of the entropy in nats below which it does not move, where KL is unknown."""
+    tau: Annotated[float, Fraction] = 0.5
+    """Kendall's tau of the score above which it tends upwards, as long as it cannot be judged."""
     rows: Annotated[int, Between(4)] = 7
     budget_fraction: Annotated[float, Fraction] = 0.1
 
@@ -96,7 +98,10 @@ class FrozenPolicy(Rule):
         # must agree.
         if moved > self.spread * float(np.abs(entropy).max()) or not self._is_kl_zero(history):
             return None
-        return self._report(history, "stop", "KL is zero and the entropy")
+        # None is too early to say that the score has not improved.
+        rises = history.improved is None and history.trend > self.tau
+        severity: Severity = "warn" if rises else "stop"
+        return self._report(history, severity, "KL is zero and the entropy")
 
     def _is_kl_zero(self, history: History) -> bool:
         """Return whether KL is zero both in the first quarter of the rows and in the last three."""

@@ -13,10 +13,12 @@ from envs.validation import AtLeastOne, Fraction, Positive
 from tune_jobs.health.finding import Finding
 from tune_jobs.health.history import SCORE, History
 from tune_jobs.health.improvement import (
+    CONSTANT,
     FloatArray,
     average_errors,
     estimate_row_noise,
     estimate_score_sd,
+    quantile,
 )
 from tune_jobs.health.remedy import increase, limit, lower, use
 from tune_jobs.health.rule import Rule
@@ -30,6 +32,10 @@ class PerformanceCollapse(Rule):
     of the start. Healthy runs dip, one by 86 % of its gain, and recover: so the fall must last
     for a tenth of the budget, is a note until it has lasted for half of it or the run is over, and
     by default the rule never ends a run.
+
+    A smaller fall is one where the score has since been exactly the same number, for half of the
+    scores: the policy does the same in every episode. A solved task has no better scores, and a
+    policy that has converged hardly any. Zero, and a score of few values, say less.
     """
 
     symptom = "performance_collapse"
@@ -41,6 +47,7 @@ class PerformanceCollapse(Rule):
         "the sign of the reward, the advantage or the loss is wrong (a fall from the start)",
         "an update too large to recover from",
         "an environment that changes during training",
+        "actions that are NaN or at their limits in every step (a score of one number)",
     )
     remedy = (
         "if the score fell from the start check the signs of reward and loss",
@@ -67,10 +74,43 @@ class PerformanceCollapse(Rule):
     warn_after: Annotated[float, Fraction] = 0.5
     """Fraction of the budget for which the fall must last to be more than a note: healthy runs
     recover late."""
+    stuck: Annotated[int, AtLeastOne] = 20
+    """Scores in a row that must be one number for the score to be stuck."""
+    values: Annotated[int, AtLeastOne] = 5
+    """Different scores that there must have been before."""
+    better: Annotated[float, Fraction] = 0.25
+    """Part of their range by which the best tenth of them must be better."""
 
     def judge(self, history: History) -> Finding | None:
+        """Return a warning when the score has fallen for good or is stuck below earlier ones."""
+        return self._judge_fall(history) or self._judge_stuck(history)
+
+    def _judge_stuck(self, history: History) -> Finding | None:
+        """Return a warning when most scores are one number, and many before were better."""
+        known = history.settled_rows
+        scores = history.scores[known]
+        others = np.flatnonzero(np.abs(scores - scores[-1:]) > CONSTANT * np.abs(scores[-1:]))
+        start = int(others[-1]) + 1 if others.size else 0
+        rows, before = scores.size - start, scores[:start]
+        if rows < max(self.stuck, start) or np.unique(before).size < self.values or not scores[-1]:
+            return None
+        best, level = quantile(before, 0.9), float(scores[-1])
+        if best - level < self.better * np.ptp(before):
+            return None
+        sign = 1 if history.mode == "max" else -1
+        since = history.iteration(int(known[start]))
+        lasts = rows >= self.warn_after * history.score_budget
+        return self.report(
+            "warn" if lasts or history.is_over else "note",
+            since,
+            f"{history.score} has been exactly {sign * level:.6g} in all {rows} scores since "
+            f"iteration {since}, after a tenth of the scores before were {sign * best:.3g} or "
+            "better",
+        )
+
+    def _judge_fall(self, history: History) -> Finding | None:
         """Return a warning when all recent scores are lower than any healthy run stays."""
-        known = history.score_rows
+        known = history.settled_rows
         scores = history.scores[known]
         patience = max(self.rows, math.ceil(self.patience_fraction * history.score_budget))
         if scores.size < self.rows + patience:
@@ -237,7 +277,7 @@ class FellFromBest(Rule):
 
     def judge(self, history: History) -> Finding | None:
         """Return a finding where the end is below the best by more than noise."""
-        known = history.score_rows
+        known = history.settled_rows
         scores = history.scores[known]
         size = max(self.window, math.ceil(self.window_fraction * scores.size))
         if scores.size < 2 * size or PerformanceCollapse()(history) is not None:

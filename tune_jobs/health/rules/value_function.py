@@ -9,9 +9,17 @@ from typing import Annotated
 import numpy as np
 
 from envs.validation import AtLeastOne, Between, Fraction, Positive
+from tune_jobs.formatting import count
 from tune_jobs.health.finding import Finding, Severity
 from tune_jobs.health.history import SCORE, History
-from tune_jobs.health.improvement import FloatArray, keep_finite, kendall_tau, median, quantile
+from tune_jobs.health.improvement import (
+    FloatArray,
+    is_constant,
+    keep_finite,
+    kendall_tau,
+    median,
+    quantile,
+)
 from tune_jobs.health.remedy import SCALED_REWARDS, at_most, increase, lower
 from tune_jobs.health.rule import Rule
 
@@ -275,6 +283,9 @@ class LowExplainedVariance(Rule):
     value function was not trained. By default the rule warns and never ends a run: a policy can
     learn without a critic.
 
+    Below ``exploded`` in several rows whose scores differ it warns whatever the score does: healthy
+    runs stay above -60. (Returns that differ by rounding alone have such a value, too.)
+
     It waits for half of the budget, as a critic has little to explain before something is learnt:
     of 200 trials on 40 environments 32 were warned from a fifth of it on, of which 11 rose later;
     from half of it on 21, of which 3 rose, by chance: nothing can be learnt in these.
@@ -306,12 +317,33 @@ class LowExplainedVariance(Rule):
     """Explained variance that the 90th percentile of the rows must not reach either."""
     growth: Annotated[float, Positive] = 2.0
     """Value loss of the last third over that of the first rows, for a run that has improved."""
+    exploded: Annotated[float, Positive] = 1e6
+    """Size of a negative explained variance from which the value function has diverged."""
     tau: Annotated[float, Fraction] = 0.3
     """Kendall's tau of the score above which it tends upwards."""
     rows: Annotated[int, AtLeastOne] = 15
     budget_fraction: Annotated[float, Fraction] = 0.5
 
     def judge(self, history: History) -> Finding | None:
+        """Return a finding when it has exploded or even the better rows explain almost nothing."""
+        return self._judge_size(history) or self._judge_level(history)
+
+    def _judge_size(self, history: History) -> Finding | None:
+        """Return a finding when the errors are a million times what there is to explain."""
+        explained = history.series("explained_variance")
+        sick = np.flatnonzero((explained < -self.exploded) & np.isfinite(explained))
+        sick = sick[sick >= len(history) // 3]  # every critic begins by explaining nothing
+        if not sick.size or is_constant(keep_finite(history.scores[sick[0] :])):
+            return None
+        since = history.iteration(int(sick[0]))
+        return self.report(
+            "warn" if sick.size > 2 else "note",
+            since,
+            f"explained variance has fallen to {explained[sick].min():.2g}, and was below "
+            f"-{self.exploded:.0e} in {count(sick.size, 'iteration')}, the first of them {since}",
+        )
+
+    def _judge_level(self, history: History) -> Finding | None:
         """Return a finding when even the better rows explain almost nothing."""
         if history.improved is None:
             return None

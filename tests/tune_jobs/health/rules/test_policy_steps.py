@@ -130,8 +130,20 @@ CASES = [
     case("reference_kl_runaway", None, {"reference_kl": 2.5}, 12, 60, scores_with_tau(12, 0.22)),
     case("kl_runaway", "warn", {"kl": 0.15}, 22, score=scores_with_tau(22, 0.18)),
     case("kl_runaway", None, {"kl": 0.15}, 22, score=scores_with_tau(22, 0.22)),
-    case("kl_runaway", ("stop", 4), {"kl": from_row(4, 14.2, 0.02)}, 4, 27),
-    case("kl_runaway", ("stop", 4), {"kl": from_row(4, math.inf, 0.02)}, 4, 27, None),
+    # Before the score can be judged, one row may be an estimate that a single action spoils.
+    case("kl_runaway", ("warn", 4), {"kl": from_row(4, 14.2, 0.02)}, 4, 27),
+    case("kl_runaway", ("stop", 4), {"kl": from_row(4, 14.2, 0.02)}, 5, 27, [1.0] * 5),
+    case("kl_runaway", ("stop", 4), {"kl": from_row(4, math.inf, 0.02)}, 5, 27, None),
+    case("kl_runaway", ("warn", 3), {"kl": lambda i: 17.3 if i == 3 else 0.01}, 7, 27),
+    case("kl_runaway", ("stop", 3), {"kl": lambda i: 17.3 if i == 3 else 0.01}, 8, 27),
+    case(
+        "kl_runaway",
+        ("warn", 3),
+        {"kl": from_row(3, 17.3, 0.01)},
+        7,
+        27,
+        [1.0 * i for i in range(7)],
+    ),
     # Of a long run, one row warns: live, where rows are means, and afterwards.
     case("kl_runaway", ("warn", 601), {"kl": lambda i: 60.0 if i == 601 else 0.01}, 5000),
     case("kl_runaway", ("stop", 601), {"kl": lambda i: 60.0 if 601 <= i < 606 else 0.01}, 5000),

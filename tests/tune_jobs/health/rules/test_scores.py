@@ -9,6 +9,7 @@ import pytest
 import rule_checks
 from health_runs import Case, case, flat, history, rising, scores_with_tau
 
+from tune_jobs.foreign_logs.smoothed import SmoothedHistory
 from tune_jobs.health import RULES, History
 from tune_jobs.health.improvement import is_at_ceiling
 from tune_jobs.health.rules.no_improvement import NoImprovement
@@ -31,6 +32,11 @@ def fallen(before: float, after: float, rows: int = 60, late: int = 30, noise: f
     """One level, then another, with a noise that alternates."""
     levels = [before] * (rows - late) + [after] * late
     return [level + noise * (-1) ** i for i, level in enumerate(levels)]
+
+
+def stuck(rows: int, level: float = 5.0) -> list[float]:
+    """A score that rises with noise, and is one number from the row after on."""
+    return [*(2.0 + 8.0 * i / rows + 1.5 * (-1) ** i for i in range(rows)), *[level] * (60 - rows)]
 
 
 LATE_START = [*flat(41, 1.0, 0.02), *np.linspace(1.0, 5.0, 59).tolist()]
@@ -126,6 +132,18 @@ CASES = [
     course("performance_collapse", None, fallen(20, 9, late=5)),
     course("performance_collapse", "warn", fallen(20, 9, rows=10, late=3)),
     course("performance_collapse", None, fallen(20, 9, rows=10, late=2)),
+    # A score of one number for half of the scores, where many of those before were better.
+    course("performance_collapse", ("warn", 31), stuck(30)),
+    course("performance_collapse", ("note", 31), stuck(30), 200),
+    course("performance_collapse", None, stuck(30)[:49], 60),
+    course("performance_collapse", None, [*stuck(30)[:59], 5.1]),
+    course("performance_collapse", None, stuck(31)),
+    # Not at its ceiling, where it has converged, at zero, or of few values.
+    course("performance_collapse", None, stuck(30, 12.0)),
+    course("performance_collapse", None, stuck(30, 8.0)),
+    course("performance_collapse", None, [s - 5.0 for s in stuck(30)]),
+    course("performance_collapse", None, [*[4.0, 8.0, 6.0, 8.0] * 7, *[5.0] * 32]),
+    course("performance_collapse", None, [500.0] * 60),
     # A tenth of the gain must be lost: 480 less the mean of the first three scores.
     course("fell_from_best", "note", [*RISE, *[300.0] * 3]),
     course("fell_from_best", "note", [*RISE, *[450.0] * 3]),
@@ -241,6 +259,71 @@ def test_of_a_cost_a_fall_is_a_gain():
     found = fell(risen)
     assert found and found.severity == "note"
     assert fell(History([{"score": value} for value in reversed(RISE)], 50, mode="min")) is None
+
+
+def survivors(levels: Sequence[float], lengths: Sequence[float], **columns: Any) -> History:
+    """A run of one return in each row, and its first rows, which are of other episodes."""
+    rows = [
+        {"return_mean": level, "episode_length": length, "env_steps": 4096.0 * i}
+        for i, (level, length) in enumerate(zip(levels, lengths, strict=True), start=1)
+    ]
+    for row in rows:
+        row["episodes"] = 4096 / row["episode_length"]
+        row |= {name: value for name, value in columns.items() if row["env_steps"] < 4096 * 6}
+    return History(rows, len(rows), "return_mean", has_ended=True)
+
+
+FIRST = [9.0, 9.0, 8.7, 7.2, 4.0]
+SHORT = [25.0, 70.0, 140.0, 260.0, 300.0]
+LEVEL = flat(55, 2.5, 0.2)
+
+
+def test_episodes_that_ended_at_once_are_no_start():
+    lengths = [*SHORT, *[460.0] * 55]
+    collapse = RULES["performance_collapse"]
+    counted = survivors([*FIRST, *LEVEL], lengths, episodes=3.0)
+    no_lengths = [{**row, "episode_length": math.nan} for row in counted.rows]
+    for run in (
+        survivors([*FIRST, *LEVEL], lengths),
+        counted,
+        History(no_lengths, 60, "return_mean", has_ended=True),
+    ):
+        assert run.settled_rows[0] == 5
+        assert collapse(run) is None
+        assert RULES["fell_from_best"](run) is None
+    rise = [*FIRST, *np.linspace(2.5, 7.5, 55)]
+    assert survivors(rise, lengths).improved
+    assert survivors(rise, [100.0] * 60).improved is False
+
+
+def test_a_mean_of_few_episodes_is_no_start_where_others_are_of_100():
+    # 4 episodes more in each row: the first was lucky, and the means forget it.
+    score = [11.0, *np.linspace(-1.0, -20.0, 19), *flat(120, -20.0, 0.2)]
+    rows = [{"return_mean_100": value, "episodes": 4.0} for value in score]
+    run = SmoothedHistory(rows, len(rows), "return_mean_100", has_ended=True)
+    assert run.settled_rows[0] == 18
+    assert RULES["performance_collapse"](run) is None
+    assert RULES["performance_collapse"](History(rows, len(rows), run.score, has_ended=True))
+
+
+def test_a_fall_from_the_start_is_found_as_before():
+    collapse = RULES["performance_collapse"]
+    # Nearly all steps are those of episodes that ended, or the episodes are no longer later on.
+    counted = survivors([*FIRST, *LEVEL], [*SHORT, *[460.0] * 55], episodes=14.0)
+    for run in (counted, survivors([*FIRST, *LEVEL], [200.0] * 60)):
+        found = collapse(run)
+        assert found and found.severity == "warn" and "at its start" in found.evidence
+        assert run.settled_rows[0] == 0
+    # At most a fifth of the rows is left out, and a better policy's first rows are its start.
+    slow = survivors(np.linspace(9.0, 2.0, 60).tolist(), np.linspace(20.0, 500.0, 60).tolist())
+    assert slow.settled_rows[0] == 12
+    assert collapse(slow)
+    assert (
+        survivors(
+            np.linspace(2.0, 9.0, 60).tolist(), np.linspace(20.0, 500.0, 60).tolist()
+        ).settled_rows[0]
+        == 0
+    )
 
 
 def test_the_scatter_of_few_episodes_is_no_fall():

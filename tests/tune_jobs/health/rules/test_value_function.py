@@ -31,6 +31,11 @@ ENDS: Metrics = {
 SICK: Metrics = {**ENDS, "target_abs_max": lambda i: 30.0 * i}
 
 
+def exploding(row: int, rows: int, size: float = -4e14) -> Any:
+    """An explained variance of this size in some rows, otherwise that of a good critic."""
+    return lambda i: size if row <= i < row + rows else 0.8
+
+
 def growing(growth: float, end: float = 1.01) -> Metrics:
     """A loss whose last third is this many times the first, and grows on."""
     loss = [1.0] * 20 + np.linspace(growth, end * growth, 10).tolist()
@@ -84,6 +89,43 @@ CASES = [
         None,
         {"explained_variance": from_row(15, 0.0, 0.6), "value_loss": lambda i: 1.0 / i},
         *(60, None, [*rising(20), *([1.0] * 40)]),
+    ),
+    # Beyond all that a healthy critic has, in rows whose scores differ.
+    case(
+        "low_explained_variance",
+        ("warn", 51),
+        {"explained_variance": exploding(51, 3)},
+        60,
+        score=rising,
+    ),
+    case(
+        "low_explained_variance",
+        ("note", 51),
+        {"explained_variance": exploding(51, 2)},
+        60,
+        score=rising,
+    ),
+    case("low_explained_variance", None, {"explained_variance": exploding(3, 9)}, 60, score=rising),
+    case(
+        "low_explained_variance",
+        None,
+        {"explained_variance": exploding(51, 3, -math.inf)},
+        60,
+        score=rising,
+    ),
+    case(
+        "low_explained_variance",
+        None,
+        {"explained_variance": exploding(51, 3, -9e5)},
+        60,
+        score=rising,
+    ),
+    case(
+        "low_explained_variance",
+        None,
+        {"explained_variance": exploding(51, 9)},
+        60,
+        score=[*rising(50), *[1.0] * 10],
     ),
     case("low_explained_variance", None, NOISE, 13, 27),
     case("low_explained_variance", ("stop", 1), NOISE, 14, 27),
