@@ -38,7 +38,7 @@ FEWEST, FEWEST_EQUAL = 8, 36
 """Episodes of each policy from which means are compared, and from which they may be called equal:
 then a difference of half a standard deviation would be seen."""
 
-BOX_FRACTION = 0.25
+BOX_FRACTION = 0.4
 """Fraction of the time that may be spent, beyond it, on measuring which actions are of use."""
 
 Array = np.ndarray[Any, Any]
