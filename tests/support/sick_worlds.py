@@ -406,7 +406,7 @@ class Idle(Wide):
 class OneSided(Wide):
     """Pays for nearness to a number just above the lower end."""
 
-    action_space = spaces.Box(0, 400, (2,), np.float32)
+    action_space = spaces.Box(0, 200, (2,), np.float32)
 
     def paid(self, action):
         return super().paid(action - 1)

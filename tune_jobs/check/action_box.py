@@ -19,6 +19,8 @@ EPISODES, FEWEST = 64, 32
 """Changed episodes of each fraction, and the fewest from which something is said."""
 FIRST, WINDOW = 50, 100
 """The change is in one of the first steps; the rewards of these steps are compared."""
+GOLDEN = (5**0.5 - 1) / 2
+"""Its multiples modulo 1 are spread as evenly as numbers can be."""
 USELESS, HARDLY_USEFUL, USEFUL = 0.05, 0.15, 0.2
 """Fractions of the changes that bring more: at most from the whole box and from a tenth of it, at
 least from a small part. Where good actions are spread over the box, about a third do; where any
@@ -36,7 +38,9 @@ class ChangedActor:
         # One entry alone: of many that change together, the useless ones would hide the others.
         entry = np.unravel_index(rng.integers(constant.size), constant.shape)
         self.changed = constant.copy()
-        far = rng.uniform(space.low[entry], space.high[entry])
+        # Evenly spread over the seeds: few draws may all lie near the constant action by chance.
+        share = (seed + 0.5) * GOLDEN % 1
+        far = space.low[entry] + share * (space.high[entry] - space.low[entry])
         self.changed[entry] += scale * (far - constant[entry])
 
     def act(self, columns: object) -> Any:

@@ -39,7 +39,7 @@ FEWEST, FEWEST_EQUAL = 8, 36
 then a difference of half a standard deviation would be seen."""
 
 BOX_FRACTION = 0.4
-"""Fraction of the time that may be spent, beyond it, on measuring which actions are of use."""
+"""Fraction of the time that may be added to measure which actions are of use."""
 
 Array = np.ndarray[Any, Any]
 
