@@ -16,7 +16,7 @@ USUAL = 0.99
 TIMES_USUAL, TIMES_RETURN = 300.0, 10.0
 """How many times a rare reward exceeds the usual size, and any return without one."""
 SMALLEST = 1e3
-"""Rewards below this size are an ordinary prize or penalty beside small rewards of each step."""
+"""Rewards below this size are an ordinary prize or penalty where each step pays little."""
 
 
 def report_rare_rewards(target: CheckTarget, outcome: ProbeResult) -> None:
