@@ -332,6 +332,8 @@ class AgentView(gymnasium.Env[Any, Any]):
         self.observation_space, self.action_space = find_shared_spaces(name, game)
         self.agent: Any = None
         self.others = copy.deepcopy(self.action_space)
+        self.ended: set[Any] = set()
+        """The agents that ended in the last step of the game."""
         self.seen: dict[Any, Any] = {}
         self.infos: dict[Any, dict[str, Any]] = {}
 
@@ -348,7 +350,7 @@ class AgentView(gymnasium.Env[Any, Any]):
         self.seen, self.infos = _reset(self.game, seed, options)
         self.agent = next(iter(self.game.agents), None)
         while self.agent in self.game.agents and _is_waiting(self.game, self.agent):
-            self._play({})
+            self.play({})
         if self.agent not in self.game.agents:
             raise InputError(
                 f"{self.name} began with the agents {list(self.game.agents)}, of which none could "
@@ -358,20 +360,21 @@ class AgentView(gymnasium.Env[Any, Any]):
 
     def step(self, action: object) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Act, and let others act until it is the agent's turn again."""
-        paid, ended, cut = self._play({self.agent: action})
+        paid, ended, cut = self.play({self.agent: action})
         while not (ended or cut) and _is_waiting(self.game, self.agent):
-            more, ended, cut = self._play({})
+            more, ended, cut = self.play({})
             paid += more
         info = dict(self.infos.get(self.agent, {}))
         return self.seen[self.agent], paid, ended, cut, info
 
-    def _play(self, own: Mapping[Any, Any]) -> tuple[float, bool, bool]:
+    def play(self, own: Mapping[Any, Any]) -> tuple[float, bool, bool]:
         """Take a step in which others act at random; return the agent's reward and ends."""
         agent = self.agent
         actions = {other: self._draw(other) for other in self.game.agents}
         seen, paid, ends, cuts, self.infos = self.game.step({**actions, **own})
         # The final observation is kept where the game shows none after the end.
         self.seen = {**self.seen, **seen}
+        self.ended = {a for a in self.game.possible_agents if ends.get(a) or cuts.get(a)}
         cut = bool(cuts.get(agent, False))
         ended = bool(ends.get(agent, False)) or (agent not in self.game.agents and not cut)
         return float(paid.get(agent, 0.0)), ended, cut

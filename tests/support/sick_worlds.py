@@ -376,6 +376,78 @@ class LateFog(Targets):
         return seen + np.float32(DICE.random() * (self.steps > 6))
 
 
+class Wide(FixedLength):
+    """Pays for nearness to a shown number within 1, however far the box reaches."""
+
+    observation_space = spaces.Box(-1, 1, (2,), np.float32)
+    action_space = spaces.Box(-100, 100, (2,), np.float32)
+
+    def paid(self, action):
+        return -float(np.minimum(np.abs(action - self.seen), 5).sum())
+
+    def _seen(self):
+        self.seen = self.np_random.uniform(-1, 1, 2).astype(np.float32)
+        return self.seen
+
+
+class Spread(Wide):
+    """Healthy: the same with a box that is useful to its ends."""
+
+    action_space = spaces.Box(-1, 1, (2,), np.float32)
+
+
+class Idle(Wide):
+    """Healthy: each action costs, so that none is as good as the middle."""
+
+    def paid(self, action):
+        return -float(np.square(action).sum())
+
+
+class OneSided(Wide):
+    """Pays for nearness to a number just above the lower end."""
+
+    action_space = spaces.Box(0, 200, (2,), np.float32)
+
+    def paid(self, action):
+        return super().paid(action - 1)
+
+
+class Overflow(Targets):
+    """Pays -1e6 about once in 2,000 steps."""
+
+    rare, is_end = -1e6, False
+
+    def step(self, action):
+        seen, reward, over, *rest = super().step(action)
+        if self.np_random.random() < 5e-4:
+            reward, over = self.rare, over or self.is_end
+        return seen, reward, over, *rest
+
+
+class Resumed(Targets):
+    """Goes on where the last episode ended: reset() sets the clock alone."""
+
+    place = 0.0
+
+    def step(self, action):
+        self.place += float(action) - 0.4
+        return super().step(action)
+
+    def _seen(self):
+        return np.array([super()._seen()[1], self.place / 1e6], np.float32)
+
+
+class Unfolding(Targets):
+    """Divides its rewards by the mean of all so far."""
+
+    mean = 0.1
+
+    def paid(self, action):
+        reward = 1 + super().paid(action)
+        self.mean += 0.01 * (reward - self.mean)
+        return reward / self.mean
+
+
 for _world in [world for world in vars().values() if isinstance(world, type)]:
     if issubclass(_world, gymnasium.Env):
         gymnasium.register(f"Sick{_world.__name__}-v0", f"sick_worlds:{_world.__name__}")

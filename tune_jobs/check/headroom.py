@@ -12,8 +12,10 @@ from gymnasium import spaces
 from algos.actions.values import has_bounds
 from algos.rollouts.episodes import play_episodes
 from envs import counter_rng
+from tune_jobs.check.action_box import find_useful_scale, measure_useful_scales
 from tune_jobs.check.check_target import CheckTarget
 from tune_jobs.check.findings import ProbeResult
+from tune_jobs.check.rare_rewards import report_rare_rewards
 from tune_jobs.check.rollouts import (
     STEPS,
     Episode,
@@ -36,11 +38,20 @@ FEWEST, FEWEST_EQUAL = 8, 36
 """Episodes of each policy from which means are compared, and from which they may be called equal:
 then a difference of half a standard deviation would be seen."""
 
+BOX_FRACTION = 0.4
+"""Fraction of the time that may be added to measure which actions are of use."""
+
 Array = np.ndarray[Any, Any]
 
 
 def probe_headroom(target: CheckTarget, seconds: float) -> ProbeResult:
     """Play random actions, simple policies and a planner, if any, on the same seeds."""
+    outcome = _compare_policies(target, seconds)
+    report_rare_rewards(target, outcome)
+    return outcome
+
+
+def _compare_policies(target: CheckTarget, seconds: float) -> ProbeResult:
     outcome = ProbeResult()
     play = _play_baselines if target.world else _play_constants
     returns_by_rule, is_cut = play(target, seconds)
@@ -102,7 +113,33 @@ def probe_headroom(target: CheckTarget, seconds: float) -> ProbeResult:
             f"one constant action ({best}) brings more than random play on the same {least} seeds "
             f"({means})",
         )
+        _judge_box(target, best, BOX_FRACTION * seconds, outcome)
     return outcome
+
+
+def _judge_box(target: CheckTarget, best: str, seconds: float, outcome: ProbeResult) -> None:
+    """Add a finding if the best constant action is so good because most others are useless."""
+    space, constants = target.spaces[1], list_constant_actions(target.spaces[1])
+    if not isinstance(space, spaces.Box) or not np.issubdtype(space.dtype, np.floating):
+        return
+    constant = constants[best.removeprefix("always ")]
+    fractions = measure_useful_scales(target, constant, seconds)
+    outcome.figures["useful_fractions"] = {f"{scale:g}": f for scale, f in fractions.items()}
+    if (scale := find_useful_scale(fractions)) is None:
+        return
+    random, steady = (outcome.figures[name]["return_mean"] for name in ("random", best))
+    tried = ", ".join(f"{f:.0%} at {s:g} of the box" for s, f in fractions.items())
+    outcome.add_finding(
+        "action_box_too_wide",
+        "warn",
+        f"random play over {_describe_box(space)} returns {random:.4g}, {best} {steady:.4g}; one "
+        f"value of one action was changed at random and brought more in {tried}: the useful "
+        f"actions lie within about {scale:g} of it",
+    )
+
+
+def _describe_box(space: spaces.Box) -> str:
+    return f"a box from {space.low.min():g} to {space.high.max():g}"
 
 
 def _explain_missing_constants(space: spaces.Space[Any], outcome: ProbeResult) -> None:

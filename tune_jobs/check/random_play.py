@@ -21,6 +21,7 @@ from envs.time_limit import find_time_limit
 from envs.validation import InputError
 from tune_jobs.check.check_target import CheckTarget
 from tune_jobs.check.findings import ProbeResult
+from tune_jobs.check.rare_rewards import report_rare_rewards
 from tune_jobs.check.rollouts import STEPS, Episode, sample_random_play
 from tune_jobs.formatting import count
 from tune_jobs.health.rules.value_function import STANDARDISED
@@ -233,6 +234,7 @@ def probe_rewards(target: CheckTarget, seconds: float) -> ProbeResult:
     if rewards.constant is not None:
         _report_constant(outcome, rewards)
         return outcome
+    report_rare_rewards(target, outcome)
     if all(getattr(target.settings, name, False) is True for name in STANDARDISED):
         return outcome  # a factor of the rewards changes nothing
     # Without zeros: where rewards are rare, the median of all returns would be 0.

@@ -4,6 +4,7 @@
 import gymnasium
 import numpy as np
 import pytest
+from agent_games import Couriers
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
@@ -64,6 +65,8 @@ def registered():
         "Same-v0": (Street, SameStreets),
         "Needy-v0": (Needy, None),
         "Broken-v0": (Broken, None),
+        "Batch-v0": (lambda: Streets(4), None),
+        "Game-v0": (Couriers, None),
     }
     for name, (single, vector) in ids.items():
         gymnasium.register(name, single, vector_entry_point=vector)
@@ -101,6 +104,22 @@ def test_an_environment_that_cannot_be_made_is_placed():
         InputError, match=r"OSError: no map \(.*test_env_factory.py:\d+ in __init__\)"
     ):
         make_vector_env("Broken-v0", {}, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("Batch-v0", "makes a vector environment (Streets of 4 copies)"),
+        ("Game-v0", "makes a game of several agents (Couriers)"),
+    ],
+)
+@pytest.mark.parametrize(
+    "make", [lambda n: make_vector_env(n, {}, 2), lambda n: make_single_env(n, {})]
+)
+def test_what_is_no_single_environment_is_named(make, name, said):
+    with pytest.raises(InputError) as error:
+        make(name)
+    assert said in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,14 @@ def test_an_end_that_is_no_flag_is_named(place, name, value):
     assert found.rule == "flags_are_bool" and f"return bool({name})" in found.sentence
 
 
+def test_results_of_several_copies_are_those_of_a_vector_environment():
+    batch = ([1, 2, 3], np.zeros(3), np.zeros(3, bool), np.zeros(3, bool), {})
+    found = violation_of(lambda: take_step(Returns(batch), 0, 1))
+    assert found.rule == "vector_environment" and "those of 3" in found.sentence
+    one = (np.zeros(1), np.zeros(1), np.zeros(1, bool), np.zeros(1, bool), {})
+    assert take_step(Returns(one), 0, 1) == one
+
+
 @pytest.mark.parametrize("name", ["seed", "options"])
 def test_a_reset_of_the_old_gym_is_told_its_arguments(name):
     def reset():
