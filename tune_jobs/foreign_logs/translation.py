@@ -42,6 +42,7 @@ from tune_jobs.foreign_logs.names.name_matching import (
     recognise_libraries,
     strip_tune_prefix,
 )
+from tune_jobs.foreign_logs.stacked_runs import find_env, names_run
 from tune_jobs.health.improvement import FloatArray, is_constant, keep_finite
 from tune_jobs.health.metric_table import as_number
 from tune_jobs.health.remedy import OtherLibrary
@@ -60,6 +61,8 @@ NEAR = 0.015
 """How far below the maximum the first entropies may be, as a share: ln 17 is 2 % below ln 18."""
 MOST_OFTEN = 0.25
 """Share of the rows up to which a count that does not rise is one of a resume."""
+FEWEST_COUNTED = 10
+"""Rows from which a number of episodes that never falls is taken to count from the start."""
 _OF_AGENT = re.compile(r"(?:agent|module)_episode_returns_mean/")
 
 
@@ -88,7 +91,8 @@ def translate_log(
         InputError: if a metric has a value that is not a number.
     """
     names = list(dict.fromkeys(key for record in records for key in record.values))
-    taken = match_metrics(names, rename)
+    numbers = {name for name in names if _is_metric(name, records)}
+    taken = match_metrics(names, rename, set(names) - numbers)
     rows = [_row(path, record, taken) for record in records]
     _increase(rows, taken)
     _count_updates_of_sb3(rows, names, taken)
@@ -101,7 +105,10 @@ def translate_log(
     # Before the NaN are judged: a NaN return is a symptom only where episodes finished.
     _estimate_episodes(rows)
     empty = _find_empty_return(rows, taken)
-    unmapped = [other for other in names if other not in taken and _is_metric(other, records)]
+    unmapped = [
+        name for name in names if name in numbers and not (name in taken or names_run(name))
+    ]
+    guessed = [theirs for theirs, ours in taken.items() if ours.is_guessed]
     losses = [name for name in unmapped if "loss" in name.casefold() or is_bare_kl(name)]
     separate_missing(rows, taken, losses, hindsight=hindsight)
     # RLlib alone calls the KL a loss; in other tools a KL of 0 is a measurement.
@@ -109,13 +116,19 @@ def translate_log(
         _drop_kl_not_computed(rows)
     _normalise_entropy(rows, names)
     _infer_discount(rows)
+    _scale_success(rows, taken)
     place_by_values = {id(record.values): place for place, record in enumerate(records)}
     places = [place_by_values[id(row[RECORD])] for row in rows]
     for row in rows:
         _finish_row(row)
     exact, smooth = (sum(n in row for row in rows) for n in RETURNS)
-    likely = ""
-    if not (exact or smooth):
+    has_return = any(ours.name in RETURNS for ours in taken.values())
+    # Exact means are better than moving averages, whose rows repeat each other, unless they exist
+    # for few rows (sparse evaluations).
+    score, likely = RETURNS[0] if exact >= smooth / 2 else RETURNS[1], ""
+    if any("success_rate" in row for row in rows) and not has_return:
+        score = "success_rate"
+    elif not (exact or smooth):
         # By this name the catalogue has the mean reward of a step, others often a return.
         own = [] if recognise_libraries(names) else [n for n in taken if n == "reward_mean"]
         ranked = rank_likely_returns(_columns([*unmapped, *own], records))
@@ -126,15 +139,21 @@ def translate_log(
         form,
         rows,
         unmapped,
-        # Exact means are better than moving averages, whose rows repeat each other, unless they
-        # exist for few rows (sparse evaluations).
-        score=RETURNS[0] if exact >= smooth / 2 else RETURNS[1],
+        score=score,
+        env=find_env(records),
         renamed=frozenset(rename) & set(names),
-        note=note,
+        note=" ".join(filter(None, (note, *map(_describe_guess, guessed)))),
         places=places,
         likely_return=likely,
         empty_return=empty,
         other=_describe_library(names),
+    )
+
+
+def _describe_guess(name: str) -> str:
+    """Return a sentence on a column that is taken for the return by the words of its name."""
+    return (
+        f"{name} is taken for the return, by its name: if another column is, say so with --rename."
     )
 
 
@@ -157,6 +176,8 @@ def _row(path: Path, record: Record, taken: Mapping[str, CatalogueMetric]) -> di
             if trained is not None and not trained > 0:
                 continue
             row[ours.name] = float(value) * ours.times + ours.plus
+        elif ours.is_guessed:
+            continue  # it is no certain return, so that a word in it is no error
         elif ours.name in METRICS and METRICS[ours.name].unit in ("text", "shares"):
             row[ours.name] = value
         else:
@@ -175,13 +196,27 @@ def _finish_row(row: dict[str, Any]) -> None:
         row |= {"nonfinite": len(sick), "nonfinite_where": sick[0]}
 
 
-def _increase(rows: Iterable[dict[str, Any]], taken: Mapping[str, CatalogueMetric]) -> None:
-    for name in (ours.name for ours in taken.values() if ours.since_start):
-        before = 0.0
+def _increase(rows: Sequence[dict[str, Any]], taken: Mapping[str, CatalogueMetric]) -> None:
+    for ours in taken.values():
+        name, before = ours.name, 0.0
+        if not _counts_from_start(ours, keep_finite(get_column(rows, name))):
+            continue
         for row in rows:
             if name in row:
                 # A counter that restarts after a resume must not give a negative number.
                 row[name], before = max(0.0, row[name] - before), row[name]
+
+
+def _counts_from_start(ours: CatalogueMetric, column: FloatArray) -> bool:
+    """Return whether a column [R] counts since the start of the run.
+
+    Own loops call both counts "episodes": those of a row fall now and then.
+    """
+    falls = int((np.diff(column) < 0).sum())
+    if ours.since_start:
+        return not ours.patchy or falls < MOST_OFTEN * column.size
+    is_vague = ours.name == "episodes" and ours.patchy and column.size >= FEWEST_COUNTED
+    return is_vague and falls == 0 and bool(column[-1] > FEWEST_COUNTED / 2 * column[0])
 
 
 def _count_updates_of_sb3(
@@ -352,6 +387,19 @@ def _infer_discount(rows: Sequence[dict[str, Any]]) -> None:
     if np.isnan(explained).all() and np.ptp(returns) > 0:
         for row in rows:
             row["gamma"] = 0.0
+
+
+def _scale_success(rows: Sequence[dict[str, Any]], taken: Mapping[str, CatalogueMetric]) -> None:
+    """Turn percentages of success into fractions; take numbers of successes out."""
+    most = max(keep_finite(get_column(rows, "success_rate")), default=0.0)
+    name = next((theirs for theirs, ours in taken.items() if ours.name == "success_rate"), "")
+    if most <= 1:
+        return
+    is_percentage = most <= 100 and re.search(r"rate|ratio|percent|%", name.casefold())
+    for row in rows:
+        rate = row.pop("success_rate", None)
+        if is_percentage and rate is not None:
+            row["success_rate"] = rate / 100
 
 
 def _is_metric(name: str, records: Sequence[Record]) -> bool:
