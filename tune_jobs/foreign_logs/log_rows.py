@@ -90,6 +90,8 @@ class LogRows:
         """Numbers of the log that are none of the catalogue's."""
         self.likely_return = ""
         """The one of them that looks most like a return, where the log has none."""
+        self.note = ""
+        """Which column is taken for the return by its name."""
         self.other: OtherLibrary | None = None
         """The library that wrote it, where it is known."""
         self.score = metric
@@ -134,7 +136,7 @@ class LogRows:
             before = [*before[:FIRST], *before[-LAST:]]
         self._context = [*before, *records]
         log = translate_log(self.path, "", "", self._context, self.rename, hindsight=False)
-        self.unmapped, self.likely_return = log.unmapped, log.likely_return
+        self.unmapped, self.likely_return, self.note = log.unmapped, log.likely_return, log.note
         self.other = log.other or self.other  # later rows have more names
         score = log.score if self.metric == RETURNS[0] else self.metric
         # Scores of one log are all returns, or all success rates.

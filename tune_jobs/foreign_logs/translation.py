@@ -22,6 +22,12 @@ import numpy as np
 
 from algos.metrics import METRICS
 from envs.validation import InputError
+from tune_jobs.foreign_logs.counts import (
+    MOST_OFTEN,
+    count_within_rows,
+    drop_steps_of_a_row,
+    scale_success,
+)
 from tune_jobs.foreign_logs.likely_return import may_be_return, rank_likely_returns
 from tune_jobs.foreign_logs.log import Log
 from tune_jobs.foreign_logs.log_record import Record
@@ -59,10 +65,6 @@ MOST_CHOICES = 18
 """The number of choices is known by its logarithm up to here (the buttons of Atari)."""
 NEAR = 0.015
 """How far below the maximum the first entropies may be, as a share: ln 17 is 2 % below ln 18."""
-MOST_OFTEN = 0.25
-"""Share of the rows up to which a count that does not rise is one of a resume."""
-FEWEST_COUNTED = 10
-"""Rows from which a number of episodes that never falls is taken to count from the start."""
 _OF_AGENT = re.compile(r"(?:agent|module)_episode_returns_mean/")
 
 
@@ -94,12 +96,12 @@ def translate_log(
     numbers = {name for name in names if _is_metric(name, records)}
     taken = match_metrics(names, rename, set(names) - numbers)
     rows = [_row(path, record, taken) for record in records]
-    _increase(rows, taken)
+    count_within_rows(rows, taken)
     _count_updates_of_sb3(rows, names, taken)
     _turn_entropy(rows, taken)
     _merge_evaluations(rows)
     rows = [row for row in rows if row.keys() - NO_ROW]
-    _drop_steps_of_a_row(rows)
+    drop_steps_of_a_row(rows)
     _widen_range_by_agents(rows, names)
     rows = _numbered(rows)
     # Before the NaN are judged: a NaN return is a symptom only where episodes finished.
@@ -116,7 +118,7 @@ def translate_log(
         _drop_kl_not_computed(rows)
     _normalise_entropy(rows, names)
     _infer_discount(rows)
-    _scale_success(rows, taken)
+    scale_success(rows, taken)
     place_by_values = {id(record.values): place for place, record in enumerate(records)}
     places = [place_by_values[id(row[RECORD])] for row in rows]
     for row in rows:
@@ -194,29 +196,6 @@ def _finish_row(row: dict[str, Any]) -> None:
     sick = row.pop(SICK, [])
     if sick and "nonfinite" not in row:  # a log's own count knows more
         row |= {"nonfinite": len(sick), "nonfinite_where": sick[0]}
-
-
-def _increase(rows: Sequence[dict[str, Any]], taken: Mapping[str, CatalogueMetric]) -> None:
-    for ours in taken.values():
-        name, before = ours.name, 0.0
-        if not _counts_from_start(ours, keep_finite(get_column(rows, name))):
-            continue
-        for row in rows:
-            if name in row:
-                # A counter that restarts after a resume must not give a negative number.
-                row[name], before = max(0.0, row[name] - before), row[name]
-
-
-def _counts_from_start(ours: CatalogueMetric, column: FloatArray) -> bool:
-    """Return whether a column [R] counts since the start of the run.
-
-    Own loops call both counts "episodes": those of a row fall now and then.
-    """
-    falls = int((np.diff(column) < 0).sum())
-    if ours.since_start:
-        return not ours.patchy or falls < MOST_OFTEN * column.size
-    is_vague = ours.name == "episodes" and ours.patchy and column.size >= FEWEST_COUNTED
-    return is_vague and falls == 0 and bool(column[-1] > FEWEST_COUNTED / 2 * column[0])
 
 
 def _count_updates_of_sb3(
@@ -309,15 +288,6 @@ def _is_repeated(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> bool:
     return again and not as_number(later.get("env_steps")) > as_number(earlier.get("env_steps"))
 
 
-def _drop_steps_of_a_row(rows: Sequence[dict[str, Any]]) -> None:
-    """Take steps out that do not count from the start, but those of a row or of an episode."""
-    changes = np.diff(keep_finite(get_column(rows, "env_steps")))
-    falls, rises = int((changes < 0).sum()), int((changes > 0).sum())
-    if changes.size > 1 and falls >= MOST_OFTEN * (falls + rises):
-        for row in rows:
-            row.pop("env_steps", None)
-
-
 def _estimate_episodes(rows: Iterable[dict[str, Any]]) -> None:
     before = 0.0
     for row in rows:
@@ -387,19 +357,6 @@ def _infer_discount(rows: Sequence[dict[str, Any]]) -> None:
     if np.isnan(explained).all() and np.ptp(returns) > 0:
         for row in rows:
             row["gamma"] = 0.0
-
-
-def _scale_success(rows: Sequence[dict[str, Any]], taken: Mapping[str, CatalogueMetric]) -> None:
-    """Turn percentages of success into fractions; take numbers of successes out."""
-    most = max(keep_finite(get_column(rows, "success_rate")), default=0.0)
-    name = next((theirs for theirs, ours in taken.items() if ours.name == "success_rate"), "")
-    if most <= 1:
-        return
-    is_percentage = most <= 100 and re.search(r"rate|ratio|percent|%", name.casefold())
-    for row in rows:
-        rate = row.pop("success_rate", None)
-        if is_percentage and rate is not None:
-            row["success_rate"] = rate / 100
 
 
 def _is_metric(name: str, records: Sequence[Record]) -> bool:
