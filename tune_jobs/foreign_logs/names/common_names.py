@@ -24,11 +24,11 @@ def _parse(text: str) -> Library:
 
 
 # Numbers that look like one of the catalogue's and are another one, whatever their spelling: a sum
-# of all losses, the spread of a return, ML-Agents' clip range (``Policy/Epsilon``) and rl_games'
-# reward by step, of which other spellings are the reward of a step.
+# of all losses, the spread of a return, ML-Agents' clip range (``Policy/Epsilon``), rl_games' reward
+# by step, of which other spellings are the reward of a step, and d3rlpy's seconds of a step.
 NONE_OF_OURS = _parse("""
 none: loss, train loss, training loss, train std, policy epsilon, reward step, rewards step,
-    rewards iter, rewards time, step reward
+    rewards iter, rewards time, step reward, time step
 """)
 
 # Unity ML-Agents (``trainers/stats.py``, ``trainers/trainer/rl_trainer.py``,
@@ -64,6 +64,9 @@ RLKIT = _parse("""
 return_mean: exploration/average returns, exploration/returns mean, training/episode-reward-mean,
     training/return-average, evaluation/average returns, evaluation/returns mean,
     evaluation/episode-reward-mean, evaluation/return-average
+return_std: exploration/returns std, evaluation/returns std
+return_min: exploration/returns min, evaluation/returns min
+return_max: exploration/returns max, evaluation/returns max
 env_steps: exploration/num steps total, num steps total
 episode_length: exploration/path length mean, evaluation/path length mean
 policy_loss: trainer/policy loss
@@ -172,7 +175,7 @@ env_steps: frame, frame idx, env step, env steps, total frames, num frames, n st
     time steps, agent steps, interactions, total interactions, num env steps, global steps,
     env frames, total step
 iteration: iterations, iter num, update step, num updates, training iteration
-exploration_rate: epsilon, eps, exploration rate, exploration epsilon, eps greedy, eps threshold,
+exploration_rate: epsilon, epsilons, eps, exploration rate, exploration epsilon, eps greedy, eps threshold,
     exploration eps, epsilon greedy, current epsilon
 success_rate: win rate, winning rate, solve rate, success ratio, win ratio, success fraction,
     mean success, success mean, avg success, episode success, goal rate, success percentage,

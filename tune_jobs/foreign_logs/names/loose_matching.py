@@ -20,7 +20,7 @@ OF_PPO = ("kl", "clip_fraction", "entropy")
 """Metrics of algorithms whose epsilon is the clip range."""
 GROUPS = {
     *("train", "training", "trainer", "loss", "losses", "learner", "update", "agent", "algo"),
-    *("info", "stats", "charts", "metrics", "rollout", "env", "optim", "global", "time"),
+    *("info", "stats", "charts", "metrics", "rollout", "env", "optim", "global"),
 }
 """What names of trackers begin with that says nothing of what was measured."""
 IN_GROUPS = {

@@ -71,6 +71,7 @@ def test_a_common_name_is_known_in_a_table(name, metric):
     | evaluation/Rewards Mean | reward_rate | value | baseline_score | Policy/Epsilon
     | Policy/Extrinsic Value Estimate | return_normalizer_mean | reward_penalty | median_reward
     | train_loss | Train Loss | train_std | wins | Reward/step | advantage | KL Divergence
+    | time_step | time/env_step
     """.replace("\n", " ").split("|"),
 )
 def test_a_name_of_something_else_is_not_taken(name):
