@@ -24,8 +24,8 @@ def _parse(text: str) -> Library:
 
 
 # Numbers that look like one of the catalogue's and are another one, whatever their spelling: a sum
-# of all losses, the spread of a return, ML-Agents' clip range (``Policy/Epsilon``), rl_games' reward
-# by step, of which other spellings are the reward of a step, and d3rlpy's seconds of a step.
+# of all losses, the spread of a return, ML-Agents' clip range (``Policy/Epsilon``), rl_games'
+# reward by step, of which other spellings are the reward of a step, and d3rlpy's seconds of a step.
 NONE_OF_OURS = _parse("""
 none: loss, train loss, training loss, train std, policy epsilon, reward step, rewards step,
     rewards iter, rewards time, step reward, time step
@@ -175,8 +175,8 @@ env_steps: frame, frame idx, env step, env steps, total frames, num frames, n st
     time steps, agent steps, interactions, total interactions, num env steps, global steps,
     env frames, total step
 iteration: iterations, iter num, update step, num updates, training iteration
-exploration_rate: epsilon, epsilons, eps, exploration rate, exploration epsilon, eps greedy, eps threshold,
-    exploration eps, epsilon greedy, current epsilon
+exploration_rate: epsilon, epsilons, eps, exploration rate, exploration epsilon, eps greedy,
+    eps threshold, exploration eps, epsilon greedy, current epsilon
 success_rate: win rate, winning rate, solve rate, success ratio, win ratio, success fraction,
     mean success, success mean, avg success, episode success, goal rate, success percentage,
     test/success, eval/success rate, eval/success, eval/win rate
