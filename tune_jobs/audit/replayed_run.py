@@ -15,12 +15,13 @@ import numpy as np
 from envs.validation import InputError
 from tune_jobs.foreign_logs.discovery import OwnRun, Unreadable, describe_os_error
 from tune_jobs.foreign_logs.formats import LogReader
+from tune_jobs.foreign_logs.likely_return import advise_rename
 from tune_jobs.foreign_logs.log import Log
 from tune_jobs.foreign_logs.log_record import Record
-from tune_jobs.foreign_logs.log_rows import RETURNS, Iteration, LogRows
+from tune_jobs.foreign_logs.log_rows import RETURNS, SUCCESS, Iteration, LogRows
 from tune_jobs.foreign_logs.names.name_matching import recognise_libraries
 from tune_jobs.foreign_logs.read_logs import LogSource, read_own_run, read_rest
-from tune_jobs.foreign_logs.stacked_runs import split_runs
+from tune_jobs.foreign_logs.stacked_runs import find_env, split_runs
 from tune_jobs.health.diagnosis import Limit, diagnose
 from tune_jobs.health.finding import Finding
 from tune_jobs.health.improvement import FloatArray
@@ -167,7 +168,9 @@ def _replay_run(
         limits=options.limits,
     )
     replay = _Replay(length.rows)
+    envs: set[str] = set()
     for records in kept or _read_in_parts(reader):
+        envs |= {find_env(records)} if records else set()
         for iteration in judge.replay(records):
             replay.add(iteration, judge)
     for iteration in judge.replay([], final=True):
@@ -176,15 +179,14 @@ def _replay_run(
         columns = judge.log.columns
         raise InputError(f"{path} has {'no row' if not columns else 'no metric that is known'}.")
     lacks_score = all(score is None for score in replay.scores)
-    likely = judge.log.likely_return or "NAME"
-    missing = f"It has no {options.metric}: name one by --rename '{likely}=return_mean'."
+    missing = f"It has no {options.metric}. {advise_rename(judge.log.likely_return)}"
     return ReplayedRun(
         name,
         str(path),
         _name_kind(reader.name, judge.log.names),
         note=" ".join(filter(None, (reader.left_out, missing if lacks_score else ""))),
-        env=_find_env(path),
-        metric=judge.log.metric,
+        env=(envs.pop() if len(envs) == 1 else "") or _find_env(path),
+        metric=SUCCESS if judge.log.score == SUCCESS else judge.log.metric,
         mode=options.mode,
         length=length.reached,
         counts_steps=length.counts_steps,

@@ -148,7 +148,7 @@ def list_columns(path: Path) -> list[str]:
 
 
 def _is_log(names: list[str], rename: Mapping[str, str], needs_return: bool) -> bool:
-    known = {ours.name for ours in match_metrics(names, rename).values()}
-    if any(name.startswith("return_mean") for name in known):
+    known = {ours.name for ours in match_metrics(names, rename, strict=True).values()}
+    if any(name.startswith("return_mean") for name in known) or {"success_rate"} < known:
         return True
     return not needs_return and bool(known & LEARNING) and len(known) > 1

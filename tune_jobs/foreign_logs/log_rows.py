@@ -32,6 +32,8 @@ SHORTEST_UNKNOWN = 200
 """Iterations that a training of unknown length is taken to have at least."""
 RETURNS = ("return_mean", "return_mean_100")
 """Scores of a log, in the order of preference, where a job names none."""
+SUCCESS = "success_rate"
+"""The score of a log without any return."""
 
 
 @dataclass(frozen=True)
@@ -88,10 +90,12 @@ class LogRows:
         """Numbers of the log that are none of the catalogue's."""
         self.likely_return = ""
         """The one of them that looks most like a return, where the log has none."""
+        self.note = ""
+        """Which column is taken for the return by its name."""
         self.other: OtherLibrary | None = None
         """The library that wrote it, where it is known."""
-        self.is_smoothed = False
-        """Whether the score is the mean of 100 episodes, whose rows repeat each other."""
+        self.score = metric
+        """The name of the score in rows, where no return is known that of a success rate."""
         self._context: list[Record] = []
         self.names: set[str] = set()
         """All names that its records have had."""
@@ -132,9 +136,12 @@ class LogRows:
             before = [*before[:FIRST], *before[-LAST:]]
         self._context = [*before, *records]
         log = translate_log(self.path, "", "", self._context, self.rename, hindsight=False)
-        self.unmapped, self.likely_return = log.unmapped, log.likely_return
+        self.unmapped, self.likely_return, self.note = log.unmapped, log.likely_return, log.note
         self.other = log.other or self.other  # later rows have more names
-        self.is_smoothed = (self.metric, log.score) == RETURNS
+        score = log.score if self.metric == RETURNS[0] else self.metric
+        # Scores of one log are all returns, or all success rates.
+        if not self._has_score or SUCCESS not in (score, self.score):
+            self.score = score
         self.names.update(name for record in records for name in record.values)
         complete: list[Iteration] = []
         for place, row in zip(log.places, log.rows, strict=True):
@@ -182,8 +189,7 @@ class LogRows:
         if self.metric in values:
             return as_number(values[self.metric])
         # Of one kind in all rows: the mean of the last hundred episodes lags behind the exact one.
-        is_smoothed = self.is_smoothed and self.metric == RETURNS[0]
-        return as_number(row.get(RETURNS[1] if is_smoothed else self.metric))
+        return as_number(row.get(self.score))
 
     def _close_group(self, number: int) -> Iteration:
         """Return the iteration of the present group, and begin that of ``number``."""
@@ -211,6 +217,11 @@ class LogRows:
         """
         if self.progress and not self.has_progress:
             raise unknown_name_error("name", self.progress, sorted(self.names), f"in {self.path}")
+
+    @property
+    def is_smoothed(self) -> bool:
+        """Whether the score is the mean of 100 episodes, whose rows repeat each other."""
+        return (self.metric, self.score) == RETURNS
 
     @property
     def lacks_score(self) -> bool:

@@ -128,10 +128,6 @@ def _find_ended(rows: Sequence[Mapping[str, Any]], patchy: BoolArray) -> BoolArr
     Libraries log no return without one, but for those that may be ``patchy`` [R].
     """
     counts = get_column(rows, "episodes")
-    known = counts[np.isfinite(counts)]
-    # An own loop may count all episodes since its start: such a number never falls.
-    if patchy.all() and np.unique(known).size > 2 and (np.diff(known) >= 0).all():
-        counts = np.diff(counts, prepend=0.0)
     has_count = np.array(["episodes" in row for row in rows], np.bool_)
     # A mean length that is no number is one over no episode.
     has_length = np.array(["episode_length" in row for row in rows], np.bool_) | patchy

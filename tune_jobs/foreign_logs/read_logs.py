@@ -19,6 +19,7 @@ from tune_jobs.foreign_logs.discovery import (
     find_logs,
 )
 from tune_jobs.foreign_logs.formats import LogReader
+from tune_jobs.foreign_logs.likely_return import advise_rename
 from tune_jobs.foreign_logs.log import Log
 from tune_jobs.foreign_logs.log_record import Record
 from tune_jobs.foreign_logs.names.name_matching import check_rename
@@ -209,8 +210,8 @@ def _nothing_known(path: Path, log: Log) -> str:
     if not log.unmapped:
         return f"The log at {path} is empty: the run wrote no iteration."
     return (
-        f"The log at {path} has {format_names(log.unmapped)}, none of which is known. Say which "
-        f"one is the return with --rename '{log.likely_return or 'NAME'}=return_mean'."
+        f"The log at {path} has {format_names(log.unmapped)}, none of which is known. "
+        f"{advise_rename(log.likely_return)}"
     )
 
 

@@ -8,13 +8,19 @@ from itertools import combinations
 import numpy as np
 
 from tune_jobs.foreign_logs.log_record import Record
+from tune_jobs.foreign_logs.names.loose_matching import fold
 from tune_jobs.foreign_logs.names.name_matching import match_metrics
 from tune_jobs.foreign_logs.row_order import order_records
 from tune_jobs.health.metric_table import as_number
 
-COLUMNS = ("seed", "run", "run_id", "run_name", "trial", "trial_id")
-"""Columns that may name the run of a row."""
-NAMING = ("algo", "algorithm", "env", "env_id", "task", "agent", "policy")
+COLUMNS = ("seed", "run", "runid", "runname", "trial", "trialid")
+"""Columns, folded, that may name the run of a row."""
+ENVS = (
+    *("env", "envid", "envname", "environment", "environmentid", "environmentname"),
+    *("task", "taskid", "taskname", "game", "gameid", "gamename"),
+)
+"""Columns, folded, that may name the environment of a row."""
+NAMING = ("algo", "algorithm", *ENVS, "agent", "policy")
 """Columns that may do so with words: their numbers may be indices of parallel environments."""
 MOST_COLUMNS = 3
 """Columns that together name a run, such as those of an algorithm, an environment and a seed."""
@@ -45,16 +51,37 @@ def split_runs(name: str, records: Sequence[Record]) -> dict[str, list[Record]]:
 def _list_choices(records: Sequence[Record]) -> Iterator[tuple[str, ...]]:
     """Yield the columns of a table that may together name a run, the fewest first."""
     known = records[0].values if records else {}
-    naming = [column for column in NAMING if isinstance(known.get(column), str)]
+    folded = {fold(column): column for column in reversed(list(known))}
+    naming = [folded[n] for n in NAMING if n in folded and _may_name(n, known[folded[n]])]
     steps = [
         theirs for theirs, ours in match_metrics(known, {}).items() if ours.name == "env_steps"
     ]
     # One run that changes its task counts its steps on, though its epochs may begin anew.
     if any(_rises(records, name) for name in steps):
         naming = []
-    candidates = [column for column in (*COLUMNS, *naming) if column in known]
+    candidates = [*(folded[name] for name in COLUMNS if name in folded), *naming]
     for number in range(1, MOST_COLUMNS + 1):
         yield from combinations(candidates, number)
+
+
+def names_run(column: str) -> bool:
+    """Return whether a column names the run of a row, or has no name, and is no metric."""
+    return not column.strip() or fold(column) in (*COLUMNS, "unnamed0")
+
+
+def find_env(records: Sequence[Record]) -> str:
+    """Return the environment that a column names in all rows of a run; empty where none does."""
+    named = {fold(column): column for column in (records[0].values if records else ())}
+    for name in (name for name in ENVS if name in named):
+        values = {str(_read_value(record, named[name])) for record in records}
+        if len(values) == 1 and _may_name(name, records[0].values[named[name]]):
+            return values.pop()
+    return ""
+
+
+def _may_name(folded: str, value: object) -> bool:
+    """Return whether a value names an environment: a number may be the index of a copy."""
+    return isinstance(value, str) or folded.startswith(("task", "game"))
 
 
 def _read_value(record: Record, column: str) -> object:

@@ -22,6 +22,12 @@ import numpy as np
 
 from algos.metrics import METRICS
 from envs.validation import InputError
+from tune_jobs.foreign_logs.counts import (
+    MOST_OFTEN,
+    count_within_rows,
+    drop_steps_of_a_row,
+    scale_success,
+)
 from tune_jobs.foreign_logs.likely_return import may_be_return, rank_likely_returns
 from tune_jobs.foreign_logs.log import Log
 from tune_jobs.foreign_logs.log_record import Record
@@ -42,6 +48,7 @@ from tune_jobs.foreign_logs.names.name_matching import (
     recognise_libraries,
     strip_tune_prefix,
 )
+from tune_jobs.foreign_logs.stacked_runs import find_env, names_run
 from tune_jobs.health.improvement import FloatArray, is_constant, keep_finite
 from tune_jobs.health.metric_table import as_number
 from tune_jobs.health.remedy import OtherLibrary
@@ -58,8 +65,6 @@ MOST_CHOICES = 18
 """The number of choices is known by its logarithm up to here (the buttons of Atari)."""
 NEAR = 0.015
 """How far below the maximum the first entropies may be, as a share: ln 17 is 2 % below ln 18."""
-MOST_OFTEN = 0.25
-"""Share of the rows up to which a count that does not rise is one of a resume."""
 _OF_AGENT = re.compile(r"(?:agent|module)_episode_returns_mean/")
 
 
@@ -88,21 +93,25 @@ def translate_log(
         InputError: if a metric has a value that is not a number.
     """
     names = list(dict.fromkeys(key for record in records for key in record.values))
-    taken = match_metrics(names, rename)
+    numbers = {name for name in names if _is_metric(name, records)}
+    taken = match_metrics(names, rename, set(names) - numbers)
     before = [{}, *(record.values for record in records)]
     rows = [_row(path, record, taken, b) for record, b in zip(records, before, strict=False)]
-    _increase(rows, taken)
+    count_within_rows(rows, taken)
     _count_updates_of_sb3(rows, names, taken)
     _turn_entropy(rows, taken)
     _merge_evaluations(rows)
     rows = [row for row in rows if row.keys() - NO_ROW]
-    _drop_steps_of_a_row(rows)
+    drop_steps_of_a_row(rows)
     _widen_range_by_agents(rows, names)
     rows = _numbered(rows)
     # Before the NaN are judged: a NaN return is a symptom only where episodes finished.
     _estimate_episodes(rows)
     empty = _find_empty_return(rows, taken)
-    unmapped = [other for other in names if other not in taken and _is_metric(other, records)]
+    unmapped = [
+        name for name in names if name in numbers and not (name in taken or names_run(name))
+    ]
+    guessed = [theirs for theirs, ours in taken.items() if ours.is_guessed]
     losses = [name for name in unmapped if "loss" in name.casefold() or is_bare_kl(name)]
     separate_missing(rows, taken, losses, hindsight=hindsight)
     # RLlib alone calls the KL a loss; in other tools a KL of 0 is a measurement.
@@ -110,13 +119,19 @@ def translate_log(
         _drop_kl_not_computed(rows)
     _normalise_entropy(rows, names)
     _infer_discount(rows)
+    scale_success(rows, taken)
     place_by_values = {id(record.values): place for place, record in enumerate(records)}
     places = [place_by_values[id(row[RECORD])] for row in rows]
     for row in rows:
         _finish_row(row)
     exact, smooth = (sum(n in row for row in rows) for n in RETURNS)
-    likely = ""
-    if not (exact or smooth):
+    has_return = any(ours.name in RETURNS for ours in taken.values())
+    # Exact means are better than moving averages, whose rows repeat each other, unless they exist
+    # for few rows (sparse evaluations).
+    score, likely = RETURNS[0] if exact >= smooth / 2 else RETURNS[1], ""
+    if any("success_rate" in row for row in rows) and not has_return:
+        score = "success_rate"
+    elif not (exact or smooth):
         # By this name the catalogue has the mean reward of a step, others often a return.
         own = [] if recognise_libraries(names) else [n for n in taken if n == "reward_mean"]
         ranked = rank_likely_returns(_columns([*unmapped, *own], records))
@@ -127,15 +142,21 @@ def translate_log(
         form,
         rows,
         unmapped,
-        # Exact means are better than moving averages, whose rows repeat each other, unless they
-        # exist for few rows (sparse evaluations).
-        score=RETURNS[0] if exact >= smooth / 2 else RETURNS[1],
+        score=score,
+        env=find_env(records),
         renamed=frozenset(rename) & set(names),
-        note=note,
+        note=" ".join(filter(None, (note, *map(_describe_guess, guessed)))),
         places=places,
         likely_return=likely,
         empty_return=empty,
         other=_describe_library(names),
+    )
+
+
+def _describe_guess(name: str) -> str:
+    """Return a sentence on a column that is taken for the return by the words of its name."""
+    return (
+        f"{name} is taken for the return, by its name: if another column is, say so with --rename."
     )
 
 
@@ -164,6 +185,8 @@ def _row(
             if trained is not None and not trained > 0:
                 continue
             row[ours.name] = float(value) * ours.times + ours.plus
+        elif ours.is_guessed:
+            continue  # it is no certain return, so that a word in it is no error
         elif ours.name in METRICS and METRICS[ours.name].unit in ("text", "shares"):
             row[ours.name] = value
         else:
@@ -180,22 +203,6 @@ def _finish_row(row: dict[str, Any]) -> None:
     sick = row.pop(SICK, [])
     if sick and "nonfinite" not in row:  # a log's own count knows more
         row |= {"nonfinite": len(sick), "nonfinite_where": sick[0]}
-
-
-def _increase(rows: Iterable[dict[str, Any]], taken: Mapping[str, CatalogueMetric]) -> None:
-    for name in (ours.name for ours in taken.values() if ours.since_start):
-        before = math.nan
-        for row in (row for row in rows if name in row):
-            count = row[name]
-            if math.isnan(count):
-                row[name] = 0.0
-                continue
-            if math.isnan(before):
-                # What a resumed log begins with had ended before its first row.
-                resumed = name == "episodes" and as_number(row.get("iteration")) > 1
-                before = count if resumed else 0.0
-            # A counter that restarts after a resume must not give a negative number.
-            row[name], before = max(0.0, count - before), count
 
 
 def _count_updates_of_sb3(
@@ -286,15 +293,6 @@ def _is_repeated(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> bool:
     # NaN and a number that is missing fail the comparisons.
     again = as_number(later.get("iteration")) <= as_number(earlier.get("iteration"))
     return again and not as_number(later.get("env_steps")) > as_number(earlier.get("env_steps"))
-
-
-def _drop_steps_of_a_row(rows: Sequence[dict[str, Any]]) -> None:
-    """Take steps out that do not count from the start, but those of a row or of an episode."""
-    changes = np.diff(keep_finite(get_column(rows, "env_steps")))
-    falls, rises = int((changes < 0).sum()), int((changes > 0).sum())
-    if changes.size > 1 and falls >= MOST_OFTEN * (falls + rises):
-        for row in rows:
-            row.pop("env_steps", None)
 
 
 def _estimate_episodes(rows: Iterable[dict[str, Any]]) -> None:

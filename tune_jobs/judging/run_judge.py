@@ -74,10 +74,11 @@ class RunJudge:
         budget = assume_budget(self.rows)
         if self.log.budget and last.number <= PARTS:
             budget = max(1, round(self.rows * PARTS / last.number))
-        smoothed = self.log.is_smoothed
-        score = RETURNS[1] if smoothed else self.log.metric
+        log = self.log
         history = make_history(
-            self._table, budget, score, self._mode, is_smoothed=smoothed, other=self.log.other
+            *(self._table, budget, log.score, self._mode),
+            is_smoothed=log.is_smoothed,
+            other=log.other,
         )
         self.diagnosis = diagnose(history, self._limits)
         self.stop = self.stop or self.diagnosis.stop

@@ -186,6 +186,8 @@ class Watch:
             log.budget = 0.0
             error = unknown_name_error("progress", log.progress, log.names, "among the metrics")
             self._warn(str(error))
+        if log.note:
+            self._warn(log.note)
         if not history.has(history.score):
             hint = f" ({log.likely_return}?)" if log.likely_return else ""
             self._warn(

@@ -9,7 +9,7 @@ from pathlib import Path
 from envs.validation import InputError
 from tune_jobs.foreign_logs.discovery import find_in_directory, find_readers, list_columns
 from tune_jobs.foreign_logs.formats import LogReader
-from tune_jobs.foreign_logs.likely_return import guess_return
+from tune_jobs.foreign_logs.likely_return import advise_rename, find_likely_return
 from tune_jobs.foreign_logs.log_record import Record
 from tune_jobs.foreign_logs.log_rows import LogRows
 from tune_jobs.foreign_logs.names.name_matching import match_metrics
@@ -176,8 +176,8 @@ def explain_missing_log(follower: LogFollower, waited_s: float) -> str:
         path, names = next(iter(follower.unknown.items()))
         return (
             f"No log that can be judged was written in {waited_s:.0f} s: {path} has the columns "
-            f"{format_names(names)}, of which none is known as a return. Say which is, with "
-            f"--rename '{guess_return(names) or 'NAME'}=return_mean'."
+            f"{format_names(names)}, of which none is known as a return. "
+            f"{advise_rename(find_likely_return(names))}"
         )
     named = follower.outside.list_named() if follower.outside else []
     places = [*(Path(root, follower.pattern) for root in follower.roots), *named]
@@ -192,6 +192,5 @@ def explain_missing_score(rows: LogRows) -> str:
     """Return a sentence on a log in which no return is known."""
     return (
         f"{rows.path} has the columns {format_names(rows.columns)}, of which none is known as a "
-        "return: only what needs none is judged. Say which is the return, with --rename "
-        f"'{rows.likely_return or 'NAME'}=return_mean'."
+        f"return: only what needs none is judged. {advise_rename(rows.likely_return)}"
     )

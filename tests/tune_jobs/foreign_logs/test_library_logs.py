@@ -109,7 +109,7 @@ def replay(path: Path, every: int) -> tuple[set[str], int]:
     ("kind", "right", "stop"),
     [
         *[(kind, set(), 0) for kind in TRL if not TRL[kind]],
-        ("clipped", {"always_truncated", "constant_reward", "groups_without_signal"}, 82),
+        ("clipped", {"always_truncated", "constant_reward", "groups_without_signal"}, 92),
         ("nosignal", {"groups_without_signal"}, 40),
         ("overfit", {"overfitting"}, 0),
     ],

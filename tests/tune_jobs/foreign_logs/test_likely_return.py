@@ -6,6 +6,7 @@ import pytest
 from foreign_logs import write_columns
 
 from envs.validation import InputError
+from tune_jobs.foreign_logs.likely_return import may_be_return
 from tune_jobs.foreign_logs.read_logs import read_logs
 from tune_jobs.judging.doctor import doctor
 
@@ -16,8 +17,8 @@ WAVES = [math.sin(i) + i / 20 for i in range(40)]
     ("columns", "likely"),
     [
         (dict.fromkeys(("alpha", "profit", "mean_reward_loss"), WAVES), "profit"),
-        (dict.fromkeys(("alpha", "AccRewardTotal", "profit"), WAVES), "AccRewardTotal"),
-        (dict.fromkeys(("rewards_std", "rew_train"), WAVES), "rew_train"),
+        (dict.fromkeys(("AccReward2", "profit", "AccReward"), WAVES), "AccReward2"),
+        (dict.fromkeys(("rewards_std", "train gain"), WAVES), "train gain"),
         ({"alpha": range(40), "beta": [1.0] * 40, "gain": range(40)}, "gain"),
         ({"alpha": range(40), "beta": [1.0] * 40, "gamma_x": WAVES}, "gamma_x"),
         ({"a": [-w for w in WAVES], "b": WAVES}, "b"),
@@ -39,3 +40,14 @@ def test_names_are_listed_by_their_meaning_and_not_by_alphabet(tmp_path):
     columns = dict.fromkeys(("aaa", "loss_b", "profit", "task_score", "zz/mean_return_x"), WAVES)
     with pytest.raises(InputError, match=r"has task_score, zz/mean_return_x, profit, aaa, loss_b,"):
         read_logs(write_columns(tmp_path / "a.csv", **columns))
+
+
+def test_a_log_without_a_candidate_says_in_words_how_to_name_one(tmp_path):
+    with pytest.raises(InputError, match="give --rename its name, an equals sign") as error:
+        read_logs(write_columns(tmp_path / "b.csv", loss_b=WAVES, step=range(40)))
+    assert "NAME" not in str(error.value) and "'=return" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["", " ", "sep=", "best_reward", "reward_std"])
+def test_no_rename_is_advised_for_what_is_no_return(name):
+    assert not may_be_return(name)

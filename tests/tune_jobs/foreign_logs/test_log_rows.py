@@ -112,8 +112,8 @@ def test_a_name_that_the_log_lacks_is_refused_with_the_nearest(changed, message)
 
 def test_an_unknown_log_names_what_looks_like_a_return():
     rows = make()
-    rows.add([Record("", {"alpha": 1.0, "my_reward": float(i), "z": 2.0}) for i in range(5)])
-    with pytest.raises(InputError, match="--metric my_reward"):
+    rows.add([Record("", {"alpha": 1.0, "profit": float(i), "z": 2.0}) for i in range(5)])
+    with pytest.raises(InputError, match="--metric profit"):
         rows.check_names()
 
 
@@ -122,9 +122,20 @@ def test_a_log_of_steps_without_any_return_is_not_refused():
     values = {"time/total_timesteps": 100.0, "train/value_loss": 1.0, "time/fps": 5.0}
     rows.add([Record("", values | {"time/total_timesteps": 100.0 * i}) for i in range(5)])
     rows.check_names()
-    rows.add([Record("", values | {"my_reward": float(i)}) for i in range(5)])
-    with pytest.raises(InputError, match="--metric my_reward"):
+    rewards = {f"agent_{i}/reward": 1.0 for i in range(2)}
+    rows.add([Record("", values | rewards) for i in range(5)])
+    with pytest.raises(InputError, match="--metric agent_0/reward"):
         rows.check_names()
+
+
+def test_success_is_the_score_where_no_return_is_known():
+    rows = make()
+    values = {"epoch": 1.0, "test/success_rate": 0.25, "train/success_rate": 0.5}
+    (iteration,) = rows.add([Record("", values)], final=True)
+    assert (rows.score, iteration.score) == ("success_rate", 0.5)
+    rows.check_names()
+    rows.add([Record("", values | {"return": 7.0})], final=True)
+    assert rows.score == "success_rate"  # scores of one log are of one kind
 
 
 def test_merged_rows_add_counts_and_average_measurements():

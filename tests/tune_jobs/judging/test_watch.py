@@ -165,9 +165,17 @@ def test_a_progress_that_no_row_has_is_warned_of(caplog):
 def test_a_score_that_no_row_has_is_warned_of(caplog):
     watch = make()
     for i in range(20):
-        watch.feed({"alpha": 1.0, "my_reward": float(i), "approx_kl": 0.01})
-    assert "no return_mean" in caplog.text and "metric (my_reward?)" in caplog.text
+        watch.feed({"alpha": 1.0, "profit": float(i), "approx_kl": 0.01})
+    assert "no return_mean" in caplog.text and "metric (profit?)" in caplog.text
     assert len(caplog.records) == 1
+
+
+def test_a_score_that_is_known_by_its_words_is_told_once(caplog):
+    watch = make()
+    for i in range(20):
+        watch.feed({"alpha": 1.0, "my_reward": float(i), "approx_kl": 0.01})
+    (record,) = caplog.records
+    assert "my_reward is taken for the return" in record.getMessage()
 
 
 def test_rows_without_any_known_name_are_warned_of(caplog):

@@ -24,6 +24,8 @@ class CatalogueMetric:
     """Another foreign name for the same number that would be taken for something else."""
     patchy: bool = False
     """NaN may stand for an empty cell: only one that stays until the end is believed."""
+    is_guessed: bool = False
+    """Known by the words of its name alone."""
 
 
 @dataclasses.dataclass(frozen=True)

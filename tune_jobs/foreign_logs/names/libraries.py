@@ -233,14 +233,14 @@ TORCHRL = Library(
 # out), ``reward`` the sum of the rewards of a completion, and ``grad_norm`` the norm before
 # clipping. Ratios are clipped only where a batch is used more than once (``num_iterations``), so a
 # clip fraction of 0 is no sign of a small step and is left out. Trackers get the numbers of an
-# evaluation as ``eval/``.
+# evaluation as ``eval/``. Until 0.16 lengths were called ``completion_length``.
 TRL = Library(
     {
         "iteration": ("step", "global_step"),
         "return_mean": "reward",
         "return_std": "reward_std",
         CatalogueMetric("group_signal", times=-1, plus=1): "frac_reward_zero_std",
-        "episode_length": "completions/mean_length",
+        "episode_length": ("completions/mean_length", "completion_length"),
         "truncated_fraction": "completions/clipped_ratio",
         "entropy": "entropy",
         "reference_kl": "kl",
@@ -259,6 +259,7 @@ TRL = Library(
     signs=(
         *("frac_reward_zero_std", "completions/mean_length", "completions/clipped_ratio"),
         *("train/frac_reward_zero_std", "rewards/margins", "num_tokens"),
+        *("completion_length", "train/completion_length"),
         *("train/rewards/margins", "train/rewards/accuracies"),
     ),
     prefix="train/",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable, Mapping
+from collections import Counter
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 from algos.metrics import METRICS
 from envs.validation import unknown_name_error
 from tune_jobs.foreign_logs.names.catalogue_metric import CatalogueMetric, Library
 from tune_jobs.foreign_logs.names.libraries import LIBRARIES
+from tune_jobs.foreign_logs.names.loose_matching import BARE_KL, fold, match_loosely
 
 KNOWN = {
     theirs: ours
@@ -23,6 +25,8 @@ OF_BONUS = {"entropy", "entropy_coef"}
 """Metrics and settings of an entropy bonus."""
 Rank = tuple[int, int]
 """Which of several names for one metric is used: the smallest."""
+OF_ANY_LOG: Rank = (3, 0)
+"""The lowest rank of a name that means the same in every log."""
 
 _RANK = {name: rank for rank, name in enumerate(KNOWN)}
 _POLICY = re.compile(r"^(learners|info/learner)/([^/]+)/")
@@ -30,8 +34,6 @@ _OF_TOKENS = re.compile(
     r"(?:^|[/_])(?:tokens?(?:$|[/_])|(?:response|completion)s?[/_](?:\w+_)?len)"
 )
 """Names by which a log of an unknown library is that of a language model."""
-_BARE_KL = ("kl", "kl_divergence")
-"""Names of the KL of an update, to a reference, or of a world model's states."""
 _OF_UPDATES = ("clip_fraction", "explained_variance")
 """Metrics of logs in which it is that of an update."""
 _OF_AN_UPDATE_BY = {"return_mean", "deltalosspi", "backtrackiters"}
@@ -41,15 +43,44 @@ _DATA_SET = re.compile(r"^(val-core/).+(/(?:reward|acc)/mean)@\d+$|^(val/test_sc
 """Names of verl's validation: a data set's, which may have slashes, and its number of samples."""
 
 
-def match_metrics(names: Iterable[str], rename: Mapping[str, str]) -> dict[str, CatalogueMetric]:
-    """Return the foreign name of each metric in a log, at most one per metric."""
+def match_metrics(
+    names: Iterable[str],
+    rename: Mapping[str, str],
+    texts: Container[str] = (),
+    *,
+    strict: bool = False,
+) -> dict[str, CatalogueMetric]:
+    """Return the foreign name of each metric in a log, at most one per metric.
+
+    Args:
+        names: all names of the log.
+        rename: some of them, each with the catalogue's.
+        texts: names without any number, which only a library that writes them exactly so gives a
+            meaning.
+        strict: see :func:`match_loosely`.
+    """
     names = list(names)
     signed = _merge_signed(names)
-    candidates: list[tuple[Rank, int, str, CatalogueMetric]] = []
-    for place, name in enumerate(names):
-        match = _look_up_name(name, rename, signed)
-        if match is not None:
-            candidates.append((match[0], place, name, match[1]))
+    matches = {name: match for name in names if (match := _look_up_name(name, rename, signed))}
+    exact = _choose_names(names, matches)
+    # Where the library is known, so are all of its names; a single name is asked about by itself.
+    if signed or len(names) < 2:
+        return exact
+    others = [name for name in names if name not in matches and name not in texts]
+    return exact | match_loosely(others, exact, strict=strict)
+
+
+def _choose_names(
+    names: Sequence[str], matches: Mapping[str, tuple[Rank, CatalogueMetric]]
+) -> dict[str, CatalogueMetric]:
+    """Return the name of each metric of those that are written as a library writes them."""
+    alike = Counter(name.casefold() for name in matches)
+    candidates = [
+        (rank, place, name, ours)
+        for place, (name, (rank, ours)) in enumerate(matches.items())
+        # Of names that differ in their case alone only the one in small letters is certain.
+        if rank < OF_ANY_LOG or alike[name.casefold()] == 1 or name == name.casefold()
+    ]
     known = {ours.name for *_, ours in candidates}
     # What the caller names has the rank 0.
     full = [c for c in candidates if c[3].name != "kl" or not is_bare_kl(c[2]) or not c[0][0]]
@@ -76,7 +107,7 @@ def _has_kl_of_updates(names: Iterable[str], ours: Container[str]) -> bool:
 
 def is_bare_kl(name: str) -> bool:
     """Return whether a name is that of some KL, of which only the other names say which one."""
-    return strip_tune_prefix(name).casefold() in _BARE_KL
+    return fold(strip_tune_prefix(name)) in BARE_KL
 
 
 def recognise_libraries(names: Iterable[str]) -> list[Library]:
@@ -167,4 +198,4 @@ def _look_up_name(
     if ours is None:
         return None
     others = 0 if policy is None or policy[2] == "default_policy" else len(KNOWN)
-    return (3, _RANK[general] + others), ours
+    return (OF_ANY_LOG[0], _RANK[general] + others), ours

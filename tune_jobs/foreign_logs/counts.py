@@ -1,0 +1,73 @@
+"""Turn counts and percentages of foreign logs into the catalogue's units."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tune_jobs.foreign_logs.missing_numbers import get_column
+from tune_jobs.foreign_logs.names.catalogue_metric import CatalogueMetric
+from tune_jobs.health.improvement import FloatArray, keep_finite
+from tune_jobs.health.metric_table import as_number
+
+MOST_OFTEN = 0.25
+"""Share of the rows up to which a count that does not rise is one of a resume."""
+FEWEST_COUNTED = 10
+"""Rows from which a number of episodes that never falls is taken to count from the start."""
+
+
+def count_within_rows(rows: Sequence[dict[str, Any]], taken: Mapping[str, CatalogueMetric]) -> None:
+    """Turn counts since the start of the run into those of each row."""
+    for ours in taken.values():
+        name, before = ours.name, math.nan
+        if not _counts_from_start(ours, keep_finite(get_column(rows, name))):
+            continue
+        for row in (row for row in rows if name in row):
+            count = row[name]
+            if math.isnan(count):
+                row[name] = 0.0
+                continue
+            if math.isnan(before):
+                # What a resumed log begins with had ended before its first row.
+                resumed = name == "episodes" and as_number(row.get("iteration")) > 1
+                before = count if resumed else 0.0
+            # A counter that restarts after a resume must not give a negative number.
+            row[name], before = max(0.0, count - before), count
+
+
+def _counts_from_start(ours: CatalogueMetric, column: FloatArray) -> bool:
+    """Return whether a column [R] counts since the start of the run.
+
+    Own loops call both counts "episodes": those of a row fall now and then.
+    """
+    falls = int((np.diff(column) < 0).sum())
+    if ours.since_start:
+        return not ours.patchy or falls < MOST_OFTEN * column.size
+    is_vague = ours.name == "episodes" and ours.patchy and column.size >= FEWEST_COUNTED
+    return is_vague and falls == 0 and bool(column[-1] > FEWEST_COUNTED / 2 * column[0])
+
+
+def drop_steps_of_a_row(rows: Sequence[dict[str, Any]]) -> None:
+    """Take steps out that do not count from the start, but those of a row or of an episode."""
+    changes = np.diff(keep_finite(get_column(rows, "env_steps")))
+    falls, rises = int((changes < 0).sum()), int((changes > 0).sum())
+    if changes.size > 1 and falls >= MOST_OFTEN * (falls + rises):
+        for row in rows:
+            row.pop("env_steps", None)
+
+
+def scale_success(rows: Sequence[dict[str, Any]], taken: Mapping[str, CatalogueMetric]) -> None:
+    """Turn percentages of success into fractions; take numbers of successes out."""
+    most = max(keep_finite(get_column(rows, "success_rate")), default=0.0)
+    name = next((theirs for theirs, ours in taken.items() if ours.name == "success_rate"), "")
+    if most <= 1:
+        return
+    is_percentage = most <= 100 and re.search(r"rate|ratio|percent|%", name.casefold())
+    for row in rows:
+        rate = row.pop("success_rate", None)
+        if is_percentage and rate is not None:
+            row["success_rate"] = rate / 100
