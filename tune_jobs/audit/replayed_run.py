@@ -170,7 +170,7 @@ def _replay_run(
         name,
         str(path),
         _name_kind(reader.name, judge.log.names),
-        note=" ".join(filter(None, (reader.left_out, missing if lacks_score else ""))),
+        note=" ".join(filter(None, (reader.note, reader.left_out, missing * lacks_score))),
         env=_find_env(path),
         metric=judge.log.metric,
         mode=options.mode,
