@@ -12,7 +12,7 @@ from envs.validation import InputError
 from tune_jobs.foreign_logs.formats import FORMATS, LogReader
 from tune_jobs.foreign_logs.formats.delimited import DelimitedReader
 from tune_jobs.foreign_logs.formats.json_lines import JsonLinesReader
-from tune_jobs.foreign_logs.likely_return import guess_return, is_return
+from tune_jobs.foreign_logs.likely_return import is_return
 from tune_jobs.foreign_logs.log_record import parse_json
 from tune_jobs.foreign_logs.names.name_matching import match_metrics
 from tune_jobs.formatting import format_names
@@ -152,7 +152,7 @@ def find_in_directory(
     yield from _choose_form(place, by_form, rename)
     for file, (form, names) in unknown.items():
         why = f"none of its columns is known as a return: {format_names(names)}"
-        yield LeftOut(file, why, form, is_return(guess_return(names)))
+        yield LeftOut(file, why, form, any(map(is_return, names)))
 
 
 def _choose_form(
@@ -190,7 +190,9 @@ def _looks_like_log(form: type[LogReader], names: Sequence[str]) -> bool:
     """Return whether a file without a known return is no mere list of settings."""
     if issubclass(form, JsonLinesReader):
         return len(set(names)) < len(names)  # lines that repeat names
-    return len(names) > issubclass(form, DelimitedReader)
+    # Of numbers alone is the first row of a table without a header.
+    words = [name for name in names if any(map(str.isalpha, name))]
+    return len(words) > issubclass(form, DelimitedReader)
 
 
 def describe_os_error(path: Path, error: OSError) -> str:

@@ -24,9 +24,6 @@ BROKEN = (ValueError, LookupError, TypeError, EOFError, zipfile.BadZipFile, zlib
 class DocumentReader(LogReader):
     """A document that is read again when it has changed; rows that were returned are left out."""
 
-    content = "log"
-    """What it should be, for messages."""
-
     def _open(self) -> None:
         self._returned = 0
         self._version: tuple[int, int] | None = None
@@ -46,7 +43,7 @@ class DocumentReader(LogReader):
         except BROKEN as error:
             # Half-written while the run is at work: the next read finds it whole.
             why = str(error).rstrip(".")
-            self.damage = f"{path} is no {self.content}, or damaged: {why}." if final else ""
+            self.damage = f"{path} cannot be read as {self.name}: {why}." if final else ""
             return []
         self._version = version
         # A run that began again has fewer rows.
@@ -63,7 +60,6 @@ class EvaluationsReader(DocumentReader):
     """
 
     name = "SB3 evaluations.npz"
-    content = "file of SB3's evaluations"
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
@@ -107,7 +103,6 @@ class SacredReader(DocumentReader):
     """The metrics of a run of Sacred: steps and values (``observers/file_storage.py``)."""
 
     name = "Sacred metrics.json"
-    content = "file of Sacred's metrics"
     needs_return = True
     is_directory = True
 

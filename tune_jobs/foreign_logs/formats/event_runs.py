@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from tune_jobs.foreign_logs.likely_return import guess_return, is_return
+from tune_jobs.foreign_logs.likely_return import is_return
 from tune_jobs.foreign_logs.names.name_matching import match_metrics
 
 EARLY = 0.1
@@ -64,21 +65,17 @@ class EventSpan:
         return "other" if abs(level - begin) < abs(level - end) else "anew"
 
 
-def measure_span(
-    points: Sequence[tuple[str, int, float]],
-    times: tuple[float, float],
-    rename: Mapping[str, str],
-) -> EventSpan:
+def measure_span(points: Sequence[tuple[str, int, float]], times: tuple[float, float]) -> EventSpan:
     """Return what points of tag, step and value cover."""
     steps: dict[str, tuple[int, int]] = {}
     for tag, step, _ in points:
         first, last = steps.get(tag, (step, step))
         steps[tag] = (min(first, step), max(last, step))
-    known = match_metrics(steps, rename).items()
-    score = next((tag for tag, ours in known if ours.name.startswith("return_mean")), "")
-    score = score or guess_return(steps)
-    returns = [v for tag, _, v in points if tag == score and np.isfinite(v)]
-    return EventSpan(steps, times, tuple(returns) if is_return(score) else ())
+    known = match_metrics(steps, {}).items()
+    scores = [tag for tag, ours in known if ours.name.startswith("return_mean")]
+    score = next((tag for tag in (*scores, *steps) if tag in scores or is_return(tag)), "")
+    returns = [v for tag, _, v in points if tag == score and math.isfinite(v)]
+    return EventSpan(steps, times, tuple(returns))
 
 
 def group_files(spans: Mapping[Path, EventSpan]) -> list[list[Path]]:

@@ -52,7 +52,12 @@ class TensorBoardExportReader(PointsReader):
         for file in sorted(file for file in directory.glob("*.csv") if cls.recognises(file)):
             match = _FILE.fullmatch(file.stem)
             runs.setdefault((match and match["run"]) or file.stem, []).append(file)
-        return [cls(charts, rename) for charts in runs.values() if set(charts) & set(files)]
+        # A chart without a tag has no others of its run.
+        return [
+            cls(charts, rename, None, run * (len(charts) > 1))
+            for run, charts in runs.items()
+            if set(charts) & set(files)
+        ]
 
     @classmethod
     def first_names(cls, path: Path) -> list[str]:

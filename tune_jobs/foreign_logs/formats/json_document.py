@@ -10,12 +10,14 @@ from typing import Any, cast
 from tune_jobs.foreign_logs.formats.document import BROKEN, LARGEST, DocumentReader
 from tune_jobs.foreign_logs.formats.log_reader import SEARCHED
 from tune_jobs.foreign_logs.formats.tail import open_text
-from tune_jobs.foreign_logs.likely_return import guess_return, is_return
+from tune_jobs.foreign_logs.likely_return import is_return
 from tune_jobs.foreign_logs.log_record import Record, flatten, parse_json
 
 Row = dict[str, object]
 SHORTEST = 2
 """Rows of a list at least; a shorter one is a setting."""
+MOST_SET = 10
+"""Numbers of a setting at most."""
 NAMES = {"xs": "step", "ys": "score", "method": "algo"}
 """Of published scores of Dreamer (``scores/*.json.gz``: a list of curves), by what they are."""
 SCALARS = (int, float, str, type(None))
@@ -25,7 +27,6 @@ class JsonDocumentReader(DocumentReader):
     """A document with rows, or with columns of equal length, at any depth."""
 
     name = "JSON document"
-    content = "JSON document of rows"
     needs_return = True
     endings = (".json", ".json.gz")
 
@@ -49,7 +50,7 @@ class JsonDocumentReader(DocumentReader):
             return True
         # A log that has only begun is one line, too: its return is a number, and no list.
         numbers = [name for name, value in flatten(data).items() if not isinstance(value, list)]
-        return not rest.strip() and not is_return(guess_return(numbers)) and bool(find_rows(data))
+        return not rest.strip() and not any(map(is_return, numbers)) and bool(find_rows(data))
 
     @classmethod
     def first_names(cls, path: Path) -> list[str]:
@@ -87,7 +88,7 @@ def _read(path: Path) -> Any:
 def find_rows(data: object) -> list[Row]:
     """Return the rows of a document: of several lists the one with a return, then the longest."""
     found = [rows for rows in _list_tables(data) if len(rows) >= SHORTEST]
-    return max(found, key=lambda rows: (is_return(guess_return(rows[0])), len(rows)), default=[])
+    return max(found, key=lambda rows: (any(map(is_return, rows[0])), len(rows)), default=[])
 
 
 def _list_tables(data: object) -> Iterator[list[Row]]:
@@ -102,8 +103,10 @@ def _list_tables(data: object) -> Iterator[list[Row]]:
             yield _expand([flatten(cast("Mapping[str, object]", item)) for item in items])
         elif name and all(isinstance(item, SCALARS) for item in items):
             columns.setdefault(len(items), {})[name] = items
-    for table in columns.values():
-        yield _turn(table)
+    for size, table in columns.items():
+        # Settings are lists, too, such as the widths of layers.
+        if any(map(is_return, table)) or size > MOST_SET:
+            yield _turn(table)
 
 
 def _turn(columns: Mapping[str, Sequence[object]]) -> list[Row]:

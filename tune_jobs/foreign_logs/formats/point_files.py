@@ -11,6 +11,8 @@ from tune_jobs.foreign_logs.formats.points import PointsReader
 from tune_jobs.foreign_logs.formats.tail import Lines
 
 FOLDER = "scalars"
+RETURNS = ("rollout_return", "environment", "evaluation")
+"""d3rlpy's names of a return: of a training, and of evaluators in its examples."""
 
 
 class PointFilesReader(PointsReader):
@@ -115,7 +117,9 @@ class D3rlpyReader(PointFilesReader):
     def find_files(self) -> dict[Path, str]:
         """Return the files of the folder and the names of their metrics."""
         found = self.directory.glob("*.csv") if self.directory else self.files
-        return {file: file.stem for file in sorted(found) if self.recognises(file)}
+        files = {file: file.stem for file in sorted(found) if self.recognises(file)}
+        score = next((name for name in RETURNS if name in files.values()), "")
+        return {file: "return_mean" if name == score else name for file, name in files.items()}
 
 
 def find_root(path: Path) -> Path:

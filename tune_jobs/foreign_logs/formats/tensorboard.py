@@ -122,18 +122,18 @@ class TensorBoardReader(PointsReader):
         cls, files: Sequence[Path], rename: Mapping[str, str], directory: Path
     ) -> list[LogReader]:
         """Return a reader for each run of files in one directory."""
-        spans = {file: _measure_file(file, rename) for file in _find_files(directory)}
-        groups = group_files(spans) if len(spans) > 1 else []
-        if len(groups) < 2:
+        found = _find_files(directory)
+        if len(found) < 2:
             return [cls(files, rename, directory)]
-        # Of a program that has just begun, what its new file is to the older ones is seen later.
-        known = [
-            group
-            for group in groups
-            if set(group) <= set(files) or any(f in files and spans[f].steps for f in group)
-        ]
-        last = groups[-1]
-        return [cls(g, rename, directory if g is last else None, g[0].name) for g in known]
+        spans = {file: _measure_file(file) for file in found}
+        groups = group_files(spans)
+        readers: list[LogReader] = []
+        for group in groups:
+            # Of a program that has just begun, what its new file is to older ones is seen later.
+            if set(group) <= set(files) or any(f in files and spans[f].steps for f in group):
+                place = directory if group is groups[-1] else None
+                readers.append(cls(group, rename, place, group[0].name * (len(groups) > 1)))
+        return readers
 
     def _read_points(self, final: bool) -> None:
         if self.directory is not None:
@@ -157,9 +157,9 @@ class TensorBoardReader(PointsReader):
         """Return what is added to the steps of a file; None while that is not known."""
         if file in self._shifts or not earlier:
             return self._shifts.setdefault(file, 0)
-        spans = [(f, _measure_file(f, self.rename)) for f in earlier if f in self._shifts]
+        spans = [(f, _measure_file(f)) for f in earlier if f in self._shifts]
         spans = [(f, span) for f, span in spans if span.steps]
-        later = _measure_file(file, self.rename)
+        later = _measure_file(file)
         if not later.steps or not spans:
             return None if spans else 0
         relation = reduce(EventSpan.__or__, [span for _, span in spans]).relate(later)
@@ -180,19 +180,17 @@ def _find_files(directory: Path) -> list[Path]:
     return sorted(file for file in directory.iterdir() if TensorBoardReader.recognises(file))
 
 
-def _measure_file(path: Path, rename: Mapping[str, str]) -> EventSpan:
+def _measure_file(path: Path) -> EventSpan:
     """Return what the first part of a file covers."""
     state = path.stat()
-    return _measure_state(path, state.st_size, state.st_mtime_ns, tuple(rename.items()))
+    return _measure_state(path, state.st_size, state.st_mtime_ns)
 
 
 @lru_cache(maxsize=32)
-def _measure_state(
-    path: Path, size: int, changed: int, rename: tuple[tuple[str, str], ...]
-) -> EventSpan:
+def _measure_state(path: Path, size: int, changed: int) -> EventSpan:
     events = EventFile(path)
     points = events.read(MEASURED)
-    return measure_span(points, events.times, dict(rename))
+    return measure_span(points, events.times)
 
 
 def _parse_scalar(value: Any) -> float | None:
