@@ -9,7 +9,7 @@ import numpy as np
 
 from tune_jobs.foreign_logs.log_record import Record
 from tune_jobs.foreign_logs.names.name_matching import match_metrics
-from tune_jobs.foreign_logs.row_order import order_records
+from tune_jobs.foreign_logs.row_order import join_resumed, order_records
 from tune_jobs.health.metric_table import as_number
 
 COLUMNS = ("seed", "run", "run_id", "run_name", "trial", "trial_id")
@@ -39,7 +39,7 @@ def split_runs(name: str, records: Sequence[Record]) -> dict[str, list[Record]]:
             for time in records[0].values:
                 if all(_rises(run, time) for run in runs.values()) and not _rises(records, time):
                     return runs
-    return {name: records}
+    return {name: join_resumed(records)}
 
 
 def _list_choices(records: Sequence[Record]) -> Iterator[tuple[str, ...]]:

@@ -12,9 +12,8 @@ import numpy as np
 
 from tune_jobs.foreign_logs.likely_return import is_return
 from tune_jobs.foreign_logs.names.name_matching import match_metrics
+from tune_jobs.foreign_logs.row_order import EARLY, continues_score
 
-EARLY = 0.1
-"""Share of a run up to which a later file begins anew; a later checkpoint repeats steps."""
 Relation = Literal["part", "anew", "other", ""]
 """What a later file is: a part of the run by its steps, a part whose steps begin anew, another run;
 empty while it is not known."""
@@ -53,16 +52,10 @@ class EventSpan:
             return "part"
         if not self.returns:
             return "anew"
-        return self._compare_levels(later.returns)
-
-    def _compare_levels(self, later: Sequence[float]) -> Relation:
-        """Return whether returns begin where these end, or like these, with an untrained agent."""
-        if not later:
+        if not later.returns:
             return ""
-        few = max(1, min(len(self.returns), len(later)) // 10)
-        begin, end = np.mean(self.returns[:few]), np.mean(self.returns[-few:])
-        level = np.mean(later[:few])
-        return "other" if abs(level - begin) < abs(level - end) else "anew"
+        goes_on = continues_score(np.array(self.returns), np.array(later.returns))
+        return "anew" if goes_on else "other"
 
 
 def measure_span(points: Sequence[tuple[str, int, float]], times: tuple[float, float]) -> EventSpan:
