@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from envs.validation import InputError
@@ -160,19 +161,24 @@ def _choose_form(
 ) -> Iterator[LogReader | LeftOut]:
     """Yield the logs of one form, the first that is not empty, and the files of the others."""
     forms = [form for form in FORMATS if form in by_form]
-    opened = {form: form.open_all(by_form[form], rename, place) for form in forms}
-    # None at all where a form has its log in another directory.
-    full = (f for f in forms if len(forms) == 1 or not opened[f] or any(map(_has_rows, opened[f])))
-    chosen = next(full, next(iter(forms), None))
+    opened = ((form, form.open_all(by_form[form], rename, place)) for form in forms)
+    first = next(opened, None)
+    if first is None:
+        return
+    # No reader at all where a form has its log in another directory.
+    full = (
+        (form, readers)
+        for form, readers in chain([first], opened)
+        if len(forms) == 1 or not readers or any(map(_has_rows, readers))
+    )
+    chosen, readers = next(full, first)
+    yield from readers
+    name = by_form[chosen][0].name
     for form in forms:
-        if form is chosen:
-            yield from opened[form]
-        elif chosen:
-            name = by_form[chosen][0].name
-            is_empty = forms.index(form) < forms.index(chosen)
-            why = "it has no rows, and" * is_empty or "it is of the same run as"
-            rest = f"{name} beside it {'is' if is_empty else 'which is'} read"
-            yield from (LeftOut(file, f"{why} {rest}", form) for file in by_form[form])
+        why = f"it is of the same run as {name} beside it, which is read"
+        if forms.index(form) < forms.index(chosen):
+            why = f"it has no rows, and {name} beside it is read"
+        yield from (LeftOut(file, why, form) for file in by_form[form] if form is not chosen)
 
 
 def _has_rows(reader: LogReader) -> bool:

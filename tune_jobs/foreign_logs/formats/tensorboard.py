@@ -161,7 +161,7 @@ class TensorBoardReader(PointsReader):
         spans = [(f, span) for f, span in spans if span.steps]
         later = _measure_file(file)
         if not later.steps or not spans:
-            return None if spans else 0
+            return 0  # nothing to add, but maybe damage
         relation = reduce(EventSpan.__or__, [span for _, span in spans]).relate(later)
         if not relation:
             return None
