@@ -10,10 +10,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tune_jobs.foreign_logs.formats.console import COLOUR, ENDINGS, NUMBER
+from tune_jobs.foreign_logs.formats.console import COLOUR, ENDINGS, NUMBER, ConsoleReader
 from tune_jobs.foreign_logs.formats.log_reader import LogReader, read_first_lines
 from tune_jobs.foreign_logs.formats.sb3_table import EvaluationMerger
 from tune_jobs.foreign_logs.formats.tail import Lines
+from tune_jobs.foreign_logs.likely_return import is_return
 from tune_jobs.foreign_logs.log_record import Record
 from tune_jobs.foreign_logs.names.name_matching import KNOWN
 
@@ -105,7 +106,9 @@ class PrintedBlocksReader(LogReader):
     @classmethod
     def recognises(cls, path: Path) -> bool:
         """Whether it is a text file with a block among its first lines."""
-        return path.name.endswith(ENDINGS) and bool(cls.first_names(path))
+        names = cls.first_names(path) if path.name.endswith(ENDINGS) else []
+        # A box of something else may stand above lines with the metrics.
+        return bool(names) and (any(map(is_return, names)) or not ConsoleReader.recognises(path))
 
     @classmethod
     def first_names(cls, path: Path) -> list[str]:

@@ -123,3 +123,11 @@ def test_a_table_of_markdown_is_no_box(tmp_path):
     path = tmp_path / "notes.txt"
     path.write_text("| name | reward |\n|------|------|\n| ours | 3 |\n\n-----------\nnothing\n")
     assert find_readers(tmp_path) == []
+
+
+def test_a_box_above_lines_with_metrics_does_not_hide_them(tmp_path):
+    box = "---------------\n| workers | 8 |\n| seed | 1 |\n---------------\n"
+    lines = "".join(f"{{'loss': 0.1, 'reward': {i}.0}}\n" for i in range(9))
+    (tmp_path / "train.log").write_text(box + lines)
+    (log,) = read_logs(tmp_path)
+    assert (log.format, len(log.rows)) == ("console", 9)
