@@ -148,4 +148,7 @@ def format_account(result: Audit, seconds: float) -> list[str]:
     lines += [f"not judged    {run.note}" for run in result.unread[:MOST_LISTED]]
     if len(result.unread) > MOST_LISTED:
         lines.append(f"              and {len(result.unread) - MOST_LISTED} more, on the page")
+    lines += [f"left out      {one.file}: {one.why}" for one in result.left_out[:MOST_LISTED]]
+    if len(result.left_out) > MOST_LISTED:
+        lines.append(f"              and {len(result.left_out) - MOST_LISTED} more, on the page")
     return lines

@@ -21,6 +21,7 @@ from tune_jobs.audit.audit_cache import AuditCache
 from tune_jobs.audit.replayed_run import JudgingOptions, ReplayedRun, replay_source
 from tune_jobs.audit.run_groups import RunGroup, StopVerdict, group_runs
 from tune_jobs.audit.sweep_savings import Scheduler, SweepSavings, replay_group
+from tune_jobs.foreign_logs.discovery import LeftOut
 from tune_jobs.foreign_logs.names.name_matching import check_rename
 from tune_jobs.foreign_logs.read_logs import LogSource, find_sources, name_source
 
@@ -57,6 +58,8 @@ class Audit:
     groups: tuple[RunGroup, ...]
     sweeps: tuple[SweepSavings, ...]
     """What a scheduler would have done with each group of eight runs or more."""
+    left_out: tuple[LeftOut, ...] = ()
+    """Files that look like logs and were not read."""
 
     @cached_property
     def judged(self) -> list[ReplayedRun]:
@@ -147,6 +150,8 @@ class Audit:
             "unread": [
                 {"name": run.name, "path": run.path, "why": run.note} for run in self.unread
             ],
+            "left_out": [{"path": str(one.file), "why": one.why} for one in self.left_out],
+            "notes": [{"name": run.name, "note": run.note} for run in self.judged if run.note],
             "health": dict.fromkeys(self.wrong_rules, "warn"),
         }
 
@@ -176,26 +181,33 @@ def audit(
     check_value("workers", workers, int, NonNegative)
     check_value("budget", options.budget, float, NonNegative)
     check_rename(options.rename)
-    sources = _find_sources(paths, options)
+    sources, left_out = _find_sources(paths, options)
     runs = [run for of_log in _replay_all(sources, options, workers, on_progress) for run in of_log]
     groups = group_runs(runs, group)
     sweeps = [] if scheduler == "none" else [replay_group(one, scheduler) for one in groups]
-    return Audit(tuple(runs), tuple(groups), tuple(sweep for sweep in sweeps if sweep))
+    return Audit(tuple(runs), tuple(groups), tuple(sweep for sweep in sweeps if sweep), left_out)
 
 
-def _find_sources(paths: Sequence[Path], options: JudgingOptions) -> list[tuple[str, LogSource]]:
-    """Return all logs at the paths with their names, each once."""
+def _find_sources(
+    paths: Sequence[Path], options: JudgingOptions
+) -> tuple[list[tuple[str, LogSource]], tuple[LeftOut, ...]]:
+    """Return all logs at the paths with their names, each once, and the files that are left out."""
     root = paths[0] if len(paths) == 1 else None
     sources: dict[str, LogSource] = {}
+    left: dict[Path, LeftOut] = {}
     known: set[tuple[Path, str]] = set()
     for path in paths:
-        for source in find_sources(path, options.rename):
+        found, left_out = find_sources(path, options.rename)
+        left |= {one.file.resolve(): one for one in left_out}
+        for source in found:
             file, name = source.files[0], name_source(root, source)
             identity = (file.resolve(), getattr(source, "label", ""))
             if identity not in known:
                 known.add(identity)
                 sources[name if name not in sources else f"{file} {identity[1]}".strip()] = source
-    return list(sources.items())
+    # What another path, or the lack of any other log, makes a log is none of them.
+    read = {file for file, _ in known}
+    return list(sources.items()), tuple(one for file, one in left.items() if file not in read)
 
 
 def _replay_all(

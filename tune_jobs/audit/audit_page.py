@@ -98,6 +98,9 @@ def _render_body(audit: Audit) -> str:
     if audit.unread:
         rows = [[escape(run.name), escape(run.note)] for run in audit.unread]
         parts.append(section("Not judged", table(["log", "why"], rows, 2, sentence=True)))
+    if audit.left_out:
+        rows = [[escape(str(one.file)), escape(one.why)] for one in audit.left_out]
+        parts.append(section("Left out", table(["file", "why"], rows, 2, sentence=True)))
     return "".join(parts)
 
 

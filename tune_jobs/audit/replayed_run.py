@@ -184,7 +184,7 @@ def _replay_run(
         name,
         str(path),
         _name_kind(reader.name, judge.log.names),
-        note=" ".join(filter(None, (reader.left_out, missing if lacks_score else ""))),
+        note=" ".join(filter(None, (reader.note, reader.left_out, missing * lacks_score))),
         env=(envs.pop() if len(envs) == 1 else "") or _find_env(path),
         metric=SUCCESS if judge.log.score == SUCCESS else judge.log.metric,
         mode=options.mode,

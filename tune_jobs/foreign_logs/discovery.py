@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from envs.validation import InputError
 from tune_jobs.foreign_logs.formats import FORMATS, LogReader
 from tune_jobs.foreign_logs.formats.delimited import DelimitedReader
+from tune_jobs.foreign_logs.formats.json_lines import JsonLinesReader
+from tune_jobs.foreign_logs.likely_return import is_return
 from tune_jobs.foreign_logs.log_record import parse_json
 from tune_jobs.foreign_logs.names.name_matching import match_metrics
+from tune_jobs.formatting import format_names
 from tune_jobs.run_log.log_file import open_log
 
 LOOKED_FOR = (
     "a run directory of ours (events.jsonl), Ray Tune's result.json and progress.csv, SB3's "
-    "progress.csv and *.monitor.csv, TensorBoard's events.out.tfevents.*, trainer_state.json, "
-    "folders of TorchRL, W&B and MLflow, and CSV files, lines of JSON and console output with a "
-    "column for the return"
+    "progress.csv, *.monitor.csv and evaluations.npz, TensorBoard's events.out.tfevents.*, "
+    "trainer_state.json, folders of TorchRL, d3rlpy, Sacred, W&B and MLflow, and CSV files, JSON "
+    "and console output with a column for the return"
 )
 OWN_RUN = "Rungwise run"
+SMALL = 20_000
+"""Bytes of a log that may be empty but for its header."""
 LEARNING = {"policy_loss", "value_loss", "entropy", "kl", "clip_fraction", "explained_variance"}
 """Metrics of an update of a policy: a table with one of them is no data of another kind."""
 
@@ -53,13 +59,31 @@ class Unreadable:
         return [self.file]
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """A file that looks like a log and is not read."""
+
+    file: Path
+    why: str
+    form: type[LogReader]
+    is_likely: bool = False
+    """Whether it has a column that is named like a return, which is not known."""
+
+
+Source = LogReader | OwnRun | Unreadable | LeftOut
+"""What is found at a path."""
+
+
 def find_readers(path: Path, rename: Mapping[str, str] | None = None) -> list[LogReader]:
     """Open every log of another tool at a path; see :func:`find_logs`."""
     return [log for log in find_logs(path, rename or {}) if isinstance(log, LogReader)]
 
 
-def find_logs(path: Path, rename: Mapping[str, str]) -> Iterator[LogReader | OwnRun | Unreadable]:
+def find_logs(path: Path, rename: Mapping[str, str]) -> Iterator[Source]:
     """Yield each log at a path: a file, or a directory, which is searched to any depth.
+
+    Of a directory also what looks like a log and is left out. Where nothing else is found, the
+    likely ones of these are logs: a directory never says less than its file.
 
     Raises:
         InputError: if the path is a file in no known format.
@@ -74,21 +98,34 @@ def find_logs(path: Path, rename: Mapping[str, str]) -> Iterator[LogReader | Own
             raise InputError(f"{path} is none of the files that can be read: {LOOKED_FOR}.")
         yield form([path], rename)
         return
+    left: list[LeftOut] = []
+    is_empty = True
     for place, inner, names in os.walk(path):
         # In place, as os.walk requires: the order of logs must not depend on the file system.
         inner.sort()
         files = [Path(place, name) for name in sorted(names)]
         if (events := Path(place, "events.jsonl")) in files and _is_own_run(events):
             inner.clear()  # what Tune wrote below it says the same
+            is_empty = False
             yield OwnRun(events)
-        else:
-            yield from find_in_directory(Path(place), files, rename)
+            continue
+        for log in find_in_directory(Path(place), files, rename):
+            left += [log] if isinstance(log, LeftOut) else []
+            is_empty &= isinstance(log, LeftOut)
+            yield log
+    if is_empty:
+        likely = [one for one in left if one.is_likely] or left[:1]
+        yield from (one.form([one.file], rename) for one in likely)
 
 
 def find_in_directory(
-    place: Path, files: list[Path], rename: Mapping[str, str], *, needs_return: bool = True
-) -> Iterator[LogReader | Unreadable]:
-    """Yield the logs among the files of a directory.
+    place: Path,
+    files: list[Path],
+    rename: Mapping[str, str],
+    *,
+    needs_return: bool = True,
+) -> Iterator[LogReader | Unreadable | LeftOut]:
+    """Yield the logs among the files of a directory, and what is left out.
 
     The formats in one directory describe the same run; reading each would report it repeatedly.
 
@@ -100,21 +137,68 @@ def find_in_directory(
             metrics of learning are known in it.
     """
     by_form: dict[type[LogReader], list[Path]] = {}
+    unknown: dict[Path, tuple[type[LogReader], list[str]]] = {}
     for file in files:
         try:
             form = _find_format(file)
             # Any table may be a CSV file; one with a column for the return is taken for a log.
-            if form and (
-                not form.needs_return or _is_log(form.first_names(file), rename, needs_return)
-            ):
+            names = form.first_names(file) if form and form.needs_return else []
+            if form and (not form.needs_return or _is_log(names, rename, needs_return)):
                 by_form.setdefault(form, []).append(file)
+            elif form and _looks_like_log(form, names):
+                unknown[file] = form, names
         except OSError as error:
             # One unreadable file among many must not hide the others.
             yield Unreadable(file, describe_os_error(file, error))
-    for form in FORMATS:
-        if form in by_form:
-            yield from form.open_all(by_form[form], rename, place)
-            return
+    yield from _choose_form(place, by_form, rename)
+    for file, (form, names) in unknown.items():
+        why = f"none of its columns is known as a return: {format_names(names)}"
+        yield LeftOut(file, why, form, any(map(is_return, names)))
+
+
+def _choose_form(
+    place: Path, by_form: Mapping[type[LogReader], list[Path]], rename: Mapping[str, str]
+) -> Iterator[LogReader | LeftOut]:
+    """Yield the logs of one form, the first that is not empty, and the files of the others."""
+    forms = [form for form in FORMATS if form in by_form]
+    opened = ((form, form.open_all(by_form[form], rename, place)) for form in forms)
+    first = next(opened, None)
+    if first is None:
+        return
+    # No reader at all where a form has its log in another directory.
+    full = (
+        (form, readers)
+        for form, readers in chain([first], opened)
+        if len(forms) == 1 or not readers or any(map(_has_rows, readers))
+    )
+    chosen, readers = next(full, first)
+    yield from readers
+    name = by_form[chosen][0].name
+    for form in forms:
+        why = f"it is of the same run as {name} beside it, which is read"
+        if forms.index(form) < forms.index(chosen):
+            why = f"it has no rows, and {name} beside it is read"
+        yield from (LeftOut(file, why, form) for file in by_form[form] if form is not chosen)
+
+
+def _has_rows(reader: LogReader) -> bool:
+    """Return whether a log has rows, if it is small enough to be empty."""
+    try:
+        if sum(file.stat().st_size for file in reader.files) > SMALL:
+            return True
+        copy = type(reader)(reader.files, reader.rename, reader.directory, reader.label)
+        return bool(copy.read(final=True))
+    except (InputError, OSError):
+        return True  # reading it says what is wrong
+
+
+def _looks_like_log(form: type[LogReader], names: Sequence[str]) -> bool:
+    """Return whether a file without a known return is no mere list of settings."""
+    if issubclass(form, JsonLinesReader):
+        return len(set(names)) < len(names)  # lines that repeat names
+    # Of numbers alone is the first row of a table without a header.
+    words = [name for name in names if any(map(str.isalpha, name))]
+    return len(words) > issubclass(form, DelimitedReader)
 
 
 def describe_os_error(path: Path, error: OSError) -> str:

@@ -13,6 +13,7 @@ from envs.validation import InputError, unknown_name_error
 from tune_jobs.foreign_logs.discovery import (
     LOOKED_FOR,
     OWN_RUN,
+    LeftOut,
     OwnRun,
     Unreadable,
     describe_os_error,
@@ -29,7 +30,7 @@ from tune_jobs.formatting import format_names
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.outcome import Outcome
 
-USUAL = ("result.json", "progress.csv", "progress.txt", "monitor.csv")
+USUAL = ("result.json", "progress.csv", "progress.txt", "monitor.csv", "evaluations.npz")
 """Files that a run has one of: it is called by its directory."""
 LogSource = LogReader | OwnRun | Unreadable
 
@@ -60,7 +61,7 @@ def read_all(paths: Sequence[Path], rename: Mapping[str, str] | None = None) -> 
     logs: list[Log] = []
     known: set[Path] = set()
     for path in paths:
-        sources = find_sources(path, rename)
+        sources, _ = find_sources(path, rename)
         for source in sources:
             # Overlapping paths would otherwise count one run twice, and siblings would seem to
             # agree.
@@ -74,8 +75,8 @@ def read_all(paths: Sequence[Path], rename: Mapping[str, str] | None = None) -> 
     return logs
 
 
-def find_sources(path: Path, rename: Mapping[str, str]) -> list[LogSource]:
-    """Return the logs at a path, at least one.
+def find_sources(path: Path, rename: Mapping[str, str]) -> tuple[list[LogSource], list[LeftOut]]:
+    """Return the logs at a path, at least one, and what looks like a log and is left out.
 
     Raises:
         InputError: there is nothing to read.
@@ -83,12 +84,13 @@ def find_sources(path: Path, rename: Mapping[str, str]) -> list[LogSource]:
     if not path.exists():
         raise InputError(f"There is no {path}: give a log file or a directory that has one.")
     try:
-        sources = list(find_logs(path, rename))
+        found = list(find_logs(path, rename))
     except OSError as error:
         raise InputError(describe_os_error(path, error)) from None
+    sources = [source for source in found if not isinstance(source, LeftOut)]
     if not sources:
         raise InputError(f"There is no log in {path}. Looked for: {LOOKED_FOR}.")
-    return sources
+    return sources, [source for source in found if isinstance(source, LeftOut)]
 
 
 def _read_or_noted(root: Path | None, source: LogSource, rename: Mapping[str, str]) -> list[Log]:
@@ -139,7 +141,7 @@ def name_source(root: Path | None, source: LogSource) -> str:
 def _read(name: str, reader: LogReader, rename: Mapping[str, str]) -> list[Log]:
     runs = split_runs(name, read_rest(reader))
     cut = reader.damage and f"{reader.damage} Only the rows above it are judged."
-    note = " ".join(filter(None, (reader.left_out, cut)))
+    note = " ".join(filter(None, (reader.note, reader.left_out, cut)))
     return [
         translate_log(reader.files[0], run, reader.name, records, rename, note)
         for run, records in runs.items()

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
 from tune_jobs.foreign_logs.log_record import Record
 from tune_jobs.foreign_logs.names.name_matching import match_metrics
-from tune_jobs.health.improvement import FloatArray
+from tune_jobs.health.improvement import FloatArray, keep_finite
 from tune_jobs.health.metric_table import as_number
 
 COUNTERS = ("env_steps", "iteration")
 SHORTEST = 20
 """Rows, and changes of a count, at least: in fewer, lengths of episodes can fall, too."""
+EARLY, MOST_RESUMES = 0.1, 5
+"""Share of a run up to which later steps begin anew, where a checkpoint repeats some, and how often
+that may be: what begins anew more often counts something else."""
 MOST_RISES = 0.05
 """Rises for each fall where the newest row is the first: they are of runs that were continued
 at an earlier step, or are above each other."""
@@ -42,6 +46,46 @@ def order_records(records: Sequence[Record]) -> list[Record]:
     if all(np.ptp(step) == 0 and step[0] > 1 for step in steps):
         return [records[at] for at in order]
     return list(records)
+
+
+def join_resumed(records: Sequence[Record]) -> list[Record]:
+    """Return the records of one run with counters that a resume began anew made to go on.
+
+    Only where the score goes on, too: an untrained agent is another run.
+    """
+    known = match_metrics(records[0].values if records else (), {}).items()
+    counters = [theirs for theirs, ours in known if ours.name in COUNTERS]
+    scores = [theirs for theirs, ours in known if ours.name.startswith("return_mean")]
+    columns = np.array([[as_number(r.values.get(name)) for r in records] for name in counters])
+    if not counters or not scores or not np.isfinite(columns).all():
+        return list(records)
+    returns = np.array([as_number(record.values.get(scores[0])) for record in records])
+    fell = (columns[:, 1:] - columns[:, :1]) <= EARLY * (columns[:, :-1] - columns[:, :1])
+    starts: list[int] = (np.flatnonzero((fell & (np.diff(columns) < 0)).all(0)) + 1).tolist()
+    parts = list(pairwise([*starts, len(records)]))
+    sizes = [last - first for first, last in [(0, starts[0] if starts else 0), *parts]]
+    if not starts or len(starts) > MOST_RESUMES or min(sizes) < SHORTEST:
+        return list(records)
+    for first, last in parts:
+        if not continues_score(returns[:first], returns[first:last]):
+            return list(records)
+        # A count from 0 has one row more than a count from 1.
+        begins = columns[:, first : first + 1] <= 0
+        columns[:, first:last] += columns[:, first - 1 : first] + begins
+    return [
+        Record(record.location, {**record.values, **dict(zip(counters, counts, strict=True))})
+        for record, counts in zip(records, columns.T.tolist(), strict=True)
+    ]
+
+
+def continues_score(earlier: FloatArray, later: FloatArray) -> bool:
+    """Return whether a score begins where the earlier one ended, and not where that began."""
+    earlier, later = keep_finite(earlier), keep_finite(later)
+    if not earlier.size or not later.size:
+        return False
+    few = max(1, min(earlier.size, later.size) // 10)
+    begin, end, level = (part.mean() for part in (earlier[:few], earlier[-few:], later[:few]))
+    return bool(abs(level - begin) >= abs(level - end))
 
 
 def _falls(column: FloatArray) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 from tune_jobs.foreign_logs.log_record import Record
 from tune_jobs.foreign_logs.names.loose_matching import fold
 from tune_jobs.foreign_logs.names.name_matching import match_metrics
-from tune_jobs.foreign_logs.row_order import order_records
+from tune_jobs.foreign_logs.row_order import join_resumed, order_records
 from tune_jobs.health.metric_table import as_number
 
 COLUMNS = ("seed", "run", "runid", "runname", "trial", "trialid")
@@ -45,7 +45,7 @@ def split_runs(name: str, records: Sequence[Record]) -> dict[str, list[Record]]:
             for time in records[0].values:
                 if all(_rises(run, time) for run in runs.values()) and not _rises(records, time):
                     return runs
-    return {name: records}
+    return {name: join_resumed(records)}
 
 
 def _list_choices(records: Sequence[Record]) -> Iterator[tuple[str, ...]]:

@@ -10,6 +10,7 @@ import pytest
 from foreign_logs import write_columns
 from health_runs import flat, rising
 
+from cluster.commands.audit_command import format_account
 from envs.validation import InputError
 from tune_jobs.audit.audit import _run_tasks, audit
 from tune_jobs.audit.audit_page import write_audit_page
@@ -225,3 +226,16 @@ def test_the_page_holds_everything_and_escapes_names(tmp_path):
         "http://www.w3.org", ""
     )
     assert "no_improvement: warn" in text
+
+
+def test_what_was_left_out_is_listed_with_its_reason(tmp_path):
+    folder = write_experiments(tmp_path / "exp")
+    write_columns(folder / "doomed" / "data.csv", x=[1, 2], y=[3, 4])
+    result = audit([folder], OPTIONS, workers=1)
+    (left,) = result.as_dict()["left_out"]
+    assert left["path"] == str(folder / "doomed" / "data.csv") and "x, y" in left["why"]
+    assert any("data.csv: none of its columns" in line for line in format_account(result, 1.0))
+    write_audit_page(result, tmp_path / "audit.html")
+    assert "Left out" in (tmp_path / "audit.html").read_text()
+    (only,) = audit([folder / "doomed" / "data.csv"], OPTIONS, workers=1).runs
+    assert not only.is_judged

@@ -3,9 +3,10 @@
 import pytest
 from foreign_logs import write_columns, write_results
 from health_runs import rising
+from paths import DATA
 
 from envs.validation import InputError
-from tune_jobs.foreign_logs.discovery import find_readers
+from tune_jobs.foreign_logs.discovery import LeftOut, find_logs, find_readers
 from tune_jobs.foreign_logs.read_logs import read_logs
 from tune_jobs.judging.doctor import doctor
 
@@ -57,3 +58,50 @@ def test_results_of_another_tool_do_not_hide_the_log(tmp_path, text):
     write_columns(tmp_path / "log.csv", step=range(10), reward=range(10))
     (log,) = read_logs(tmp_path)
     assert (log.format, len(log.rows)) == ("CSV", 10)
+
+
+def read_or_refuse(path):
+    """The rows at a path, or the sentence that refuses it."""
+    try:
+        return [log.rows for log in read_logs(path)]
+    except InputError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize(
+    "name", ["d1_garage/progress.csv", "d2_blanks/log.csv", "d8_success/log.txt"]
+)
+def test_a_folder_says_what_its_file_says(name):
+    path = DATA / "strangers" / name
+    answer = read_or_refuse(path)
+    assert answer == read_or_refuse(path.parent)
+    assert "There is no log" not in answer
+
+
+def test_an_empty_log_does_not_hide_a_full_one():
+    folder = DATA / "strangers" / "d9_empty"
+    (log,) = read_logs(folder)
+    assert (log.format, len(log.rows)) == ("Ray Tune progress.csv", 120)
+    last = log.rows[-1]
+    assert (last["return_mean_100"], last["env_steps"]) == (306.9933, 480_000)
+    (left,) = (one for one in find_logs(folder, {}) if isinstance(one, LeftOut))
+    assert left.file.name == "result.json" and "it has no rows" in left.why
+
+
+def test_what_looks_like_a_log_is_left_out_with_a_reason(tmp_path):
+    write_results(tmp_path / "result.json", [{"training_iteration": i} for i in range(1, 9)])
+    write_columns(tmp_path / "progress.csv", training_iteration=[1, 2], episode_reward_mean=[1, 2])
+    write_columns(tmp_path / "data.csv", x=[1, 2], y=[3, 4])
+    (tmp_path / "config.json").write_text('{"seed": 1}')
+    (tmp_path / "params.json").write_text('{\n "seed": 1,\n "layers": [8, 8]\n}')
+    left = {one.file.name: one.why for one in find_logs(tmp_path, {}) if isinstance(one, LeftOut)}
+    assert left.keys() == {"progress.csv", "data.csv"}
+    assert "same run" in left["progress.csv"] and "x, y" in left["data.csv"]
+
+
+def test_an_index_of_runs_beside_their_logs_is_no_log(tmp_path):
+    index = tmp_path / "index.json"
+    index.write_text('[\n{"run": "a", "final_return": 3.0},\n{"run": "b", "final_return": 4.0}\n]')
+    write_columns(tmp_path / "a" / "log.csv", step=[1, 2], reward=[1, 2])
+    (reader,) = find_readers(tmp_path)
+    assert reader.files == [tmp_path / "a" / "log.csv"]

@@ -8,7 +8,7 @@ from foreign_logs import diagnose_log, write_columns
 from health_runs import rising
 
 from tune_jobs.foreign_logs.log_record import Record
-from tune_jobs.foreign_logs.row_order import order_records
+from tune_jobs.foreign_logs.row_order import join_resumed, order_records
 
 STEPS = [1000.0 * (i + 1) for i in range(60)]
 CONTINUED = [*STEPS[:40], *STEPS[35:]]
@@ -53,3 +53,33 @@ def test_any_other_order_is_kept(columns):
 def test_a_healthy_table_with_the_newest_first_is_healthy(tmp_path):
     columns = {"step": STEPS[::-1], "return": rising(60)[::-1]}
     assert diagnose_log(write_columns(tmp_path / "a.csv", **columns)) == {}
+
+
+def make_part(returns, first=1):
+    return [
+        Record("", {"iteration": float(i), "step": 100.0 * i, "reward": float(value)})
+        for i, value in enumerate(returns, start=first)
+    ]
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_resume_that_counts_anew_goes_on(first):
+    parts = [make_part(rising(40, 10.0 * i, 10.0 * i + 10), first) for i in range(3)]
+    joined = join_resumed([record for part in parts for record in part])
+    assert [record.values["iteration"] for record in joined] == [*range(first, first + 120)]
+    steps = [record.values["step"] for record in joined]
+    assert steps == sorted(set(steps))
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        make_part(rising(40, 0.0, 10.0)),  # an untrained agent
+        make_part(rising(40, 8.0, 20.0), 33),  # a checkpoint
+        make_part(rising(40, 10.0, 20.0), 41),  # it counts on
+        make_part([10.0] * 9),  # too short
+    ],
+)
+def test_what_does_not_begin_anew_is_left_as_it_is(later):
+    records = make_part(rising(40, 0.0, 10.0)) + later
+    assert join_resumed(records) == records

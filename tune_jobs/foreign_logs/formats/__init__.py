@@ -19,11 +19,19 @@ logs at a path, ``translate_log`` turns records into rows of the catalogue.
 
 from tune_jobs.foreign_logs.formats.console import ConsoleReader
 from tune_jobs.foreign_logs.formats.delimited import DelimitedReader, TuneTableReader
-from tune_jobs.foreign_logs.formats.json_lines import JsonLinesReader, TuneResultsReader
+from tune_jobs.foreign_logs.formats.document import EvaluationsReader, SacredReader
+from tune_jobs.foreign_logs.formats.exports import TensorBoardExportReader, WandbExportReader
+from tune_jobs.foreign_logs.formats.json_document import JsonDocumentReader
+from tune_jobs.foreign_logs.formats.json_lines import (
+    JsonLinesReader,
+    SparseLinesReader,
+    TuneResultsReader,
+)
 from tune_jobs.foreign_logs.formats.log_reader import LogReader
 from tune_jobs.foreign_logs.formats.mlflow_runs import MlflowDatabaseReader, MlflowFolderReader
 from tune_jobs.foreign_logs.formats.monitors import MonitorReader
-from tune_jobs.foreign_logs.formats.point_files import ScalarFolderReader
+from tune_jobs.foreign_logs.formats.point_files import D3rlpyReader, ScalarFolderReader
+from tune_jobs.foreign_logs.formats.printed_blocks import PrintedBlocksReader
 from tune_jobs.foreign_logs.formats.sb3_table import SB3TableReader
 from tune_jobs.foreign_logs.formats.tensorboard import TensorBoardReader
 from tune_jobs.foreign_logs.formats.trainer_state import TrainerStateReader
@@ -37,12 +45,20 @@ FORMATS: tuple[type[LogReader], ...] = (
     MonitorReader,
     TrainerStateReader,
     ScalarFolderReader,
+    D3rlpyReader,
+    TensorBoardExportReader,
+    WandbExportReader,
     DelimitedReader,
     WandbReader,
     MlflowFolderReader,
     MlflowDatabaseReader,
+    SacredReader,
+    SparseLinesReader,
+    JsonDocumentReader,
     JsonLinesReader,
+    PrintedBlocksReader,
     ConsoleReader,
+    EvaluationsReader,
 )
 """Of several formats in one directory, which are of the same run, the first of these is read; a
 file has the first format that recognises it."""

@@ -1,27 +1,34 @@
-"""Text that a program prints: lines with a dict or with ``step:N - name:value``.
+"""Text that a program prints: lines with a dict or with ``step:N - name:value``, or a sentence.
 
-TRL prints a dict at each logging step, verl a line of pairs; Ray puts the name of the process
-before it. A progress bar on the same line ends with a carriage return, which counts as a line end.
+TRL prints a dict at each logging step, verl a line of pairs, ML-Agents a sentence; Ray puts the
+name of the process before it. A progress bar on the same line ends with a carriage return, which
+counts as a line end.
 """
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 from tune_jobs.foreign_logs.formats.log_reader import LogReader, read_first_lines
 from tune_jobs.foreign_logs.formats.tail import Lines
 from tune_jobs.foreign_logs.log_record import Record
 
 ENDINGS = (".log", ".txt", ".out", ".err")
-_NUMBER = r"[-+]?(?:\d+(?:_\d+)*\.?\d*(?:[eE][-+]?\d+)?|\.\d+|nan|inf|NaN|Infinity)"
+NUMBER = r"[-+]?(?:\d+(?:_\d+)*\.?\d*(?:[eE][-+]?\d+)?|\.\d+|nan|inf|NaN|Infinity)"
 _DICT = re.compile(r"\{'[^{}]*\}")
 # Transformers 5 puts its numbers into quotes, and None in the place of what is not finite; NumPy 2
 # puts its scalars into the name of their type.
-_DICT_ITEM = re.compile(rf"'([^']+)': ('?)(?:np\.\w+\()?({_NUMBER}|None)\)?\2(?=[,}}])")
-_PAIRS = re.compile(rf"(?:^|[\s)])step:(\d+) - (?=\S+:(?:np\.\w+\()?{_NUMBER})")
-_PAIR = re.compile(rf"([^\s:]+):(?:np\.\w+\()?({_NUMBER})\)?(?= - |\s*$)")
-_COLOUR = re.compile(r"\x1b\[[\d;]*m")
+_DICT_ITEM = re.compile(rf"'([^']+)': ('?)(?:np\.\w+\()?({NUMBER}|None)\)?\2(?=[,}}])")
+_PAIRS = re.compile(rf"(?:^|[\s)])step:(\d+) - (?=\S+:(?:np\.\w+\()?{NUMBER})")
+_PAIR = re.compile(rf"([^\s:]+):(?:np\.\w+\()?({NUMBER})\)?(?= - |\s*$)")
+# Unity ML-Agents (``trainers/stats.py``): "3DBall. Step: 1000. Time Elapsed: 9.1 s. Mean Reward:
+# 1.2. Std of Reward: 0.7."
+_UNITY = re.compile(
+    rf"(\S+?)[.:] Step: (\d+)\..*? Mean Reward: ({NUMBER})\..*? Std of Reward: ({NUMBER})"
+)
+COLOUR = re.compile(r"\x1b\[[\d;]*m")
 
 
 class ConsoleReader(LogReader):
@@ -53,9 +60,13 @@ class ConsoleReader(LogReader):
         return [row for row in rows if row.values and "train_runtime" not in row.values]
 
 
-def parse_line(line: str) -> dict[str, float]:
+def parse_line(line: str) -> dict[str, Any]:
     """Return the metrics that a line has; empty for any other line."""
-    line = _COLOUR.sub("", line)
+    line = COLOUR.sub("", line)
+    if unity := _UNITY.search(line):
+        # Several behaviours that are trained together are runs of their own.
+        values = {"Environment/Cumulative Reward": float(unity[3]), "return_std": float(unity[4])}
+        return {"run": unity[1], "step": float(unity[2])} | values
     pairs = _PAIRS.search(line)
     if pairs is not None:
         values = {name: float(value) for name, value in _PAIR.findall(line[pairs.end() :])}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from pathlib import Path
 
 from tune_jobs.foreign_logs.formats.log_reader import (
@@ -15,6 +16,7 @@ from tune_jobs.foreign_logs.formats.log_reader import (
 from tune_jobs.foreign_logs.formats.tail import BrokenLines, Lines
 from tune_jobs.foreign_logs.log_record import Record, parse_json
 
+_DECIMAL_COMMA = re.compile(r"^(\s*[-+]?\d+),(\d+(?:[eE][-+]?\d+)?\s*)$")
 EMPTY = {"", "none", "null", "na", "n/a", "-"}
 """Cells that say that there is no value. NaN is not among them."""
 
@@ -114,7 +116,7 @@ class DelimitedFile:
                     if self.broken.damage:
                         break
                     continue
-                records += self._check_row(Record(place, _name_cells(self.header, cells)))
+                records += self._check_row(Record(place, self._name_cells(cells)))
         except csv.Error as error:
             line = self._number + reader.line_num
             self.damage = f"{self.path}, line {line} is broken: {error}."
@@ -130,6 +132,13 @@ class DelimitedFile:
         is_misfit = final and not self._rows
         self.damage = self.damage or self.broken.damage or (self.broken.pending * is_misfit)
         return records
+
+    def _name_cells(self, cells: list[str]) -> dict[str, object]:
+        # Not strict: the last cells of a line may be missing.
+        named = zip(self.header, cells, strict=False)
+        if self._delimiter == ";":  # as Excel writes it where the comma is the decimal point
+            named = ((name, _DECIMAL_COMMA.sub(r"\1.\2", cell)) for name, cell in named)
+        return {name: value for name, cell in named if (value := _parse_cell(cell)) is not None}
 
     def _is_header(self, cells: list[str]) -> bool:
         """Return whether a row names the columns anew: a restarted script appends to its log."""
@@ -210,12 +219,6 @@ def _count_complete(lines: list[str]) -> int:
         if quotes % 2 == 0:
             complete = number
     return complete
-
-
-def _name_cells(header: list[str], cells: list[str]) -> dict[str, object]:
-    # Not strict: the last cells of a line may be missing.
-    named = zip(header, cells, strict=False)
-    return {name: value for name, cell in named if (value := _parse_cell(cell)) is not None}
 
 
 def _parse_cell(cell: str) -> object:

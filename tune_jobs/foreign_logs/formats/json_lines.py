@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 from pathlib import Path
 
 from tune_jobs.foreign_logs.formats.log_reader import SEARCHED, LogReader, read_first_lines
+from tune_jobs.foreign_logs.formats.points import PointsReader
 from tune_jobs.foreign_logs.formats.tail import BrokenLines, Lines
 from tune_jobs.foreign_logs.log_record import Record, flatten, parse_json
 
 FIRST = 20
 """Lines that are searched for a return: the first ones of a file may be its configuration."""
+SPARSE = ("metrics.jsonl", "scores.jsonl")
+STEP, EPISODE = "step", "episode/score"
+"""Names in Dreamer's files of them (``embodied/core/logger.py``)."""
 
 
 class JsonLinesReader(LogReader):
@@ -28,12 +33,7 @@ class JsonLinesReader(LogReader):
     @classmethod
     def first_names(cls, path: Path) -> list[str]:
         """Return the names of the first metrics of a file."""
-        names: list[str] = []
-        for line in read_first_lines(path)[:FIRST]:
-            with suppress(ValueError):
-                data: object = parse_json(line)
-                names += flatten(data) if isinstance(data, dict) else []
-        return names
+        return [name for names in _list_names(path, FIRST) for name in names]
 
     def _read_more(self, final: bool) -> list[Record]:
         lines = self._lines.read_numbered(self.limit, final)
@@ -70,6 +70,42 @@ class JsonLinesReader(LogReader):
         return Record(place, flatten(data))
 
 
+class SparseLinesReader(PointsReader):
+    """Lines with a step and some of the metrics each, such as Dreamer's: scores come by episode."""
+
+    name = "sparse JSON lines"
+    needs_return = True
+    is_directory = False
+
+    def _open(self) -> None:
+        super()._open()
+        self._lines = JsonLinesReader(self.files, self.rename)
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Whether it has Dreamer's name for them, and lines that share no metric but the step."""
+        if not path.name.endswith(SPARSE):
+            return False
+        lines = [names for names in _list_names(path) if names]
+        shared = set(lines[0]).intersection(*lines) if lines else set[str]()
+        return STEP in shared and (len(shared) == 1 < len(lines) or EPISODE in lines[0])
+
+    @classmethod
+    def first_names(cls, path: Path) -> list[str]:
+        """Return the names of all metrics in the first lines."""
+        return [name for names in _list_names(path) for name in names]
+
+    def _read_points(self, final: bool) -> None:
+        self._lines.limit = self.limit
+        for record in self._lines.read(final=final):
+            values = {n: v for n, v in record.values.items() if isinstance(v, int | float)}
+            step = values.pop(STEP, None)
+            if step is not None and math.isfinite(step):
+                self._points.add("", [(name, int(step), value) for name, value in values.items()])
+        self.behind, self.damage = self._lines.behind, self._lines.damage
+        self.left_out = self._lines.left_out
+
+
 class TuneResultsReader(JsonLinesReader):
     """The results that Ray Tune writes for each trial."""
 
@@ -90,3 +126,13 @@ class TuneResultsReader(JsonLinesReader):
             first: object = parse_json(line)
             return not isinstance(first, dict) or not first or "training_iteration" in first
         return True
+
+
+def _list_names(path: Path, count: int | None = None) -> list[list[str]]:
+    """Return the names in each of the first lines of a file."""
+    names: list[list[str]] = []
+    for line in read_first_lines(path)[:count]:
+        with suppress(ValueError):
+            data: object = parse_json(line)
+            names.append(list(flatten(data)) if isinstance(data, dict) else [])
+    return names

@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
 
-from tune_jobs.foreign_logs.formats.tail import CHUNK
+from tune_jobs.foreign_logs.formats.tail import CHUNK, open_text
 from tune_jobs.foreign_logs.log_record import Record
 
 SEARCHED = 1_000_000
@@ -59,6 +60,8 @@ class LogReader(ABC):
         """A sentence on why nothing more is read; empty while the log is sound."""
         self.left_out = ""
         """A sentence on lines that were cut off and are left out; empty if none is."""
+        self.note = ""
+        """A sentence on how the log was read, where that is not plain; empty if it is."""
         self._open()
 
     @classmethod
@@ -111,7 +114,7 @@ class LogReader(ABC):
 
 def read_first_lines(path: Path) -> list[str]:
     """Return the first complete lines of a file, whatever its size and content."""
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
+    with open_text(path, "replace") as file:
         text = file.read(SEARCHED)
     # A line that is longer than all that was read is none that a logger wrote.
     return text[: text.rfind("\n") + 1].splitlines() if len(text) == SEARCHED else text.splitlines()
@@ -119,17 +122,27 @@ def read_first_lines(path: Path) -> list[str]:
 
 def read_header(path: Path) -> list[str]:
     """Return the names in the header of a table; empty for a file that is not text."""
+    state = path.stat()
+    return list(_read_header(path, state.st_size, state.st_mtime_ns))
+
+
+@lru_cache(maxsize=1)  # several formats ask for that of one file
+def _read_header(path: Path, size: int, changed: int) -> tuple[str, ...]:
     try:
-        # The encoding drops the byte order mark that Excel puts before the first name.
-        with path.open(encoding="utf-8-sig") as file:
-            return split_header(next((line for line in file if not is_above_header(line)), ""))[1]
+        with open_text(path) as file:
+            line = next((line for line in file if not is_above_header(line)), "")
+            return tuple(split_header(line)[1])
     except (UnicodeDecodeError, csv.Error):
-        return []
+        return ()
 
 
 def is_above_header(line: str) -> bool:
-    """Return whether a line is a comment or blank, as may stand above the header of a table."""
-    return not line.strip(" \t\r\n") or line.lstrip(" \t").startswith("#")
+    """Return whether a line may stand above the header of a table.
+
+    It is a comment, blank, or tells Excel what separates the cells: ``sep=;``.
+    """
+    text = line.strip(' \t\r\n"')
+    return not text or text.startswith("#") or (text[:4].lower() == "sep=" and len(text) < 6)
 
 
 def split_header(line: str) -> tuple[str, list[str]]:

@@ -1,4 +1,4 @@
-"""Folders with a text file for each metric, a line for each point: also those of TorchRL's CSV."""
+"""Folders with a text file for each metric, a line for each point: TorchRL's CSV and d3rlpy's."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from tune_jobs.foreign_logs.formats.points import PointsReader
 from tune_jobs.foreign_logs.formats.tail import Lines
 
 FOLDER = "scalars"
+RETURNS = ("rollout_return", "environment", "evaluation")
+"""d3rlpy's names of a return: of a training, and of evaluators in its examples."""
 
 
 class PointFilesReader(PointsReader):
@@ -84,6 +86,40 @@ class ScalarFolderReader(PointFilesReader):
         root = self.directory or find_root(self.files[0])
         files = sorted(root.rglob("*.csv")) if self.directory else self.files
         return {file: file.relative_to(root).with_suffix("").as_posix() for file in files}
+
+
+class D3rlpyReader(PointFilesReader):
+    """d3rlpy's files with lines ``epoch,step,value`` beside its params.json.
+
+    See ``d3rlpy/logging/file_adapter.py``.
+    """
+
+    name = "d3rlpy CSV"
+    joins_directory = True
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Whether it begins with three numbers, and its settings lie beside it."""
+        if path.suffix != ".csv" or not (path.parent / "params.json").exists():
+            return False
+        with path.open(encoding="utf-8", errors="replace") as file:
+            return cls.parse(file.readline()) is not None
+
+    @classmethod
+    def parse(cls, line: str) -> tuple[int, float] | None:
+        """Return the step and the value of a line; a histogram has more numbers."""
+        try:
+            _, step, value = line.split(",")
+            return int(step), float(value)
+        except ValueError:
+            return None
+
+    def find_files(self) -> dict[Path, str]:
+        """Return the files of the folder and the names of their metrics."""
+        found = self.directory.glob("*.csv") if self.directory else self.files
+        files = {file: file.stem for file in sorted(found) if self.recognises(file)}
+        score = next((name for name in RETURNS if name in files.values()), "")
+        return {file: "return_mean" if name == score else name for file, name in files.items()}
 
 
 def find_root(path: Path) -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -43,6 +45,28 @@ def open_with_state(path: Path) -> tuple[BinaryIO, Identity, int]:
     file = path.open("rb")
     state = os.fstat(file.fileno())
     return file, (state.st_dev, state.st_ino), state.st_size
+
+
+def open_as_utf8(path: Path) -> tuple[BinaryIO, Identity, int]:
+    """Open a text as UTF-8, also one that PowerShell or Excel wrote in UTF-16.
+
+    See :func:`open_with_state`.
+    """
+    file, identity, size = open_with_state(path)
+    mark = file.read(2)
+    file.seek(0)
+    if mark not in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        return file, identity, size
+    with file:
+        # Not final: half of a character at the end is a write that is not complete.
+        text = codecs.getincrementaldecoder("utf-16")("replace").decode(file.read())
+    data = text.encode()
+    return io.BytesIO(data), identity, len(data)
+
+
+def open_text(path: Path, errors: str = "strict") -> io.TextIOWrapper:
+    """Open a text to be read, without the byte order mark that Excel puts before it."""
+    return io.TextIOWrapper(open_as_utf8(path)[0], "utf-8-sig", errors)
 
 
 class Tail:
@@ -135,7 +159,7 @@ class Lines:
             path: the file.
             errors: what is done about bytes that are not UTF-8, as of ``bytes.decode``.
         """
-        self.tail = Tail(path)
+        self.tail = Tail(path, open_as_utf8)
         self._errors = errors
         self.number = 0
         """Lines returned so far."""
@@ -201,7 +225,7 @@ class Lines:
 
     def pin(self, count: int) -> None:
         """Expect the first lines of the file to stay as they are; see :attr:`Tail.top`."""
-        with self.tail.path.open("rb") as file:
+        with open_as_utf8(self.tail.path)[0] as file:
             self.tail.top = b"".join(islice(file, count))
 
 

@@ -9,17 +9,24 @@ Tune leaves NaN out of its event files: a run that diverged is better read from 
 from __future__ import annotations
 
 import importlib
+import math
 import struct
+from collections.abc import Mapping, Sequence
+from functools import lru_cache, reduce
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tune_jobs.foreign_logs.formats.event_runs import EventSpan, group_files, measure_span
+from tune_jobs.foreign_logs.formats.log_reader import LogReader
 from tune_jobs.foreign_logs.formats.points import PointsReader
 from tune_jobs.foreign_logs.formats.tail import Tail
 
 FRAME = 16
 """Bytes of a frame around its data."""
+MEASURED = 50_000_000
+"""Bytes of a file that are read to find out what it is to the others in its folder."""
 
 
 class EventFile:
@@ -32,6 +39,8 @@ class EventFile:
         self.behind = False
         self.consumed = 0
         """Bytes of the last read."""
+        self.times = (math.inf, -math.inf)
+        """When the first and the last scalar were written, in seconds since 1970."""
         self._tail = Tail(path)
         self._number = 0
 
@@ -76,6 +85,8 @@ class EventFile:
             for value in event.summary.value:
                 number = _parse_scalar(value)
                 if number is not None:
+                    first, last = self.times
+                    self.times = (min(first, event.wall_time), max(last, event.wall_time))
                     points.append((value.tag, event.step, number))
             at += FRAME + length
             self._number += 1
@@ -86,29 +97,100 @@ class TensorBoardReader(PointsReader):
     """The scalars of the event files of one run."""
 
     name = "TensorBoard"
-    joins_directory = True
 
     def _open(self) -> None:
         super()._open()
         self._events: dict[Path, EventFile] = {}
+        self._shifts: dict[Path, int] = {}
+        """What is added to the steps of a file, once it is known."""
+        self._others: set[Path] = set()
+        """Files of other runs in the folder."""
+        if self.label:
+            self._others = set(_find_files(self.files[0].parent)) - set(self.files)
+            self.note = (
+                f"{self.files[0].parent} has event files of several runs, which overlap or begin "
+                "anew with an untrained agent: each is read by itself."
+            )
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
         """Whether the name is that of an event file."""
         return ".tfevents." in path.name
 
+    @classmethod
+    def open_all(
+        cls, files: Sequence[Path], rename: Mapping[str, str], directory: Path
+    ) -> list[LogReader]:
+        """Return a reader for each run of files in one directory."""
+        found = _find_files(directory)
+        if len(found) < 2:
+            return [cls(files, rename, directory)]
+        spans = {file: _measure_file(file) for file in found}
+        groups = group_files(spans)
+        readers: list[LogReader] = []
+        for group in groups:
+            # Of a program that has just begun, what its new file is to older ones is seen later.
+            if set(group) <= set(files) or any(f in files and spans[f].steps for f in group):
+                place = directory if group is groups[-1] else None
+                readers.append(cls(group, rename, place, group[0].name * (len(groups) > 1)))
+        return readers
+
     def _read_points(self, final: bool) -> None:
         if self.directory is not None:
-            self.files = [f for f in self.directory.iterdir() if self.recognises(f)] or self.files
+            found = [f for f in _find_files(self.directory) if f not in self._others]
+            self.files = found or self.files
         # File names contain the time of their creation, so a resume comes after what it repeats.
         self.files.sort()
         left, self.behind = self.limit, False
-        for file in self.files:
+        for at, file in enumerate(self.files):
+            shift = self._find_shift(self.files[:at], file)
+            if shift is None:
+                continue
             events = self._events.setdefault(file, EventFile(file))
-            self._points.add(str(file), events.read(left))
+            points = events.read(left)
+            self._points.add(str(file), [(tag, step + shift, v) for tag, step, v in points])
             self.behind |= events.behind
             self.damage = self.damage or events.damage
             left -= events.consumed
+
+    def _find_shift(self, earlier: Sequence[Path], file: Path) -> int | None:
+        """Return what is added to the steps of a file; None while that is not known."""
+        if file in self._shifts or not earlier:
+            return self._shifts.setdefault(file, 0)
+        spans = [(f, _measure_file(f)) for f in earlier if f in self._shifts]
+        spans = [(f, span) for f, span in spans if span.steps]
+        later = _measure_file(file)
+        if not later.steps or not spans:
+            return 0  # nothing to add, but maybe damage
+        relation = reduce(EventSpan.__or__, [span for _, span in spans]).relate(later)
+        if not relation:
+            return None
+        shift = self._shifts[spans[-1][0]]
+        if relation == "anew":
+            ends = [self._shifts[f] + last for f, s in spans for _, last in s.steps.values()]
+            starts = [first for first, _ in later.steps.values()]
+            shift = max(ends) + (min(starts) <= 0)
+            words = f"{file} begins its steps anew where the score of the earlier files ended"
+            self.note += f"{' ' * bool(self.note)}{words}: it is read from step {shift} on."
+        self._shifts[file] = shift
+        return shift
+
+
+def _find_files(directory: Path) -> list[Path]:
+    return sorted(file for file in directory.iterdir() if TensorBoardReader.recognises(file))
+
+
+def _measure_file(path: Path) -> EventSpan:
+    """Return what the first part of a file covers."""
+    state = path.stat()
+    return _measure_state(path, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=32)
+def _measure_state(path: Path, size: int, changed: int) -> EventSpan:
+    events = EventFile(path)
+    points = events.read(MEASURED)
+    return measure_span(points, events.times)
 
 
 def _parse_scalar(value: Any) -> float | None:

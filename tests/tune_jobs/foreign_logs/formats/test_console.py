@@ -7,6 +7,8 @@ import pytest
 from tune_jobs.foreign_logs.formats.console import parse_line
 from tune_jobs.foreign_logs.read_logs import read_logs
 
+UNITY = {"Environment/Cumulative Reward": -1.167, "return_std": 0.725}
+
 
 @pytest.mark.parametrize(
     ("line", "values"),
@@ -33,11 +35,24 @@ from tune_jobs.foreign_logs.read_logs import read_logs
         ("{'question': 'what is 2', 'answer': 'four'}", {}),
         ("step:3 of the recipe - stir: well", {}),
         ("step:3 - reward:1_000 - x:1__2 - y:3_", {"step": 3.0, "reward": 1000.0}),
+        (
+            "[INFO] 3DBall. Step: 12000. Time Elapsed: 8.6 s. Mean Reward: -1.167. Std of Reward: "
+            "0.725. Training.",
+            {"run": "3DBall", "step": 12000, **UNITY},
+        ),
+        (
+            "INFO:mlagents.trainers: a-0: Ball: Step: 12000. Mean Reward: -1.167. Std of Reward: "
+            "0.725.",
+            {"run": "Ball", "step": 12000, **UNITY},
+        ),
+        ("[INFO] Ball. Step: 1. No episode was completed since last summary. Training.", {}),
         ("", {}),
     ],
 )
 def test_a_line_has_the_metrics_that_are_printed_in_it(line, values):
-    assert parse_line(line) == pytest.approx(values, nan_ok=True)
+    parsed = parse_line(line)
+    assert parsed.pop("run", None) == values.pop("run", None)
+    assert parsed == pytest.approx(values, nan_ok=True)
 
 
 def test_text_of_another_encoding_among_metrics_is_read(tmp_path):
@@ -45,3 +60,14 @@ def test_text_of_another_encoding_among_metrics_is_read(tmp_path):
     lines = [b"20 \xb0C\n", *(b"{'reward': %d.0, 'step': %d}\n" % (i, i) for i in range(1, 5))]
     path.write_bytes(b"".join(lines))
     assert [row["return_mean"] for row in read_logs(path)[0].rows] == [1.0, 2.0, 3.0, 4.0]
+
+
+def test_behaviours_of_ml_agents_are_runs_of_their_own(tmp_path):
+    path = tmp_path / "train.log"
+    line = "[INFO] {}. Step: {}000. Time Elapsed: 1 s. Mean Reward: {}.0. Std of Reward: 0.5.\n"
+    path.write_text("".join(line.format(n, i, i) for i in range(1, 9) for n in ("Red", "Blue")))
+    logs = {
+        log.name: log for log in read_logs(path, {"Environment/Cumulative Reward": "return_mean"})
+    }
+    assert [name.rpartition(" ")[2] for name in logs] == ["Red", "Blue"]
+    assert [len(log.rows) for log in logs.values()] == [8, 8]

@@ -72,3 +72,16 @@ def test_flags_are_no_text_among_numbers(tmp_path):
     write_columns(tmp_path / "log.csv", reward=[1, 2], is_success=[True, False])
     rows = read_logs(tmp_path)[0].rows
     assert [row["success_rate"] for row in rows] == [1.0, 0.0]
+
+
+EXCEL = [("1000", "-1,5"), ("2000", "2,25"), ("3000", "3e2")]
+
+
+@pytest.mark.parametrize("first", ["sep=;\n", '"sep=;"\r\n', "SEP=;\n\n"])
+def test_what_excel_writes_is_read(tmp_path, first):
+    path = tmp_path / "log.csv"
+    path.write_text(first + "".join(f"{a};{b}\n" for a, b in [("step", "reward"), *EXCEL]))
+    for place in (path, tmp_path):
+        (log,) = read_logs(place)
+        assert [row["return_mean"] for row in log.rows] == [-1.5, 2.25, 300.0]
+        assert [row["env_steps"] for row in log.rows] == [1000, 2000, 3000]

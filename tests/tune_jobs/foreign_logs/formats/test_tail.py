@@ -1,8 +1,12 @@
 """A file that grows is read once: half-written lines wait, a new file is read from its start."""
 
+import codecs
+
 import pytest
+from paths import DATA
 
 from tune_jobs.foreign_logs.formats.tail import HALF_LINES, Lines, Tail, find_half_line
+from tune_jobs.foreign_logs.read_logs import read_logs
 
 
 def append(path, text):
@@ -95,3 +99,22 @@ def test_what_is_no_text_has_no_half_line(tmp_path):
     for content in (b"", b"one\n", b"one\n\0two"):
         path.write_bytes(content)
         assert find_half_line(path) == (len(content), b"")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
+def test_utf_16_is_read_as_it_grows(tmp_path, encoding):
+    path = tmp_path / "log.csv"
+    mark = codecs.BOM_UTF16_BE if encoding == "utf-16-be" else b""
+    data = mark + "step,reward\n1,2\n2,\u20ac\n".encode(encoding)
+    lines, read = Lines(path), []
+    for end in range(1, len(data) + 1):
+        path.write_bytes(data[:end])
+        read += lines.read()
+    assert read == ["step,reward\n", "1,2\n", "2,\u20ac\n"] and not lines.damage
+
+
+def test_a_table_in_utf_16_is_a_log():
+    (log,) = read_logs(DATA / "strangers" / "d20_utf16.csv")
+    assert (log.format, len(log.rows)) == ("CSV", 80)
+    assert (log.rows[0]["return_mean"], log.rows[-1]["return_mean"]) == (-80.99, 46.38)
+    assert log.rows[-1]["env_steps"] == 80_000

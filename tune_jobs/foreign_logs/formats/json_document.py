@@ -1,0 +1,129 @@
+"""A JSON document that is no lines: a list of objects, an object of columns, or one with either."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from tune_jobs.foreign_logs.formats.document import BROKEN, LARGEST, DocumentReader
+from tune_jobs.foreign_logs.formats.log_reader import SEARCHED
+from tune_jobs.foreign_logs.formats.tail import open_text
+from tune_jobs.foreign_logs.likely_return import is_return
+from tune_jobs.foreign_logs.log_record import Record, flatten, parse_json
+
+Row = dict[str, object]
+SHORTEST = 2
+"""Rows of a list at least; a shorter one is a setting."""
+MOST_SET = 10
+"""Numbers of a setting at most."""
+NAMES = {"xs": "step", "ys": "score", "method": "algo"}
+"""Of published scores of Dreamer (``scores/*.json.gz``: a list of curves), by what they are."""
+SCALARS = (int, float, str, type(None))
+
+
+class JsonDocumentReader(DocumentReader):
+    """A document with rows, or with columns of equal length, at any depth."""
+
+    name = "JSON document"
+    needs_return = True
+    endings = (".json", ".json.gz")
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Whether it is one document: what is not an object in a line of its own."""
+        if not super().recognises(path):
+            return False
+        if path.suffix == ".gz":
+            return True
+        with open_text(path, "replace") as file:
+            first, rest = file.readline(SEARCHED).strip(), file.readline(SEARCHED)
+        if first[:1] not in ("{", "["):
+            return False
+        try:
+            data = parse_json(first)
+        except ValueError:
+            # Half a line of a log breaks off; a document breaks where it is indented.
+            return first[:1] == "[" or (first[-1] in "{[,:" and bool(rest))
+        if isinstance(data, list):
+            return True
+        # A log that has only begun is one line, too: its return is a number, and no list.
+        numbers = [name for name, value in flatten(data).items() if not isinstance(value, list)]
+        return not rest.strip() and not any(map(is_return, numbers)) and bool(find_rows(data))
+
+    @classmethod
+    def first_names(cls, path: Path) -> list[str]:
+        """Return the names in the rows."""
+        try:
+            return list(find_rows(_read(path))[0])
+        except BROKEN:
+            return []
+
+    def parse(self, path: Path, final: bool) -> list[Record]:
+        """Return the rows of the document."""
+        rows = find_rows(_read(path))
+        if not rows:
+            raise ValueError(
+                "it is valid JSON, but has neither a list of objects nor lists of equal length; "
+                'write [{"step": 1, "return": 2.0}, ...]'
+            )
+        return [Record(f"row {number}", row) for number, row in enumerate(rows, start=1)]
+
+
+def _read(path: Path) -> Any:
+    size = path.stat().st_size
+    if size > LARGEST:
+        raise ValueError(f"it has {size:,} bytes, more than {LARGEST:,}: write it as lines")
+    if path.suffix != ".gz":
+        with open_text(path) as text:
+            return parse_json(text.read())
+    with gzip.open(path) as file:
+        data = file.read(LARGEST + 1)
+    if len(data) > LARGEST:
+        raise ValueError(f"unpacked it has more than {LARGEST:,} bytes")
+    return parse_json(data)
+
+
+def find_rows(data: object) -> list[Row]:
+    """Return the rows of a document: of several lists the one with a return, then the longest."""
+    found = [rows for rows in _list_tables(data) if len(rows) >= SHORTEST]
+    return max(found, key=lambda rows: (any(map(is_return, rows[0])), len(rows)), default=[])
+
+
+def _list_tables(data: object) -> Iterator[list[Row]]:
+    if isinstance(data, list):
+        data = {"": data}
+    if not isinstance(data, dict):
+        return
+    columns: dict[int, dict[str, list[object]]] = {}
+    for name, value in flatten(cast("Mapping[str, object]", data)).items():
+        items = cast("list[object]", value) if isinstance(value, list) else []
+        if items and all(isinstance(item, dict) for item in items):
+            yield _expand([flatten(cast("Mapping[str, object]", item)) for item in items])
+        elif name and all(isinstance(item, SCALARS) for item in items):
+            columns.setdefault(len(items), {})[name] = items
+    for size, table in columns.items():
+        # Settings are lists, too, such as the widths of layers.
+        if any(map(is_return, table)) or size > MOST_SET:
+            yield _turn(table)
+
+
+def _turn(columns: Mapping[str, Sequence[object]]) -> list[Row]:
+    """Return the rows of columns of equal length."""
+    names = [NAMES.get(name, name) for name in columns]
+    lines = zip(*columns.values(), strict=True)
+    return [{n: v for n, v in zip(names, line, strict=True) if v is not None} for line in lines]
+
+
+def _expand(rows: list[Row]) -> list[Row]:
+    """Return the rows, or where each is a curve of its own its points with what names it."""
+    lists = [{n: v for n, v in row.items() if isinstance(v, list)} for row in rows]
+    sizes = [set(map(len, columns.values())) for columns in lists]
+    if any(len(c) < SHORTEST or len(s) > 1 for c, s in zip(lists, sizes, strict=True)):
+        return rows
+    expanded: list[Row] = []
+    for row, columns in zip(rows, lists, strict=True):
+        label = {NAMES.get(n, n): v for n, v in row.items() if n not in columns}
+        expanded += [label | point for point in _turn(columns)]
+    return expanded
