@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemaining
 
 from cluster.commands.command import Command
 from cluster.errors import Answer, PlainConsole
-from envs.validation import InputError
+from envs.validation import Fraction, InputError, check_value
 
 if TYPE_CHECKING:
     from tune_jobs.audit.audit import Audit
@@ -42,6 +42,9 @@ class AuditCommand(Command):
     rename: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """A metric name of the logs and the matching one of Rungwise: `profit=return_mean`. Can be
     given several times."""
+    max_wrong: float = 1.0
+    """Only rules end a run whose rate of wrongly ended published runs is at most this (a fraction,
+    with 95 % confidence); the others warn."""
     scheduler: Literal["asha", "hyperband", "none"] = "asha"
     """What is replayed, too, on groups of eight runs or more."""
     workers: int = 0
@@ -60,8 +63,10 @@ class AuditCommand(Command):
         from tune_jobs.audit.audit_page import write_audit_page
         from tune_jobs.audit.replayed_run import JudgingOptions
         from tune_jobs.foreign_logs.log_rows import RETURNS
+        from tune_jobs.health.record import hold_unproven
         from tune_jobs.write_errors import refuse_unwritable
 
+        check_value("--max-wrong", self.max_wrong, float, Fraction)
         if not self.paths:
             raise InputError("`rungwise audit` needs a path: a folder of logs, or a log.")
         try:
@@ -75,6 +80,7 @@ class AuditCommand(Command):
             metric=self.metric or RETURNS[0],
             mode=self.mode,
             rename=parse_renames(self.rename),
+            limits=hold_unproven({}, self.max_wrong),
         )
         started = time.perf_counter()
         columns = ("judging", BarColumn(), MofNCompleteColumn(), "logs,", TimeRemainingColumn())
@@ -133,6 +139,8 @@ def format_account(result: Audit, seconds: float) -> list[str]:
         counts = [(rule, result.count_verdicts(rule)) for rule in result.rules]
         by_rule = " · ".join(f"{rule} {c.total()} ({c['wrong']} wrong)" for rule, c in counts)
         lines.append(f"by rule       {by_rule}")
+        records = result.as_dict()["records"].items()
+        lines += [f"  {rule}: {of['here']}; elsewhere {of['published']}" for rule, of in records]
     if result.wrong_rules:
         held = ", ".join(f"{rule}: warn" for rule in result.wrong_rules)
         lines.append(f"to be safe    health: {{{held}}}")

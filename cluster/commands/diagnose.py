@@ -175,7 +175,8 @@ def _print_explanation(answer: Answer, is_run_symptom: bool, console: Console) -
     lines = [f"{name} = {limit['value']:g}: {limit['meaning']}" for name, limit in limits]
     _print_section("Thresholds", lines, console)
     _print_section("", [answer["warm_up"]], console)
-    _print_section("Ends a run", [answer["stops"]["when"]], console)
+    ends = [answer["stops"]["when"], answer["stops"].get("record", "")]
+    _print_section("Ends a run", list(filter(None, ends)), console)
     _print_section("Usual causes", answer["causes"], console)
     _print_section("What to try", [answer["remedy"]], console)
 
@@ -196,6 +197,8 @@ def _print_log(log: Answer, console: Console) -> None:
         head = f"{finding['symptom']} since iteration {finding['since']}"
         console.print(Text.assemble((f"{severity:{INDENT}}", STYLES[severity]), head))
         _print_indented(finding["evidence"], console)
+        if finding["record"]:
+            _print_indented(f"the rule: {finding['record']}", console)
         _print_indented(finding["remedy"], console, style="dim")
     if log["note"]:
         _print_indented(log["note"], console)

@@ -47,6 +47,9 @@ class WatchCommand(Command):
     given several times."""
     health: Literal["note", "warn", "stop"] = "stop"
     """The highest severity of a finding; below `stop` no program is ended."""
+    max_wrong: float = 1.0
+    """Only rules end it whose rate of wrongly ended published runs is at most this (a fraction,
+    with 95 % confidence); the others warn."""
     observe: bool = False
     """End nothing: say what would have been ended, and afterwards whether that was right."""
     patience: int = 0
@@ -169,6 +172,7 @@ class WatchCommand(Command):
             "metric": self.metric,
             "mode": self.mode,
             "patience": self.patience,
+            "max_wrong": self.max_wrong,
             "observe": self.observe,
             "notify": self.notify,
             "scheduler": "none",

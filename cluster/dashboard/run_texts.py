@@ -88,9 +88,8 @@ def _describe_event(row: Row) -> dict[str, Any]:
         case FindingRow():
             event["severity"] = row.severity
             event["title"] = f"{format_identifier(row.symptom)} since iteration {row.since}"
-            event["text"] = " ".join(
-                filter(None, (_make_sentence(row.evidence), _make_sentence(row.siblings)))
-            )
+            texts = map(_make_sentence, (row.evidence, row.record, row.siblings))
+            event["text"] = " ".join(filter(None, texts))
             event["remedy"] = row.remedy
         case LogRow():
             event["title"] = f"is followed in {row.path}"

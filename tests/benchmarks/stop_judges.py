@@ -25,7 +25,6 @@ from ray.tune.schedulers import ASHAScheduler, MedianStoppingRule, TrialSchedule
 from ray.tune.stopper import TrialPlateauStopper
 
 from tune_jobs.health import RULES, History, diagnose
-from tune_jobs.health.diagnosis import StopConditions
 from tune_jobs.health.metric_table import MetricTable
 from tune_jobs.health.rule import Rule
 from tune_jobs.jobs.job import Job
@@ -37,8 +36,6 @@ from tune_jobs.stopping.sweep_health import SweepHealth
 POINTS = 10
 EPISODES = 128.0
 """Evaluation episodes that each point is the mean of."""
-LIVE = StopConditions()
-"""Those of live runs."""
 
 
 @dataclass(frozen=True)
@@ -110,8 +107,8 @@ def judge_by_returns(
     *,
     first: int = 1,
     every: int = 1,
-    episodes: float | None = None,
-    stop_conditions: StopConditions = LIVE,
+    each_from: float = 1.0,
+    budgets: float = 1.0,
     rules: Mapping[str, Rule] = RULES,
 ) -> Iterator[Verdict]:
     """Judge each run by itself, from its ``first`` point on at every ``every``-th before its last.
@@ -120,19 +117,19 @@ def judge_by_returns(
         curves: returns; the length of each is its budget.
         first: the first point that is judged.
         every: points from one judgement to the next.
-        episodes: of which each point is a mean; not counted without.
-        stop_conditions: when a stop is granted.
+        each_from: the share of a run from which on each point is judged.
+        budgets: the budget of a run, as a multiple of its length.
         rules: that judge.
     """
-    counted = {} if episodes is None else {"episodes": episodes}
     for curve in curves:
         rows, verdict, warned = MetricTable(), Verdict(), 0
         for point, value in enumerate(curve[:-1], 1):
-            rows.append({"iteration": point, "return_mean": float(value), **counted})
-            if point not in range(first, len(curve), every):
+            rows.append({"iteration": point, "return_mean": float(value)})
+            is_due = point >= each_from * len(curve) or (point - first) % every == 0
+            if point < first or not is_due:
                 continue
-            history = History(rows, len(curve), "return_mean")
-            diagnosis = diagnose(history, stop_conditions=stop_conditions, rules=rules)
+            history = History(rows, round(budgets * len(curve)), "return_mean")
+            diagnosis = diagnose(history, rules=rules)
             if not warned and any(f.severity != "note" for f in diagnosis.findings):
                 warned = point
             if diagnosis.stop is not None:

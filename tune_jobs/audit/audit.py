@@ -24,6 +24,7 @@ from tune_jobs.audit.sweep_savings import Scheduler, SweepSavings, replay_group
 from tune_jobs.foreign_logs.discovery import LeftOut
 from tune_jobs.foreign_logs.names.name_matching import check_rename
 from tune_jobs.foreign_logs.read_logs import LogSource, find_sources, name_source
+from tune_jobs.health.record import describe_record, format_share
 
 WORDS: dict[StopVerdict, str] = {
     "right": "ended in the lower two thirds of their group and did not rise afterwards",
@@ -105,6 +106,11 @@ class Audit:
         """The rules that were wrong at least once."""
         return [symptom for symptom in self.rules if self.count_verdicts(symptom)["wrong"]]
 
+    def describe_rule(self, rule: str) -> str:
+        """Return how many of these runs a rule would have ended wrongly, with the upper limit."""
+        wrong = self.count_verdicts(rule)["wrong"]
+        return f"wrongly ended {format_share(wrong, len(self.judged))} runs"
+
     @property
     def saved_share(self) -> float:
         """Share of all steps that would not have been run; rows where steps are not logged.
@@ -140,6 +146,10 @@ class Audit:
             "verdicts": {verdict: self.count_verdicts()[verdict] for verdict in WORDS},
             "meaning": WORDS,
             "by_rule": {rule: dict(self.count_verdicts(rule)) for rule in self.rules},
+            "records": {
+                rule: {"here": self.describe_rule(rule), "published": describe_record(rule)}
+                for rule in self.rules
+            },
             "median_share": self.median_share if self.ended else None,
             "saved_share": self.saved_share,
             "saved_hours": saved_hours,

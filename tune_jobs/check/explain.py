@@ -18,6 +18,7 @@ from tune_jobs.check.findings import SWEEP_FINDINGS, SYMPTOMS, CheckSymptom
 from tune_jobs.formatting import format_percent
 from tune_jobs.health.diagnosis import RULES, StopConditions
 from tune_jobs.health.history import SCORE
+from tune_jobs.health.record import describe_record
 from tune_jobs.health.remedy import worded
 from tune_jobs.health.rule import Rule
 
@@ -70,7 +71,9 @@ def get_stop_limits(symptom: str) -> dict[str, str]:
     when = f"{_from(rule)}, if it holds for {discipline.patience} iterations in a row"
     if rule.ignores_patience:
         when = _from(rule)
-    return {"highest": rule.highest, "when": when if rule.highest == "stop" else "never"}
+    if rule.highest != "stop":
+        return {"highest": rule.highest, "when": "never"}
+    return {"highest": rule.highest, "when": when, "record": describe_record(symptom)}
 
 
 def _from(rule: Rule) -> str:
@@ -83,14 +86,15 @@ def _from(rule: Rule) -> str:
 def format_symptoms_table() -> str:
     """Return a Markdown table with a row per health rule."""
     lines = [
-        "| symptom | what it means | judged from | may end a run |",
-        "| --- | --- | --- | --- |",
+        "| symptom | what it means | judged from | may end a run | on runs whose ends are known |",
+        "| --- | --- | --- | --- | --- |",
     ]
     for symptom, rule in RULES.items():
         needs = ", ".join("the score" if need == SCORE else f"`{need}`" for need in rule.needs)
         needs = needs or "whatever was logged"
         may = _from(rule) if rule.highest == "stop" else f"no ({rule.highest})"
-        lines.append(f"| `{symptom}` | {title(symptom)} | {needs} | {may} |")
+        record = describe_record(symptom)
+        lines.append(f"| `{symptom}` | {title(symptom)} | {needs} | {may} | {record} |")
     return "\n".join(lines)
 
 

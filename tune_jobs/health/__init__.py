@@ -3,12 +3,11 @@
 from tune_jobs.health.diagnosis import (
     RULES,
     Diagnosis,
-    Limit,
     StopConditions,
     check_limits,
     diagnose,
 )
-from tune_jobs.health.finding import SEVERITIES, Finding, Severity
+from tune_jobs.health.finding import SEVERITIES, Finding, Limit, Severity
 from tune_jobs.health.history import SCORE, History
 from tune_jobs.health.metric_table import Row
 from tune_jobs.health.rule import Rule

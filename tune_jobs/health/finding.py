@@ -8,6 +8,9 @@ from typing import Literal
 Severity = Literal["note", "warn", "stop"]
 """``note`` may be harmless, ``warn`` is for a person to look at, ``stop`` ends the run."""
 
+Limit = Literal["off", "note", "warn", "stop"]
+"""Highest severity that a job grants a rule, or ``off``."""
+
 SEVERITIES: tuple[Severity, ...] = ("note", "warn", "stop")
 """From mild to severe."""
 
@@ -26,3 +29,5 @@ class Finding:
     """The values that show it."""
     remedy: str = ""
     """What to try. A rule leaves it empty; ``diagnose`` phrases it for the settings in use."""
+    record: str = ""
+    """Of a stop: how often its rule was wrong on runs whose ends are known."""

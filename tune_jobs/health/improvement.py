@@ -209,14 +209,14 @@ def is_at_ceiling(scores: FloatArray) -> bool:
     """
     if not scores.size:
         return False
-    values, counts = np.unique(scores, return_counts=True)
-    top = values[-1] - CONSTANT * abs(float(values[-1]))
-    others, at = counts[values < top], scores >= top
-    return bool(
-        others.sum() >= BELOW * scores.size
-        and at.sum() >= max(CEILING * scores.size, 2 * others.max())
-        and at[-math.ceil(scores.size / 10) :].mean() >= CEILING
-    )
+    best = float(scores.max())
+    at = scores >= best - CONSTANT * abs(best)
+    # In most runs hardly a score is as good as the best: the rest need not be counted.
+    if at.mean() < CEILING or 1 - at.mean() < BELOW:
+        return False
+    most_of_others = np.unique(scores[~at], return_counts=True)[1].max()
+    lately = at[-math.ceil(scores.size / 10) :].mean()
+    return bool(at.sum() >= 2 * most_of_others and lately >= CEILING)
 
 
 def keep_finite(values: FloatArray) -> FloatArray:

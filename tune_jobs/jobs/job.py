@@ -10,7 +10,8 @@ from typing import Any
 from algos.settings.training import TrainingSettings
 from envs import FAMILIES
 from envs.validation import InputError, validate
-from tune_jobs.health import check_limits
+from tune_jobs.health import Limit, check_limits
+from tune_jobs.health.record import hold_unproven
 from tune_jobs.jobs.budget import choose_first_rung, fit_settings, resolve_iterations
 from tune_jobs.jobs.job_fields import JobFields, get_settings_class, to_tuples
 from tune_jobs.jobs.notify_url import check_notify_url
@@ -91,6 +92,11 @@ class Job(JobFields):
                 f"brackets is {self.brackets}, but there are only {len(self.rungs)} rungs: "
                 f"{self.rungs}. Lower brackets, grace or reduction_factor."
             )
+
+    @property
+    def health_limits(self) -> dict[str, Limit]:
+        """The highest severity by symptom, with rules held to a warning by ``max_wrong``."""
+        return hold_unproven(self.health, self.max_wrong)
 
     @cached_property
     def training(self) -> TrainingSettings:

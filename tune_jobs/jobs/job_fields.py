@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias, cast
 
 import algos
 from algos.settings.training import TrainingSettings, is_rllib_name
-from envs.validation import AtLeastOne, Between, NonNegative
+from envs.validation import AtLeastOne, Between, Fraction, NonNegative
 from tune_jobs.health import Limit
 from tune_jobs.jobs.program_settings import ProgramSettings
 from tune_jobs.jobs.rllib_settings import RLlibSettings
@@ -129,6 +129,9 @@ class StoppingFields:
     health: dict[str, Limit] = field(default_factory=dict[str, Limit])
     """The highest severity that a health rule may report, by symptom: `off`, `note`, `warn` or
     `stop`."""
+    max_wrong: Annotated[float, Fraction] = 1.0
+    """Only rules end a run whose rate of wrongly ended published runs is at most this, with 95 %
+    confidence (`rungwise explain SYMPTOM`); the others, unmeasured ones included, warn."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,14 @@ from typing import Annotated
 import numpy as np
 
 from algos.metrics import METRICS
-from envs.validation import NonNegative, Positive, check_value, unknown_name_error, validate
+from envs.validation import (
+    Fraction,
+    NonNegative,
+    Positive,
+    check_value,
+    unknown_name_error,
+    validate,
+)
 from tune_jobs.foreign_logs.log_record import Record, flatten
 from tune_jobs.foreign_logs.log_rows import RETURNS
 from tune_jobs.foreign_logs.names.name_matching import check_rename, match_metrics
@@ -22,6 +29,7 @@ from tune_jobs.health.diagnosis import Diagnosis, Limit, check_limits
 from tune_jobs.health.finding import Finding
 from tune_jobs.health.history import History
 from tune_jobs.health.metric_table import as_number
+from tune_jobs.health.record import hold_unproven
 from tune_jobs.judging.run_judge import Mode, RunJudge, Verdict
 
 LOGGER = logging.getLogger("rungwise")
@@ -74,6 +82,8 @@ class Watch:
         mode: whether a smaller or a larger score is better.
         rename: names of the script, each with the catalogue's.
         health: the highest severity of a finding by its symptom, ``"off"`` to leave it out.
+        max_wrong: only rules end the training whose rate of wrongly ended published runs is at most
+            this fraction, with 95 % confidence; the others warn.
         stops: whether a finding may end the training; otherwise it is only logged.
         time_limit: how long judging may take; without, one hundredth of the time since now.
 
@@ -90,6 +100,7 @@ class Watch:
         mode: Mode = "max",
         rename: Mapping[str, str] | None = None,
         health: Mapping[str, Limit] | None = None,
+        max_wrong: float = 1.0,
         stops: bool = True,
         time_limit: TimeLimit | None = None,
     ) -> None:
@@ -99,9 +110,11 @@ class Watch:
         budget = budget if (number := _read_number(budget)) is None else number
         check_value("budget", budget, float, NonNegative)
         check_limits(health or {})
+        check_value("max_wrong", max_wrong, float, Fraction)
+        limits = hold_unproven(health or {}, max_wrong)
         check_rename(rename or {})
         self._run = RunJudge(
-            budget=budget, progress=progress, metric=metric, mode=mode, rename=rename, limits=health
+            budget=budget, progress=progress, metric=metric, mode=mode, rename=rename, limits=limits
         )
         self._names_checked, self._num_fed = False, 0
         self._waiting: deque[Record] = deque(maxlen=MOST_WAITING)
@@ -177,7 +190,8 @@ class Watch:
             effect = "ends the training" if ends else f"({finding.severity})"
             heading = f"{finding.symptom} {effect}"
             # Its evidence changes with every row.
-            self._warn(f"{heading}: {finding.evidence}. {finding.remedy}", heading)
+            record = finding.record and f" The rule: {finding.record}."
+            self._warn(f"{heading}: {finding.evidence}.{record} {finding.remedy}", heading)
 
     def _check_names(self, history: History) -> None:
         """Warn of a progress or a score that no row has had, and take the budget as unknown."""

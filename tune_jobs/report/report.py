@@ -323,7 +323,7 @@ def render_findings(findings: Sequence[FindingRow]) -> str:
 
 
 def _finding(row: FindingRow) -> str:
-    said = [row.evidence, row.siblings, row.remedy]
+    said = [row.evidence, row.record, row.siblings, row.remedy]
     word = row.severity
     if row.withdrawn:
         word = "withdrawn"

@@ -114,7 +114,7 @@ class SweepHealth:
             The findings, and the rows that withdraw earlier findings which the history disproves.
         """
         history = self._make_history(trial)
-        diagnosis = diagnose(history, self._job.health)
+        diagnosis = diagnose(history, self._job.health_limits)
         withdrawals = self._list_withdrawals(trial, history)
         for finding in diagnosis.findings:
             last = self.get_last_iteration(trial)
@@ -250,7 +250,7 @@ class SweepHealth:
         return finding
 
     def _is_sweep_unrewarded(self) -> bool:
-        if self._any_reward_seen or self._job.health.get("zero_reward", "stop") != "stop":
+        if self._any_reward_seen or self._job.health_limits.get("zero_reward", "stop") != "stop":
             return False
         sick, well = split_by_symptom("zero_reward", self._list_siblings())
         return len(sick) >= FEWEST and not well

@@ -13,7 +13,10 @@ def experiments(tmp_path, monkeypatch):
     monkeypatch.setenv("RUNGWISE_CACHE", str(tmp_path / "cache"))
     steps = [(i + 1) * 100 for i in range(100)]
     for seed in range(4):
-        for name, returns in (("good", rising(100, high=seed + 1)), ("bad", flat(100, seed=seed))):
+        for name, returns in (
+            ("good", rising(100, high=seed + 1)),
+            ("bad", flat(100, noise=0.005, seed=seed)),
+        ):
             path = tmp_path / "exp" / f"{name}-{seed}" / "progress.csv"
             write_columns(path, step=steps, **{"return": returns})
     return tmp_path
@@ -28,6 +31,9 @@ def test_the_account_is_printed_and_the_page_written(experiments):
     assert lines[2].startswith("ended early   4 runs, after ")
     assert lines[3].startswith("  right        4: ended in the lower two thirds")
     assert any(line.startswith("by rule       no_improvement 4 (0 wrong)") for line in lines)
+    assert any(
+        line.startswith("  no_improvement: wrongly ended 0 (at most 31 %) of 8") for line in lines
+    )
     assert any(line.startswith("scheduler     would have saved ") for line in lines)
     assert lines[-1] == "report        audit.html" and (experiments / "audit.html").is_file()
 
@@ -40,6 +46,12 @@ def test_the_answer_is_json(experiments):
     assert said["sweeps"] == [] and said["page"] == "audit.html"
 
 
+@pytest.mark.system
+def test_a_careful_user_lets_only_proven_rules_end_a_run(experiments):
+    said = answer(call("audit", "exp", "--json", "--max-wrong", "1e-9", cwd=experiments))
+    assert said["ended"] == [] and said["warned"] >= 4
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
@@ -49,6 +61,7 @@ def test_the_answer_is_json(experiments):
         (("exp", "--group", "(["), "--group"),
         (("exp", "--workers", "-1"), "workers must be at least 0"),
         (("exp", "--budget", "-5"), "budget must be at least 0"),
+        (("exp", "--max-wrong", "2"), "--max-wrong must be in [0, 1]"),
         (("exp", "--rename", "return=retrun_mean"), "return_mean"),
     ],
 )

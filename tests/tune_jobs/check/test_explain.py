@@ -21,6 +21,7 @@ from tune_jobs.check.explain import (
 )
 from tune_jobs.check.findings import SWEEP_FINDINGS
 from tune_jobs.health import RULES, SCORE
+from tune_jobs.health.record import describe_record
 from tune_jobs.health.remedy import worded
 from tune_jobs.jobs.job import Job
 
@@ -116,7 +117,10 @@ def test_an_unknown_symptom_is_refused_with_the_nearest_one():
     ],
 )
 def test_the_conditions_of_a_stop_are_given(symptom: str, highest: str, when: str):
-    assert get_stop_limits(symptom) == {"highest": highest, "when": when}
+    limits = get_stop_limits(symptom)
+    assert (limits["highest"], limits["when"]) == (highest, when)
+    assert limits.get("record", "") == describe_record(symptom)
+    assert bool(limits.get("record")) == (highest == "stop")
 
 
 def test_only_what_cannot_heal_may_end_a_run_early():
@@ -127,5 +131,5 @@ def test_only_what_cannot_heal_may_end_a_run_early():
 def test_the_table_has_a_row_for_each_symptom():
     lines = format_symptoms_table().splitlines()
     assert len(lines) == len(RULES) + 2
-    assert all(line.count("|") == 5 for line in lines)
+    assert all(line.count("|") == 6 for line in lines)
     assert lines[2].startswith("| `not_finite` | NaN or Inf in")

@@ -45,3 +45,12 @@ def test_a_population_exploits_as_often_as_it_is_told():
 def test_a_budget_that_no_ledger_can_hold_is_refused(name):
     with pytest.raises(InputError, match=name):
         make_job({"env": "CartPole-v1", name: 10**30})
+
+
+def test_unproven_rules_only_warn_in_a_careful_job():
+    job = make_job({"env": "CartPole-v1", "max_wrong": 0.001, "health": {"hung": "off"}})
+    assert job.health_limits["hung"] == "off" and job.health_limits["kl_runaway"] == "warn"
+    assert "no_improvement" not in job.health_limits
+    assert make_job({"env": "CartPole-v1"}).health_limits == {}
+    with pytest.raises(InputError, match="max_wrong must be in"):
+        make_job({"env": "CartPole-v1", "max_wrong": 2.0})

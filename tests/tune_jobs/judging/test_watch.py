@@ -98,6 +98,15 @@ def test_a_training_without_gain_ends_only_where_its_budget_is_known():
     assert by_rows.stop and by_rows.stop.symptom == "no_improvement"
 
 
+def test_a_careful_watch_ends_nothing_by_a_rule_that_is_not_proven():
+    watch = make(max_wrong=0.0)
+    watch.feed(make_row(1, 1.0))
+    watch.feed(make_row(2, math.inf))
+    assert watch.verdict == "warn" and not watch.should_stop
+    with pytest.raises(InputError, match="max_wrong"):
+        make(max_wrong=-1.0)
+
+
 def test_a_resumed_training_is_not_judged_by_its_whole_budget():
     assert feed(make(budget=12_000), flat(60), start=61) == 120
 
