@@ -96,12 +96,12 @@ def probe_determinism(target: CheckTarget, seconds: float) -> ProbeResult:
             f"{len(steps)} of {len(pairs)} episodes went differently when they were played again "
             f"from the same seed with the same actions (seen first after {min(steps)} steps)"
         )
-        symptom, more = "same_seed", ""
         if _are_scaled(pairs):
-            symptom, more = "moving_units", ", by the size of their rewards alone"
-        elif more := _describe_resumed(target, plans, seconds / 4):
-            symptom = "reset_keeps_state"
-        outcome.add_finding(symptom, "warn", evidence + more)
+            outcome.add_finding("moving_units", "warn", f"{evidence}, by the size of rewards alone")
+        elif resumed := _describe_resumed(target, plans, seconds / 4):
+            outcome.add_finding("reset_keeps_state", "warn", evidence + resumed)
+        else:
+            outcome.add_finding("same_seed", "warn", evidence)
     return outcome
 
 

@@ -54,7 +54,7 @@ def test_the_wrappers_of_gymnasium_are_found_in_any_layer(monkeypatch):
 def test_rewards_that_differ_by_their_size_alone_are_in_moving_units():
     answer = check("SickUnfolding-v0", "determinism")
     assert get_severities(answer) == {"moving_units": "warn"}
-    assert "by the size of their rewards alone" in answer["findings"][0]["evidence"]
+    assert "by the size of rewards alone" in answer["findings"][0]["evidence"]
 
 
 def test_the_first_step_at_which_two_plays_differ_is_named():
