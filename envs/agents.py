@@ -22,6 +22,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space, concatenate, create_empty_array, iterate
 
 from envs.action_masks import MASK_PART, PARTS, count_choices, is_mask_of, sample_legal
+from envs.checking.violations import Clock
 from envs.counter_rng import derive_seed
 from envs.optional_imports import import_extra
 from envs.pytree import Array
@@ -132,6 +133,8 @@ class AgentsVectorEnv(VectorEnv[Any, Any, Array]):
         self.action_space = batch_space(acted, self.num_envs)
         self.placeholder = make_placeholder(observed, acted)
         self.unseen, self.finished = set(self.agents), 0
+        self.kept: set[Any] = set()
+        """Agents that were still in their game after their end."""
 
     def reset(
         self, *, seed: int | Sequence[int] | None = None, options: dict[str, Any] | None = None
@@ -165,6 +168,7 @@ class AgentsVectorEnv(VectorEnv[Any, Any, Array]):
                 rewards[row] = paid.get(agent, 0.0)
                 terminated[row], truncated[row] = ends.get(agent, False), cuts.get(agent, False)
                 if terminated[row] or truncated[row]:
+                    self.kept |= {agent}.intersection(game.agents)
                     # A copy: the game may reuse its arrays when it starts anew below.
                     final[row] = copy.deepcopy(seen.get(agent, self.placeholder))
             if game.agents:
@@ -204,7 +208,7 @@ class AgentsVectorEnv(VectorEnv[Any, Any, Array]):
 
 
 def check_appearances(
-    env: VectorEnv[Any, Any, Any], seconds: float, clock: Callable[[], float] = time.monotonic
+    env: VectorEnv[Any, Any, Any], seconds: float, clock: Clock = time.monotonic, games: int = 0
 ) -> None:
     """Play games at random until each agent has appeared; most games show all from the start.
 
@@ -214,6 +218,7 @@ def check_appearances(
         env: the environment.
         seconds: time after which nothing is known about agents that have not appeared.
         clock: measures these seconds.
+        games: games that are played in any case.
 
     Raises:
         InputError: an agent that appears in none of ``GAMES_TO_APPEAR`` games.
@@ -224,7 +229,7 @@ def check_appearances(
     deadline, single = clock() + seconds, copy.deepcopy(env.single_action_space)
     single.seed(derive_seed(0, "actions"))
     observations, _ = env.reset(seed=0)
-    while inner.unseen and inner.finished < GAMES_TO_APPEAR and clock() < deadline:
+    while clock() < deadline and inner.finished < (GAMES_TO_APPEAR if inner.unseen else games):
         masks = observations.get(MASK_PART) if isinstance(observations, Mapping) else None
         if masks is None or not is_mask_of(single, masks[0]):
             masks = [None] * env.num_envs
@@ -332,8 +337,6 @@ class AgentView(gymnasium.Env[Any, Any]):
         self.observation_space, self.action_space = find_shared_spaces(name, game)
         self.agent: Any = None
         self.others = copy.deepcopy(self.action_space)
-        self.ended: set[Any] = set()
-        """The agents that ended in the last step of the game."""
         self.seen: dict[Any, Any] = {}
         self.infos: dict[Any, dict[str, Any]] = {}
 
@@ -350,7 +353,7 @@ class AgentView(gymnasium.Env[Any, Any]):
         self.seen, self.infos = _reset(self.game, seed, options)
         self.agent = next(iter(self.game.agents), None)
         while self.agent in self.game.agents and _is_waiting(self.game, self.agent):
-            self.play({})
+            self._play({})
         if self.agent not in self.game.agents:
             raise InputError(
                 f"{self.name} began with the agents {list(self.game.agents)}, of which none could "
@@ -360,21 +363,20 @@ class AgentView(gymnasium.Env[Any, Any]):
 
     def step(self, action: object) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Act, and let others act until it is the agent's turn again."""
-        paid, ended, cut = self.play({self.agent: action})
+        paid, ended, cut = self._play({self.agent: action})
         while not (ended or cut) and _is_waiting(self.game, self.agent):
-            more, ended, cut = self.play({})
+            more, ended, cut = self._play({})
             paid += more
         info = dict(self.infos.get(self.agent, {}))
         return self.seen[self.agent], paid, ended, cut, info
 
-    def play(self, own: Mapping[Any, Any]) -> tuple[float, bool, bool]:
+    def _play(self, own: Mapping[Any, Any]) -> tuple[float, bool, bool]:
         """Take a step in which others act at random; return the agent's reward and ends."""
         agent = self.agent
         actions = {other: self._draw(other) for other in self.game.agents}
         seen, paid, ends, cuts, self.infos = self.game.step({**actions, **own})
         # The final observation is kept where the game shows none after the end.
         self.seen = {**self.seen, **seen}
-        self.ended = {a for a in self.game.possible_agents if ends.get(a) or cuts.get(a)}
         cut = bool(cuts.get(agent, False))
         ended = bool(ends.get(agent, False)) or (agent not in self.game.agents and not cut)
         return float(paid.get(agent, 0.0)), ended, cut

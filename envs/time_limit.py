@@ -27,7 +27,7 @@ def find_time_limit(env: gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any]) -> 
             return find_time_limit(copies[0])
     world = get_world(env)
     candidates: list[Any] = [
-        *(getattr(layer, name, None) for layer in _list_layers(env) for name in NAMES),
+        *(getattr(layer, name, None) for layer in list_layers(env) for name in NAMES),
         world.episode_limit if world else None,
     ]
     limits = [limit for limit in map(_read_limit, candidates) if limit]
@@ -35,7 +35,7 @@ def find_time_limit(env: gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any]) -> 
     return min(limits, default=_read_limit(env.spec and env.spec.max_episode_steps))
 
 
-def _list_layers(env: object) -> list[Any]:
+def list_layers(env: object) -> list[Any]:
     """Return the environment, what it wraps, and so on."""
     layers = [env]
     while isinstance(env, gymnasium.Wrapper | VectorWrapper):

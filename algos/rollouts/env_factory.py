@@ -258,32 +258,22 @@ def make_vector_env(
 
 
 def explain_wrong_kind(env_id: str, env_kwargs: Mapping[str, Any]) -> str:
-    """Return a sentence if a vector environment or a game is made instead of a single environment.
-
-    Empty for all that Gymnasium makes, and where nothing is made at all.
-    """
+    """Return what is made instead of a single environment; empty where it is none of these."""
     spec = find_env_spec(env_id)
-    creator: Any = spec.entry_point
     try:
+        creator: Any = spec.entry_point
         creator = creator if callable(creator) else load_env_creator(creator)
         made: Any = creator(**{**spec.kwargs, **env_kwargs})
-    except Exception:
+    except Exception:  # making it has said what is wrong
         return ""
-    getattr(made, "close", lambda: None)()
-    kind, module = type(made).__name__, env_id.partition(":")[0]
-    # Those of other libraries, too, which share no class.
-    if isinstance(made, VectorEnv) or hasattr(made, "num_envs"):
-        copies = getattr(made, "num_envs", "several")
-        return (
-            f"{env_id} makes a vector environment ({kind} of {copies} copies) where a single one "
-            "is needed: return one copy, of which training makes as many as `num_envs` says."
-        )
-    if hasattr(made, "possible_agents"):
-        return (
-            f"{env_id} makes a game of several agents ({kind}), not an environment of one: name "
-            f"the module that has `parallel_env`, `{PREFIX}:{module}`."
-        )
-    return ""
+    if hasattr(made, "num_envs"):  # those of other libraries, too, which share no class
+        made.close()
+        what, remedy = f"{made.num_envs} copies", "one; training makes as many as `num_envs` says"
+    elif hasattr(made, "possible_agents"):
+        what, remedy = "a game of agents", f"`{PREFIX}:{env_id.partition(':')[0]}` (its module)"
+    else:
+        return ""
+    return f"{env_id} makes {what} ({type(made).__name__}), not one environment: give {remedy}."
 
 
 def batch_any_infos(env: VectorEnv[Any, Any, Any]) -> VectorEnv[Any, Any, Any]:
@@ -329,12 +319,7 @@ def make_single_env(env_id: str, env_kwargs: Mapping[str, Any]) -> gymnasium.Env
             f"{env_id} exists as a batch of copies only, but this algorithm steps single ones: "
             "register it with an entry_point, or take another algorithm."
         )
-    try:
-        return make_mask_wrapper()(gymnasium.make(spec, **env_kwargs))
-    except TypeError as error:
-        if wrong := explain_wrong_kind(env_id, env_kwargs):
-            raise InputError(wrong) from error
-        raise
+    return make_mask_wrapper()(gymnasium.make(spec, **env_kwargs))
 
 
 def make_mask_wrapper() -> Callable[[gymnasium.Env[Any, Any]], Any]:

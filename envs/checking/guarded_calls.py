@@ -57,17 +57,10 @@ def take_step(env: gymnasium.Env[Any, Any], action: object, step: int) -> tuple[
             )
         )
     values = cast("tuple[Any, ...]", result)
-    sizes = {np.shape(value)[:1] for value in values[1:4]}
-    if len(sizes) == 1 and min(sizes) > (1,):
-        raise BrokenEnvironmentError(
-            Violation(
-                "vector_environment",
-                f"Expected the reward and the ends of one copy, but step {step} gave those of "
-                f"{min(sizes)[0]}: step one copy, of which training makes as many as `num_envs` "
-                "says.",
-                step,
-            )
-        )
+    if np.shape(values[1])[:1] == (copies := np.shape(values[2])[:1]) > (1,):
+        what = f"Expected one reward and one end, but step {step} gave {copies[0]} of each: "
+        what += "step one copy, of which training makes as many as `num_envs` says."
+        raise BrokenEnvironmentError(Violation("vector_environment", what, step))
     for name, flag in (("terminated", values[2]), ("truncated", values[3])):
         if read_flag(flag) is None:
             raise BrokenEnvironmentError(
@@ -97,8 +90,6 @@ def call_guarded(source: str, call: Callable[[], Any], step: int | None = None) 
     try:
         with note_interrupts(source), guard_exit():
             return call()
-    except BrokenEnvironmentError:
-        raise
     except (Exception, SystemExit) as error:
         raise BrokenEnvironmentError(make_violation(source, error, step)) from error
 

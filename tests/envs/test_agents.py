@@ -144,6 +144,35 @@ def test_games_are_played_only_until_all_agents_have_appeared(joins, played):
     assert (env.games[0].time > 0) == played
 
 
+class Ghosts(Couriers):
+    """Keeps agents after their end, for good or until all have ended."""
+
+    for_good = False
+
+    def step(self, actions):
+        acted = list(self.agents)
+        seen, paid, ends, cuts, infos = super().step(actions)
+        over = not self.for_good and all(ends[a] or cuts[a] for a in acted)
+        self.agents = [] if over else acted
+        return seen, paid, ends, cuts, infos
+
+
+@pytest.mark.parametrize("for_good", [True, False])
+def test_agents_that_stay_in_their_game_after_their_end_are_kept(monkeypatch, for_good):
+    monkeypatch.setattr(Ghosts, "for_good", for_good)
+    env = AgentsVectorEnv("ghosts", Ghosts, 1)
+    check_appearances(env, 9.0, SteppingClock(look_s=0.1), games=2)
+    assert env.kept == ({"a0", "a1", "a2"} if for_good else {"a0", "a1"})
+    assert env.finished == (0 if for_good else 2)
+
+
+@pytest.mark.parametrize("game", [Couriers, Commuters])
+def test_agents_that_leave_or_come_back_are_not_kept(game):
+    env = AgentsVectorEnv("couriers", game, 1)
+    check_appearances(env, 60.0, games=2)
+    assert not env.kept and env.finished == 2
+
+
 def test_nothing_is_said_of_agents_when_the_time_is_up():
     env = AgentsVectorEnv("couriers", lambda: Couriers(joins=99), 1)
     check_appearances(env, 1.0, SteppingClock(look_s=0.1))

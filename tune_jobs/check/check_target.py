@@ -19,7 +19,6 @@ from algos.models import MODELS
 from algos.objective import Need
 from algos.rollouts.env_factory import (
     check_arguments,
-    explain_wrong_kind,
     find_env_spec,
     make_mask_wrapper,
     make_vector_env,
@@ -30,7 +29,7 @@ from envs import FAMILIES
 from envs.agents import count_agents
 from envs.batched import World, get_world
 from envs.checking.import_probe import probe_import
-from envs.checking.violations import BrokenEnvironmentError, Clock, Violation
+from envs.checking.violations import Clock
 from envs.validation import InputError
 from tune_jobs.evaluation.evaluation_world import make_scm_kwargs
 from tune_jobs.health.remedy import OtherLibrary
@@ -81,18 +80,8 @@ class CheckTarget:
         self.settings = self.settings or self.algorithm.settings_class()
 
     def make_bare_env(self) -> gymnasium.Env[Any, Any]:
-        """Make one copy of the environment as its user knows it.
-
-        Raises:
-            BrokenEnvironmentError: it is none of one copy and one agent.
-        """
-        try:
-            return gymnasium.make(find_env_spec(self.env), **self.env_kwargs)
-        except TypeError as error:
-            if wrong := explain_wrong_kind(self.env, self.env_kwargs):
-                rule = "vector_environment" if "vector" in wrong else "cannot_be_made"
-                raise BrokenEnvironmentError(Violation(rule, wrong)) from error
-            raise
+        """Make one copy of the environment as its user knows it."""
+        return gymnasium.make(find_env_spec(self.env), **self.env_kwargs)
 
     def make_env(self) -> gymnasium.Env[Any, Any]:
         """Make one copy of the environment as policies see it: with its mask, if it has one."""

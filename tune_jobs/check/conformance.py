@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Mapping
 from contextlib import closing
+from typing import Any
 
 import numpy as np
 
-from algos.rollouts.env_factory import make_vector_env
-from envs.agents import PREFIX, check_appearances
-from envs.checking.agent_ends import find_kept_agent
+from algos.rollouts.env_factory import explain_wrong_kind, make_vector_env
+from envs.agents import GAMES_TO_APPEAR, PREFIX, check_appearances
 from envs.checking.env_checker import examine
-from envs.checking.running_scale import list_running_scales
+from envs.time_limit import list_layers
 from envs.validation import InputError
 from tune_jobs.check.check_target import CheckTarget
 from tune_jobs.check.findings import ProbeResult
-from tune_jobs.check.rollouts import Array, Episode, EpisodePlan, play_plans
+from tune_jobs.check.random_agents import flatten_observation
+from tune_jobs.check.rollouts import Episode, EpisodePlan, ObservationSample, play_plans
 
 AGENTS_FRACTION = 0.25
 """Fraction of the time in which each agent of a game of several must appear."""
 SEEDS = 8
 """Number of seeds whose episodes are played twice."""
-FEWEST_RESETS = 5
-"""Resets from which it is said that they reset nothing."""
-FEWEST_PAID, SCALED_FRACTION = 40, 0.9
-"""Rewards, and the fraction of them that differ in size alone, that show a running scale."""
-FRESH = 2
-"""New copies in which the first episode is played again."""
+FEWEST_SCALED, SCALED_FRACTION = 40, 0.9
+"""Rewards that differ in size alone, and their fraction, from which they are in moving units."""
 BROKEN = frozenset(
     {
         *("cannot_be_made", "raises", "reset_returns", "step_returns", "mask_invalid"),
@@ -46,37 +41,46 @@ def probe_conformance(target: CheckTarget, seconds: float) -> ProbeResult:
     outcome.figures["violations"] = sum(v.severity != "note" for v in report.violations)
     outcome.not_judged = dict(report.cut_short)
     for violation in report.violations:
-        outcome.add_finding(
-            violation.rule, violation.severity, violation.sentence, violation.step or 0
-        )
+        rule, why = violation.rule, violation.sentence
+        if rule == "cannot_be_made":
+            why = explain_wrong_kind(target.env, target.env_kwargs) or why
+            rule = "vector_environment" if " copies (" in why else rule
+        outcome.add_finding(rule, violation.severity, why, violation.step or 0)
     if is_game and not any(violation.rule in BROKEN for violation in report.violations):
         _check_agents(target, for_agents_s, outcome)
     return outcome
 
 
 def _check_agents(target: CheckTarget, seconds: float, outcome: ProbeResult) -> None:
-    """Examine all agents of a game: what was examined before is what one of them sees.
-
-    Does each appear, and does it leave the game at its end?
-    """
+    """Add a finding if an agent never appears or never leaves: examining it, one alone was seen."""
     try:
         with closing(make_vector_env(target.env, target.env_kwargs, 1)) as env:
-            check_appearances(env, seconds / 2, target.clock)
+            check_appearances(env, seconds, target.clock, GAMES_TO_APPEAR)
+            inner: Any = env.unwrapped
     except InputError as error:
         outcome.add_finding("cannot_start", "stop", str(error))
         return
-    with closing(target.make_bare_env()) as view:
-        kept = find_kept_agent(view, seconds / 2, target.clock)
-    if kept:
-        outcome.add_finding(kept.rule, kept.severity, kept.sentence, kept.step or 0)
+    if inner.kept:
+        is_stuck = not inner.finished and inner.kept.issuperset(inner.games[0].agents)
+        outcome.add_finding(
+            "agent_kept",
+            "stop" if is_stuck else "warn",
+            f"{' and '.join(sorted(map(str, inner.kept)))} stayed in `agents` after their end"
+            + "; all had ended, and no new game began" * is_stuck,
+        )
 
 
 def probe_determinism(target: CheckTarget, seconds: float) -> ProbeResult:
     """Play whole episodes twice with the same seeds and actions: they must be equal."""
     outcome = ProbeResult()
-    with closing(make_vector_env(target.env, target.env_kwargs, 1)) as env:
-        scales = list_running_scales(env)
-    if target.nondeterministic and not scales:
+    with closing(target.make_bare_env()) as env:
+        # The attribute of Gymnasium's NormalizeReward and NormalizeObservation.
+        scales = [e for e in list_layers(env) if getattr(e, "update_running_mean", False)]
+    if scales:
+        names = " and ".join(type(layer).__name__ for layer in scales)
+        outcome.add_finding("moving_units", "warn", f"the wrapper {names} scales by past values")
+        return outcome
+    if target.nondeterministic:
         outcome.not_judged["same_seed"] = "the environment is registered as nondeterministic"
         return outcome
     plans = [EpisodePlan(seed, seed) for seed in range(SEEDS)]
@@ -87,89 +91,42 @@ def probe_determinism(target: CheckTarget, seconds: float) -> ProbeResult:
     pairs = list(zip(reversed(first), second, strict=False))
     steps = [step for one, two in pairs if (step := _find_difference(one, two)) is not None]
     outcome.figures = {"episodes_twice": len(pairs), "differing": len(steps)}
-    if scales or (steps and _are_scaled(pairs)):
-        _report_running_scale(scales, pairs, outcome)
-    elif steps and (resumed := _describe_resumed(first)):
-        outcome.add_finding("reset_keeps_state", "warn", resumed)
-    elif steps:
-        outcome.add_finding(
-            "same_seed",
-            "warn",
+    if steps:
+        evidence = (
             f"{len(steps)} of {len(pairs)} episodes went differently when they were played again "
             f"from the same seed with the same actions (seen first after {min(steps)} steps)"
-            f"{_blame_reset(target, first, pairs)}",
         )
+        if _are_scaled(pairs):
+            outcome.add_finding("moving_units", "warn", f"{evidence}, by the size of rewards alone")
+        elif resumed := _describe_resumed(target, plans, seconds / 4):
+            outcome.add_finding("reset_keeps_state", "warn", evidence + resumed)
+        else:
+            outcome.add_finding("same_seed", "warn", evidence)
     return outcome
-
-
-def _report_running_scale(
-    scales: list[str], pairs: list[tuple[Episode, Episode]], outcome: ProbeResult
-) -> None:
-    """Add the finding that rewards or observations are in units that move."""
-    who = f"the wrapper {' and '.join(scales)}" if scales else "it"
-    seen = next(
-        (
-            f": the same action from the same seed was paid {one.rewards[n]:.4g} at first and "
-            f"{two.rewards[n]:.4g} after other episodes (step {n + 1})"
-            for one, two in reversed(pairs)
-            for n in range(min(len(one.rewards), len(two.rewards)))
-            if one.rewards[n] != two.rewards[n]
-        ),
-        "",
-    )
-    what = "observations" if scales == ["NormalizeObservation"] else "rewards"
-    outcome.add_finding(
-        "moving_units", "warn", f"{who} scales {what} by what was seen so far{seen}"
-    )
 
 
 def _are_scaled(pairs: list[tuple[Episode, Episode]]) -> bool:
     """Return whether only the rewards differ, nearly all of them, and by their size alone."""
     if any(one.observation_keys != two.observation_keys for one, two in pairs):
         return False
-    both = [(np.array(one.rewards), np.array(two.rewards)) for one, two in pairs]
-    left, right = (np.concatenate(side) for side in zip(*both, strict=True))
-    paid = (left != 0) | (right != 0)
-    differ = (np.sign(left) == np.sign(right)) & (left != right)
-    return bool(paid.sum() >= FEWEST_PAID and differ[paid].mean() >= SCALED_FRACTION)
+    left, right = (np.concatenate([e.rewards for e in side]) for side in zip(*pairs, strict=True))
+    paid, scaled = (left != 0) | (right != 0), (left != right) & (np.sign(left) == np.sign(right))
+    return bool(scaled.sum() >= max(FEWEST_SCALED, SCALED_FRACTION * paid.sum()))
 
 
-def _describe_resumed(episodes: list[Episode]) -> str:
-    """Describe resets that show the end of the episode before; empty if they do not."""
-    first = _flatten(episodes[0].first)
-    joints = [(_flatten(a.last), _flatten(b.first)) for a, b in itertools.pairwise(episodes)]
-    if len(joints) < FEWEST_RESETS or any(part.shape != first.shape for j in joints for part in j):
+def _describe_resumed(target: CheckTarget, plans: list[EpisodePlan], seconds: float) -> str:
+    """Describe resets that show the last observation before them; empty if they do not."""
+    seen = ObservationSample()
+    play_plans(target, plans, seconds, 1, seen)
+    rows = [flatten_observation(columns) for columns in seen.rows]
+    # Copies of a batch are not reset in turn, and of large observations not all are kept.
+    if target.world or len(rows) != 2 * len(plans) or len({row.shape for row in rows}) > 1:
         return ""
-    lasts, starts = np.array(joints).swapaxes(0, 1)
+    firsts, lasts = np.array(rows).reshape(len(plans), 2, -1).swapaxes(0, 1)
     # An entry that never differs from the first start may be the same in every step.
-    resumed = (lasts == starts).all(0) & (starts != first).any(0)
-    if not resumed.any():
-        return ""
-    entry = int(resumed.argmax())
-    return (
-        f"in {len(joints)} of {len(joints)} resets the first observation continued the episode "
-        f"before: {resumed.sum()} of {len(resumed)} entries were those of its last step, such as "
-        f"{starts[-1][entry]}, where the first episode began at {first[entry]}"
-    )
-
-
-def _flatten(columns: Mapping[str, Array]) -> Array:
-    return np.concatenate([np.ravel(part) for part in columns.values()])
-
-
-def _blame_reset(
-    target: CheckTarget, first: list[Episode], pairs: list[tuple[Episode, Episode]]
-) -> str:
-    """Return that a reset keeps something, if an episode differs only after others."""
-    if len(first) < 2 or len(pairs) < len(first) or _find_difference(*pairs[-1]) is None:
-        return ""
-    again = [play_plans(target, [EpisodePlan(0, 0)])[0] for _ in range(FRESH)]
-    if any(_find_difference(first[0], one) is not None for one in again):
-        return ""
-    return (
-        f"; in {FRESH} new copies the first of them did not. reset() keeps something of earlier "
-        "episodes, such as a part of the state or a generator that its seed does not reach"
-    )
+    resumed = (firsts[1:] == lasts[:-1]).all(0) & (firsts != firsts[0]).any(0)
+    more = f"; {resumed.sum()} of {len(resumed)} entries of observations stayed over each reset"
+    return more * bool(resumed.any())
 
 
 def _find_difference(one: Episode, two: Episode) -> int | None:

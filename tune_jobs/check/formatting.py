@@ -86,9 +86,7 @@ def _format_figures(probe: str, figures: Mapping[str, Any]) -> Iterator[str]:
         if name.startswith("norm_"):
             yield f"{name.removeprefix('norm_')} {_format_number(value)}"
         # A mean that is not finite is None in the answer.
-        elif (
-            probe == "headroom" and isinstance(value, dict) and value.get("return_mean") is not None
-        ):
+        elif probe == "headroom" and isinstance(value, dict) and value["return_mean"] is not None:
             yield f"{name.replace('_', ' ')} {_format_mean(value, figures['episodes'])}"  # pyright: ignore
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,10 @@ from gymnasium import spaces
 from algos.actions.values import has_bounds
 from algos.rollouts.episodes import play_episodes
 from envs import counter_rng
-from tune_jobs.check.action_box import find_useful_scale, measure_useful_scales
+from tune_jobs.check.action_box import judge_box
 from tune_jobs.check.check_target import CheckTarget
 from tune_jobs.check.findings import ProbeResult
-from tune_jobs.check.rare_rewards import report_rare_rewards
+from tune_jobs.check.random_play import report_rare_rewards
 from tune_jobs.check.rollouts import (
     STEPS,
     Episode,
@@ -38,22 +39,13 @@ FEWEST, FEWEST_EQUAL = 8, 36
 """Episodes of each policy from which means are compared, and from which they may be called equal:
 then a difference of half a standard deviation would be seen."""
 
-BOX_FRACTION = 0.4
-"""Fraction of the time that may be added to measure which actions are of use."""
-
 Array = np.ndarray[Any, Any]
 
 
 def probe_headroom(target: CheckTarget, seconds: float) -> ProbeResult:
     """Play random actions, simple policies and a planner, if any, on the same seeds."""
-    outcome = _compare_policies(target, seconds)
-    report_rare_rewards(target, outcome)
-    return outcome
-
-
-def _compare_policies(target: CheckTarget, seconds: float) -> ProbeResult:
     outcome = ProbeResult()
-    play = _play_baselines if target.world else _play_constants
+    play = _play_baselines if target.world else partial(_play_constants, outcome=outcome)
     returns_by_rule, is_cut = play(target, seconds)
     least = min(len(returns) for returns in returns_by_rule.values())
     # The same seeds for all, so that the differences are paired and the luck of the start cancels.
@@ -113,33 +105,9 @@ def _compare_policies(target: CheckTarget, seconds: float) -> ProbeResult:
             f"one constant action ({best}) brings more than random play on the same {least} seeds "
             f"({means})",
         )
-        _judge_box(target, best, BOX_FRACTION * seconds, outcome)
+        constant = list_constant_actions(target.spaces[1]).get(best.removeprefix("always "))
+        judge_box(target, constant, seconds / 3, outcome)
     return outcome
-
-
-def _judge_box(target: CheckTarget, best: str, seconds: float, outcome: ProbeResult) -> None:
-    """Add a finding if the best constant action is so good because most others are useless."""
-    space, constants = target.spaces[1], list_constant_actions(target.spaces[1])
-    if not isinstance(space, spaces.Box) or not np.issubdtype(space.dtype, np.floating):
-        return
-    constant = constants[best.removeprefix("always ")]
-    fractions = measure_useful_scales(target, constant, seconds)
-    outcome.figures["useful_fractions"] = {f"{scale:g}": f for scale, f in fractions.items()}
-    if (scale := find_useful_scale(fractions)) is None:
-        return
-    random, steady = (outcome.figures[name]["return_mean"] for name in ("random", best))
-    tried = ", ".join(f"{f:.0%} at {s:g} of the box" for s, f in fractions.items())
-    outcome.add_finding(
-        "action_box_too_wide",
-        "warn",
-        f"random play over {_describe_box(space)} returns {random:.4g}, {best} {steady:.4g}; one "
-        f"value of one action was changed at random and brought more in {tried}: the useful "
-        f"actions lie within about {scale:g} of it",
-    )
-
-
-def _describe_box(space: spaces.Box) -> str:
-    return f"a box from {space.low.min():g} to {space.high.max():g}"
 
 
 def _explain_missing_constants(space: spaces.Space[Any], outcome: ProbeResult) -> None:
@@ -194,21 +162,25 @@ def _play_baselines(target: CheckTarget, seconds: float) -> tuple[dict[str, Arra
     return returns_by_rule, False
 
 
-def _play_constants(target: CheckTarget, seconds: float) -> tuple[dict[str, Array], bool]:
+def _play_constants(
+    target: CheckTarget, seconds: float, outcome: ProbeResult
+) -> tuple[dict[str, Array], bool]:
     """Return the returns [N] of random play and of constant actions, and if any were cut off."""
     actions = list_constant_actions(target.spaces[1])
     # Divided evenly, because the shortest series limits the pairs.
     seconds_each = seconds / (len(actions) + 1)
     plans = [EpisodePlan(seed, 4 * seed) for seed in range(MAX_EPISODES)]
     returns_by_rule: dict[str, Array] = {}
-    is_cut = False
+    is_cut, every = False, list[Episode]()
     for name, action in {"random": None, **{f"always {n}": a for n, a in actions.items()}}.items():
         episodes = play_plans(target, plans, seconds_each, constant=action)
+        every += episodes
         played = [e for e in episodes if e.end or len(e.rewards) >= STEPS]
         if action is not None and (share := _measure_share(played, action)) < 1:
             name += f" in the {share:.0%} of steps where it is legal and random actions in others"
         returns_by_rule[name] = np.array([e.episode_return for e in played])
         is_cut |= not all(e.end for e in played)
+    report_rare_rewards(every, outcome)
     return returns_by_rule, is_cut
 
 

@@ -21,7 +21,6 @@ from envs.time_limit import find_time_limit
 from envs.validation import InputError
 from tune_jobs.check.check_target import CheckTarget
 from tune_jobs.check.findings import ProbeResult
-from tune_jobs.check.rare_rewards import report_rare_rewards
 from tune_jobs.check.rollouts import STEPS, Episode, sample_random_play
 from tune_jobs.formatting import count
 from tune_jobs.health.rules.value_function import STANDARDISED
@@ -34,6 +33,11 @@ LARGE_RETURN, HUGE_RETURN = 1e3, 1e5
 """Sizes of a return from which it is noted, and from which the value function fails (measured)."""
 SMALL_RETURN = 1e-3
 """Size of a return below which it is lost next to the entropy bonus."""
+FEWEST_PAID = 100
+"""Steps with a reward from which one may be called rare."""
+TIMES_USUAL, TIMES_RETURN, SMALLEST = 300.0, 10.0, 1e3
+"""How many times a rare reward exceeds 99 % of the others and any return without one, and the size
+up to which it is an ordinary prize or penalty where each step pays little."""
 
 
 def probe_episodes(target: CheckTarget, seconds: float) -> ProbeResult:
@@ -234,7 +238,7 @@ def probe_rewards(target: CheckTarget, seconds: float) -> ProbeResult:
     if rewards.constant is not None:
         _report_constant(outcome, rewards)
         return outcome
-    report_rare_rewards(target, outcome)
+    report_rare_rewards(played, outcome)
     if all(getattr(target.settings, name, False) is True for name in STANDARDISED):
         return outcome  # a factor of the rewards changes nothing
     # Without zeros: where rewards are rare, the median of all returns would be 0.
@@ -247,6 +251,28 @@ def probe_rewards(target: CheckTarget, seconds: float) -> ProbeResult:
             f"returns of random play are of the order of {10 ** round(math.log10(size)):.0e}",
         )
     return outcome
+
+
+def report_rare_rewards(episodes: list[Episode], outcome: ProbeResult) -> None:
+    """Add a finding for rewards that dwarf all others, if there are any."""
+    every = np.array([reward for episode in episodes for reward in episode.rewards])
+    sizes = np.abs(every[np.isfinite(every) & (every != 0)])
+    if len(sizes) < FEWEST_PAID:
+        return
+    most = float(np.quantile(sizes, 0.99))
+    least = max(TIMES_USUAL * most, SMALLEST)
+    # A prize at the end of the task is its goal, however rarely random play gets there.
+    prizes = [e.rewards[-1] for e in episodes if e.end == "terminated" and e.rewards[-1] > 0]
+    rare = every[(np.abs(every) > least) & ~np.isin(every, prizes)]
+    usual = [abs(e.episode_return) for e in episodes if np.abs(e.rewards).max() <= least]
+    largest = max(rare, key=abs, default=0.0)
+    if 2 * len(usual) >= len(episodes) and abs(largest) > TIMES_RETURN * max(usual):
+        outcome.add_finding(
+            "rare_reward",
+            "warn",
+            f"a reward of {largest:g} in {len(every):,} steps of play, in which 99 % of rewards "
+            f"are at most {most:.4g} in size",
+        )
 
 
 class RewardSummary:

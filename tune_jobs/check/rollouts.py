@@ -6,7 +6,7 @@ import dataclasses
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -33,8 +33,6 @@ Array = np.ndarray[Any, Any]
 
 STEPS = 1000
 """Maximum length of an episode."""
-PLAYED = "played"
-"""Entry of the cache of probes: the rewards of all episodes played so far."""
 MAX_OBSERVATIONS, MAX_ENTRIES = 4000, 2**23
 """Maximum number of stored observations, and of their entries together: images are large."""
 
@@ -98,22 +96,11 @@ class Episode:
     and each step adds one."""
     action_keys: list[int] = dataclasses.field(default_factory=list[int])
     """Checksum of the action of each step."""
-    first: Mapping[str, Array] = dataclasses.field(default_factory=dict[str, Array])
-    """The observation of the start; empty for episodes of a batch."""
-    last: Mapping[str, Array] = dataclasses.field(default_factory=dict[str, Array])
-    """The last observation, likewise."""
 
     @property
     def episode_return(self) -> float:
         """Sum of the rewards."""
         return float(sum(self.rewards))
-
-
-class PlayedRewards(NamedTuple):
-    """Rewards of one episode, and whether the task ended it."""
-
-    rewards: Array
-    is_terminated: bool
 
 
 def play_plans(
@@ -124,7 +111,6 @@ def play_plans(
     observations: ObservationSample | None = None,
     constant: object = None,
     scale: Scale | None = None,
-    make_actor: Callable[[gymnasium.Space[Any], EpisodePlan], Actor] | None = None,
 ) -> list[Episode]:
     """Play the plans in turn until the time is up; return the finished episodes in their order.
 
@@ -137,34 +123,17 @@ def play_plans(
         constant: an action to take in every step instead of random ones.
         scale: scale of the observations; if given, the actors are random functions of them
     (:class:`RandomRule`).
-        make_actor: makes the actor of a plan, if none of these does.
 
     Raises:
         FixedNoiseError: if a plan asks for noise of its own and the environment allows none.
     """
+    deadline = target.clock() + seconds
 
-    def make_usual_actor(space: gymnasium.Space[Any], plan: EpisodePlan) -> Actor:
+    def make_actor(space: gymnasium.Space[Any], plan: EpisodePlan) -> Actor:
         if constant is not None:
             return ConstantActor(space, plan.actions, constant)
         return RandomRule(space, plan.actions, scale) if scale else RandomActor(space, plan.actions)
 
-    make_actor = make_actor or make_usual_actor
-    episodes = _play_plans(target, plans, seconds, steps, observations, make_actor)
-    target.probe_cache.setdefault(PLAYED, []).extend(
-        PlayedRewards(np.array(e.rewards), e.end == "terminated") for e in episodes
-    )
-    return episodes
-
-
-def _play_plans(
-    target: CheckTarget,
-    plans: Sequence[EpisodePlan],
-    seconds: float,
-    steps: int,
-    observations: ObservationSample | None,
-    make_actor: Callable[[gymnasium.Space[Any], EpisodePlan], Actor],
-) -> list[Episode]:
-    deadline = target.clock() + seconds
     world = target.world
     if world is not None:
         batch = PlayedBatch([make_actor(world.action_space, plan) for plan in plans], observations)
@@ -246,15 +215,11 @@ class PlayedBatch:
         """Play until all episodes have ended, or the deadline or this many steps are reached."""
         for b in range(len(self.episodes)):
             self._observe(start[1], b, self._sample)
-        if self._is_single:
-            self.episodes[0].first = _copy(self._columns[0])
         # An episode has at least one step, however long the reset took.
         for moved in play_episodes(start, step, self._act, steps):
             self._record(moved)
             if moved.left and clock() >= deadline:
                 break
-        if self._is_single:
-            self.episodes[0].last = _copy(self._columns[0])
 
     def _act(self, state: object, observation: object, number: int) -> Any:
         # An ended copy repeats its last action: the batch keeps its size, and its rewards are
@@ -293,11 +258,6 @@ class PlayedBatch:
 def to_named_arrays(value: object) -> dict[str, Array]:
     """Return an observation or an action as arrays by name."""
     return {name: np.asarray(part) for name, part in to_observation_columns(value).items()}
-
-
-def _copy(columns: Mapping[str, Array]) -> dict[str, Array]:
-    """Return columns that an environment cannot change any more by reusing its arrays."""
-    return {name: part.copy() for name, part in columns.items()}
 
 
 def compute_key(columns: Mapping[str, Array]) -> int:

@@ -53,7 +53,7 @@ def test_an_end_that_is_no_flag_is_named(place, name, value):
 def test_results_of_several_copies_are_those_of_a_vector_environment():
     batch = ([1, 2, 3], np.zeros(3), np.zeros(3, bool), np.zeros(3, bool), {})
     found = violation_of(lambda: take_step(Returns(batch), 0, 1))
-    assert found.rule == "vector_environment" and "those of 3" in found.sentence
+    assert found.rule == "vector_environment" and "gave 3 of each" in found.sentence
     one = (np.zeros(1), np.zeros(1), np.zeros(1, bool), np.zeros(1, bool), {})
     assert take_step(Returns(one), 0, 1) == one
 

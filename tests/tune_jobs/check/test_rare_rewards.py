@@ -10,7 +10,7 @@ def test_a_rare_huge_reward_is_named_with_its_size():
     answer = check("SickOverflow-v0", "rewards", "headroom", share=1)
     assert get_severities(answer)["rare_reward"] == "warn"
     evidence = next(f["evidence"] for f in answer["findings"] if f["symptom"] == "rare_reward")
-    assert "of -1e+06" in evidence and "the others lie between 0 and 1" in evidence
+    assert "reward of -1e+06" in evidence and "at most 1 in size" in evidence
 
 
 @pytest.mark.parametrize(

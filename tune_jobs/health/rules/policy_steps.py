@@ -36,7 +36,8 @@ class FrozenPolicy(Rule):
 
     Without a baseline that is learnt, a return that never differs moves nothing either;
     ``constant_reward`` reports that, and gives a goal that is found late its time. So do steps that
-    are never paid, also where no episode has ended.
+    are never paid, also where no episode has ended. Where most policy losses are exactly zero, the
+    rollouts had nothing to learn from, which rarer rewards may change: that only warns.
     """
 
     symptom = "frozen_policy"
@@ -100,7 +101,8 @@ class FrozenPolicy(Rule):
             return None
         # None is too early to say that the score has not improved.
         rises = history.improved is None and history.trend > self.tau
-        severity: Severity = "warn" if rises else "stop"
+        waits = history.median("policy_loss", len(history)) == 0
+        severity: Severity = "warn" if rises or waits else "stop"
         return self._report(history, severity, "KL is zero and the entropy")
 
     def _is_kl_zero(self, history: History) -> bool:

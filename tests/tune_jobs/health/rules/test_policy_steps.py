@@ -132,8 +132,9 @@ CASES = [
     case("kl_runaway", None, {"kl": 0.15}, 22, score=scores_with_tau(22, 0.22)),
     # Before the score can be judged, one row may be an estimate that a single action spoils.
     case("kl_runaway", ("warn", 4), {"kl": from_row(4, 14.2, 0.02)}, 4, 27),
-    case("kl_runaway", ("stop", 4), {"kl": from_row(4, 14.2, 0.02)}, 5, 27, [1.0] * 5),
-    case("kl_runaway", ("stop", 4), {"kl": from_row(4, math.inf, 0.02)}, 5, 27, None),
+    case("kl_runaway", ("warn", 4), {"kl": from_row(4, 14.2, 0.02)}, 7, 27, [1.0] * 7),
+    case("kl_runaway", ("stop", 4), {"kl": from_row(4, 14.2, 0.02)}, 8, 27, [1.0] * 8),
+    case("kl_runaway", ("stop", 4), {"kl": from_row(4, math.inf, 0.02)}, 8, 27, [1.0] * 8),
     case("kl_runaway", ("warn", 3), {"kl": lambda i: 17.3 if i == 3 else 0.01}, 7, 27),
     case("kl_runaway", ("stop", 3), {"kl": lambda i: 17.3 if i == 3 else 0.01}, 8, 27),
     case(
@@ -174,6 +175,9 @@ CASES = [
         (None, {"clip_fraction": 1.05e-3}),
         ("stop", {"entropy": lambda i: 1.38 * (1 - 0.0095 * (i % 2))}),
         (None, {"entropy": lambda i: 1.38 * (1 - 0.0105 * (i % 2))}),
+        # Without a signal there is nothing to move it, and a reward may come.
+        (("warn", 1), {"policy_loss": 0.0}),
+        (("stop", 1), {"policy_loss": lambda i: 0.01 * (-1) ** i}),
         # The first update may move a policy that nothing moves afterwards, and the second not.
         (("stop", 1), {"entropy": from_row(2, 1.38, 2.0)}),
         (None, {"entropy": from_row(3, 1.38, 2.0)}),
