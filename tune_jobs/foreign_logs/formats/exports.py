@@ -6,42 +6,32 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tune_jobs.foreign_logs.formats.delimited import DelimitedFile, DelimitedReader
+from tune_jobs.foreign_logs.formats.delimited import DelimitedReader
 from tune_jobs.foreign_logs.formats.log_reader import LogReader, read_header
-from tune_jobs.foreign_logs.formats.points import PointsReader
+from tune_jobs.foreign_logs.formats.point_files import PointFilesReader
 from tune_jobs.foreign_logs.likely_return import is_return, may_be_return
 from tune_jobs.foreign_logs.log_record import Record
 from tune_jobs.foreign_logs.names.libraries import LIBRARIES
 
-HEADER = ["Wall time", "Step", "Value"]
-"""Of TensorBoard's table of one chart of one run."""
 TAGS = {
     re.sub(r"\W", "_", name): name for library in reversed(LIBRARIES) for name in library.metrics
 }
 """The tags of libraries, by how TensorBoard writes them in the name of a file."""
 _FILE = re.compile(r"(?:.*?run-(?P<run>.+)-)?tag-(?P<tag>.+)")
-_EXTREMES = ("__MIN", "__MAX")
 
 
-class TensorBoardExportReader(PointsReader):
+class TensorBoardExportReader(PointFilesReader):
     """The charts of one run, a file for each: ``run-PPO_1-tag-rollout_ep_rew_mean.csv``."""
 
     name = "TensorBoard CSV"
     needs_return = True
     is_directory = False
-
-    def _open(self) -> None:
-        super()._open()
-        self._tables = {file: DelimitedFile(file) for file in self.files}
-        unnamed = [file for file in self.files if not _find_tag(file)]
-        self.note = "".join(
-            f"{file} names no metric: its column Value is taken for the return." for file in unnamed
-        )
+    columns = ("time", "step", "value")
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
         """Whether it has the columns of TensorBoard."""
-        return path.suffix == ".csv" and read_header(path) == HEADER
+        return path.suffix == ".csv" and read_header(path) == ["Wall time", "Step", "Value"]
 
     @classmethod
     def open_all(
@@ -64,56 +54,48 @@ class TensorBoardExportReader(PointsReader):
         """Return the name of its metric."""
         return [_find_tag(path) or "return_mean"]
 
-    def _read_points(self, final: bool) -> None:
-        self.behind = False
-        for file, table in self._tables.items():
-            records = table.read(max(1, self.limit // len(self._tables)), final)
-            tag = _find_tag(file) or "return_mean"
-            rows = [tuple(record.values.get(name) for name in HEADER[1:]) for record in records]
-            points = [
-                (tag, int(step), value)
-                for step, value in rows
-                if isinstance(step, float) and isinstance(value, float) and step.is_integer()
-            ]
-            self._points.add("", points)
-            self.behind |= table.behind
-            self.damage = self.damage or table.damage
+    def find_files(self) -> dict[Path, str]:
+        """Return the charts and their metrics: of one that names none the return."""
+        tags = {file: _find_tag(file) for file in self.files}
+        self.note = "".join(
+            f"{file} names no metric: its column Value is taken for the return."
+            for file, tag in tags.items()
+            if not tag
+        )
+        return {file: tag or "return_mean" for file, tag in tags.items()}
 
 
 class WandbExportReader(DelimitedReader):
-    """A chart of W&B: a column for each run and metric, and two for its extremes."""
+    """A chart of W&B: columns ``run - metric``, each with two more for its extremes."""
 
     name = "W&B CSV"
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Whether it has columns ``run - metric`` with their extremes."""
-        return super().recognises(path) and bool(_split_columns(read_header(path)))
+        """Whether it has such columns."""
+        return super().recognises(path) and bool(cls.first_names(path))
 
     @classmethod
     def first_names(cls, path: Path) -> list[str]:
         """Return the names of the metrics."""
-        return [metric for _, metric in _split_columns(read_header(path)).values()]
+        return [metric for _, metric in _split_names(read_header(path)).values()]
 
     def _read_more(self, final: bool) -> list[Record]:
         records: list[Record] = []
         for record in super()._read_more(final):
-            columns = _split_columns(self._table.header)
             shared = {n: v for n, v in record.values.items() if " - " not in n}
             runs: dict[str, dict[str, object]] = {}
-            for name, (run, metric) in columns.items():
+            # A cell is empty where the run has no value at the step of another one.
+            for name, (run, metric) in _split_names(self._table.header).items():
                 if name in record.values:
                     runs.setdefault(run, shared | {"run": run})[metric] = record.values[name]
-            # Empty where a run has no value at the step of another one.
             records += [Record(record.location, values) for values in runs.values()]
         return records
 
 
-def _split_columns(header: Sequence[str]) -> dict[str, tuple[str, str]]:
+def _split_names(header: Sequence[str]) -> dict[str, tuple[str, str]]:
     """Return the run and the metric of each column that has extremes."""
-    names = set(header)
-    own = [n for n in header if not n.endswith(_EXTREMES) and n + _EXTREMES[0] in names]
-    parts = {name: name.rpartition(" - ") for name in own}
+    parts = {name: name.rpartition(" - ") for name in header if f"{name}__MIN" in header}
     return {name: (run, metric) for name, (run, dash, metric) in parts.items() if dash}
 
 

@@ -113,5 +113,5 @@ def test_an_older_run_in_the_folder_is_not_that_of_a_program(tmp_path):
 
 def test_only_folders_of_several_files_are_measured(tmp_path, monkeypatch):
     write_part(tmp_path / "run", 1, rising(9))
-    monkeypatch.setattr(tensorboard, "_measure_file", None)
+    monkeypatch.setattr(tensorboard, "_measure", None)
     assert len(read_logs(tmp_path / "run")[0].rows) == 9
