@@ -15,6 +15,7 @@ from tune_jobs.foreign_logs.formats.tail import Lines, open_text
 FOLDER = "scalars"
 RETURNS = ("rollout_return", "environment", "evaluation")
 """d3rlpy's names of a return: of a training, and of evaluators in its examples."""
+BESIDE = ("params.json", "time_step.csv")
 _BETWEEN = re.compile(r"[,\s]+")
 
 
@@ -93,7 +94,7 @@ class ScalarFolderReader(PointFilesReader):
 
 
 class D3rlpyReader(PointFilesReader):
-    """d3rlpy's files without a header beside its params.json (``logging/file_adapter.py``)."""
+    """d3rlpy's files without a header (``logging/file_adapter.py``)."""
 
     name = "d3rlpy CSV"
     columns = ("epoch", "step", "value")
@@ -101,9 +102,9 @@ class D3rlpyReader(PointFilesReader):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Whether it begins with three numbers, and its settings lie beside it."""
-        has_settings = path.suffix == ".csv" and (path.parent / "params.json").exists()
-        return has_settings and cls.begins_with_point(path)
+        """Whether it begins with three numbers, and lies beside what d3rlpy always writes."""
+        is_table = path.suffix == ".csv" and any((path.parent / name).exists() for name in BESIDE)
+        return is_table and cls.begins_with_point(path)
 
     @classmethod
     def parse(cls, name: str, line: str) -> list[Point]:

@@ -1,4 +1,4 @@
-"""Tables that TensorBoard and W&B export from their charts."""
+"""Tables that TensorBoard exports from its charts."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tune_jobs.foreign_logs.formats.delimited import DelimitedReader
 from tune_jobs.foreign_logs.formats.log_reader import LogReader, read_header
 from tune_jobs.foreign_logs.formats.point_files import PointFilesReader
 from tune_jobs.foreign_logs.likely_return import is_return, may_be_return
-from tune_jobs.foreign_logs.log_record import Record
 from tune_jobs.foreign_logs.names.libraries import LIBRARIES
+from tune_jobs.foreign_logs.names.name_matching import match_metrics
 
 TAGS = {
     re.sub(r"\W", "_", name): name for library in reversed(LIBRARIES) for name in library.metrics
@@ -65,44 +64,12 @@ class TensorBoardExportReader(PointFilesReader):
         return {file: tag or "return_mean" for file, tag in tags.items()}
 
 
-class WandbExportReader(DelimitedReader):
-    """A chart of W&B: columns ``run - metric``, each with two more for its extremes."""
-
-    name = "W&B CSV"
-
-    @classmethod
-    def recognises(cls, path: Path) -> bool:
-        """Whether it has such columns."""
-        return super().recognises(path) and bool(cls.first_names(path))
-
-    @classmethod
-    def first_names(cls, path: Path) -> list[str]:
-        """Return the names of the metrics."""
-        return [metric for _, metric in _split_names(read_header(path)).values()]
-
-    def _read_more(self, final: bool) -> list[Record]:
-        records: list[Record] = []
-        for record in super()._read_more(final):
-            shared = {n: v for n, v in record.values.items() if " - " not in n}
-            runs: dict[str, dict[str, object]] = {}
-            # A cell is empty where the run has no value at the step of another one.
-            for name, (run, metric) in _split_names(self._table.header).items():
-                if name in record.values:
-                    runs.setdefault(run, shared | {"run": run})[metric] = record.values[name]
-            records += [Record(record.location, values) for values in runs.values()]
-        return records
-
-
-def _split_names(header: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Return the run and the metric of each column that has extremes."""
-    parts = {name: name.rpartition(" - ") for name in header if f"{name}__MIN" in header}
-    return {name: (run, metric) for name, (run, dash, metric) in parts.items() if dash}
-
-
 def _find_tag(path: Path) -> str:
     """Return the tag that the name of a file has; empty where it says nothing."""
     match = _FILE.fullmatch(path.stem)
-    tag = match["tag"] if match else path.stem
-    known = TAGS.get(tag.casefold(), "")
-    # A file that was renamed may be called by its metric, such as loss.csv.
-    return known or (tag if match or is_return(tag) or not may_be_return(tag) else "")
+    words = (match["tag"] if match else path.stem).split("_")
+    # A file that was renamed may end with the name of its metric, such as ppo_loss.csv.
+    tags = ["_".join(words[at:]) for at in range(1 if match else len(words))]
+    known = [TAGS.get(tag.casefold(), tag * bool(match_metrics([tag], {}))) for tag in tags]
+    named = [tag for tag in tags[:1] if match or is_return(tag) or not may_be_return(tag)]
+    return next(filter(None, [*known, *named]), "")

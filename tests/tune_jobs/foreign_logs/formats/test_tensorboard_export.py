@@ -52,4 +52,4 @@ def test_a_chart_of_wandb_is_a_run_for_each_column(tmp_path):
     }
     assert logs["wandb_export.csv/run fast-1"].rows[-1]["return_mean"] == 22
     (reader,) = find_readers(tmp_path)
-    assert reader.name == "W&B CSV"
+    assert reader.name == "CSV"
