@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, cast
 
 LONGEST_INT = 300
@@ -50,6 +50,11 @@ def flatten(nested: Mapping[str, object]) -> dict[str, object]:
         elif value is not None:
             flat[name] = value
     return flat
+
+
+def list_names(records: Iterable[Record]) -> list[str]:
+    """Return the names in some records, in their order."""
+    return list(dict.fromkeys(name for record in records for name in record.values))
 
 
 def list_chart_columns(names: Collection[str]) -> dict[str, tuple[str, str]]:

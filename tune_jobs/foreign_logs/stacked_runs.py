@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
-from tune_jobs.foreign_logs.log_record import Record, list_chart_columns
+from tune_jobs.foreign_logs.log_record import Record, list_chart_columns, list_names
 from tune_jobs.foreign_logs.names.loose_matching import fold
 from tune_jobs.foreign_logs.names.name_matching import match_metrics
 from tune_jobs.foreign_logs.row_order import join_resumed, order_records
@@ -49,7 +49,7 @@ def _stack_charts(records: Sequence[Record]) -> Sequence[Record]:
     """Return records of several runs beside each other, as W&B exports them, below each other."""
     if not list_chart_columns(records[0].values if records else {}):
         return records
-    columns = list_chart_columns(dict.fromkeys(name for r in records for name in r.values))
+    columns = list_chart_columns(list_names(records))
     stacked: list[Record] = []
     for record in records:
         shared = {n: v for n, v in record.values.items() if " - " not in n}

@@ -15,7 +15,7 @@ from typing import Any
 
 from tune_jobs.foreign_logs.formats.log_reader import LogReader, read_first_lines
 from tune_jobs.foreign_logs.formats.tail import Lines
-from tune_jobs.foreign_logs.log_record import Record
+from tune_jobs.foreign_logs.log_record import Record, list_names
 
 ENDINGS = (".log", ".txt", ".out", ".err")
 FIRST = 20
@@ -54,8 +54,7 @@ class ConsoleReader(LogReader):
     def first_names(cls, path: Path) -> list[str]:
         """Return the names in the first records: some of them may lack a return."""
         lines = (("", line) for line in read_first_lines(path))
-        records = islice(cls([path]).parse(lines, final=True), FIRST)
-        return list(dict.fromkeys(name for record in records for name in record.values))
+        return list_names(islice(cls([path]).parse(lines, final=True), FIRST))
 
     def _read_more(self, final: bool) -> list[Record]:
         lines = self._lines.read_numbered(self.limit, final)

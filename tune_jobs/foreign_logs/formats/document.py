@@ -15,7 +15,7 @@ import numpy as np
 from tune_jobs.foreign_logs.formats.log_reader import LogReader
 from tune_jobs.foreign_logs.formats.points import Points
 from tune_jobs.foreign_logs.formats.tail import open_text
-from tune_jobs.foreign_logs.log_record import Record, parse_json
+from tune_jobs.foreign_logs.log_record import Record, list_names, parse_json
 
 LARGEST = 100_000_000
 """Characters of a document that is read as a whole."""
@@ -41,10 +41,9 @@ class DocumentReader(LogReader):
     def first_names(cls, path: Path) -> list[str]:
         """Return the names in all rows; none where it is damaged, or of another content."""
         try:
-            records = cls([path]).parse(path, final=True)
+            return list_names(cls([path]).parse(path, final=True))
         except BROKEN:
             return []
-        return list(dict.fromkeys(name for record in records for name in record.values))
 
     def find_document(self) -> Path | None:
         """Return the file to read now."""

@@ -15,9 +15,9 @@ from tune_jobs.foreign_logs.likely_return import is_return
 from tune_jobs.foreign_logs.names.name_matching import match_metrics
 from tune_jobs.foreign_logs.row_order import EARLY, continues_score
 
-Relation = Literal["part", "anew", "other", ""]
-"""What a later file is: a part of the run by its steps, a part whose steps begin anew, another run;
-empty while it is not known."""
+Relation = Literal["part", "anew", "other"]
+"""What a later file is: a part of the run by its steps, a part whose steps begin anew, another run,
+or one that has no return yet."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,8 @@ class EventSpan:
             return "other"  # both were at work at the same time
         if not _is_true_of_most(b[0] <= a[0] + EARLY * (a[1] - a[0]) for a, b in pairs):
             return "part"
-        if not self.returns:
-            return "anew"
-        if not later.returns:
-            return ""
-        goes_on = continues_score(np.array(self.returns), np.array(later.returns))
-        return "anew" if goes_on else "other"
+        scores = np.array(self.returns), np.array(later.returns)
+        return "anew" if not self.returns or continues_score(*scores) else "other"
 
     def extend(self, later: EventSpan, shift: int) -> EventSpan:
         """Return what these and a later part of their run cover, if its steps are shifted."""

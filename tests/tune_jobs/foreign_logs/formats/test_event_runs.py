@@ -76,7 +76,7 @@ def test_files_written_at_the_same_time_are_two_runs():
     first = EventSpan(steps, (10.0, 50.0), (0.0, 5.0))
     assert first.relate(EventSpan(steps, (20.0, 60.0), (5.0, 9.0))) == "other"
     assert first.relate(EventSpan(steps, (51.0, 90.0), (5.0, 9.0))) == "anew"
-    assert first.relate(EventSpan(steps, (51.0, 90.0), ())) == ""
+    assert first.relate(EventSpan(steps, (51.0, 90.0), ())) == "other"
     assert first.relate(EventSpan({"eval/x": (0, 900)}, (20.0, 60.0), ())) == "part"
 
 
