@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 
 from envs.validation import InputError
@@ -33,25 +32,10 @@ LEARNING = {"policy_loss", "value_loss", "entropy", "kl", "clip_fraction", "expl
 
 
 @dataclass(frozen=True)
-class OwnRun:
-    """The event log of a run of Rungwise, which has all its trials."""
+class FoundFile:
+    """A file that no reader reads."""
 
     file: Path
-    name: str = OWN_RUN
-
-    @property
-    def files(self) -> list[Path]:
-        """The event log."""
-        return [self.file]
-
-
-@dataclass(frozen=True)
-class Unreadable:
-    """A file that cannot be opened, of which it is unknown whether it is a log."""
-
-    file: Path
-    note: str
-    name: str = "unreadable"
 
     @property
     def files(self) -> list[Path]:
@@ -60,10 +44,24 @@ class Unreadable:
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class OwnRun(FoundFile):
+    """The event log of a run of Rungwise, which has all its trials."""
+
+    name: str = OWN_RUN
+
+
+@dataclass(frozen=True)
+class Unreadable(FoundFile):
+    """A file that cannot be opened, of which it is unknown whether it is a log."""
+
+    note: str
+    name: str = "unreadable"
+
+
+@dataclass(frozen=True)
+class LeftOut(FoundFile):
     """A file that looks like a log and is not read."""
 
-    file: Path
     why: str
     form: type[LogReader]
     is_likely: bool = False
@@ -98,32 +96,25 @@ def find_logs(path: Path, rename: Mapping[str, str]) -> Iterator[Source]:
             raise InputError(f"{path} is none of the files that can be read: {LOOKED_FOR}.")
         yield form([path], rename)
         return
-    left: list[LeftOut] = []
-    is_empty = True
+    found: list[Source] = []
     for place, inner, names in os.walk(path):
         # In place, as os.walk requires: the order of logs must not depend on the file system.
         inner.sort()
         files = [Path(place, name) for name in sorted(names)]
         if (events := Path(place, "events.jsonl")) in files and _is_own_run(events):
             inner.clear()  # what Tune wrote below it says the same
-            is_empty = False
-            yield OwnRun(events)
-            continue
-        for log in find_in_directory(Path(place), files, rename):
-            left += [log] if isinstance(log, LeftOut) else []
-            is_empty &= isinstance(log, LeftOut)
-            yield log
-    if is_empty:
+            found.append(OwnRun(events))
+        else:
+            found += find_in_directory(Path(place), files, rename)
+    yield from found
+    left = [one for one in found if isinstance(one, LeftOut)]
+    if len(left) == len(found):
         likely = [one for one in left if one.is_likely] or left[:1]
         yield from (one.form([one.file], rename) for one in likely)
 
 
 def find_in_directory(
-    place: Path,
-    files: list[Path],
-    rename: Mapping[str, str],
-    *,
-    needs_return: bool = True,
+    place: Path, files: list[Path], rename: Mapping[str, str], *, needs_return: bool = True
 ) -> Iterator[LogReader | Unreadable | LeftOut]:
     """Yield the logs among the files of a directory, and what is left out.
 
@@ -137,7 +128,7 @@ def find_in_directory(
             metrics of learning are known in it.
     """
     by_form: dict[type[LogReader], list[Path]] = {}
-    unknown: dict[Path, tuple[type[LogReader], list[str]]] = {}
+    unknown: list[LeftOut] = []
     for file in files:
         try:
             form = _find_format(file)
@@ -146,14 +137,13 @@ def find_in_directory(
             if form and (not form.needs_return or _is_log(names, rename, needs_return)):
                 by_form.setdefault(form, []).append(file)
             elif form and _looks_like_log(form, names):
-                unknown[file] = form, names
+                why = f"none of its columns is known as a return: {format_names(names)}"
+                unknown.append(LeftOut(file, why, form, any(map(is_return, names))))
         except OSError as error:
             # One unreadable file among many must not hide the others.
             yield Unreadable(file, describe_os_error(file, error))
     yield from _choose_form(place, by_form, rename)
-    for file, (form, names) in unknown.items():
-        why = f"none of its columns is known as a return: {format_names(names)}"
-        yield LeftOut(file, why, form, any(map(is_return, names)))
+    yield from unknown
 
 
 def _choose_form(
@@ -161,35 +151,31 @@ def _choose_form(
 ) -> Iterator[LogReader | LeftOut]:
     """Yield the logs of one form, the first that is not empty, and the files of the others."""
     forms = [form for form in FORMATS if form in by_form]
-    opened = ((form, form.open_all(by_form[form], rename, place)) for form in forms)
-    first = next(opened, None)
-    if first is None:
-        return
-    # No reader at all where a form has its log in another directory.
-    full = (
-        (form, readers)
-        for form, readers in chain([first], opened)
-        if len(forms) == 1 or not readers or any(map(_has_rows, readers))
-    )
-    chosen, readers = next(full, first)
-    yield from readers
-    name = by_form[chosen][0].name
-    for form in forms:
+    opened = (form.open_all(by_form[form], rename, place) for form in forms)
+    chosen = next((at for at, logs in enumerate(opened) if len(forms) == 1 or _have_rows(logs)), 0)
+    for at, form in enumerate(forms):
+        if at == chosen:
+            # Anew: those that were looked into are read.
+            yield from form.open_all(by_form[form], rename, place)
+            continue
+        name = by_form[forms[chosen]][0].name
         why = f"it is of the same run as {name} beside it, which is read"
-        if forms.index(form) < forms.index(chosen):
+        if at < chosen:
             why = f"it has no rows, and {name} beside it is read"
-        yield from (LeftOut(file, why, form) for file in by_form[form] if form is not chosen)
+        yield from (LeftOut(file, why, form) for file in by_form[form])
 
 
-def _has_rows(reader: LogReader) -> bool:
-    """Return whether a log has rows, if it is small enough to be empty."""
-    try:
-        if sum(file.stat().st_size for file in reader.files) > SMALL:
-            return True
-        copy = type(reader)(reader.files, reader.rename, reader.directory, reader.label)
-        return bool(copy.read(final=True))
-    except (InputError, OSError):
-        return True  # reading it says what is wrong
+def _have_rows(readers: Sequence[LogReader]) -> bool:
+    """Return whether one has rows, or is too large to be empty.
+
+    No reader is there where a form has its log in another directory.
+    """
+    with suppress(OSError):  # reading it says what is wrong
+        return not readers or any(
+            sum(file.stat().st_size for file in reader.files) > SMALL or reader.read(final=True)
+            for reader in readers
+        )
+    return True
 
 
 def _looks_like_log(form: type[LogReader], names: Sequence[str]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, cast
 
 LONGEST_INT = 300
@@ -50,3 +50,18 @@ def flatten(nested: Mapping[str, object]) -> dict[str, object]:
         elif value is not None:
             flat[name] = value
     return flat
+
+
+def list_names(records: Iterable[Record]) -> list[str]:
+    """Return the names in some records, in their order."""
+    return list(dict.fromkeys(name for record in records for name in record.values))
+
+
+def list_chart_columns(names: Collection[str]) -> dict[str, tuple[str, str]]:
+    """Return the run and the metric of each column of a chart that W&B exported; else nothing.
+
+    It is called ``run - metric``, and two more have its extremes.
+    """
+    own = [name for name in names if not name.endswith(("__MIN", "__MAX"))]
+    parts = {name: name.rpartition(" - ") for name in own if len(own) < len(names)}
+    return {name: (run, metric) for name, (run, dash, metric) in parts.items() if dash}

@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
-from tune_jobs.foreign_logs.log_record import Record
+from tune_jobs.foreign_logs.log_record import Record, list_chart_columns, list_names
 from tune_jobs.foreign_logs.names.loose_matching import fold
 from tune_jobs.foreign_logs.names.name_matching import match_metrics
 from tune_jobs.foreign_logs.row_order import join_resumed, order_records
@@ -15,10 +15,7 @@ from tune_jobs.health.metric_table import as_number
 
 COLUMNS = ("seed", "run", "runid", "runname", "trial", "trialid")
 """Columns, folded, that may name the run of a row."""
-ENVS = (
-    *("env", "envid", "envname", "environment", "environmentid", "environmentname"),
-    *("task", "taskid", "taskname", "game", "gameid", "gamename"),
-)
+ENVS = [w + part for w in ("env", "environment", "task", "game") for part in ("", "id", "name")]
 """Columns, folded, that may name the environment of a row."""
 NAMING = ("algo", "algorithm", *ENVS, "agent", "policy")
 """Columns that may do so with words: their numbers may be indices of parallel environments."""
@@ -35,7 +32,7 @@ def split_runs(name: str, records: Sequence[Record]) -> dict[str, list[Record]]:
     whole table: it is the time, and begins anew. Judged as one run they would collapse again and
     again. Of several choices the one of the fewest columns is taken.
     """
-    records = order_records(records)
+    records = order_records(_stack_charts(records))
     for columns in _list_choices(records):
         runs: dict[str, list[Record]] = {}
         for record in records:
@@ -46,6 +43,23 @@ def split_runs(name: str, records: Sequence[Record]) -> dict[str, list[Record]]:
                 if all(_rises(run, time) for run in runs.values()) and not _rises(records, time):
                     return runs
     return {name: join_resumed(records)}
+
+
+def _stack_charts(records: Sequence[Record]) -> Sequence[Record]:
+    """Return records of several runs beside each other, as W&B exports them, below each other."""
+    if not list_chart_columns(records[0].values if records else {}):
+        return records
+    columns = list_chart_columns(list_names(records))
+    stacked: list[Record] = []
+    for record in records:
+        shared = {n: v for n, v in record.values.items() if " - " not in n}
+        runs: dict[str, dict[str, object]] = {}
+        # A cell is empty where the run has no value at the step of another one.
+        for name, (run, metric) in columns.items():
+            if name in record.values:
+                runs.setdefault(run, shared | {"run": run})[metric] = record.values[name]
+        stacked += [Record(record.location, values) for values in runs.values()]
+    return stacked
 
 
 def _list_choices(records: Sequence[Record]) -> Iterator[tuple[str, ...]]:

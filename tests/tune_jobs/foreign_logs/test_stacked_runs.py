@@ -10,6 +10,7 @@ from health_runs import flat, rising
 from tune_jobs.audit.replayed_run import JudgingOptions, replay_source
 from tune_jobs.foreign_logs.discovery import find_logs
 from tune_jobs.foreign_logs.log_record import Record
+from tune_jobs.foreign_logs.read_logs import read_logs
 from tune_jobs.foreign_logs.stacked_runs import split_runs
 from tune_jobs.judging.doctor import doctor
 
@@ -98,3 +99,18 @@ def test_words_and_indices_that_name_no_run_split_nothing(columns):
     cells = zip(*columns.values(), strict=True)
     rows = [Record("", dict(zip(columns, values, strict=True))) for values in cells]
     assert split_runs("log", rows) == {"log": rows}
+
+
+def test_a_chart_of_wandb_is_a_run_for_each_column(tmp_path):
+    header = '"Step","slow - reward","slow - reward__MIN","slow - reward__MAX",' + (
+        '"fast-1 - reward","fast-1 - reward__MIN","fast-1 - reward__MAX"\n'
+    )
+    rows = [f'"{i}","{i}","{i}","{i}","{2 * i}","",""\n' for i in range(1, 9)]
+    rows += [f'"{i}","","","","{2 * i}","",""\n' for i in range(9, 12)]
+    (tmp_path / "wandb_export.csv").write_text(header + "".join(rows))
+    logs = {log.name: log for log in read_logs(tmp_path)}
+    assert {name: len(log.rows) for name, log in logs.items()} == {
+        "wandb_export.csv/run slow": 8,
+        "wandb_export.csv/run fast-1": 11,
+    }
+    assert logs["wandb_export.csv/run fast-1"].rows[-1]["return_mean"] == 22

@@ -20,7 +20,6 @@ logs at a path, ``translate_log`` turns records into rows of the catalogue.
 from tune_jobs.foreign_logs.formats.console import ConsoleReader
 from tune_jobs.foreign_logs.formats.delimited import DelimitedReader, TuneTableReader
 from tune_jobs.foreign_logs.formats.document import EvaluationsReader, SacredReader
-from tune_jobs.foreign_logs.formats.exports import TensorBoardExportReader, WandbExportReader
 from tune_jobs.foreign_logs.formats.json_document import JsonDocumentReader
 from tune_jobs.foreign_logs.formats.json_lines import (
     JsonLinesReader,
@@ -34,6 +33,7 @@ from tune_jobs.foreign_logs.formats.point_files import D3rlpyReader, ScalarFolde
 from tune_jobs.foreign_logs.formats.printed_blocks import PrintedBlocksReader
 from tune_jobs.foreign_logs.formats.sb3_table import SB3TableReader
 from tune_jobs.foreign_logs.formats.tensorboard import TensorBoardReader
+from tune_jobs.foreign_logs.formats.tensorboard_export import TensorBoardExportReader
 from tune_jobs.foreign_logs.formats.trainer_state import TrainerStateReader
 from tune_jobs.foreign_logs.formats.wandb_offline import WandbReader
 
@@ -47,7 +47,6 @@ FORMATS: tuple[type[LogReader], ...] = (
     ScalarFolderReader,
     D3rlpyReader,
     TensorBoardExportReader,
-    WandbExportReader,
     DelimitedReader,
     WandbReader,
     MlflowFolderReader,

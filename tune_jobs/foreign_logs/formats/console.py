@@ -8,14 +8,18 @@ counts as a line end.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from tune_jobs.foreign_logs.formats.log_reader import LogReader, read_first_lines
 from tune_jobs.foreign_logs.formats.tail import Lines
-from tune_jobs.foreign_logs.log_record import Record
+from tune_jobs.foreign_logs.log_record import Record, list_names
 
 ENDINGS = (".log", ".txt", ".out", ".err")
+FIRST = 20
+"""Records that are searched for a return."""
 NUMBER = r"[-+]?(?:\d+(?:_\d+)*\.?\d*(?:[eE][-+]?\d+)?|\.\d+|nan|inf|NaN|Infinity)"
 _DICT = re.compile(r"\{'[^{}]*\}")
 # Transformers 5 puts its numbers into quotes, and None in the place of what is not finite; NumPy 2
@@ -48,16 +52,22 @@ class ConsoleReader(LogReader):
 
     @classmethod
     def first_names(cls, path: Path) -> list[str]:
-        """Return the names in the first line that has metrics."""
-        lines = map(parse_line, read_first_lines(path))
-        return next((list(values) for values in lines if values), [])
+        """Return the names in the first records: some of them may lack a return."""
+        lines = (("", line) for line in read_first_lines(path))
+        return list_names(islice(cls([path]).parse(lines, final=True), FIRST))
 
     def _read_more(self, final: bool) -> list[Record]:
         lines = self._lines.read_numbered(self.limit, final)
         self.behind, self.damage = self._lines.behind, self._lines.damage
-        rows = [Record(place, parse_line(line)) for place, line in lines]
-        # The summary of the Trainer repeats means over the whole run.
-        return [row for row in rows if row.values and "train_runtime" not in row.values]
+        return list(self.parse(lines, final and not self.behind))
+
+    def parse(self, lines: Iterable[tuple[str, str]], final: bool) -> Iterator[Record]:
+        """Yield the records that are complete with some more lines, each with its location."""
+        for place, line in lines:
+            values = parse_line(line)
+            # The summary of the Trainer repeats means over the whole run.
+            if values and "train_runtime" not in values:
+                yield Record(place, values)
 
 
 def parse_line(line: str) -> dict[str, Any]:

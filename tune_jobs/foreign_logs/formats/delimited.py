@@ -6,6 +6,7 @@ import csv
 import io
 import re
 from pathlib import Path
+from typing import ClassVar
 
 from tune_jobs.foreign_logs.formats.log_reader import (
     LogReader,
@@ -14,7 +15,7 @@ from tune_jobs.foreign_logs.formats.log_reader import (
     split_header,
 )
 from tune_jobs.foreign_logs.formats.tail import BrokenLines, Lines
-from tune_jobs.foreign_logs.log_record import Record, parse_json
+from tune_jobs.foreign_logs.log_record import Record, list_chart_columns, parse_json
 
 _DECIMAL_COMMA = re.compile(r"^(\s*[-+]?\d+),(\d+(?:[eE][-+]?\d+)?\s*)$")
 EMPTY = {"", "none", "null", "na", "n/a", "-"}
@@ -175,21 +176,26 @@ class DelimitedReader(LogReader):
 
     name = "CSV"
     needs_return = True
-    endings = (".csv", ".tsv", "progress.txt")
+    endings = (".csv", ".tsv", "progress.txt", "scores.txt")
     readable_above_damage = True
+    column: ClassVar[str] = ""
+    """A column that only tables of this tool have; empty for those of any tool."""
 
     def _open(self) -> None:
         self._table = DelimitedFile(self.files[0])
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Whether it has the ending of a table, and not of SB3's episodes."""
-        return super().recognises(path) and not path.name.endswith("monitor.csv")
+        """Whether it has the ending of a table, not of SB3's episodes, and its column."""
+        is_table = super().recognises(path) and not path.name.endswith("monitor.csv")
+        # Tune, SB3 and others all write a progress.csv: the columns decide.
+        return is_table and (not cls.column or cls.column in read_header(path))
 
     @classmethod
     def first_names(cls, path: Path) -> list[str]:
-        """Return the names of the columns."""
-        return read_header(path)
+        """Return the names of the columns, of a chart of W&B those of its metrics."""
+        names = read_header(path)
+        return [column[1] for column in list_chart_columns(names).values()] or names
 
     def _read_more(self, final: bool) -> list[Record]:
         records = self._table.read(self.limit, final)
@@ -203,12 +209,7 @@ class TuneTableReader(DelimitedReader):
 
     name = "Ray Tune progress.csv"
     needs_return = False
-
-    @classmethod
-    def recognises(cls, path: Path) -> bool:
-        """Whether it has Tune's columns."""
-        # Tune, SB3 and others all write a progress.csv: the columns decide.
-        return super().recognises(path) and "training_iteration" in read_header(path)
+    column = "training_iteration"
 
 
 def _count_complete(lines: list[str]) -> int:

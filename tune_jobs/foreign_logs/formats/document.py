@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import zipfile
 import zlib
 from abc import abstractmethod
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +14,20 @@ import numpy as np
 
 from tune_jobs.foreign_logs.formats.log_reader import LogReader
 from tune_jobs.foreign_logs.formats.points import Points
-from tune_jobs.foreign_logs.log_record import Record, parse_json
-from tune_jobs.health.improvement import FloatArray
+from tune_jobs.foreign_logs.formats.tail import open_text
+from tune_jobs.foreign_logs.log_record import Record, list_names, parse_json
 
 LARGEST = 100_000_000
-"""Bytes of a document that is read as a whole."""
+"""Characters of a document that is read as a whole."""
 BROKEN = (ValueError, LookupError, TypeError, EOFError, zipfile.BadZipFile, zlib.error, OSError)
 """What reading a document raises where it is damaged, or of another content."""
+ARRAYS = {
+    "timesteps": "env_steps",
+    "results": "return_mean",
+    "ep_lengths": "episode_length",
+    "successes": "success_rate",
+}
+"""SB3's arrays, by the metric that each is the mean of."""
 
 
 class DocumentReader(LogReader):
@@ -26,16 +35,30 @@ class DocumentReader(LogReader):
 
     def _open(self) -> None:
         self._returned = 0
-        self._version: tuple[int, int] | None = None
+        self._version: tuple[Path, int, int] | None = None
+
+    @classmethod
+    def first_names(cls, path: Path) -> list[str]:
+        """Return the names in all rows; none where it is damaged, or of another content."""
+        try:
+            return list_names(cls([path]).parse(path, final=True))
+        except BROKEN:
+            return []
+
+    def find_document(self) -> Path | None:
+        """Return the file to read now."""
+        return self.files[0]
 
     @abstractmethod
     def parse(self, path: Path, final: bool) -> list[Record]:
         """Return all rows of the document; it may raise what damage raises."""
 
     def _read_more(self, final: bool) -> list[Record]:
-        path = self.files[0]
+        path = self.find_document()
+        if path is None:
+            return []
         state = path.stat()
-        version = (state.st_mtime_ns, state.st_size)
+        version = (path, state.st_mtime_ns, state.st_size)
         if version == self._version and not final:
             return []
         try:
@@ -45,7 +68,7 @@ class DocumentReader(LogReader):
             why = str(error).rstrip(".")
             self.damage = f"{path} cannot be read as {self.name}: {why}." if final else ""
             return []
-        self._version = version
+        self._version, self.files = version, [path]
         # A run that began again has fewer rows.
         first = self._returned if self._returned <= len(records) else 0
         self._returned = len(records)
@@ -66,35 +89,26 @@ class EvaluationsReader(DocumentReader):
         """Whether it has the name of SB3's file, or its arrays."""
         if path.suffix != ".npz" or path.name.endswith("evaluations.npz"):
             return path.suffix == ".npz"
-        try:
-            with zipfile.ZipFile(path) as arrays:
-                return {"timesteps.npy", "results.npy"} <= set(arrays.namelist())
-        except (zipfile.BadZipFile, ValueError):
-            return False
+        with suppress(zipfile.BadZipFile, ValueError), zipfile.ZipFile(path) as arrays:
+            return {"timesteps.npy", "results.npy"} <= set(arrays.namelist())
+        return False
 
     def parse(self, path: Path, final: bool) -> list[Record]:
         """Return a row for each evaluation."""
         # Not pickled: a file of a stranger could run code.
-        with np.load(path, allow_pickle=False) as arrays:
-            if not {"timesteps", "results"} <= set(arrays.files):
-                raise ValueError(f"it has the arrays {', '.join(arrays.files) or 'of none'}")
-            columns = {name: _split(arrays[name]) for name in arrays.files}
-        steps, lengths = columns["timesteps"].ravel(), columns.get("ep_lengths")
-        successes = columns.get("successes")
+        with np.load(path, allow_pickle=False) as file:
+            names = [name for name in ARRAYS if name in (*file.files, "results")]
+            arrays = {name: np.asarray(file[name], float) for name in names}
         records: list[Record] = []
-        for at, (step, returns) in enumerate(zip(steps, columns["results"], strict=True)):
-            values = {
-                "env_steps": float(step),
-                "return_mean": float(returns.mean()),
+        for at, returns in enumerate(arrays["results"]):
+            # Lengths and successes may have been logged in fewer evaluations.
+            values = {ARRAYS[n]: float(a[at].mean()) for n, a in arrays.items() if at < len(a)}
+            values |= {
                 "return_std": float(returns.std()),
                 "return_min": float(returns.min()),
                 "return_max": float(returns.max()),
                 "episodes": float(returns.size),
             }
-            if lengths is not None and at < len(lengths):
-                values["episode_length"] = float(lengths[at].mean())
-            if successes is not None and at < len(successes):
-                values["success_rate"] = float(successes[at].mean())
             records.append(Record(f"evaluation {at + 1}", values))
         return records
 
@@ -111,37 +125,21 @@ class SacredReader(DocumentReader):
         """Whether it has the name and the content of Sacred's file."""
         return path.name == "metrics.json" and bool(cls.first_names(path))
 
-    @classmethod
-    def first_names(cls, path: Path) -> list[str]:
-        """Return the names of the metrics."""
-        if path.stat().st_size > LARGEST:
-            return []
-        try:
-            return list(_read_sacred(path))
-        except (ValueError, LookupError, TypeError):
-            return []
-
     def parse(self, path: Path, final: bool) -> list[Record]:
         """Return the iterations; the last one may get more metrics while the run is at work."""
         points = Points(self.rename)
-        for name, metric in _read_sacred(path).items():
+        for name, metric in dict(read_json(path)).items():
             pairs = zip(metric["steps"], metric["values"], strict=False)
             points.add("", [(name, int(step or 0), float(value)) for step, value in pairs])
         records = points.take(final=True)
         return records if final else records[:-1]
 
 
-def _split(array: Any) -> FloatArray:
-    """Return an array of evaluations as numbers [E, N]."""
-    numbers = np.asarray(array, float)
-    return numbers.reshape(len(numbers), -1)
-
-
-def _read_sacred(path: Path) -> dict[str, Any]:
-    """Return Sacred's metrics; raises a ValueError or a TypeError for another content."""
-    data: Any = parse_json(path.read_bytes())
-    if not all(
-        isinstance(m["steps"], list) and isinstance(m["values"], list) for m in data.values()
-    ):
-        raise ValueError("its metrics have no steps and values")
-    return data
+def read_json(path: Path) -> Any:
+    """Return what a document says, also one that is packed; see ``BROKEN``."""
+    packed = path.suffix == ".gz"
+    with gzip.open(path, "rt", encoding="utf-8") if packed else open_text(path) as file:
+        text = file.read(LARGEST + 1)
+    if len(text) > LARGEST:
+        raise ValueError(f"it has more than {LARGEST:,} characters: write it as lines")
+    return parse_json(text)

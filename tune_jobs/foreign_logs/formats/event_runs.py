@@ -10,13 +10,14 @@ from typing import Literal
 
 import numpy as np
 
+from tune_jobs.foreign_logs.formats.points import Point
 from tune_jobs.foreign_logs.likely_return import is_return
 from tune_jobs.foreign_logs.names.name_matching import match_metrics
 from tune_jobs.foreign_logs.row_order import EARLY, continues_score
 
-Relation = Literal["part", "anew", "other", ""]
-"""What a later file is: a part of the run by its steps, a part whose steps begin anew, another run;
-empty while it is not known."""
+Relation = Literal["part", "anew", "other"]
+"""What a later file is: a part of the run by its steps, a part whose steps begin anew, another run,
+or one that has no return yet."""
 
 
 @dataclass(frozen=True)
@@ -30,17 +31,8 @@ class EventSpan:
     returns: tuple[float, ...]
     """In their order; empty where none is known."""
 
-    def __or__(self, later: EventSpan) -> EventSpan:
-        """Return what both cover."""
-        steps = dict(self.steps)
-        for tag, (first, last) in later.steps.items():
-            before = steps.get(tag, (first, last))
-            steps[tag] = (min(before[0], first), max(before[1], last))
-        times = (min(self.times[0], later.times[0]), max(self.times[1], later.times[1]))
-        return EventSpan(steps, times, self.returns + later.returns)
-
     def relate(self, later: EventSpan) -> Relation:
-        """Return what a later file is to these."""
+        """Return what a later file is to these; one without points is part of any."""
         pairs = [(self.steps[tag], later.steps[tag]) for tag in self.steps if tag in later.steps]
         if 2 * len(pairs) < min(len(self.steps), len(later.steps)):
             return "part"  # another writer of the same run, such as that of its evaluations
@@ -50,16 +42,23 @@ class EventSpan:
             return "other"  # both were at work at the same time
         if not _is_true_of_most(b[0] <= a[0] + EARLY * (a[1] - a[0]) for a, b in pairs):
             return "part"
-        if not self.returns:
-            return "anew"
-        if not later.returns:
-            return ""
-        goes_on = continues_score(np.array(self.returns), np.array(later.returns))
-        return "anew" if goes_on else "other"
+        scores = np.array(self.returns), np.array(later.returns)
+        return "anew" if not self.returns or continues_score(*scores) else "other"
+
+    def extend(self, later: EventSpan, shift: int) -> EventSpan:
+        """Return what these and a later part of their run cover, if its steps are shifted."""
+        steps = {tag: (first + shift, last + shift) for tag, (first, last) in later.steps.items()}
+        for tag, (first, last) in self.steps.items():
+            steps[tag] = (first, max(last, steps.get(tag, (first, last))[1]))
+        times = (min(self.times[0], later.times[0]), max(self.times[1], later.times[1]))
+        return EventSpan(steps, times, self.returns + later.returns)
 
 
-def measure_span(points: Sequence[tuple[str, int, float]], times: tuple[float, float]) -> EventSpan:
-    """Return what points of tag, step and value cover."""
+NOTHING = EventSpan({}, (math.inf, -math.inf), ())
+
+
+def measure_span(points: Sequence[Point], times: tuple[float, float]) -> EventSpan:
+    """Return what points cover."""
     steps: dict[str, tuple[int, int]] = {}
     for tag, step, _ in points:
         first, last = steps.get(tag, (step, step))
@@ -71,18 +70,22 @@ def measure_span(points: Sequence[tuple[str, int, float]], times: tuple[float, f
     return EventSpan(steps, times, tuple(returns))
 
 
-def group_files(spans: Mapping[Path, EventSpan]) -> list[list[Path]]:
-    """Return the files of each run, in their order; one without points is part of any."""
-    groups: list[list[Path]] = []
-    whole: EventSpan | None = None
+def group_files(spans: Mapping[Path, EventSpan]) -> list[dict[Path, int]]:
+    """Return the files of each run, in their order, with what is added to their steps."""
+    runs: list[dict[Path, int]] = [{}]
+    whole, shift = NOTHING, 0
     for file, span in spans.items():
-        relation = whole.relate(span) if whole and span.steps else "part"
-        if not groups or relation in ("other", ""):
-            groups.append([])
-            whole = None
-        groups[-1].append(file)
-        whole = whole | span if whole and span.steps else whole or (span if span.steps else None)
-    return groups
+        relation = whole.relate(span)
+        if relation == "anew":
+            # A count from 0 has one step more than a count from 1.
+            from_zero = min(first for first, _ in span.steps.values()) <= 0
+            shift = max(last for _, last in whole.steps.values()) + from_zero
+        elif relation != "part":
+            runs.append({})
+            whole, shift = NOTHING, 0
+        runs[-1][file] = shift
+        whole = whole.extend(span, shift)
+    return runs
 
 
 def _is_true_of_most(cases: Iterable[bool]) -> bool:

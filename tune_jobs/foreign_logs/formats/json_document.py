@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
-from tune_jobs.foreign_logs.formats.document import BROKEN, LARGEST, DocumentReader
+from tune_jobs.foreign_logs.formats.document import DocumentReader, read_json
 from tune_jobs.foreign_logs.formats.log_reader import SEARCHED
 from tune_jobs.foreign_logs.formats.tail import open_text
 from tune_jobs.foreign_logs.likely_return import is_return
@@ -33,56 +32,30 @@ class JsonDocumentReader(DocumentReader):
     @classmethod
     def recognises(cls, path: Path) -> bool:
         """Whether it is one document: what is not an object in a line of its own."""
-        if not super().recognises(path):
-            return False
-        if path.suffix == ".gz":
-            return True
+        if not super().recognises(path) or path.suffix == ".gz":
+            return path.name.endswith(".json.gz")
         with open_text(path, "replace") as file:
-            first, rest = file.readline(SEARCHED).strip(), file.readline(SEARCHED)
-        if first[:1] not in ("{", "["):
-            return False
+            first, rest = file.readline(SEARCHED).strip(), file.readline(SEARCHED).strip()
         try:
             data = parse_json(first)
         except ValueError:
             # Half a line of a log breaks off; a document breaks where it is indented.
-            return first[:1] == "[" or (first[-1] in "{[,:" and bool(rest))
-        if isinstance(data, list):
-            return True
+            return first[:1] == "[" or (first[:1] == "{" and first[-1] in "{[,:" and bool(rest))
+        if not isinstance(data, dict) or rest:
+            return isinstance(data, list)
         # A log that has only begun is one line, too: its return is a number, and no list.
         numbers = [name for name, value in flatten(data).items() if not isinstance(value, list)]
-        return not rest.strip() and not any(map(is_return, numbers)) and bool(find_rows(data))
-
-    @classmethod
-    def first_names(cls, path: Path) -> list[str]:
-        """Return the names in the rows."""
-        try:
-            return list(find_rows(_read(path))[0])
-        except BROKEN:
-            return []
+        return not any(map(is_return, numbers)) and bool(find_rows(data))
 
     def parse(self, path: Path, final: bool) -> list[Record]:
         """Return the rows of the document."""
-        rows = find_rows(_read(path))
+        rows = find_rows(read_json(path))
         if not rows:
             raise ValueError(
                 "it is valid JSON, but has neither a list of objects nor lists of equal length; "
                 'write [{"step": 1, "return": 2.0}, ...]'
             )
         return [Record(f"row {number}", row) for number, row in enumerate(rows, start=1)]
-
-
-def _read(path: Path) -> Any:
-    size = path.stat().st_size
-    if size > LARGEST:
-        raise ValueError(f"it has {size:,} bytes, more than {LARGEST:,}: write it as lines")
-    if path.suffix != ".gz":
-        with open_text(path) as text:
-            return parse_json(text.read())
-    with gzip.open(path) as file:
-        data = file.read(LARGEST + 1)
-    if len(data) > LARGEST:
-        raise ValueError(f"unpacked it has more than {LARGEST:,} bytes")
-    return parse_json(data)
 
 
 def find_rows(data: object) -> list[Row]:
@@ -118,12 +91,11 @@ def _turn(columns: Mapping[str, Sequence[object]]) -> list[Row]:
 
 def _expand(rows: list[Row]) -> list[Row]:
     """Return the rows, or where each is a curve of its own its points with what names it."""
-    lists = [{n: v for n, v in row.items() if isinstance(v, list)} for row in rows]
-    sizes = [set(map(len, columns.values())) for columns in lists]
-    if any(len(c) < SHORTEST or len(s) > 1 for c, s in zip(lists, sizes, strict=True)):
-        return rows
     expanded: list[Row] = []
-    for row, columns in zip(rows, lists, strict=True):
+    for row in rows:
+        columns = {name: value for name, value in row.items() if isinstance(value, list)}
+        if len(columns) < SHORTEST or len(set(map(len, columns.values()))) > 1:
+            return rows
         label = {NAMES.get(n, n): v for n, v in row.items() if n not in columns}
         expanded += [label | point for point in _turn(columns)]
     return expanded

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from tune_jobs.foreign_logs.formats.log_reader import SEARCHED, LogReader, read_first_lines
-from tune_jobs.foreign_logs.formats.points import PointsReader
+from tune_jobs.foreign_logs.formats.point_files import PointFilesReader
+from tune_jobs.foreign_logs.formats.points import Point
 from tune_jobs.foreign_logs.formats.tail import BrokenLines, Lines
 from tune_jobs.foreign_logs.log_record import Record, flatten, parse_json
 
@@ -70,23 +71,19 @@ class JsonLinesReader(LogReader):
         return Record(place, flatten(data))
 
 
-class SparseLinesReader(PointsReader):
+class SparseLinesReader(PointFilesReader):
     """Lines with a step and some of the metrics each, such as Dreamer's: scores come by episode."""
 
     name = "sparse JSON lines"
     needs_return = True
     is_directory = False
 
-    def _open(self) -> None:
-        super()._open()
-        self._lines = JsonLinesReader(self.files, self.rename)
-
     @classmethod
     def recognises(cls, path: Path) -> bool:
         """Whether it has Dreamer's name for them, and lines that share no metric but the step."""
-        if not path.name.endswith(SPARSE):
-            return False
-        lines = [names for names in _list_names(path) if names]
+        lines = (
+            [names for names in _list_names(path) if names] if path.name.endswith(SPARSE) else []
+        )
         shared = set(lines[0]).intersection(*lines) if lines else set[str]()
         return STEP in shared and (len(shared) == 1 < len(lines) or EPISODE in lines[0])
 
@@ -95,15 +92,18 @@ class SparseLinesReader(PointsReader):
         """Return the names of all metrics in the first lines."""
         return [name for names in _list_names(path) for name in names]
 
-    def _read_points(self, final: bool) -> None:
-        self._lines.limit = self.limit
-        for record in self._lines.read(final=final):
-            values = {n: v for n, v in record.values.items() if isinstance(v, int | float)}
-            step = values.pop(STEP, None)
-            if step is not None and math.isfinite(step):
-                self._points.add("", [(name, int(step), value) for name, value in values.items()])
-        self.behind, self.damage = self._lines.behind, self._lines.damage
-        self.left_out = self._lines.left_out
+    @classmethod
+    def parse(cls, name: str, line: str) -> list[Point]:
+        """Return the metrics of a line; none where it is cut off or has no step."""
+        with suppress(ValueError, KeyError, TypeError, OverflowError, AttributeError):
+            values: dict[str, Any] = flatten(parse_json(line))
+            step = int(values.pop(STEP))
+            return [(n, step, v) for n, v in values.items() if isinstance(v, int | float)]
+        return []
+
+    def find_files(self) -> dict[Path, str]:
+        """Return the one file, which has all metrics."""
+        return {self.files[0]: ""}
 
 
 class TuneResultsReader(JsonLinesReader):

@@ -17,9 +17,10 @@ _MAGIC = b"SQLite format 3\0"
 
 
 class MlflowFolderReader(PointFilesReader):
-    """A run in the file store: ``metrics/NAME`` with lines ``time value step``."""
+    """A run in the file store, with its points in ``metrics/NAME``."""
 
     name = "MLflow run"
+    columns = ("time", "value", "step")
     joins_directory = True
 
     @classmethod
@@ -28,15 +29,6 @@ class MlflowFolderReader(PointFilesReader):
         if path.name != "meta.yaml":
             return False
         return "run_id:" in path.read_text(encoding="utf-8", errors="replace")
-
-    @classmethod
-    def parse(cls, line: str) -> tuple[int, float] | None:
-        """Return the step and the value of a line."""
-        try:
-            _, value, step, *_ = line.split()
-            return int(step), float(value)
-        except ValueError:
-            return None
 
     def find_files(self) -> dict[Path, str]:
         """Return the files of the run's metrics and their names, in which a folder is a part."""

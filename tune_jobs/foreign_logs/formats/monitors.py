@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from tune_jobs.foreign_logs.formats.delimited import DelimitedFile
-from tune_jobs.foreign_logs.formats.log_reader import LogReader
+from tune_jobs.foreign_logs.formats.log_reader import LogReader, read_header
 from tune_jobs.foreign_logs.log_record import Record, parse_json
 from tune_jobs.health.improvement import FloatArray
 from tune_jobs.health.metric_table import as_number
@@ -89,6 +89,12 @@ class MonitorReader(LogReader):
         self._episodes: list[Episode] = []
         self._grouped = 0
         self._steps = 0.0
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Whether it has the name of SB3's file, or its columns."""
+        is_renamed = path.suffix == ".csv" and read_header(path)[:3] == ["r", "l", "t"]
+        return is_renamed or super().recognises(path)
 
     @classmethod
     def open_all(

@@ -2,30 +2,47 @@
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 from tune_jobs.foreign_logs.formats.log_reader import LogReader
-from tune_jobs.foreign_logs.formats.points import PointsReader
-from tune_jobs.foreign_logs.formats.tail import Lines
+from tune_jobs.foreign_logs.formats.points import Point, PointsReader
+from tune_jobs.foreign_logs.formats.tail import Lines, open_text
 
 FOLDER = "scalars"
 RETURNS = ("rollout_return", "environment", "evaluation")
 """d3rlpy's names of a return: of a training, and of evaluators in its examples."""
+BESIDE = ("params.json", "time_step.csv")
+_BETWEEN = re.compile(r"[,\s]+")
 
 
 class PointFilesReader(PointsReader):
     """The files of one run; a line that is no point is left out."""
+
+    columns: ClassVar[Sequence[str]] = ()
+    """What stands in a line, in this order: a step, a value and more."""
 
     def _open(self) -> None:
         super()._open()
         self._lines: dict[Path, Lines] = {}
 
     @classmethod
-    @abstractmethod
-    def parse(cls, line: str) -> tuple[int, float] | None:
-        """Return the step and the value of a line; None if it has none."""
+    def parse(cls, name: str, line: str) -> list[Point]:
+        """Return the points of a line in the file of a metric."""
+        cells = dict(zip(cls.columns, _BETWEEN.split(line), strict=False))
+        try:
+            return [(name, int(float(cells["step"])), float(cells["value"]))]
+        except (KeyError, ValueError, OverflowError):  # a step that is infinite is none
+            return []
+
+    @classmethod
+    def begins_with_point(cls, path: Path) -> bool:
+        """Return whether the first line of a file is a point."""
+        with open_text(path, "replace") as file:
+            return bool(cls.parse("", file.readline()))
 
     @abstractmethod
     def find_files(self) -> dict[Path, str]:
@@ -41,27 +58,24 @@ class PointFilesReader(PointsReader):
             if lines.damage:
                 self.damage, self.behind = lines.damage, False
                 return
-            points = [point for line in added if (point := self.parse(line)) is not None]
             # Of one source, since the files are of one run, and none repeats another.
-            self._points.add("", [(name, step, value) for step, value in points])
+            self._points.add("", [point for line in added for point in self.parse(name, line)])
             self.behind |= lines.behind
 
 
 class ScalarFolderReader(PointFilesReader):
-    """TorchRL's files below one folder ``scalars``, without a header, with lines ``step,value``.
+    """TorchRL's files below one folder ``scalars``, without a header.
 
     Part of a metric's name may be a folder.
     """
 
     name = "TorchRL CSV"
+    columns = ("step", "value")
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
         """Whether it lies below a folder of scalars and begins with a step and a value."""
-        if path.suffix != ".csv" or FOLDER not in path.parts:
-            return False
-        with path.open(encoding="utf-8", errors="replace") as file:
-            return cls.parse(file.readline()) is not None
+        return path.suffix == ".csv" and FOLDER in path.parts and cls.begins_with_point(path)
 
     @classmethod
     def open_all(
@@ -72,15 +86,6 @@ class ScalarFolderReader(PointFilesReader):
         first = min(path for path in root.rglob("*.csv") if cls.recognises(path))
         return [cls(files, rename, root)] if first in files else []
 
-    @classmethod
-    def parse(cls, line: str) -> tuple[int, float] | None:
-        """Return the step and the value of a line."""
-        step, _, value = line.partition(",")
-        try:
-            return int(float(step)), float(value)
-        except (ValueError, OverflowError):  # a step that is infinite is none
-            return None
-
     def find_files(self) -> dict[Path, str]:
         """Return the files of the folder and the names of their metrics."""
         root = self.directory or find_root(self.files[0])
@@ -89,30 +94,22 @@ class ScalarFolderReader(PointFilesReader):
 
 
 class D3rlpyReader(PointFilesReader):
-    """d3rlpy's files with lines ``epoch,step,value`` beside its params.json.
-
-    See ``d3rlpy/logging/file_adapter.py``.
-    """
+    """d3rlpy's files without a header (``logging/file_adapter.py``)."""
 
     name = "d3rlpy CSV"
+    columns = ("epoch", "step", "value")
     joins_directory = True
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Whether it begins with three numbers, and its settings lie beside it."""
-        if path.suffix != ".csv" or not (path.parent / "params.json").exists():
-            return False
-        with path.open(encoding="utf-8", errors="replace") as file:
-            return cls.parse(file.readline()) is not None
+        """Whether it begins with three numbers, and lies beside what d3rlpy always writes."""
+        is_table = path.suffix == ".csv" and any((path.parent / name).exists() for name in BESIDE)
+        return is_table and cls.begins_with_point(path)
 
     @classmethod
-    def parse(cls, line: str) -> tuple[int, float] | None:
-        """Return the step and the value of a line; a histogram has more numbers."""
-        try:
-            _, step, value = line.split(",")
-            return int(step), float(value)
-        except ValueError:
-            return None
+    def parse(cls, name: str, line: str) -> list[Point]:
+        """Return the point of a line; a histogram has more numbers."""
+        return super().parse(name, line) if line.count(",") == 2 else []
 
     def find_files(self) -> dict[Path, str]:
         """Return the files of the folder and the names of their metrics."""

@@ -16,6 +16,8 @@ from tune_jobs.foreign_logs.names.catalogue_metric import CatalogueMetric, Libra
 from tune_jobs.foreign_logs.names.name_matching import match_metrics, recognise_libraries
 from tune_jobs.health.improvement import FloatArray
 
+Point = tuple[str, int, float]
+"""Tag, step and value."""
 Series = dict[str, dict[int, list[float]]]
 """Tag to step to what was logged there."""
 EPISODIC = ("return_mean", "episode_length")
@@ -58,7 +60,7 @@ class Points:
         """Whether steps are iterations; None before the first."""
         self._episodes = 0
 
-    def add(self, source: str, points: Iterable[tuple[str, int, float]]) -> None:
+    def add(self, source: str, points: Iterable[Point]) -> None:
         """Keep points.
 
         Args:
@@ -89,15 +91,13 @@ class Points:
                 continue
             series.setdefault(tag, {}).setdefault(step, []).append(value)
 
-    def _number(
-        self, source: str, points: list[tuple[str, int, float]]
-    ) -> list[tuple[str, int, float]]:
+    def _number(self, source: str, points: list[Point]) -> list[Point]:
         """Number the points of a source that were logged without a step, which is then 0."""
         if any(step for _, step, _ in points):
             self._has_steps.add(source)
         if source in self._has_steps:
             return points
-        numbered: list[tuple[str, int, float]] = []
+        numbered: list[Point] = []
         for tag, _, value in points:
             numbered.append((tag, self._unnumbered[source, tag], value))
             self._unnumbered[source, tag] += 1

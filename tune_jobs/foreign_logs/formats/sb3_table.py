@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from tune_jobs.foreign_logs.formats.delimited import DelimitedReader
-from tune_jobs.foreign_logs.formats.log_reader import LogReader, read_header
+from tune_jobs.foreign_logs.formats.log_reader import LogReader
 from tune_jobs.foreign_logs.formats.monitors import Episode, MonitorFiles, find_monitors
 from tune_jobs.foreign_logs.log_record import Record
 from tune_jobs.health.metric_table import as_number
@@ -62,6 +62,7 @@ class SB3TableReader(DelimitedReader):
 
     name = "SB3 progress.csv"
     needs_return = False
+    column = "time/total_timesteps"
 
     def _open(self) -> None:
         super()._open()
@@ -71,11 +72,6 @@ class SB3TableReader(DelimitedReader):
         self._episodes: list[Episode] = []
         self._steps_assigned = 0.0
         self._merger = EvaluationMerger()
-
-    @classmethod
-    def recognises(cls, path: Path) -> bool:
-        """Whether it has SB3's columns."""
-        return super().recognises(path) and "time/total_timesteps" in read_header(path)
 
     @classmethod
     def open_all(

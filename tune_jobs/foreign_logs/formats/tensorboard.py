@@ -12,15 +12,21 @@ import importlib
 import math
 import struct
 from collections.abc import Mapping, Sequence
-from functools import lru_cache, reduce
+from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tune_jobs.foreign_logs.formats.event_runs import EventSpan, group_files, measure_span
+from tune_jobs.foreign_logs.formats.event_runs import (
+    NOTHING,
+    EventSpan,
+    group_files,
+    measure_span,
+)
 from tune_jobs.foreign_logs.formats.log_reader import LogReader
-from tune_jobs.foreign_logs.formats.points import PointsReader
+from tune_jobs.foreign_logs.formats.points import Point, PointsReader
 from tune_jobs.foreign_logs.formats.tail import Tail
 
 FRAME = 16
@@ -44,7 +50,7 @@ class EventFile:
         self._tail = Tail(path)
         self._number = 0
 
-    def read(self, limit: int) -> list[tuple[str, int, float]]:
+    def read(self, limit: int) -> list[Point]:
         """Return tag, step and value of each new scalar; one that was cut off waits."""
         self.behind, self.consumed = False, 0
         if self.damage:
@@ -58,12 +64,12 @@ class EventFile:
         self.behind = self._tail.behind and not self.damage
         return points
 
-    def _parse(self, data: bytes, start: int) -> tuple[list[tuple[str, int, float]], int]:
+    def _parse(self, data: bytes, start: int) -> tuple[list[Point], int]:
         """Return the scalars of whole frames, and how many bytes these have."""
         event_pb2: Any = importlib.import_module("tensorboardX.proto.event_pb2")
         message: Any = importlib.import_module("google.protobuf.message")
         record_writer: Any = importlib.import_module("tensorboardX.record_writer")
-        points: list[tuple[str, int, float]] = []
+        points: list[Point] = []
         at = 0
         # The frame alone takes 16 bytes: fewer at the end are an incomplete write.
         while at + FRAME <= len(data):
@@ -102,15 +108,9 @@ class TensorBoardReader(PointsReader):
         super()._open()
         self._events: dict[Path, EventFile] = {}
         self._shifts: dict[Path, int] = {}
-        """What is added to the steps of a file, once it is known."""
+        """What is added to the steps of each file of the run."""
         self._others: set[Path] = set()
         """Files of other runs in the folder."""
-        if self.label:
-            self._others = set(_find_files(self.files[0].parent)) - set(self.files)
-            self.note = (
-                f"{self.files[0].parent} has event files of several runs, which overlap or begin "
-                "anew with an untrained agent: each is read by itself."
-            )
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
@@ -122,30 +122,22 @@ class TensorBoardReader(PointsReader):
         cls, files: Sequence[Path], rename: Mapping[str, str], directory: Path
     ) -> list[LogReader]:
         """Return a reader for each run of files in one directory."""
-        found = _find_files(directory)
-        if len(found) < 2:
-            return [cls(files, rename, directory)]
-        spans = {file: _measure_file(file) for file in found}
-        groups = group_files(spans)
+        spans = _measure_files(_find_files(directory))
+        runs = group_files(spans)
         readers: list[LogReader] = []
-        for group in groups:
+        for run in runs:
             # Of a program that has just begun, what its new file is to older ones is seen later.
-            if set(group) <= set(files) or any(f in files and spans[f].steps for f in group):
-                place = directory if group is groups[-1] else None
-                readers.append(cls(group, rename, place, group[0].name * (len(groups) > 1)))
+            if run.keys() <= {*files} or any(f in files and spans[f].steps for f in run):
+                label = next(iter(run)).name if len(runs) > 1 else ""
+                readers.append(cls([*run], rename, directory if run is runs[-1] else None, label))
         return readers
 
     def _read_points(self, final: bool) -> None:
-        if self.directory is not None:
-            found = [f for f in _find_files(self.directory) if f not in self._others]
-            self.files = found or self.files
-        # File names contain the time of their creation, so a resume comes after what it repeats.
-        self.files.sort()
+        files = (self.directory and _find_files(self.directory)) or sorted(self.files)
+        if not {*files} <= self._shifts.keys() | self._others:
+            self._find_shifts(files)
         left, self.behind = self.limit, False
-        for at, file in enumerate(self.files):
-            shift = self._find_shift(self.files[:at], file)
-            if shift is None:
-                continue
+        for file, shift in self._shifts.items():
             events = self._events.setdefault(file, EventFile(file))
             points = events.read(left)
             self._points.add(str(file), [(tag, step + shift, v) for tag, step, v in points])
@@ -153,44 +145,44 @@ class TensorBoardReader(PointsReader):
             self.damage = self.damage or events.damage
             left -= events.consumed
 
-    def _find_shift(self, earlier: Sequence[Path], file: Path) -> int | None:
-        """Return what is added to the steps of a file; None while that is not known."""
-        if file in self._shifts or not earlier:
-            return self._shifts.setdefault(file, 0)
-        spans = [(f, _measure_file(f)) for f in earlier if f in self._shifts]
-        spans = [(f, span) for f, span in spans if span.steps]
-        later = _measure_file(file)
-        if not later.steps or not spans:
-            return 0  # nothing to add, but maybe damage
-        relation = reduce(EventSpan.__or__, [span for _, span in spans]).relate(later)
-        if not relation:
-            return None
-        shift = self._shifts[spans[-1][0]]
-        if relation == "anew":
-            ends = [self._shifts[f] + last for f, s in spans for _, last in s.steps.values()]
-            starts = [first for first, _ in later.steps.values()]
-            shift = max(ends) + (min(starts) <= 0)
-            words = f"{file} begins its steps anew where the score of the earlier files ended"
-            self.note += f"{' ' * bool(self.note)}{words}: it is read from step {shift} on."
-        self._shifts[file] = shift
-        return shift
+    def _find_shifts(self, files: Sequence[Path]) -> None:
+        """Find out which files are of this run; of one without a return it may be seen later."""
+        spans = _measure_files(files)
+        runs = group_files(spans)
+        mine = next((run for run in runs if self.files[0] in run), runs[-1])
+        self._others = {file for file in files if file not in mine and spans[file].returns}
+        self._shifts = {**mine, **self._shifts}
+        self.files = [*self._shifts]
+        several = (
+            f"{self.files[0].parent} has event files of several runs, which overlap or begin anew "
+            "with an untrained agent: each is read by itself."
+        )
+        notes = [several] * bool(self.label) + [
+            f"{file} begins its steps anew where the score of the earlier files ended: it is read "
+            f"from step {shift} on."
+            for (_, before), (file, shift) in pairwise(self._shifts.items())
+            if shift > before
+        ]
+        self.note = " ".join(notes)
 
 
 def _find_files(directory: Path) -> list[Path]:
+    # Their names have the time of their creation, so a resume comes after what it repeats.
     return sorted(file for file in directory.iterdir() if TensorBoardReader.recognises(file))
 
 
-def _measure_file(path: Path) -> EventSpan:
-    """Return what the first part of a file covers."""
-    state = path.stat()
-    return _measure_state(path, state.st_size, state.st_mtime_ns)
+def _measure_files(files: Sequence[Path]) -> dict[Path, EventSpan]:
+    """Return what the first part of each of several files covers."""
+    if len(files) == 1:
+        return {files[0]: NOTHING}
+    states = [(file, file.stat()) for file in files]
+    return {file: _measure(file, state.st_size, state.st_mtime_ns) for file, state in states}
 
 
 @lru_cache(maxsize=32)
-def _measure_state(path: Path, size: int, changed: int) -> EventSpan:
+def _measure(path: Path, size: int, changed: int) -> EventSpan:
     events = EventFile(path)
-    points = events.read(MEASURED)
-    return measure_span(points, events.times)
+    return measure_span(events.read(MEASURED), events.times)
 
 
 def _parse_scalar(value: Any) -> float | None:

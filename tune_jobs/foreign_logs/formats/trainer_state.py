@@ -6,10 +6,10 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+from tune_jobs.foreign_logs.formats.document import DocumentReader, read_json
 from tune_jobs.foreign_logs.formats.log_reader import LogReader
-from tune_jobs.foreign_logs.log_record import Record, flatten, parse_json
+from tune_jobs.foreign_logs.log_record import Record, flatten
 
 NAME = "trainer_state.json"
 HEAD = 4096
@@ -18,19 +18,11 @@ _CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 _STEP = re.compile(r'"global_step":\s*(\d+)')
 
 
-class TrainerStateReader(LogReader):
-    """The history in the newest trainer state of a run.
-
-    It is one JSON document, so that each checkpoint is read as a whole; entries that were returned
-    before are left out.
-    """
+class TrainerStateReader(DocumentReader):
+    """The history in the newest trainer state of a run."""
 
     name = "Transformers trainer_state.json"
     is_directory = True
-
-    def _open(self) -> None:
-        self._returned = 0
-        self._version: tuple[Path, int, int] | None = None
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
@@ -45,33 +37,19 @@ class TrainerStateReader(LogReader):
         root = directory.parent if _CHECKPOINT.fullmatch(directory.name) else directory
         return [cls(files, rename, root)] if find_newest(root) == files[0] else []
 
-    def _read_more(self, final: bool) -> list[Record]:
-        newest = find_newest(self.directory) if self.directory else self.files[0]
-        if newest is None:
-            return []
-        state = newest.stat()
-        version = (newest, state.st_mtime_ns, state.st_size)
-        if version == self._version:
-            return []
-        try:
-            data: Any = parse_json(newest.read_text())
-            history = [dict(entry) for entry in data["log_history"]]
-        except (ValueError, LookupError, TypeError) as error:
-            # Half-written while the run is at work: the next read finds it whole.
-            self.damage = f"{newest} is no trainer state: {error}." if final else ""
-            return []
-        self._version, self.files = version, [newest]
-        # A run that began again has a shorter history.
-        first = self._returned if self._returned <= len(history) else 0
-        self._returned = len(history)
+    def find_document(self) -> Path | None:
+        """Return the newest trainer state."""
+        return find_newest(self.directory) if self.directory else self.files[0]
+
+    def parse(self, path: Path, final: bool) -> list[Record]:
+        """Return the entries of the history."""
+        history = [dict[str, object](entry) for entry in read_json(path)["log_history"]]
+        # JSON has no NaN: Transformers writes null in its place.
+        rows = [{n: math.nan if v is None else v for n, v in entry.items()} for entry in history]
         return [
-            # JSON has no NaN: Transformers writes null in its place.
-            Record(
-                f"entry {number}",
-                flatten({name: math.nan if v is None else v for name, v in entry.items()}),
-            )
-            for number, entry in enumerate(history[first:], start=first + 1)
-            if "train_runtime" not in entry  # the summary repeats means over the whole run
+            Record(f"entry {number}", flatten(row))
+            for number, row in enumerate(rows, start=1)
+            if "train_runtime" not in row  # the summary repeats means over the whole run
         ]
 
 

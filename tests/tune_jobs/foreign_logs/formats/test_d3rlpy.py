@@ -27,6 +27,13 @@ def test_the_return_of_the_training_goes_first(tmp_path):
     assert log.rows[-1]["return_mean"] == 20
 
 
+def test_a_folder_whose_settings_were_not_kept_is_a_run(tmp_path):
+    write(tmp_path, environment=2.0, time_step=0.1)
+    (tmp_path / "params.json").unlink()
+    (log,) = read_logs(tmp_path)
+    assert (log.format, len(log.rows), log.rows[-1]["return_mean"]) == ("d3rlpy CSV", 20, 40)
+
+
 def test_numbers_without_settings_beside_them_are_no_run(tmp_path):
     write(tmp_path, environment=2.0)
     (tmp_path / "params.json").unlink()

@@ -85,3 +85,11 @@ def test_what_excel_writes_is_read(tmp_path, first):
         (log,) = read_logs(place)
         assert [row["return_mean"] for row in log.rows] == [-1.5, 2.25, 300.0]
         assert [row["env_steps"] for row in log.rows] == [1000, 2000, 3000]
+
+
+def test_scores_of_chainerrl_are_a_table(tmp_path):
+    header = "steps\tepisodes\telapsed\tmean\tmedian\tstdev\tmax\tmin\taverage_q\taverage_loss\n"
+    lines = [f"{100 * i}\t{i}\t{i}.5\t{2.0 * i}\t1\t1\t2\t0\t0.5\t0.1\n" for i in range(1, 10)]
+    (tmp_path / "scores.txt").write_text(header + "".join(lines))
+    (log,) = read_logs(tmp_path / "scores.txt")
+    assert (log.format, len(log.rows), log.rows[-1]["env_steps"]) == ("CSV", 9, 900)

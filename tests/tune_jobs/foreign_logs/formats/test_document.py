@@ -71,6 +71,7 @@ def test_metrics_of_sacred_are_joined_by_step(tmp_path):
     (log,) = read_logs(tmp_path)
     assert (log.format, len(log.rows)) == ("Sacred metrics.json", 30)
     assert (log.rows[-1]["return_mean"], log.rows[-1]["env_steps"]) == (29, 87)
-    (tmp_path / "metrics.json").write_text('{"accuracy": 0.5}')
-    with pytest.raises(InputError, match="There is no log"):
-        read_logs(tmp_path)
+    for text in ('{"accuracy": 0.5}', "[1, 2]"):
+        (tmp_path / "metrics.json").write_text(text)
+        with pytest.raises(InputError, match="There is no log"):
+            read_logs(tmp_path)

@@ -76,7 +76,7 @@ def test_files_written_at_the_same_time_are_two_runs():
     first = EventSpan(steps, (10.0, 50.0), (0.0, 5.0))
     assert first.relate(EventSpan(steps, (20.0, 60.0), (5.0, 9.0))) == "other"
     assert first.relate(EventSpan(steps, (51.0, 90.0), (5.0, 9.0))) == "anew"
-    assert first.relate(EventSpan(steps, (51.0, 90.0), ())) == ""
+    assert first.relate(EventSpan(steps, (51.0, 90.0), ())) == "other"
     assert first.relate(EventSpan({"eval/x": (0, 900)}, (20.0, 60.0), ())) == "part"
 
 
@@ -113,5 +113,5 @@ def test_an_older_run_in_the_folder_is_not_that_of_a_program(tmp_path):
 
 def test_only_folders_of_several_files_are_measured(tmp_path, monkeypatch):
     write_part(tmp_path / "run", 1, rising(9))
-    monkeypatch.setattr(tensorboard, "_measure_file", None)
+    monkeypatch.setattr(tensorboard, "_measure", None)
     assert len(read_logs(tmp_path / "run")[0].rows) == 9

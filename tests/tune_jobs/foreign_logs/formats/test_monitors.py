@@ -66,3 +66,10 @@ def test_a_resume_that_appends_to_a_monitor_comes_after_it(tmp_path):
     (tmp_path / "monitor.csv").write_text("\n".join(lines) + "\n")
     (log,) = read_logs(tmp_path)
     assert [row["return_mean"] for row in log.rows] == [5.0 * i + 2 for i in range(12)]
+
+
+def test_a_monitor_that_was_renamed_is_known_by_its_columns(tmp_path):
+    path = tmp_path / "more exploration.csv"
+    path.write_text('#{"t_start": 0}\nr,l,t\n' + "2.0,10,1\n" * 40)
+    (log,) = read_logs(tmp_path)
+    assert (log.format, log.rows[-1]["env_steps"]) == ("SB3 monitor", 400)

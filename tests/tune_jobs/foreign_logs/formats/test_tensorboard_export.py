@@ -1,9 +1,8 @@
-"""Tables that TensorBoard and W&B export from their charts."""
+"""Tables that TensorBoard exports from its charts."""
 
 import pytest
 from paths import DATA
 
-from tune_jobs.foreign_logs.discovery import find_readers
 from tune_jobs.foreign_logs.read_logs import read_logs
 
 STRANGERS = DATA / "strangers"
@@ -38,18 +37,13 @@ def test_the_charts_of_a_run_are_one_log(tmp_path):
     assert len({log.name for log in logs}) == 2
 
 
-def test_a_chart_of_wandb_is_a_run_for_each_column(tmp_path):
-    header = '"Step","slow - reward","slow - reward__MIN","slow - reward__MAX",' + (
-        '"fast-1 - reward","fast-1 - reward__MIN","fast-1 - reward__MAX"\n'
-    )
-    rows = [f'"{i}","{i}","{i}","{i}","{2 * i}","",""\n' for i in range(1, 9)]
-    rows += [f'"{i}","","","","{2 * i}","",""\n' for i in range(9, 12)]
-    (tmp_path / "wandb_export.csv").write_text(header + "".join(rows))
-    logs = {log.name: log for log in read_logs(tmp_path)}
-    assert {name: len(log.rows) for name, log in logs.items()} == {
-        "wandb_export.csv/run slow": 8,
-        "wandb_export.csv/run fast-1": 11,
-    }
-    assert logs["wandb_export.csv/run fast-1"].rows[-1]["return_mean"] == 22
-    (reader,) = find_readers(tmp_path)
-    assert reader.name == "W&B CSV"
+@pytest.mark.parametrize(
+    ("name", "metric"),
+    [("PPO_explained_variance", "explained_variance"), ("PPO_ep_rew_mean", "return_mean"),
+     ("PPO_current", "return_mean")],
+)  # fmt: skip
+def test_a_renamed_chart_ends_with_the_name_of_its_metric(tmp_path, name, metric):
+    export(tmp_path / f"{name}.csv", [0.5] * 9)
+    (log,) = read_logs(tmp_path / f"{name}.csv")
+    assert log.rows[-1][metric] == 0.5
+    assert ("return_mean" in log.rows[-1]) == (metric == "return_mean")
