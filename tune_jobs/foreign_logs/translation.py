@@ -33,13 +33,12 @@ from tune_jobs.foreign_logs.log import Log
 from tune_jobs.foreign_logs.log_record import Record
 from tune_jobs.foreign_logs.missing_numbers import (
     RECORD,
-    RETURNS,
     SICK,
     count_trained,
     get_column,
     separate_missing,
 )
-from tune_jobs.foreign_logs.names.catalogue_metric import CatalogueMetric
+from tune_jobs.foreign_logs.names.catalogue_metric import RETURNS, CatalogueMetric
 from tune_jobs.foreign_logs.names.name_matching import (
     chooses_tokens,
     find_setting_names,

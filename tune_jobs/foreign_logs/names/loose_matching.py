@@ -5,22 +5,20 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from functools import lru_cache
 
-from tune_jobs.foreign_logs.likely_return import is_evaluation, rank_return_name
-from tune_jobs.foreign_logs.names.catalogue_metric import CatalogueMetric
+from tune_jobs.foreign_logs.likely_return import is_evaluation, parse_return, parse_spread
+from tune_jobs.foreign_logs.names.catalogue_metric import RETURNS, CatalogueMetric
 from tune_jobs.foreign_logs.names.common_names import COMMON
 from tune_jobs.foreign_logs.names.libraries import LIBRARIES
 
-RETURNS = ("return_mean", "return_mean_100")
-OF_RETURN = ("return_std", "return_min", "return_max", "episode_length")
-"""Metrics of the same episodes as the return: of an evaluation only where the return is."""
-OF_PPO = ("kl", "clip_fraction", "entropy")
+OF_PPO = {"kl", "clip_fraction", "entropy"}
 """Metrics of algorithms whose epsilon is the clip range."""
 GROUPS = {
     *("train", "training", "trainer", "loss", "losses", "learner", "update", "agent", "algo"),
-    *("info", "stats", "charts", "metrics", "rollout", "env", "optim", "global"),
+    *("info", "stats", "charts", "metrics", "rollout", "env", "optim", "global", "policy"),
+    *("environment", "exploration", "diagnostics"),
 }
 """What names of trackers begin with that says nothing of what was measured."""
 IN_GROUPS = {
@@ -28,6 +26,8 @@ IN_GROUPS = {
     *("clip_fraction", "grad_norm", "exploration_rate", "success_rate", "episode_length"),
 }
 """Metrics that are known in any group: a KL or an entropy among losses may have a weight."""
+OF_EVALUATION = {"return_mean", "success_rate", "episode_length"}
+"""Metrics that are known of an evaluation, too."""
 BARE_KL = ("kl", "kldivergence")
 """Names, folded, of the KL of an update, to a reference, or of a world model's states."""
 CLOCKS = re.compile(r"(?:episodes?|epochs?|iter\w*|time\w*|index|\w*steps?|t|)(?:num|idx)?")
@@ -42,28 +42,32 @@ def fold(name: str) -> str:
 
 
 def _fold_tables() -> dict[str, tuple[int, CatalogueMetric | None]]:
-    known: dict[str, CatalogueMetric | None] = {}
-    for library in (*COMMON, *(library for library in LIBRARIES if not library.signs)):
+    known: dict[str, tuple[int, CatalogueMetric | None]] = {}
+    for library in (COMMON, *(library for library in LIBRARIES if not library.signs)):
         for theirs, ours in library.metrics.items():
-            known.setdefault(fold(theirs), ours and dataclasses.replace(ours, patchy=True))
-    return {
-        theirs: (rank, ours)
-        for rank, (theirs, ours) in enumerate(known.items())
-        if theirs not in BARE_KL
-    }
+            loose = ours and dataclasses.replace(ours, patchy=True)
+            if fold(theirs) not in BARE_KL:
+                known.setdefault(fold(theirs), (len(known), loose))
+    return known
 
 
 FOLDED = _fold_tables()
+"""The metric of each folded name with its rank, the smallest of which is used."""
 
 
 @lru_cache(maxsize=1 << 14)
-def look_up_folded(name: str) -> tuple[int, CatalogueMetric] | None:
-    """Return the metric of a name in any spelling, with its rank; the smallest is used."""
+def look_up_loosely(name: str) -> tuple[int, CatalogueMetric] | None:
+    """Return the metric of a name in any spelling, with its rank."""
     found = FOLDED.get(fold(name)) or FOLDED.get(fold(_OF_POLICY.sub("policy/", name)))
-    if found is None:
+    words = parse_return(name)
+    if words and not words.is_unclear and (not found or (found[1] and found[1].name in RETURNS)):
+        ours = CatalogueMetric(RETURNS[words.is_smoothed], patchy=True)
+        return 2 * words.kind + words.is_average, ours
+    if not found:
         group, _, rest = name.partition("/")
-        rank, ours = FOLDED.get(fold(rest), (0, None)) if fold(group) in GROUPS else (0, None)
-        return (len(FOLDED) + rank, ours) if ours and ours.name in IN_GROUPS else None
+        rank, ours = FOLDED.get(fold(rest), (0, None))
+        known = (fold(group) in GROUPS and IN_GROUPS) or (is_evaluation(group) and OF_EVALUATION)
+        return (rank, ours) if ours and known and ours.name in known else None
     rank, ours = found
     return ours and (rank, ours)
 
@@ -82,40 +86,56 @@ def match_loosely(
         strict: whether a return is known by its words only in a table with other metrics or a
             clock: any table may have a column for a score.
     """
-    alike = Counter(map(fold, names))
+    alike = Counter(map(_spell, names))
     candidates = sorted(
         (is_evaluation(name), match[0], place, name, match[1])
         for place, name in enumerate(names)
-        if alike[fold(name)] == 1 and (match := look_up_folded(name))
+        if alike[_spell(name)] == 1 and (match := look_up_loosely(name))
     )
     known = {ours.name: theirs for theirs, ours in found.items()}
     has_exact = not known.keys().isdisjoint(RETURNS)
+    is_of_ppo = not OF_PPO.isdisjoint({*known, *(ours.name for *_, ours in candidates)})
     matched: dict[str, CatalogueMetric] = {}
     for is_held_out, _, _, name, ours in candidates:
-        has_return = has_exact or (is_held_out and not known.keys().isdisjoint(RETURNS))
-        is_clip = ours.name == "exploration_rate" and not known.keys().isdisjoint(OF_PPO)
-        if is_clip or (ours.name in RETURNS and has_return):
-            continue
-        if known.setdefault(ours.name, name) == name:
+        if ours.name in RETURNS:
+            is_other = has_exact or (is_held_out and not known.keys().isdisjoint(RETURNS))
+        else:
+            is_other = ours.name == "exploration_rate" and is_of_ppo
+        if not is_other and known.setdefault(ours.name, name) == name:
             matched[name] = ours
     if known.keys().isdisjoint(RETURNS):
-        guess = ""
-        if known or not strict or any(CLOCKS.fullmatch(fold(name)) for name in names):
-            unclear = [name for name in names if FOLDED.get(fold(name), (0, "unknown"))[1]]
-            guess = guess_return([*unclear, known.get("reward_mean", "")])
+        is_table = known or not strict or any(CLOCKS.fullmatch(fold(name)) for name in names)
+        guess = _guess_return([*names, known.get("reward_mean", "")]) if is_table else ""
         if guess:
             known[RETURNS[0]] = guess
             matched[guess] = CatalogueMetric(RETURNS[0], patchy=True, is_guessed=True)
-    of_return = {is_evaluation(known[name]) for name in RETURNS if name in known}
-    return {
-        name: ours
-        for name, ours in matched.items()
-        if ours.name not in OF_RETURN or not of_return or is_evaluation(name) in of_return
-    }
+    return matched | _match_spreads(names, {**found, **matched})
 
 
-def guess_return(names: Iterable[str]) -> str:
+def _match_spreads(
+    names: Sequence[str], taken: Mapping[str, CatalogueMetric]
+) -> dict[str, CatalogueMetric]:
+    """Return the spreads of the return, which have its words: those of another one are left out."""
+    matched: dict[str, CatalogueMetric] = {}
+    for theirs in (
+        theirs for theirs, ours in taken.items() if ours.name in RETURNS and ours.patchy
+    ):
+        for name in names:
+            spread, words = parse_spread(name)
+            if spread and words == parse_spread(theirs)[1]:
+                matched.setdefault(name, CatalogueMetric(f"return_{spread}", patchy=True))
+    return matched
+
+
+def _guess_return(names: Iterable[str]) -> str:
     """Return the only name that is most like that of a return; empty where several are."""
-    ranked = sorted((rank, name) for name in names if (rank := rank_return_name(name)))
+    words = {name: parse_return(name) for name in names if FOLDED.get(fold(name), (0, "?"))[1]}
+    ranked = sorted((rank[:3], name) for name, rank in words.items() if rank)
     alone = len(ranked) == 1 or (len(ranked) > 1 and ranked[0][0] < ranked[1][0])
     return ranked[0][1] if alone else ""
+
+
+def _spell(name: str) -> Hashable:
+    """Return what names have in common that are taken for the same."""
+    words = parse_return(name)
+    return words.words if words and not words.is_unclear else fold(name)

@@ -59,7 +59,7 @@ def match_metrics(
             meaning.
         strict: see :func:`match_loosely`.
     """
-    names = list(names)
+    names = list(dict.fromkeys(names))
     signed = _merge_signed(names)
     matches = {name: match for name in names if (match := _look_up_name(name, rename, signed))}
     exact = _choose_names(names, matches)
