@@ -40,15 +40,12 @@ _PLAIN = {
 
 
 class ReturnName(NamedTuple):
-    """The words of a return's name; the smallest is the clearest."""
+    """What the words of a return's name say; of several names the smallest is the clearest."""
 
     is_evaluation: bool
-    is_unclear: bool
-    """Whether it has other words, which may make it something else."""
+    is_unclear: bool  # for other words, which may make it something else
     kind: int
-    """A return, then a reward, then a score."""
     is_average: bool
-    """Of rows, where another name may be of each."""
     is_smoothed: bool
     words: tuple[str, ...]
 

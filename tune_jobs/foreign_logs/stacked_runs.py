@@ -8,17 +8,13 @@ from itertools import combinations
 import numpy as np
 
 from tune_jobs.foreign_logs.log_record import Record
-from tune_jobs.foreign_logs.names.loose_matching import fold
-from tune_jobs.foreign_logs.names.name_matching import match_metrics
+from tune_jobs.foreign_logs.names.name_matching import fold, match_metrics
 from tune_jobs.foreign_logs.row_order import join_resumed, order_records
 from tune_jobs.health.metric_table import as_number
 
 COLUMNS = ("seed", "run", "runid", "runname", "trial", "trialid")
 """Columns, folded, that may name the run of a row."""
-ENVS = (
-    *("env", "envid", "envname", "environment", "environmentid", "environmentname"),
-    *("task", "taskid", "taskname", "game", "gameid", "gamename"),
-)
+ENVS = [f"{it}{end}" for it in ("env", "environment", "task", "game") for end in ("", "id", "name")]
 """Columns, folded, that may name the environment of a row."""
 NAMING = ("algo", "algorithm", *ENVS, "agent", "policy")
 """Columns that may do so with words: their numbers may be indices of parallel environments."""

@@ -64,6 +64,7 @@ MOST_CHOICES = 18
 """The number of choices is known by its logarithm up to here (the buttons of Atari)."""
 NEAR = 0.015
 """How far below the maximum the first entropies may be, as a share: ln 17 is 2 % below ln 18."""
+GUESSED = "{} is taken for the return, by its name: if another column is, say so with --rename."
 _OF_AGENT = re.compile(r"(?:agent|module)_episode_returns_mean/")
 
 
@@ -110,7 +111,7 @@ def translate_log(
     unmapped = [
         name for name in names if name in numbers and not (name in taken or names_run(name))
     ]
-    guessed = [theirs for theirs, ours in taken.items() if ours.is_guessed]
+    notes = [note, *(GUESSED.format(theirs) for theirs, ours in taken.items() if ours.is_guessed)]
     losses = [name for name in unmapped if "loss" in name.casefold() or is_bare_kl(name)]
     separate_missing(rows, taken, losses, hindsight=hindsight)
     # RLlib alone calls the KL a loss; in other tools a KL of 0 is a measurement.
@@ -144,18 +145,11 @@ def translate_log(
         score=score,
         env=find_env(records),
         renamed=frozenset(rename) & set(names),
-        note=" ".join(filter(None, (note, *map(_describe_guess, guessed)))),
+        note=" ".join(filter(None, notes)),
         places=places,
         likely_return=likely,
         empty_return=empty,
         other=_describe_library(names),
-    )
-
-
-def _describe_guess(name: str) -> str:
-    """Return a sentence on a column that is taken for the return by the words of its name."""
-    return (
-        f"{name} is taken for the return, by its name: if another column is, say so with --rename."
     )
 
 

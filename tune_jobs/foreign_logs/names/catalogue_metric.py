@@ -43,8 +43,6 @@ class Library:
     signs: tuple[str, ...] = ()
     """Names that only this library logs. Where a log has one of them, the library's names go before
     those of the catalogue, which it uses for something else; without, they are known anywhere."""
-    prefix: str = ""
-    """Put before all names by a tracker, in lower case."""
     step: str = "env_steps"
     """The metric that the step of a point is; empty where it is none, such as the steps of each of
     an unknown number of environments."""

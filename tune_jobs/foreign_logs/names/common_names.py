@@ -71,10 +71,17 @@ COMMON = _parse("""
 none: loss, train loss, training loss, train std, policy epsilon, reward step, rewards step,
     rewards iter, rewards time, step reward, time step, ev after, entloss, delta loss pi,
     delta loss v, exploration/rewards mean, evaluation/rewards mean
-return_mean: d4rl normalized score, normalized score, human normalized score,
-    normalized score mean, objective/scores, objective/rlhf reward, epoch reward, epoch return,
-    j undiscounted
-return_mean_100: mean100, avg reward last 100
+return_mean: environment/cumulative reward, average return, evaluation/average return, total return,
+    total reward, total rewards, episode total reward, cumulative reward, cumulative return,
+    exploration/average returns, exploration/returns mean, evaluation/average returns,
+    evaluation/returns mean, return average, train/average returns, eval/average returns,
+    rollout/return, eval/return, eval/returns, mean episode reward, average test ep ret,
+    test ep ret, train/episode return, train/episode reward, eval/episode reward, episode/score,
+    avg episode reward, average episode reward, train reward, d4rl normalized score,
+    normalized score, human normalized score, normalized score mean, objective/scores,
+    objective/rlhf reward, epoch reward, epoch return, j undiscounted
+return_mean_100: mean 100 episode reward, rollout/return history, running reward, mean100,
+    avg reward last 100
 episode_length: episode length, episode steps, ep length, episode len, avg episode length,
     average episode length, mean ep length, avg ep len, length average, path length mean,
     episode length mean, mean episode len, episodic length, train/length, rollout/length
@@ -98,8 +105,8 @@ policy_loss: policy loss, loss pi, actor loss, loss actor, pi loss, policy gradi
 value_loss: value loss, q1 loss, loss q, loss q1, loss critic, value function loss, loss_vf_loss,
     q loss, qf loss, qf1 loss, critic 1 loss, dqn loss, baseline loss, loss value, td error loss,
     bellman loss, loss/value avg, ppo/loss/value
-entropy: loss_ent, entropy average, train/ent/action, train/actor ent, action entropy,
-    mean entropy, entropy mean, policy/entropy avg, ppo/policy/entropy
+entropy: loss_ent, entropy average, train/ent/action, train/actor ent, action entropy, mean entropy,
+    entropy mean, policy/entropy avg, ppo/policy/entropy
 entropy_coef: policy/beta, trainer/alpha
 kl: policy/kl, policy/mean kl, loss_kl, kl approx, approximate kl, mean approx kl,
     policy/approxkl avg, ppo/policy/approxkl

@@ -263,7 +263,6 @@ TRL = Library(
         *("completion_length", "train/completion_length"),
         *("train/rewards/margins", "train/rewards/accuracies"),
     ),
-    prefix="train/",
     chooses_tokens=True,
     settings=_pair(
         "lr=learning_rate clip=epsilon epochs=num_iterations grad_clip=max_grad_norm beta=beta "
