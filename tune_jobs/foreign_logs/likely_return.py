@@ -16,7 +16,7 @@ _RETURN = re.compile(r"return|reward|score|fitness|(?<![a-z])(ep_?)?(rew|ret)(?!
 _GAIN = re.compile(r"profit|payoff|payout|revenue|utility|performance|gain|points|pnl|success|win")
 """Names of quantities that a task may reward."""
 _OTHER = re.compile(
-    r"loss|entropy|grad|norm|advantage|value|(?<!un)discount|deviation|varian|median|best|target"
+    r"loss|entropy|grad|norm|advantage|value|(?<!un)discount|deviation|variance|median|best|target"
     r"|thresh|intrinsic|bonus|penalty|shap(?:ed|ing)|scale|weight|coef|buffer|baseline|error|quantile"
     r"|(?<![a-z])(kl|lr|std|var|min|max|len|num|fps|high|low|iqr|sem|ci|stderr|stdev|t)"
     r"(?![a-z])|rate|length|step|time|clock|epoch|iter|seed|(?<!dis)count"

@@ -108,9 +108,7 @@ def translate_log(
     # Before the NaN are judged: a NaN return is a symptom only where episodes finished.
     _estimate_episodes(rows)
     empty = _find_empty_return(rows, taken)
-    unmapped = [
-        name for name in names if name in numbers and not (name in taken or names_run(name))
-    ]
+    unmapped = [n for n in names if n in numbers and n not in taken and not names_run(n)]
     notes = [note, *(GUESSED.format(theirs) for theirs, ours in taken.items() if ours.is_guessed)]
     losses = [name for name in unmapped if "loss" in name.casefold() or is_bare_kl(name)]
     separate_missing(rows, taken, losses, hindsight=hindsight)
@@ -160,10 +158,7 @@ def _describe_library(names: Sequence[str]) -> OtherLibrary | None:
 
 
 def _row(
-    path: Path,
-    record: Record,
-    taken: Mapping[str, CatalogueMetric],
-    before: Mapping[str, object],
+    path: Path, record: Record, taken: Mapping[str, CatalogueMetric], before: Mapping[str, object]
 ) -> dict[str, Any]:
     row: dict[str, Any] = {}
     for theirs, ours in taken.items():

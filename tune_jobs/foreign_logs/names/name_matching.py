@@ -18,12 +18,7 @@ from tune_jobs.foreign_logs.names.catalogue_metric import RETURNS, CatalogueMetr
 from tune_jobs.foreign_logs.names.common_names import COMMON
 from tune_jobs.foreign_logs.names.libraries import LIBRARIES
 
-KNOWN = {
-    theirs: ours
-    for library in LIBRARIES
-    if not library.signs
-    for theirs, ours in library.metrics.items()
-}
+KNOWN = {name: ours for it in LIBRARIES if not it.signs for name, ours in it.metrics.items()}
 """Names that mean the same in every log."""
 OF_PPO = {"kl", "clip_fraction", "entropy"}
 """Metrics of algorithms whose epsilon is the clip range."""
@@ -192,18 +187,15 @@ def _match_spreads(
     names: Sequence[str], taken: Mapping[str, CatalogueMetric]
 ) -> dict[str, CatalogueMetric]:
     """Return the spreads of the return, which have its words: those of another one are left out."""
-    spreads = [(name, *parse_spread(name)) for name in names]
+    matched: dict[str, CatalogueMetric] = {}
     known = {ours.name for ours in taken.values()}
-    matched: dict[str, str] = {}
-    for theirs, ours in taken.items():
-        if ours.name in RETURNS and ours.patchy:
-            of = parse_spread(theirs)[1]
-            matched = {spread: name for name, spread, words in spreads if words == of} | matched
-    return {
-        name: CatalogueMetric(f"return_{spread}", patchy=True)
-        for spread, name in matched.items()
-        if spread and f"return_{spread}" not in known
-    }
+    of = [parse_spread(n)[1] for n, ours in taken.items() if ours.name in RETURNS and ours.patchy]
+    for name in names:
+        spread, words = parse_spread(name)
+        if spread and words in of and f"return_{spread}" not in known:
+            known.add(f"return_{spread}")
+            matched[name] = CatalogueMetric(f"return_{spread}", patchy=True)
+    return matched
 
 
 def _guess_return(names: Iterable[str]) -> str:
