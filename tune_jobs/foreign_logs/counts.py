@@ -40,14 +40,12 @@ def count_within_rows(rows: Sequence[dict[str, Any]], taken: Mapping[str, Catalo
 
 
 def _counts_from_start(ours: CatalogueMetric, column: FloatArray) -> bool:
-    """Return whether a column [R] counts since the start of the run.
-
-    Own loops call both counts "episodes": those of a row fall now and then.
-    """
+    """Return whether a column [R] counts since the start: own loops call both counts "episodes"."""
     falls = int((np.diff(column) < 0).sum())
     if ours.since_start:
         return not ours.patchy or falls < MOST_OFTEN * column.size
     is_vague = ours.name == "episodes" and ours.patchy and column.size >= FEWEST_COUNTED
+    # Those of a row fall now and then.
     return is_vague and falls == 0 and bool(column[-1] > FEWEST_COUNTED / 2 * column[0])
 
 
@@ -67,7 +65,6 @@ def scale_success(rows: Sequence[dict[str, Any]], taken: Mapping[str, CatalogueM
     if most <= 1:
         return
     is_percentage = most <= 100 and re.search(r"rate|ratio|percent|%", name.casefold())
-    for row in rows:
-        rate = row.pop("success_rate", None)
-        if is_percentage and rate is not None:
-            row["success_rate"] = rate / 100
+    for row in (row for row in rows if "success_rate" in row):
+        rate = row.pop("success_rate")
+        row |= {"success_rate": rate / 100} if is_percentage else {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,23 +16,38 @@ _RETURN = re.compile(r"return|reward|score|fitness|(?<![a-z])(ep_?)?(rew|ret)(?!
 _GAIN = re.compile(r"profit|payoff|payout|revenue|utility|performance|gain|points|pnl|success|win")
 """Names of quantities that a task may reward."""
 _OTHER = re.compile(
-    r"loss|entropy|grad|norm|advantage|value|(?<!un)discount|deviation|median|best|target|thresh"
-    r"|intrinsic|bonus|penalty|shap(?:ed|ing)|scale|weight|coef|buffer|baseline|error|quantile"
-    r"|(?<![a-z])(kl|lr|std|var|min|max|len|num|fps|high|low|iqr|sem|ci|stderr|stdev)"
+    r"loss|entropy|grad|norm|advantage|value|(?<!un)discount|deviation|variance|median|best|target"
+    r"|thresh|intrinsic|bonus|penalty|shap(?:ed|ing)|scale|weight|coef|buffer|baseline|error|quantile"
+    r"|(?<![a-z])(kl|lr|std|var|min|max|len|num|fps|high|low|iqr|sem|ci|stderr|stdev|t)"
     r"(?![a-z])|rate|length|step|time|clock|epoch|iter|seed|(?<!dis)count"
 )
 """Names of other logged quantities, such as the spread and the extremes of a return."""
 _EVALUATION = re.compile(r"(?<![a-z])(?:eval\w*?|test\w*?|val|valid|validation|held_?out)(?![a-z])")
-_KINDS = (("return", "returns", "ret"), ("reward", "rewards", "rew"), ("score", "scores"))
-"""Words for a return, the clearest first."""
+_KINDS = ({"return", "returns"}, {"reward", "rewards"}, {"score", "scores"}, {"ret", "rew"})
+"""Words for a return, the clearest first; Dreamer's ``train/ret`` is not that of an episode."""
+_AVERAGE = {"mean", "avg", "average"}
+_SMOOTHED = {"running", "moving", "smoothed", "ema", "ma", "history"}
+"""Words of a mean over the last episodes, as is a number of 100."""
+_SPREADS = {"std", "min", "max"}
 _PLAIN = {
-    *("ep", "eps", "episode", "episodes", "episodic", "mean", "avg", "average", "total", "sum"),
-    *("cumulative", "cum", "acc", "accumulated", "undiscounted", "train", "training", "rollout"),
-    *("rollouts", "env", "environment", "chart", "charts", "collect", "exploration", "agent"),
-    *("eval", "evaluation", "evaluator", "test", "testing", "val", "validation", "stats", "stat"),
-    *("metrics", "perf", "performance", "per", "info", "final", "raw", "extrinsic"),
-}
+    *("ep", "eps", "episode", "episodes", "episodic", "total", "sum", "cumulative", "cum", "acc"),
+    *("accumulated", "undiscounted", "train", "training", "rollout", "rollouts", "env", "stats"),
+    *("environment", "chart", "charts", "collect", "exploration", "agent", "eval", "evaluation"),
+    *("evaluator", "test", "testing", "val", "validation", "stat", "metrics", "perf", "true"),
+    *("performance", "per", "info", "extrinsic"),
+}.union(_AVERAGE, _SMOOTHED, *_KINDS)
 """Words that do not make a return something else."""
+
+
+class ReturnName(NamedTuple):
+    """What the words of a return's name say; of several names the smallest is the clearest."""
+
+    is_evaluation: bool
+    is_unclear: bool  # for other words, which may make it something else
+    kind: int
+    is_average: bool
+    is_smoothed: bool
+    words: tuple[str, ...]
 
 
 def rank_likely_returns(columns: Mapping[str, FloatArray]) -> list[str]:
@@ -69,19 +85,25 @@ def is_evaluation(name: str) -> bool:
 
 
 @lru_cache(maxsize=1 << 14)
-def rank_return_name(name: str) -> tuple[bool, bool, int] | None:
-    """Return the rank of a return's name, the clearest first; None for any other name.
-
-    Of the training before an evaluation, of known words only before others, a return before a
-    reward before a score.
-    """
+def parse_return(name: str) -> ReturnName | None:
+    """Return the words of a name that is like that of a return; None for any other name."""
     if _named(name) < 2 or name.startswith("config/"):
         return None
-    words = re.findall(r"[a-z]+", _separate(name))
-    kinds = [kind for kind, names in enumerate(_KINDS) if not set(names).isdisjoint(words)]
-    if set(words) - _PLAIN - {word for kind in _KINDS for word in kind}:
-        return is_evaluation(name), True, 0
-    return is_evaluation(name), False, min(kinds, default=len(_KINDS))
+    words = _list_words(name)
+    is_unclear = bool(set(words) - _PLAIN)
+    kinds = [] if is_unclear else [kind for kind, of in enumerate(_KINDS) if of & set(words)]
+    is_average = not _AVERAGE.isdisjoint(words)
+    is_smoothed = "100" in name or not _SMOOTHED.isdisjoint(words)
+    rank = is_evaluation(name), is_unclear, min(kinds, default=len(_KINDS))
+    return ReturnName(*rank, is_average, is_smoothed, words)
+
+
+@lru_cache(maxsize=1 << 14)
+def parse_spread(name: str) -> tuple[str, frozenset[str]]:
+    """Return a spread's word, if there is one, and the words of what it is the spread of."""
+    words = frozenset(_list_words(name)) - _AVERAGE
+    spread = words & _SPREADS
+    return "".join(spread) if len(spread) == 1 else "", words - spread
 
 
 def is_return(name: str) -> bool:
@@ -98,6 +120,10 @@ def may_be_return(name: str) -> bool:
 def _separate(name: str) -> str:
     """Return a name in small letters, with the words of camel case separated."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).casefold()
+
+
+def _list_words(name: str) -> tuple[str, ...]:
+    return tuple(re.findall(r"[a-z]+", _separate(name)))
 
 
 def _named(name: str) -> int:

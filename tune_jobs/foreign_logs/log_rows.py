@@ -14,6 +14,7 @@ from algos.metrics import METRICS
 from envs.validation import InputError, unknown_name_error
 from tune_jobs.foreign_logs.likely_return import is_return
 from tune_jobs.foreign_logs.log_record import Record
+from tune_jobs.foreign_logs.names.catalogue_metric import RETURNS
 from tune_jobs.foreign_logs.translation import translate_log
 from tune_jobs.health.metric_table import as_number
 from tune_jobs.health.remedy import OtherLibrary
@@ -30,8 +31,6 @@ SUMMED = ("episodes", "updates", "iteration_s", "nonfinite", "runners_lost")
 COUNTED = ("env_steps", "env_steps_per_s", "lr", "gamma")
 SHORTEST_UNKNOWN = 200
 """Iterations that a training of unknown length is taken to have at least."""
-RETURNS = ("return_mean", "return_mean_100")
-"""Scores of a log, in the order of preference, where a job names none."""
 SUCCESS = "success_rate"
 """The score of a log without any return."""
 

@@ -33,13 +33,12 @@ from tune_jobs.foreign_logs.log import Log
 from tune_jobs.foreign_logs.log_record import Record
 from tune_jobs.foreign_logs.missing_numbers import (
     RECORD,
-    RETURNS,
     SICK,
     count_trained,
     get_column,
     separate_missing,
 )
-from tune_jobs.foreign_logs.names.catalogue_metric import CatalogueMetric
+from tune_jobs.foreign_logs.names.catalogue_metric import RETURNS, CatalogueMetric
 from tune_jobs.foreign_logs.names.name_matching import (
     chooses_tokens,
     find_setting_names,
@@ -65,6 +64,7 @@ MOST_CHOICES = 18
 """The number of choices is known by its logarithm up to here (the buttons of Atari)."""
 NEAR = 0.015
 """How far below the maximum the first entropies may be, as a share: ln 17 is 2 % below ln 18."""
+GUESSED = "{} is taken for the return, by its name: if another column is, say so with --rename."
 _OF_AGENT = re.compile(r"(?:agent|module)_episode_returns_mean/")
 
 
@@ -108,10 +108,8 @@ def translate_log(
     # Before the NaN are judged: a NaN return is a symptom only where episodes finished.
     _estimate_episodes(rows)
     empty = _find_empty_return(rows, taken)
-    unmapped = [
-        name for name in names if name in numbers and not (name in taken or names_run(name))
-    ]
-    guessed = [theirs for theirs, ours in taken.items() if ours.is_guessed]
+    unmapped = [n for n in names if n in numbers and n not in taken and not names_run(n)]
+    notes = [note, *(GUESSED.format(theirs) for theirs, ours in taken.items() if ours.is_guessed)]
     losses = [name for name in unmapped if "loss" in name.casefold() or is_bare_kl(name)]
     separate_missing(rows, taken, losses, hindsight=hindsight)
     # RLlib alone calls the KL a loss; in other tools a KL of 0 is a measurement.
@@ -145,18 +143,11 @@ def translate_log(
         score=score,
         env=find_env(records),
         renamed=frozenset(rename) & set(names),
-        note=" ".join(filter(None, (note, *map(_describe_guess, guessed)))),
+        note=" ".join(filter(None, notes)),
         places=places,
         likely_return=likely,
         empty_return=empty,
         other=_describe_library(names),
-    )
-
-
-def _describe_guess(name: str) -> str:
-    """Return a sentence on a column that is taken for the return by the words of its name."""
-    return (
-        f"{name} is taken for the return, by its name: if another column is, say so with --rename."
     )
 
 
@@ -167,10 +158,7 @@ def _describe_library(names: Sequence[str]) -> OtherLibrary | None:
 
 
 def _row(
-    path: Path,
-    record: Record,
-    taken: Mapping[str, CatalogueMetric],
-    before: Mapping[str, object],
+    path: Path, record: Record, taken: Mapping[str, CatalogueMetric], before: Mapping[str, object]
 ) -> dict[str, Any]:
     row: dict[str, Any] = {}
     for theirs, ours in taken.items():

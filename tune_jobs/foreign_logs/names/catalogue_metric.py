@@ -6,6 +6,9 @@ import dataclasses
 from collections.abc import Mapping
 from functools import cached_property
 
+RETURNS = ("return_mean", "return_mean_100")
+"""Scores of a log, in the order of preference: the latter is a mean of the last episodes."""
+
 
 @dataclasses.dataclass(frozen=True)
 class CatalogueMetric:
@@ -40,8 +43,6 @@ class Library:
     signs: tuple[str, ...] = ()
     """Names that only this library logs. Where a log has one of them, the library's names go before
     those of the catalogue, which it uses for something else; without, they are known anywhere."""
-    prefix: str = ""
-    """Put before all names by a tracker, in lower case."""
     step: str = "env_steps"
     """The metric that the step of a point is; empty where it is none, such as the steps of each of
     an unknown number of environments."""
@@ -53,8 +54,6 @@ class Library:
     settings: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
     """Its name of each setting that a remedy may change, by ours; those of the same purpose and
     another scale are left out."""
-    patchy: bool = False
-    """Whether NaN may stand for an empty cell in every metric."""
 
     @cached_property
     def metrics(self) -> Mapping[str, CatalogueMetric | None]:
@@ -62,7 +61,5 @@ class Library:
         metrics: dict[str, CatalogueMetric | None] = {}
         for ours, names in self.table.items():
             metric = CatalogueMetric(ours) if isinstance(ours, str) else ours
-            if metric and self.patchy:
-                metric = dataclasses.replace(metric, patchy=True)
             metrics |= dict.fromkeys((names,) if isinstance(names, str) else names, metric)
         return metrics

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from algos.metrics import METRICS, find_group
 from tune_jobs.foreign_logs.names.catalogue_metric import CatalogueMetric, Library
+from tune_jobs.foreign_logs.names.common_names import PLAIN
 
 SQUARED_ERROR = CatalogueMetric("value_loss", times=0.5)
 """The value loss of libraries that log squared errors without a half."""
@@ -262,7 +263,6 @@ TRL = Library(
         *("completion_length", "train/completion_length"),
         *("train/rewards/margins", "train/rewards/accuracies"),
     ),
-    prefix="train/",
     chooses_tokens=True,
     settings=_pair(
         "lr=learning_rate clip=epsilon epochs=num_iterations grad_clip=max_grad_norm beta=beta "
@@ -308,57 +308,6 @@ VERL = Library(
     ),
 )
 
-# Plain files, OpenAI's baselines and Spinning Up.
-PLAIN = Library(
-    {
-        "iteration": ("iteration", "iter", "update", "epoch"),
-        "env_steps": (
-            *("step", "steps", "_step", "global_step", "timestep", "timesteps", "total_timesteps"),
-            *(
-                "total_steps",
-                "num_timesteps",
-                "frames",
-                "totalenvinteracts",
-                "misc/total_timesteps",
-            ),
-        ),
-        "return_mean": (
-            *(
-                "return",
-                "returns",
-                "mean_return",
-                "episode_return",
-                "episodic_return",
-                "avg_return",
-            ),
-            *("average_return", "ep_return", "ep_ret", "averageepret", "reward", "rewards"),
-            *("mean_reward", "episode_reward", "episodic_reward", "ep_reward", "ep_rew_mean"),
-            *("avg_reward", "average_reward", "eprewmean", "score", "scores"),
-        ),
-        "episode_length": ("eplen", "ep_len", "ep_len_mean", "eplenmean", "mean_episode_length"),
-        "policy_loss": ("pi_loss", "pg_loss", "actor_loss", "losspi", "loss/policy_loss"),
-        "value_loss": ("vf_loss", "v_loss", "critic_loss", "lossv", "td_loss", "loss/value_loss"),
-        "explained_variance": (
-            "explained_var",
-            "vf_explained_var",
-            "ev",
-            "misc/explained_variance",
-        ),
-        "entropy": ("entropy", "policy_entropy", "loss/policy_entropy"),
-        "kl": ("kl", "approx_kl", "approxkl", "mean_kl", "kl_divergence", "loss/approxkl"),
-        "clip_fraction": ("clipfrac", "clip_frac", "loss/clipfrac"),
-        "grad_norm": ("gradient_norm", "grad_global_norm"),
-        "lr": ("learning_rate",),
-        "success_rate": ("success", "is_success", "ep_success", "success_mean"),
-        "stage": (
-            *("train/stage", "rollout/stage", "curriculum/stage", "curriculum_stage"),
-            *("curriculum/level", "curriculum_level", "curriculum/lesson", "curriculum_lesson"),
-        ),
-        CatalogueMetric("entropy", times=-1): "entropy_loss",
-    },
-    patchy=True,
-)
-
 # Ours, as `tune_jobs.trackers` writes it: among its groups, SB3's names mean something else.
 RUNGWISE = Library(
     {name: (f"{find_group(name)[0]}/{name}",) for name in METRICS},
@@ -367,17 +316,7 @@ RUNGWISE = Library(
 )
 
 LIBRARIES = (
-    RUNGWISE,
-    RLLIB,
-    SB3,
-    CLEANRL,
-    SKRL,
-    RSL_RL,
-    RL_GAMES,
-    TIANSHOU,
-    TORCHRL,
-    TRL,
-    VERL,
+    *(RUNGWISE, RLLIB, SB3, CLEANRL, SKRL, RSL_RL, RL_GAMES, TIANSHOU, TORCHRL, TRL, VERL),
     PLAIN,
 )
 """Where a log has several names for one metric, that of the first table is used."""

@@ -1,24 +1,44 @@
-"""Find the catalogue's metrics among the names of a log."""
+"""Find the catalogue's metrics among the names of a log.
+
+A name is looked up exactly as a library writes it, then in any spelling, then by its words.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections import Counter
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Hashable, Iterable, Mapping, Sequence
+from functools import lru_cache
 
 from algos.metrics import METRICS
 from envs.validation import unknown_name_error
-from tune_jobs.foreign_logs.names.catalogue_metric import CatalogueMetric, Library
+from tune_jobs.foreign_logs.likely_return import is_evaluation, parse_return, parse_spread
+from tune_jobs.foreign_logs.names.catalogue_metric import RETURNS, CatalogueMetric, Library
+from tune_jobs.foreign_logs.names.common_names import COMMON
 from tune_jobs.foreign_logs.names.libraries import LIBRARIES
-from tune_jobs.foreign_logs.names.loose_matching import BARE_KL, fold, match_loosely
 
-KNOWN = {
-    theirs: ours
-    for library in LIBRARIES
-    if not library.signs
-    for theirs, ours in library.metrics.items()
-}
+KNOWN = {name: ours for it in LIBRARIES if not it.signs for name, ours in it.metrics.items()}
 """Names that mean the same in every log."""
+OF_PPO = {"kl", "clip_fraction", "entropy"}
+"""Metrics of algorithms whose epsilon is the clip range."""
+GROUPS = {
+    *("train", "training", "trainer", "loss", "losses", "learner", "update", "agent", "algo"),
+    *("info", "stats", "charts", "metrics", "rollout", "env", "optim", "global", "policy"),
+    *("environment", "exploration", "diagnostics"),
+}
+"""What names of trackers begin with that says nothing of what was measured."""
+IN_GROUPS = {
+    *("env_steps", "iteration", "policy_loss", "value_loss", "explained_variance", "lr"),
+    *("clip_fraction", "grad_norm", "exploration_rate", "success_rate", "episode_length"),
+}
+"""Metrics that are known in any group: a KL or an entropy among losses may have a weight."""
+OF_EVALUATION = {"return_mean", "success_rate", "episode_length"}
+"""Metrics that are known of an evaluation, too."""
+BARE_KL = ("kl", "kldivergence")
+"""Names, folded, of the KL of an update, to a reference, or of a world model's states."""
+CLOCKS = re.compile(r"(?:episodes?|epochs?|iter\w*|time\w*|index|\w*steps?|t|)(?:num|idx)?")
+"""Names of what counts in tables of a training."""
 FEWEST_NAMES = 2
 """Names of a library by which its log is known, where none of them is used by it alone."""
 OF_BONUS = {"entropy", "entropy_coef"}
@@ -30,6 +50,7 @@ OF_ANY_LOG: Rank = (3, 0)
 
 _RANK = {name: rank for rank, name in enumerate(KNOWN)}
 _POLICY = re.compile(r"^(learners|info/learner)/([^/]+)/")
+_OF_POLICY = re.compile(r"^\w*policy\d*/", re.IGNORECASE)
 _OF_TOKENS = re.compile(
     r"(?:^|[/_])(?:tokens?(?:$|[/_])|(?:response|completion)s?[/_](?:\w+_)?len)"
 )
@@ -41,6 +62,20 @@ _OF_AN_UPDATE_BY = {"return_mean", "deltalosspi", "backtrackiters"}
 _OF_WORLD_MODEL = {"dyn_loss", "rep_loss", "prior_ent", "post_ent"}
 _DATA_SET = re.compile(r"^(val-core/).+(/(?:reward|acc)/mean)@\d+$|^(val/test_score/).+$")
 """Names of verl's validation: a data set's, which may have slashes, and its number of samples."""
+
+
+@lru_cache(maxsize=1 << 14)
+def fold(name: str) -> str:
+    """Return a name without what does not distinguish it: case, blanks and punctuation."""
+    return re.sub(r"[\W_]+", "", name.casefold())
+
+
+FOLDED: dict[str, tuple[int, CatalogueMetric | None]] = {}
+"""The metric of each folded name with its rank, the smallest of which is used."""
+for _rank, (_theirs, _ours) in enumerate([*COMMON.metrics.items(), *KNOWN.items()]):
+    if fold(_theirs) not in BARE_KL:
+        _loose = _ours and dataclasses.replace(_ours, patchy=True)
+        FOLDED.setdefault(fold(_theirs), (_rank, _loose))
 
 
 def match_metrics(
@@ -57,9 +92,10 @@ def match_metrics(
         rename: some of them, each with the catalogue's.
         texts: names without any number, which only a library that writes them exactly so gives a
             meaning.
-        strict: see :func:`match_loosely`.
+        strict: whether a return is guessed only in a table with other metrics or a clock: any
+            table may have a column for a score.
     """
-    names = list(names)
+    names = list(dict.fromkeys(names))
     signed = _merge_signed(names)
     matches = {name: match for name in names if (match := _look_up_name(name, rename, signed))}
     exact = _choose_names(names, matches)
@@ -67,7 +103,13 @@ def match_metrics(
     if signed or len(names) < 2:
         return exact
     others = [name for name in names if name not in matches and name not in texts]
-    return exact | match_loosely(others, exact, strict=strict)
+    taken = _match_loosely(others, exact)
+    known = {ours.name: theirs for theirs, ours in taken.items()}
+    is_table = known or not strict or any(CLOCKS.fullmatch(fold(name)) for name in others)
+    if is_table and known.keys().isdisjoint(RETURNS):
+        guess = _guess_return([*others, known.get("reward_mean", "")])
+        taken |= {guess: CatalogueMetric(RETURNS[0], patchy=True, is_guessed=True)} if guess else {}
+    return taken | _match_spreads(others, taken)
 
 
 def _choose_names(
@@ -94,6 +136,80 @@ def _choose_names(
         if strip_tune_prefix(name) not in hidden:
             taken.setdefault(ours.name, (name, ours))
     return dict(taken.values())
+
+
+@lru_cache(maxsize=1 << 14)
+def _look_up_loosely(name: str) -> tuple[int, CatalogueMetric] | None:
+    """Return the metric of a name in any spelling, with its rank."""
+    found = FOLDED.get(fold(name)) or FOLDED.get(fold(_OF_POLICY.sub("policy/", name)))
+    words = parse_return(name)
+    if words and not words.is_unclear and (not found or (found[1] and found[1].name in RETURNS)):
+        ours = CatalogueMetric(RETURNS[words.is_smoothed], patchy=True, is_guessed=not found)
+        return 2 * words.kind + words.is_average, ours
+    if not found:
+        group, _, rest = name.partition("/")
+        rank, ours = FOLDED.get(fold(rest), (0, None))
+        known = (fold(group) in GROUPS and IN_GROUPS) or (is_evaluation(group) and OF_EVALUATION)
+        return (rank, ours) if ours and known and ours.name in known else None
+    rank, ours = found
+    return ours and (rank, ours)
+
+
+def _match_loosely(
+    names: Sequence[str], exact: Mapping[str, CatalogueMetric]
+) -> dict[str, CatalogueMetric]:
+    """Return the exact names and those in other spellings, at most one per metric.
+
+    Two names of the same spelling are ambiguous: neither is used. A return of the training goes
+    before one of an evaluation, and nothing is added to a return that has its exact name.
+    """
+    alike = Counter(map(_spell, names))
+    candidates = sorted(
+        (is_evaluation(name), match[0], place, name, match[1])
+        for place, name in enumerate(names)
+        if alike[_spell(name)] == 1 and (match := _look_up_loosely(name))
+    )
+    known = {ours.name for ours in exact.values()}
+    closed = set[str]() if known.isdisjoint(RETURNS) else {*RETURNS}
+    if not OF_PPO.isdisjoint({*known, *(ours.name for *_, ours in candidates)}):
+        closed.add("exploration_rate")
+    taken = dict(exact)
+    for is_held_out, _, _, name, ours in candidates:
+        if is_held_out and not known.isdisjoint(RETURNS):
+            closed |= {*RETURNS, "episode_length"}
+        if ours.name not in known | closed:
+            known.add(ours.name)
+            taken[name] = ours
+    return taken
+
+
+def _match_spreads(
+    names: Sequence[str], taken: Mapping[str, CatalogueMetric]
+) -> dict[str, CatalogueMetric]:
+    """Return the spreads of the return, which have its words: those of another one are left out."""
+    matched: dict[str, CatalogueMetric] = {}
+    known = {ours.name for ours in taken.values()}
+    of = [parse_spread(n)[1] for n, ours in taken.items() if ours.name in RETURNS and ours.patchy]
+    for name in names:
+        spread, words = parse_spread(name)
+        if spread and words in of and f"return_{spread}" not in known:
+            known.add(f"return_{spread}")
+            matched[name] = CatalogueMetric(f"return_{spread}", patchy=True)
+    return matched
+
+
+def _guess_return(names: Iterable[str]) -> str:
+    """Return the only name that is most like that of a return; empty where several are."""
+    words = {name: parse_return(name) for name in names if FOLDED.get(fold(name), (0, "?"))[1]}
+    ranks = {name: rank[:3] for name, rank in words.items() if rank}
+    best = [name for name, rank in ranks.items() if rank == min(ranks.values())]
+    return best[0] if len(best) == 1 else ""
+
+
+def _spell(name: str) -> Hashable:
+    """Return what names have in common that are taken for the same."""
+    words = parse_return(name)
+    return words.words if words and not words.is_unclear else fold(name)
 
 
 def _has_kl_of_updates(names: Iterable[str], ours: Container[str]) -> bool:
@@ -156,8 +272,7 @@ def _merge_signed(names: Iterable[str]) -> dict[str, tuple[int, CatalogueMetric 
     """Return the names of the recognised libraries with their place in the table."""
     merged: dict[str, CatalogueMetric | None] = {}
     for library in recognise_libraries(names):
-        prefixed = {library.prefix + name: ours for name, ours in library.metrics.items()}
-        merged = {**library.metrics, **prefixed, **merged}
+        merged = {**library.metrics, **merged}
     return {theirs: (place, ours) for place, (theirs, ours) in enumerate(merged.items())}
 
 
@@ -186,9 +301,10 @@ def _look_up_name(
         if given in rename:
             return (0, 0), CatalogueMetric(rename[given], patchy=True)
     of_library = _DATA_SET.sub(r"\1\3*\2", short.casefold())
-    if of_library in signed:
-        place, ours = signed[of_library]
-        return ours and ((1, place), ours)
+    for given in (of_library, of_library.removeprefix("train/")):  # of Hugging Face's trackers
+        if given in signed:
+            place, ours = signed[given]
+            return ours and ((1, place), ours)
     own = short.removeprefix("metrics/")
     if own in METRICS:
         return (2, 0), CatalogueMetric(own, patchy=own == short)

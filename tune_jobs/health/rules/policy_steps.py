@@ -101,7 +101,8 @@ class FrozenPolicy(Rule):
             return None
         # None is too early to say that the score has not improved.
         rises = history.improved is None and history.trend > self.tau
-        waits = history.median("policy_loss", len(history)) == 0
+        losses = np.abs(history.recent("policy_loss", len(history)))
+        waits = losses.size > 0 and median(losses) == 0
         severity: Severity = "warn" if rises or waits else "stop"
         return self._report(history, severity, "KL is zero and the entropy")
 

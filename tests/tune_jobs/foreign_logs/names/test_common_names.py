@@ -71,7 +71,7 @@ def test_a_common_name_is_known_in_a_table(name, metric):
     | evaluation/Rewards Mean | reward_rate | value | baseline_score | Policy/Epsilon
     | Policy/Extrinsic Value Estimate | return_normalizer_mean | reward_penalty | median_reward
     | train_loss | Train Loss | train_std | wins | Reward/step | advantage | KL Divergence
-    | time_step | time/env_step
+    | time_step | time/env_step | test_return_mean_T | reward_variance
     """.replace("\n", " ").split("|"),
 )
 def test_a_name_of_something_else_is_not_taken(name):
@@ -82,7 +82,7 @@ def test_a_name_of_something_else_is_not_taken(name):
     ("names", "taken"),
     [
         (["train/return", "test/return"], "train/return"),
-        (["test/return", "score_of_task"], "score_of_task"),
+        (["test/return", "score_of_task"], "test/return"),
         (["Episode Reward", "episode_reward"], "episode_reward"),
         (["Episode Reward", "episode-reward"], None),
         (["Reward", "REWARD"], None),
@@ -91,6 +91,9 @@ def test_a_name_of_something_else_is_not_taken(name):
         (["my_reward", "your_reward"], None),
         (["total_reward", "Evaluation/AverageReturn"], "total_reward"),
         (["Average Returns", "Average Rewards"], "Average Returns"),
+        (["episode_reward", "true_episode_reward"], "true_episode_reward"),
+        (["RawAverageReturn", "TrueAverageReturn", "MyAverageReturn"], "TrueAverageReturn"),
+        (["train/ret", "episode/score"], "episode/score"),
     ],
 )
 def test_of_several_returns_one_is_taken_or_none(names, taken):
@@ -103,13 +106,14 @@ def test_spreads_of_an_evaluation_belong_to_its_return():
     spreads = ["Evaluation/StdReturn", "Evaluation/MaxReturn"]
     assert len(match_metrics(["Evaluation/AverageReturn", *spreads], {})) == 3
     assert len(match_metrics(["AverageReturn", *spreads], {})) == 1
+    own = match_metrics(["epoch", "Task Return Mean", "Task Return Std", "Step Return Std"], {})
+    assert own["Task Return Std"].name == "return_std" and "Step Return Std" not in own
 
 
 def test_every_common_name_is_of_a_metric_of_the_catalogue():
-    known = {ours.name for library in COMMON for ours in library.metrics.values() if ours}
+    known = {ours.name for ours in COMMON.metrics.values() if ours}
     assert known <= {*METRICS, "iteration"}
-    names = [name for library in COMMON for name in library.metrics]
-    assert all(name == name.casefold() for name in names)
+    assert all(name == name.casefold() for name in COMMON.metrics)
 
 
 def test_a_guessed_return_is_noted_and_words_in_it_are_left_out(tmp_path):
