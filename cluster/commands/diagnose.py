@@ -189,6 +189,7 @@ def _print_titles(heading: str, titles: Mapping[str, str], console: Console) -> 
 
 def _print_log(log: Answer, console: Console) -> None:
     from tune_jobs.formatting import count
+    from tune_jobs.health.record import describe_record
 
     size = count(log["rows"], "iteration")
     console.print(Text.assemble((log["name"], "bold"), f"  {log['format']}, {size}"))
@@ -197,8 +198,8 @@ def _print_log(log: Answer, console: Console) -> None:
         head = f"{finding['symptom']} since iteration {finding['since']}"
         console.print(Text.assemble((f"{severity:{INDENT}}", STYLES[severity]), head))
         _print_indented(finding["evidence"], console)
-        if finding["record"]:
-            _print_indented(f"the rule: {finding['record']}", console)
+        if record := describe_record(finding["symptom"], severity):
+            _print_indented(f"the rule: {record}", console)
         _print_indented(finding["remedy"], console, style="dim")
     if log["note"]:
         _print_indented(log["note"], console)

@@ -9,6 +9,7 @@ from typing import Any
 
 from cluster.queue.orders import get_run_state
 from tune_jobs.formatting import count, format_duration, format_end_reason, format_identifier
+from tune_jobs.health.record import describe_record
 from tune_jobs.report.shared_sections import Card, describe_job
 from tune_jobs.run_log.events import (
     DISPROVED,
@@ -88,7 +89,8 @@ def _describe_event(row: Row) -> dict[str, Any]:
         case FindingRow():
             event["severity"] = row.severity
             event["title"] = f"{format_identifier(row.symptom)} since iteration {row.since}"
-            texts = map(_make_sentence, (row.evidence, row.record, row.siblings))
+            record = describe_record(row.symptom, row.severity)
+            texts = map(_make_sentence, (row.evidence, record, row.siblings))
             event["text"] = " ".join(filter(None, texts))
             event["remedy"] = row.remedy
         case LogRow():

@@ -11,7 +11,6 @@ import numpy as np
 from envs.validation import AtLeastOne, Fraction, check_value, unknown_name_error, validate
 from tune_jobs.health.finding import SEVERITIES, Finding, Limit, Severity
 from tune_jobs.health.history import SCORE, History
-from tune_jobs.health.record import describe_record
 from tune_jobs.health.rule import Rule
 from tune_jobs.health.rules import RULES
 
@@ -138,9 +137,7 @@ def diagnose(
             if finding is not None:
                 severity = _limit_severity(finding.severity, limit, rule, history, stop_conditions)
                 remedy = rule.word_remedy(history)
-                record = describe_record(symptom) if severity == "stop" else ""
-                known_of = {"severity": severity, "remedy": remedy, "record": record}
-                findings.append(dataclasses.replace(finding, **known_of))
+                findings.append(dataclasses.replace(finding, severity=severity, remedy=remedy))
     # The sort is stable: among equal severities the order of the rules remains, likely causes
     # before their consequences.
     findings.sort(key=lambda finding: -SEVERITIES.index(finding.severity))

@@ -29,5 +29,3 @@ class Finding:
     """The values that show it."""
     remedy: str = ""
     """What to try. A rule leaves it empty; ``diagnose`` phrases it for the settings in use."""
-    record: str = ""
-    """Of a stop: how often its rule was wrong on runs whose ends are known."""

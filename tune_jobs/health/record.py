@@ -111,8 +111,10 @@ def read_records() -> Mapping[str, Record]:
     return records | {s: Record(**row) for s, row in json.loads(DATA.read_text()).items()}
 
 
-def describe_record(symptom: str) -> str:
-    """Return the record of a rule in a sentence; empty for one that is not among ours."""
+def describe_record(symptom: str, severity: str = "stop") -> str:
+    """Return the record of a rule that ends a run; empty for any other finding."""
+    if severity != "stop":
+        return ""
     record = read_records().get(symptom)
     return record.describe() if record else ""
 

@@ -17,6 +17,7 @@ from tune_jobs.formatting import count
 from tune_jobs.health.diagnosis import RULES, Diagnosis, diagnose
 from tune_jobs.health.finding import Finding
 from tune_jobs.health.history import History
+from tune_jobs.health.record import describe_record
 from tune_jobs.judging.run_judge import RESUMED, count_needed_rows
 from tune_jobs.run_log.cross_trial import Sibling, compare_trials_on_all_symptoms
 
@@ -58,6 +59,12 @@ def _judge(paths: tuple[Path, ...], logs: list[Log]) -> Answer:
         ],
         "judged": judged,
         "not_judged": not_judged,
+        "records": {
+            f["symptom"]: describe_record(f["symptom"])
+            for entry in entries
+            for f in entry["findings"]
+            if f["severity"] == "stop"
+        },
         "siblings": compare_trials_on_all_symptoms(
             [_sibling(log, entry) for log, entry in zip(logs, entries, strict=True) if log.rows]
         ),

@@ -29,7 +29,7 @@ from tune_jobs.health.diagnosis import Diagnosis, Limit, check_limits
 from tune_jobs.health.finding import Finding
 from tune_jobs.health.history import History
 from tune_jobs.health.metric_table import as_number
-from tune_jobs.health.record import hold_unproven
+from tune_jobs.health.record import describe_record, hold_unproven
 from tune_jobs.judging.run_judge import Mode, RunJudge, Verdict
 
 LOGGER = logging.getLogger("rungwise")
@@ -190,8 +190,9 @@ class Watch:
             effect = "ends the training" if ends else f"({finding.severity})"
             heading = f"{finding.symptom} {effect}"
             # Its evidence changes with every row.
-            record = finding.record and f" The rule: {finding.record}."
-            self._warn(f"{heading}: {finding.evidence}.{record} {finding.remedy}", heading)
+            record = describe_record(finding.symptom, finding.severity)
+            texts = (f"{heading}: {finding.evidence}.", record and f"The rule {record}.")
+            self._warn(" ".join(filter(None, (*texts, finding.remedy))), heading)
 
     def _check_names(self, history: History) -> None:
         """Warn of a progress or a score that no row has had, and take the budget as unknown."""

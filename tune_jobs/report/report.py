@@ -20,6 +20,7 @@ from tune_jobs.formatting import (
     format_time,
     format_values,
 )
+from tune_jobs.health.record import describe_record
 from tune_jobs.jobs.job_yaml import mask_job_text
 from tune_jobs.report import plots as figures
 from tune_jobs.report import run_sections, shared_sections
@@ -323,7 +324,7 @@ def render_findings(findings: Sequence[FindingRow]) -> str:
 
 
 def _finding(row: FindingRow) -> str:
-    said = [row.evidence, row.record, row.siblings, row.remedy]
+    said = [row.evidence, describe_record(row.symptom, row.severity), row.siblings, row.remedy]
     word = row.severity
     if row.withdrawn:
         word = "withdrawn"

@@ -205,8 +205,6 @@ class FindingRow(IterationEvent):
     remedy: str
     siblings: str = ""
     """Comparison with the other trials; empty while too few can be compared."""
-    record: str = ""
-    """Of a stop: how often its rule was wrong on runs whose ends are known."""
     withdrawn: int = 0
     """The iteration at which it had been disproved: the score had improved; 0 while it stands."""
 

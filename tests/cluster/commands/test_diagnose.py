@@ -51,7 +51,7 @@ def test_doctor_says_what_is_wrong_since_when_and_what_to_try(sick, tmp_path):
     assert "stop entropy_collapse since iteration 10 entropy is" in said
     assert worded(RULES["entropy_collapse"].remedy) in said
     assert "hung (no runners_lost)" in said
-    assert "entropy_collapse, no_improvement" in done.stderr
+    assert "call for a stop: entropy_collapse." in done.stderr
     assert not any(line.endswith(" ") for line in done.stdout.splitlines())
 
 

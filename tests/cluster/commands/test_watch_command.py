@@ -125,7 +125,7 @@ def test_flags_of_health_and_budget_are_in_the_job(tmp_path, capsys):
 
 
 def test_a_table_of_ones_own_is_judged_without_a_return(capsys, tmp_path):
-    lines = ["step,reward_mean,ep_len,approx_kl,entropy,loss"]
+    lines = ["step,profit,ep_len,approx_kl,entropy,loss"]
     lines += [f"{i}000,{i},20,{0.01 if i < 20 else 30.0},0.6,1" for i in range(1, 41)]
     script = f"open('own.csv', 'w').write({chr(10).join(lines)!r})"
     (tmp_path / "train.py").write_text(script)
@@ -134,6 +134,6 @@ def test_a_table_of_ones_own_is_judged_without_a_return(capsys, tmp_path):
     assert status == 0 and said["end_reason"] == "budget" and said["metrics"]["score"] is None
     found = {finding["symptom"]: finding for finding in said["findings"]}
     assert set(found) == {"no_score", "kl_runaway"}
-    assert "--rename 'reward_mean=return_mean'" in found["no_score"]["evidence"]
+    assert "--rename 'profit=return_mean'" in found["no_score"]["evidence"]
     outcome = Outcome.from_rows(read_event_log(tmp_path / "run/events.jsonl"))
     assert outcome.compute_saved == 0 and outcome.iterations_open == 0

@@ -51,8 +51,8 @@ def test_a_healthy_training_passes_untouched(tmp_path):
     assert {"entropy_collapse", "value_divergence"} <= set(health.watch.diagnosis.judged)
 
 
-def test_a_learning_rate_of_10_ends_a_training_whose_model_is_saved(tmp_path):
-    runner = make_runner(tmp_path, learning_rate=10.0)
+def test_a_loss_of_nan_ends_a_training_whose_model_is_saved(tmp_path):
+    runner = make_runner(tmp_path, learning_rate=1e20)
     health = make_callback(runner)
     runner.learn(ITERATIONS)
     last = runner.current_learning_iteration

@@ -78,6 +78,6 @@ def test_a_learning_rate_of_10_asks_the_trainer_to_stop():
     trainer = make_trainer(learning_rate=10.0)
     health = make_hook(trainer)
     trainer.train()
-    assert trainer.collected_frames == 2 * ROLLOUT
+    assert trainer.collected_frames == 0.4 * STEPS
     assert health.watch.stop and health.watch.stop.symptom == "kl_runaway"
     assert trainer._stop_reason.startswith("kl_runaway: KL ")
