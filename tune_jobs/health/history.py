@@ -180,6 +180,8 @@ class History:
     def has(self, name: str) -> bool:
         """Return whether any row has a finite value of this metric."""
         known = self._latest.get(name)  # asked of every metric that a rule needs
+        if known is None and not self._table.has_column(name) and name not in self.settings:
+            return False
         return math.isfinite(self.latest(name) if known is None else known)
 
     def iteration(self, index: int) -> int:
@@ -352,7 +354,8 @@ class History:
     def settled_rows(self) -> IndexArray:
         """:attr:`score_rows` from where the episodes are like later ones."""
         rows, names = self.score_rows, ("episode_length", "episodes", "env_steps")
-        if self.score not in ("return_mean", "return_mean_100"):
+        is_of_ended = self.score in ("return_mean", "return_mean_100")
+        if not is_of_ended or not (self.has(names[0]) or self.has(names[1])):
             return rows
         return rows[count_unsettled(self.scores[rows], *(self.series(n)[rows] for n in names)) :]
 

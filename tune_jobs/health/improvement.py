@@ -259,8 +259,8 @@ def quantile(values: FloatArray, share: float) -> float:
     return below + step * rest if rest < 0.5 else above - step * (1 - rest)
 
 
-def average_neighbours(values: FloatArray, size: int) -> FloatArray:
-    """Return the means of ``size`` neighbours each: values [R] -> [R - size + 1]."""
+def slide_mean(values: FloatArray, size: int) -> FloatArray:
+    """Return the mean of each ``size`` neighbours: values [R] -> [R - size + 1]."""
     return np.lib.stride_tricks.sliding_window_view(values, size).mean(axis=1)
 
 

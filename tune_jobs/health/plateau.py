@@ -7,13 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tune_jobs.health.improvement import (
-    FloatArray,
-    Rise,
-    average_neighbours,
-    estimate_jump_sd,
-    kendall_tau,
-)
+from tune_jobs.health.improvement import FloatArray, Rise, estimate_jump_sd, kendall_tau, slide_mean
 
 FEWEST = 8
 """Number of scores from which their noise can be estimated, as in ``Improvement``."""
@@ -150,5 +144,5 @@ def _compute_means(scores: FloatArray, iterations: FloatArray, patience: int) ->
         return None
     # Half of the patience for a mean: long enough to average out luck, and it fits twice.
     few = recent // 2 if recent >= FEWEST else 1
-    means = average_neighbours(r, few)
+    means = slide_mean(r, few)
     return _Means(r, at, recent, few, means)

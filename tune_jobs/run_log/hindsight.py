@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tune_jobs.health.improvement import FloatArray, average_neighbours, estimate_row_noise
+from tune_jobs.health.improvement import FloatArray, estimate_row_noise, slide_mean
 
 PART = 10
 """The means that are compared are over one in this many of a run's scores."""
@@ -39,7 +39,7 @@ def rises_after(scores: ArrayLike, stop: int, mode: Mode = "max") -> bool:
     if r.size < 2:
         return False
     tenth = max(1, r.size // PART)
-    means, before = average_neighbours(r, tenth), r[max(0, seen - tenth) : seen]
+    means, before = slide_mean(r, tenth), r[max(0, seen - tenth) : seen]
     gain = float(means[-1] - before.mean())
     error = math.hypot(_estimate_error(r[-tenth:], r), _estimate_error(before, r))
     return gain > RISE * float(np.ptp(means)) and gain > NOISE * error
@@ -53,7 +53,7 @@ def is_best_at(scores: ArrayLike, stop: int, mode: Mode = "max") -> bool:
     r, seen = _keep_known(scores, stop, mode)
     if not r.size:
         return False
-    means = average_neighbours(r[:seen], min(seen, max(1, r.size // PART)))
+    means = slide_mean(r[:seen], min(seen, max(1, r.size // PART)))
     return bool(means[-1] >= means.max() > means.min())
 
 

@@ -17,7 +17,7 @@ from tune_jobs.health.rule import Rule
 from tune_jobs.health.rules.policy_steps import is_policy_frozen
 
 SIGNAL = 0.25
-"""Fraction of groups with a signal above which a language model varies."""
+"""Fraction of groups with a signal above which models vary (`groups_without_signal` notes less)."""
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ from tune_jobs.health.improvement import (
     CONSTANT,
     FloatArray,
     IndexArray,
-    average_neighbours,
     is_constant,
     pool_scores,
     root_sum_of_squares,
+    slide_mean,
 )
 from tune_jobs.health.remedy import SCALED_REWARDS, put
 from tune_jobs.health.rule import Rule
@@ -180,4 +180,4 @@ class NoImprovement(Rule):
         """Return the means [at least 1] of neighbouring scores, over a tenth of the budget each."""
         scores = history.scores[history.score_rows]
         size = min(scores.size, max(1, history.score_budget // 10))
-        return average_neighbours(scores, size)
+        return slide_mean(scores, size)

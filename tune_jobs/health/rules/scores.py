@@ -16,10 +16,10 @@ from tune_jobs.health.improvement import (
     CONSTANT,
     FloatArray,
     average_errors,
-    average_neighbours,
     estimate_row_noise,
     estimate_score_sd,
     quantile,
+    slide_mean,
 )
 from tune_jobs.health.remedy import increase, limit, lower, use
 from tune_jobs.health.rule import Rule
@@ -189,7 +189,7 @@ class Overfitting(Rule):
         held = held_out[known]
         # All rows since the evaluation before: a single row would have more noise.
         trained = np.array([float(np.nanmean(training[a:b])) for a, b in pairwise((0, *known + 1))])
-        means = average_neighbours(held, size)
+        means = slide_mean(held, size)
         # The windows must not overlap, or the same rows would count on both sides.
         best = int(np.argmax(means[:-size]))
         fell = float(means[best] - means[-1])
@@ -272,7 +272,7 @@ class FellFromBest(Rule):
         size = max(self.window, math.ceil(self.window_fraction * scores.size))
         if scores.size < 2 * size or PerformanceCollapse()(history) is not None:
             return None
-        means, start = average_neighbours(scores, size), float(scores[: self.window].mean())
+        means, start = slide_mean(scores, size), float(scores[: self.window].mean())
         best, last = int(np.argmax(means)), float(means[-1])
         # Of neighbouring means without a common score: what a policy wins and loses over some
         # updates is noise, too, and the jumps from score to score do not show it.
