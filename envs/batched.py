@@ -53,8 +53,7 @@ class BatchedVectorEnv(VectorEnv[Observation, Action, Array], Generic[StateT]):
                 f"max_episode_steps must be at least 1, but it is {max_episode_steps}: leave it "
                 "out for episodes that only the world ends."
             )
-        # The state is rebuilt at every step: returning its memory to the system each time would
-        # cost page faults.
+        # The state is rebuilt at every step: returning its memory each time would cost page faults.
         keep_freed_memory()
         self.world = world
         self.num_envs = num_envs
@@ -108,8 +107,7 @@ class BatchedVectorEnv(VectorEnv[Observation, Action, Array], Generic[StateT]):
     def _derive_keys(self, seed: int | None) -> Keys:
         """Return the keys [B] of a reset with one seed, or of the next episodes without one."""
         super().reset(seed=seed)
-        # A seed restarts every copy; without one the keys must advance, or each reset would repeat
-        # the same episodes.
+        # Without a seed the keys must advance, or each reset would repeat the same episodes.
         if seed is not None:
             return counter_rng.make_keys(seed, self.num_envs)
         if self._state is not None:
@@ -132,8 +130,7 @@ class BatchedVectorEnv(VectorEnv[Observation, Action, Array], Generic[StateT]):
         keys = counter_rng.make_keys_from_seeds(
             np.array([(seed or 0) % 2**64 for seed in seeds], np.uint64)
         )
-        # Only when needed: the call may draw from np_random, which a fully seeded reset must not
-        # do.
+        # Only when needed: the call may draw from np_random, which a seeded reset must not do.
         if len(given) < len(seeds):
             unseeded = np.array([seed is None for seed in seeds])
             keys[unseeded] = self._derive_keys(None)[unseeded]
@@ -152,8 +149,7 @@ class BatchedVectorEnv(VectorEnv[Observation, Action, Array], Generic[StateT]):
             truncated |= self.state.step + 1 >= self.max_episode_steps
         state, observation = step.state, step.observation
         done = step.terminated | truncated
-        # Info must be split before the reset: the figures of a finished copy belong to the episode
-        # that ended.
+        # Before the reset: the figures of a finished copy belong to the episode that ended.
         infos = _mask_figures(step.info, ~done)
         # Most steps end no episode; skipping the block saves a copy of the whole observation.
         if done.any():
@@ -190,8 +186,7 @@ class SingleEnv(gymnasium.Env[Any, Any], Generic[StateT]):
         else:
             start = int(self.np_random.integers(2**63)) if seed is None else seed
             keys = counter_rng.make_keys(start, 1)
-        # A batch of one with the same key derivation as copy 0 of a vector environment, so both
-        # have equal episodes.
+        # With the key derivation of copy 0 of a vector environment: both have equal episodes.
         self.state, observation = (
             self.world.reset_to(keys, options) if options else self.world.reset(keys)
         )

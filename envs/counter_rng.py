@@ -65,8 +65,7 @@ def derive_seed(seed: int, purpose: str) -> int:
 
 def fold(key: Keys, data: int | Ints) -> Keys:
     """Derive keys [B] from keys [B] and a whole number, one for all or one per copy [B]."""
-    # The data are hashed before they meet the key: small numbers would otherwise change only its
-    # lowest bits.
+    # Hashed before they meet the key: small numbers would change only its lowest bits.
     number = np.asarray(data).astype(np.uint64)
     with np.errstate(over="ignore"):
         return _mix(key ^ _mix(number * _FOLD + _GOLDEN))
@@ -85,8 +84,7 @@ def next_episode(key: Keys) -> Keys:
 def bits(key: Keys, count: int) -> Keys:
     """Draw random 64-bit words [B, count] from keys [B]."""
     with np.errstate(over="ignore"):
-        # SplitMix64 advances its state by a constant, so word i needs no loop over the words before
-        # it.
+        # SplitMix64 advances its state by a constant, so word i needs none of the words before it.
         steps = np.arange(1, count + 1, dtype=np.uint64) * _GOLDEN
         return _mix(key[:, None] + steps)
 
@@ -104,8 +102,7 @@ def normal(key: Keys, shape: tuple[int, ...] = ()) -> Floats:
     In single precision, whose logarithm and cosine are ten times as fast; from 32 bits each.
     """
     count = math.prod(shape)
-    # Each word gives two numbers (its halves are radius and angle); with an odd count one is
-    # dropped.
+    # Each word gives two numbers (radius and angle); with an odd count one is dropped.
     pairs = (count + 1) // 2
     words = bits(key, pairs)
     # In (0, 1], so that the logarithm is finite.
@@ -113,8 +110,7 @@ def normal(key: Keys, shape: tuple[int, ...] = ()) -> Floats:
     angle = (words & _LOW).astype(np.float32) * (_RESOLUTION * np.float32(2 * np.pi))
     radius = np.sqrt(np.float32(-2) * np.log(u))
     numbers = np.empty((len(key), 2 * pairs), np.float32)
-    # Written into one buffer: the cosines fill the first half and the sines the second, which costs
-    # no interleaving copy.
+    # Cosines fill the first half of one buffer and sines the second: no interleaving copy.
     np.multiply(radius, np.cos(angle), out=numbers[:, :pairs])
     np.multiply(radius, np.sin(angle), out=numbers[:, pairs:])
     return numbers[:, :count].reshape(len(key), *shape)

@@ -224,16 +224,14 @@ def make_vector_env(
 ) -> VectorEnv[Any, Any, Any]:
     """Create ``num_envs`` copies of a registered environment, natively batched if possible.
 
-    Masks of legal actions, in whatever form the environment offers them, become the part ``mask``
-    of its observations.
+    Masks of legal actions, in whatever form, become the part ``mask`` of its observations.
 
     With ``per_copy_seeds`` each copy takes a seed of its own, as Gymnasium's batched ones do not. A
     registered vector environment is used where its copies have the spaces that the single
     environment has; others, such as that of ALE, are other environments by the same name.
 
     Raises:
-        InputError: an environment that does not exist, does not take these arguments or raises
-            when it is made.
+        InputError: an environment that does not exist, refuses these arguments or cannot be made.
     """
     check_arguments(env_id, env_kwargs)
     spec = find_env_spec(env_id)

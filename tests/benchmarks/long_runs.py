@@ -281,7 +281,8 @@ def write_records(figures: list[Figures]) -> None:
             "stops": sum(one.stops[symptom] for one in figures),
             "wrong": sum(one.wrong_by_rule[symptom] for one in figures),
         }
-    DATA.write_text(json.dumps(records, indent=2) + "\n")
+    lines = (f"  {json.dumps(symptom)}: {json.dumps(row)}" for symptom, row in records.items())
+    DATA.write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
 
 def main() -> None:

@@ -24,7 +24,6 @@ from tune_jobs.foreign_logs.read_logs import LogSource, read_own_run, read_rest
 from tune_jobs.foreign_logs.stacked_runs import find_env, split_runs
 from tune_jobs.health.diagnosis import Limit, diagnose
 from tune_jobs.health.finding import Finding
-from tune_jobs.health.improvement import FloatArray
 from tune_jobs.health.metric_table import MetricTable, as_number
 from tune_jobs.judging.run_judge import Mode, RunJudge
 from tune_jobs.run_log.hindsight import is_best_at, rises_after
@@ -103,19 +102,13 @@ class ReplayedRun:
         """Whether the score rose after the stop; None without stop, or without scores."""
         if self.stop is None or self.final_score is None:
             return None
-        return rises_after(self._known_scores, self.stop.part + 1, self.mode)
+        return rises_after(np.array(self.scores, np.float64), self.stop.part + 1, self.mode)
 
     @property
     def was_best(self) -> bool:
         """Whether its score was never better than when it was stopped."""
-        if self.stop is None:
-            return False
-        return is_best_at(self._known_scores, self.stop.part + 1, self.mode)
-
-    @property
-    def _known_scores(self) -> FloatArray:
-        """The score of each part [R], NaN where it has none."""
-        return np.array([math.nan if s is None else s for s in self.scores])
+        scores = np.array(self.scores, np.float64)
+        return self.stop is not None and is_best_at(scores, self.stop.part + 1, self.mode)
 
     @property
     def final_score(self) -> float | None:

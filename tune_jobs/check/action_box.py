@@ -14,8 +14,7 @@ from tune_jobs.check.statistics import ROUNDING
 
 USEFUL = {1.0: 0.05, 0.1: 0.15, 0.01: 0.2, 1e-3: 0.2, 1e-4: 0.2}
 """Part of the box from which a change is drawn -> fraction of the changes that must bring more for
-the box to be no wider. Where good actions are all over it, about a third do; where each costs, none
-do at any size."""
+the box to be no wider: about a third where good actions are all over it, none where each costs."""
 EPISODES, STEPS, FIRST = 40, 100, 10
 """Episodes for each part of the box, their steps, and the first ones, one of which is changed."""
 GOLDEN = (5**0.5 - 1) / 2

@@ -107,8 +107,7 @@ def _test_draws(module: PolicyModule, observation: Columns, seed: int) -> dict[s
     columns, widths, counts = table
     rows = {name: part.expand(len(counts), *part.shape[1:]) for name, part in one.items()}
     with torch.no_grad():
-        # A density times the width of its cell is the mass of a continuous value; choices have
-        # width 1.
+        # A density times the width of its cell is the mass of a value; choices have width 1.
         all_actions = {name: torch.from_numpy(column) for name, column in columns.items()}
         dist = module.dist(outputs.expand(len(counts), *outputs.shape[1:]), rows)
         masses = dist.logp(all_actions).double().exp().numpy() * widths
@@ -186,8 +185,7 @@ def _judge_figures(outcome: ProbeResult, draws: int) -> None:
 def _describe_alteration(head: ActionHead, action: Columns) -> str:
     """Return how an action changes between policy and environment; empty if it does not."""
     passed = head.to_env_action(action)
-    # Twice: the first conversion may clip a value to its bounds by design, a second one must not
-    # change it any more.
+    # Twice: the first conversion may clip a value to its bounds, a second must not change it.
     again = head.to_env_action(head.to_action_columns(passed))
     for name, part in to_named_arrays(passed).items():
         if not np.allclose(part, to_named_arrays(again)[name], rtol=1e-4, atol=1e-5):
@@ -224,11 +222,8 @@ def count_cells(head: ActionHead, action: Columns) -> Cells | None:
     if isinstance(head, MultiDiscreteHead) and np.prod(np.array(head.sizes, float)) <= MAX_CELLS:
         all_actions = np.stack([c.reshape(-1) for c in np.indices(head.sizes)], 1)
         index = np.ravel_multi_index(tuple(action["choices"].T), tuple(head.sizes))
-        return (
-            {"choices": all_actions},
-            np.ones(len(all_actions)),
-            np.bincount(index, minlength=len(all_actions)),
-        )
+        counts = np.bincount(index, minlength=len(all_actions))
+        return {"choices": all_actions}, np.ones(len(all_actions)), counts
     if isinstance(head, ChoiceWithValueHead) and head.choices * VALUE_CELLS <= MAX_CELLS:
         return _count_choices_with_values(head, action)
     if isinstance(head, BoxHead) and head.size == 1:

@@ -132,8 +132,7 @@ def make_synthetic_rollout(target: CheckTarget, seconds: float) -> SyntheticRoll
     # after any shuffling or pairing by the algorithm.
     flat = observation | acted | {"logp": logp.numpy(), STEP_INDEX: np.arange(T * B)}
     columns = {name: column.reshape(*shape, *column.shape[1:]) for name, column in flat.items()}
-    # Random instead of played numbers: rewards of random play are often all zero, which hides
-    # leaks.
+    # Not played numbers: rewards of random play are often all zero, which hides leaks.
     numbers = {n: rng.normal(size=shape).astype(np.float32) for n in ("rewards", "values")}
     numbers["final_values"] = rng.normal(size=shape).astype(np.float32)
     numbers["last_values"] = rng.normal(size=B).astype(np.float32)
@@ -147,10 +146,8 @@ def make_synthetic_rollout(target: CheckTarget, seconds: float) -> SyntheticRoll
         numbers["judged"] = rng.normal(size=(*shape, K)).astype(np.float32)
     # One random number for both kinds of end, as a step cannot be terminated and truncated at once.
     luck = rng.random(shape)
-    terminated, truncated = (
-        luck < END_FRACTION / 2,
-        (luck >= END_FRACTION / 2) & (luck < END_FRACTION),
-    )
+    terminated = luck < END_FRACTION / 2
+    truncated = ~terminated & (luck < END_FRACTION)
     return SyntheticRollout(
         objective, columns, numbers, terminated, truncated, group, whole_episodes
     )
@@ -238,9 +235,7 @@ class SyntheticRollout:
         names, low = self.compute_rows(name, copy, step, -EXTREME)
         _, high = self.compute_rows(name, copy, step, EXTREME)
         B, own_episode = len(self.group), self._mask_own_episode(name, copy, step)
-        allowed = (own_episode | (self.whole_episodes & (self.group == self.group[copy]))).reshape(
-            -1
-        )
+        allowed = (own_episode | (self.whole_episodes & (self.group == self.group[copy]))).ravel()
         changed, columns = _find_differing_rows(names, low, high, allowed)
         earlier = (own_episode & (np.arange(len(own_episode)) <= step)[:, None]).reshape(-1)
         leaked = np.concatenate([np.zeros(0, int), *(p for p in changed if not allowed[p].all())])
@@ -270,8 +265,7 @@ def _find_differing_rows(
 ) -> tuple[list[Array], tuple[str, ...]]:
     """Return the steps of each row that differs, and the columns in which forbidden rows do.
 
-    ``allowed`` marks the steps whose rows may differ; other rows may only be scaled and shifted
-    together.
+    ``allowed`` marks the steps whose rows may differ; others may be scaled and shifted together.
     """
     # Rows are matched by their steps, since an algorithm may order or drop them differently.
     both = [steps for steps in low if steps in high]

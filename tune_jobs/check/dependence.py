@@ -54,8 +54,7 @@ SETTLED_P = 0.3
 HINT_P = 0.1
 """p-value up to which an effect is not denied when the time is up."""
 MIN_EQUAL_STARTS = 64
-"""Number of rewarded starts, with the states that were tried, without a single difference that
-proves independence."""
+"""Number of rewarded starts and states tried that, without a difference, prove independence."""
 COPIES, STATES = 64, 6
 """Number of copies, and of steps at which their states are tried."""
 
@@ -82,8 +81,7 @@ def probe_dependence(target: CheckTarget, seconds: float) -> ProbeResult:
     if target.world is not None:
         tests = compare_immediate_rewards(target.world)
         outcome.figures |= {name: summarise_test(test) for name, test in tests.items()}
-    # Without any variation of the reward nothing can depend on it; the probe of rewards reports
-    # that.
+    # On a reward that never varies nothing can depend; the probe of rewards reports that.
     if paid.constant is not None:
         outcome.not_judged[SYMPTOM] = (
             f"no reward but {paid.constant:g} was seen in {len(four)} episodes"
@@ -137,8 +135,7 @@ def _judge_fresh_noise(target: CheckTarget, seconds: float, outcome: ProbeResult
     if left_out := _describe_left_out(pairs, len(played)):
         outcome.not_judged[SYMPTOM] = left_out
         return
-    # Absence of evidence: with so much noise a relevant effect could have been missed, or there is
-    # a hint at one.
+    # With so much noise a relevant effect could have been missed, or there is a hint at one.
     if pairs.detectable_fraction > NEGLIGIBLE or pairs.p_value <= HINT_P:
         outcome.not_judged[SYMPTOM] = _describe_power(pairs)
         return
@@ -206,8 +203,7 @@ def play_until_clear(
     # The first test should take at most half of the time.
     scale = sample_random_play(target, seconds).scale if fresh else None
     possible = seconds * sample_random_play(target, seconds).steps_per_s / (8 * START_COUNTS[0])
-    # Longer episodes would leave time for too few starts, and the number of starts is the power of
-    # the test.
+    # Longer episodes leave time for fewer starts, whose number is the power of the test.
     length = int(np.clip(possible, 20, STEPS))
     starts: list[list[Episode]] = []
     pairs = run_paired_test(np.zeros((0, 2, 2)))
@@ -254,8 +250,7 @@ def count_informative_starts(starts: list[list[Episode]]) -> int:
         return 0
     rewards, counts = np.unique([r for e in every for r in e.rewards], return_counts=True)
     returns, often = np.unique([e.episode_return for e in every], return_counts=True)
-    # Relative to the most frequent reward, not to zero: a constant cost per step carries no
-    # information either.
+    # Not relative to zero: a constant cost per step carries no information either.
     reward, total = rewards[counts.argmax()], returns[often.argmax()]
     return sum(
         any(e.episode_return != total or any(r != reward for r in e.rewards) for e in s)

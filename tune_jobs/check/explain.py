@@ -51,9 +51,7 @@ def explain(symptom: str) -> Answer:
         },
         "stops": get_stop_limits(symptom),
         "causes": list(known.causes),
-        "remedy": (
-            known.word_remedy() if isinstance(known, CheckSymptom) else worded(known.remedy)
-        ),
+        "remedy": known.word_remedy() if checked else worded(known.remedy),
     }
 
 
@@ -64,15 +62,15 @@ def title(symptom: str) -> str:
 
 def get_stop_limits(symptom: str) -> dict[str, str]:
     """Return the highest severity of a symptom, and from when it ends a run by default."""
-    rule, discipline = _known(symptom), StopConditions()
+    rule = _known(symptom)
     if isinstance(rule, CheckSymptom):
         looked = "before a run" if rule.probe else "over the trials of a sweep"
         return {"highest": rule.highest, "when": f"never: it is looked for {looked}"}
-    when = f"{_from(rule)}, if it holds for {discipline.patience} iterations in a row"
-    if rule.ignores_patience:
-        when = _from(rule)
     if rule.highest != "stop":
         return {"highest": rule.highest, "when": "never"}
+    when = _from(rule)
+    if not rule.ignores_patience:
+        when += f", if it holds for {StopConditions().patience} iterations in a row"
     return {"highest": rule.highest, "when": when, "record": describe_record(symptom)}
 
 

@@ -148,8 +148,7 @@ class _ForwardPass:
         A part with a single legal option or a fixed standard deviation affects neither.
         """
         slopes = self._differentiate(self.terms["policy"].mean())
-        # Rows that the policy term ignores (zero advantage, clipped ratio) say nothing about the
-        # parts.
+        # Rows without a policy term (zero advantage, clipped ratio) say nothing of the parts.
         used = slopes[0].flatten(1).any(-1)
         if not used.any():  # only a log-std is left, which all rows share
             used[:] = True
@@ -173,8 +172,7 @@ class _ForwardPass:
 
 def _compute_norm(term: Tensor, module: PolicyModule) -> float:
     """Return the norm of a term's gradient; 0 if it is detached from the network."""
-    # A detached term would make autograd raise, while the fault is exactly what the probe looks
-    # for.
+    # A detached term would make autograd raise, while it is what the probe looks for.
     if not term.requires_grad:
         return 0.0
     weights = [weight for weight in module.parameters() if weight.requires_grad]

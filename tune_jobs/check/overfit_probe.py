@@ -45,8 +45,7 @@ def probe_overfit(target: CheckTarget, seconds: float) -> ProbeResult:
         outcome.not_judged["not_learnt_quickly"] = why
         return outcome
     started = target.clock()
-    # Only where the seed decides the start and copies are made one at a time can this probe limit
-    # the starts to a few.
+    # The starts can be few only where the seed decides them and copies are made one at a time.
     fixed = target.world is None and "starts" in target.offered_needs
     # Before the training, which ends early once it is clearly better than this.
     chance = _play_randomly(target, seconds / 10, fixed)

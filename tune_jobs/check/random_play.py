@@ -1,7 +1,6 @@
 """Probes ``episodes``, ``observations`` and ``rewards``: statistics of random play.
 
-Do episodes end? Are there observations, as numbers that a network can use? Are there rewards, and
-at what scale?
+Do episodes end? Are there observations that a network can use? Rewards, and at what scale?
 """
 
 from __future__ import annotations

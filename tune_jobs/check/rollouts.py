@@ -121,8 +121,7 @@ def play_plans(
         steps: maximum length of an episode.
         observations: collects the observations, if given.
         constant: an action to take in every step instead of random ones.
-        scale: scale of the observations; if given, the actors are random functions of them
-    (:class:`RandomRule`).
+        scale: scale of the observations, for actors that are functions of them: `RandomRule`.
 
     Raises:
         FixedNoiseError: if a plan asks for noise of its own and the environment allows none.
@@ -222,8 +221,7 @@ class PlayedBatch:
                 break
 
     def _act(self, state: object, observation: object, number: int) -> Any:
-        # An ended copy repeats its last action: the batch keeps its size, and its rewards are
-        # ignored.
+        # An ended copy repeats its last action, to keep the size; its rewards are ignored.
         for b, episode in enumerate(self.episodes):
             if not episode.end:
                 self._actions[b] = self._actors[b].act(self._columns[b])

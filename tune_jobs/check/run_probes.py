@@ -86,9 +86,8 @@ def examine(
         on_probe_start: called before each probe with its question and its seconds.
         only: names of probes to run; empty runs all that fit the target: those of an algorithm's
             code only for a user's own.
-        overrun_s: seconds beyond its time after which a probe that hangs is interrupted. The
-            interrupt is a signal, so that these are seconds of the machine and not of the target's
-            clock.
+        overrun_s: seconds beyond its time after which a probe that hangs is interrupted, by a
+            signal: they are seconds of the machine and not of the target's clock.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # with small networks more threads only wait for each other
@@ -116,8 +115,7 @@ def _run_probes(
         if why := _explain_skip(target, name, findings) or ("" if left > 0 else _NO_TIME):
             not_judged[name] = why
             continue
-        # A probe is given its time and should keep to it; the interrupt below is for those that
-        # hang.
+        # A probe should keep to its time; the interrupt below is for those that hang.
         allowed_s = min(seconds * time_fraction, left)
         if on_probe_start:
             on_probe_start(question, allowed_s)
@@ -186,9 +184,7 @@ def _explain_skip(target: CheckTarget, name: str, findings: list[Finding]) -> st
             return "calls of the environment take too long"
         if finding.symptom in BROKEN:
             return f"the environment is broken: {finding.symptom}"
-        if finding.severity != "stop":
-            continue
-        if name == LAST:
+        if finding.severity == "stop" and name == LAST:
             return f"training is pointless before {finding.symptom} is fixed"
     return ""
 

@@ -86,8 +86,7 @@ def run_paired_test(returns: Array, level: float = 0.05) -> PairedTest:
 def compute_detectable_fraction(starts: int, level: float = 0.05) -> float:
     """Return the fraction of variance between ways to act that is found with 90 % probability.
 
-    For normal effects and noise: F = (1 + 2 f / (1 - f)) times a central F with S and 2 S degrees
-    of freedom.
+    For normal effects and noise F is (1 + 2 f / (1 - f)) times a central F of S and 2 S degrees.
     """
     from scipy.special import fdtri  # late: the import takes a tenth of a second
 
@@ -100,18 +99,15 @@ def compute_detectable_fraction(starts: int, level: float = 0.05) -> float:
 def compute_frequencies_p_value(counts: Array, probabilities: Array) -> float:
     """Return the p-value of Pearson's chi-square statistic of counts [M] and probabilities [M].
 
-    From multinomial draws instead of the chi-square distribution; cells with an expectation below 5
-    draws are merged.
+    From multinomial draws, not the chi-square distribution; cells that expect below 5 are merged.
     """
     total, p = int(counts.sum()), np.clip(np.asarray(probabilities, np.float64), 0, None)
     p = p / p.sum()
-    # Pearson's statistic is dominated by cells with tiny expectations, where one draw is a large
-    # deviation.
+    # In cells with tiny expectations a single draw would be a large deviation.
     rare = p * total < 5
     cells = np.append(counts[~rare], counts[rare].sum()).astype(np.float64)
     p = np.append(p[~rare], p[rare].sum())
-    # An action of probability zero that was drawn must give a huge statistic, not a division by
-    # zero.
+    # An action of probability zero that was drawn must give a huge statistic, no division by 0.
     expected = np.maximum(p * total, 1e-9)
     drawn = np.random.default_rng(0).multinomial(total, p / p.sum(), DRAWS)
     statistic = (np.square(cells - expected) / expected).sum()

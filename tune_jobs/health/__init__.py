@@ -1,12 +1,6 @@
 """Health rules: they turn the metrics of a run into findings while it trains."""
 
-from tune_jobs.health.diagnosis import (
-    RULES,
-    Diagnosis,
-    StopConditions,
-    check_limits,
-    diagnose,
-)
+from tune_jobs.health.diagnosis import RULES, Diagnosis, StopConditions, check_limits, diagnose
 from tune_jobs.health.finding import SEVERITIES, Finding, Limit, Severity
 from tune_jobs.health.history import SCORE, History
 from tune_jobs.health.metric_table import Row

@@ -40,9 +40,8 @@ class StopConditions:
     def allows_stop(self, rule: Rule, history: History) -> bool:
         """Return whether the stop that this rule asks for on this history is granted.
 
-        Patience is computed from the history, by judging it again as it was at earlier checks,
-        instead of being stored: a resumed run and a post-mortem get the same answer as the live
-        run.
+        Patience is not stored: the history is judged again as it was at earlier checks, so that a
+        resumed run and a post-mortem get the same answer as the live run.
         """
         is_short = history.budget < self.shortest or (
             rule.needs == (SCORE,) and history.score_budget < self.fewest_scores
@@ -178,9 +177,7 @@ def find_disproved(
 def _asks_for(rule: Rule, history: History, severity: str) -> bool:
     """Return whether a rule asks for this severity, or a higher one."""
     finding = rule(history)
-    if finding is None:
-        return False
-    return SEVERITIES.index(finding.severity) >= SEVERITIES.index(severity)
+    return finding is not None and SEVERITIES.index(finding.severity) >= SEVERITIES.index(severity)
 
 
 def _missing(rule: Rule, history: History) -> str | None:
@@ -196,8 +193,7 @@ def _limit_severity(
     asked: Severity, limit: Severity, rule: Rule, history: History, stop_conditions: StopConditions
 ) -> Severity:
     severity = SEVERITIES[min(SEVERITIES.index(asked), SEVERITIES.index(limit))]
-    # Last, because judging the earlier histories is the expensive part and most findings never ask
-    # for a stop.
+    # Last, because judging earlier histories is expensive and few findings ask for a stop.
     if severity == "stop" and not stop_conditions.allows_stop(rule, history):
         # A rule that reads nothing but the score has nothing left to warn of while that rises.
         return "note" if rule.needs == (SCORE,) and history.rising else "warn"
@@ -206,7 +202,4 @@ def _limit_severity(
 
 def _asks_to_stop(rule: Rule, history: History) -> bool:
     # The metric may be in the newest rows only, which an earlier check did not have.
-    if _missing(rule, history) is not None:
-        return False
-    finding = rule(history)
-    return finding is not None and finding.severity == "stop"
+    return _missing(rule, history) is None and _asks_for(rule, history, "stop")

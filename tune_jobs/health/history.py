@@ -376,8 +376,7 @@ class History:
     def before_scores(self, scores: int) -> History:
         """Return the history as it was just before the last ``scores`` scores.
 
-        Rows without a score repeat the check of the row before: two checks that agree on one score
-        would confirm nothing.
+        Rows without a score repeat the check before: agreeing on one score confirms nothing.
         """
         if not scores:
             return self

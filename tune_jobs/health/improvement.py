@@ -90,8 +90,7 @@ class Improvement:
 
     def __call__(self, scores: FloatArray, episodes: FloatArray) -> bool | None:
         """Whether the scores have improved."""
-        # A row in which no episode finished has no score; a zero in its place would fake a drop or
-        # a gain.
+        # A row in which no episode finished has no score; a zero would fake a drop or a gain.
         known = np.isfinite(scores)
         finished = np.cumsum(np.nan_to_num(episodes[known], nan=0.0))
         r = scores[known]
@@ -99,8 +98,7 @@ class Improvement:
             return None
         # Where the episodes are not counted the sums are 0 and nothing is skipped.
         skipped = int(np.searchsorted(finished, self.episodes)) if finished[-1] > 0 else 0
-        # With long episodes the first 50 may take most of the rows: the cap leaves enough of them
-        # to judge.
+        # With long episodes the first 50 may take most of the rows: the cap leaves enough.
         settled = r[min(skipped, r.size // 5) :]
         # Each test covers a curve that the others miss: a steady gain, one during the skipped rows,
         # and one within the very first row.
@@ -130,8 +128,7 @@ class Improvement:
         return large and self._was_early(r, 1, gain)
 
     def _was_early(self, r: FloatArray, start: int, gain: float) -> bool:
-        # A gain that is there in the second quarter as well as at the end is not a lucky last
-        # third.
+        # A gain that is there in the second quarter as well is not a lucky last third.
         second_quarter = median(r[r.size // 4 : r.size // 2])
         return second_quarter - float(r[:start].mean()) >= self.early_gain * gain
 
@@ -169,11 +166,9 @@ class Rise:
         # From row i to the end: what the stretch from i + 1 has, and the pairs of i with those.
         pairs = np.triu(later_minus_earlier, 1).sum(axis=1)[::-1].cumsum()
         size = np.arange(1, r.size + 1)
-        # The standard deviation without ties. Ties make the true one smaller, hence a stricter
-        # test.
+        # Without ties, which make the true one smaller.
         deviation = np.sqrt(size * (size - 1) * (2 * size + 5) / 18)
-        # The start of a recovery is unknown, so stretches of all lengths are tried. Three
-        # deviations instead of the usual two allow for the best of many.
+        # The start of a recovery is unknown, so stretches of all lengths are tried.
         return bool(np.any(pairs[self.rows - 1 :] > self.deviations * deviation[self.rows - 1 :]))
 
 
@@ -204,8 +199,7 @@ def is_at_ceiling(scores: FloatArray) -> bool:
     """Return whether scores [R] (higher is better) are at a ceiling, as where a task is solved.
 
     It is the best score and twice as frequent as any other; some are clearly worse, and the last
-    tenth is at it as often. Scores that are all equal have none: a reward that is never found looks
-    the same.
+    tenth is at it as often. Equal scores have none: a reward that is never found looks the same.
     """
     if not scores.size:
         return False
@@ -265,6 +259,11 @@ def quantile(values: FloatArray, share: float) -> float:
     return below + step * rest if rest < 0.5 else above - step * (1 - rest)
 
 
+def slide_mean(values: FloatArray, size: int) -> FloatArray:
+    """Return the mean of each ``size`` neighbours: values [R] -> [R - size + 1]."""
+    return np.lib.stride_tricks.sliding_window_view(values, size).mean(axis=1)
+
+
 def pool_scores(
     scores: FloatArray, episodes: FloatArray, fewest: int
 ) -> tuple[IndexArray, FloatArray, FloatArray]:
@@ -302,7 +301,8 @@ def _gain(r: FloatArray, start: int) -> tuple[float, float, float]:
     first, plateau = float(r[:start].mean()), median(r[-last:])
     # Around a line, because a score that still rises in the last third is progress, not noise. The
     # line costs two degrees of freedom, so at least six rows are used.
-    sd = _detrended_sd(r[-max(last, 6) :])
+    around = fit_line(r[-max(last, 6) :])[1]
+    sd = root_sum_of_squares(around) / math.sqrt(around.size - 2)
     early_sd = max(sd, estimate_score_sd(r[: max(last, 6)]))
     error = math.hypot(sd * math.sqrt(math.pi / 2 / last), early_sd / math.sqrt(start))
     return plateau - first, error, max(abs(first), abs(plateau))
@@ -353,11 +353,6 @@ def fit_line(values: FloatArray) -> tuple[float, FloatArray]:
     level = values - values.mean()
     slope = float(t @ level) / float(t @ t)
     return slope, level - t * slope
-
-
-def _detrended_sd(values: FloatArray) -> float:
-    """The standard deviation around a straight line: values [R], R > 2 -> at least 0."""
-    return root_sum_of_squares(fit_line(values)[1]) / math.sqrt(values.size - 2)
 
 
 def root_sum_of_squares(values: FloatArray) -> float:

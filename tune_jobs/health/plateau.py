@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tune_jobs.health.improvement import FloatArray, Rise, estimate_jump_sd, kendall_tau
+from tune_jobs.health.improvement import FloatArray, Rise, estimate_jump_sd, kendall_tau, slide_mean
 
 FEWEST = 8
 """Number of scores from which their noise can be estimated, as in ``Improvement``."""
@@ -53,13 +53,11 @@ class _Means:
 
     def allow(self, best: FloatArray | float, min_delta: float) -> FloatArray:
         """Return the largest gain over the best that is none."""
-        # abs, because scores may be negative: a fraction of a negative best would reverse the
-        # limit.
+        # abs: a fraction of a negative best would reverse the limit.
         allowed = min_delta * np.abs(best)
         if self.averaged == 1:
             return allowed
-        # A jump is the difference of two scores, so its scatter is that of the difference of two
-        # means.
+        # A jump is a difference of two scores: it scatters like that of two means.
         error = estimate_jump_sd(self.scores[-self.recent :]) / math.sqrt(self.averaged)
         return np.maximum(allowed, NOISE * error)
 
@@ -146,5 +144,5 @@ def _compute_means(scores: FloatArray, iterations: FloatArray, patience: int) ->
         return None
     # Half of the patience for a mean: long enough to average out luck, and it fits twice.
     few = recent // 2 if recent >= FEWEST else 1
-    means = np.lib.stride_tricks.sliding_window_view(r, few).mean(axis=1)
+    means = slide_mean(r, few)
     return _Means(r, at, recent, few, means)

@@ -20,8 +20,6 @@ class Trend(NamedTuple):
     """Standard error of the slope."""
     noise: float
     """Standard deviation of one score around the line."""
-    independent: float
-    """Share of the scores that are as good as independent: neighbours resemble each other."""
 
 
 def fit_trend(scores: FloatArray) -> Trend:
@@ -32,12 +30,11 @@ def fit_trend(scores: FloatArray) -> Trend:
     (1 - a) / (1 + a) of them (Bartlett 1946).
     """
     if scores.size < 3:
-        return Trend(0.0, math.inf, math.inf, 1.0)
+        return Trend(0.0, math.inf, math.inf)
     slope, residuals = fit_line(scores)
     size = root_sum_of_squares(residuals)
     noise = size / math.sqrt(scores.size - 2)
     scaled = residuals / (size or 1.0)
     alike = min(max(float(scaled[1:] @ scaled[:-1]), 0.0), MOST_ALIKE)
-    independent = (1 - alike) / (1 + alike)
-    spread = math.sqrt((scores.size**3 - scores.size) / 12 * independent)
-    return Trend(slope, noise / spread, noise, independent)
+    spread = math.sqrt((scores.size**3 - scores.size) / 12 * ((1 - alike) / (1 + alike)))
+    return Trend(slope, noise / spread, noise)

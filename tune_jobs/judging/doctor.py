@@ -48,8 +48,7 @@ def _judge(paths: tuple[Path, ...], logs: list[Log]) -> Answer:
     for entry in entries:
         for symptom, why in entry["not_judged"].items():
             if symptom not in judged:
-                # The reason of the first log stands for all: a sweep's logs usually lack the same
-                # metrics.
+                # The first log's reason stands for all: logs of a sweep lack the same metrics.
                 not_judged.setdefault(symptom, why)
     return {
         "path": str(paths[0]) if len(paths) == 1 else None,
@@ -138,8 +137,7 @@ def _judge_empty_return(log: Log) -> list[Finding]:
         f"{log.empty_return} is NaN in all {len(log.rows)} rows: rewards are NaN, or no episode "
         "has ended",
     )
-    remedy = rule.word_remedy(log.history)
-    return [dataclasses.replace(found, remedy=remedy)]
+    return [dataclasses.replace(found, remedy=rule.word_remedy(log.history))]
 
 
 def _why(missing: str) -> str:

@@ -75,11 +75,8 @@ class RunJudge:
         if self.log.budget and last.number <= PARTS:
             budget = max(1, round(self.rows * PARTS / last.number))
         log = self.log
-        history = make_history(
-            *(self._table, budget, log.score, self._mode),
-            is_smoothed=log.is_smoothed,
-            other=log.other,
-        )
+        judged = (self._table, budget, log.score, self._mode)
+        history = make_history(*judged, is_smoothed=log.is_smoothed, other=log.other)
         self.diagnosis = diagnose(history, self._limits)
         self.stop = self.stop or self.diagnosis.stop
         self.verdict = decide_verdict(self.diagnosis, history, self.rows)

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tune_jobs.health.improvement import FloatArray, estimate_row_noise
+from tune_jobs.health.improvement import FloatArray, estimate_row_noise, slide_mean
 
 PART = 10
 """The means that are compared are over one in this many of a run's scores."""
@@ -26,10 +26,9 @@ def rises_after(scores: ArrayLike, stop: int, mode: Mode = "max") -> bool:
     before the stop, by more than a tenth of the range of all means of a tenth and by more than the
     noise of the two means. The range of single scores would hide a gain of a noisy run.
 
-    Rows without a finite score are left out first: all tenths are of the others. A tenth is at
-    least one score. So a constant run and one stopped after its last score did not rise, nor did
-    one without any score. Of a run that was stopped before its first score, that score stands for
-    what it had then.
+    Rows without a finite score are left out first. A tenth is at least one of the others. So a
+    constant run, one stopped after its last score and one without any did not rise. The first score
+    stands for what a run had that was stopped before it.
 
     Args:
         scores: ``[R]``, a row each, of the whole run.
@@ -40,7 +39,7 @@ def rises_after(scores: ArrayLike, stop: int, mode: Mode = "max") -> bool:
     if r.size < 2:
         return False
     tenth = max(1, r.size // PART)
-    means, before = _average(r, tenth), r[max(0, seen - tenth) : seen]
+    means, before = slide_mean(r, tenth), r[max(0, seen - tenth) : seen]
     gain = float(means[-1] - before.mean())
     error = math.hypot(_estimate_error(r[-tenth:], r), _estimate_error(before, r))
     return gain > RISE * float(np.ptp(means)) and gain > NOISE * error
@@ -54,7 +53,7 @@ def is_best_at(scores: ArrayLike, stop: int, mode: Mode = "max") -> bool:
     r, seen = _keep_known(scores, stop, mode)
     if not r.size:
         return False
-    means = _average(r[:seen], min(seen, max(1, r.size // PART)))
+    means = slide_mean(r[:seen], min(seen, max(1, r.size // PART)))
     return bool(means[-1] >= means.max() > means.min())
 
 
@@ -77,8 +76,3 @@ def _keep_known(scores: ArrayLike, stop: int, mode: Mode) -> tuple[FloatArray, i
     # Diverged runs log numbers near the end of the float range, whose differences overflow.
     r /= np.abs(r).max(initial=0.0) or 1.0
     return r, max(1, int(np.count_nonzero(known[:stop])))
-
-
-def _average(r: FloatArray, size: int) -> FloatArray:
-    """Return the means of ``size`` neighbours each."""
-    return np.lib.stride_tricks.sliding_window_view(r, size).mean(axis=1)

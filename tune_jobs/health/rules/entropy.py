@@ -17,8 +17,7 @@ from tune_jobs.health.rule import Rule
 from tune_jobs.health.rules.policy_steps import is_policy_frozen
 
 SIGNAL = 0.25
-"""Fraction of groups with a signal above which a language model varies (`groups_without_signal`
-notes below it)."""
+"""Fraction of groups with a signal above which models vary (`groups_without_signal` notes less)."""
 
 
 @dataclass(frozen=True)
@@ -160,8 +159,7 @@ class EntropyCollapse(Rule):
             if _do_completions_differ(history, window):
                 return None, values < self.nats
             return "warn" if _chooses_tokens(history) else "stop", values < self.nats
-        # A tenth of the rows instead of the first alone: the first update often moves the entropy
-        # most.
+        # A tenth of the rows and not the first: the first update often moves the entropy most.
         early = keep_finite(values)[: max(1, len(history) // 10)]
         floor = float(np.median(early)) - self.fall
         return ("warn" if late < floor else None), values < floor
@@ -222,18 +220,15 @@ class EntropyStuckAtMax(Rule):
         """Return a warning when the late entropy is at its maximum and does not fall."""
         window = math.ceil(len(history) / 3)
         recent = history.recent("entropy_normalised", window)
-        # Every row of the window must be near the maximum: one below it shows a policy that can
-        # move.
+        # Every row must be near the maximum: one below it shows a policy that can move.
         if recent.size < window / 2 or recent.min() <= self.normalised:
             return None
         half = recent.size // 2
         # Learning shows in the entropy before it shows in the score, so a fall of 1 % is enough.
         fall = float(np.median(recent[:half]) - np.median(recent[half:]))
-        # A uniform policy cannot cause a trend, so there the trend is chance or a drifting
-        # environment.
+        # A uniform policy causes no trend: there it is chance or a drifting environment.
         rises = history.trend > self.tau and recent.min() <= self.uniform
-        # A frozen policy keeps its initial entropy: that finding names the cause, this one a
-        # consequence.
+        # A frozen policy keeps its entropy: that finding names the cause, this a consequence.
         if fall > self.fall or rises or is_policy_frozen(history):
             return None
         return self.report(

@@ -101,8 +101,7 @@ class KlRunaway(Rule):
         # ones flagged a healthy run of DPO.
         limit = self.median if recent.size >= self.window else self.high
         middle = median(recent)
-        # RLExplorer's limit of 0.1 for any row flags 3 of 30 healthy runs; as a median it flags
-        # none.
+        # RLExplorer's limit of 0.1 for any row flags 3 of 30 healthy runs; as a median none.
         if middle > limit and not (history.improved or history.trend > self.rising):
             since = history.find_onset(kl > limit, self.window)
             seen = f"median KL {middle:.2g} over the last {recent.size} iterations"

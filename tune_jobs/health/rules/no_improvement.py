@@ -19,6 +19,7 @@ from tune_jobs.health.improvement import (
     is_constant,
     pool_scores,
     root_sum_of_squares,
+    slide_mean,
 )
 from tune_jobs.health.remedy import SCALED_REWARDS, put
 from tune_jobs.health.rule import Rule
@@ -98,7 +99,6 @@ class NoImprovement(Rule):
     stop_from: Annotated[float, Fraction] = 0.8
     """Fraction of the budget from which it asks for a stop: a healthy BipedalWalker run was flat
     for 70 % of its iterations."""
-
     margin: Annotated[float, NonNegative] = 1.0
     """Standard errors that the upper limit of a trend is above it."""
 
@@ -152,8 +152,7 @@ class NoImprovement(Rule):
 
     def _find_last_record(self, rows: IndexArray, scores: FloatArray) -> tuple[int, float]:
         """Return the row at which the best of these pools [P] was last clearly beaten, and that."""
-        # A real gain would inflate this spread, but a run with one has usually improved and is not
-        # judged.
+        # A real gain would inflate this spread, but has usually ended the judgement before.
         noise = root_sum_of_squares(scores - scores.mean()) / math.sqrt(scores.size)
         record, best = int(rows[0]), float(scores[0])
         for row, score in zip(rows.tolist(), scores.tolist(), strict=True):
@@ -181,4 +180,4 @@ class NoImprovement(Rule):
         """Return the means [at least 1] of neighbouring scores, over a tenth of the budget each."""
         scores = history.scores[history.score_rows]
         size = min(scores.size, max(1, history.score_budget // 10))
-        return np.lib.stride_tricks.sliding_window_view(scores, size).mean(axis=1)
+        return slide_mean(scores, size)

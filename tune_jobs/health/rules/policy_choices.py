@@ -211,8 +211,7 @@ class ChoiceConcentration(Rule):
 
     def _rises(self, history: History) -> bool:
         scores = history.known_scores
-        # The first score is a noisy start, so all recent ones must be above it, not only their
-        # mean.
+        # The first score is a noisy start, so all recent ones must be above it.
         first, recent = scores[0], scores[1:][-self.rows :]
         above = recent.size == self.rows and recent.min() > first + self.above * abs(first)
         return bool(above) or history.trend > self.tau

@@ -87,16 +87,13 @@ class FrozenPolicy(Rule):
         moved = float(entropy.max() - entropy.min())
         kl = history.series("kl")[1:]
         # Before the only step of an iteration the policy is the one that acted, and KL exactly 0.
-        updates = history.recent("updates", len(history))
+        updates, measured = history.recent("updates", len(history)), np.any(np.abs(kl) > 0)
         if updates.size:
             computed = history.has("kl") and history.has("clip_fraction")
-            measured = median(updates) > 1 and (computed or np.any(np.abs(kl) > 0))
-        else:
-            measured = np.any(np.abs(kl) > 0)
+            measured = median(updates) > 1 and (computed or measured)
         if not measured:
             return self._report(history, "warn", "the entropy") if moved < self.nats else None
-        # The KL is an estimate from the sampled actions and may be near zero by chance: the entropy
-        # must agree.
+        # The KL of sampled actions may be near zero by chance: the entropy must agree.
         if moved > self.spread * float(np.abs(entropy).max()) or not self._is_kl_zero(history):
             return None
         # None is too early to say that the score has not improved.
@@ -162,13 +159,11 @@ class ClipRangeTooSmall(Rule):
         kl = history.recent("kl", self.rows)
         if fractions.size == 0 or kl.size == 0:
             return None
-        # abs, because the usual estimator of KL is noisy and may be slightly negative (-1e-9 in
-        # SB3).
+        # abs: the usual estimator of KL is noisy and may be slightly negative (-1e-9 in SB3).
         if fractions.min() <= self.clip_fraction or np.abs(kl).max() >= self.kl:
             return None
         clipped = history.series("clip_fraction") > self.clip_fraction
-        # Many clipped ratios at a large KL are the opposite fault, a learning rate that is too
-        # high.
+        # Many clipped ratios at a large KL are the opposite fault: too high a learning rate.
         sick = clipped & (np.abs(history.series("kl")) < self.kl)
         return self.report(
             "stop",

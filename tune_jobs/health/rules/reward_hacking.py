@@ -18,6 +18,7 @@ from tune_jobs.health.improvement import (
     keep_finite,
     kendall_tau,
     pool_scores,
+    slide_mean,
 )
 from tune_jobs.health.rule import Rule
 
@@ -117,7 +118,7 @@ class RewardHacking(Rule):
         """Compare the last rows with those of the best success rate, given the episodes of one."""
         width = max(3, min(10, known.size // 5))
         # Means over neighbours: the best single row of a success rate is mostly luck.
-        levels = np.lib.stride_tricks.sliding_window_view(rate, width).mean(axis=1)
+        levels = slide_mean(rate, width)
         # The windows must not overlap, or the same rows would count on both sides.
         start = int(levels[:-width].argmax()) if levels.size > width else 0
         best, now = rate[start : start + width], rate[-width:]

@@ -10,13 +10,7 @@ import numpy as np
 from envs.validation import AtLeastOne, Fraction, NonNegative, Positive
 from tune_jobs.health.finding import Finding, Severity
 from tune_jobs.health.history import SCORE, History
-from tune_jobs.health.improvement import (
-    CONSTANT,
-    BoolArray,
-    FloatArray,
-    Rise,
-    is_constant,
-)
+from tune_jobs.health.improvement import CONSTANT, BoolArray, FloatArray, Rise, is_constant
 from tune_jobs.health.remedy import WARM_START, increase, use
 from tune_jobs.health.rule import Rule
 
@@ -115,8 +109,7 @@ class ZeroReward(Rule):
         recent = history.recent("rewarded_episode_fraction", self.rows)
         if _rises(rewarded) or (recent.size and self.seldom <= recent.mean() < 1):
             return "note"
-        # Without the fraction of rewarded episodes it is unknown whether any was paid: then no
-        # stop.
+        # Without the fraction of rewarded episodes none may have been paid: then no stop.
         never = rewarded.size and not rewarded.any()
         return "stop" if never and history.budget_fraction_used >= self.stop_from else "warn"
 
@@ -169,8 +162,7 @@ class ConstantReward(Rule):
 
     def judge(self, history: History) -> Finding | None:
         """Return a finding when no return has ever differed from the first."""
-        # The whole run, not its end: a run that has converged at the cap of the task is constant as
-        # well.
+        # The whole run: one that has converged at the cap of the task ends constant as well.
         returns = history.recent(history.return_name, len(history))
         episodes = np.nansum(history.series("episodes"))
         if returns.size < max(FEWEST, min(self.rows, len(history)) / 2) or (

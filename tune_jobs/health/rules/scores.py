@@ -19,6 +19,7 @@ from tune_jobs.health.improvement import (
     estimate_row_noise,
     estimate_score_sd,
     quantile,
+    slide_mean,
 )
 from tune_jobs.health.remedy import increase, limit, lower, use
 from tune_jobs.health.rule import Rule
@@ -87,8 +88,7 @@ class PerformanceCollapse(Rule):
 
     def _judge_stuck(self, history: History) -> Finding | None:
         """Return a warning when most scores are one number, and many before were better."""
-        known = history.settled_rows
-        scores = history.scores[known]
+        scores = history.scores[history.settled_rows]
         others = np.flatnonzero(np.abs(scores - scores[-1:]) > CONSTANT * np.abs(scores[-1:]))
         start = int(others[-1]) + 1 if others.size else 0
         rows, before = scores.size - start, scores[:start]
@@ -98,20 +98,13 @@ class PerformanceCollapse(Rule):
         if best - level < self.better * np.ptp(before):
             return None
         sign = 1 if history.mode == "max" else -1
-        since = history.iteration(int(known[start]))
-        lasts = rows >= self.warn_after * history.score_budget
-        return self.report(
-            "warn" if lasts or history.is_over else "note",
-            since,
-            f"{history.score} has been exactly {sign * level:.6g} in all {rows} scores since "
-            f"iteration {since}, after a tenth of the scores before were {sign * best:.3g} or "
-            "better",
-        )
+        seen = f"has been exactly {sign * level:.6g} in all {rows} scores"
+        more = f", after a tenth of the scores before were {sign * best:.3g} or better"
+        return self._report(history, rows, seen, more)
 
     def _judge_fall(self, history: History) -> Finding | None:
         """Return a warning when all recent scores are lower than any healthy run stays."""
-        known = history.settled_rows
-        scores = history.scores[known]
+        scores = history.scores[history.settled_rows]
         patience = max(self.rows, math.ceil(self.patience_fraction * history.score_budget))
         if scores.size < self.rows + patience:
             return None
@@ -120,7 +113,8 @@ class PerformanceCollapse(Rule):
         # In most healthy runs: what must lie below the start or the best is the highest of all.
         if latest >= max(start, scores.max()):
             return None
-        best = self._find_best(scores)
+        windows = np.lib.stride_tricks.sliding_window_view(scores, self.rows)
+        best = float(np.median(windows, axis=1).max())
         least = max(self.noise * estimate_row_noise(scores), self.relative * abs(start))
         # Without a clear gain there is nothing to lose, so the reference is the start. A wrong sign
         # of the loss is found this way.
@@ -136,19 +130,15 @@ class PerformanceCollapse(Rule):
         rows_below = scores.size - 1 - int(above[-1])
         now = float(np.median(scores[-patience:]))
         sign = 1 if history.mode == "max" else -1
-        since = history.iteration(int(known[-rows_below]))
-        lasts = rows_below >= self.warn_after * history.score_budget
-        return self.report(
-            "warn" if lasts or history.is_over else "note",
-            since,
-            f"{history.score} went from {sign * level:.3g} at its {reference} to "
-            f"{sign * now:.3g} and has stayed there since iteration {since}",
-        )
+        went = f"went from {sign * level:.3g} at its {reference} to {sign * now:.3g}"
+        return self._report(history, rows_below, f"{went} and has stayed there")
 
-    def _find_best(self, scores: FloatArray) -> float:
-        """Return the highest median of ``rows`` neighbours: a single lucky row is no gain."""
-        windows = np.lib.stride_tricks.sliding_window_view(scores, self.rows)
-        return float(np.median(windows, axis=1).max())
+    def _report(self, history: History, rows: int, seen: str, more: str = "") -> Finding:
+        """Report what was seen in all of the last ``rows`` scores; a note until that lasts."""
+        since = history.iteration(int(history.settled_rows[-rows]))
+        lasts = rows >= self.warn_after * history.score_budget
+        severity = "warn" if lasts or history.is_over else "note"
+        return self.report(severity, since, f"{history.score} {seen} since iteration {since}{more}")
 
 
 @dataclass(frozen=True)
@@ -199,7 +189,7 @@ class Overfitting(Rule):
         held = held_out[known]
         # All rows since the evaluation before: a single row would have more noise.
         trained = np.array([float(np.nanmean(training[a:b])) for a, b in pairwise((0, *known + 1))])
-        means = np.lib.stride_tricks.sliding_window_view(held, size).mean(axis=1)
+        means = slide_mean(held, size)
         # The windows must not overlap, or the same rows would count on both sides.
         best = int(np.argmax(means[:-size]))
         fell = float(means[best] - means[-1])
@@ -282,8 +272,7 @@ class FellFromBest(Rule):
         size = max(self.window, math.ceil(self.window_fraction * scores.size))
         if scores.size < 2 * size or PerformanceCollapse()(history) is not None:
             return None
-        windows = np.lib.stride_tricks.sliding_window_view(scores, size)
-        means, start = windows.mean(axis=1), float(scores[: self.window].mean())
+        means, start = slide_mean(scores, size), float(scores[: self.window].mean())
         best, last = int(np.argmax(means)), float(means[-1])
         # Of neighbouring means without a common score: what a policy wins and loses over some
         # updates is noise, too, and the jumps from score to score do not show it.

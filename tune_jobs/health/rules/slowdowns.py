@@ -46,8 +46,7 @@ class Hung(Rule):
     def judge(self, history: History) -> Finding | None:
         """Return a finding when the last iteration lost a worker."""
         lost = history.series("runners_lost")
-        # Only the newest row counts: a worker that was replaced and stayed alive needs no warning
-        # any more.
+        # Only the newest row: a worker that was replaced and stayed alive needs no warning.
         if not lost[-1] > 0:
             return None
         run = 1

@@ -83,8 +83,7 @@ class RewardScale(Rule):
         name = next((name for name in names if history.has(name)), "")
         recent = np.abs(history.recent(name, self.rows))
         size = median(recent) if recent.size else 0.0
-        # A small value loss at large returns means that the rewards are normalised inside the
-        # trainer.
+        # A small value loss at large returns: rewards are normalised inside the trainer.
         large = size > self.large and history.median("value_loss", self.rows) > self.error
         effect = self._describe_effect(history, large, 0 < size < self.tiny)
         if not (large or 0 < size < self.small) or not effect:
@@ -200,8 +199,7 @@ class ValueDivergence(Rule):
         if standardised or raw:
             early = max(early, self.least)
         exploded = late > self.explosion * early
-        # Beyond a factor of 1000 the loss may have reached its ceiling, so it need not grow any
-        # more.
+        # Beyond a factor of 1000 the loss may have reached its ceiling and grow no more.
         limit = (self.explosion if exploded else self.growth) * early
         if not late > limit or not (exploded or _grows(errors[-third:])):
             return None
@@ -256,8 +254,7 @@ def _compute_relative_loss(history: History) -> FloatArray:
     if not (history.has(name) or history.improved):
         return history.series("value_loss")
     size = np.abs(np.nan_to_num(history.series(name), posinf=0.0, neginf=0.0))
-    # Relative to the largest return so far: a run that collapses would otherwise divide old errors
-    # by returns near zero.
+    # The largest so far: a collapsing run would divide old errors by returns near zero.
     largest = np.maximum.accumulate(size)
     return history.series("value_loss") / np.where(largest > 0, largest, np.nan) ** 2
 
