@@ -99,11 +99,10 @@ def parse_return(name: str) -> ReturnName | None:
 
 
 @lru_cache(maxsize=1 << 14)
-def parse_spread(name: str) -> tuple[str, frozenset[str]]:
-    """Return a spread's word, if there is one, and the words of what it is the spread of."""
-    words = frozenset(_list_words(name)) - _AVERAGE
-    spread = words & _SPREADS
-    return "".join(spread) if len(spread) == 1 else "", words - spread
+def parse_spread(name: str) -> tuple[str, set[str]]:
+    """Return the spread that a name is of, if it is one, and the words of what is spread."""
+    words = set(_list_words(name)) - _AVERAGE
+    return "".join(words & _SPREADS), words - _SPREADS
 
 
 def is_return(name: str) -> bool:

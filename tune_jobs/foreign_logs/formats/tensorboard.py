@@ -148,17 +148,11 @@ class TensorBoardReader(PointsReader):
         self._others = {file for file in files if file not in mine and spans[file].returns}
         self._shifts = {**mine, **self._shifts}
         self.files = [*self._shifts]
-        several = (
-            f"{self.files[0].parent} has event files of several runs, which overlap or begin anew "
-            "with an untrained agent: each is read by itself."
-        )
-        notes = [several] * bool(self.label) + [
-            f"{file} begins its steps anew where the score of the earlier files ended: it is read "
-            f"from step {shift} on."
-            for (_, before), (file, shift) in pairwise(self._shifts.items())
-            if shift > before
-        ]
-        self.note = " ".join(notes)
+        several = f"{self.files[0].parent} has event files of several runs: each is read by itself."
+        anew = "{} begins its steps anew with the score of the earlier files: read from step {} on."
+        pairs = pairwise(self._shifts.items())
+        notes = [anew.format(*later) for before, later in pairs if later[1] > before[1]]
+        self.note = " ".join([several] * bool(self.label) + notes)
 
 
 def _find_files(directory: Path) -> list[Path]:

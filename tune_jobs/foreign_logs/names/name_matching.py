@@ -187,15 +187,14 @@ def _match_spreads(
     names: Sequence[str], taken: Mapping[str, CatalogueMetric]
 ) -> dict[str, CatalogueMetric]:
     """Return the spreads of the return, which have its words: those of another one are left out."""
-    matched: dict[str, CatalogueMetric] = {}
+    matched: dict[str, str] = {}
     known = {ours.name for ours in taken.values()}
     of = [parse_spread(n)[1] for n, ours in taken.items() if ours.name in RETURNS and ours.patchy]
     for name in names:
         spread, words = parse_spread(name)
-        if spread and words in of and f"return_{spread}" not in known:
-            known.add(f"return_{spread}")
-            matched[name] = CatalogueMetric(f"return_{spread}", patchy=True)
-    return matched
+        if words in of and (ours := f"return_{spread}") in METRICS.keys() - known:
+            matched.setdefault(ours, name)
+    return {theirs: CatalogueMetric(ours, patchy=True) for ours, theirs in matched.items()}
 
 
 def _guess_return(names: Iterable[str]) -> str:
