@@ -161,10 +161,7 @@ def _choose_form(
 
 
 def _have_rows(readers: Sequence[LogReader]) -> bool:
-    """Return whether one has rows, or is too large to be empty.
-
-    No reader is there where a form has its log in another directory.
-    """
+    """Return whether one has rows or is too large to be empty, or all are in other directories."""
     with suppress(OSError):  # reading it says what is wrong
         return not readers or any(
             sum(file.stat().st_size for file in reader.files) > SMALL or reader.read(final=True)

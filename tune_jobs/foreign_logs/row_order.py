@@ -14,9 +14,8 @@ from tune_jobs.health.metric_table import as_number
 COUNTERS = ("env_steps", "iteration")
 SHORTEST = 20
 """Rows, and changes of a count, at least: in fewer, lengths of episodes can fall, too."""
-EARLY, MOST_RESUMES = 0.1, 5
-"""Share of a run up to which later steps begin anew, where a checkpoint repeats some, and how often
-that may be: what begins anew more often counts something else."""
+MOST_RESUMES = 5
+"""What begins anew more often counts something else."""
 MOST_RISES = 0.05
 """Rises for each fall where the newest row is the first: they are of runs that were continued
 at an earlier step, or are above each other."""

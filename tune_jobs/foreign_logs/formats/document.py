@@ -68,9 +68,8 @@ class DocumentReader(LogReader):
             return []
         self._version, self.files = version, [path]
         # A run that began again has fewer rows.
-        first = self._returned if self._returned <= len(records) else 0
-        self._returned = len(records)
-        return records[first:]
+        first, self._returned = self._returned, len(records)
+        return records[first if first <= len(records) else 0 :]
 
 
 class EvaluationsReader(DocumentReader):

@@ -32,8 +32,8 @@ class JsonDocumentReader(DocumentReader):
     @classmethod
     def recognises(cls, path: Path) -> bool:
         """Whether it is one document: what is not an object in a line of its own."""
-        if not super().recognises(path) or path.suffix == ".gz":
-            return path.name.endswith(".json.gz")
+        if path.suffix != ".json":
+            return path.name.endswith(cls.endings)
         with open_text(path, "replace") as file:
             first, rest = file.readline(SEARCHED).strip(), file.readline(SEARCHED).strip()
         try:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Literal
 
 from tune_jobs.foreign_logs.formats.console import COLOUR, NUMBER, ConsoleReader
-from tune_jobs.foreign_logs.formats.sb3_table import EvaluationMerger
 from tune_jobs.foreign_logs.likely_return import is_return
 from tune_jobs.foreign_logs.log_record import Record
 
@@ -41,7 +40,7 @@ class PrintedBlocksReader(ConsoleReader):
 
     def _open(self) -> None:
         super()._open()
-        self._merger, self._section = EvaluationMerger(), ""
+        self._section = ""
         self._kind: Literal["", "box", "RSL-RL"] = ""
         self._place, self._values = "", dict[str, object]()
 
@@ -95,6 +94,3 @@ class PrintedBlocksReader(ConsoleReader):
         if len(self._values) > 1:
             yield Record(self._place, self._values)
         self._kind, self._place, self._values = kind, "", {}
-
-    def _assemble(self, records: list[Record], final: bool) -> list[Record]:
-        return self._merger.merge(records, final)

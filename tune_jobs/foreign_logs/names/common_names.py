@@ -55,18 +55,14 @@ stage: train/stage, rollout/stage, curriculum/stage, curriculum_stage, curriculu
 entropy_negated: entropy_loss
 """)
 
-# Sources: Unity ML-Agents (``trainers/stats.py``, ``trainer/rl_trainer.py``), whose epsilon is a
-# clip range and whose losses are means of sizes; garage (``_functions.py: log_performance``,
-# ``np/algos``, ``torch/algos/vpg.py``); rlkit (``core/eval_util.py``, ``path_collector.py``), whose
-# rewards are those of a step; softlearning (``rl_algorithm.py``); rlpyt (``minibatch_rl.py``);
-# OpenAI's Baselines (``deepq``, ``trpo_mpi``, ``ppo1``, ``acktr``, ``a2c``, ``ddpg``, ``her``):
-# ``ev_tdlam_before``, ``loss_pol_surr``, ``so far``, ``this iter``; Spinning Up (``algos``): ``loss
-# pi``, ``delta loss v``; Acme (``environment_loop.py``): ``actor steps``; Dreamer (``train.py``):
-# ``train/ent/action``; DrQ-v2 (``logger.py``); CORL (``algorithms/offline``): ``normalized score``;
-# d3rlpy: ``time step``, which are seconds; TRL 0.11 to 0.16 and OpenRLHF (``ppo_trainer.py``):
-# ``objective/``, ``ppo/``, without ``objective/kl``, as for later versions; rl_games, whose
-# ``reward/step`` is the return where other spellings are the reward of a step; IsaacLab, MushroomRL
-# (``j``) and tutorials of PyTorch, Keras and Gymnasium.
+# Sources: Unity ML-Agents (``trainers/stats.py``), whose epsilon is a clip range; garage
+# (``_functions.py``); rlkit (``core/eval_util.py``), whose rewards are those of a step;
+# softlearning (``rl_algorithm.py``); rlpyt (``minibatch_rl.py``); OpenAI's Baselines: ``ev_tdlam``,
+# ``loss_pol_surr``, ``so far``, ``this iter``; Spinning Up (``algos``); Acme
+# (``environment_loop.py``); Dreamer (``train.py``); DrQ-v2 (``logger.py``); CORL
+# (``algorithms/offline``): ``normalized score``; d3rlpy: ``time step``, which are seconds; TRL 0.11
+# to 0.16 and OpenRLHF (``ppo_trainer.py``), without ``objective/kl``, as for later versions;
+# rl_games; IsaacLab, MushroomRL (``j``) and tutorials of PyTorch, Keras and Gymnasium.
 COMMON = _parse("""
 none: loss, train loss, train std, policy epsilon, rewards step, time step,
     exploration/rewards mean, evaluation/rewards mean

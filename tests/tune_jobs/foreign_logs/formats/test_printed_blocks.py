@@ -3,6 +3,8 @@
 import pytest
 from paths import DATA
 
+from tune_jobs.audit.audit import audit
+from tune_jobs.audit.replayed_run import JudgingOptions
 from tune_jobs.foreign_logs.discovery import find_readers
 from tune_jobs.foreign_logs.read_logs import read_logs
 
@@ -77,13 +79,15 @@ def test_boxes_of_sb3_have_its_names(tmp_path):
     assert (row["kl"], row["value_loss"], row["episode_length"]) == (0.0085, 1.5, 200)
 
 
-def test_an_evaluation_that_sb3_prints_joins_the_next_box(tmp_path):
-    text = EVALUATION + SB3.replace("{length}", "2")
-    (reader,) = find_readers(write(tmp_path / "train.log", text))
-    records = reader.read(final=True)
-    assert len(records) == 12
-    assert records[4].values["eval/mean_reward"] == 5
-    assert records[4].values["rollout/ep_rew_mean"] == 5.5
+def test_evaluations_that_sb3_prints_end_no_run(tmp_path, monkeypatch):
+    monkeypatch.setenv("RUNGWISE_CACHE", str(tmp_path))
+    parts = [EVALUATION, *[SB3.replace("{length}", "2")] * 5]
+    text = "".join(parts[i % 6].replace("{i}", str(i)) for i in range(1, 300))
+    path = write(tmp_path / "train.log", text, 1)
+    (log,) = read_logs(path)
+    assert log.score == "return_mean_100" and len(log.rows) == 250
+    (run,) = audit([path], JudgingOptions(), workers=1).judged
+    assert run.stop is None and len(run.warned) == 0
 
 
 def test_boxes_of_baselines_are_rows(tmp_path):
