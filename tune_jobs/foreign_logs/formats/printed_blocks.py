@@ -20,7 +20,6 @@ _ROW = re.compile(r"(?:[^|]*\s)?\|([^|]*)\|([^|]*)\|\s*$")
 _DASHES = re.compile(r"(?:^|\s)-{10,}\s*$")
 _NUMBER = re.compile(NUMBER)
 _START = re.compile(r"Learning iteration (\d+)/\d+")
-_END = re.compile(r"^\s*ETA:")
 _PAIR = re.compile(rf"^\s*([A-Za-z][^:]*):\s+({NUMBER})(?=s?(?:\s|$))")
 _LOSS = re.compile(r"(?:mean )?([\w ]+) loss", re.IGNORECASE)
 _OF_RSL_RL = {
@@ -65,8 +64,6 @@ class PrintedBlocksReader(ConsoleReader):
                     loss = _LOSS.fullmatch(key)
                     tag = loss and f"Loss/{loss[1].replace(' ', '_').lower()}"
                     self._add(place, tag or _OF_RSL_RL.get(key.casefold(), key), pair[2])
-                if _END.match(line):
-                    yield from self._end()
             elif row := _ROW.match(line):
                 yield from self._add_row(place, row[1], row[2].strip())
             else:
