@@ -28,15 +28,12 @@ def count_within_rows(rows: Sequence[dict[str, Any]], taken: Mapping[str, Catalo
             continue
         for row in (row for row in rows if name in row):
             count = row[name]
-            if math.isnan(count):
-                row[name] = 0.0
-                continue
-            if math.isnan(before):
-                # What a resumed log begins with had ended before its first row.
-                resumed = name == "episodes" and as_number(row.get("iteration")) > 1
-                before = count if resumed else 0.0
-            # A counter that restarts after a resume must not give a negative number.
-            row[name], before = max(0.0, count - before), count
+            # What a resumed log begins with had ended before its first row.
+            resumed = name == "episodes" and as_number(row.get("iteration")) > 1
+            earlier = (count if resumed else 0.0) if math.isnan(before) else before
+            # A count that is missing adds nothing, nor does one that restarts after a resume.
+            row[name] = max(0.0, count - earlier) if not math.isnan(count) else 0.0
+            before = before if math.isnan(count) else count
 
 
 def _counts_from_start(ours: CatalogueMetric, column: FloatArray) -> bool:
@@ -61,10 +58,8 @@ def drop_steps_of_a_row(rows: Sequence[dict[str, Any]]) -> None:
 def scale_success(rows: Sequence[dict[str, Any]], taken: Mapping[str, CatalogueMetric]) -> None:
     """Turn percentages of success into fractions; take numbers of successes out."""
     most = max(keep_finite(get_column(rows, "success_rate")), default=0.0)
-    name = next((theirs for theirs, ours in taken.items() if ours.name == "success_rate"), "")
-    if most <= 1:
-        return
-    is_percentage = most <= 100 and re.search(r"rate|ratio|percent|%", name.casefold())
-    for row in (row for row in rows if "success_rate" in row):
+    names = "".join(n.casefold() for n, ours in taken.items() if ours.name == "success_rate")
+    is_percentage = most <= 100 and re.search(r"rate|ratio|percent|%", names)
+    for row in (row for row in rows if most > 1 and "success_rate" in row):
         rate = row.pop("success_rate")
         row |= {"success_rate": rate / 100} if is_percentage else {}

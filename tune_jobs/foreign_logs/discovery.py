@@ -11,7 +11,6 @@ from pathlib import Path
 from envs.validation import InputError
 from tune_jobs.foreign_logs.formats import FORMATS, LogReader
 from tune_jobs.foreign_logs.formats.delimited import DelimitedReader
-from tune_jobs.foreign_logs.formats.json_lines import JsonLinesReader
 from tune_jobs.foreign_logs.likely_return import is_return
 from tune_jobs.foreign_logs.log_record import parse_json
 from tune_jobs.foreign_logs.names.name_matching import match_metrics
@@ -64,8 +63,6 @@ class LeftOut(FoundFile):
 
     why: str
     form: type[LogReader]
-    is_likely: bool = False
-    """Whether it has a column that is named like a return, which is not known."""
 
 
 Source = LogReader | OwnRun | Unreadable | LeftOut
@@ -80,8 +77,8 @@ def find_readers(path: Path, rename: Mapping[str, str] | None = None) -> list[Lo
 def find_logs(path: Path, rename: Mapping[str, str]) -> Iterator[Source]:
     """Yield each log at a path: a file, or a directory, which is searched to any depth.
 
-    Of a directory also what looks like a log and is left out. Where nothing else is found, the
-    likely ones of these are logs: a directory never says less than its file.
+    Of a directory also what looks like a log and is left out. Where nothing else is found, these
+    are logs: a directory never says less than its file.
 
     Raises:
         InputError: if the path is a file in no known format.
@@ -109,8 +106,7 @@ def find_logs(path: Path, rename: Mapping[str, str]) -> Iterator[Source]:
     yield from found
     left = [one for one in found if isinstance(one, LeftOut)]
     if len(left) == len(found):
-        likely = [one for one in left if one.is_likely] or left[:1]
-        yield from (one.form([one.file], rename) for one in likely)
+        yield from (one.form([one.file], rename) for one in left)
 
 
 def find_in_directory(
@@ -136,9 +132,10 @@ def find_in_directory(
             names = form.first_names(file) if form and form.needs_return else []
             if form and (not form.needs_return or _is_log(names, rename, needs_return)):
                 by_form.setdefault(form, []).append(file)
-            elif form and _looks_like_log(form, names):
+            # A list of settings has no name that is like that of a return.
+            elif form and names and (form is DelimitedReader or any(map(is_return, names))):
                 why = f"none of its columns is known as a return: {format_names(names)}"
-                unknown.append(LeftOut(file, why, form, any(map(is_return, names))))
+                unknown.append(LeftOut(file, why, form))
         except OSError as error:
             # One unreadable file among many must not hide the others.
             yield Unreadable(file, describe_os_error(file, error))
@@ -158,33 +155,19 @@ def _choose_form(
             # Anew: those that were looked into are read.
             yield from form.open_all(by_form[form], rename, place)
             continue
-        name = by_form[forms[chosen]][0].name
-        why = f"it is of the same run as {name} beside it, which is read"
-        if at < chosen:
-            why = f"it has no rows, and {name} beside it is read"
+        why = "it has no rows" if at < chosen else "it is of the same run"
+        why += f": {by_form[forms[chosen]][0].name} beside it is read"
         yield from (LeftOut(file, why, form) for file in by_form[form])
 
 
 def _have_rows(readers: Sequence[LogReader]) -> bool:
-    """Return whether one has rows, or is too large to be empty.
-
-    No reader is there where a form has its log in another directory.
-    """
+    """Return whether one has rows or is too large to be empty, or all are in other directories."""
     with suppress(OSError):  # reading it says what is wrong
         return not readers or any(
             sum(file.stat().st_size for file in reader.files) > SMALL or reader.read(final=True)
             for reader in readers
         )
     return True
-
-
-def _looks_like_log(form: type[LogReader], names: Sequence[str]) -> bool:
-    """Return whether a file without a known return is no mere list of settings."""
-    if issubclass(form, JsonLinesReader):
-        return len(set(names)) < len(names)  # lines that repeat names
-    # Of numbers alone is the first row of a table without a header.
-    words = [name for name in names if any(map(str.isalpha, name))]
-    return len(words) > issubclass(form, DelimitedReader)
 
 
 def describe_os_error(path: Path, error: OSError) -> str:

@@ -25,17 +25,16 @@ _OTHER = re.compile(
 _EVALUATION = re.compile(r"(?<![a-z])(?:eval\w*?|test\w*?|val|valid|validation|held_?out)(?![a-z])")
 _KINDS = ({"return", "returns"}, {"reward", "rewards"}, {"score", "scores"}, {"ret", "rew"})
 """Words for a return, the clearest first; Dreamer's ``train/ret`` is not that of an episode."""
-_AVERAGE = {"mean", "avg", "average"}
+AVERAGE = {"mean", "avg", "average"}
 _SMOOTHED = {"running", "moving", "smoothed", "ema", "ma", "history"}
 """Words of a mean over the last episodes, as is a number of 100."""
-_SPREADS = {"std", "min", "max"}
 _PLAIN = {
     *("ep", "eps", "episode", "episodes", "episodic", "total", "sum", "cumulative", "cum", "acc"),
     *("accumulated", "undiscounted", "train", "training", "rollout", "rollouts", "env", "stats"),
     *("environment", "chart", "charts", "collect", "exploration", "agent", "eval", "evaluation"),
     *("evaluator", "test", "testing", "val", "validation", "stat", "metrics", "perf", "true"),
     *("performance", "per", "info", "extrinsic"),
-}.union(_AVERAGE, _SMOOTHED, *_KINDS)
+}.union(AVERAGE, _SMOOTHED, *_KINDS)
 """Words that do not make a return something else."""
 
 
@@ -89,21 +88,13 @@ def parse_return(name: str) -> ReturnName | None:
     """Return the words of a name that is like that of a return; None for any other name."""
     if _named(name) < 2 or name.startswith("config/"):
         return None
-    words = _list_words(name)
+    words = list_words(name)
     is_unclear = bool(set(words) - _PLAIN)
     kinds = [] if is_unclear else [kind for kind, of in enumerate(_KINDS) if of & set(words)]
-    is_average = not _AVERAGE.isdisjoint(words)
+    is_average = not AVERAGE.isdisjoint(words)
     is_smoothed = "100" in name or not _SMOOTHED.isdisjoint(words)
     rank = is_evaluation(name), is_unclear, min(kinds, default=len(_KINDS))
     return ReturnName(*rank, is_average, is_smoothed, words)
-
-
-@lru_cache(maxsize=1 << 14)
-def parse_spread(name: str) -> tuple[str, frozenset[str]]:
-    """Return a spread's word, if there is one, and the words of what it is the spread of."""
-    words = frozenset(_list_words(name)) - _AVERAGE
-    spread = words & _SPREADS
-    return "".join(spread) if len(spread) == 1 else "", words - spread
 
 
 def is_return(name: str) -> bool:
@@ -122,7 +113,9 @@ def _separate(name: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).casefold()
 
 
-def _list_words(name: str) -> tuple[str, ...]:
+@lru_cache(maxsize=1 << 14)
+def list_words(name: str) -> tuple[str, ...]:
+    """Return the words of a name in small letters."""
     return tuple(re.findall(r"[a-z]+", _separate(name)))
 
 

@@ -30,7 +30,10 @@ from tune_jobs.formatting import format_names
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.outcome import Outcome
 
-USUAL = ("result.json", "progress.csv", "progress.txt", "monitor.csv", "evaluations.npz")
+USUAL = (
+    *("result.json", "progress.csv", "progress.txt", "monitor.csv", "evaluations.npz"),
+    "metrics.json",
+)
 """Files that a run has one of: it is called by its directory."""
 LogSource = LogReader | OwnRun | Unreadable
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import numpy as np
 
@@ -15,9 +14,8 @@ from tune_jobs.health.metric_table import as_number
 COUNTERS = ("env_steps", "iteration")
 SHORTEST = 20
 """Rows, and changes of a count, at least: in fewer, lengths of episodes can fall, too."""
-EARLY, MOST_RESUMES = 0.1, 5
-"""Share of a run up to which later steps begin anew, where a checkpoint repeats some, and how often
-that may be: what begins anew more often counts something else."""
+MOST_RESUMES = 5
+"""What begins anew more often counts something else."""
 MOST_RISES = 0.05
 """Rises for each fall where the newest row is the first: they are of runs that were continued
 at an earlier step, or are above each other."""
@@ -49,32 +47,21 @@ def order_records(records: Sequence[Record]) -> list[Record]:
 
 
 def join_resumed(records: Sequence[Record]) -> list[Record]:
-    """Return the records of one run with counters that a resume began anew made to go on.
+    """Return the records of one run, without counters that a resume began anew.
 
-    Only where the score goes on, too: an untrained agent is another run.
+    Only where the score goes on: an untrained agent is another run.
     """
     known = match_metrics(records[0].values if records else (), {}).items()
     counters = [theirs for theirs, ours in known if ours.name in COUNTERS]
     scores = [theirs for theirs, ours in known if ours.name.startswith("return_mean")]
-    columns = np.array([[as_number(r.values.get(name)) for r in records] for name in counters])
-    if not counters or not scores or not np.isfinite(columns).all():
+    columns = np.array([[as_number(r.values.get(n)) for r in records] for n in counters + scores])
+    clocks, returns = columns[: len(counters)], columns[len(counters) :]
+    anew = 1 + np.flatnonzero((clocks[:, 1:] <= clocks[:, :1]).all(0)) if counters else ()
+    goes_on = [continues_score(returns[0, :at], returns[0, at:]) for at in anew if scores]
+    if len(goes_on) > MOST_RESUMES or not any(goes_on) or not all(goes_on):
         return list(records)
-    returns = np.array([as_number(record.values.get(scores[0])) for record in records])
-    fell = (columns[:, 1:] - columns[:, :1]) <= EARLY * (columns[:, :-1] - columns[:, :1])
-    starts: list[int] = (np.flatnonzero((fell & (np.diff(columns) < 0)).all(0)) + 1).tolist()
-    parts = list(pairwise([*starts, len(records)]))
-    sizes = [last - first for first, last in [(0, starts[0] if starts else 0), *parts]]
-    if not starts or len(starts) > MOST_RESUMES or min(sizes) < SHORTEST:
-        return list(records)
-    for first, last in parts:
-        if not continues_score(returns[:first], returns[first:last]):
-            return list(records)
-        # A count from 0 has one row more than a count from 1.
-        begins = columns[:, first : first + 1] <= 0
-        columns[:, first:last] += columns[:, first - 1 : first] + begins
     return [
-        Record(record.location, {**record.values, **dict(zip(counters, counts, strict=True))})
-        for record, counts in zip(records, columns.T.tolist(), strict=True)
+        Record(r.location, {n: r.values[n] for n in r.values if n not in counters}) for r in records
     ]
 
 

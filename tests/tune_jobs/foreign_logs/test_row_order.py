@@ -7,6 +7,8 @@ import pytest
 from foreign_logs import diagnose_log, write_columns
 from health_runs import rising
 
+from tune_jobs.audit.audit import audit
+from tune_jobs.audit.replayed_run import JudgingOptions
 from tune_jobs.foreign_logs.log_record import Record
 from tune_jobs.foreign_logs.row_order import join_resumed, order_records
 
@@ -63,12 +65,21 @@ def make_part(returns, first=1):
 
 
 @pytest.mark.parametrize("first", [0, 1])
-def test_a_resume_that_counts_anew_goes_on(first):
+def test_counts_that_a_resume_began_anew_are_left_out(first):
     parts = [make_part(rising(40, 10.0 * i, 10.0 * i + 10), first) for i in range(3)]
     joined = join_resumed([record for part in parts for record in part])
-    assert [record.values["iteration"] for record in joined] == [*range(first, first + 120)]
-    steps = [record.values["step"] for record in joined]
-    assert steps == sorted(set(steps))
+    assert len(joined) == 120 and all(record.values.keys() == {"reward"} for record in joined)
+
+
+@pytest.mark.parametrize("later", [rising(150, 150.0, 300.0), [150.0] * 150])
+def test_no_healthy_run_that_counts_anew_is_ended(tmp_path, monkeypatch, later):
+    monkeypatch.setenv("RUNGWISE_CACHE", str(tmp_path))
+    columns = {"iteration": [*range(1, 151)] * 2, "reward": [*rising(150, 0.0, 150.0), *later]}
+    path = write_columns(
+        tmp_path / "a.csv", step=[100 * i for i in columns["iteration"]], **columns
+    )
+    (run,) = audit([path], JudgingOptions(), workers=1).judged
+    assert run.stop is None and len(run.scores) == 300
 
 
 @pytest.mark.parametrize(
@@ -77,7 +88,6 @@ def test_a_resume_that_counts_anew_goes_on(first):
         make_part(rising(40, 0.0, 10.0)),  # an untrained agent
         make_part(rising(40, 8.0, 20.0), 33),  # a checkpoint
         make_part(rising(40, 10.0, 20.0), 41),  # it counts on
-        make_part([10.0] * 9),  # too short
     ],
 )
 def test_what_does_not_begin_anew_is_left_as_it_is(later):

@@ -19,13 +19,9 @@ logs at a path, ``translate_log`` turns records into rows of the catalogue.
 
 from tune_jobs.foreign_logs.formats.console import ConsoleReader
 from tune_jobs.foreign_logs.formats.delimited import DelimitedReader, TuneTableReader
-from tune_jobs.foreign_logs.formats.document import EvaluationsReader, SacredReader
+from tune_jobs.foreign_logs.formats.document import EvaluationsReader
 from tune_jobs.foreign_logs.formats.json_document import JsonDocumentReader
-from tune_jobs.foreign_logs.formats.json_lines import (
-    JsonLinesReader,
-    SparseLinesReader,
-    TuneResultsReader,
-)
+from tune_jobs.foreign_logs.formats.json_lines import JsonLinesReader, TuneResultsReader
 from tune_jobs.foreign_logs.formats.log_reader import LogReader
 from tune_jobs.foreign_logs.formats.mlflow_runs import MlflowDatabaseReader, MlflowFolderReader
 from tune_jobs.foreign_logs.formats.monitors import MonitorReader
@@ -51,8 +47,6 @@ FORMATS: tuple[type[LogReader], ...] = (
     WandbReader,
     MlflowFolderReader,
     MlflowDatabaseReader,
-    SacredReader,
-    SparseLinesReader,
     JsonDocumentReader,
     JsonLinesReader,
     PrintedBlocksReader,

@@ -53,8 +53,8 @@ class ConsoleReader(LogReader):
     @classmethod
     def first_names(cls, path: Path) -> list[str]:
         """Return the names in the first records: some of them may lack a return."""
-        lines = (("", line) for line in read_first_lines(path))
-        return list_names(islice(cls([path]).parse(lines, final=True), FIRST))
+        records = cls([path]).parse((("", line) for line in read_first_lines(path)), final=True)
+        return list_names(islice(records, FIRST))
 
     def _read_more(self, final: bool) -> list[Record]:
         lines = self._lines.read_numbered(self.limit, final)

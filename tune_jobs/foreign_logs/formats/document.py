@@ -1,4 +1,4 @@
-"""Logs that are one document, written anew as a whole: SB3's evaluations and Sacred's metrics."""
+"""Logs that are one document, which is written anew as a whole, such as SB3's evaluations."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ import gzip
 import zipfile
 import zlib
 from abc import abstractmethod
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tune_jobs.foreign_logs.formats.log_reader import LogReader
-from tune_jobs.foreign_logs.formats.points import Points
 from tune_jobs.foreign_logs.formats.tail import open_text
 from tune_jobs.foreign_logs.log_record import Record, list_names, parse_json
 
@@ -41,7 +39,7 @@ class DocumentReader(LogReader):
     def first_names(cls, path: Path) -> list[str]:
         """Return the names in all rows; none where it is damaged, or of another content."""
         try:
-            return list_names(cls([path]).parse(path, final=True))
+            return list_names(cls([path]).parse(path))
         except BROKEN:
             return []
 
@@ -50,7 +48,7 @@ class DocumentReader(LogReader):
         return self.files[0]
 
     @abstractmethod
-    def parse(self, path: Path, final: bool) -> list[Record]:
+    def parse(self, path: Path) -> list[Record]:
         """Return all rows of the document; it may raise what damage raises."""
 
     def _read_more(self, final: bool) -> list[Record]:
@@ -62,7 +60,7 @@ class DocumentReader(LogReader):
         if version == self._version and not final:
             return []
         try:
-            records = self.parse(path, final)
+            records = self.parse(path)
         except BROKEN as error:
             # Half-written while the run is at work: the next read finds it whole.
             why = str(error).rstrip(".")
@@ -70,9 +68,8 @@ class DocumentReader(LogReader):
             return []
         self._version, self.files = version, [path]
         # A run that began again has fewer rows.
-        first = self._returned if self._returned <= len(records) else 0
-        self._returned = len(records)
-        return records[first:]
+        first, self._returned = self._returned, len(records)
+        return records[first if first <= len(records) else 0 :]
 
 
 class EvaluationsReader(DocumentReader):
@@ -83,17 +80,10 @@ class EvaluationsReader(DocumentReader):
     """
 
     name = "SB3 evaluations.npz"
+    needs_return = True
+    endings = (".npz",)
 
-    @classmethod
-    def recognises(cls, path: Path) -> bool:
-        """Whether it has the name of SB3's file, or its arrays."""
-        if path.suffix != ".npz" or path.name.endswith("evaluations.npz"):
-            return path.suffix == ".npz"
-        with suppress(zipfile.BadZipFile, ValueError), zipfile.ZipFile(path) as arrays:
-            return {"timesteps.npy", "results.npy"} <= set(arrays.namelist())
-        return False
-
-    def parse(self, path: Path, final: bool) -> list[Record]:
+    def parse(self, path: Path) -> list[Record]:
         """Return a row for each evaluation."""
         # Not pickled: a file of a stranger could run code.
         with np.load(path, allow_pickle=False) as file:
@@ -103,36 +93,10 @@ class EvaluationsReader(DocumentReader):
         for at, returns in enumerate(arrays["results"]):
             # Lengths and successes may have been logged in fewer evaluations.
             values = {ARRAYS[n]: float(a[at].mean()) for n, a in arrays.items() if at < len(a)}
-            values |= {
-                "return_std": float(returns.std()),
-                "return_min": float(returns.min()),
-                "return_max": float(returns.max()),
-                "episodes": float(returns.size),
-            }
+            ends = {"return_min": float(returns.min()), "return_max": float(returns.max())}
+            values |= {"return_std": float(returns.std()), "episodes": float(returns.size)} | ends
             records.append(Record(f"evaluation {at + 1}", values))
         return records
-
-
-class SacredReader(DocumentReader):
-    """The metrics of a run of Sacred: steps and values (``observers/file_storage.py``)."""
-
-    name = "Sacred metrics.json"
-    needs_return = True
-    is_directory = True
-
-    @classmethod
-    def recognises(cls, path: Path) -> bool:
-        """Whether it has the name and the content of Sacred's file."""
-        return path.name == "metrics.json" and bool(cls.first_names(path))
-
-    def parse(self, path: Path, final: bool) -> list[Record]:
-        """Return the iterations; the last one may get more metrics while the run is at work."""
-        points = Points(self.rename)
-        for name, metric in dict(read_json(path)).items():
-            pairs = zip(metric["steps"], metric["values"], strict=False)
-            points.add("", [(name, int(step or 0), float(value)) for step, value in pairs])
-        records = points.take(final=True)
-        return records if final else records[:-1]
 
 
 def read_json(path: Path) -> Any:

@@ -32,8 +32,8 @@ class JsonDocumentReader(DocumentReader):
     @classmethod
     def recognises(cls, path: Path) -> bool:
         """Whether it is one document: what is not an object in a line of its own."""
-        if not super().recognises(path) or path.suffix == ".gz":
-            return path.name.endswith(".json.gz")
+        if path.suffix != ".json":
+            return path.name.endswith(cls.endings)
         with open_text(path, "replace") as file:
             first, rest = file.readline(SEARCHED).strip(), file.readline(SEARCHED).strip()
         try:
@@ -47,7 +47,7 @@ class JsonDocumentReader(DocumentReader):
         numbers = [name for name, value in flatten(data).items() if not isinstance(value, list)]
         return not any(map(is_return, numbers)) and bool(find_rows(data))
 
-    def parse(self, path: Path, final: bool) -> list[Record]:
+    def parse(self, path: Path) -> list[Record]:
         """Return the rows of the document."""
         rows = find_rows(read_json(path))
         if not rows:
@@ -70,11 +70,13 @@ def _list_tables(data: object) -> Iterator[list[Row]]:
     if not isinstance(data, dict):
         return
     columns: dict[int, dict[str, list[object]]] = {}
+    # Sacred's ``metrics.json`` (``observers/file_storage.py``) has steps and values of each metric.
     for name, value in flatten(cast("Mapping[str, object]", data)).items():
         items = cast("list[object]", value) if isinstance(value, list) else []
         if items and all(isinstance(item, dict) for item in items):
             yield _expand([flatten(cast("Mapping[str, object]", item)) for item in items])
         elif name and all(isinstance(item, SCALARS) for item in items):
+            name = "step" if name.endswith("/steps") else name.removesuffix("/values")
             columns.setdefault(len(items), {})[name] = items
     for size, table in columns.items():
         # Settings are lists, too, such as the widths of layers.

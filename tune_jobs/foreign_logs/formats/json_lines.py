@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from tune_jobs.foreign_logs.formats.log_reader import SEARCHED, LogReader, read_first_lines
-from tune_jobs.foreign_logs.formats.point_files import PointFilesReader
-from tune_jobs.foreign_logs.formats.points import Point
 from tune_jobs.foreign_logs.formats.tail import BrokenLines, Lines
 from tune_jobs.foreign_logs.log_record import Record, flatten, parse_json
 
-FIRST = 20
-"""Lines that are searched for a return: the first ones of a file may be its configuration."""
-SPARSE = ("metrics.jsonl", "scores.jsonl")
-STEP, EPISODE = "step", "episode/score"
-"""Names in Dreamer's files of them (``embodied/core/logger.py``)."""
+FIRST = 200
+"""Lines that are searched for a return: the first ones may be a configuration, or of updates alone,
+as Dreamer logs them."""
 
 
 class JsonLinesReader(LogReader):
@@ -34,7 +29,12 @@ class JsonLinesReader(LogReader):
     @classmethod
     def first_names(cls, path: Path) -> list[str]:
         """Return the names of the first metrics of a file."""
-        return [name for names in _list_names(path, FIRST) for name in names]
+        names: list[str] = []
+        for line in read_first_lines(path)[:FIRST]:
+            with suppress(ValueError):
+                data: object = parse_json(line)
+                names += flatten(data) if isinstance(data, dict) else []
+        return names
 
     def _read_more(self, final: bool) -> list[Record]:
         lines = self._lines.read_numbered(self.limit, final)
@@ -71,41 +71,6 @@ class JsonLinesReader(LogReader):
         return Record(place, flatten(data))
 
 
-class SparseLinesReader(PointFilesReader):
-    """Lines with a step and some of the metrics each, such as Dreamer's: scores come by episode."""
-
-    name = "sparse JSON lines"
-    needs_return = True
-    is_directory = False
-
-    @classmethod
-    def recognises(cls, path: Path) -> bool:
-        """Whether it has Dreamer's name for them, and lines that share no metric but the step."""
-        lines = (
-            [names for names in _list_names(path) if names] if path.name.endswith(SPARSE) else []
-        )
-        shared = set(lines[0]).intersection(*lines) if lines else set[str]()
-        return STEP in shared and (len(shared) == 1 < len(lines) or EPISODE in lines[0])
-
-    @classmethod
-    def first_names(cls, path: Path) -> list[str]:
-        """Return the names of all metrics in the first lines."""
-        return [name for names in _list_names(path) for name in names]
-
-    @classmethod
-    def parse(cls, name: str, line: str) -> list[Point]:
-        """Return the metrics of a line; none where it is cut off or has no step."""
-        with suppress(ValueError, KeyError, TypeError, OverflowError, AttributeError):
-            values: dict[str, Any] = flatten(parse_json(line))
-            step = int(values.pop(STEP))
-            return [(n, step, v) for n, v in values.items() if isinstance(v, int | float)]
-        return []
-
-    def find_files(self) -> dict[Path, str]:
-        """Return the one file, which has all metrics."""
-        return {self.files[0]: ""}
-
-
 class TuneResultsReader(JsonLinesReader):
     """The results that Ray Tune writes for each trial."""
 
@@ -126,13 +91,3 @@ class TuneResultsReader(JsonLinesReader):
             first: object = parse_json(line)
             return not isinstance(first, dict) or not first or "training_iteration" in first
         return True
-
-
-def _list_names(path: Path, count: int | None = None) -> list[list[str]]:
-    """Return the names in each of the first lines of a file."""
-    names: list[list[str]] = []
-    for line in read_first_lines(path)[:count]:
-        with suppress(ValueError):
-            data: object = parse_json(line)
-            names.append(list(flatten(data)) if isinstance(data, dict) else [])
-    return names

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
 
@@ -122,18 +121,12 @@ def read_first_lines(path: Path) -> list[str]:
 
 def read_header(path: Path) -> list[str]:
     """Return the names in the header of a table; empty for a file that is not text."""
-    state = path.stat()
-    return list(_read_header(path, state.st_size, state.st_mtime_ns))
-
-
-@lru_cache(maxsize=1)  # several formats ask for that of one file
-def _read_header(path: Path, size: int, changed: int) -> tuple[str, ...]:
     try:
         with open_text(path) as file:
             line = next((line for line in file if not is_above_header(line)), "")
-            return tuple(split_header(line)[1])
+            return split_header(line)[1]
     except (UnicodeDecodeError, csv.Error):
-        return ()
+        return []
 
 
 def is_above_header(line: str) -> bool:

@@ -106,11 +106,6 @@ class D3rlpyReader(PointFilesReader):
         is_table = path.suffix == ".csv" and any((path.parent / name).exists() for name in BESIDE)
         return is_table and cls.begins_with_point(path)
 
-    @classmethod
-    def parse(cls, name: str, line: str) -> list[Point]:
-        """Return the point of a line; a histogram has more numbers."""
-        return super().parse(name, line) if line.count(",") == 2 else []
-
     def find_files(self) -> dict[Path, str]:
         """Return the files of the folder and the names of their metrics."""
         found = self.directory.glob("*.csv") if self.directory else self.files

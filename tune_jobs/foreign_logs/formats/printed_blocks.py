@@ -13,28 +13,21 @@ from pathlib import Path
 from typing import Literal
 
 from tune_jobs.foreign_logs.formats.console import COLOUR, NUMBER, ConsoleReader
-from tune_jobs.foreign_logs.formats.sb3_table import EvaluationMerger
 from tune_jobs.foreign_logs.likely_return import is_return
 from tune_jobs.foreign_logs.log_record import Record
-from tune_jobs.foreign_logs.names.name_matching import KNOWN
 
 _ROW = re.compile(r"(?:[^|]*\s)?\|([^|]*)\|([^|]*)\|\s*$")
 _DASHES = re.compile(r"(?:^|\s)-{10,}\s*$")
 _NUMBER = re.compile(NUMBER)
 _START = re.compile(r"Learning iteration (\d+)/\d+")
-_END = re.compile(r"^\s*ETA:")
 _PAIR = re.compile(rf"^\s*([A-Za-z][^:]*):\s+({NUMBER})(?=s?(?:\s|$))")
 _LOSS = re.compile(r"(?:mean )?([\w ]+) loss", re.IGNORECASE)
 _OF_RSL_RL = {
     "mean reward": "Train/mean_reward",
     "mean episode length": "Train/mean_episode_length",
     "mean action noise std": "Policy/mean_noise_std",
-    "mean action std": "Policy/mean_std",
-    "computation": "Perf/total_fps",
-    "steps per second": "Perf/total_fps",
     "total timesteps": "env_steps",
     "total steps": "env_steps",
-    "iteration time": "iteration_s",
 }
 """What RSL-RL prints, by its own tags; of those that have none by ours."""
 
@@ -46,7 +39,7 @@ class PrintedBlocksReader(ConsoleReader):
 
     def _open(self) -> None:
         super()._open()
-        self._merger, self._section = EvaluationMerger(), ""
+        self._section = ""
         self._kind: Literal["", "box", "RSL-RL"] = ""
         self._place, self._values = "", dict[str, object]()
 
@@ -67,9 +60,10 @@ class PrintedBlocksReader(ConsoleReader):
                 self._add(place, "iteration", started[1])
             elif self._kind == "RSL-RL":
                 if pair := _PAIR.match(line):
-                    self._add(place, _name_pair(pair[1].strip()), pair[2])
-                if _END.match(line):
-                    yield from self._end()
+                    key = pair[1].strip()
+                    loss = _LOSS.fullmatch(key)
+                    tag = loss and f"Loss/{loss[1].replace(' ', '_').lower()}"
+                    self._add(place, tag or _OF_RSL_RL.get(key.casefold(), key), pair[2])
             elif row := _ROW.match(line):
                 yield from self._add_row(place, row[1], row[2].strip())
             else:
@@ -82,7 +76,7 @@ class PrintedBlocksReader(ConsoleReader):
         if self._kind and not value and key.endswith("/"):
             self._section = key
         elif self._kind and key:  # else a table of another kind, such as one of Markdown
-            name = _complete((self._section if cell.startswith("   ") else "") + key)
+            name = (self._section if cell.startswith("   ") else "") + key
             if name in self._values:
                 yield from self._end("box")
             if _NUMBER.fullmatch(value):
@@ -97,22 +91,3 @@ class PrintedBlocksReader(ConsoleReader):
         if len(self._values) > 1:
             yield Record(self._place, self._values)
         self._kind, self._place, self._values = kind, "", {}
-
-    def _assemble(self, records: list[Record], final: bool) -> list[Record]:
-        return self._merger.merge(records, final)
-
-
-def _name_pair(key: str) -> str:
-    """Return RSL-RL's tag of what it prints."""
-    loss = _LOSS.fullmatch(key)
-    return _OF_RSL_RL.get(key.casefold()) or (
-        f"Loss/{loss[1].strip().replace(' ', '_').lower()}" if loss else key
-    )
-
-
-def _complete(name: str) -> str:
-    """Return a name that was cut off for its length, if a single known one begins so."""
-    if not name.endswith("..."):
-        return name
-    known = [full for full in KNOWN if full.startswith(name[:-3].casefold())]
-    return known[0] if len(known) == 1 else name[:-3]

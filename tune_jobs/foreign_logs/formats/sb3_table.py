@@ -22,37 +22,6 @@ MOST_WAITING = 10
 """Lines without a counter after which the log is taken to have none."""
 
 
-class EvaluationMerger:
-    """Joins lines that SB3 writes while it evaluates with the next one of the training."""
-
-    def __init__(self) -> None:
-        """Know of no line."""
-        self._waiting: list[Record] = []
-        self._before: dict[str, object] = {}
-        self._counter: str | None = None
-
-    def merge(self, records: list[Record], final: bool) -> list[Record]:
-        """Return the lines of the training that are complete.
-
-        SB3 evaluates while it collects, and what it last learnt is then in that line.
-        """
-        records = [*self._waiting, *records]
-        if self._counter is None:
-            in_log = (c for c in COUNTERS if any(c in r.values for r in records))
-            self._counter = next(in_log, None)
-        self._waiting = []
-        if self._counter is None and not final and len(records) <= MOST_WAITING:
-            self._waiting = records
-            return []
-        merged: list[Record] = []
-        for record in records:
-            self._before |= record.values
-            if self._counter is None or self._counter in record.values:
-                merged.append(dataclasses.replace(record, values=self._before))
-                self._before = {}
-        return merged
-
-
 class SB3TableReader(DelimitedReader):
     """The lines of SB3 with the return of the episodes that finished since the line before.
 
@@ -71,7 +40,9 @@ class SB3TableReader(DelimitedReader):
         )
         self._episodes: list[Episode] = []
         self._steps_assigned = 0.0
-        self._merger = EvaluationMerger()
+        self._waiting: list[Record] = []
+        self._before: dict[str, object] = {}
+        self._counter: str | None = None
 
     @classmethod
     def open_all(
@@ -90,7 +61,27 @@ class SB3TableReader(DelimitedReader):
         return records
 
     def _assemble(self, records: list[Record], final: bool) -> list[Record]:
-        return self._add_returns(self._merger.merge(records, final), final)
+        return self._add_returns(self._merge_evaluations([*self._waiting, *records], final), final)
+
+    def _merge_evaluations(self, records: list[Record], final: bool) -> list[Record]:
+        """Join lines that SB3 writes while it evaluates with the next one of the training.
+
+        It evaluates while it collects, and what it last learnt is then in that line.
+        """
+        if self._counter is None:
+            in_log = (c for c in COUNTERS if any(c in r.values for r in records))
+            self._counter = next(in_log, None)
+        self._waiting = []
+        if self._counter is None and not final and len(records) <= MOST_WAITING:
+            self._waiting = records
+            return []
+        merged: list[Record] = []
+        for record in records:
+            self._before |= record.values
+            if self._counter is None or self._counter in record.values:
+                merged.append(dataclasses.replace(record, values=self._before))
+                self._before = {}
+        return merged
 
     def _add_returns(self, records: list[Record], final: bool) -> list[Record]:
         clock = [as_number(record.values.get("time/total_timesteps")) for record in records]

@@ -55,13 +55,12 @@ def open_as_utf8(path: Path) -> tuple[BinaryIO, Identity, int]:
     file, identity, size = open_with_state(path)
     mark = file.read(2)
     file.seek(0)
-    if mark not in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-        return file, identity, size
-    with file:
-        # Not final: half of a character at the end is a write that is not complete.
-        text = codecs.getincrementaldecoder("utf-16")("replace").decode(file.read())
-    data = text.encode()
-    return io.BytesIO(data), identity, len(data)
+    if mark in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        with file:
+            # Not final: half of a character at the end is a write that is not complete.
+            text = codecs.getincrementaldecoder("utf-16")("replace").decode(file.read()).encode()
+        return io.BytesIO(text), identity, len(text)
+    return file, identity, size
 
 
 def open_text(path: Path, errors: str = "strict") -> io.TextIOWrapper:

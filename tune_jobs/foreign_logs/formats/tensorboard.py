@@ -19,12 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from tune_jobs.foreign_logs.formats.event_runs import (
-    NOTHING,
-    EventSpan,
-    group_files,
-    measure_span,
-)
+from tune_jobs.foreign_logs.formats.event_runs import EventSpan, group_files, measure_span
 from tune_jobs.foreign_logs.formats.log_reader import LogReader
 from tune_jobs.foreign_logs.formats.points import Point, PointsReader
 from tune_jobs.foreign_logs.formats.tail import Tail
@@ -127,7 +122,7 @@ class TensorBoardReader(PointsReader):
         readers: list[LogReader] = []
         for run in runs:
             # Of a program that has just begun, what its new file is to older ones is seen later.
-            if run.keys() <= {*files} or any(f in files and spans[f].steps for f in run):
+            if run.keys() <= {*files} or any(f in files and spans[f].tags for f in run):
                 label = next(iter(run)).name if len(runs) > 1 else ""
                 readers.append(cls([*run], rename, directory if run is runs[-1] else None, label))
         return readers
@@ -153,17 +148,11 @@ class TensorBoardReader(PointsReader):
         self._others = {file for file in files if file not in mine and spans[file].returns}
         self._shifts = {**mine, **self._shifts}
         self.files = [*self._shifts]
-        several = (
-            f"{self.files[0].parent} has event files of several runs, which overlap or begin anew "
-            "with an untrained agent: each is read by itself."
-        )
-        notes = [several] * bool(self.label) + [
-            f"{file} begins its steps anew where the score of the earlier files ended: it is read "
-            f"from step {shift} on."
-            for (_, before), (file, shift) in pairwise(self._shifts.items())
-            if shift > before
-        ]
-        self.note = " ".join(notes)
+        several = f"{self.files[0].parent} has event files of several runs: each is read by itself."
+        anew = "{} begins its steps anew with the score of the earlier files: read from step {} on."
+        pairs = pairwise(self._shifts.items())
+        notes = [anew.format(*later) for before, later in pairs if later[1] > before[1]]
+        self.note = " ".join([several] * bool(self.label) + notes)
 
 
 def _find_files(directory: Path) -> list[Path]:
@@ -174,7 +163,7 @@ def _find_files(directory: Path) -> list[Path]:
 def _measure_files(files: Sequence[Path]) -> dict[Path, EventSpan]:
     """Return what the first part of each of several files covers."""
     if len(files) == 1:
-        return {files[0]: NOTHING}
+        return {files[0]: EventSpan()}
     states = [(file, file.stat()) for file in files]
     return {file: _measure(file, state.st_size, state.st_mtime_ns) for file, state in states}
 

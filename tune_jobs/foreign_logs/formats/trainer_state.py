@@ -41,7 +41,7 @@ class TrainerStateReader(DocumentReader):
         """Return the newest trainer state."""
         return find_newest(self.directory) if self.directory else self.files[0]
 
-    def parse(self, path: Path, final: bool) -> list[Record]:
+    def parse(self, path: Path) -> list[Record]:
         """Return the entries of the history."""
         history = [dict[str, object](entry) for entry in read_json(path)["log_history"]]
         # JSON has no NaN: Transformers writes null in its place.

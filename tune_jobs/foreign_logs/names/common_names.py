@@ -55,56 +55,37 @@ stage: train/stage, rollout/stage, curriculum/stage, curriculum_stage, curriculu
 entropy_negated: entropy_loss
 """)
 
-# Sources: Unity ML-Agents (``trainers/stats.py``, ``trainer/rl_trainer.py``), whose epsilon is a
-# clip range and whose losses are means of sizes; garage (``_functions.py: log_performance``,
-# ``np/algos``, ``torch/algos/vpg.py``); rlkit (``core/eval_util.py``, ``path_collector.py``), whose
-# rewards are those of a step; softlearning (``rl_algorithm.py``); rlpyt (``minibatch_rl.py``);
-# OpenAI's Baselines (``deepq``, ``trpo_mpi``, ``ppo1``, ``acktr``, ``a2c``, ``ddpg``, ``her``):
-# ``ev_tdlam_before``, ``loss_pol_surr``, ``so far``, ``this iter``; Spinning Up (``algos``): ``loss
-# pi``, ``delta loss v``; Acme (``environment_loop.py``): ``actor steps``; Dreamer (``train.py``):
-# ``train/ent/action``; DrQ-v2 (``logger.py``); CORL (``algorithms/offline``): ``normalized score``;
-# d3rlpy: ``time step``, which are seconds; TRL 0.11 to 0.16 and OpenRLHF (``ppo_trainer.py``):
-# ``objective/``, ``ppo/``, without ``objective/kl``, as for later versions; rl_games, whose
-# ``reward/step`` is the return where other spellings are the reward of a step; IsaacLab, MushroomRL
-# (``j``) and tutorials of PyTorch, Keras and Gymnasium.
+# Sources: Unity ML-Agents (``trainers/stats.py``), whose epsilon is a clip range; garage
+# (``_functions.py``); rlkit (``core/eval_util.py``), whose rewards are those of a step;
+# softlearning (``rl_algorithm.py``); rlpyt (``minibatch_rl.py``); OpenAI's Baselines: ``ev_tdlam``,
+# ``loss_pol_surr``, ``so far``, ``this iter``; Spinning Up (``algos``); Acme
+# (``environment_loop.py``); Dreamer (``train.py``); DrQ-v2 (``logger.py``); CORL
+# (``algorithms/offline``): ``normalized score``; d3rlpy: ``time step``, which are seconds; TRL 0.11
+# to 0.16 and OpenRLHF (``ppo_trainer.py``), without ``objective/kl``, as for later versions;
+# rl_games; IsaacLab, MushroomRL (``j``) and tutorials of PyTorch, Keras and Gymnasium.
 COMMON = _parse("""
-none: loss, train loss, training loss, train std, policy epsilon, reward step, rewards step,
-    rewards iter, rewards time, step reward, time step, ev after, entloss, delta loss pi,
-    delta loss v, exploration/rewards mean, evaluation/rewards mean
-return_mean: environment/cumulative reward, average return, evaluation/average return, total return,
-    total reward, total rewards, episode total reward, cumulative reward, cumulative return,
-    exploration/average returns, exploration/returns mean, evaluation/average returns,
-    evaluation/returns mean, return average, train/average returns, eval/average returns,
-    rollout/return, eval/return, eval/returns, mean episode reward, average test ep ret,
-    test ep ret, train/episode return, train/episode reward, eval/episode reward, episode/score,
-    avg episode reward, average episode reward, train reward, d4rl normalized score,
-    normalized score, human normalized score, normalized score mean, objective/scores,
-    objective/rlhf reward, epoch reward, epoch return, j undiscounted
-return_mean_100: mean 100 episode reward, rollout/return history, running reward, mean100,
-    avg reward last 100
-episode_length: episode length, episode steps, ep length, episode len, avg episode length,
-    average episode length, mean ep length, avg ep len, length average, path length mean,
-    episode length mean, mean episode len, episodic length, train/length, rollout/length
-env_steps: total env steps, n timesteps, num steps total, cum steps, timesteps so far, env step,
-    env steps, actor steps, environment steps, evaluator steps, frame, frame idx, total frames,
-    num frames, n steps, num steps, time steps, agent steps, interactions, total interactions,
-    num env steps, global steps, env frames, total step
-iteration: evaluation/iteration, itr, n updates, iters so far, iterations, iter num, update step,
-    num updates, training iteration
+none: loss, train loss, train std, policy epsilon, rewards step, time step,
+    exploration/rewards mean, evaluation/rewards mean
+return_mean: environment/cumulative reward, evaluation/average return, total reward, total return,
+    d4rl normalized score, normalized score, human normalized score, normalized score mean,
+    objective/scores, objective/rlhf reward, epoch reward, epoch return, j undiscounted
+return_mean_100: mean 100 episode reward, mean100, avg reward last 100
+episode_length: episode length, ep length, episode len, avg episode length, average episode length,
+    mean ep length, avg ep len, length average, path length mean, episode length mean, train/length
+env_steps: total env steps, num steps total, timesteps so far, env step, env steps, actor steps,
+    environment steps, frame, frame idx, total frames, num frames, n steps, num steps, agent steps,
+    total interactions, num env steps, global steps, env frames, total step
+iteration: evaluation/iteration, itr, n updates, iters so far, iterations, num updates
 episodes: ep this iter, episodes this iter
 episodes_so_far: episodes so far, total/episodes, num episodes, train/num episodes total,
     actor episodes, train episodes
-exploration_rate: epsilon, epsilons, eps, exploration rate, exploration epsilon, eps greedy,
-    eps threshold, exploration eps, epsilon greedy, current epsilon
+exploration_rate: epsilon, eps, exploration rate, exploration epsilon, eps threshold, epsilon greedy
 percent_explored: % time spent exploring
-success_rate: success rate, win rate, winning rate, solve rate, success ratio, win ratio,
-    success fraction, mean success, avg success, episode success, goal rate, success percentage
-policy_loss: policy loss, loss pi, actor loss, loss actor, pi loss, policy gradient loss,
-    loss policy, actor loss mean, surrogate loss, action loss, loss_pol_surr, loss/policy avg,
-    ppo/loss/policy
+success_rate: success rate, win rate, solve rate, success ratio, mean success, episode success
+policy_loss: policy loss, loss actor, policy gradient loss, loss policy, surrogate loss,
+    loss_pol_surr, loss/policy avg, ppo/loss/policy
 value_loss: value loss, q1 loss, loss q, loss q1, loss critic, value function loss, loss_vf_loss,
-    q loss, qf loss, qf1 loss, critic 1 loss, dqn loss, baseline loss, loss value, td error loss,
-    bellman loss, loss/value avg, ppo/loss/value
+    q loss, qf loss, qf1 loss, critic 1 loss, dqn loss, loss value, loss/value avg, ppo/loss/value
 entropy: loss_ent, entropy average, train/ent/action, train/actor ent, action entropy, mean entropy,
     entropy mean, policy/entropy avg, ppo/policy/entropy
 entropy_coef: policy/beta, trainer/alpha

@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from algos.metrics import METRICS
 from envs.validation import unknown_name_error
-from tune_jobs.foreign_logs.likely_return import is_evaluation, parse_return, parse_spread
+from tune_jobs.foreign_logs.likely_return import AVERAGE, is_evaluation, list_words, parse_return
 from tune_jobs.foreign_logs.names.catalogue_metric import RETURNS, CatalogueMetric, Library
 from tune_jobs.foreign_logs.names.common_names import COMMON
 from tune_jobs.foreign_logs.names.libraries import LIBRARIES
@@ -187,15 +187,11 @@ def _match_spreads(
     names: Sequence[str], taken: Mapping[str, CatalogueMetric]
 ) -> dict[str, CatalogueMetric]:
     """Return the spreads of the return, which have its words: those of another one are left out."""
-    matched: dict[str, CatalogueMetric] = {}
-    known = {ours.name for ours in taken.values()}
-    of = [parse_spread(n)[1] for n, ours in taken.items() if ours.name in RETURNS and ours.patchy]
-    for name in names:
-        spread, words = parse_spread(name)
-        if spread and words in of and f"return_{spread}" not in known:
-            known.add(f"return_{spread}")
-            matched[name] = CatalogueMetric(f"return_{spread}", patchy=True)
-    return matched
+    free = {"std", "min", "max"} - {ours.name.removeprefix("return_") for ours in taken.values()}
+    words = {name: {*list_words(name)} - AVERAGE for name in (*taken, *names)}
+    of = [words[n] for n, ours in taken.items() if ours.name in RETURNS and ours.patchy]
+    matched = {s: n for n in reversed(names) for s in free & words[n] if words[n] - {s} in of}
+    return {n: CatalogueMetric(f"return_{s}", patchy=True) for s, n in matched.items()}
 
 
 def _guess_return(names: Iterable[str]) -> str:

@@ -58,7 +58,7 @@ def test_pickled_arrays_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"cannot be read as SB3 evaluations.*allow_pickle"):
         read_logs(path)
     np.savez(tmp_path / "mine.npz", weights=np.arange(2))
-    assert not EvaluationsReader.recognises(tmp_path / "mine.npz")
+    assert EvaluationsReader.first_names(tmp_path / "mine.npz") == []
 
 
 def test_metrics_of_sacred_are_joined_by_step(tmp_path):
@@ -69,7 +69,7 @@ def test_metrics_of_sacred_are_joined_by_step(tmp_path):
     (tmp_path / "metrics.json").write_text(json.dumps(metrics))
     (tmp_path / "config.json").write_text("{}")
     (log,) = read_logs(tmp_path)
-    assert (log.format, len(log.rows)) == ("Sacred metrics.json", 30)
+    assert (log.format, log.name, len(log.rows)) == ("JSON document", tmp_path.name, 30)
     assert (log.rows[-1]["return_mean"], log.rows[-1]["env_steps"]) == (29, 87)
     for text in ('{"accuracy": 0.5}', "[1, 2]"):
         (tmp_path / "metrics.json").write_text(text)

@@ -1,5 +1,7 @@
 """Event files in one folder: parts of one run, or runs of their own."""
 
+from pathlib import Path
+
 import pytest
 from foreign_logs import find_events_file, write_events
 from health_runs import rising
@@ -9,7 +11,7 @@ from tune_jobs.audit.audit import audit
 from tune_jobs.audit.replayed_run import JudgingOptions
 from tune_jobs.foreign_logs.discovery import find_in_directory, find_readers
 from tune_jobs.foreign_logs.formats import tensorboard
-from tune_jobs.foreign_logs.formats.event_runs import EventSpan
+from tune_jobs.foreign_logs.formats.event_runs import EventSpan, group_files
 from tune_jobs.foreign_logs.read_logs import read_logs
 
 D16 = DATA / "strangers" / "d16_resumed"
@@ -72,12 +74,17 @@ def test_what_a_second_file_is_follows_from_steps_and_score(tmp_path, second, fi
 
 
 def test_files_written_at_the_same_time_are_two_runs():
-    steps = {"return": (0, 900), "loss": (0, 900)}
-    first = EventSpan(steps, (10.0, 50.0), (0.0, 5.0))
-    assert first.relate(EventSpan(steps, (20.0, 60.0), (5.0, 9.0))) == "other"
-    assert first.relate(EventSpan(steps, (51.0, 90.0), (5.0, 9.0))) == "anew"
-    assert first.relate(EventSpan(steps, (51.0, 90.0), ())) == "other"
-    assert first.relate(EventSpan({"eval/x": (0, 900)}, (20.0, 60.0), ())) == "part"
+    tags = frozenset({"return", "loss"})
+    first = EventSpan(tags, (10.0, 50.0), 0, 900, (0.0, 5.0))
+    later = EventSpan(tags, (51.0, 90.0), 0, 900, (5.0, 9.0))
+
+    def group(span):
+        return [[*run.values()] for run in group_files({Path("a"): first, Path("b"): span})]
+
+    assert group(later) == [[0, 901]]
+    assert group(later._replace(times=(20.0, 60.0))) == [[0], [0]]
+    assert group(later._replace(returns=())) == [[0], [0]]
+    assert group(EventSpan(frozenset({"eval/x"}), (20.0, 60.0), 0, 900)) == [[0, 0]]
 
 
 def test_an_empty_second_file_changes_nothing(tmp_path):

@@ -4,21 +4,25 @@ import json
 
 import pytest
 
+from tune_jobs.audit.audit import audit
+from tune_jobs.audit.replayed_run import JudgingOptions
 from tune_jobs.foreign_logs.discovery import find_readers
+from tune_jobs.foreign_logs.read_logs import read_logs
 
 EPISODES = [{"step": 100 * i, "episode/score": 1.0 * i, "episode/length": 9} for i in range(1, 21)]
 UPDATES = [{"step": 100 * i + 7, "train/loss/policy": 0.5, "train/ret": 1} for i in range(5, 21, 5)]
 
 
-def test_lines_of_dreamer_are_joined_by_step(tmp_path):
-    path = tmp_path / "metrics.jsonl"
+def test_lines_of_dreamer_are_rows_of_their_episodes(tmp_path, monkeypatch):
+    monkeypatch.setenv("RUNGWISE_CACHE", str(tmp_path))
+    path = tmp_path / "run" / "metrics.jsonl"
+    path.parent.mkdir()
     lines = sorted(EPISODES + UPDATES, key=lambda line: line["step"])
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    (reader,) = find_readers(path)
-    records = reader.read(final=True)
-    assert reader.name == "sparse JSON lines"
-    assert sum(record.values.get("episode/score", 0) for record in records) == 210
-    assert any({"episode/score", "train/loss/policy"} <= record.values.keys() for record in records)
+    path.write_text("".join(json.dumps(line) + "\n" for line in UPDATES[:1] * 30 + lines))
+    (log,) = read_logs(path.parent)
+    assert sum(row.get("return_mean", 0) for row in log.rows) == 210
+    (run,) = audit([path.parent], JudgingOptions(), workers=1).judged
+    assert run.stop is None
 
 
 @pytest.mark.parametrize("name", ["metrics.jsonl", "log.jsonl"])

@@ -3,6 +3,7 @@
 import pytest
 from paths import DATA
 
+from tune_jobs.foreign_logs.discovery import find_readers
 from tune_jobs.foreign_logs.read_logs import read_logs
 
 STRANGERS = DATA / "strangers"
@@ -26,24 +27,21 @@ def test_a_chart_of_tensorboard_is_a_log(name, metric, noted):
     assert ("its column Value is taken for the return" in log.note) == noted
 
 
-def test_the_charts_of_a_run_are_one_log(tmp_path):
+def test_only_charts_of_a_return_are_logs(tmp_path):
     for run in ("PPO_1", "PPO_2"):
         export(tmp_path / f"run-{run}-tag-rollout_ep_rew_mean.csv", range(9))
         export(tmp_path / f"run-{run}-tag-train_value_loss.csv", [0.5] * 9)
     export(tmp_path / "loss.csv", range(9))
     logs = read_logs(tmp_path)
     assert [len(log.rows) for log in logs] == [9, 9]
-    assert all(log.rows[-1]["value_loss"] == 0.25 for log in logs)  # SB3 logs the squared error
     assert len({log.name for log in logs}) == 2
 
 
 @pytest.mark.parametrize(
-    ("name", "metric"),
-    [("PPO_explained_variance", "explained_variance"), ("PPO_ep_rew_mean", "return_mean"),
-     ("PPO_current", "return_mean")],
-)  # fmt: skip
-def test_a_renamed_chart_ends_with_the_name_of_its_metric(tmp_path, name, metric):
+    ("name", "is_taken"),
+    [("PPO_explained_variance", False), ("PPO_ep_rew_mean", True), ("PPO_current", True)],
+)
+def test_a_chart_without_a_tag_may_be_of_a_return(tmp_path, name, is_taken):
     export(tmp_path / f"{name}.csv", [0.5] * 9)
-    (log,) = read_logs(tmp_path / f"{name}.csv")
-    assert log.rows[-1][metric] == 0.5
-    assert ("return_mean" in log.rows[-1]) == (metric == "return_mean")
+    (reader,) = find_readers(tmp_path / f"{name}.csv")
+    assert ("return_mean" in reader.read(final=True)[-1].values) == is_taken
