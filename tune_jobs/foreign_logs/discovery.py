@@ -156,7 +156,7 @@ def _choose_form(
             yield from form.open_all(by_form[form], rename, place)
             continue
         why = "it has no rows" if at < chosen else "it is of the same run"
-        why += f": {by_form[forms[chosen]][0].name} beside it is read"
+        why += f": {by_form[forms[chosen]][0].name} in the same folder is read"
         yield from (LeftOut(file, why, form) for file in by_form[form])
 
 

@@ -49,7 +49,7 @@ def order_records(records: Sequence[Record]) -> list[Record]:
 def join_resumed(records: Sequence[Record]) -> list[Record]:
     """Return the records of one run, without counters that a resume began anew.
 
-    Only where the score goes on: an untrained agent is another run.
+    Only where the score continues: an untrained agent is another run.
     """
     known = match_metrics(records[0].values if records else (), {}).items()
     counters = [theirs for theirs, ours in known if ours.name in COUNTERS]

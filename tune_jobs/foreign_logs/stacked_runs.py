@@ -45,7 +45,7 @@ def split_runs(name: str, records: Sequence[Record]) -> dict[str, list[Record]]:
 
 
 def _stack_charts(records: Sequence[Record]) -> Sequence[Record]:
-    """Return records of several runs beside each other, as W&B exports them, below each other."""
+    """Return records of several runs in one row, as W&B exports them, below each other."""
     if not list_chart_columns(records[0].values if records else {}):
         return records
     columns = list_chart_columns(list_names(records))

@@ -80,8 +80,7 @@ class EvaluationsReader(DocumentReader):
     """
 
     name = "SB3 evaluations.npz"
-    needs_return = True
-    endings = (".npz",)
+    endings = ("evaluations.npz",)
 
     def parse(self, path: Path) -> list[Record]:
         """Return a row for each evaluation."""

@@ -43,7 +43,7 @@ class JsonDocumentReader(DocumentReader):
             return first[:1] == "[" or (first[:1] == "{" and first[-1] in "{[,:" and bool(rest))
         if not isinstance(data, dict) or rest:
             return isinstance(data, list)
-        # A log that has only begun is one line, too: its return is a number, and no list.
+        # A log that has just started is one line, too: its return is a number, and no list.
         numbers = [name for name, value in flatten(data).items() if not isinstance(value, list)]
         return not any(map(is_return, numbers)) and bool(find_rows(data))
 

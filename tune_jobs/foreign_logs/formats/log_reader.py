@@ -132,7 +132,7 @@ def read_header(path: Path) -> list[str]:
 def is_above_header(line: str) -> bool:
     """Return whether a line may stand above the header of a table.
 
-    It is a comment, blank, or tells Excel what separates the cells: ``sep=;``.
+    It is a comment, blank, or names the separator of the cells for Excel: ``sep=;``.
     """
     text = line.strip(' \t\r\n"')
     return not text or text.startswith("#") or (text[:4].lower() == "sep=" and len(text) < 6)

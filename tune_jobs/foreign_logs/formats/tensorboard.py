@@ -121,7 +121,7 @@ class TensorBoardReader(PointsReader):
         runs = group_files(spans)
         readers: list[LogReader] = []
         for run in runs:
-            # Of a program that has just begun, what its new file is to older ones is seen later.
+            # Of a program that has just started, what its new file is to older ones is seen later.
             if run.keys() <= {*files} or any(f in files and spans[f].tags for f in run):
                 label = next(iter(run)).name if len(runs) > 1 else ""
                 readers.append(cls([*run], rename, directory if run is runs[-1] else None, label))
