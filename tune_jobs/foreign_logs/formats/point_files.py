@@ -102,7 +102,7 @@ class D3rlpyReader(PointFilesReader):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Whether it begins with three numbers, and lies in a folder with what d3rlpy always writes."""
+        """Whether it begins with three numbers, in a folder of d3rlpy."""
         is_table = path.suffix == ".csv" and any((path.parent / name).exists() for name in BESIDE)
         return is_table and cls.begins_with_point(path)
 
