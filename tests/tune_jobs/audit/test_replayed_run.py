@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportArgumentType=false
 """A finished run is judged as it would have been while it ran."""
 
 import os

@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportArgumentType=false
 """A table of several runs is judged run by run."""
 
 from itertools import product
