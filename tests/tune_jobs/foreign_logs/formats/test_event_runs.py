@@ -10,7 +10,7 @@ from paths import DATA
 from tune_jobs.audit.audit import audit
 from tune_jobs.audit.replayed_run import JudgingOptions
 from tune_jobs.foreign_logs.discovery import find_in_directory, find_readers
-from tune_jobs.foreign_logs.formats import tensorboard
+from tune_jobs.foreign_logs.formats import LogReader, tensorboard
 from tune_jobs.foreign_logs.formats.event_runs import EventSpan, group_files
 from tune_jobs.foreign_logs.read_logs import read_logs
 
@@ -115,6 +115,7 @@ def test_an_older_run_in_the_folder_is_not_that_of_a_program(tmp_path):
     assert list(find_in_directory(folder, [new], {})) == []  # nothing is known of it yet
     write_part(folder, 2, rising(10, 0.0, 12.0))
     (reader,) = find_in_directory(folder, [new], {})
+    assert isinstance(reader, LogReader)
     assert len(reader.read(final=True)) == 10 and reader.files == [new]
 
 
