@@ -59,7 +59,7 @@ def test_a_moving_average_is_of_the_stage_once_no_other_episode_is_in_it():
 
 def test_a_run_that_has_mastered_a_stage_is_only_warned_about():
     flat = {
-        "score": [10.0, 10.01] * 30,
+        "score": [10.01, 10.0] * 30,
         "observation_constant_fraction": 1.0,
         "entropy_normalised": 1e-3,
     }

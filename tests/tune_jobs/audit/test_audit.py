@@ -36,7 +36,7 @@ def write_experiments(folder):
     for seed in range(3):
         write_run(folder / f"good-{seed}" / "progress.csv", rising(100, high=1.0 + seed))
     write_run(folder / "doomed" / "progress.csv", flat(100, noise=0.005, seed=3))
-    late = [*flat(200, noise=0.005, seed=3), *rising(20, 1.0, 9.0)]
+    late = [*flat(200, noise=0.005, seed=1), *rising(20, 1.0, 9.0)]
     write_run(folder / "late" / "progress.csv", late)
     (folder / "broken").mkdir()
     (folder / "broken" / "result.json").write_text("{}\n{not json\nnor this\n")

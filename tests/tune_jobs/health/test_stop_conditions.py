@@ -63,7 +63,7 @@ def test_too_few_scores_stop_nothing(every):
 @pytest.mark.parametrize(("every", "severity"), [(5, "stop"), (6, "warn")])
 def test_few_scores_alone_stop_nothing_in_a_long_budget(every, severity):
     # 31 scores in 151 iterations, or 26.
-    scores = [100.0 + (i % 2) for i in range(151)]
+    scores = [101.0 - (i % 2) for i in range(151)]
     known = history(151, score=[None if i % every else score for i, score in enumerate(scores)])
     assert [(f.symptom, f.severity) for f in diagnose(known).findings] == [
         ("no_improvement", severity)
