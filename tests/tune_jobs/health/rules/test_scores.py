@@ -390,7 +390,7 @@ def test_a_run_that_improves_under_noise_is_never_ended(shape: str, noise: float
             assert found is None or found.severity != "stop"
 
 
-def test_noise_without_a_trend_is_ended_where_nothing_is_left_to_hope_for():
+def test_noise_is_ended_where_its_trend_leaves_no_hope():
     ended = 0
     for seed in range(20):
         scores = flat(200, 100.0, 30.0, seed=seed)
