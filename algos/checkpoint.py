@@ -36,11 +36,15 @@ def check_is_checkpoint(directory: Path) -> None:
         InputError: it is not a checkpoint.
     """
     if not (directory / "policy" / "policy.json").is_file():
-        no_policy = "is not a checkpoint: it has no policy/policy.json"
+        wrong = "does not exist"
+        if directory.exists():
+            has_none = "it has no policy/policy.json"
+            why = has_none if directory.is_dir() else "it is a file, and a checkpoint is a folder"
+            wrong = f"is not a checkpoint: {why}"
         raise InputError(
-            f"{directory} {no_policy if directory.is_dir() else 'does not exist'}. Give a "
-            "directory such as runs/NAME/trials/session-0/03/checkpoint_000004; a command also "
-            "takes that of a run or a trial."
+            f"{directory} {wrong}. Give a directory such as "
+            "runs/NAME/trials/session-0/03/checkpoint_000004; a command also takes that of a run "
+            "or a trial."
         )
 
 

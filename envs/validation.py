@@ -88,7 +88,8 @@ def unknown_name_error(kind: str, name: str, known: Iterable[str], where: str = 
     """
     names = sorted(known)
     near = find_nearest(name, names)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(names)}."
+    listed = f"known are {', '.join(names)}." if names else "there is none."
+    hint = f"did you mean {' or '.join(near)}?" if near else listed
     return InputError(f"There is no {kind} {name!r}{' ' + where if where else ''}: {hint}")
 
 

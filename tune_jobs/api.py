@@ -24,6 +24,7 @@ from tune_jobs.session.prepare import (
     check_machine,
     check_reporting,
     extend_run,
+    is_complete,
     open_run,
     prepare_job,
 )
@@ -88,7 +89,11 @@ def resume(
     """
     directory = Path(directory)
     restore_module(directory, required=True)
-    job = extend_run(directory, extension) if extension else open_run(directory)[0]
+    job, rows = open_run(directory)
+    if extension:
+        job = extend_run(directory, extension)
+    if is_complete(job, rows):
+        return Outcome.from_rows(rows)
     check_machine(job, address, cpus)
     check_reporting(job)
     return _drive(directory, address, cpus, on_row)

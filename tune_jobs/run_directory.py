@@ -22,7 +22,24 @@ def check_is_run(directory: Path) -> None:
         InputError: it has no job.
     """
     if not (directory / JOB).is_file():
-        raise InputError(f"{directory} is not a run: it has no {JOB}. Runs are listed in runs/.")
+        check_is_local(directory)
+        why = f"it has no {JOB}" if directory.is_dir() else "it is no directory"
+        raise InputError(f"{directory} is not a run: {why}. Runs are listed in runs/.")
+
+
+def check_is_local(path: Path) -> None:
+    """Refuse the address of an object storage, which as a path is a new folder of this one.
+
+    Raises:
+        InputError: it is one, as ``s3:/bucket/runs/1``.
+    """
+    if (parts := re.fullmatch(r"([A-Za-z][\w+.-]+):/(.*)", str(path))) and not path.exists():
+        address = "{}://{}".format(*parts.groups())
+        raise InputError(
+            f"{address} is an address, and a run directory is local: name a folder of this "
+            f"machine. RUNGWISE_MIRROR={address.rpartition('/')[0]} copies its runs there while "
+            f"they train; `rungwise fetch {address}` brings one back."
+        )
 
 
 def read_number_of_trials(directory: Path, at_start: int) -> int:

@@ -6,6 +6,7 @@ import importlib
 import inspect
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from importlib.metadata import entry_points
 from types import ModuleType
@@ -21,6 +22,7 @@ from envs.batched import get_world
 from envs.cast_observations import cast_observations
 from envs.checking.guarded_import import describe_exit, guard_import
 from envs.checking.user_frames import find_user_frame
+from envs.closing import guard_close
 from envs.masked import Form, MaskedEnv, MaskedVectorEnv, detect_form, detect_vector_form
 from envs.optional_imports import import_extra
 from envs.plain_results import PlainResults
@@ -265,7 +267,8 @@ def explain_wrong_kind(env_id: str, env_kwargs: Mapping[str, Any]) -> str:
     except Exception:  # making it has said what is wrong
         return ""
     if hasattr(made, "num_envs"):  # those of other libraries, too, which share no class
-        made.close()
+        with suppress(Exception):
+            made.close()
         what, remedy = f"{made.num_envs} copies", "one; training makes as many as `num_envs` says"
     elif hasattr(made, "possible_agents"):
         what, remedy = "a game of agents", f"`{PREFIX}:{env_id.partition(':')[0]}` (its module)"
@@ -320,6 +323,11 @@ def make_single_env(env_id: str, env_kwargs: Mapping[str, Any]) -> gymnasium.Env
     return make_mask_wrapper()(gymnasium.make(spec, **env_kwargs))
 
 
+def make_bare_env(env_id: str, env_kwargs: Mapping[str, Any]) -> gymnasium.Env[Any, Any]:
+    """Create one copy of an environment as its user knows it."""
+    return guard_close(gymnasium.make(find_env_spec(env_id), **env_kwargs))
+
+
 def make_mask_wrapper() -> Callable[[gymnasium.Env[Any, Any]], Any]:
     """Return a wrapper of the copies of an environment, which shows their masks if they have any.
 
@@ -332,7 +340,7 @@ def make_mask_wrapper() -> Callable[[gymnasium.Env[Any, Any]], Any]:
     def wrap(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
         if not forms:
             forms.append(detect_form(env))
-        env = PlainResults(cast_observations(env))
+        env = PlainResults(cast_observations(guard_close(env)))
         env = ScalarActions(env) if has_scalars(env.action_space) else env
         return env if forms[0] is None else MaskedEnv(env, forms[0])
 
@@ -348,6 +356,7 @@ def _native(
         return None
     try:
         env = gymnasium.make_vec(spec, num_envs, "vector_entry_point", **env_kwargs)
+        env = guard_close(env)
     except InputError:
         raise
     except Exception:
@@ -369,7 +378,7 @@ def _is_alike(
     env: VectorEnv[Any, Any, Any], form: Form | None, env_id: str, env_kwargs: dict[str, Any]
 ) -> bool:
     """Return whether the single environment has the spaces and masks of the batched one."""
-    single = gymnasium.make(find_env_spec(env_id), **env_kwargs)
+    single = make_bare_env(env_id, env_kwargs)
     spaces = (env.single_observation_space, env.single_action_space)
     alike = (single.observation_space, single.action_space) == spaces and detect_form(
         single

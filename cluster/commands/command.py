@@ -13,6 +13,7 @@ import tyro
 
 from cluster.errors import PlainConsole
 from envs.validation import InputError
+from tune_jobs.run_directory import check_is_local
 
 if TYPE_CHECKING:
     from cluster.errors import Answer, Terminal
@@ -66,6 +67,10 @@ def parse_flags(cls: Any, argv: Sequence[str], prog: str, default: Any = None) -
     parsed, unknown = tyro.cli(cls, prog=prog, args=argv, return_unknown_args=True, **given)
     if unknown:
         raise InputError(_describe_unknown_word(unknown[0], list_flags(vars(parsed)), prog))
+    for value in vars(getattr(parsed, "command", parsed)).values():
+        for path in value if isinstance(value, tuple) else [value]:
+            if isinstance(path, Path):
+                check_is_local(path)
     return parsed
 
 

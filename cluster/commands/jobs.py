@@ -21,7 +21,7 @@ from cluster.commands.live_run import (
     warn_of_late_scores,
 )
 from cluster.commands.train_answer import make_train_answer
-from cluster.errors import Answer
+from cluster.errors import Answer, PlainConsole
 from cluster.terminal.startup import show_activity, show_imports
 from envs.quick_imports import quick_imports
 from envs.validation import InputError
@@ -169,13 +169,18 @@ class Resume(RayCommand):
         find_env_module(self.run, required=True)
         with show_imports():
             from tune_jobs.run_log.outcome import Outcome
-            from tune_jobs.session.prepare import check_reporting, extend_run, open_run
+            from tune_jobs.session.prepare import check_reporting, extend_run, is_complete, open_run
 
         job, rows = open_run(self.run)  # refuses what is not a run before Ray starts
         if extension := self._read_extension():
             with show_activity("Checking the larger job"):
                 job = extend_run(self.run, extension)
             announce_job(job, self.address, self.cpus)
+        if is_complete(job, rows):
+            note = f"Nothing to resume: {self.run} has ended. --iterations N trains it further, "
+            PlainConsole(stderr=True).print(note + "--trials N adds trials.", soft_wrap=True)
+            outcome = Outcome.from_rows(rows)
+            return print_and_check_outcome(outcome, self.run, console, Outcome.as_dict)
         check_and_describe_machine(job, self.address, self.cpus)
         check_reporting(job)
         outcome = run_with_progress(self.run, self.address, self.cpus, rows)

@@ -84,7 +84,7 @@ def find_run(path: Path) -> Path:
             return directory
     parent = path.parent if path.parent.name else Path("runs")
     names = {file.parent.name for name in (JOB, LOG) for file in parent.glob(f"*/{name}")}
-    raise unknown_name_error("run", path.name, names or ["none"], f"in {parent}/")
+    raise unknown_name_error("run", path.name, names, f"in {parent}/")
 
 
 def follow_log(directory: Path) -> Iterator[bytes | None]:

@@ -71,9 +71,10 @@ def print_outcome(outcome: Outcome, console: Console, directory: str | Path | No
             again = format_command("rungwise", "tune", Path(directory) / "job.yaml", "--no-observe")
             lines.append(f"Not only observed: {again}")
     if 0 < outcome.job.iterations < SHORTEST:
+        ended = any(trial.end_reason == "health" for trial in outcome.trials)
         lines.append(
             f"Too short to judge: the budget is {count(outcome.job.iterations, 'iteration')}, and "
-            f"below {SHORTEST} the health rules only warn."
+            f"below {SHORTEST} the health rules only warn{', except of NaN and infinity' * ended}."
         )
     for line in lines:
         # Terminals break lines inside words; what is to be copied stays whole.

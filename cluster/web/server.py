@@ -27,6 +27,6 @@ def make_app(root: Path, token: str | None, queue: RunQueue | None = None) -> To
 
 def open_runs(root: Path, queue: RunQueue | None) -> ApiHandlers:
     """Return what answers and acts for the runs below a directory; errors as above."""
-    if not root.is_dir():
+    if not root.is_dir() and root != Path("runs"):  # which the first run makes
         raise InputError(f"There is no directory {root}: name a run, or a directory of runs.")
     return ApiHandlers(RunIndex(root), queue)

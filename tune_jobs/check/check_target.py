@@ -20,6 +20,7 @@ from algos.objective import Need
 from algos.rollouts.env_factory import (
     check_arguments,
     find_env_spec,
+    make_bare_env,
     make_mask_wrapper,
     make_vector_env,
 )
@@ -81,7 +82,7 @@ class CheckTarget:
 
     def make_bare_env(self) -> gymnasium.Env[Any, Any]:
         """Make one copy of the environment as its user knows it."""
-        return gymnasium.make(find_env_spec(self.env), **self.env_kwargs)
+        return make_bare_env(self.env, self.env_kwargs)
 
     def make_env(self) -> gymnasium.Env[Any, Any]:
         """Make one copy of the environment as policies see it: with its mask, if it has one."""

@@ -17,7 +17,7 @@ import torch
 from algos.rollouts.environment_fault import EnvironmentFault
 from envs.checking.user_frames import find_user_frame
 from envs.checking.violations import BrokenEnvironmentError, TimeUpError
-from envs.validation import InputError
+from envs.validation import InputError, InputWarning
 from tune_jobs.check.action_passthrough import probe_actions
 from tune_jobs.check.action_sampler import probe_sampler
 from tune_jobs.check.check_target import CheckTarget
@@ -197,6 +197,7 @@ def _run_probe(
     try:
         with warnings.catch_warnings(), time_limit(limit_s):
             warnings.simplefilter("ignore")  # Gymnasium warns about style
+            warnings.simplefilter("once", InputWarning)
             return probe(target, seconds), ""
     except TimeUpError as cut:
         # The line of the environment in which it hung is the most useful part of the message.
@@ -209,7 +210,7 @@ def _run_probe(
         if cut.call_s >= STUCK_S:
             outcome.add_finding(
                 STUCK,
-                "warn",
+                "stop",
                 f"a call of {cut.source} was interrupted{at}: it had not returned after "
                 f"{cut.call_s:.0f} s",
             )

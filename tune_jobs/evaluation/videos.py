@@ -23,6 +23,7 @@ from algos.policy import Policy
 from algos.rollouts.env_factory import check_arguments, find_env_spec, make_mask_wrapper
 from algos.rollouts.episodes import REPORT_INTERVAL, play_episodes, start_env, step_env
 from envs.checking.user_frames import find_user_frame
+from envs.closing import guard_close
 from envs.optional_imports import import_extra
 from envs.validation import InputError
 from tune_jobs.disk_space import FULL_BYTES
@@ -68,7 +69,7 @@ def make_rendering_env(env_id: str, env_kwargs: Mapping[str, Any]) -> gymnasium.
     arguments = {name: value for name, value in env_kwargs.items() if name != "render_mode"}
     try:
         # Asked without a mode first: constructors fail in many ways with one they do not have.
-        plain = gymnasium.make(spec, **arguments)
+        plain = guard_close(gymnasium.make(spec, **arguments))
         modes: list[Any] = [*(plain.metadata.get("render_modes") or ())]
         plain.close()
         if MODE in modes:

@@ -18,7 +18,7 @@ from algos.objective import Need
 from algos.policy import batch_observation
 from algos.rllib.rllib_algorithms import TrainingEnv
 from algos.rllib.rllib_module import RLlibModule
-from algos.rollouts.env_factory import find_env_spec, make_vector_env
+from algos.rollouts.env_factory import make_bare_env, make_vector_env
 from algos.rollouts.env_requirements import check_needs, detect_offered_needs
 from algos.rollouts.environment_fault import EnvironmentFault
 from algos.rollouts.group_sampler import TRAINING_SEED
@@ -141,9 +141,7 @@ def _validate_rllib_job(job: Job, settings: RLlibSettings) -> None:
 
 
 def _play(env_id: str, env_kwargs: dict[str, Any]) -> None:
-    found = check_random_play(
-        lambda: gymnasium.make(find_env_spec(env_id), **env_kwargs), EPISODES, STEPS, SECONDS
-    )
+    found = check_random_play(lambda: make_bare_env(env_id, env_kwargs), EPISODES, STEPS, SECONDS)
     for violation in found:
         if violation.severity == "stop":
             raise InputError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import secrets
@@ -24,12 +25,13 @@ from tune_jobs.jobs.program_validation import validate_program_job
 from tune_jobs.jobs.resources import check_resources, list_bundles
 from tune_jobs.jobs.trials import add_default_point
 from tune_jobs.ray_session import check_address, offered_cpus
-from tune_jobs.run_directory import JOB, check_is_run
+from tune_jobs.run_directory import JOB, check_is_local, check_is_run
 from tune_jobs.run_log.driver_lock import hold_driver_lock
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import JobRow, Row
 from tune_jobs.run_log.object_storage import check_mirror
 from tune_jobs.run_log.outcome import Outcome
+from tune_jobs.run_log.trial_outcome import CONTINUED
 from tune_jobs.schedulers.optuna_sampler import check_optuna
 from tune_jobs.session.machine import describe_machine
 from tune_jobs.write_errors import refuse_unwritable
@@ -169,6 +171,7 @@ def claim_run_directory(directory: Path) -> None:
     Raises:
         InputError: it exists, cannot be written, or the disk is nearly full.
     """
+    check_is_local(directory)
     if directory.exists() and any(directory.iterdir() if directory.is_dir() else [directory]):
         raise InputError(
             f"{directory} exists already. Continue it with "
@@ -191,6 +194,17 @@ def open_run(directory: Path) -> tuple[Job, list[Row]]:
     """
     check_is_run(directory)
     return read_job(directory / JOB), read_rows(directory)
+
+
+def is_complete(job: Job, rows: Sequence[Row]) -> bool:
+    """Return whether a run with these rows has ended, and its job has not been extended since."""
+    starts = [row for row in rows if isinstance(row, JobRow)]
+    if not starts or len(job.name_trials()) + job.num_repeats != starts[-1].trials:
+        return False
+    outcome, changes = Outcome.from_rows(rows), json.loads(json.dumps(list_changes(job)))
+    ended = outcome.end is not None and outcome.end.reason == "done"
+    left = any(trial.end_reason in (None, *CONTINUED) for trial in outcome.trials)
+    return ended and not left and changes == starts[-1].changes
 
 
 def read_rows(directory: Path) -> list[Row]:

@@ -1,0 +1,31 @@
+"""Closing an environment of the user, whose ``close()`` may raise."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from envs.checking.user_frames import find_user_frame
+from envs.validation import InputWarning
+
+
+def guard_close(env: Any) -> Any:
+    """Let an environment whose ``close()`` raises only warn; return the same environment."""
+    env.close = functools.partial(_close, type(env.unwrapped).__name__, env.close)
+    return env
+
+
+def _close(name: str, close: Callable[[], None]) -> None:
+    try:
+        close()
+    except (Exception, SystemExit) as error:
+        place = f" ({frame})" if (frame := find_user_frame(error)) else ""
+        _warn_once(f"close() of {name} raised {type(error).__name__}: {error}{place}")
+
+
+@functools.cache  # the filter "once" forgets whenever filters change
+def _warn_once(fault: str) -> None:
+    rest = "no result is affected, but what the environment holds may stay open: correct that line."
+    warnings.warn(f"{fault}; {rest}", InputWarning, stacklevel=3)
