@@ -86,6 +86,8 @@ NODE_S = 5.0
 INHERITED = {"RAY_CHDIR_TO_TRIAL_DIR": "0", "PL_DISABLE_FORK": "1"}
 """Environment variables that trials inherit from a Ray that is started here: they stay in the
 working directory, and Lightning does not fork (ray#28197)."""
+LONGEST_FOLDER = 107 - len("/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store")
+"""Bytes of a folder in which the paths of Ray's sockets are no longer than Linux allows."""
 TRIES = 8
 """Starts of Ray: at a load of ten for each core four commands had needed more than two, and two
 more than four."""
@@ -128,9 +130,11 @@ def ray_session(address: str = "local", cpus: int | None = None) -> Generator[No
             ensure_private_ray_token(Path.home() / ".ray" / "auth_token")
     else:
         check_address(address)
+    folder = find_ray_folder()
     try:
         _start(
             address=address,
+            _temp_dir=folder if local else None,
             num_cpus=offered,
             include_dashboard=False if local else None,
             log_to_driver=False,
@@ -145,7 +149,7 @@ def ray_session(address: str = "local", cpus: int | None = None) -> Generator[No
         why = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise RayStartError(
             f"Ray did not start on this machine: {why.rstrip('.')}. If the machine is very busy or "
-            "short of memory, try again; the logs are in /tmp/ray/session_latest/logs."
+            f"short of memory, try again; the logs are in {folder}/session_latest/logs."
         ) from error
     global _started_here
     _started_here = local
@@ -154,6 +158,14 @@ def ray_session(address: str = "local", cpus: int | None = None) -> Generator[No
     finally:
         _started_here = False
         ray.shutdown()
+
+
+def find_ray_folder() -> str:
+    """Return the folder of Ray's sessions: its own choice, unless it is too long for sockets."""
+    from ray._common.utils import get_default_ray_temp_dir
+
+    folder: str = get_default_ray_temp_dir()
+    return folder if len(os.fsencode(folder)) <= LONGEST_FOLDER else "/tmp/ray"
 
 
 def check_address(address: str) -> None:
@@ -217,6 +229,7 @@ def _start(**options: Any) -> None:
 def _init(**options: Any) -> None:
     """Call ``ray.init`` and restore the handler of SIGTERM, which Ray replaces by its own."""
     import ray
+    from ray.job_config import JobConfig
 
     # What its workers look through: the script's folder, this one, PYTHONPATH, and what is
     # installed, which may come before ours.
@@ -224,6 +237,9 @@ def _init(**options: Any) -> None:
     given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     if has_user_packages([*first, *filter(None, given), *sys.path]):
         options["runtime_env"] = {"worker_process_setup_hook": make_claim(str(ROOT))}
+    if options["address"] != "local":  # its workers have not inherited our PYTHONPATH
+        paths = [str(Path(place).absolute()) for place in reversed(given) if place]
+        options["job_config"] = JobConfig(_py_driver_sys_path=paths)
     handler = signal.getsignal(signal.SIGTERM)
     ours = callable(handler) and threading.current_thread() is threading.main_thread()
     try:

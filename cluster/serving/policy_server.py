@@ -24,6 +24,7 @@ import tree
 from gymnasium import spaces
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from ray import serve
+from ray._private import worker
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -255,6 +256,8 @@ def serve_checkpoint(
         deploy_checkpoint(checkpoint, token, replicas)
         yield
     finally:
+        # Ray reports the planned end of Serve's controller as a failure, from a thread of its own.
+        worker.print_to_stdstream = lambda *args, **options: None
         # Ray Serve is detached: on a Ray that was joined it would outlive this process.
         serve.shutdown()
 

@@ -180,7 +180,9 @@ def _extract_error_message(error: object) -> str:
     if error == "":
         return "its process failed; the trial's error.txt may say why"
     cause = getattr(error, "cause", None) or error
-    if isinstance(cause, RayActorError) or "worker process has died" in str(cause):
+    # An error at its start, such as that of a missing module, ends its process too, but is known.
+    died = isinstance(cause, RayActorError) and "creation task" not in str(cause)
+    if died or "worker process has died" in str(cause):
         return (
             "its process died: it was killed, ran out of memory, or the environment or a library "
             "ended it"
