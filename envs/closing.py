@@ -13,7 +13,7 @@ from envs.validation import InputWarning
 
 def guard_close(env: Any) -> Any:
     """Let an environment whose ``close()`` raises only warn; return the same environment."""
-    env.close = functools.partial(_close, type(env.unwrapped).__name__, env.close)
+    env.close = functools.partial(_close, type(getattr(env, "unwrapped", env)).__name__, env.close)
     return env
 
 

@@ -86,8 +86,8 @@ NODE_S = 5.0
 INHERITED = {"RAY_CHDIR_TO_TRIAL_DIR": "0", "PL_DISABLE_FORK": "1"}
 """Environment variables that trials inherit from a Ray that is started here: they stay in the
 working directory, and Lightning does not fork (ray#28197)."""
-LONGEST_FOLDER = 107 - len("/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store")
-"""Bytes of a folder in which the paths of Ray's sockets are no longer than Linux allows."""
+SOCKET = "/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store"
+"""What follows Ray's folder in the longest path of a socket, which has at most 107 bytes."""
 TRIES = 8
 """Starts of Ray: at a load of ten for each core four commands had needed more than two, and two
 more than four."""
@@ -130,11 +130,11 @@ def ray_session(address: str = "local", cpus: int | None = None) -> Generator[No
             ensure_private_ray_token(Path.home() / ".ray" / "auth_token")
     else:
         check_address(address)
-    folder = find_ray_folder()
+    folder = find_ray_folder() if local else None
     try:
         _start(
             address=address,
-            _temp_dir=folder if local else None,
+            _temp_dir=folder,
             num_cpus=offered,
             include_dashboard=False if local else None,
             log_to_driver=False,
@@ -165,7 +165,7 @@ def find_ray_folder() -> str:
     from ray._common.utils import get_default_ray_temp_dir
 
     folder: str = get_default_ray_temp_dir()
-    return folder if len(os.fsencode(folder)) <= LONGEST_FOLDER else "/tmp/ray"
+    return folder if len(os.fsencode(folder + SOCKET)) <= 107 else "/tmp/ray"
 
 
 def check_address(address: str) -> None:

@@ -6,7 +6,6 @@ import importlib
 import inspect
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from functools import partial
 from importlib.metadata import entry_points
 from types import ModuleType
@@ -267,8 +266,7 @@ def explain_wrong_kind(env_id: str, env_kwargs: Mapping[str, Any]) -> str:
     except Exception:  # making it has said what is wrong
         return ""
     if hasattr(made, "num_envs"):  # those of other libraries, too, which share no class
-        with suppress(Exception):
-            made.close()
+        guard_close(made).close()
         what, remedy = f"{made.num_envs} copies", "one; training makes as many as `num_envs` says"
     elif hasattr(made, "possible_agents"):
         what, remedy = "a game of agents", f"`{PREFIX}:{env_id.partition(':')[0]}` (its module)"

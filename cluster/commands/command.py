@@ -68,9 +68,8 @@ def parse_flags(cls: Any, argv: Sequence[str], prog: str, default: Any = None) -
     if unknown:
         raise InputError(_describe_unknown_word(unknown[0], list_flags(vars(parsed)), prog))
     for value in vars(getattr(parsed, "command", parsed)).values():
-        for path in value if isinstance(value, tuple) else [value]:
-            if isinstance(path, Path):
-                check_is_local(path)
+        if isinstance(value, Path):
+            check_is_local(value)
     return parsed
 
 

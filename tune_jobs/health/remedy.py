@@ -80,6 +80,10 @@ class OtherLibrary:
     """Whether actions are tokens: entropy and KL are means over tokens, most of them forced."""
 
 
+COMMON = {
+    n: n for n in ("lr", "clip", "epochs", "gamma", "entropy_coef", "value_coef", "grad_clip")
+}
+"""Settings that libraries have in common: of one that is not known no other is named."""
 SCALED_OBSERVATIONS = use(
     "normalise_observations",
     "switch on {}, or scale the observations to within -10 and 10",

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar
 from envs.validation import AtLeastOne, Fraction, validate
 from tune_jobs.health.finding import Finding, Severity
 from tune_jobs.health.history import History
-from tune_jobs.health.remedy import Remedy, worded
+from tune_jobs.health.remedy import COMMON, OtherLibrary, Remedy, worded
 
 
 @dataclass(frozen=True)
@@ -93,12 +93,13 @@ class Rule(ABC):
 
     def word_remedy(self, history: History) -> str:
         """Return what to try in this run, in the words of its library."""
+        other = history.other or OtherLibrary(None if history.settings else COMMON)
         return worded(
             self.choose_remedy(history),
             history.in_use,
             complete=bool(history.settings),
-            names=history.other.names if history.other else None,
-            chooses_tokens=history.other is not None and history.other.chooses_tokens,
+            names=other.names,
+            chooses_tokens=other.chooses_tokens,
         )
 
     def is_disproved(self, history: History) -> bool:

@@ -172,7 +172,11 @@ def _make_checkpoint_config(job: Job) -> tune.CheckpointConfig:
 def set_tune_environment(job: Job) -> None:
     """Set what Ray Tune reads when a Tuner starts."""
     os.environ["TUNE_DISABLE_STRICT_METRIC_CHECKING"] = "1"
-    logging.getLogger(tune_controller.__name__).addFilter(is_no_full_disk)
+    # A full disk is said in our rows, and once more at the end: its tracebacks help nobody.
+    full = "No space left on device"
+    logging.getLogger(tune_controller.__name__).addFilter(
+        lambda record: full not in str(record.exc_info and record.exc_info[1])
+    )
     # Relative paths in settings and environments are relative to where the run was started.
     os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
@@ -184,11 +188,6 @@ def set_tune_environment(job: Job) -> None:
     # A proposal is made when its trial is queued: with one trial in the queue, it knows the most.
     pending = 1 if job.searcher == "optuna" else MAX_PENDING_TRIALS
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(pending)
-
-
-def is_no_full_disk(record: logging.LogRecord) -> bool:
-    """Return whether a record is not the traceback of a full disk, which our own rows report."""
-    return "No space left on device" not in str(record.exc_info and record.exc_info[1])
 
 
 def make_scheduler(job: Job, directory: Path, earlier: Sequence[Row]) -> Scheduler:
