@@ -36,11 +36,9 @@ def check_is_checkpoint(directory: Path) -> None:
         InputError: it is not a checkpoint.
     """
     if not (directory / "policy" / "policy.json").is_file():
-        wrong = "does not exist"
-        if directory.exists():
-            has_none = "it has no policy/policy.json"
-            why = has_none if directory.is_dir() else "it is a file, and a checkpoint is a folder"
-            wrong = f"is not a checkpoint: {why}"
+        wrong = "is a file and no checkpoint" if directory.exists() else "does not exist"
+        if directory.is_dir():
+            wrong = "is not a checkpoint: it has no policy/policy.json"
         raise InputError(
             f"{directory} {wrong}. Give a directory such as "
             "runs/NAME/trials/session-0/03/checkpoint_000004; a command also takes that of a run "

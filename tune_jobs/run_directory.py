@@ -34,10 +34,11 @@ def check_is_local(path: Path) -> None:
         InputError: it is one, as ``s3:/bucket/runs/1``.
     """
     if (parts := re.fullmatch(r"([A-Za-z][\w+.-]+):/(.*)", str(path))) and not path.exists():
-        address = "{}://{}".format(*parts.groups())
+        root = f"{parts[1]}:{'///' if parts[1] == 'file' else '//'}"
+        address, bucket = root + parts[2], root + (parts[2].rpartition("/")[0] or parts[2])
         raise InputError(
             f"{address} is an address, and a run directory is local: name a folder of this "
-            f"machine. RUNGWISE_MIRROR={address.rpartition('/')[0]} copies its runs there while "
+            f"machine. RUNGWISE_MIRROR={bucket} copies its runs there while "
             f"they train; `rungwise fetch {address}` brings one back."
         )
 

@@ -49,6 +49,24 @@ def test_help_answers_at_once(tmp_path):
         (["resume", "nowhere"], "is not a run"),
         (["report", "nowhere"], "is not a run"),
         (["evaluate", "nowhere"], "nowhere does not exist. Give a directory"),
+        (["evaluate", __file__], "is a file and no checkpoint. Give a directory"),
+        (["report", __file__], "is not a run: it is no directory"),
+        (["tail", "nope"], "There is no run 'nope' in runs/: there is none."),
+        (["dashboard", "nowhere"], "There is no directory nowhere"),
+        *(
+            ([*words, "s3://bucket/a"], "s3://bucket/a is an address, and a run directory is local")
+            for words in (
+                ["train", "cartpole", "--out"],
+                ["tune", "cartpole", "--out"],
+                ["watch", "log", "--out"],
+                ["fetch", "file:///a", "--out"],
+                ["resume"],
+                ["report"],
+                ["tail"],
+                ["dashboard"],
+                ["service"],
+            )
+        ),
         (["check", "NoSuch-v0"], "NoSuch"),
         (["check", "CausalLearning-v0", "--scm", "randon"], "did you mean random"),
         (["check", "CausalLearning-v0", "--env-kwargs", "larges", "9"], "did you mean largest"),

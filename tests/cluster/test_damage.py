@@ -85,6 +85,7 @@ def test_a_full_disk_is_reported_and_costs_no_finished_work(tmp_path):
     assert (tmp_path / "full.status").read_text() == "1\n", (tmp_path / "full.err").read_text()
     said = (tmp_path / "full.err").read_text()
     assert "disk" in said and "full" in said and "rungwise resume run" in said, said
+    assert "Traceback" not in said and "Trial task failed" not in said, said
     assert (tmp_path / "after.status").read_text() == "0\n", (tmp_path / "after.err").read_text()
     rows, before = read_event_log(tmp_path / "after.jsonl"), read_event_log(tmp_path / "full.jsonl")
     for trial in Outcome.from_rows(rows).trials:

@@ -96,6 +96,20 @@ def run_hidden(code, *words, cwd, hidden):
 
 
 @pytest.mark.system
+def test_an_install_leaves_nothing_in_the_checkout(tmp_path):
+    checkout = tmp_path / "checkout"
+    for name in ("envs", "algos", "tune_jobs", "cluster", "rungwise"):
+        shutil.copytree(ROOT / name, checkout / name, ignore=lambda *_: ["__pycache__"])
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, checkout)
+    before = sorted(checkout.rglob("*"))
+    words = [sys.executable, "-m", "pip", "install", "-q", "--no-build-isolation", "--no-deps"]
+    subprocess.run([*words, "--target", tmp_path / "site", checkout], check=True)
+    assert sorted(checkout.rglob("*")) == before
+    assert (tmp_path / "site" / "tune_jobs" / "check" / "findings.yaml").is_file()
+
+
+@pytest.mark.system
 @pytest.mark.parametrize("hidden", [ENGINES, sorted(TRAIN_PACKAGES)], ids=["engines", "all"])
 def test_light_commands_import_no_engine(logs, hidden):
     for words, status in light_calls(sys.executable):

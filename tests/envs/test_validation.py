@@ -102,3 +102,4 @@ def test_an_unknown_name_gets_the_nearest_or_all_known():
     near = str(unknown_name_error("field", "row", ["rows", "name"], "in Sizes"))
     assert near == "There is no field 'row' in Sizes: did you mean rows?"
     assert str(unknown_name_error("field", "xyz", ["b", "a"])).endswith("known are a, b.")
+    assert str(unknown_name_error("run", "nope", [])) == "There is no run 'nope': there is none."

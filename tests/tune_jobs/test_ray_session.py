@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import ray
 from command_line import call
+from paths import ROOT
 
 from cluster.queue.run_queue import RunQueue
 from envs.validation import InputError
@@ -21,11 +23,10 @@ from tune_jobs.ray_session import (
 
 
 def test_a_ray_that_does_not_start_is_told_in_a_sentence(tmp_path):
-    (tmp_path / "file").write_text("")
     code = "from tune_jobs.ray_session import ray_session\nwith ray_session(): pass"
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env=os.environ | {"RAY_TMPDIR": str(tmp_path / "file"), "HOME": str(tmp_path)},  # no folder
+        env=os.environ | {"RAY_TMPDIR": "/dev/null", "HOME": str(tmp_path)},  # no folder
         capture_output=True,
         text=True,
     )
@@ -61,6 +62,52 @@ with ray_session(cpus=1):
     alive = [p for p in heads if p.status() != psutil.STATUS_ZOMBIE]
     print(ray.cluster_resources()["CPU"], len(alive))
 """
+
+
+def test_ray_has_a_folder_in_which_paths_of_sockets_are_allowed(monkeypatch):
+    monkeypatch.setenv("RAY_TMPDIR", "/scratch")
+    assert ray_session.find_ray_folder() == "/scratch/ray"
+    monkeypatch.delenv("RAY_TMPDIR")
+    monkeypatch.setenv("TMPDIR", "/scratch/" + 60 * "x")
+    assert ray_session.find_ray_folder() == "/tmp/ray"
+
+
+@pytest.mark.system
+def test_ray_starts_with_a_long_folder_for_temporary_files(tmp_path):
+    folder = tmp_path / (90 * "x")
+    folder.mkdir()
+    code = "from tune_jobs.ray_session import ray_session\nwith ray_session(cpus=1): print('up')"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"TMPDIR": str(folder)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.strip() == "up", done.stderr[-2000:]
+
+
+@pytest.mark.system
+def test_workers_of_a_joined_ray_find_what_is_on_pythonpath(local_ray, tmp_path):
+    """As the module of an environment, where a run is resumed from another folder."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "only_here.py").write_text("PLACE = 'found'\n")
+    code = (
+        "import ray, sys\n"
+        "from tune_jobs.ray_session import ray_session\n"
+        "with ray_session(sys.argv[1]):\n"
+        "    read = ray.remote(lambda: __import__('only_here').PLACE)\n"
+        "    print(ray.get(read.remote()))\n"
+    )
+    path = os.pathsep.join([str(tmp_path / "mine"), str(ROOT)])
+    done = subprocess.run(
+        [sys.executable, "-c", code, ray.get_runtime_context().gcs_address],
+        cwd=tmp_path / "elsewhere",
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.strip() == "found", done.stderr[-2000:]
 
 
 @pytest.mark.system

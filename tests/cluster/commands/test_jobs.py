@@ -1,8 +1,11 @@
 # pyright: basic, reportAttributeAccessIssue=false
 """The flags of the commands that start runs."""
 
+from dataclasses import replace
+
 import pytest
 from command_line import answer, call
+from finished_run import job
 
 from cluster.commands.jobs import (
     QUICK_EPISODES,
@@ -12,9 +15,13 @@ from cluster.commands.jobs import (
     make_single_job,
     shorten_job,
 )
+from tune_jobs.api import resume
 from tune_jobs.health import RULES
 from tune_jobs.jobs.job_validation import validate_job
-from tune_jobs.jobs.job_yaml import make_job
+from tune_jobs.jobs.job_yaml import dump_job, list_changes, make_job
+from tune_jobs.run_log.event_log import EventLog
+from tune_jobs.run_log.events import JobEndRow, JobRow
+from tune_jobs.session.prepare import is_complete, open_run
 
 
 @pytest.mark.parametrize(("iterations", "short"), [(5, 1), (40, 4), (4000, QUICK_ITERATIONS)])
@@ -122,3 +129,32 @@ def test_an_outcome_is_printed_where_its_report_cannot_be_written(run):
     assert f"rungwise: {run}/report.html cannot be written (Is a directory): free" in done.stderr
     found = answer(call("report", run, "--json", cwd=run.parent))
     assert found["best"]["id"] == "01" and found["report"] is None
+
+
+def end(run, changed_job=None, reason="done"):
+    """Write the end of a run as its driver does, and the job that its directory holds now."""
+    log, about = EventLog(run / "events.jsonl"), {"run": "r", "env": "CartPole-v1", "algo": "ppo"}
+    changes = list_changes(job())
+    start = JobRow(**about, metric="return_mean", mode="max", iterations=4, trials=3)
+    log.append(replace(start, changes=changes, resumed=True))
+    log.append(JobEndRow(reason=reason, seconds=1.0))
+    (run / "job.yaml").write_text(dump_job(changed_job or job()))
+
+
+def test_a_run_that_has_ended_is_not_started_again(run):
+    end(run)
+    before = (run / "events.jsonl").read_bytes()
+    done = call("resume", run, "--json", cwd=run)
+    assert done.returncode == 0 and len(answer(done)["trials"]) == 3
+    assert "Nothing to resume" in done.stderr and "--iterations N" in done.stderr
+    assert resume(run).end.reason == "done"
+    assert (run / "events.jsonl").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [({"trials": 5}, "done"), ({"iterations": 9}, "done"), ({}, "interrupted"), ({}, "error")],
+)
+def test_a_run_with_work_left_is_not_complete(run, changed, reason):
+    end(run, job(**changed), reason)
+    assert not is_complete(*open_run(run))

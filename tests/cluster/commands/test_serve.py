@@ -12,6 +12,21 @@ from synthetic_sweep import synthetic_rows
 
 
 @pytest.mark.system
+def test_the_page_waits_for_the_first_run_of_a_new_project(tmp_path):
+    words = command("dashboard", "--port", 0, "--json")
+    process = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    try:
+        said = json.loads(process.stdout.readline())
+        status, _, body = get(said["url"], "api/jobs", **bearer(said["token"]))
+        assert status == 200 and json.loads(body) == []
+        write(tmp_path / "runs" / "first", synthetic_rows())
+        _, _, body = get(said["url"], "api/jobs", **bearer(said["token"]))
+        assert [r["name"] for r in json.loads(body)] == ["first"]
+    finally:
+        process.kill()
+
+
+@pytest.mark.system
 def test_the_command_prints_the_address_and_ends_on_ctrl_c(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     (tmp_path / "home").mkdir()

@@ -303,6 +303,7 @@ def test_ray_serve_swaps_checkpoints_without_a_failed_request(tmp_path):
         assert set(seen) == {(200, 1), (200, 2)}, (tmp_path / "log").read_text()
         process.send_signal(signal.SIGINT)
         assert process.wait() == 130
+        assert "raylet" not in (tmp_path / "log").read_text()
     finally:
         process.kill()
         process.wait()

@@ -149,7 +149,7 @@ def test_a_mask_that_allows_nothing_is_a_reason_to_stop():
 def test_a_step_that_never_returns_is_cut_off_and_placed(monkeypatch):
     monkeypatch.setattr(run_probes, "STUCK_S", 0.0)
     answer = check("SickWaiting-v0")
-    assert get_severities(answer) == {"does_not_return": "warn"}
+    assert get_severities(answer) == {"does_not_return": "stop"}
     assert "sick_worlds.py:" in answer["not_judged"]["conformance"]
     assert answer["not_judged"]["headroom"] == "calls of the environment take too long"
 

@@ -159,3 +159,11 @@ def test_a_log_of_another_tool_has_the_settings_that_it_says():
     (found,) = diagnose(History(logged, 30)).findings
     assert "lr=" not in found.remedy
     assert "`entropy_coef=0.01`" in found.remedy
+
+
+def test_an_unknown_library_gets_no_setting_that_only_we_have():
+    rows = make_rows(30, score=1.0, episodes=50, kl=1.0, entropy=1e-3)
+    said = " ".join(found.remedy for found in diagnose(History(rows, 30)).findings)
+    assert "`lr`" in said and "`epochs`" in said
+    for name in ("kl_limit", "normalise_values", "normalise_observations", "warmup", "target"):
+        assert name not in said

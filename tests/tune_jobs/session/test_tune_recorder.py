@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 from health_runs import flat
-from ray.exceptions import RayActorError, RayTaskError
+from ray.exceptions import ActorDiedError, RayActorError, RayTaskError
 from ray.tune import TuneError
 from ray.tune.experiment import Trial as TuneTrial
 from sessions import make_session
@@ -105,11 +105,19 @@ def test_an_environment_that_failed_for_good_says_how_often(recorder, tmp_path, 
     assert f"rungwise resume {tmp_path}` {words}" in row.sentence
 
 
+AT_START = RayTaskError(
+    "__init__",
+    "Traceback\nInputError: No module named 'mine'",
+    ValueError("No module named 'mine'"),
+)
+
+
 @pytest.mark.parametrize(
     ("error", "message"),
     [
         ("", "its process failed"),
         (RayActorError(), "its process died"),
+        (ActorDiedError(AT_START), "InputError: No module named 'mine'"),
         (RuntimeError("Traceback\n  File x\nKeyError: 'lr'"), "KeyError: 'lr'"),
         (OSError("write\n[Errno 28] No space left on device\nin x"), "the disk is full"),
         (ValueError(), "ValueError"),
