@@ -90,8 +90,7 @@ def resume(
     directory = Path(directory)
     restore_module(directory, required=True)
     job, rows = open_run(directory)
-    if extension:
-        job = extend_run(directory, extension)
+    job = extend_run(directory, extension) if extension else job
     if is_complete(job, rows):
         return Outcome.from_rows(rows)
     check_machine(job, address, cpus)

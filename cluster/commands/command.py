@@ -67,8 +67,7 @@ def parse_flags(cls: Any, argv: Sequence[str], prog: str, default: Any = None) -
     parsed, unknown = tyro.cli(cls, prog=prog, args=argv, return_unknown_args=True, **given)
     if unknown:
         raise InputError(_describe_unknown_word(unknown[0], list_flags(vars(parsed)), prog))
-    command = getattr(parsed, "command", None)
-    for value in vars(command if is_dataclass(command) else parsed).values():
+    for value in vars(parsed if isinstance(parsed, Command) else parsed.command).values():
         if isinstance(value, Path):
             check_is_local(value)
     return parsed

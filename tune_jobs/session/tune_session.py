@@ -172,7 +172,7 @@ def _make_checkpoint_config(job: Job) -> tune.CheckpointConfig:
 def set_tune_environment(job: Job) -> None:
     """Set what Ray Tune reads when a Tuner starts."""
     os.environ["TUNE_DISABLE_STRICT_METRIC_CHECKING"] = "1"
-    # A full disk is said in our rows, and once more at the end: its tracebacks help nobody.
+    # Our rows and the end of the run name a full disk, in which tracebacks explain nothing.
     full = "No space left on device"
     logging.getLogger(tune_controller.__name__).addFilter(
         lambda record: full not in str(record.exc_info and record.exc_info[1])
