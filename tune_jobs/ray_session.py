@@ -86,8 +86,6 @@ NODE_S = 5.0
 INHERITED = {"RAY_CHDIR_TO_TRIAL_DIR": "0", "PL_DISABLE_FORK": "1"}
 """Environment variables that trials inherit from a Ray that is started here: they stay in the
 working directory, and Lightning does not fork (ray#28197)."""
-SOCKET = "/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store"
-"""What follows Ray's folder in the longest path of a socket, which has at most 107 bytes."""
 TRIES = 8
 """Starts of Ray: at a load of ten for each core four commands had needed more than two, and two
 more than four."""
@@ -165,7 +163,8 @@ def find_ray_folder() -> str:
     from ray._common.utils import get_default_ray_temp_dir
 
     folder: str = get_default_ray_temp_dir()
-    return folder if len(os.fsencode(folder + SOCKET)) <= 107 else "/tmp/ray"
+    longest = f"{folder}/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store"
+    return folder if len(os.fsencode(longest)) <= 107 else "/tmp/ray"  # 107: Linux's own limit
 
 
 def check_address(address: str) -> None:

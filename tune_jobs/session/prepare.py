@@ -198,13 +198,15 @@ def open_run(directory: Path) -> tuple[Job, list[Row]]:
 
 def is_complete(job: Job, rows: Sequence[Row]) -> bool:
     """Return whether a run with these rows has ended, and its job has not been extended since."""
-    starts = [row for row in rows if isinstance(row, JobRow)]
-    if not starts or len(job.name_trials()) + job.num_repeats != starts[-1].trials:
+    if not any(isinstance(row, JobRow) for row in rows):
         return False
     outcome, changes = Outcome.from_rows(rows), json.loads(json.dumps(list_changes(job)))
+    failed = outcome.evaluation_failure or any(video.failure for video in outcome.videos)
+    if failed or any(trial.end_reason in (None, *CONTINUED) for trial in outcome.trials):
+        return False
+    planned = len(job.name_trials()) + job.num_repeats, changes
     ended = outcome.end is not None and outcome.end.reason == "done"
-    left = any(trial.end_reason in (None, *CONTINUED) for trial in outcome.trials)
-    return ended and not left and changes == starts[-1].changes
+    return ended and planned == (outcome.job.trials, outcome.job.changes)
 
 
 def read_rows(directory: Path) -> list[Row]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -173,9 +172,8 @@ def set_tune_environment(job: Job) -> None:
     """Set what Ray Tune reads when a Tuner starts."""
     os.environ["TUNE_DISABLE_STRICT_METRIC_CHECKING"] = "1"
     # Our rows and the end of the run name a full disk, in which tracebacks explain nothing.
-    full = "No space left on device"
-    logging.getLogger(tune_controller.__name__).addFilter(
-        lambda record: full not in str(record.exc_info and record.exc_info[1])
+    tune_controller.logger.addFilter(
+        lambda record: "No space left on device" not in str(record.exc_info and record.exc_info[1])
     )
     # Relative paths in settings and environments are relative to where the run was started.
     os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"

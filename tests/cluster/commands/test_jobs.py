@@ -1,4 +1,4 @@
-# pyright: basic, reportAttributeAccessIssue=false
+# pyright: basic, reportAttributeAccessIssue=false, reportArgumentType=false, reportOptionalMemberAccess=false
 """The flags of the commands that start runs."""
 
 from dataclasses import replace
@@ -20,7 +20,7 @@ from tune_jobs.health import RULES
 from tune_jobs.jobs.job_validation import validate_job
 from tune_jobs.jobs.job_yaml import dump_job, list_changes, make_job
 from tune_jobs.run_log.event_log import EventLog
-from tune_jobs.run_log.events import JobEndRow, JobRow
+from tune_jobs.run_log.events import EvaluationRow, JobEndRow, JobRow
 from tune_jobs.session.prepare import is_complete, open_run
 
 
@@ -131,12 +131,14 @@ def test_an_outcome_is_printed_where_its_report_cannot_be_written(run):
     assert found["best"]["id"] == "01" and found["report"] is None
 
 
-def end(run, changed_job=None, reason="done"):
+def end(run, changed_job=None, reason="done", more=()):
     """Write the end of a run as its driver does, and the job that its directory holds now."""
     log, about = EventLog(run / "events.jsonl"), {"run": "r", "env": "CartPole-v1", "algo": "ppo"}
     changes = list_changes(job())
     start = JobRow(**about, metric="return_mean", mode="max", iterations=4, trials=3)
     log.append(replace(start, changes=changes, resumed=True))
+    for row in more:
+        log.append(row)
     log.append(JobEndRow(reason=reason, seconds=1.0))
     (run / "job.yaml").write_text(dump_job(changed_job or job()))
 
@@ -157,4 +159,10 @@ def test_a_run_that_has_ended_is_not_started_again(run):
 )
 def test_a_run_with_work_left_is_not_complete(run, changed, reason):
     end(run, job(**changed), reason)
+    assert not is_complete(*open_run(run))
+
+
+def test_a_run_whose_evaluation_failed_is_not_complete(run):
+    failed = EvaluationRow(trial="01", checkpoint="c", episodes=0, seed=1, policy={}, failure="x")
+    end(run, more=[failed])
     assert not is_complete(*open_run(run))
