@@ -120,9 +120,10 @@ def record_loss(
     reusable, count = is_reusable(batch), len(batch)
     tape = Tape(holds_arrays=not reusable)
     if reusable:
+        # Of a column of uint8 or bool NumPy computes exp as float16, and -x in uint8.
         symbols = {
-            name: tape.add_input(name, count) if column.ndim == 1 else _Hidden(count)
-            for name, column in batch.items()
+            name: tape.add_input(name, count) if x.ndim == 1 and x.itemsize > 2 else _Hidden(count)
+            for name, x in batch.items()
         }
         batch = Columns(symbols)
     dist = _RecordedActions(tape, objective.build_network_inputs(batch), head.columns, rows)
@@ -249,15 +250,25 @@ class QuickGradients:
 
     def _compute_upstream(self, minibatch: Minibatch) -> _Upstream | None:
         """Return the derivatives; None where expressions cannot do what the loss asks for."""
-        network, objective, batch, coefficients, fraction = minibatch
-        if type(objective) in self.left_to_autograd:
+        kind = type(minibatch.objective)
+        if kind in self.left_to_autograd:
             return None
+        try:
+            return self._differentiate(minibatch)
+        except Exception:  # a mistake of the loss, autograd will raise again
+            self.left_to_autograd.add(kind)
+            return None
+
+    def _differentiate(self, minibatch: Minibatch) -> _Upstream:
+        """Return the derivatives.
+
+        Raises:
+            Exception: what expressions cannot do, or a mistake of the loss.
+        """
+        network, objective, batch, coefficients, fraction = minibatch
         steps = objective.build_network_inputs(batch)
         trace, outputs, values = network.trace(steps)
-        recorded = self._get_recorded(objective, batch, coefficients, network.head, len(values))
-        if recorded is None:
-            return None
-        gradient, kl = recorded
+        gradient, kl = self._get_recorded(objective, batch, coefficients, network.head, len(values))
         parameter = network.log_std
         log_std = NO_SPREAD if parameter is None else to_native_array(parameter)
         scores = network.head.score(outputs, steps, log_std, steps.get(MASK))
@@ -268,7 +279,6 @@ class QuickGradients:
         by_logp, by_values = _fill(by_logp, len(values)), _fill(by_values, len(values))
         by_entropy = 0.0 if by_entropy is None else by_entropy
         by_outputs, by_log_std = scores.backpropagate(by_logp, by_entropy)
-        measure = partial(kl, inputs) if kl else lambda: math.nan
         return _Upstream(
             trace,
             by_outputs,
@@ -276,7 +286,7 @@ class QuickGradients:
             by_values,
             by_logp,
             by_entropy,
-            measure,
+            partial(_measure_kl, kl, inputs),
             (outputs, values),
         )
 
@@ -287,20 +297,24 @@ class QuickGradients:
         coefficients: Mapping[str, float],
         head: ActionHead,
         rows: int,
-    ) -> RecordedLoss | None:
+    ) -> RecordedLoss:
         last_objective, last_coefficients = self._recorded_for
         if objective is not last_objective or coefficients != last_coefficients:
             self._recorded, self._recorded_for = {}, (objective, dict(coefficients))
         recorded = self._recorded.get(rows)
         if recorded is None:
-            try:
-                recorded = record_loss(objective, batch, coefficients, head, rows)
-            except Exception:  # a mistake of the loss, autograd will raise again
-                self.left_to_autograd.add(type(objective))
-                return None
+            recorded = record_loss(objective, batch, coefficients, head, rows)
             if is_reusable(batch):
                 self._recorded[rows] = recorded
         return recorded
+
+
+def _measure_kl(kl: TapeFunction | None, inputs: Mapping[Hashable, Any]) -> float:
+    """Return the KL; NaN where expressions cannot compute it, so that the loss does."""
+    with suppress(Exception):
+        if kl is not None:
+            return kl(inputs)
+    return math.nan
 
 
 def _fill(gradient: Array | None, rows: int) -> Array:

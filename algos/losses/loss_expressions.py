@@ -89,7 +89,7 @@ class Expression:
         return self._apply(_DIVIDE, other)
 
     def __rtruediv__(self, other: Operand) -> Expression:
-        return self**-1 * other
+        return self.tape.add(_count_rows(other, self), _DIVIDE, other, self)  # int has no x**-1
 
     def __pow__(self, power: float) -> Expression:
         return self._apply(_POWER, power)

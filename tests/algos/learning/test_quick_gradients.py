@@ -19,6 +19,7 @@ from algos.learning import quick_gradients
 from algos.learning.learner import ColumnLearner
 from algos.learning.quick_gradients import QuickGradients
 from algos.learning.update_log import measure_loss
+from algos.losses.loss_expressions import differentiable
 from algos.models.mlp import MLPPolicy
 from algos.objective import Loss
 
@@ -274,6 +275,73 @@ def test_a_loss_that_asks_for_more_is_left_to_autograd(name, monkeypatch):
     plain, _ = weights_after(objective, monkeypatch, False)
     quick, built = weights_after(objective, monkeypatch, True)
     assert built.quick_gradients.left_to_autograd == {objective}
+    np.testing.assert_allclose(quick, plain, atol=2e-6)
+
+
+@differentiable(x=lambda x: x.of_a_tensor_only)
+def double(x):
+    return 2 * x
+
+
+def read_tensors(self, batch):
+    """Return the inputs of the network in a way that only tensors know."""
+    inputs: Any = ppo.PPOObjective.build_network_inputs(self, batch)
+    return inputs.with_columns(obs=inputs["obs"].float())
+
+
+RAISING = {
+    "a slope": with_policy_term(lambda forward, batch: double(forward["dist"].logp(batch))),
+    "the inputs": type("Changed", (ppo.PPOObjective,), {"build_network_inputs": read_tensors}),
+}
+
+
+@pytest.mark.parametrize("name", RAISING)
+def test_a_loss_that_numpy_cannot_run_is_left_to_autograd(name, monkeypatch):
+    plain, _ = weights_after(RAISING[name], monkeypatch, False)
+    quick, built = weights_after(RAISING[name], monkeypatch, True)
+    assert built.quick_gradients.left_to_autograd == {RAISING[name]}
+    np.testing.assert_allclose(quick, plain, atol=2e-6)
+
+
+def refuse(x):
+    if x.dtype != torch.int64:
+        raise ValueError("This is a KL of whole numbers.")
+    return x
+
+
+refuse_arrays = differentiable()(refuse)
+
+
+def test_a_kl_that_numpy_cannot_run_is_that_of_the_loss():
+    class Refused(ppo.PPOObjective):
+        def loss(self, forward, batch, coefficients):
+            found = super().loss(forward, batch, coefficients)
+            measure: Any = found.kl
+            is_tensor = isinstance(forward["value"], torch.Tensor)
+            check = (lambda kl: kl) if is_tensor else refuse_arrays
+            return replace(found, kl=lambda: check(measure()))
+
+    built, rows = learner_of(Refused, epochs=3, kl_limit=1e-12)
+    small.updated(built, rows)
+    assert small.updated(built, rows)["epochs_run"] == 1
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.uint8])
+def test_a_column_of_whole_numbers_may_divide(kind, monkeypatch):
+    class Divided(ppo.PPOObjective):
+        def preprocess_batch(self, rows):
+            rows, metrics = super().preprocess_batch(rows)
+            return rows.with_columns(length=(np.arange(len(rows)) % 5 + 1).astype(kind)), metrics
+
+        def loss(self, forward, batch, coefficients):
+            found = super().loss(forward, batch, coefficients)
+            length = batch["length"]
+            weight = (1 - length) / length + 1 / length + 1 / torch.exp(length)
+            return replace(found, terms={n: term * weight for n, term in found.terms.items()})
+
+    plain, _ = weights_after(Divided, monkeypatch, False)
+    quick, built = weights_after(Divided, monkeypatch, True)
+    assert bool(built.quick_gradients.left_to_autograd) == (kind is np.uint8)
     np.testing.assert_allclose(quick, plain, atol=2e-6)
 
 

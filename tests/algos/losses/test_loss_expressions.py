@@ -60,6 +60,20 @@ def test_the_gradient_is_autograds(name, drawn):
         np.testing.assert_allclose(own, expected, rtol=2e-4, atol=2e-5)
 
 
+@pytest.mark.parametrize("kind", [np.int32, np.int64])
+def test_a_column_of_whole_numbers_counts_as_in_torch(kind):
+    def weigh(x, y, z):
+        weight = 1 / z + (1.0 - z) * torch.maximum(z, z - z) - torch.minimum(z, z + 1)
+        return (x + y) * weight * (z / 3) * torch.exp(z) * (2 - z)
+
+    z = np.array([1, 2, 3, 5], kind)
+    x = torch.ones(4, requires_grad=True)
+    one: Any = np.ones(4, np.float32)
+    found, _ = gradients_of(weigh, one, one, z)
+    (0.5 * weigh(x, torch.ones(4), torch.as_tensor(z)).mean()).backward()
+    np.testing.assert_allclose(found, x.grad, rtol=1e-5)
+
+
 def test_rows_of_uneven_length_are_summed_in_a_record_of_one_minibatch():
     ragged = Ragged(np.arange(4.0), np.array([0, 1, 4]))
     tape = Tape(holds_arrays=True)
