@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import sqlite3
@@ -11,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from envs.cache_folder import get_cache_folder
-from tune_jobs import foreign_logs, health, judging
-from tune_jobs.audit import replayed_run
 from tune_jobs.audit.replayed_run import JudgingOptions, ReplayedRun, ReplayedStop
 from tune_jobs.foreign_logs.read_logs import LogSource
 
@@ -93,12 +92,14 @@ def _load_run(fields: dict[str, Any]) -> ReplayedRun:
     return ReplayedRun(**fields, stop=stop and ReplayedStop(**stop))
 
 
+@functools.cache
 def _fingerprint_code() -> str:
-    """Return what changes with the rules and the readers: verdicts of older ones count no more."""
-    packages = (foreign_logs, health, judging)
-    folders = [Path(folder) for package in packages for folder in package.__path__]
-    files = [file for folder in folders for file in sorted(folder.rglob("*.py"))]
+    """Return what changes with any code or data of ours: older verdicts count no more."""
+    # Not by `__path__`: the folders of users' packages of these names are in that.
+    folders = [Path(__file__).parents[2] / name for name in ("algos", "envs", "tune_jobs")]
+    files = [file for folder in folders for file in sorted(folder.rglob("*"))]
     digest = hashlib.sha256()
-    for file in (*files, Path(replayed_run.__file__)):
-        digest.update(file.read_bytes())
+    for file in files:
+        if file.suffix != ".pyc" and file.is_file():
+            digest.update(file.read_bytes())
     return digest.hexdigest()

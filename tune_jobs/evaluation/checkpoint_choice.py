@@ -92,8 +92,11 @@ class CheckpointChoice:
             self._measured.append(measurement)
 
     def begin_anew(self, iteration: int, path: str) -> None:
-        """Continue from another trial's checkpoint: what was measured is of another policy."""
-        self._measured.clear()
+        """Continue from another trial's checkpoint: what was measured is of another policy.
+
+        The first result of its own policy may be there: the exploit is only written after that.
+        """
+        self._measured = [m for m in self._measured if m.iteration > iteration]
         self.newest = (iteration, path)
 
     def rate_previous(self, next_iteration: int) -> Rating | None:

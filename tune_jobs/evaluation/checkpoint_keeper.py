@@ -32,6 +32,8 @@ class CheckpointKeeper:
         self._choices: dict[str, CheckpointChoice] = {}
         self._kept: dict[str, tuple[int, Path, Rating]] = {}
         """By trial: iteration, path and rating of the copy."""
+        self._sources: dict[Path, str] = {}
+        """By copy: the checkpoint that it is of."""
         for row in earlier:
             if isinstance(row, CheckpointRow):
                 self._advance(row.trial, row.iteration, row.path)
@@ -82,6 +84,9 @@ class CheckpointKeeper:
         if choice.newest and rating and choice.is_good_enough(rating):
             at, previous = choice.newest
             copy = Path(path).parent / f"{COPY}{at:06d}"
+            # After damage an iteration is repeated, and has a checkpoint of another policy.
+            while self._sources.setdefault(copy, previous) != previous:
+                copy = copy.with_name(f"{copy.name}-1")
             if _copy_checkpoint(self.directory / previous, self.directory / copy):
                 self._kept[trial] = at, copy, rating
         choice.set_newest(iteration, path)

@@ -35,23 +35,29 @@ class Driver:
         self.rows.append(row)
         self.keeper.observe(row)
 
-    def train(self, values, start, keep=2):
+    def measure(self, iteration, value):
+        metrics = {"return_mean": value, "episodes": 30, "return_std": 5.0}
+        self.write(
+            ResultRow(
+                trial="00", iteration=iteration, score=value, seconds=1.0, env_steps=1,
+                metrics=metrics,
+            )
+        )  # fmt: skip
+
+    def save(self, iteration, keep=2, policy=""):
+        path = f"{self.session}/00/checkpoint_{policy or iteration}"
+        save(self.directory / path, policy or iteration)
+        row = self.keeper.make_row("00", iteration, path)
+        self.write(row)
+        self.keeper.delete_old_copies(row)
+        self.on_disk.append(path)
+        for old in self.on_disk[:-keep]:
+            shutil.rmtree(self.directory / old, ignore_errors=True)
+
+    def train(self, values, start, policy=""):
         for iteration, value in enumerate(values, start):
-            metrics = {"return_mean": value, "episodes": 30, "return_std": 5.0}
-            self.write(
-                ResultRow(
-                    trial="00", iteration=iteration, score=value, seconds=1.0, env_steps=1,
-                    metrics=metrics,
-                )
-            )  # fmt: skip
-            path = f"{self.session}/00/checkpoint_{iteration}"
-            save(self.directory / path, iteration)
-            row = self.keeper.make_row("00", iteration, path)
-            self.write(row)
-            self.keeper.delete_old_copies(row)
-            self.on_disk.append(path)
-            for old in self.on_disk[:-keep]:
-                shutil.rmtree(self.directory / old, ignore_errors=True)
+            self.measure(iteration, value)
+            self.save(iteration, policy=policy and f"{policy}{iteration}")
 
     @property
     def outcome(self):
@@ -149,3 +155,43 @@ def test_an_exploit_leaves_a_trial_its_own_best(tmp_path, before, after, result)
     assert driver.outcome.checkpoint == path
     driver.train([after, after], 6)
     assert driver.read_result() == result
+
+
+def exploit(directory, iteration):
+    """The rows of a policy that is taken over."""
+    path = f"s0/01/checkpoint_{iteration}"
+    save(directory / path, iteration)
+    changed = {"before": {}, "donated": {}, "after": {}, "donor_score": 480.0, "score": 100.0}
+    row = ExploitRow(trial="00", iteration=iteration, donor="01", checkpoint=path, **changed)
+    best = {"best": path, "best_iteration": iteration}
+    return [row, CheckpointRow(trial="00", iteration=iteration, path=path, **best)]
+
+
+@pytest.mark.parametrize("result_first", [True, False])
+@pytest.mark.parametrize("is_resumed", [True, False])
+def test_the_first_result_after_an_exploit_rates_its_policy(tmp_path, result_first, is_resumed):
+    driver = Driver(tmp_path)
+    driver.train([10.0] * 5, 1)
+    taken = [lambda: [driver.write(row) for row in exploit(tmp_path, 5)]]
+    steps = [lambda: driver.measure(6, 500.0), *taken]
+    for step in steps if result_first else reversed(steps):
+        step()
+    if is_resumed:
+        driver = Driver(tmp_path, driver.rows, "s1")
+    driver.save(6)
+    row = driver.rows[-1]
+    assert (row.best, row.best_score) == (row.path, 500.0)
+    assert driver.outcome.config == {} and len(driver.outcome.exploits) == 1
+
+
+def test_a_repeated_iteration_has_a_copy_of_its_own(tmp_path):
+    driver = Driver(tmp_path)
+    driver.train([10.0, 20.0, 20.0, 10.0], 1, "first")
+    # The checkpoints 2, 3 and 4 are damaged: the trial continues from the first one.
+    driver.train([300.0, 500.0, 1.0], 2, "second")
+    trial = driver.outcome
+    policy = (tmp_path / trial.checkpoint / "policy").read_text()
+    assert (policy, trial.result_score) == ("second2", 500.0)
+    again = Driver(tmp_path, driver.rows, "s1")
+    again.train([1.0], 5)
+    assert again.outcome.checkpoint == trial.checkpoint
