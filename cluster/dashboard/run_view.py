@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -18,7 +19,7 @@ from cluster.dashboard.score_history import ScoreHistory
 from envs.validation import InputError
 from tune_jobs.foreign_logs.formats.tail import Tail
 from tune_jobs.run_log.driver_lock import describe_lost_driver, make_lost_end
-from tune_jobs.run_log.event_log import decode_row_or_none, read_result_head
+from tune_jobs.run_log.event_log import UNREADABLE, decode_row_or_none, read_result_head
 from tune_jobs.run_log.events import JobRow, ResultRow, Row
 from tune_jobs.run_log.log_file import open_log, open_log_and_state
 from tune_jobs.run_log.outcome import Outcome, OutcomeBuilder
@@ -188,7 +189,8 @@ class RunView:
         complete = data[: data.rfind(b"\n") + 1]
         self._tail.keep(data[len(complete) :])
         for line in complete.splitlines(keepends=True):
-            self._add_line(line, self.read_to)
+            with suppress(*UNREADABLE):  # one damaged line costs no other
+                self._add_line(line, self.read_to)
             self.read_to += len(line)
         if complete:
             self.version += 1

@@ -13,6 +13,7 @@ import json
 import math
 import os
 import re
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import suppress
@@ -33,9 +34,9 @@ STRICT_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 FIRST_BLOCK = 4096
 """Bytes that are read first from the end of a log; most ends fit."""
 RESULT_LINE = re.compile(
-    rb'\{"kind": "result", "time": [-+.\deE]+, "trial": "([^"\\]*)", "iteration": (\d+), '
-    rb'"score": ([-+.\deE]+|null), "seconds": ([-+.\deE]+), "env_steps": (\d+), '
-    rb'.*, "stagnant": \d+, "stage_since": \d+(?:, "nonfinite": \[\[.*\]\])?\}$'
+    rb'\{"kind": "result", "time": [-+.\deE]+, "trial": "([^"\\]*)", "iteration": (\d{1,18}), '
+    rb'"score": ([-+.\deE]+|null), "seconds": ([-+.\deE]+), "env_steps": (\d{1,18}), '
+    rb'.*, "stagnant": \d{1,18}, "stage_since": \d{1,18}(?:, "nonfinite": \[\[.*\]\])?\}$'
 )
 
 
@@ -128,7 +129,13 @@ def decode_row(line: bytes) -> Row:
     for name, value in data.items():
         # A later version may have added fields: an older reader still shows what it knows.
         if expected := types.get(name):
-            if not isinstance(value, expected):
+            # Any program may write a whole number as 3.0.
+            if type(value) is float and float not in expected and value.is_integer():
+                value = int(value)
+            is_bool = isinstance(value, bool) and bool not in expected
+            limit = sys.float_info.max if float in expected else 2**63 - 1  # as arrays hold them
+            is_large = isinstance(value, int) and abs(value) > limit
+            if is_bool or is_large or not isinstance(value, expected):
                 raise TypeError(f"{name} is {json.dumps(value):.40}, which is not of its type")
             known[name] = value
     return row(**known)
@@ -141,9 +148,9 @@ def _list_field_types(row: type[Row]) -> dict[str, tuple[type, ...]]:
     for name, hint in get_type_hints(row).items():
         options = get_args(hint) if isinstance(hint, UnionType) else (hint,)
         plain = {get_origin(option) or option for option in options}
-        # Any program may write a whole number as 3.0, and a float as 3.
-        numbers = {float, int} if plain & {float, int} else set[type]()
-        types[name] = (object,) if Any in plain else (*(numbers | plain),)
+        # Any program may write a float as 3.
+        plain |= {int} if float in plain else set[type]()
+        types[name] = (object, bool, float) if Any in plain else (*plain,)
     return {field.name: types[field.name] for field in dataclasses.fields(row)}
 
 
@@ -166,8 +173,11 @@ def read_result_head(line: bytes) -> ResultHead | None:
     # The metrics, by far the longest part of a line, are not parsed at all.
     if not (match := RESULT_LINE.match(line)):
         return None
-    score = math.nan if match[3] == b"null" else float(match[3])
-    return ResultHead(match[1].decode(), int(match[2]), score, float(match[4]), int(match[5]))
+    try:
+        score = math.nan if match[3] == b"null" else float(match[3])
+        return ResultHead(match[1].decode(), int(match[2]), score, float(match[4]), int(match[5]))
+    except ValueError:  # e.g. 1-2, which the pattern takes for a number
+        return None
 
 
 def read_log_ends(path: Path) -> tuple[JobRow | None, JobEndRow | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -38,7 +39,8 @@ def average_later_half(scores: Iterable[tuple[int, float]], iteration: int) -> f
         scores: iterations with their scores; that of ``iteration`` is finite.
         iteration: the last one.
     """
-    return average([s for at, s in scores if 2 * at > iteration and math.isfinite(s)])
+    counted = (s for at, s in scores if 2 * at > iteration or at == iteration)
+    return average(list(filter(math.isfinite, counted)))
 
 
 def read_stage(score: str, metrics: Mapping[str, Any]) -> float | None:
@@ -186,8 +188,9 @@ class TrialOutcome:
         """
         if self.finite_score is None or self.last_scored is None:
             return None
-        since = self.last_scored.stage_since
-        return average_later_half([s for s in self.scores if s[0] >= since], self.scores[-1][0])
+        last = self.scores[-1][0]
+        since = min(last, self.last_scored.stage_since)  # above it only in a damaged row
+        return average_later_half([s for s in self.scores if s[0] >= since], last)
 
     @functools.cached_property
     def stage(self) -> float:
@@ -353,4 +356,5 @@ def to_finite_float(value: object) -> float | None:
     """Return the value if it is a finite number, else None."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if math.isfinite(value) else None
+    # Not by math.isfinite, which raises for a whole number above all floats.
+    return float(value) if abs(value) <= sys.float_info.max else None

@@ -2,6 +2,8 @@
 """The live page: what it knows of a log, whom it lets in, and what a browser makes of it."""
 
 import math
+import re
+import warnings
 
 import pytest
 from dashboard_app import read_whole, write
@@ -53,6 +55,23 @@ def test_an_outcome_grows_as_the_whole_log_says(tmp_path):
             assert ours.full_status_text == whole.full_status_text
             assert (ours.end, ours.decisions) == (whole.end, whole.decisions)
             assert (ours.seconds, ours.env_steps) == (whole.seconds, whole.env_steps)
+
+
+@pytest.mark.parametrize("field", ["iteration", "score", "seconds", "env_steps", "trial"])
+@pytest.mark.parametrize("value", ["1.5", "1e400", str(2**64), "9" * 400, "1-2", "\\ud800", "-3"])
+def test_a_damaged_result_hides_no_other(tmp_path, field, value):
+    rows = [job_row(trials=2), *(result("00", i, 0.5) for i in range(1, 9))]
+    path = write(tmp_path / "run", rows) / "events.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    lines[4] = re.sub(rf'("{field}": "?)[^,"]*', lambda found: found[1] + value, lines[4])
+    path.write_text("".join(lines))
+    board = read_whole(path.parent)
+    assert board.read_fraction == 1 and not board.refresh()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InputWarning)
+        expected = Outcome.from_rows(read_event_log(path))
+    assert [len(t.scores) for t in board.outcome.trials] == [len(t.scores) for t in expected.trials]
+    assert curve(board, "00", "return_mean", 99)[-1][0] == 8
 
 
 def test_trials_without_a_new_row_are_not_built_again(tmp_path):

@@ -129,6 +129,27 @@ def test_the_head_of_a_result_is_read_as_it_is_written(score):
     assert head.score == score if finite else math.isnan(head.score)
 
 
+@pytest.mark.parametrize("name", ["iteration", "env_steps", "stagnant", "stage_since"])
+@pytest.mark.parametrize("value", ["1.5", "1e400", "-1e400", str(2**63), "9" * 400, "true", '"1"'])
+def test_a_count_that_is_no_whole_number_is_damage(tmp_path, name, value):
+    field, log = f'"{name}": ', EventLog(tmp_path / "events.jsonl")
+    line = encode_row(result("00", 7, 0.5, env_steps=7, stage_since=7, stagnant=7))
+    damaged = line.replace(field + "7", field + value)
+    assert damaged != line
+    log.path.write_text("\n".join([line, damaged, line, ""]))
+    with pytest.warns(InputWarning, match="line 2 is not an event row"):
+        assert len(read_event_log(log.path)) == 2
+    assert read_result_head(damaged.encode() + b"\n") is None
+
+
+def test_a_whole_number_may_be_written_as_a_float(tmp_path):
+    path = tmp_path / "events.jsonl"
+    line = encode_row(result("00", 7, 0.5)).replace('"iteration": 7', '"iteration": 7.0')
+    path.write_text(line + "\n")
+    (row,) = read_event_log(path)
+    assert isinstance(row, ResultRow) and type(row.iteration) is int and row.iteration == 7
+
+
 def test_other_rows_have_no_result_head():
     assert read_result_head(encode_row(TrialRow(trial="00", config={})).encode()) is None
     assert read_result_head(b'{"kind": "result", "iteration": 1}') is None

@@ -9,7 +9,7 @@ from synthetic_sweep import end, finding, job_row, result
 
 from tune_jobs.run_log.events import TrialRow
 from tune_jobs.run_log.outcome import Outcome
-from tune_jobs.run_log.trial_outcome import SPREAD, average
+from tune_jobs.run_log.trial_outcome import SPREAD, average, to_finite_float
 
 
 def test_a_finding_is_kept_once_and_noticed_in_the_state():
@@ -44,6 +44,17 @@ def test_a_settled_score_is_the_mean_of_the_later_half():
     assert make_trial(*(result("00", i, s) for i, s in enumerate(scores, 1))).settled_score == 3.0
     assert make_trial(result("00", 1, 1.0), result("00", 2, math.nan)).settled_score is None
     assert make_trial(result("00", 1, 5.0)).settled_score == 5.0
+
+
+@pytest.mark.parametrize(("iteration", "since"), [(4, 5), (4, 10**18), (0, 0), (-3, 0)])
+def test_a_damaged_iteration_leaves_the_last_score(iteration, since):
+    trial = make_trial(result("00", iteration, 5.0, stage_since=since))
+    assert trial.settled_score == trial.summarise().score == 5.0
+
+
+def test_a_whole_number_above_all_floats_is_not_finite():
+    assert to_finite_float(10**400) is to_finite_float(-(10**400)) is None
+    assert to_finite_float(10**300) == 1e300
 
 
 @pytest.mark.parametrize("score", [sys.float_info.max, -sys.float_info.max, 0.1, 5e-300])
