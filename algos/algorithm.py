@@ -277,8 +277,8 @@ class ColumnAlgorithm(Algorithm):
         return concat([rows for rows, _ in parts]), metrics
 
     def _record_rollouts(self, rows: Columns) -> None:
-        folder = Path(self.settings.record) / f"seed-{self.config.seed:06d}"
-        path = folder / f"iteration-{self.iteration + 1:06d}.parquet"
+        folder, seed, iteration = self.settings.record, self.config.seed, self.iteration + 1
+        path = rollout_io.get_recording_path(folder, seed, iteration)
         rollout_io.write_columns(rows, path, env=self.config.env, algorithm=type(self).__name__)
 
     def _learn(self, rows: Columns, score: float | None = None) -> dict[str, Any]:
@@ -396,3 +396,5 @@ class ColumnAlgorithm(Algorithm):
         super().restore_from_path(path, *args, **kwargs)
         self.push_weights()  # first: the new episodes begin at the stage that is pushed
         reseed_runners(self.env_runner_group, self.iteration)
+        if folder := self.settings.record:
+            rollout_io.delete_later_recordings(folder, self.config.seed, self.iteration)

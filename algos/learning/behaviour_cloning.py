@@ -16,7 +16,7 @@ from algos.models.base import to_observation_columns
 from algos.objective import Loss, Objective
 from algos.rollouts.columns import Columns, concat
 from algos.rollouts.episodes import play_episodes
-from algos.rollouts.rollout_io import read_columns
+from algos.rollouts.rollout_io import list_recordings_near, read_columns
 from algos.settings.training import TrainingSettings
 from envs import counter_rng
 from envs.batched import World
@@ -65,8 +65,10 @@ def collect_teacher_rows(
         return concat(played)
     if not Path(name).exists():
         offered = f"one of {', '.join(sorted(rules))}, or " if rules else ""
+        near = ", ".join(str(folder) for folder in list_recordings_near(Path(name))[:3])
         raise InputError(
-            f"warm_start must be {offered}a folder of recorded rollouts, but it is {name!r}."
+            f"warm_start must be {offered}a folder of recorded rollouts, but it is {name!r}"
+            + (f": there are recordings in {near}." if near else ".")
         )
     rows = read_columns(Path(name))
     action_columns = set(head.columns)
@@ -87,7 +89,9 @@ def merge_teacher_weights(
 
     None if no part has the same names and shapes: the policy then has to imitate.
     """
-    for part in {name.partition(".")[0] for name in weights} if teacher_weights else ():
+    # Not of a set, whose order differs between processes: several parts may have these shapes.
+    parts = dict.fromkeys(name.partition(".")[0] for name in weights)
+    for part in parts if teacher_weights else ():
         named = {f"{part}.{name}": weight for name, weight in (teacher_weights or {}).items()}
         if all(n in weights and weights[n].shape == w.shape for n, w in named.items()):
             return {**weights, **named}

@@ -82,6 +82,26 @@ def read_columns(path: Path) -> Columns:
     return concat(parts)
 
 
+def get_recording_path(folder: str, seed: int, iteration: int) -> Path:
+    """Return where an agent of this seed records the rollout of an iteration."""
+    return Path(folder) / f"seed-{seed:06d}" / f"iteration-{iteration:06d}.parquet"
+
+
+def delete_later_recordings(folder: str, seed: int, iteration: int) -> None:
+    """Delete what was recorded after an iteration that training goes back to."""
+    last = get_recording_path(folder, seed, iteration)
+    for file in last.parent.glob("iteration-*.parquet"):
+        if file.name[: len(last.stem)] > last.stem:
+            file.unlink(missing_ok=True)
+
+
+def list_recordings_near(path: Path) -> list[Path]:
+    """List the folders of recordings around a path that does not exist."""
+    near = next(folder for folder in path.absolute().parents if folder.is_dir())
+    # Not at any depth: it may be the whole disk.
+    return [found for depth in ("", "*/", "*/*/") for found in sorted(near.glob(f"{depth}seed-*"))]
+
+
 def _write_table(rows: Columns, path: Path, about: Mapping[str, str], *, side: bool) -> None:
     facts = {
         "version": SCHEMA,

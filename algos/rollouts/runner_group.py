@@ -5,10 +5,13 @@ RLlib's EnvRunnerGroup holds the runners and restarts dead ones; these functions
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
+
+import numpy as np
 
 from algos.rollouts.environment_fault import EnvironmentFault
 from envs.batched import BatchedVectorEnv
@@ -17,8 +20,8 @@ SYNC_TIMEOUT_S = 60.0
 RESTART_S = 120.0
 """Time that a runner may take to restart where no other is left."""
 AFTER_FAILURES = 2**16
-"""Added to the iteration at which runners start anew after a failure of the environment: no resume
-starts there, and it is within the bits that a recording has for it."""
+"""From here on are the numbers, as many again, of starts after a failure of the environment: no
+resume starts there, and they are within the bits that a recording has for an iteration."""
 MAX_LOSSES = 3
 """Times that all runners may be lost in one iteration; more often is no accident."""
 
@@ -97,8 +100,12 @@ def renew_environments(group: Any, iteration: int, failures: int) -> None:
         EnvironmentFault: they fail again while they are made.
     """
     remote = bool(group.num_remote_env_runners())
+    # At random: a resume goes back to the same iteration and knows of no failure after it, and
+    # episodes that have just failed must not be played again.
+    entropy = [iteration, failures, secrets.randbits(64)]
+    (drawn,) = np.random.SeedSequence(entropy).generate_state(1)
     faults = group.foreach_env_runner(
-        partial(_reseed_or_return_fault, restored_at=AFTER_FAILURES + iteration + failures),
+        partial(_reseed_or_return_fault, restored_at=AFTER_FAILURES + int(drawn) % AFTER_FAILURES),
         local_env_runner=not remote,
         timeout_seconds=SYNC_TIMEOUT_S,
     )

@@ -6,7 +6,8 @@ only source of command-line flags, YAML keys, help texts and search spaces.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from algos.schedules import ScheduleKind
@@ -44,7 +45,8 @@ class RolloutSettings:
     """Where the policy of a job with GPUs acts; `auto`: `lm` and a `language_model` on a GPU, other
     networks on the CPU, which is faster for small ones. It learns on a GPU in any case."""
     record: str = ""
-    """Folder in which every rollout is written as a Parquet file; `""` records nothing."""
+    """Folder in which every rollout is written as a Parquet file, in one folder for each run and
+    trial (`RUN_ID/TRIAL/seed-SEED`); `""` records nothing."""
     hang_limit_s: Annotated[float, Positive] = 30.0
     """Time that collecting may always take; it hangs beyond this and 3 times its usual time. From
     1e6 (11 days) on it never hangs."""
@@ -316,6 +318,10 @@ class TrainingSettings(
             steps: environment steps of the budget; 0 where it is not given in steps.
         """
         return self
+
+    def record_below(self, name: str) -> Self:
+        """Return the settings with recordings, if any, in a folder of this name in theirs."""
+        return replace(self, record=self.record and str(Path(self.record) / name))
 
     @property
     def rows_per_iteration(self) -> int:

@@ -207,7 +207,8 @@ class ResourceFields:
     GPU (docs/cluster.md). 0: each trial computes its own."""
     max_failures: Annotated[int, NonNegative] = 3
     """How many times a crashed trial is restarted from its last checkpoint, and how many exceptions
-    of its environment it survives: the iteration is repeated with new environments."""
+    of its environment in a row it survives: the iteration is repeated with new environments, and
+    one that succeeds begins the count anew."""
 
 
 @dataclass(frozen=True)

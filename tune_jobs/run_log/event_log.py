@@ -175,7 +175,8 @@ def read_result_head(line: bytes) -> ResultHead | None:
         return None
     try:
         score = math.nan if match[3] == b"null" else float(match[3])
-        return ResultHead(match[1].decode(), int(match[2]), score, float(match[4]), int(match[5]))
+        head = ResultHead(match[1].decode(), int(match[2]), score, float(match[4]), int(match[5]))
+        return head if math.isfinite(head.seconds) else None
     except ValueError:  # e.g. 1-2, which the pattern takes for a number
         return None
 

@@ -16,10 +16,10 @@ from tune_jobs.session.rllib_agent import RLlibAgent
 
 
 class EnvironmentFailures:
-    """The failures of the environments of one trial, since it began or was continued.
+    """The failures in a row of the environments of one trial.
 
     Args:
-        allowed: failures after which training continues (`max_failures`).
+        allowed: failures in a row after which training continues (`max_failures`).
     """
 
     def __init__(self, allowed: int) -> None:
@@ -31,21 +31,23 @@ class EnvironmentFailures:
     ) -> Any:
         """Return what the call returns; repeat it with new environments where they have failed.
 
+        A call that succeeds ends the row: one lost connection in 5,000 steps ends no long training.
+
         Nothing that was learnt is lost: an iteration learns only from a complete collection.
 
         Raises:
             EnvironmentFault: they failed once more than is allowed, or under RLlib, where an
                 iteration cannot be repeated.
         """
-        has_failed = False
+        self.count = 0
         while True:
             try:
                 with watchdog.watch():
-                    if has_failed and isinstance(agent, ColumnAlgorithm):
+                    if self.count and isinstance(agent, ColumnAlgorithm):
                         agent.renew_environments(self.count)
                     return call()
             except EnvironmentFault as error:
-                self.count, has_failed = self.count + 1, True
+                self.count += 1
                 if isinstance(agent, RLlibAgent) or self.count > self.allowed:
                     raise
                 self._unreported.append(str(error))

@@ -346,6 +346,7 @@ def build_agent(
         fault_file = folder / f"environment-{index}.fault"
         return RLlibAgent(job, settings, env_kwargs, seed=seed, gpus=gpus, fault_file=fault_file)
     settings, env_kwargs = job.make_trial_settings(plan["config"])
+    settings = settings.record_below(plan["trial"])
     return algos.build_algorithm(
         job.algo,
         job.env,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from ray.tune.execution.placement_groups import PlacementGroupFactory
 from ray.tune.stopper import Stopper
 
 from algos.learning.pack import run_packs
+from algos.settings.training import TrainingSettings
 from tune_jobs.evaluation.checkpoint_keeper import CheckpointKeeper
 from tune_jobs.interruption import run_last_words
 from tune_jobs.jobs.job import Job
@@ -151,7 +153,12 @@ class TuneSession:
     def _make_trainable(self) -> type[tune.Trainable]:
         if self.job.is_program:
             return make_program_trainable(self.job, self.directory)
-        return make_trainable(self.job, self.packs)
+        job, ids = self.job, (row.id for row in self.earlier if isinstance(row, JobRow))
+        if isinstance(job.settings, TrainingSettings):
+            # By its id: another run may have the same name.
+            name = next(ids, "") or self.directory.absolute().name
+            job = replace(job, settings=job.settings.record_below(name))
+        return make_trainable(job, self.packs)
 
 
 def _make_checkpoint_config(job: Job) -> tune.CheckpointConfig:

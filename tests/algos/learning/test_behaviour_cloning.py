@@ -188,5 +188,14 @@ def test_only_observations_and_actions_of_a_recording_are_read(tmp_path):
     write_columns(Columns({name: np.arange(3) for name in names}), tmp_path / "a.parquet")
     rows = collect_teacher_rows(str(tmp_path), None, head, 8, 0)
     assert set(rows) == {"obs.nodes", "obs", "choice"}
-    with pytest.raises(InputError, match="warm_start must be a folder of recorded rollouts"):
+    with pytest.raises(InputError, match=r"warm_start must be a folder of recorded .*none'\.$"):
         collect_teacher_rows(str(tmp_path / "none"), None, head, 8, 0)
+
+
+@pytest.mark.parametrize("name", ["seed-000000", "run/seed-000000", "run/00/none", "run/01/seed-1"])
+def test_a_recording_that_is_not_there_names_those_that_are(tmp_path, monkeypatch, name):
+    (tmp_path / "recorded/run/00/seed-7").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    head = make_action_head(spaces.Discrete(2))
+    with pytest.raises(InputError, match=r"there are recordings in .*/recorded/run/00/seed-7"):
+        collect_teacher_rows(f"recorded/{name}", None, head, 8, 0)

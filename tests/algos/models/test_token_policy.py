@@ -152,6 +152,13 @@ def test_a_network_of_another_size_is_not_taken_over():
     assert merge_teacher_weights(policy.get_state(), None) is None
 
 
+def test_of_parts_with_the_same_shapes_the_first_is_the_teachers():
+    weights = {f"part{number}.weight": np.zeros(2) for number in range(50)}
+    merged = merge_teacher_weights(weights, {"weight": np.ones(2)})
+    assert merged is not None
+    assert [name for name, weight in merged.items() if weight.any()] == ["part0.weight"]
+
+
 @pytest.mark.usefixtures("local_ray")
 @pytest.mark.parametrize("algo", ["reinforce", "ppo"])
 def test_a_policy_made_like_the_reader_begins_as_the_reader(algo):

@@ -41,6 +41,29 @@ def test_too_many_failures_end_the_trial_and_keep_its_score(make_failing):
     assert len(ended["failures"]) == 2, "those that it survived"
 
 
+def test_only_failures_in_a_row_count(make_failing):
+    trial = make_failing([STEPS + 1, 2 * STEPS + 9, 3 * STEPS + 17], max_failures=1)
+    results = [trial.step() for _ in range(4)]
+    assert [len(r["failures"]) for r in results] == [0, 1, 1, 1]
+    assert [r["fault"] for r in results] == [""] * 4
+
+
+def test_after_a_resume_a_failure_begins_other_episodes(make_failing, tmp_path):
+    numbers = set()
+    (tmp_path / "saved").mkdir()
+    for resume in ("", tmp_path / "saved", tmp_path / "saved"):
+        trial = make_failing([STEPS + 1 if not resume else 1], resume=resume, iterations=2)
+        toy_worlds.Fragile.taken = 0
+        if not resume:
+            trial.step()
+            trial.save_checkpoint(str(tmp_path / "saved"))
+        assert len(trial.step()["failures"]) == 1
+        runner = trial.agents[0].env_runner_group.local_env_runner
+        numbers |= {(runner.restored_at, runner.env_seed)}
+    restored, seeds = zip(*numbers, strict=True)
+    assert len(set(restored)) == len(set(seeds)) == 3
+
+
 def test_without_allowed_failures_the_first_one_ends_the_trial(make_failing):
     ended = make_failing([1], max_failures=0).step()
     assert ended["done"] and "the simulator is gone" in ended["fault"]

@@ -34,6 +34,20 @@ def three(trial):
     return trial(3)
 
 
+def test_a_recording_has_nothing_of_an_abandoned_branch(trial, tmp_path):
+    settings = JOB["settings"] | {"record": str(tmp_path / "recorded")}
+    first = trial(1, settings=settings)
+    first.step()
+    (tmp_path / "saved").mkdir()
+    first.save_checkpoint(str(tmp_path / "saved"))
+    first.step()
+    first.step()
+    again = trial(1, tmp_path / "saved", settings=settings)
+    again.step()
+    names = sorted(path.name for path in (tmp_path / "recorded").rglob("*.parquet"))
+    assert names == ["iteration-000001.parquet", "iteration-000002.parquet"]
+
+
 def test_score_is_the_mean_of_the_seeds_with_their_spread(three):
     for _ in range(2):
         result = three.step()

@@ -2,6 +2,8 @@
 """A session: its scheduler and the environment variables of Tune."""
 
 import os
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from ray import tune
@@ -9,7 +11,7 @@ from ray.tune.execution import class_cache
 from sessions import make_session
 from synthetic_sweep import job_row
 
-from tune_jobs import ray_session
+from tune_jobs import load_job, ray_session
 from tune_jobs.schedulers.asha import RecordedASHA
 from tune_jobs.schedulers.pbt import RecordedPBT
 from tune_jobs.session.tune_session import (
@@ -45,6 +47,25 @@ def test_a_ray_of_ours_inherits_variables_and_exports_no_metrics(monkeypatch, tm
     assert ("PL_DISABLE_FORK" in class_cache.DEFAULT_ENV_VARS) is not ours
     assert ("AWS_SESSION_TOKEN" in class_cache.ENV_VARS_TO_PROPAGATE) is not ours
     assert (session.recorder._gauges is None) is ours
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_runs_and_trials_record_into_folders_of_their_own(tmp_path):
+    """Runs of the same seed and, after one was deleted, of the same name."""
+    shared, chosen = str(tmp_path / "recorded"), load_job("cartpole").training
+    small = {"num_envs": 2, "rollout_length": 32, "minibatch_size": 64, "num_env_runners": 0}
+    settings = replace(chosen, record=shared, **small)
+    for identity, trial in (("first", "00"), ("first", "01"), ("second", "00"), ("", "00")):
+        rows = [replace(job_row(), id=identity)]
+        kind = make_session(tmp_path / "run", settings=settings, earlier=rows)._make_trainable()
+        made = kind.__new__(kind)
+        plan = {"trial": trial, "config": {}, "resume_from": ""}
+        made.setup({"plan": plan | {"hang_report_dir": str(tmp_path / "faults")}})
+        made.step()
+        made.cleanup()
+    files = [path.relative_to(shared).parts for path in Path(shared).rglob("*.parquet")]
+    folders = sorted((run, trial) for run, trial, _, _ in files)
+    assert folders == [("first", "00"), ("first", "01"), ("run", "00"), ("second", "00")]
 
 
 def test_a_population_keeps_more_checkpoints(tmp_path):
