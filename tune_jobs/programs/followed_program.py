@@ -9,6 +9,7 @@ from collections.abc import Generator
 from typing import Any
 
 from envs.validation import InputError
+from tune_jobs.foreign_logs.formats.tail import WHOLE_LOGS
 from tune_jobs.foreign_logs.log_rows import RETURNS, Iteration, LogRows
 from tune_jobs.jobs.job import Job
 from tune_jobs.programs.log_follower import LogFollower, explain_missing_log, explain_missing_score
@@ -69,6 +70,10 @@ class FollowedProgram:
         """
         # Asked first: what a program writes before it ends is then read below.
         ended = self.has_ended
+        if ended and self.process and self.process.has_finished:
+            WHOLE_LOGS.update(self.follower.roots)
+        else:
+            WHOLE_LOGS.difference_update(self.follower.roots)
         records = self._read(final=ended)
         if self.rows is None and self.follower.chosen is not None:
             log, s = self.follower.chosen.files[0], self.settings

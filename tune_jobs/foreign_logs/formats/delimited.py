@@ -48,6 +48,11 @@ class DelimitedFile:
         self._numeric: set[str] | None = None
         self._waiting.clear()
 
+    @property
+    def note(self) -> str:
+        """A sentence or two on what was left out; empty if nothing was."""
+        return " ".join(filter(None, (self.broken.note, self._lines.note)))
+
     def read(self, limit: int, final: bool) -> list[Record]:
         """Return the rows of at most `limit` new bytes; see :meth:`LogReader.read`.
 
@@ -125,7 +130,7 @@ class DelimitedFile:
         if final and self._held:
             records.append(self._held)
             self._held = None
-        # A last line without its line break may lack digits of its last number.
+        # Cut off by a kill; where only its last value is, the line has as many cells.
         if records and len(cells) < len(self.header) and text and not text.endswith("\n"):
             records.pop()
         self._rows += len(records)
@@ -200,7 +205,7 @@ class DelimitedReader(LogReader):
     def _read_more(self, final: bool) -> list[Record]:
         records = self._table.read(self.limit, final)
         self.behind, self.damage = self._table.behind, self._table.damage
-        self.left_out = self._table.broken.note
+        self.left_out = self._table.note
         return records
 
 

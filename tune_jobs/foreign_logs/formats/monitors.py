@@ -73,7 +73,7 @@ class MonitorFiles:
                 episodes.append((end, r, length))
             self.behind |= table.behind
             self.damage = self.damage or table.damage
-            self.left_out = self.left_out or table.broken.note
+            self.left_out = self.left_out or table.note
         # The times in a file count from its own start, so they are comparable only with it added.
         return sorted(episodes, key=lambda episode: episode[0])
 

@@ -24,6 +24,10 @@ Identity: TypeAlias = tuple[int, int]
 HALF_LINES: dict[Path, dict[int, bytes]] = {}
 """What killed programs left of their last lines, by log and by the place behind it, in bytes: what
 continues such a program writes its next line there, and the two may look like a sound one."""
+WHOLE_LOGS: set[Path] = set()
+"""Files and folders with the logs of programs that ended by themselves: there the last number of
+a file is whole without a line break behind it, too."""
+LAST_NUMBER = re.compile(rb"(?<![-+.\w])[-+]?\.?\d[-+.\w]*$")
 
 
 def find_half_line(path: Path) -> tuple[int, bytes]:
@@ -166,6 +170,8 @@ class Lines:
         """The last of them."""
         self.damage = ""
         """Why nothing more is read, in a sentence; empty while the file is text."""
+        self.note = ""
+        """A sentence on the last number, if it was left out."""
 
     @property
     def behind(self) -> bool:
@@ -189,7 +195,10 @@ class Lines:
             self.number = 0
         cut = len(data) if final and not self.tail.behind else data.rfind(b"\n") + 1
         self.tail.keep(data[cut:])
+        is_first = not self._last and b"\n" not in data
         data = self._drop_half_lines(data[:cut])
+        if not is_first:  # a header of one line
+            data = self._drop_cut_value(data)
         # The encoding drops the byte order mark that Excel puts at the start of a file.
         encoding = "utf-8-sig" if self.number == 0 else "utf-8"
         try:
@@ -215,6 +224,17 @@ class Lines:
                 data = above + rest
         self._last = data.splitlines()[-1] if data else self._last
         return data
+
+    def _drop_cut_value(self, data: bytes) -> bytes:
+        """Take off the last number of a file without a line break behind it: it may lack digits."""
+        cut = LAST_NUMBER.search(data.rpartition(b"\n")[2])
+        if cut is None or WHOLE_LOGS.intersection([self.tail.path, *self.tail.path.parents]):
+            return data
+        self.note = (
+            f"{self.tail.path} has no line break behind its last number, "
+            f"{cut[0].decode(errors='replace')}, which may lack digits: it is left out."
+        )
+        return data[: -len(cut[0])]
 
     def read_numbered(self, limit: int, final: bool) -> Iterator[tuple[str, str]]:
         """Read at once, and yield each new line that is not blank with its location."""

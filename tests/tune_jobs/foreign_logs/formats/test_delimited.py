@@ -5,6 +5,8 @@ from foreign_logs import read_rllib_results, write_columns, write_results
 from health_runs import flat as flat_returns
 
 from envs.validation import InputError
+from tune_jobs.foreign_logs.formats import tail
+from tune_jobs.foreign_logs.formats.delimited import DelimitedReader
 from tune_jobs.foreign_logs.read_logs import read_logs
 from tune_jobs.judging.doctor import doctor
 
@@ -66,6 +68,36 @@ def test_a_last_line_that_was_cut_off_is_left_out(tmp_path):
     path = write_results(tmp_path / "result.json", read_rllib_results())
     path.write_text(path.read_text()[:-40])
     assert len(read_logs(path)[0].rows) == 7
+
+
+@pytest.mark.parametrize("last", ["19", "195.3", "1e", "-1", ".5"])
+@pytest.mark.parametrize("reads", [1, 2])
+def test_a_last_number_that_may_lack_digits_is_left_out(tmp_path, last, reads):
+    path = tmp_path / "progress.csv"
+    path.write_text("env_steps,return_mean\n1000,180.25\n")
+    reader = DelimitedReader([path])
+    rows = reader.read() if reads == 2 else []
+    with path.open("a") as file:
+        file.write(f"2000,{last}")
+    rows += reader.read(final=True)
+    assert [row.values.get("return_mean") for row in rows] == [180.25, None]
+    assert rows[-1].values["env_steps"] == 2000 and f"number, {last}," in reader.left_out
+
+
+@pytest.mark.parametrize("text", ["a,b\n1,2\n3,4\n", 'a,b\n1,2\n3,"4"', "a,b\n1,2\n3,yes"])
+def test_a_last_value_that_is_whole_stays(tmp_path, text):
+    (tmp_path / "progress.csv").write_text(text)
+    reader = DelimitedReader([tmp_path / "progress.csv"])
+    assert [len(row.values) for row in reader.read(final=True)] == [2, 2]
+    assert not reader.left_out
+
+
+def test_a_program_that_ended_by_itself_has_written_its_last_number(tmp_path, monkeypatch):
+    (tmp_path / "progress.csv").write_text("a,b\n1,2\n3,4")
+    monkeypatch.setattr(tail, "WHOLE_LOGS", {tmp_path})
+    reader = DelimitedReader([tmp_path / "progress.csv"])
+    assert [row.values["b"] for row in reader.read(final=True)] == [2, 4]
+    assert not reader.left_out
 
 
 def test_flags_are_no_text_among_numbers(tmp_path):
