@@ -222,6 +222,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
                 if t + 1 == length:
                     statistics.record_cut_off(infos, ~over)
         buffer.trim()
+        self.statistics.returns += buffer.late_rewards
         if self.quick and "logp" not in buffer.columns:
             buffer.columns["logp"], buffer.values = self.quick.score(buffer.columns)
         rollout = buffer.finish(

@@ -23,6 +23,8 @@ class RolloutBuffer:
         missed: ``[T, B]``, the steps of its episode that an agent was absent from.
         under_way: ``[B]``, whether the agent of a row has acted since its last episode ended, even
             if it is absent now.
+        late_rewards: ``[B]``, paid to absent agents whose last action is in an earlier rollout: they
+            count in the return of that episode, and no row here has earned them.
 
     Args:
         length: T.
@@ -42,6 +44,7 @@ class RolloutBuffer:
         self.present: Array | None = None
         self.missed = np.zeros(shape, bool)
         self.under_way = np.zeros(copies, bool) if under_way is None else under_way
+        self.late_rewards = np.zeros(copies, np.float32)
         # The step at which each agent last acted in the episode under way; -1: in no step so far.
         self._last_steps = np.full(copies, -1)
 
@@ -73,6 +76,9 @@ class RolloutBuffer:
         # A game ends for all of its rows, but the episode of an agent that has left has ended
         # before. If its last action is in an earlier rollout, the end is counted here.
         ending = present | (self.under_way & ~self.missed[t])
+        self.late_rewards += np.where(
+            self.under_way & ~present & ~self.missed[t], self.rewards[t], 0
+        )
         away = np.flatnonzero(self.missed[t])
         last = self._last_steps[away], away
         self.rewards[last] += self.rewards[t, away]

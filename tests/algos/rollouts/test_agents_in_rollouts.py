@@ -120,9 +120,9 @@ def estimate_naively(diary, value_of, gamma, lam, under_way):
             own.setdefault(agent, []).append([observation, 0.0])
             under_way.setdefault(agent, 0.0)
         for agent in list(under_way):
-            if agent in own:  # else it has not acted in this rollout: paid for nothing
+            under_way[agent] += paid.get(agent, 0.0)
+            if agent in own:  # else it has not acted in this rollout: no row has earned it
                 own[agent][-1][1] += paid.get(agent, 0.0)
-                under_way[agent] += paid.get(agent, 0.0)
             if not (over or ends.get(agent) or cuts.get(agent)):
                 continue
             ended.append((agent, under_way.pop(agent)))
