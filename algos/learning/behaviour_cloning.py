@@ -90,8 +90,7 @@ def merge_teacher_weights(
     None if no part has the same names and shapes: the policy then has to imitate.
     """
     # Not of a set, whose order differs between processes: several parts may have these shapes.
-    parts = dict.fromkeys(name.partition(".")[0] for name in weights)
-    for part in parts if teacher_weights else ():
+    for part in dict.fromkeys(n.partition(".")[0] for n in weights) if teacher_weights else ():
         named = {f"{part}.{name}": weight for name, weight in (teacher_weights or {}).items()}
         if all(n in weights and weights[n].shape == w.shape for n, w in named.items()):
             return {**weights, **named}

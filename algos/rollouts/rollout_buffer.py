@@ -23,8 +23,8 @@ class RolloutBuffer:
         missed: ``[T, B]``, the steps of its episode that an agent was absent from.
         under_way: ``[B]``, whether the agent of a row has acted since its last episode ended, even
             if it is absent now.
-        late_rewards: ``[B]``, paid to absent agents whose last action is in an earlier rollout: they
-            count in the return of that episode, and no row here has earned them.
+        late_rewards: ``[B]``, paid to absent agents whose last action is in an earlier rollout:
+            part of the return of that episode, and earned by no row here.
 
     Args:
         length: T.

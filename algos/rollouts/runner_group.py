@@ -11,8 +11,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from algos.rollouts.environment_fault import EnvironmentFault
 from envs.batched import BatchedVectorEnv
 
@@ -102,10 +100,9 @@ def renew_environments(group: Any, iteration: int, failures: int) -> None:
     remote = bool(group.num_remote_env_runners())
     # At random: a resume goes back to the same iteration and knows of no failure after it, and
     # episodes that have just failed must not be played again.
-    entropy = [iteration, failures, secrets.randbits(64)]
-    (drawn,) = np.random.SeedSequence(entropy).generate_state(1)
+    drawn = hash((iteration, failures, secrets.randbits(64)))
     faults = group.foreach_env_runner(
-        partial(_reseed_or_return_fault, restored_at=AFTER_FAILURES + int(drawn) % AFTER_FAILURES),
+        partial(_reseed_or_return_fault, restored_at=AFTER_FAILURES + drawn % AFTER_FAILURES),
         local_env_runner=not remote,
         timeout_seconds=SYNC_TIMEOUT_S,
     )

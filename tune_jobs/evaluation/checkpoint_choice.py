@@ -92,10 +92,8 @@ class CheckpointChoice:
             self._measured.append(measurement)
 
     def begin_anew(self, iteration: int, path: str) -> None:
-        """Continue from another trial's checkpoint: what was measured is of another policy.
-
-        The first result of its own policy may be there: the exploit is only written after that.
-        """
+        """Continue from another trial's checkpoint: what was measured is of another policy."""
+        # But for the first result of this one: the exploit is only written after that.
         self._measured = [m for m in self._measured if m.iteration > iteration]
         self.newest = (iteration, path)
 

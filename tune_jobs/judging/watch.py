@@ -173,8 +173,10 @@ class Watch:
             if last is not None and not self.should_stop:
                 # Judged before its part of the budget is complete, and taken back.
                 run.append(last)
-                self._tell(run.judge(last))
-                run.take_back(last)
+                try:  # a rule that raises must not leave it there
+                    self._tell(run.judge(last))
+                finally:
+                    run.take_back(last)
 
     def _tell(self, history: History) -> None:
         """Log what the last judgement found."""

@@ -70,10 +70,8 @@ class FollowedProgram:
         """
         # Asked first: what a program writes before it ends is then read below.
         ended = self.has_ended
-        if ended and self.process and self.process.has_finished:
-            WHOLE_LOGS.update(self.follower.roots)
-        else:
-            WHOLE_LOGS.difference_update(self.follower.roots)
+        is_whole = ended and self.process is not None and self.process.has_finished
+        (WHOLE_LOGS.update if is_whole else WHOLE_LOGS.difference_update)(self.follower.roots)
         records = self._read(final=ended)
         if self.rows is None and self.follower.chosen is not None:
             log, s = self.follower.chosen.files[0], self.settings

@@ -31,8 +31,6 @@ class EnvironmentFailures:
     ) -> Any:
         """Return what the call returns; repeat it with new environments where they have failed.
 
-        A call that succeeds ends the row: one lost connection in 5,000 steps ends no long training.
-
         Nothing that was learnt is lost: an iteration learns only from a complete collection.
 
         Raises:

@@ -133,6 +133,22 @@ def test_values_that_are_no_numbers_are_left_out_with_a_warning(caplog):
     assert len(caplog.records) == 2  # of a name once
 
 
+def test_a_rule_that_raises_leaves_no_row_behind(monkeypatch):
+    judged, sound = [], run_judge.make_history
+    watch, calls = make(budget=100_000), iter(range(1000))
+
+    def make_history(rows, *args, **options):
+        judged.append(len(rows))
+        if next(calls) % 2:
+            raise ZeroDivisionError
+        return sound(rows, *args, **options)
+
+    monkeypatch.setattr(run_judge, "make_history", make_history)
+    feed(watch, rising(40))
+    # Two rows are one part of the budget: the last one counts while it is not complete.
+    assert judged == [(number + 1) // 2 for number in range(1, 41)]
+
+
 def test_nothing_is_raised_whatever_is_fed(caplog, monkeypatch):
     watch = make()
     watch.feed(None)  # pyright: ignore[reportArgumentType]

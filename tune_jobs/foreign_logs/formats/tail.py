@@ -195,10 +195,9 @@ class Lines:
             self.number = 0
         cut = len(data) if final and not self.tail.behind else data.rfind(b"\n") + 1
         self.tail.keep(data[cut:])
-        is_first = not self._last and b"\n" not in data
+        is_header = not self._last and b"\n" not in data
         data = self._drop_half_lines(data[:cut])
-        if not is_first:  # a header of one line
-            data = self._drop_cut_value(data)
+        data = data if is_header else self._drop_cut_value(data)
         # The encoding drops the byte order mark that Excel puts at the start of a file.
         encoding = "utf-8-sig" if self.number == 0 else "utf-8"
         try:
