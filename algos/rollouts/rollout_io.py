@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ import pyarrow.parquet as pq
 
 from algos.rollouts.columns import Array, Column, Columns, Ragged, concat
 from envs.validation import InputError
+from envs.whole_file import replace_whole
 
 SCHEMA = 1
 """The version of the format; a change that an older reader would misunderstand raises it."""
@@ -115,14 +115,8 @@ def _write_table(rows: Columns, path: Path, about: Mapping[str, str], *, side: b
     # Side tables come first, so that the main file never exists without what belongs to it.
     for name, below in rows.tables.items():
         _write_table(below, _side_table_path(path, name), about, side=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with replace_whole(path) as unfinished:
         pq.write_table(table, unfinished)
-        # Renaming within a folder is atomic: a reader sees the old file or the whole new
-        # one.
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _side_table_path(path: Path, table: str) -> Path:

@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from envs.whole_file import replace_whole
 from tune_jobs.formatting import format_duration
 from tune_jobs.run_log.driver_lock import describe_lost_driver, has_driver
 from tune_jobs.run_log.event_log import read_job_end
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 RUN_NAME_PATTERN = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
-"""Valid names of runs: safe as directory names and in URLs."""
+"""Valid names of runs: safe as directory names and in URLs. For ``fullmatch``: to ``match`` a name
+may end with a line break."""
 ORDER, DRIVER_LOG = "order.json", "driver.log"
 SILENT_AFTER_S = 120
 """Seconds without a row after which a run without a driver on this machine is silent."""
@@ -80,15 +82,12 @@ def write_order(directory: Path, order: Order) -> None:
     Raises:
         OSError: the disk is full, or the directory was deleted.
     """
-    # Renaming is atomic: a reader sees the old order or the new one, and a crash leaves no half of
-    # one. The process id separates the service from a driver that writes the same order.
-    unfinished = directory / f".{ORDER}.{os.getpid()}"
-    with unfinished.open("w") as file:
+    # The service and a driver may write the same order.
+    with replace_whole(directory / ORDER) as unfinished, unfinished.open("w") as file:
         file.write(json.dumps(dataclasses.asdict(order)))
         file.flush()
         # A power failure may otherwise keep the new name and lose what is in the file.
         os.fsync(file.fileno())
-    unfinished.replace(directory / ORDER)
 
 
 def delete_order(directory: Path) -> None:

@@ -17,7 +17,7 @@ _DESCRIBED = ConfigDict(use_attribute_docstrings=True)
 
 
 def _check_run_name(name: str) -> str:
-    if RUN_NAME_PATTERN.match(name):
+    if RUN_NAME_PATTERN.fullmatch(name):
         return name
     nearest = re.sub(r"[^A-Za-z0-9._-]+", "-", name).lstrip("._-")[:64] or "run"
     # As a value of the template: braces in the name would be placeholders.

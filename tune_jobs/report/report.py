@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
 from plotly.offline import get_plotlyjs
 
+from envs.whole_file import replace_whole
 from tune_jobs.formatting import (
     count,
     format_command,
@@ -106,12 +106,8 @@ def try_to_write_report(rows: Iterable[Row], directory: Path) -> None:
 
 def replace_file(path: Path, text: str) -> None:
     """Write a file, replacing an older one in one step."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with replace_whole(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _page(outcome: Outcome, job_yaml: str, winner_yaml: str, directory: Path) -> str:

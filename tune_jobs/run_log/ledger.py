@@ -7,7 +7,6 @@ over a column are right without a filter.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from envs.validation import InputError
+from envs.whole_file import replace_whole
 from tune_jobs.run_log.events import Row
 from tune_jobs.run_log.ledger_lines import list_ledger_lines
 
@@ -73,16 +73,12 @@ def write_ledger(rows: Iterable[Row], path: str | Path, log_bytes: int) -> None:
     Raises:
         InputError: if there is no job row among the rows.
     """
-    # Readers may open the file at any time, so it is replaced as a whole. The process id keeps two
-    # writers (the driver, `rungwise report`) apart.
-    path = Path(path)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        metadata = {**SCHEMA.metadata, LOG_BYTES: str(log_bytes).encode()}
-        pq.write_table(build_ledger(rows).replace_schema_metadata(metadata), unfinished)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    metadata = {**SCHEMA.metadata, LOG_BYTES: str(log_bytes).encode()}
+    table = build_ledger(rows).replace_schema_metadata(metadata)
+    # Readers may open the file at any time, and there may be two writers: the driver and
+    # `rungwise report`.
+    with replace_whole(Path(path)) as unfinished:
+        pq.write_table(table, unfinished)
 
 
 def build_ledger(rows: Iterable[Row]) -> pa.Table:

@@ -24,6 +24,7 @@ def test_a_submission_needs_only_what_differs_from_a_preset():
         {"name": "../escape"},
         {"name": ".hidden"},
         {"name": "x" * 65},
+        {"name": "ends-in-a-line-break\n"},
         {"job": "cartpole"},
     ],
 )

@@ -1,0 +1,24 @@
+"""Files that are written whole: a reader finds the older one or the new one, and never a part."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replace_whole(path: Path) -> Generator[Path]:
+    """Yield a path next to a file, and rename what was written there to the file at the end.
+
+    After an exception the older file stays, and nothing else does.
+    """
+    # Not the process id: on a shared disk each container counts its own, so two writers may have
+    # the same one. Not `mkstemp`: other users could not read its files.
+    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        yield unfinished
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
