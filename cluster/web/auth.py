@@ -37,6 +37,8 @@ HEADERS = {
 }
 MAX_REQUEST_BYTES = 16 * 2**20
 """Largest request, in bytes."""
+MAX_DIGITS = 20
+"""Digits of the largest length that any server counts."""
 TOO_LARGE = f"The request is too large: at most {MAX_REQUEST_BYTES} bytes are accepted."
 
 
@@ -135,10 +137,12 @@ class TokenMiddleware:
 
     def _refuse(self, scope: Scope) -> JSONResponse | RedirectResponse | None:
         headers = Headers(scope=scope)
-        # int() would accept a negative length, which passes the limit.
-        if not headers.get("content-length", "0").isdecimal():
-            return _make_error_response(400, "The header Content-Length must be a number.")
-        if int(headers.get("content-length", "0")) > MAX_REQUEST_BYTES:
+        length = headers.get("content-length", "0")
+        # int() would accept a negative length, which passes the limit, and refuses long numbers.
+        if not length.isdecimal() or len(length) > MAX_DIGITS:
+            sentence = f"The header Content-Length must be a number of at most {MAX_DIGITS} digits."
+            return _make_error_response(400, sentence)
+        if int(length) > MAX_REQUEST_BYTES:
             return _make_error_response(413, TOO_LARGE)
         if self.token is None:
             return _refuse_other_sites(headers)

@@ -236,6 +236,7 @@ def test_without_a_token_pages_from_elsewhere_are_refused():
         ("ten", 400),
         ("-1", 400),
         ("", 400),
+        ("9" * 5000, 400),
         (str(MAX_REQUEST_BYTES), 200),
         (str(MAX_REQUEST_BYTES + 1), 413),
     ],
