@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import uuid
 from collections import OrderedDict
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 
 from algos.policy import Policy, State
 from envs.validation import InputError
@@ -22,6 +24,28 @@ class Sessions:
     def __init__(self, most: int = MAX_SESSIONS) -> None:
         self._states: OrderedDict[str, State] = OrderedDict()
         self._most = most
+        self._held = set[str]()
+
+    @contextmanager
+    def hold(self, sessions: Iterable[object]) -> Generator[None]:
+        """Hold sessions during a step: the next one begins with the state after it.
+
+        Raises:
+            InputError: one is held already, by this request or by another.
+        """
+        held = set[str]()
+        try:
+            for session in (one for one in sessions if isinstance(one, str)):
+                if session in self._held:
+                    raise InputError(
+                        f"The session {session!r} waits for the action of an earlier observation: "
+                        "send the next one with a request after its answer."
+                    )
+                self._held.add(session)
+                held.add(session)
+            yield
+        finally:
+            self._held -= held
 
     def open(self, policy: Policy, session: object = None) -> tuple[str, State]:
         """Return id and state of a session, or of a new one where none is named.

@@ -154,6 +154,36 @@ def test_a_session_acts_as_the_policy_that_carries_its_state(tmp_path, memory):
         assert "There is no session 'x'" in ask(address, "/act", unknown)[1]["error"]
 
 
+def test_a_session_takes_one_observation_at_a_time(tmp_path):
+    """Two at once would both act on the same state, and one of the two would be forgotten."""
+    checkpoint = write_checkpoint(tmp_path / "c", BOX, spaces.Discrete(5), frame_stack=3)
+    policy, observations = Policy.load(checkpoint), some(BOX, 3)
+    expected, state = [], policy.initial_state()
+    for one in observations:
+        action, state = policy.act(one, state)
+        expected.append(int(action))
+    bodies = [{"observation": as_json(one)} for one in observations]
+    with served(checkpoint) as address:
+        _, first = ask(address, "/act", bodies[0])
+        session = {"session": first["session"]}
+        twice = {"observations": [as_json(observations[1])] * 2, "sessions": [first["session"]] * 2}
+        status, refused = ask(address, "/act", twice)
+        assert status == 422 and "an earlier observation" in refused["error"]
+        actions = [ask(address, "/act", body | session)[1]["action"] for body in bodies[1:]]
+        assert [first["action"], *actions] == expected, "the refused request changed nothing"
+
+
+def test_a_session_is_held_until_its_answer():
+    sessions = Sessions()
+    with sessions.hold(["a", None, "b", None]):
+        with pytest.raises(InputError, match="'b' waits"), sessions.hold(["c", "b"]):
+            pass
+        with sessions.hold(["c"]):
+            pass
+    with sessions.hold(["a", "b"]):
+        pass
+
+
 def test_a_policy_that_remembers_nothing_has_no_sessions(policies):
     policy = Policy.load(policies["plain"])
     assert Sessions().open(policy) == ("", {})
