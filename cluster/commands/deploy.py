@@ -71,8 +71,6 @@ class Deploy(Command):
 
     checkpoint: tyro.conf.Positional[Path | None] = None
     """A checkpoint directory in the pods; without one, a cluster for jobs is written."""
-    storage: Path = Path("/runs")
-    """Directory in the pods where the volume with the runs is mounted."""
     cluster: Annotated[ClusterSpec, tyro.conf.arg(name="")] = field(default_factory=ClusterSpec)
     files: Path = Path("submitted")
     """Folder for the file; it gets a subfolder of the cluster's name."""
@@ -81,20 +79,20 @@ class Deploy(Command):
 
     def __call__(self, console: Console) -> Answer:
         """Write the manifest, and apply it if `kubectl` is installed."""
-        from cluster.deploy.kubernetes import make_raycluster_manifest, make_rayservice_manifest
+        from cluster.deploy import kubernetes
         from cluster.deploy.submit import IN_FILES, run_if_installed
         from tune_jobs.write_errors import refuse_unwritable
 
-        path = self.checkpoint or self.storage
+        path = self.checkpoint or self.cluster.storage or kubernetes.STORAGE
         if not path.is_absolute():
             flag = "the checkpoint" if self.checkpoint else "--storage"
             raise InputError(
                 f"{flag} must be an absolute path on the cluster's machines, but it is {path}."
             )
         text = (
-            make_rayservice_manifest(self.cluster, path)
+            kubernetes.make_rayservice_manifest(self.cluster, path)
             if self.checkpoint
-            else make_raycluster_manifest(self.cluster, path)
+            else kubernetes.make_raycluster_manifest(self.cluster, path)
         )
         folder = self.files.absolute() / self.cluster.name
         file = folder / ("rayservice.yaml" if self.checkpoint else "raycluster.yaml")

@@ -26,7 +26,7 @@ from cluster.terminal.startup import show_activity, show_imports
 from envs.quick_imports import quick_imports
 from envs.validation import InputError
 from tune_jobs.formatting import format_command
-from tune_jobs.run_directory import check_is_run, find_free_directory
+from tune_jobs.run_directory import JOB, check_is_run, find_free_directory
 
 if TYPE_CHECKING:
     from tune_jobs.jobs.job import Job
@@ -263,7 +263,7 @@ def _read_outcome(run: Path) -> tuple[list[Row], Outcome]:
     from tune_jobs.jobs.job_yaml import read_job
     from tune_jobs.run_log.driver_lock import make_lost_end
     from tune_jobs.run_log.outcome import Outcome
-    from tune_jobs.session.prepare import JOB, read_rows
+    from tune_jobs.session.prepare import read_rows
 
     # Refuses a damaged one. The light install cannot read the settings of an algorithm.
     with suppress(ModuleNotFoundError):
@@ -289,10 +289,15 @@ class Fetch(Command):
 
     def __call__(self, console: Console) -> Answer:
         """Copy the run."""
+        from tune_jobs.jobs.job_yaml import get_file_mode
+        from tune_jobs.report.winner_section import WINNER
         from tune_jobs.run_log.object_storage import fetch_run
 
         out = self.out or Path(PurePosixPath(urlsplit(self.source).path).name)
         fetch_run(self.source, out)
+        for file in (out / JOB, out / WINNER):  # the storage keeps no permissions
+            if file.is_file():
+                file.chmod(file.stat().st_mode & get_file_mode(file.read_text()))
         resume = format_command("rungwise", "resume", out)
         console.print(f"Now: {resume}", highlight=False, soft_wrap=True)
         return {"run": str(out)}

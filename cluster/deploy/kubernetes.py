@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import os
 import shlex
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,10 @@ REQUIRED_FLAGS = {
     "image": "an image with `rungwise` and this Ray, built by cluster/deploy/Dockerfile",
     "claim": "the claim of a volume for the runs that all pods can write",
 }
+STORAGE = Path("/runs")
+"""Where the volume of the runs is mounted in the pods, unless --storage says otherwise."""
+CONFIG_MAP = ("ConfigMap", "data", "configMap: {name")
+"""Words of a manifest for an object with the job file: its kind, its content, a volume of it."""
 JOB_MOUNT = "- {name: job, mountPath: /etc/rungwise}"
 """Volume mount of the job file in the pods."""
 
@@ -31,23 +36,31 @@ def make_rayjob_manifest(cluster: ClusterSpec, job: str, run: Path, name: str) -
         name: name of the objects; no other submission may have it.
 
     Raises:
-        InputError: the image or the claim is missing.
+        InputError: the image or the claim is missing, or the volume cannot hold the run.
     """
+    from tune_jobs.jobs.job_yaml import get_file_mode  # late: other manifests need no jobs
+
     directory = shlex.quote(str(run))
     # One script for every attempt: Kubernetes repeats it after a failure, and a repeated `tune`
     # would be refused because its run directory exists.
     tune = f"rungwise tune /etc/rungwise/job.yaml --out {directory} --address auto"
     resume = f"rungwise resume {directory} --address auto"
+    default = STORAGE if run.is_relative_to(STORAGE) else run.parent
     script = f"if [ -s {directory}/job.yaml ]; then {resume}; else {tune}; fi"
-    volume = f"- {{name: job, configMap: {{name: {name}-job}}}}"
+    # All who may list ConfigMaps can read them.
+    is_secret = get_file_mode(job) == 0o600
+    kinds = ("Secret", "stringData", "secret: {secretName") if is_secret else CONFIG_MAP
+    volume = f"- {{name: job, {kinds[2]}: {name}-job}}}}"
     return fill_template(
         "rayjob.yaml",
         cluster,
         name=name,
+        kind=kinds[0],
+        data=kinds[1],
         job=json.dumps(job),  # JSON is YAML, and quoting keeps the job from changing the manifest
         entrypoint=json.dumps(f"sh -c {shlex.quote(script)}"),
-        seconds=round(3600 * cluster.hours),
-        pods=_render_pods(cluster, run.parent, 4, JOB_MOUNT, volume),
+        seconds=max(1, round(3600 * cluster.hours)),
+        pods=_render_pods(cluster, default, 4, run, JOB_MOUNT, volume),
         network=fill_template("network.yaml", cluster, name=name, open=""),
     )
 
@@ -64,7 +77,7 @@ def make_raycluster_manifest(cluster: ClusterSpec, storage: Path) -> str:
         gcs=_make_head_storage(cluster),
         kuberay=_find_kuberay_version(cluster),
         # No trial runs on the head if there are workers: a restart of the head would end it.
-        pods=_render_pods(cluster, storage, 2, idle_head=cluster.nodes > 1),
+        pods=_render_pods(cluster, storage, 2, storage / "run", idle_head=cluster.nodes > 1),
         network=fill_template("network.yaml", cluster, open=_render_open_ports(8265, 10001)),
     )
 
@@ -73,7 +86,7 @@ def make_rayservice_manifest(cluster: ClusterSpec, checkpoint: Path) -> str:
     """Render a RayService that serves a policy, as YAML.
 
     Raises:
-        InputError: the image or the claim is missing.
+        InputError: the image or the claim is missing, or the volume cannot hold the checkpoint.
     """
     served = {
         "name": "policy",
@@ -90,7 +103,7 @@ def make_rayservice_manifest(cluster: ClusterSpec, checkpoint: Path) -> str:
         kuberay=_find_kuberay_version(cluster),
         # Twice, because serveConfigV2 is a string that contains a document; JSON serves as YAML.
         serve=json.dumps(json.dumps({"applications": [served]})),
-        pods=_render_pods(cluster, checkpoint.parent, 4, environment=environment),
+        pods=_render_pods(cluster, STORAGE, 4, checkpoint, environment=environment),
         network=fill_template("network.yaml", cluster, open=_render_open_ports(8000)),
     )
 
@@ -99,12 +112,22 @@ def _render_pods(
     cluster: ClusterSpec,
     storage: Path,
     indent: int,
+    path: Path,
     job_mount: str = "",
     job_volume: str = "",
     idle_head: bool = False,
     environment: Sequence[Mapping[str, Any]] = (),
 ) -> str:
-    """Render head and workers as the indented lines of a manifest."""
+    """Render head and workers, whose volume holds ``path``, as the indented lines of a manifest."""
+    storage = cluster.storage or storage
+    above = Path(os.path.normpath(path)).parents
+    # A container cannot start with a volume over its root.
+    if not storage.is_absolute() or storage not in above or storage == above[-1]:
+        raise InputError(
+            f"{path} must be below the folder where the volume is mounted, a full path other than "
+            f"/, but that is {storage}: set it with --storage, or choose a path such as "
+            f"{STORAGE / path.name}."
+        )
     for flag, meaning in REQUIRED_FLAGS.items():
         if not getattr(cluster, flag):
             raise InputError(f"Kubernetes needs --{flag}: {meaning}.")

@@ -49,7 +49,8 @@ def submit_job(
     Raises:
         InputError: a setting cannot be used, the files cannot be written, or a tool refuses them.
     """
-    from tune_jobs.jobs.job_yaml import dump_job, load_job
+    from tune_jobs.jobs.job_yaml import dump_job, get_file_mode, load_job
+    from tune_jobs.jobs.notify_url import mask_url
 
     job = load_job(name)
     # The cluster would accept such a job, and Ray would wait forever for a machine with more GPUs.
@@ -60,10 +61,17 @@ def submit_job(
         )
     if not run.is_absolute():
         raise InputError(f"--run must be an absolute path on the cluster, but it is {run}.")
+    if job.notify and destination == "to":
+        raise InputError(
+            f"Ray keeps the job file of --to, and notify ({mask_url(job.notify)}) is a secret: set "
+            "RUNGWISE_NOTIFY where that Ray starts, and leave notify out of the job."
+        )
     text = dump_job(job)
+    mode = get_file_mode(text)
     with refuse_unwritable(files, IN_FILES):
         folder = make_submission_folder(files.absolute(), cluster.name)
         job_file = folder / "job.yaml"
+        job_file.touch(mode)
         job_file.write_text(text)
     written, commands = [job_file], list[list[str]]()
     if destination == "slurm":
@@ -72,6 +80,7 @@ def submit_job(
         commands = [["sbatch", str(written[-1])]]
     elif destination == "kuberay":
         written.append(folder / "rayjob.yaml")
+        written[-1].touch(mode)
         written[-1].write_text(make_rayjob_manifest(cluster, text, run, folder.name))
         commands = [["kubectl", "create", "-f", str(written[-1])]]
     elif destination == "launcher":

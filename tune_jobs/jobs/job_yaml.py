@@ -291,8 +291,9 @@ def _check_known_names(given: Mapping[str, Any], known: Collection[str], where: 
 
 
 def mask_environment(plain: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the plain fields of a job, of a program's environment variables only the names."""
+    """Return the plain fields of a job without its secrets: of variables only the names."""
     settings: dict[str, Any] = plain.get("settings") or {}
+    plain = {**plain, "notify": MASK} if plain.get("notify") else plain
     if plain.get("algo") != PROGRAM or not settings.get("environment"):
         return dict(plain)
     masked = dict.fromkeys(settings["environment"], MASK)
@@ -311,6 +312,11 @@ def mask_job_text(job_yaml: str) -> str:
     except (yaml.YAMLError, ValueError, AttributeError, TypeError, RecursionError):
         return job_yaml
     return job_yaml if masked == plain else dump_plain(masked)
+
+
+def get_file_mode(job_yaml: str) -> int:
+    """Return the permissions of a file with a job: for its owner only where it has secrets."""
+    return 0o666 if mask_job_text(job_yaml) == job_yaml else 0o600
 
 
 def list_changes(job: Job) -> dict[str, dict[str, Any]]:

@@ -21,7 +21,7 @@ from tune_jobs.formatting import (
     format_values,
 )
 from tune_jobs.health.record import describe_record
-from tune_jobs.jobs.job_yaml import mask_job_text
+from tune_jobs.jobs.job_yaml import get_file_mode, mask_job_text
 from tune_jobs.report import plots as figures
 from tune_jobs.report import run_sections, shared_sections
 from tune_jobs.report.html_parts import (
@@ -84,7 +84,7 @@ def write_report(rows: Iterable[Row], job_yaml: str, path: str | Path) -> None:
     # Reports are passed on; the two files stay whole, as they are run again.
     page = _page(outcome, mask_job_text(job_yaml), mask_job_text(winner_yaml), path.parent)
     if winner_yaml:
-        replace_file(path.with_name(WINNER), winner_yaml)
+        replace_file(path.with_name(WINNER), winner_yaml, get_file_mode(winner_yaml))
     replace_file(path, page)
 
 
@@ -104,9 +104,10 @@ def try_to_write_report(rows: Iterable[Row], directory: Path) -> None:
         write_report(rows, job_yaml, report)
 
 
-def replace_file(path: Path, text: str) -> None:
-    """Write a file, replacing an older one in one step."""
+def replace_file(path: Path, text: str, mode: int = 0o666) -> None:
+    """Write a file with these permissions, replacing an older one in one step."""
     with replace_whole(path) as unfinished:
+        unfinished.touch(mode)
         unfinished.write_text(text, encoding="utf-8")
 
 

@@ -99,7 +99,7 @@ class Mirror:
             if isinstance(row, VideoRow) and row.path:
                 self._copy_file(row.path)
         self._copy_file(self.older)
-        self._write("job.yaml", (self.directory / "job.yaml").read_bytes())
+        self._copy_file("job.yaml")
         self._write(LOG, log)
         # Where the run deletes checkpoints before they are copied, the older copies are all that a
         # trial can go on from.
@@ -122,7 +122,7 @@ class Mirror:
         for file in self.directory.iterdir():
             # The log is copied already; a lock would name a driver of another machine.
             if file.is_file() and file.name not in (LOG, self.older, LOCK, NOTIFY):
-                self._write(file.name, file.read_bytes())
+                self._copy_file(file.name)
 
     def _copy(self, path: str) -> bool:
         """Copy a checkpoint; return False if the run has deleted it meanwhile."""
@@ -172,6 +172,8 @@ class Mirror:
                 remote = f"{self.remote_path}/{path}"
                 self.filesystem.create_dir(remote.rpartition("/")[0], recursive=True)
                 with self.filesystem.open_output_stream(remote, compression=None) as copy:
+                    if self.filesystem.type_name == "local":  # a job may hold secrets
+                        shutil.copymode(file, remote)
                     shutil.copyfileobj(source, copy, BLOCK)
         except FileNotFoundError:
             return

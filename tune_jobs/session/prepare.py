@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from envs.optional_imports import find_versions
 from envs.validation import InputError
+from envs.whole_file import replace_whole
 from tune_jobs.disk_space import check_disk_space
 from tune_jobs.env_module import describe_commit, remember_module
 from tune_jobs.evaluation.scoring import resolve_metric
 from tune_jobs.formatting import format_command
 from tune_jobs.jobs.extension import extend_job
 from tune_jobs.jobs.job import Job
-from tune_jobs.jobs.job_yaml import dump_job, list_changes, read_job
+from tune_jobs.jobs.job_yaml import dump_job, get_file_mode, list_changes, read_job
 from tune_jobs.jobs.notify_url import VARIABLE, check_notify_url, save_notify_url
 from tune_jobs.jobs.program_validation import validate_program_job
 from tune_jobs.jobs.resources import check_resources, list_bundles
@@ -65,12 +66,13 @@ def prepare_job(job: Job, directory: Path) -> Job:
 
         check_recording(job.env, job.env_kwargs | job.evaluation_env_kwargs)
     claim_run_directory(directory)
+    file, text = directory / JOB, dump_job(replace(job, notify=""))
     try:
         # Exclusive creation: where two processes claim a directory at once, one of them gets it.
-        with (directory / JOB).open("x") as file:
-            file.write(dump_job(replace(job, notify="")))
+        file.touch(get_file_mode(text), exist_ok=False)
     except FileExistsError:
         claim_run_directory(directory)
+    file.write_text(text)
     save_notify_url(job.notify, directory)
     if not job.is_program:
         remember_module(job.env, directory)
@@ -96,9 +98,10 @@ def extend_run(directory: Path, fields: Mapping[str, Any]) -> Job:
             _check_has_room(extended, Outcome.from_rows(rows))
         _check_settings(extended)
         # Replaced in one step: after a kill the run has the one job or the other.
-        unfinished = directory / f".{JOB}"
-        unfinished.write_text(dump_job(extended))
-        unfinished.replace(directory / JOB)
+        text = dump_job(extended)
+        with replace_whole(directory / JOB) as unfinished:
+            unfinished.touch(get_file_mode(text))
+            unfinished.write_text(text)
     return extended
 
 

@@ -137,6 +137,10 @@ def test_the_rayjob_requests_the_resources_and_a_token():
         assert limits == {"cpu": "6", "memory": "32Gi", "nvidia.com/gpu": "2"}
 
 
+def test_the_shortest_job_has_a_time_limit():
+    assert manifests(hours=1e-9)["RayJob"]["spec"]["activeDeadlineSeconds"] == 1
+
+
 def test_the_job_arrives_in_the_cluster_as_it_is():
     job = load_job("cartpole")
     told = manifests()["ConfigMap"]["data"]["job.yaml"]

@@ -1,12 +1,14 @@
 # pyright: basic
 """Checks before a start, and claiming a run directory."""
 
+import stat
+
 import pytest
 
 from envs.validation import InputError
-from tune_jobs.jobs.job_yaml import make_job
+from tune_jobs.jobs.job_yaml import make_job, read_job
 from tune_jobs.session import prepare
-from tune_jobs.session.prepare import claim_run_directory, prepare_job
+from tune_jobs.session.prepare import claim_run_directory, extend_run, prepare_job
 
 
 def test_a_used_run_directory_is_refused_with_both_ways_out(tmp_path):
@@ -31,6 +33,21 @@ def test_a_directory_claimed_at_the_same_moment_is_refused(tmp_path, monkeypatch
     with pytest.raises(InputError, match="exists already"):
         prepare_job(job, tmp_path)
     assert (tmp_path / "job.yaml").read_text() == before
+
+
+def test_an_extended_job_keeps_its_secrets_from_others(tmp_path):
+    program = {"command": "true {out} {x}", "budget": 9, "environment": {"KEY": "s3cret"}, "trials": 2}
+    job = {
+        "search": {"x": {"uniform": [0, 1]}},
+        "metric": "return",
+        "mode": "max",
+        "progress": "step",
+    }
+    prepare_job(make_job(program | job), tmp_path)
+    for trials in (2, 3):
+        extend_run(tmp_path, {"trials": trials})
+        assert stat.S_IMODE((tmp_path / "job.yaml").stat().st_mode) == 0o600
+    assert read_job(tmp_path / "job.yaml").trials == 3
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,14 @@
 import os
 import shlex
 import signal
+import stat
 import subprocess
 import sys
 import threading
 
 import psutil
 import pytest
+from command_line import call
 from programs import (
     ENDLESS,
     describe_resumable,
@@ -32,6 +34,8 @@ from tune_jobs.run_log.stop_requests import request_stop
 from tune_jobs.session import program_session
 from tune_jobs.session.prepare import prepare_job
 from tune_jobs.session.run_lifecycle import drive
+
+PLACES = ("run", "copies/run", "back")
 
 
 @pytest.fixture(autouse=True)
@@ -70,6 +74,21 @@ def test_a_healthy_program_ends_by_itself_and_all_rows_are_in_the_log(tmp_path):
     (log,) = of_kind(rows, LogRow)
     assert log.path == str(tmp_path / "progress.csv") and log.format == "SB3 progress.csv"
     assert (tmp_path / "run/report.html").is_file() and not of_kind(rows, FindingRow)
+
+
+def test_only_the_owner_can_read_the_environment_of_a_program(tmp_path, monkeypatch):
+    monkeypatch.setenv("RUNGWISE_MIRROR", (tmp_path / "copies").as_uri())
+    words = write_logger(tmp_path)
+    job = make_program_job(*words, "progress.csv", 3, 0.01, environment={"KEY": "s3cret"})
+    run_program(tmp_path / "run", job)
+    fetched = call("fetch", (tmp_path / "copies" / "run").as_uri(), "--out", "back", cwd=tmp_path)
+    assert fetched.returncode == 0, fetched.stderr
+    files = [file for file in tmp_path.rglob("*") if file.is_file()]
+    holding = [file for file in files if b"s3cret" in file.read_bytes()]
+    expected = {tmp_path / place / name for place in PLACES for name in ("job.yaml", "winner.yaml")}
+    assert set(holding) == expected, "a resume needs it"
+    assert {stat.S_IMODE(file.stat().st_mode) for file in holding} == {0o600}
+    assert (tmp_path / "run/report.html").stat().st_mode & 0o044, "a report is for others, too"
 
 
 def test_a_doomed_program_is_ended_with_its_reason(tmp_path):
