@@ -1,18 +1,20 @@
 """Mirror a run to object storage while it runs.
 
 ``RUNGWISE_MIRROR=s3://bucket/folder`` switches it on; any address of PyArrow's file systems works.
-Each run has a folder of its name there. ``rungwise fetch`` downloads a run, to be resumed.
+Each run has a folder of its name there, with its id where another run has that name. ``rungwise
+fetch`` downloads a run, to be resumed.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from stat import S_ISREG
 from typing import TYPE_CHECKING
@@ -23,8 +25,8 @@ from tune_jobs.run_directory import NOTIFY
 from tune_jobs.run_log.best_checkpoint import COPY
 from tune_jobs.run_log.driver_lock import LOCK
 from tune_jobs.run_log.event_log import read_event_log
-from tune_jobs.run_log.events import CheckpointRow, VideoRow
-from tune_jobs.run_log.log_file import get_older
+from tune_jobs.run_log.events import CheckpointRow, JobRow, Row, VideoRow
+from tune_jobs.run_log.log_file import get_older, open_log
 from tune_jobs.write_errors import describe_cause, refuse_unwritable
 
 if TYPE_CHECKING:
@@ -40,6 +42,8 @@ PROGRAMS = "programs"
 PROGRAMS_EVERY = 60.0
 """Seconds between two copies of what programs write, besides those with checkpoints: some programs
 have none, and what grows is copied as a whole each time."""
+LAST_TRIES = 3
+"""How many times the final state is copied, until nothing fails."""
 BLOCK = 1 << 22
 """Bytes of a file that are copied at a time."""
 
@@ -58,11 +62,12 @@ class Mirror:
     def __init__(self, directory: Path, uri: str) -> None:
         self.directory = directory.absolute()
         self.older = get_older(self.directory / LOG).name
-        self.filesystem, place = open_filesystem(uri)
-        self.remote_path = f"{place}/{self.directory.name}"
-        self.filesystem.create_dir(self.remote_path, recursive=True)
-        self.copied: set[str] = set()
-        """Paths of the copied checkpoints, relative to the run directory."""
+        self.filesystem, self.place = open_filesystem(uri)
+        self.remote_path = ""
+        """Folder of the copy; empty before the first update."""
+        self.copied: dict[str, bool] = {}
+        """Checkpoints on the storage, relative to the run directory, and whether each is whole."""
+        self._warned, self._has_failed = set[str](), False
         self._stuck: set[tuple[str, bool]] = set()
         """Kinds of checkpoints of which the last update could copy none in time."""
         self.files: dict[str, tuple[int, int]] = {}
@@ -80,15 +85,19 @@ class Mirror:
         # Deleting comes last.
         log = (self.directory / LOG).read_bytes()
         rows = read_event_log(self.directory / LOG)
+        if not self.remote_path:
+            self._choose_folder(rows)
         checkpoints = [row for row in rows if isinstance(row, CheckpointRow)]
         named = {path for row in checkpoints for path in (row.path, row.best) if path}
         kept = {path for path in named if (self.directory / path).is_dir()}
         # A copy of the best that no row names yet, too: the newest may turn out to be worse.
         copies = (c for path in kept for c in (self.directory / path).parent.glob(f"{COPY}*"))
         kept |= {copy.relative_to(self.directory).as_posix() for copy in copies}
-        new = kept - self.copied
+        new = {path for path in kept if not self.copied.get(path)}
         # The newest first: it stays longest.
-        lost = {path for path in sorted(new, reverse=True) if not self._copy(path)}
+        for path in sorted(new, reverse=True):
+            self._attempt(self._copy, path)
+        lost = {path for path in new if not self.copied.get(path)}
         if time.monotonic() >= self._next_programs:
             self._copy_changed(PROGRAMS)
             self._next_programs = time.monotonic() + PROGRAMS_EVERY
@@ -97,65 +106,110 @@ class Mirror:
                 self._copy_changed(f"{PROGRAMS}/{trial}")
         for row in rows:
             if isinstance(row, VideoRow) and row.path:
-                self._copy_file(row.path)
+                self._attempt(self._copy_file, row.path)
         self._copy_file(self.older)
-        self._copy_file("job.yaml")
+        self._attempt(self._copy_file, "job.yaml")
         self._write(LOG, log)
         # Where the run deletes checkpoints before they are copied, the older copies are all that a
         # trial can go on from.
         stuck = set(map(_get_kind, lost)) - set(map(_get_kind, new - lost))
-        if stuck & self._stuck:  # one alone may be chance
+        gone = {_get_kind(path) for path in lost if not (self.directory / path).is_dir()}
+        if stuck & self._stuck & gone:  # one alone may be chance
             sys.stderr.write(
                 f"rungwise: the run deletes its checkpoints before they are on {self.remote_path}: "
                 "save them less often (checkpoint_interval)\n"
             )
         self._stuck = stuck
-        deleted = {path for path in self.copied - kept if _get_kind(path) not in stuck}
-        for path in sorted(deleted):
-            self.filesystem.delete_dir(f"{self.remote_path}/{path}")
-        self.copied = (self.copied | kept) - deleted - lost
+        for path in sorted(self.copied.keys() - kept):
+            if not self.copied[path] or _get_kind(path) not in stuck:
+                self._attempt(self._delete, path)
 
-    def finish(self) -> None:
-        """Copy the final state of a run, with its report and its ledger."""
-        self._next_programs = 0.0
+    def finish(self) -> bool:
+        """Copy the final state of a run, with its report and its ledger; return whether all is."""
+        self._next_programs, self._has_failed = 0.0, False
         self.update()
         for file in self.directory.iterdir():
             # The log is copied already; a lock would name a driver of another machine.
             if file.is_file() and file.name not in (LOG, self.older, LOCK, NOTIFY):
-                self._copy_file(file.name)
+                self._attempt(self._copy_file, file.name)
+        return not self._has_failed
 
-    def _copy(self, path: str) -> bool:
-        """Copy a checkpoint; return False if the run has deleted it meanwhile."""
+    def _choose_folder(self, rows: Sequence[Row]) -> None:
+        """Choose the folder of the copy, and begin a log there, by which other runs know it."""
+        with open_log(self.directory / LOG) as log:
+            first = log.readline()
+        path = f"{self.place}/{self.directory.name}"
+        files = [self.filesystem.get_file_info(f"{path}/{name}") for name in (self.older, LOG)]
+        for file in (file for file in files if file.is_file):
+            with self.filesystem.open_input_stream(file.path) as log:  # which decompresses it
+                if log.read(len(first)) != first:
+                    ids = [row.id for row in rows if isinstance(row, JobRow) and row.id]
+                    path += f"-{(ids or [hashlib.sha256(first).hexdigest()[:16]])[0]}"
+                    sys.stderr.write(f"rungwise: another run has this name, so see {path}\n")
+            self.remote_path = path
+            return
+        self.remote_path = path
+        self._copy_file("job.yaml")
+        self._write(LOG, first)
+
+    def _attempt(self, action: Callable[[str], object], path: str) -> None:
+        """Act on one file or checkpoint; where that fails, warn of it once and leave it for later.
+
+        The others and the log must be copied all the same.
+        """
+        try:
+            action(path)
+        except Exception as error:
+            self._has_failed = True
+            if path not in self._warned:
+                at = f"{self.remote_path}/{path}"
+                sys.stderr.write(f"rungwise: {at} is not up to date: {error}\n")
+            self._warned.add(path)
+
+    def _delete(self, path: str) -> None:
+        """Delete a checkpoint or a file from the storage."""
+        is_file, remote = path in self.files, f"{self.remote_path}/{path}"
+        with suppress(FileNotFoundError):  # an attempt before this one deleted it after all
+            (self.filesystem.delete_file if is_file else self.filesystem.delete_dir)(remote)
+        del (self.files if is_file else self.copied)[path]
+
+    def _copy(self, path: str) -> None:
+        """Copy a checkpoint, unless the run deletes it meanwhile."""
         from pyarrow import fs
 
         remote = f"{self.remote_path}/{path}"
-        self.filesystem.create_dir(remote, recursive=True)
+        self.copied[path] = False
         try:
+            self.filesystem.create_dir(remote, recursive=True)
             fs.copy_files(
                 str(self.directory / path),
                 remote,
                 source_filesystem=fs.LocalFileSystem(),
                 destination_filesystem=self.filesystem,
             )
-        except FileNotFoundError:
-            self.filesystem.delete_dir(remote)
-            return False
-        return True
+        except Exception:
+            self._delete(path)
+            if (self.directory / path).is_dir():
+                raise
+        else:
+            self.copied[path] = True
 
     def _copy_changed(self, folder: str) -> None:
         """Copy the files of a folder that have changed; delete those that the run has deleted."""
         root = self.directory / folder
+        errors = list[OSError]()
         found = {
             (Path(place) / name).relative_to(self.directory).as_posix()
-            for place, _, names in os.walk(root)
+            for place, _, names in os.walk(root, onerror=errors.append)
             for name in names
         }
         for path in sorted(found):
-            self._copy_file(path)
-        for path in [path for path in self.files if path.startswith(f"{folder}/")]:
-            if path not in found:
-                self.filesystem.delete_file(f"{self.remote_path}/{path}")
-                del self.files[path]
+            self._attempt(self._copy_file, path)
+        # What is in a folder that cannot be listed has not been deleted.
+        if all(isinstance(error, FileNotFoundError) for error in errors):
+            for path in [path for path in self.files if path.startswith(f"{folder}/")]:
+                if path not in found:
+                    self._attempt(self._delete, path)
 
     def _copy_file(self, path: str) -> None:
         """Copy a file unless its copy is up to date or it has been deleted meanwhile."""
@@ -171,6 +225,7 @@ class Mirror:
             with file.open("rb") as source:
                 remote = f"{self.remote_path}/{path}"
                 self.filesystem.create_dir(remote.rpartition("/")[0], recursive=True)
+                self.files[path] = (0, -1)  # a part of it is there, whatever happens now
                 with self.filesystem.open_output_stream(remote, compression=None) as copy:
                     if self.filesystem.type_name == "local":  # a job may hold secrets
                         shutil.copymode(file, remote)
@@ -211,15 +266,18 @@ def mirror_run(directory: Path) -> Generator[None]:
     finally:
         stop.set()
         copier.join()
-        _copy_or_warn(mirror.finish, uri)
+        for _ in range(LAST_TRIES):  # at once: no update follows that could make it good
+            if _copy_or_warn(mirror.finish, uri):
+                break
 
 
-def _copy_or_warn(copy: Callable[[], None], uri: str) -> None:
+def _copy_or_warn(copy: Callable[[], object], uri: str) -> bool:
     """Copy, or warn: a failed network must not end training, and the next update retries."""
     try:
-        copy()
-    except (OSError, ValueError) as error:
+        return bool(copy())
+    except Exception as error:
         sys.stderr.write(f"rungwise: the copy on {uri} is not up to date: {error}\n")
+        return False
 
 
 def open_filesystem(uri: str) -> tuple[fs.FileSystem, str]:
