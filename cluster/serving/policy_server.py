@@ -345,16 +345,21 @@ async def _act(holder: SupportsAct, body: bytes) -> dict[str, Any]:
                 "and null where an episode begins."
             )
     batches = [validate_observation(policy, one) for one in observations]
-    with holder.sessions.hold(given):
-        sessions = [holder.sessions.open(policy, session) for session in given]
+    sessions: list[tuple[str, State]] = []
+    try:
+        sessions.extend(holder.sessions.open(policy, session) for session in given)
         # All are handed over before the first is awaited, so that they can share a batch.
         waiting: list[Awaitable[Any]] = [
             holder.act(batch, state) for batch, (_, state) in zip(batches, sessions, strict=True)
         ]
         answers = await asyncio.gather(*waiting)
-        ids = [session for session, _ in sessions]
-        for session, (_, state) in zip(ids, answers, strict=True):
-            holder.sessions.store(session, state)
+    except BaseException:  # a client that has gone, too
+        for known, (session, state) in zip(given, sessions, strict=False):
+            holder.sessions.store(session if known else "", state)
+        raise
+    ids = [session for session, _ in sessions]
+    for session, (_, state) in zip(ids, answers, strict=True):
+        holder.sessions.store(session, state)
     actions = [action for action, _ in answers]
     if "observation" in request:
         return {"action": actions[0], **({"session": ids[0]} if ids[0] else {}), **metadata}

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections import OrderedDict
-from collections.abc import Generator, Iterable
-from contextlib import contextmanager
 
 from algos.policy import Policy, State
 from envs.validation import InputError
@@ -24,33 +22,12 @@ class Sessions:
     def __init__(self, most: int = MAX_SESSIONS) -> None:
         self._states: OrderedDict[str, State] = OrderedDict()
         self._most = most
-        self._held = set[str]()
-
-    @contextmanager
-    def hold(self, sessions: Iterable[object]) -> Generator[None]:
-        """Hold sessions during a step: the next one begins with the state after it.
-
-        Raises:
-            InputError: one is held already, by this request or by another.
-        """
-        held = set[str]()
-        try:
-            for session in (one for one in sessions if isinstance(one, str)):
-                if session in self._held:
-                    raise InputError(
-                        f"The session {session!r} waits for the action of an earlier observation: "
-                        "send the next one with a request after its answer."
-                    )
-                self._held.add(session)
-                held.add(session)
-            yield
-        finally:
-            self._held -= held
 
     def open(self, policy: Policy, session: object = None) -> tuple[str, State]:
         """Return id and state of a session, or of a new one where none is named.
 
-        The id is empty for a policy that remembers nothing.
+        It is not there again before its next state is stored, so that no second observation meets
+        the same state. The id is empty for a policy that remembers nothing.
 
         Raises:
             InputError: no session of this policy has that id.
@@ -58,15 +35,15 @@ class Sessions:
         start = policy.initial_state()
         if session is None:
             return uuid.uuid4().hex if start else "", start
-        state = self._states.get(session) if isinstance(session, str) else None
+        state = self._states.pop(session, None) if isinstance(session, str) else None
         # A newer checkpoint of another network can take over while sessions are open.
         if state is None or {n: c.shape for n, c in state.items()} != {
             n: c.shape for n, c in start.items()
         }:
             raise InputError(
-                f"There is no session {session!r}: it was forgotten, or the policy remembers "
-                "nothing. Leave session out to begin an episode, and send the id of the answer "
-                "with its later observations."
+                f"There is no session {session!r}: it was forgotten, waits for the action of an "
+                "earlier observation, or the policy remembers nothing. Leave session out to begin "
+                "an episode, and send the id of the answer with its later observations."
             )
         return str(session), state
 

@@ -1,6 +1,7 @@
 # pyright: basic
 """A policy over HTTP: it acts as in Python, refuses with a sentence, and is swapped live."""
 
+import asyncio
 import http.client
 import json
 import os
@@ -173,15 +174,32 @@ def test_a_session_takes_one_observation_at_a_time(tmp_path):
         assert [first["action"], *actions] == expected, "the refused request changed nothing"
 
 
-def test_a_session_is_held_until_its_answer():
-    sessions = Sessions()
-    with sessions.hold(["a", None, "b", None]):
-        with pytest.raises(InputError, match="'b' waits"), sessions.hold(["c", "b"]):
-            pass
-        with sessions.hold(["c"]):
-            pass
-    with sessions.hold(["a", "b"]):
-        pass
+def test_a_session_waits_for_its_answer_and_outlives_errors(tmp_path):
+    checkpoint = write_checkpoint(tmp_path / "c", BOX, spaces.Discrete(5), frame_stack=3)
+    body = {"observation": as_json(some(BOX, 1)[0])}
+
+    class Waiting(Holder):
+        fails = True
+
+        async def act(self, observation, state):
+            if self.fails:
+                raise OSError("lost")
+            again = await policy_server._act(self, request)
+            return again, state
+
+    async def ask_twice(holder, request):
+        with pytest.raises(OSError, match="lost"):
+            await policy_server._act(holder, request)
+        holder.fails = False
+        with pytest.raises(InputError, match="waits for the action of an earlier observation"):
+            await policy_server._act(holder, request)
+
+    first = asyncio.run(policy_server._act(holder := Holder(checkpoint), json.dumps(body).encode()))
+    request = json.dumps(body | {"session": first["session"]}).encode()
+    waiting = Waiting(checkpoint)
+    waiting.sessions = holder.sessions
+    asyncio.run(ask_twice(waiting, request))
+    assert asyncio.run(policy_server._act(holder, request))["session"] == first["session"]
 
 
 def test_a_policy_that_remembers_nothing_has_no_sessions(policies):
