@@ -98,7 +98,9 @@ class ProgramProcess:
     def ended(self) -> float | None:
         """When it ended, in seconds since 1970; None while it runs or where that is not known."""
         with suppress(FileNotFoundError):
-            return (self.folder / STATUS).stat().st_mtime if self.folder else None
+            if self.folder is not None:  # whose clock may not be that of the start
+                ended = (self.folder / STATUS).stat().st_mtime
+                return self.started + ended - read_start_time(self.folder)
         return None
 
     @property
@@ -269,15 +271,16 @@ def read_start_time(folder: Path) -> float:
 
 
 def find_program(folder: Path) -> ProgramProcess | None:
-    """Return the program of this machine that a folder remembers, running or not; None if none."""
+    """Return the program that a folder remembers; one of another machine does not run here."""
     try:
         known = json.loads((folder / PROCESS).read_text())
-        if known["host"] != socket.gethostname():
-            return None  # its id means another process here
         ours = folder if known["is_ours"] else None
         place = Path(known["directory"])
         start_id, started, token = known["start_id"], known["started"], known["token"]
-        return ProgramProcess(int(known["pid"]), start_id, float(started), ours, place, token)
+        program = ProgramProcess(int(known["pid"]), start_id, float(started), ours, place, token)
+        # No file says how one ended that Rungwise did not start: it may run there.
+        is_elsewhere = known["host"] != socket.gethostname() and not program.is_running
+        return None if ours is None and is_elsewhere else program
     except (OSError, ValueError, LookupError, TypeError):
         return None  # none was started, or the machine stopped while the file was written
 
@@ -345,6 +348,13 @@ def read_start_id(pid: int) -> str | None:
     # The name in parentheses may hold spaces and parentheses. The start is field 22 of all.
     ticks = stat.rpartition(")")[2].split()[19]
     return f"{_read_boot_id()}/{ticks}"
+
+
+def identify_machine() -> str:
+    """Return what processes that see each other have in common: two hosts may have one name."""
+    with suppress(OSError):  # containers have the boot of their machine in common
+        return f"{_read_boot_id()}/{Path('/proc/self/ns/pid').readlink()}"
+    return socket.gethostname()
 
 
 def list_group(group: int) -> list[psutil.Process]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import time
 from collections.abc import Generator
 from dataclasses import asdict, dataclass, replace
@@ -18,7 +17,7 @@ from envs.validation import InputError
 from tune_jobs.foreign_logs.log_rows import Iteration
 from tune_jobs.jobs.job import Job
 from tune_jobs.programs.followed_program import FollowedProgram
-from tune_jobs.programs.process import end_with_this_process, find_program
+from tune_jobs.programs.process import end_with_this_process, find_program, identify_machine
 from tune_jobs.programs.trial_program import (
     can_continue,
     follow_trial_program,
@@ -53,7 +52,7 @@ def make_program_trainable(job: Job, directory: Path) -> type[ProgramTrainable]:
         job: whose trials are programs.
         directory: the run directory, which every machine of the cluster can write.
     """
-    known = {"job": job, "directory": directory.absolute(), "driver_host": socket.gethostname()}
+    known = {"job": job, "directory": directory.absolute(), "driver_host": identify_machine()}
     return type(ProgramTrainable.__name__, (ProgramTrainable,), known)
 
 
@@ -82,7 +81,7 @@ class ProgramTrainable(tune.Trainable):
         would end it, and a resume may run the trial elsewhere.
         """
         folder = get_program_folder(self.directory, self.plan.trial)
-        process, is_guarded = find_program(folder), socket.gethostname() != self.driver_host
+        process, is_guarded = find_program(folder), identify_machine() != self.driver_host
         reached = self.reached.iteration
         continues = can_continue(self.job, self.plan.trial, self.directory, reached)
         if process is not None and (process.is_discarded or is_guarded):

@@ -3,6 +3,7 @@
 
 import dataclasses
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,11 +15,14 @@ from waiting import wait_until
 from envs.validation import InputError
 from tune_jobs.programs import process as module
 from tune_jobs.programs.process import (
+    START,
+    STATUS,
     STDERR,
     STDOUT,
     find_process,
     find_program,
     read_last_lines,
+    remember_program,
     start_program,
 )
 
@@ -289,3 +293,56 @@ def test_the_last_lines_of_a_large_file_are_read(tmp_path):
     assert read_last_lines(path) == ""
     path.write_text("noise\n" * 10**5 + "Traceback\n\n  boom\nValueError: lr\n")
     assert read_last_lines(path) == "Traceback | boom | ValueError: lr"
+
+
+def test_a_program_is_known_whatever_its_machine_is_called(tmp_path, monkeypatch):
+    done = start(tmp_path / "done")
+    running = start(tmp_path / "running", sys.executable, "-c", "import time; time.sleep(1000)")
+    wait_until(lambda: done.exit_status is not None)
+    monkeypatch.setattr(module.socket, "gethostname", lambda: "another-name")
+    assert find_program(tmp_path / "done").has_finished
+    found = find_program(tmp_path / "running")
+    assert found.is_running and found.pid == running.pid
+    found.end()
+    assert not running.is_running
+
+
+def test_a_program_of_another_machine_does_not_run_here(tmp_path, monkeypatch):
+    program = start(tmp_path, sys.executable, "-c", "import time; time.sleep(1000)")
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_read_boot_id", lambda: "another boot")
+        patch.setattr(module, "is_any_of", lambda *_: False)
+        found = find_program(tmp_path)
+        assert not found.is_running and not found.has_finished
+        found.end()
+    assert program.is_running
+    program.end()
+
+
+def test_how_a_process_of_another_machine_ended_is_not_known(tmp_path, monkeypatch):
+    remember_program(find_process(os.getpid()), tmp_path)
+    assert find_program(tmp_path).is_running
+    monkeypatch.setattr(module.socket, "gethostname", lambda: "another-name")
+    assert find_program(tmp_path).is_running, "only its machine has another name"
+    monkeypatch.setattr(module, "_read_boot_id", lambda: "another boot")
+    assert find_program(tmp_path) is None
+
+
+def test_a_container_is_a_machine_of_its_own(tmp_path):
+    print_id = "from tune_jobs.programs.process import identify_machine; print(identify_machine())"
+    words = [sys.executable, "-c", print_id]
+    space = ["unshare", "--map-root-user", "--pid", "--fork", "--mount-proc"]
+    if not shutil.which("unshare") or subprocess.run([*space, "true"], check=False).returncode:
+        pytest.skip("no process namespaces on this machine")
+    here, inside = (subprocess.check_output([*p, *words], text=True) for p in ([], space))
+    assert here.strip() == module.identify_machine() != inside.strip()
+
+
+@pytest.mark.parametrize("ahead_s", [-3600, 3600])
+def test_how_long_a_program_ran_is_read_on_one_clock(tmp_path, ahead_s):
+    program = start(tmp_path)
+    wait_until(lambda: program.exit_status is not None)
+    for name in (STATUS, START):
+        at = (tmp_path / name).stat().st_mtime + ahead_s
+        os.utime(tmp_path / name, (at, at))
+    assert 0 <= program.ended - program.started < 600

@@ -2,6 +2,7 @@
 """A program as a trial: its iterations one by one, its failures, its end, its continuation."""
 
 import json
+import socket
 import sys
 import time
 from dataclasses import replace
@@ -14,6 +15,7 @@ from tune_jobs.jobs.job_yaml import make_job
 from tune_jobs.programs import followed_program
 from tune_jobs.programs.process import find_program
 from tune_jobs.programs.trial_program import get_program_folder
+from tune_jobs.session import program_trial
 from tune_jobs.session.program_trial import make_program_trainable
 
 PLAN = {"trial": "01", "config": {"pause": 0.02}, "hang_report_dir": "", "resume_from": ""}
@@ -157,6 +159,31 @@ def test_what_finished_without_a_driver_is_not_run_again(tmp_path, status, start
     assert numbers == list(range(1, 10))
     wait_for_end(folder)
     assert (folder / "starts").read_text().count("started") == starts
+
+
+def test_a_finished_program_is_not_run_again_on_another_host(tmp_path, monkeypatch):
+    config = {"plan": PLAN | {"config": {"status": 0}}}
+    job, folder = (
+        make_job(write_short_program(tmp_path)),
+        get_program_folder(tmp_path / "run", "01"),
+    )
+    make_program_trainable(job, tmp_path / "run")(config).step()
+    wait_for_end(folder)
+    monkeypatch.setattr(socket, "gethostname", lambda: "another-name")
+    again = make_program_trainable(job, tmp_path / "run")(config)
+    assert [again.step()["iteration"] for _ in range(9)] == list(range(1, 10))
+    assert (folder / "starts").read_text().count("started") == 1
+    assert [path.name for path in folder.parent.iterdir()] == ["01"], "its output is in place"
+
+
+def test_a_trial_beside_its_driver_is_so_under_any_name(start, monkeypatch):
+    """A guard would end its program with the trial's process."""
+    guarded = []
+    monkeypatch.setattr(program_trial, "end_with_this_process", guarded.append)
+    trial = start(rows=500)
+    monkeypatch.setattr(socket, "gethostname", lambda: "another-name")
+    trial.step()
+    assert not guarded
 
 
 def test_time_after_its_end_is_not_time_trained(tmp_path, monkeypatch):
