@@ -12,7 +12,9 @@ import functools
 import json
 import os
 import re
+import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -103,6 +105,13 @@ def list_orders(root: Path) -> list[tuple[Path, Order]]:
     return sorted(orders, key=lambda pair: (-pair[1].priority, pair[1].ordered_at))
 
 
+def _read_clock(directory: Path) -> float:
+    """Return the time by the clock of a file system, which that of this machine may differ from."""
+    with suppress(OSError), tempfile.TemporaryFile(dir=directory) as file:
+        return os.fstat(file.fileno()).st_mtime
+    return time.time()  # it cannot be written
+
+
 def get_run_state(directory: Path) -> tuple[RunState, str]:
     """Return the state of a run, and a message that explains it."""
     log, order = directory / "events.jsonl", read_order(directory)
@@ -110,17 +119,20 @@ def get_run_state(directory: Path) -> tuple[RunState, str]:
     # driver that was killed.
     if has_driver(directory):
         return "running", ""
-    if order is not None:
+    end = read_job_end(log, order.log_size if order else 0) if log.is_file() else None
+    # The queue deletes an order at its next look after the end.
+    has_ended = end is not None and end.reason != "error" and order is not None and order.num_starts
+    if order is not None and (order.failure or order.restart_after_end or not has_ended):
         return ("failed", order.failure) if order.failure else ("queued", "")
     if not log.is_file():
         return "stopped", "stopped before it started"
-    if end := read_job_end(log):
+    if end:
         state = ENDS.get(end.reason, "interrupted")
         return state, f"failed: {end.sentence}" if state == "failed" else ""
     if loss := describe_lost_driver(directory):
         return "failed", f"failed: {loss}"
     # Another machine drives it, or did so until it crashed: its locks are not visible here.
-    quiet = time.time() - log.stat().st_mtime
+    quiet = _read_clock(directory) - log.stat().st_mtime
     return (
         ("running", "")
         if quiet < SILENT_AFTER_S

@@ -87,7 +87,7 @@ class RunQueue:
         self.accepts_programs = accepts_programs
         self._children: list[subprocess.Popen[bytes]] = []
         self._reported = set[str]()
-        self._lock = threading.Lock()
+        self._lock, self._submitting = threading.Lock(), threading.Lock()
 
     def submit(
         self, fields: Mapping[str, Any], preset: str | None, name: str, order: Order
@@ -119,7 +119,7 @@ class RunQueue:
                 "A job with notify has the service send requests to any host, so it needs a token: "
                 "start the service without --no-token, or set RUNGWISE_NOTIFY where it starts."
             )
-        with self._lock:
+        with self._submitting:  # not the other lock: checks take minutes, and runs must be driven
             # Under the lock: two requests could find the same free name before either has used it.
             directory = self.root / name if name else find_free_directory(job.env, self.root)
             if directory.exists():
@@ -150,11 +150,15 @@ class RunQueue:
                 extend_run(directory, extension)
             clear_stop_request(directory, JOB)
             order = read_order(directory)
+            is_driven = has_driver(directory)
+            if order and order.num_starts and not order.failure and not is_driven:
+                self._judge_end(directory, order)  # it has ended since the last tick
+                order = read_order(directory)
             if order is None or order.failure:
                 write_order(directory, Order(order.priority if order else 0, time.time()))
             # A driver reads once, at its start, which trials are open: another must follow it for
             # this one.
-            elif has_driver(directory):
+            elif is_driven:
                 write_order(directory, dataclasses.replace(order, restart_after_end=True))
 
     def tick(self) -> None:
@@ -206,7 +210,7 @@ class RunQueue:
     def _start(self, directory: Path, order: Order) -> bool:
         """Start a driver; return False if another process drives the run."""
         with file_lock(directory / LOCK) as lock:
-            if lock is None:
+            if lock is None or read_order(directory) is None:  # stopped meanwhile
                 return False
             size = get_log_size(directory / "events.jsonl")
             # The start is counted before the process exists: if the service is killed in between,
@@ -272,6 +276,8 @@ def stop_run(directory: Path) -> None:
         request_stop(directory, JOB)
     elif order is not None:
         delete_order(directory)
+        if has_driver(directory):  # the queue has started it meanwhile
+            request_stop(directory, JOB)
     else:
         raise InputError(f"{directory.name} does not run, so it cannot be stopped: it is {state}.")
 

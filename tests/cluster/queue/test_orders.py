@@ -3,6 +3,8 @@
 
 import io
 import os
+import tempfile
+import time
 
 import pytest
 from dashboard_app import write
@@ -70,3 +72,27 @@ def test_a_run_stays_ended_when_videos_are_recorded_or_a_trial_is_reopened(tmp_p
     with hold_driver_lock(run):
         pass  # its driver has ended
     assert get_run_state(run) == ("ended", "")
+
+
+@pytest.mark.parametrize("ahead_s", [-3600, 3600])
+def test_a_run_elsewhere_is_silent_by_the_clock_of_its_files(tmp_path, monkeypatch, ahead_s):
+    run = write(tmp_path / "run", [job_row(), result("00", 1, 0.5)])
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + ahead_s)
+    assert get_run_state(run)[0] == "running"
+    at = (run / "events.jsonl").stat().st_mtime - 600
+    os.utime(run / "events.jsonl", (at, at))
+    assert get_run_state(run) == ("silent", "silent for 10 min")
+    assert [path.name for path in run.iterdir()] == ["events.jsonl"]
+
+
+def test_a_run_that_cannot_be_written_is_silent_by_our_clock(tmp_path, monkeypatch):
+    run = write(tmp_path / "run", [job_row(), result("00", 1, 0.5)])
+
+    def refuse(**_):
+        raise PermissionError
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    assert get_run_state(run)[0] == "running"
+    os.utime(run / "events.jsonl", (1.0, 1.0))
+    assert get_run_state(run)[0] == "silent"

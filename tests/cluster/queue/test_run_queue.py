@@ -1,4 +1,4 @@
-# pyright: basic, reportArgumentType=false
+# pyright: basic, reportArgumentType=false, reportOptionalMemberAccess=false
 """The queue: which runs it starts, and how it judges their ends."""
 
 import dataclasses
@@ -22,7 +22,9 @@ from cluster.queue.run_queue import MAX_STARTS, RunQueue
 from cluster.web.schemas import Submission
 from envs.validation import InputError
 from tune_jobs.run_log.driver_lock import has_driver
-from tune_jobs.run_log.events import JobEndRow
+from tune_jobs.run_log.event_log import EventLog
+from tune_jobs.run_log.events import EndRow, JobEndRow, TrialRow
+from tune_jobs.run_log.log_file import get_log_size
 from tune_jobs.run_log.stop_requests import is_stop_requested
 
 TINY = {"env": "CartPole-v1", "iterations": 2, "evaluation_episodes": 0}
@@ -207,3 +209,84 @@ def test_the_queue_outlives_any_error_of_a_tick(tmp_path, monkeypatch):
     monkeypatch.setattr(run_queue, "POLL_INTERVAL_S", 0)
     queue.run_until_stopped(stop)
     assert len(ticks) == 3
+
+
+@pytest.fixture
+def ended(tmp_path):
+    """A run whose driver has just ended, and a queue that has not looked since."""
+    run = write(tmp_path / "run", [job_row(), TrialRow(trial="00", config={})])
+    size = get_log_size(run / "events.jsonl")
+    log = EventLog(run / "events.jsonl")
+    log.append(EndRow(trial="00", iteration=1, reason="stopped", sentence="stopped by hand"))
+    log.append(JobEndRow(reason="done", seconds=1.0))
+    write_order(run, Order(num_starts=1, ordered_at=1.0, log_size=size))
+    return run
+
+
+def count_starts(queue, monkeypatch):
+    started = []
+    monkeypatch.setattr(queue, "_start", lambda run, order: started.append(run.name) or True)
+    return started
+
+
+def test_a_resume_right_after_the_end_of_a_driver_is_served(ended, monkeypatch):
+    queue = RunQueue(ended.parent)
+    started = count_starts(queue, monkeypatch)
+    run_queue.reopen_trial(ended, "00", 1)
+    queue.resume(ended)
+    assert get_run_state(ended)[0] == "queued"
+    queue.tick()
+    assert started == ["run"]
+
+
+def test_a_run_has_ended_before_the_queue_looks(ended, monkeypatch):
+    assert get_run_state(ended) == ("ended", "")
+    write_order(ended, dataclasses.replace(read_order(ended), restart_after_end=True))
+    assert get_run_state(ended) == ("queued", ""), "another driver follows"
+    queue = RunQueue(ended.parent)
+    started = count_starts(queue, monkeypatch)
+    queue.tick()
+    assert started == ["run"]
+
+
+def test_a_whole_run_can_be_resumed_right_after_its_end(idle):
+    root, client = idle
+    end = JobEndRow(reason="done", seconds=1.0)
+    run = write(root / "run", [job_row(), end])
+    write_order(run, Order(num_starts=1, ordered_at=1.0))
+    assert client.control_job("run", "resume").state == "queued"
+    assert read_order(run).num_starts == 0
+
+
+def test_runs_are_driven_while_a_job_is_checked(tmp_path, monkeypatch):
+    from tune_jobs.session import prepare
+
+    queue = RunQueue(tmp_path)
+    started = count_starts(queue, monkeypatch)
+    (tmp_path / "other").mkdir()
+    write_order(tmp_path / "other", Order(ordered_at=1.0))
+
+    def check_long(job, directory):
+        queue.tick()
+        queue.resume(tmp_path / "other")
+        directory.mkdir()
+
+    monkeypatch.setattr(prepare, "prepare_job", check_long)
+    thread = threading.Thread(target=queue.submit, args=(TINY, None, "new", Order()), daemon=True)
+    thread.start()
+    thread.join(60)
+    assert not thread.is_alive() and started == ["other"]
+
+
+def test_a_stop_is_served_though_the_queue_starts_the_run_meanwhile(tmp_path, monkeypatch):
+    (run := tmp_path / "run").mkdir()
+    write_order(run, order := Order(ordered_at=1.0))
+    queue = RunQueue(tmp_path)
+    with monkeypatch.context() as patch:  # it starts between the look at its state and the stop
+        patch.setattr(run_queue, "get_run_state", lambda run: queue.tick() or ("queued", ""))
+        run_queue.stop_run(run)
+        assert is_stop_requested(run)
+    queue._children[0].wait()
+    queue.tick()
+    assert not queue._start(run, order), "a queue that has read its order before the stop"
+    assert read_order(run) is None
