@@ -1,4 +1,4 @@
-"""Files that are written whole: a reader finds the older one or the new one, and never a part."""
+"""Files that are written whole: a reader finds the older one or the new one."""
 
 from __future__ import annotations
 
@@ -10,10 +10,7 @@ from pathlib import Path
 
 @contextmanager
 def replace_whole(path: Path) -> Generator[Path]:
-    """Yield a path next to a file, and rename what was written there to the file at the end.
-
-    After an exception the older file stays, and nothing else does.
-    """
+    """Yield a path to write to, which replaces a file at the end; an exception leaves the older."""
     # Not the process id: on a shared disk each container counts its own, so two writers may have
     # the same one. Not `mkstemp`: other users could not read its files.
     unfinished = path.with_name(f".{path.name}.{secrets.token_hex(8)}")

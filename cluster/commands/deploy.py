@@ -84,11 +84,6 @@ class Deploy(Command):
         from tune_jobs.write_errors import refuse_unwritable
 
         path = self.checkpoint or self.cluster.storage or kubernetes.STORAGE
-        if not path.is_absolute():
-            flag = "the checkpoint" if self.checkpoint else "--storage"
-            raise InputError(
-                f"{flag} must be an absolute path on the cluster's machines, but it is {path}."
-            )
         text = (
             kubernetes.make_rayservice_manifest(self.cluster, path)
             if self.checkpoint

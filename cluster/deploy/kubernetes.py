@@ -20,8 +20,6 @@ REQUIRED_FLAGS = {
 }
 STORAGE = Path("/runs")
 """Where the volume of the runs is mounted in the pods, unless --storage says otherwise."""
-CONFIG_MAP = ("ConfigMap", "data", "configMap: {name")
-"""Words of a manifest for an object with the job file: its kind, its content, a volume of it."""
 JOB_MOUNT = "- {name: job, mountPath: /etc/rungwise}"
 """Volume mount of the job file in the pods."""
 
@@ -47,20 +45,21 @@ def make_rayjob_manifest(cluster: ClusterSpec, job: str, run: Path, name: str) -
     resume = f"rungwise resume {directory} --address auto"
     default = STORAGE if run.is_relative_to(STORAGE) else run.parent
     script = f"if [ -s {directory}/job.yaml ]; then {resume}; else {tune}; fi"
-    # All who may list ConfigMaps can read them.
-    is_secret = get_file_mode(job) == 0o600
-    kinds = ("Secret", "stringData", "secret: {secretName") if is_secret else CONFIG_MAP
-    volume = f"- {{name: job, {kinds[2]}: {name}-job}}}}"
+    kind, data, volume = "ConfigMap", "data", "configMap: {name"
+    if get_file_mode(job) == 0o600:  # all who may list ConfigMaps can read them
+        kind, data, volume = "Secret", "stringData", "secret: {secretName"
     return fill_template(
         "rayjob.yaml",
         cluster,
         name=name,
-        kind=kinds[0],
-        data=kinds[1],
+        kind=kind,
+        data=data,
         job=json.dumps(job),  # JSON is YAML, and quoting keeps the job from changing the manifest
         entrypoint=json.dumps(f"sh -c {shlex.quote(script)}"),
         seconds=max(1, round(3600 * cluster.hours)),
-        pods=_render_pods(cluster, default, 4, run, JOB_MOUNT, volume),
+        pods=_render_pods(
+            cluster, default, 4, run, JOB_MOUNT, f"- {{name: job, {volume}: {name}-job}}}}"
+        ),
         network=fill_template("network.yaml", cluster, name=name, open=""),
     )
 
@@ -124,9 +123,8 @@ def _render_pods(
     # A container cannot start with a volume over its root.
     if not storage.is_absolute() or storage not in above or storage == above[-1]:
         raise InputError(
-            f"{path} must be below the folder where the volume is mounted, a full path other than "
-            f"/, but that is {storage}: set it with --storage, or choose a path such as "
-            f"{STORAGE / path.name}."
+            f"{path} must be below the folder where the volume is mounted, but that is {storage}: "
+            f"give another one than / with --storage, or a path such as {STORAGE / path.name}."
         )
     for flag, meaning in REQUIRED_FLAGS.items():
         if not getattr(cluster, flag):

@@ -50,7 +50,6 @@ def submit_job(
         InputError: a setting cannot be used, the files cannot be written, or a tool refuses them.
     """
     from tune_jobs.jobs.job_yaml import dump_job, get_file_mode, load_job
-    from tune_jobs.jobs.notify_url import mask_url
 
     job = load_job(name)
     # The cluster would accept such a job, and Ray would wait forever for a machine with more GPUs.
@@ -63,8 +62,8 @@ def submit_job(
         raise InputError(f"--run must be an absolute path on the cluster, but it is {run}.")
     if job.notify and destination == "to":
         raise InputError(
-            f"Ray keeps the job file of --to, and notify ({mask_url(job.notify)}) is a secret: set "
-            "RUNGWISE_NOTIFY where that Ray starts, and leave notify out of the job."
+            "Ray keeps the job file of --to, but notify is a secret: leave it out, and set "
+            "RUNGWISE_NOTIFY where that Ray starts."
         )
     text = dump_job(job)
     mode = get_file_mode(text)

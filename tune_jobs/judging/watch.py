@@ -49,6 +49,8 @@ class TimeLimit:
     start: float = field(default_factory=time.time)  # of a clock that other processes share
     spent_s: float = 0.0
     """Seconds that judging has taken."""
+    latest: float = 0.0
+    """When it was asked last."""
 
     def __post_init__(self) -> None:
         validate(self)
@@ -56,7 +58,10 @@ class TimeLimit:
     @property
     def allows_more(self) -> bool:
         """Whether judging has taken less than its share."""
-        return self.spent_s <= self.fraction * (time.time() - self.start)
+        now = time.time()
+        self.start -= max(max(self.start, self.latest) - now, 0.0)  # the clock was set back
+        self.latest = now
+        return self.spent_s <= self.fraction * (now - self.start)
 
 
 class Watch:

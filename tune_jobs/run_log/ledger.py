@@ -75,8 +75,6 @@ def write_ledger(rows: Iterable[Row], path: str | Path, log_bytes: int) -> None:
     """
     metadata = {**SCHEMA.metadata, LOG_BYTES: str(log_bytes).encode()}
     table = build_ledger(rows).replace_schema_metadata(metadata)
-    # Readers may open the file at any time, and there may be two writers: the driver and
-    # `rungwise report`.
     with replace_whole(Path(path)) as unfinished:
         pq.write_table(table, unfinished)
 

@@ -42,8 +42,6 @@ PROGRAMS = "programs"
 PROGRAMS_EVERY = 60.0
 """Seconds between two copies of what programs write, besides those with checkpoints: some programs
 have none, and what grows is copied as a whole each time."""
-LAST_TRIES = 3
-"""How many times the final state is copied, until nothing fails."""
 BLOCK = 1 << 22
 """Bytes of a file that are copied at a time."""
 
@@ -63,8 +61,7 @@ class Mirror:
         self.directory = directory.absolute()
         self.older = get_older(self.directory / LOG).name
         self.filesystem, self.place = open_filesystem(uri)
-        self.remote_path = ""
-        """Folder of the copy; empty before the first update."""
+        self.remote_path = ""  # before the first update
         self.copied: dict[str, bool] = {}
         """Checkpoints on the storage, relative to the run directory, and whether each is whole."""
         self._warned, self._has_failed = set[str](), False
@@ -139,24 +136,21 @@ class Mirror:
         with open_log(self.directory / LOG) as log:
             first = log.readline()
         path = f"{self.place}/{self.directory.name}"
-        files = [self.filesystem.get_file_info(f"{path}/{name}") for name in (self.older, LOG)]
-        for file in (file for file in files if file.is_file):
-            with self.filesystem.open_input_stream(file.path) as log:  # which decompresses it
-                if log.read(len(first)) != first:
-                    ids = [row.id for row in rows if isinstance(row, JobRow) and row.id]
-                    path += f"-{(ids or [hashlib.sha256(first).hexdigest()[:16]])[0]}"
-                    sys.stderr.write(f"rungwise: another run has this name, so see {path}\n")
-            self.remote_path = path
-            return
+        logs = self.filesystem.get_file_info([f"{path}/{name}" for name in (self.older, LOG)])
+        if log := next((file for file in logs if file.is_file), None):
+            with self.filesystem.open_input_stream(log.path) as file:  # which decompresses it
+                is_own = file.read(len(first)) == first
+            if not is_own:
+                ids = [row.id for row in rows if isinstance(row, JobRow) and row.id]
+                path += f"-{(ids or [hashlib.sha256(first).hexdigest()[:16]])[0]}"
+                sys.stderr.write(f"rungwise: another run has its name, so it is copied to {path}\n")
         self.remote_path = path
-        self._copy_file("job.yaml")
-        self._write(LOG, first)
+        if not log:
+            self._copy_file("job.yaml")
+            self._write(LOG, first)
 
     def _attempt(self, action: Callable[[str], object], path: str) -> None:
-        """Act on one file or checkpoint; where that fails, warn of it once and leave it for later.
-
-        The others and the log must be copied all the same.
-        """
+        """Copy or delete one path; where that fails, warn of it once and leave it for later."""
         try:
             action(path)
         except Exception as error:
@@ -266,7 +260,7 @@ def mirror_run(directory: Path) -> Generator[None]:
     finally:
         stop.set()
         copier.join()
-        for _ in range(LAST_TRIES):  # at once: no update follows that could make it good
+        for _ in range(3):  # at once: no update follows that could make it good
             if _copy_or_warn(mirror.finish, uri):
                 break
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from tune_jobs.formatting import format_command
 from tune_jobs.jobs.job import Job
 from tune_jobs.programs.followed_program import FollowedProgram
 from tune_jobs.programs.log_follower import LogFollower
-from tune_jobs.programs.process import ProgramProcess, find_program, read_start_time
+from tune_jobs.programs.process import ProgramProcess, find_program
 from tune_jobs.programs.trial_program import (
     can_continue,
     follow_trial_program,
@@ -38,6 +39,8 @@ POLL_S = 0.5
 """Time between two looks at whether the program still runs."""
 SHARE = 0.005
 """Share of the time that reading and judging its log may take: half a per cent of a core."""
+BEFORE = "before_s"
+"""File of a program's folder: the training time before its start, whatever clocks say."""
 LONGEST_S = 60.0
 """Longest time between two looks at its log, whatever they take."""
 
@@ -94,21 +97,22 @@ class ProgramSession:
             started = process.started if process else time.time()
             log = LogFollower([Path(settings.log)], rename=settings.rename)
             return self._find_last_iteration(), FollowedProgram(self.job, process, log, started)
-        reached = self._find_last_iteration()
+        reached, before_s = self._find_last_iteration(), 0.0
         continues = can_continue(self.job, plan.trial, self.directory, reached)
         if process is None or not self._was_left(process):
             reached = reached if continues else 0
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / BEFORE).write_text(str(self._results[-1].seconds if reached else 0.0))
             process = start_trial_program(self.job, plan, self.directory, continues=continues)
-        # Not `process.started`, which many systems only know to the second.
-        start = read_start_time(folder)
-        before = [row.seconds for row in self._results if row.time < start]
+        with suppress(FileNotFoundError):  # an earlier version has started it
+            before_s = float((folder / BEFORE).read_text())
         return reached, follow_trial_program(
             self.job,
             plan.trial,
             self.directory,
             process,
             continues=continues,
-            before_s=before[-1] if before and continues else 0.0,
+            before_s=before_s,
         )
 
     def _was_left(self, process: ProgramProcess) -> bool:
@@ -196,6 +200,6 @@ def _make_gauges(directory: Path) -> RunGauges | None:
     """Return gauges where there is a Ray that exports them: the driver of the queue starts one."""
     if "ray" not in sys.modules:
         return None
-    from tune_jobs.trackers.prometheus_gauges import RunGauges
+    from tune_jobs.trackers.prometheus_gauges import RunGauges, name_run
 
-    return RunGauges(directory.absolute().name, 1)
+    return RunGauges(name_run(directory), 1)

@@ -32,7 +32,7 @@ from tune_jobs.stopping.stop_rules import (
     suggest_resume,
 )
 from tune_jobs.stopping.sweep_health import SweepHealth
-from tune_jobs.trackers.prometheus_gauges import RunGauges
+from tune_jobs.trackers.prometheus_gauges import RunGauges, name_run
 
 Scheduler: TypeAlias = RecordedASHA | RecordedPBT
 
@@ -58,7 +58,7 @@ class TuneRecorder(EventRecorder, tune.Callback):
         num_trials: int,
         keeper: CheckpointKeeper | None = None,
     ) -> None:
-        gauges = None if is_ray_ours() else RunGauges(directory.absolute().name, num_trials)
+        gauges = None if is_ray_ours() else RunGauges(name_run(directory), num_trials)
         super().__init__(directory, sweep, listener, gauges)
         self.scheduler, self._keeper = scheduler, keeper
         self._load = DriverLoad()

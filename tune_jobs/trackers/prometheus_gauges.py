@@ -7,10 +7,12 @@ to counters. Each metric has the tags ``run`` and ``trial``.
 from __future__ import annotations
 
 from collections import defaultdict
+from pathlib import Path
 
 from ray.util.metrics import Counter, Gauge
 
 from algos.metrics import METRICS
+from tune_jobs.run_log.event_log import read_log_ends
 from tune_jobs.run_log.events import EndRow, FindingRow, ResultRow, Row
 from tune_jobs.run_log.trial_outcome import to_finite_float
 
@@ -38,11 +40,17 @@ def list_gauge_metrics() -> dict[str, str]:
     }
 
 
+def name_run(directory: Path) -> str:
+    """Return the tag of a run: its name and its id, as two runs on a Ray may have one name."""
+    first, _ = read_log_ends(directory / "events.jsonl")
+    return f"{directory.absolute().name}-{first.id if first else ''}".rstrip("-")
+
+
 class RunGauges:
     """Gauges and counters of one run, set from its event rows; needs an initialised Ray.
 
     Args:
-        run: name of the run.
+        run: of :func:`name_run`.
         trials: number of its trials.
     """
 

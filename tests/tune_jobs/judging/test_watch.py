@@ -245,3 +245,20 @@ def test_a_long_training_is_judged_by_a_bounded_number_of_rows():
 def test_a_watch_can_be_pickled():
     watch = pickle.loads(pickle.dumps(make(budget=10_000)))
     assert feed(watch, rising(20)) == 20 and watch.verdict == "healthy"
+
+
+@pytest.mark.parametrize("back_s", [500.0, 5000.0])
+def test_a_clock_that_is_set_back_stops_no_judging(monkeypatch, back_s):
+    clock = [10_000.0]
+    monkeypatch.setattr(time, "time", lambda: clock[0])
+    limit = TimeLimit(start=clock[0])
+    clock[0] += 1000.0
+    assert limit.allows_more
+    limit.spent_s = 9.0
+    clock[0] -= back_s
+    assert limit.allows_more, "as long as before"
+    limit.spent_s = 11.0
+    clock[0] += 50.0
+    assert not limit.allows_more
+    clock[0] += 60.0
+    assert limit.allows_more

@@ -1,6 +1,7 @@
 # pyright: basic, reportOptionalMemberAccess=false, reportOptionalOperand=false
 """A program is followed without Ray: its end, a doomed one, and one that is found again."""
 
+import json
 import os
 import shlex
 import signal
@@ -26,7 +27,7 @@ from envs.validation import InputError
 from tune_jobs.jobs.job_yaml import make_job
 from tune_jobs.jobs.program_settings import ProgramSettings
 from tune_jobs.programs import followed_program, log_follower
-from tune_jobs.programs.process import find_process, find_program, remember_program
+from tune_jobs.programs.process import START, find_process, find_program, remember_program
 from tune_jobs.programs.trial_program import get_program_folder
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import EndRow, FindingRow, JobEndRow, LogRow, ResultRow
@@ -231,6 +232,27 @@ def test_a_program_continues_from_what_it_saved(tmp_path, machine_stops):
     assert seconds == sorted(seconds), "of both its starts"
     text = (folder / "out/progress.csv").read_text()
     assert text.count("return_mean") == 1, "it was continued and not started again"
+
+
+@pytest.mark.parametrize("ahead_s", [-3600, 3600])
+def test_time_trained_depends_on_no_two_clocks(tmp_path, ahead_s):
+    """The clocks of the driver and of the file server differ, or one of them is set."""
+    prepare_job(make_job(describe_resumable(tmp_path)), tmp_path / "run")
+    folder, log = get_program_folder(tmp_path / "run", "00"), tmp_path / "run/events.jsonl"
+    interrupt_after(tmp_path / "run", 3)
+    os.killpg(find_program(folder).pid, signal.SIGKILL)
+    wait_until(lambda: not find_program(folder).is_running)
+    rows = [json.loads(line) for line in log.read_text().splitlines()]
+    ahead = [json.dumps(row | {"time": row["time"] + ahead_s}) for row in rows]
+    log.write_text("\n".join([*ahead, ""]))
+    interrupt_after(tmp_path / "run", 2)  # it runs on, and is found again
+    started = (folder / START).stat().st_mtime - ahead_s
+    os.utime(folder / START, (started, started))
+    drive(tmp_path / "run", lambda row: None)
+    results = of_kind(read_event_log(log), ResultRow)
+    seconds = [row.seconds for row in results]
+    assert [row.iteration for row in results] == list(range(1, 11))
+    assert seconds == sorted(seconds) and seconds[-1] < 600
 
 
 def test_somebody_elses_process_is_followed_by_its_log_and_ended(tmp_path):

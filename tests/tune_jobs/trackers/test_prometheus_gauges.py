@@ -1,13 +1,17 @@
-# pyright: basic
+# pyright: basic, reportOptionalMemberAccess=false
 """Gauges and counters of a run, set from its event rows."""
 
+import sys
 from collections import Counter
 
 import pytest
-from synthetic_sweep import end, finding, result
+import ray
+from synthetic_sweep import end, finding, job_row, result
 
+from tune_jobs.run_log.event_log import EventLog
+from tune_jobs.session import program_session
 from tune_jobs.trackers import prometheus_gauges
-from tune_jobs.trackers.prometheus_gauges import MOST, RunGauges
+from tune_jobs.trackers.prometheus_gauges import MOST, RunGauges, name_run
 
 
 @pytest.fixture
@@ -76,3 +80,19 @@ def test_a_finding_is_shown_at_its_highest_open_severity(shown):
 def test_large_sweeps_export_scores_alone(shown):
     RunGauges("r", MOST + 1).show_row(result("00", 1, 0.5, metrics={"kl": 0.1}))
     assert ("score", "00") in shown and ("kl", "00") not in shown
+
+
+def test_runs_of_one_name_have_series_of_their_own(tmp_path):
+    names = set()
+    for project, run_id in (("a", "1234"), ("b", "5678"), ("c", "")):
+        (run := tmp_path / project / "run").mkdir(parents=True)
+        EventLog(run / "events.jsonl").append(job_row(id=run_id))
+        names.add(name_run(run))
+    assert names == {"run-1234", "run-5678", "run"}
+
+
+def test_a_session_exports_its_run_by_name_and_id(tmp_path, monkeypatch, shown):
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    (run := tmp_path / "run").mkdir()
+    EventLog(run / "events.jsonl").append(job_row(id="1234"))
+    assert program_session._make_gauges(run).run == "run-1234"
