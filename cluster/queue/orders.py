@@ -84,7 +84,6 @@ def write_order(directory: Path, order: Order) -> None:
     Raises:
         OSError: the disk is full, or the directory was deleted.
     """
-    # The service and a driver may write the same order.
     with replace_whole(directory / ORDER) as unfinished, unfinished.open("w") as file:
         file.write(json.dumps(dataclasses.asdict(order)))
         file.flush()

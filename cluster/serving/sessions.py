@@ -26,8 +26,8 @@ class Sessions:
     def open(self, policy: Policy, session: object = None) -> tuple[str, State]:
         """Return id and state of a session, or of a new one where none is named.
 
-        It is not there again before its next state is stored, so that no second observation meets
-        the same state. The id is empty for a policy that remembers nothing.
+        Until its next state is stored it is not there: no two observations act on the same one. The
+        id is empty for a policy that remembers nothing.
 
         Raises:
             InputError: no session of this policy has that id.

@@ -49,8 +49,7 @@ class TimeLimit:
     start: float = field(default_factory=time.time)  # of a clock that other processes share
     spent_s: float = 0.0
     """Seconds that judging has taken."""
-    latest: float = 0.0
-    """When it was asked last."""
+    latest: float = 0.0  # when it was asked last
 
     def __post_init__(self) -> None:
         validate(self)

@@ -143,7 +143,7 @@ class Mirror:
             if not is_own:
                 ids = [row.id for row in rows if isinstance(row, JobRow) and row.id]
                 path += f"-{(ids or [hashlib.sha256(first).hexdigest()[:16]])[0]}"
-                sys.stderr.write(f"rungwise: another run has its name, so it is copied to {path}\n")
+                sys.stderr.write(f"rungwise: the copy of this run is {path}: its name is taken\n")
         self.remote_path = path
         if not log:
             self._copy_file("job.yaml")
