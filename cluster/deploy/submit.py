@@ -7,6 +7,7 @@ installed here.
 
 from __future__ import annotations
 
+import secrets
 import shlex
 import shutil
 import subprocess
@@ -99,17 +100,11 @@ def make_submission_folder(files: Path, name: str) -> Path:
     """Create a folder that no other submission uses, named after the job and the time.
 
     A queued script reads its job when it starts, which may be after the next `submit`. Objects on
-    Kubernetes have the same name, so it ends with the time: a counter would restart in every
-    directory.
+    Kubernetes have the same name, which no other submission of any directory may have.
     """
-    while True:
-        folder = files / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            time.sleep(0.1)
-        else:
-            return folder
+    folder = files / f"{name}-{time.strftime('%y%m%d-%H%M')}-{secrets.token_hex(2)}"
+    folder.mkdir(parents=True)
+    return folder
 
 
 def make_slurm_script(cluster: ClusterSpec, job: Path, run: Path) -> str:
