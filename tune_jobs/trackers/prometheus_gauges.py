@@ -7,6 +7,7 @@ to counters. Each metric has the tags ``run`` and ``trial``.
 from __future__ import annotations
 
 from collections import defaultdict
+from contextlib import suppress
 from pathlib import Path
 
 from ray.util.metrics import Counter, Gauge
@@ -42,8 +43,10 @@ def list_gauge_metrics() -> dict[str, str]:
 
 def name_run(directory: Path) -> str:
     """Return the tag of a run: its name and its id, as two runs on a Ray may have one name."""
-    first, _ = read_log_ends(directory / "events.jsonl")
-    return f"{directory.absolute().name}-{first.id if first else ''}".rstrip("-")
+    name, first = directory.absolute().name, None
+    with suppress(FileNotFoundError):
+        first, _ = read_log_ends(directory / "events.jsonl")
+    return f"{name}-{first.id}" if first and first.id else name
 
 
 class RunGauges:

@@ -36,7 +36,8 @@ def test_a_directory_claimed_at_the_same_moment_is_refused(tmp_path, monkeypatch
 
 
 def test_an_extended_job_keeps_its_secrets_from_others(tmp_path):
-    program = {"command": "true {out} {x}", "budget": 9, "environment": {"KEY": "s3cret"}, "trials": 2}
+    secret = {"KEY": "s3cret"}
+    program = {"command": "true {out} {x}", "budget": 9, "environment": secret, "trials": 2}
     job = {
         "search": {"x": {"uniform": [0, 1]}},
         "metric": "return",
