@@ -301,7 +301,9 @@ def _report_lost_driver(directory: Path, start: int, last_line: str) -> None:
     follows = f"Start {start + 1} of {MAX_STARTS} follows." if start < MAX_STARTS else resume
     text = f"its driver was lost: it has written no end. {follows} It printed last: {last_line}"
     # Not waited for: the queue has other runs to drive.
-    Notifier(directory).send("driver_lost", text)
+    notifier = Notifier(directory)
+    notifier.send("driver_lost", text)
+    notifier.finish()
 
 
 def _read_last_line(path: Path) -> str:

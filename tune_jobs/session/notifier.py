@@ -65,11 +65,15 @@ class Notifier:
     ) -> None:
         if isinstance(error, Exception):
             self.send("run_failed", str(error))
+        self.finish()
         if self._thread is not None:
-            self._bodies.put(None)
             self._thread.join(WAIT_S)
             if self._thread.is_alive():
                 self._warn(f"was not sent in {WAIT_S:g} s, and the run does not wait for it")
+
+    def finish(self) -> None:
+        """Let the thread end once all messages are sent, without waiting for it."""
+        self._bodies.put(None)
 
     def send(self, event: str, text: str, **facts: str) -> None:
         """Send a message from the thread.

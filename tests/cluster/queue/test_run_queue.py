@@ -9,6 +9,7 @@ import pytest
 from dashboard_app import write
 from receiver import receive
 from synthetic_sweep import job_row
+from waiting import wait_until
 
 from cluster.queue import run_queue
 from cluster.queue.orders import (
@@ -114,6 +115,7 @@ def test_a_lost_driver_has_one_message_however_long_its_run_waits(tmp_path):
             order = dataclasses.replace(read_order(run), num_starts=num_starts)
             queue._judge_end(run, order)
         first, second, last = sorted(receiver.wait(3), key=lambda message: message["text"])[::-1]
+    wait_until(lambda: "notifier" not in {thread.name for thread in threading.enumerate()})
     assert {message["event"] for message in (first, second, last)} == {"driver_lost"}
     texts = [first["text"], second["text"], last["text"]]
     assert all("its driver was lost: it has written no end." in text for text in texts)
