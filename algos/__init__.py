@@ -123,7 +123,6 @@ def build_algorithm(
     seed: int,
     gpus: float = 0,
     hang_report_dir: str = "",
-    pack: str = "",
 ) -> ColumnAlgorithm:
     """Build an algorithm that is ready for ``train()``, on an initialised Ray.
 
@@ -137,11 +136,10 @@ def build_algorithm(
         gpus: GPUs of each process whose policy is on one: each learner, and each env runner where
             the settings say so (``acts_on_gpu``).
         hang_report_dir: directory where a runner that hangs leaves its report.
-        pack: name of the process that computes the updates; empty: the algorithm's own.
     """
     config = get_algorithm_class(name).get_default_config()
     config.environment(env, env_config=env_kwargs).debugging(seed=seed)
     built: Any = config.configure_training(
-        settings, iterations, gpus=gpus, hang_report_dir=hang_report_dir, pack=pack
+        settings, iterations, gpus=gpus, hang_report_dir=hang_report_dir
     ).build_algo()
     return built

@@ -22,8 +22,7 @@ processes, GPUs and restarts; everything that an algorithm decides is a hook of 
                 forward = network(build_network_inputs(minibatch))
                 terms, measure = loss(forward, minibatch, coefficients)
                 gradient of the terms' mean, averaged over learners, clipped; optimiser step
-                (by autograd, or for small networks on NumPy: learning/quick_gradients.py;
-                or of several trials at once: learning/packed_update.py)
+                (by autograd, or for small networks on NumPy: learning/quick_gradients.py)
         coefficients = adapt_coefficients(coefficients, metrics)
         every warm_start_interval iterations, last: BehaviourCloning of the teacher's rows
     driver                                     push_weights(), this file

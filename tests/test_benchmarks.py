@@ -28,7 +28,6 @@ LONG = {
     "live_sweeps": "--to {folder}/runs --only Acrobot-v1 --quick --live",
     "long_runs": "{folder}/curves --only Rungwise --workers 1",
     "overhead": "",
-    "packs": "",
     "panel": "--only grid --seeds 1",
     "program_logs": "--to {folder}/runs --only bandit --faults nan-reward",
     "program_sweeps": "--to {folder}/runs --only sb3_dqn --quick",

@@ -18,8 +18,6 @@ from torch.optim import Optimizer
 
 OptimiserKind: TypeAlias = Literal["adam", "adamw", "muon"]
 
-ADAM_BETAS = (0.9, 0.999)
-"""Decay of Adam's moments, torch's own."""
 ADAM_EPS = 1e-5
 """Adam's epsilon: with torch's 1e-8 the first steps along tiny gradients are as long as any."""
 
@@ -48,9 +46,7 @@ def make_optimisers(
         optimisers["matrices"] = muon, matrices
     if others:
         adam = torch.optim.Adam if kind == "adam" else torch.optim.AdamW
-        optimiser = adam(
-            others, lr=lr, betas=ADAM_BETAS, eps=ADAM_EPS, weight_decay=weight_decay, fused=True
-        )
+        optimiser = adam(others, lr=lr, eps=ADAM_EPS, weight_decay=weight_decay, fused=True)
         optimisers[DEFAULT_OPTIMIZER] = optimiser, others
     return optimisers
 

@@ -28,7 +28,7 @@ def marginal_entropy(probabilities: torch.Tensor) -> torch.Tensor:
 
 def compute_exploration_terms(
     dist: ActionDistribution | TopK,
-    entropy_coef: float | torch.Tensor,
+    entropy_coef: float,
     diversity_coef: float,
     *,
     scalar: bool = False,
@@ -43,9 +43,8 @@ def compute_exploration_terms(
             or pairs; otherwise it is per step ``[N]``.
     """
     terms = dict[str, torch.Tensor]()
-    # The graph of a term without weight would cost a tenth of the update, for nothing. A tensor
-    # holds the weight of one of several trials, whose losses have the same terms.
-    if isinstance(entropy_coef, torch.Tensor) or entropy_coef:
+    # The graph of a term without weight would cost a tenth of the update, for nothing.
+    if entropy_coef:
         entropy = entropy_per_choice(dist)
         terms["entropy"] = -entropy_coef * (entropy.mean() if scalar else entropy)
     # None for picks in several rows, whose action space refuses the weight.

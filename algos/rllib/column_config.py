@@ -12,7 +12,6 @@ from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.utils.framework import get_device
 
 from algos.learning.learner import ColumnLearner
-from algos.learning.packed_learner import PackedLearner
 from algos.models import MODELS
 from algos.objective import Objective
 from algos.rollouts.env_runner import ColumnRunner
@@ -27,7 +26,6 @@ class ColumnConfig(AlgorithmConfig):
         self.settings = TrainingSettings()
         self.total_iterations = 1
         self.hang_report_dir = tempfile.gettempdir()
-        self.pack = ""
         self.env_runner_cls = ColumnRunner
         # Our runner has no connectors to merge, and a state sent without waiting may be dropped.
         self._dont_auto_sync_env_runner_states = True
@@ -48,17 +46,15 @@ class ColumnConfig(AlgorithmConfig):
         *,
         gpus: float = 0,
         hang_report_dir: str = "",
-        pack: str = "",
     ) -> ColumnConfig:
         """Set the settings and the budget of ``total_iterations``, at which schedules end.
 
         ``gpus`` is what each process holds whose policy is on a GPU: each learner, and where
         policies act on GPUs each env runner. ``hang_report_dir`` is where a runner that hangs
-        leaves its report. ``pack`` is the name of the process that computes updates, if another
-        does (``learning/pack.py``).
+        leaves its report.
         """
         settings = settings.fit_to_budget(0)  # where a job has not done so by its own
-        self.settings, self.total_iterations, self.pack = settings, total_iterations, pack
+        self.settings, self.total_iterations = settings, total_iterations
         self.hang_report_dir = hang_report_dir or self.hang_report_dir
         self.env_runners(
             num_env_runners=settings.num_env_runners,
@@ -93,4 +89,4 @@ class ColumnConfig(AlgorithmConfig):
 
     def get_default_learner_class(self) -> type[ColumnLearner]:
         """Return our learner."""
-        return PackedLearner if self.pack else ColumnLearner
+        return ColumnLearner

@@ -11,10 +11,8 @@ import numpy as np
 import pytest
 import torch
 from device_cases import CASES
-from packs import CARTPOLE, CAUSAL, PENDULUM, make_tasks
 from second_device import make_second_device
 
-from algos.learning.packed_update import PackedUpdate
 from algos.models.mlp import MLPPolicy
 
 CPU = torch.device("cpu")
@@ -104,28 +102,6 @@ def test_training_on_a_device_continues_on_the_cpu_and_back(name, second, build)
         runner, learner = other
         for there, here in zip(device_cases.train(runner, learner, 2), expected, strict=True):
             check_same(there, here)
-
-
-@pytest.mark.parametrize(
-    ("env", "chosen"),
-    [
-        (CARTPOLE, {"optimiser": "adamw", "weight_decay": 0.1, "temperature": 2.0}),
-        (PENDULUM, {"kl_coef": 0.1, "log_std_schedule": "linear"}),
-        *((CAUSAL, {"model": "mlp", "value_distribution": v}) for v in ("bins", "beta", "normal")),
-    ],
-)
-def test_packed_updates_on_a_device_are_those_on_the_cpu(env, chosen, second, monkeypatch):
-    # Operations cannot be recorded there.
-    monkeypatch.setattr("algos.learning.packed_update.record_operations", lambda run, state: run)
-    tasks = make_tasks(2, env, kl_limit=0.01, **chosen)
-    for there, here in zip(
-        PackedUpdate(tasks[0], 4, second).run(tasks),
-        PackedUpdate(tasks[0], 2, CPU).run(tasks),
-        strict=True,
-    ):
-        for part, expected in zip(there.after, here.after, strict=True):
-            np.testing.assert_allclose(part, expected, 1e-3, 1e-4)
-        check_same(there.metrics[-1], here.metrics[-1])
 
 
 def test_small_networks_act_on_the_cpu_and_language_models_on_a_gpu(second, build):

@@ -65,10 +65,10 @@ def _spread(module, scale, seed):
     return module
 
 
-def _config(algo, env, env_kwargs, seed, chosen, iterations=5, gpus=0, pack=""):
+def _config(algo, env, env_kwargs, seed, chosen, iterations=5, gpus=0):
     config = algos.get_algorithm_class(algo).get_default_config()
     config.environment(env, env_config=env_kwargs or {}).debugging(seed=seed)
-    return config.configure_training(chosen, iterations, gpus=gpus, pack=pack)
+    return config.configure_training(chosen, iterations, gpus=gpus)
 
 
 def runner(env, env_kwargs=None, *, algo="ppo", seed=0, worker_index=0, gpus=0, **changed) -> Any:
@@ -78,9 +78,9 @@ def runner(env, env_kwargs=None, *, algo="ppo", seed=0, worker_index=0, gpus=0, 
     return config.env_runner_cls(config=config, worker_index=worker_index)
 
 
-def learner(env, *, algo="ppo", seed=0, iterations=5, pack="", **changed) -> Any:
+def learner(env, *, algo="ppo", seed=0, iterations=5, **changed) -> Any:
     """A learner in this process, without Ray, whose policy is not nearly uniform."""
-    config = _config(algo, env, None, seed, settings(algo, **changed), iterations, pack=pack)
+    config = _config(algo, env, None, seed, settings(algo, **changed), iterations)
     built = config.build_learner(env=gymnasium.make(env))
     _spread(built.module[DEFAULT_MODULE_ID], 0.5, seed)
     return built

@@ -201,10 +201,6 @@ class ResourceFields:
     gpus_per_trial: Annotated[float, NonNegative] = 0.0
     """GPUs of a trial; a fraction shares one. The processes that learn, and those that act on a GPU
     (`acting_device`), hold equal parts of them."""
-    packs: Annotated[int, NonNegative] = 0
-    """Processes that compute the updates of many trials together, as one batched network; each
-    holds a CPU and `gpus_per_trial` GPUs, and the trials no GPU. For sweeps of small networks on a
-    GPU (docs/cluster.md). 0: each trial computes its own."""
     max_failures: Annotated[int, NonNegative] = 3
     """How many times a crashed trial is restarted from its last checkpoint, and how many exceptions
     of its environment in a row it survives: the iteration is repeated with new environments, and

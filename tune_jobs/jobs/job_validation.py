@@ -10,7 +10,6 @@ from gymnasium.vector.utils import batch_space, iterate
 
 from algos import get_algorithm_class, load_objectives
 from algos.learning.behaviour_cloning import collect_teacher_rows
-from algos.learning.packed_learner import check_can_pack
 from algos.models import MODELS
 from algos.models.base import PolicyModule
 from algos.models.hf_checkpoint import check_language_model
@@ -75,8 +74,6 @@ def validate_job(job: Job) -> None:
             module.check_loaded_model()
             for space in (module.observation_space, module.action_space):
                 space_to_dict(space)  # which refuses one that could not be stored with a policy
-            if job.packs:
-                check_can_pack(module, objective)
             objective.validate_action_space(module.head)
             objective.validate_world(get_world(env), job.env)
             if settings.warm_start:

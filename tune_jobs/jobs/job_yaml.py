@@ -25,6 +25,10 @@ from tune_jobs.run_log.events import PROGRAM
 PRESETS = Path(__file__).with_name("presets")
 PARTS = ("settings", "env_kwargs", "evaluation_env_kwargs", "search", "health")
 """Fields of a job that hold names and values; the other fields are the part ``job``."""
+REMOVED_FIELDS = {
+    "packs": (0, "a fraction as gpus_per_trial (0.1) lets the trials of small networks share a GPU")
+}
+"""Fields of earlier versions that a job may have: the value without effect, and what to do now."""
 SHOWN_ELSEWHERE = ("env", "algo", "metric", "mode", "trials", "scheduler", "points")
 """Fields that every display of a job names, or that are too long for one."""
 
@@ -126,7 +130,7 @@ def parse_job(text: str, where: str) -> Job:
 def make_job(given: Mapping[str, Any], where: str = "the job") -> Job:
     """Make a job from plain fields; validate them, and set the others to their defaults."""
     _check_names_are_text(given, where)
-    given = _fold_program(given, where)
+    given = _fold_program(_drop_removed(given, where), where)
     _check_known_names(given, get_fields(Job), f"in {where}")
     if "env" not in given:
         raise InputError(f"{where} must name an environment, such as `env: CartPole-v1`.")
@@ -152,6 +156,14 @@ def make_job(given: Mapping[str, Any], where: str = "the job") -> Job:
     values["search"] = {name: Space.parse(name, space) for name, space in search.items()}
     values["points"] = list(map(to_tuples, _read_points(values.get("points") or [], where)))
     return Job(**values)
+
+
+def _drop_removed(given: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return the fields without those of earlier versions that had no effect."""
+    for name, (default, instead) in REMOVED_FIELDS.items():
+        if given.get(name, default) != default:
+            raise InputError(f"{name} in {where} is {given[name]!r}, but is removed: {instead}.")
+    return {name: value for name, value in given.items() if name not in REMOVED_FIELDS}
 
 
 def _fold_program(given: Mapping[str, Any], where: str) -> Mapping[str, Any]:

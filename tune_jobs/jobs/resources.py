@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-from algos.settings.training import TrainingSettings
 from envs.validation import InputError
 from tune_jobs.jobs.job_fields import JobFields, Settings
 
@@ -22,8 +21,6 @@ def count_gpu_processes(settings: Settings) -> int:
 
 def share_gpus(job: JobFields) -> float:
     """Return the GPUs of each process of a trial that learns or acts on one."""
-    if job.packs:
-        return 0.0
     # Ray counts in parts of 1/10,000: rounded up, seven sevenths would not fit into a GPU.
     return math.floor(job.gpus_per_trial / count_gpu_processes(job.settings) * 1e4) / 1e4
 
@@ -53,9 +50,6 @@ def check_gpus(job: JobFields) -> None:
         InputError: with the share to take instead.
     """
     settings, gpus = job.settings, job.gpus_per_trial
-    if job.packs:
-        _check_packs(job)
-        return
     count, share = count_gpu_processes(settings), share_gpus(job)
     if settings.acting_device == "gpu" and not gpus:
         raise InputError(
@@ -78,26 +72,6 @@ def check_gpus(job: JobFields) -> None:
         raise InputError(
             f"{count} processes of a trial of this job share {gpus:g} GPUs, {share:.3g} each, "
             f"and none can hold parts of two: set gpus_per_trial to 1 or {count}."
-        )
-
-
-def _check_packs(job: JobFields) -> None:
-    """Refuse packs of trials that are not our own training, and GPUs that they could not use."""
-    if not isinstance(job.settings, TrainingSettings):
-        raise InputError(
-            f"packs is {job.packs}, but they compute the updates of our own algorithms alone: set "
-            f"packs to 0 for {job.algo}."
-        )
-    if job.gpus_per_trial > 1:
-        raise InputError(
-            f"gpus_per_trial is {job.gpus_per_trial:g}, but with packs it is what each of them "
-            "holds, and a process uses at most one GPU: set gpus_per_trial to 1, and packs to the "
-            "number of GPUs."
-        )
-    if job.settings.acting_device == "gpu":
-        raise InputError(
-            f"settings.acting_device is gpu, but packs is {job.packs}, and GPUs belong to packs "
-            "then: set acting_device to auto, or packs to 0."
         )
 
 
@@ -125,7 +99,7 @@ def check_resources(job: JobFields, cpus: int) -> None:
         cpus: CPUs that Ray offers on this machine.
 
     Raises:
-        InputError: a trial and the packs reserve more CPUs or GPUs than there are.
+        InputError: a trial reserves more CPUs or GPUs than there are.
     """
     offered = {"CPU": (cpus, "offer more with --cpus, or set fewer workers")}
     if job.gpus_per_trial:
@@ -136,12 +110,10 @@ def check_resources(job: JobFields, cpus: int) -> None:
         lower = f"{missing}; {repair}" if missing else "set --gpus-per-trial lower"
         offered["GPU"] = torch.cuda.device_count(), lower
     for kind, (available, remedy) in offered.items():
-        of_packs = job.packs * (job.gpus_per_trial if kind == "GPU" else 1)
-        reserved = of_packs + sum(bundle.get(kind, 0.0) for bundle in list_bundles(job))
+        reserved = sum(bundle.get(kind, 0.0) for bundle in list_bundles(job))
         if reserved > available:
             kinds = kind if reserved == 1 else f"{kind}s"
-            packs = ", and its packs," if job.packs else ""
             raise InputError(
-                f"All processes of a trial of this job{packs} hold {reserved:g} {kinds}, but this "
+                f"All processes of a trial of this job hold {reserved:g} {kinds}, but this "
                 f"machine offers {available}: {remedy}."
             )

@@ -251,7 +251,7 @@ def make_job_row(job: Job, directory: Path, earlier: Sequence[Row]) -> JobRow:
         seed=job.seed,
         seeds=job.seeds,
         cpus_per_trial=sum(bundle["CPU"] for bundle in list_bundles(job)),
-        gpus_per_trial=0.0 if job.packs else job.gpus_per_trial,
+        gpus_per_trial=job.gpus_per_trial,
         versions={"python": platform.python_version(), **find_versions(PACKAGES)},
         commit=describe_commit(directory),
         machine=describe_machine(),

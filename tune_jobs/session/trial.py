@@ -58,14 +58,14 @@ PREPARATION_CHECKPOINT_S = 300.0
 """Time between two checkpoints during that: most of them never last so long."""
 
 
-def make_trainable(job: Job, packs: Sequence[str] = ()) -> type[TrialTrainable]:
-    """Make the class whose actors train the trials of a job, in packs of these names if any.
+def make_trainable(job: Job) -> type[TrialTrainable]:
+    """Make the class whose actors train the trials of a job.
 
     The job is part of the class and not, as ``tune.with_parameters`` would have it, an object of
     the driver in Ray's store: where SIGTERM ends Ray's processes, too (SLURM, ``timeout``), Ray
     looks for such an object and ends the driver with status 1 before it has written the end.
     """
-    return type(TrialTrainable.__name__, (TrialTrainable,), {"job": job, "packs": packs})
+    return type(TrialTrainable.__name__, (TrialTrainable,), {"job": job})
 
 
 class TrialTrainable(tune.Trainable):
@@ -73,8 +73,6 @@ class TrialTrainable(tune.Trainable):
 
     job: Job
     """Of all trials of a run; :func:`make_trainable` sets it."""
-    packs: Sequence[str] = ()
-    """Names of the processes that compute updates, as trials take turns; none: its own."""
 
     def setup(self, config: dict[str, Any]) -> None:
         """Build the agents; continue from the plan's checkpoint, if it names one."""
@@ -91,12 +89,9 @@ class TrialTrainable(tune.Trainable):
     def _build_agents(self, plan: dict[str, Any]) -> None:
         job = self.job
         # torch without CUDA works on the CPU; the finding `idle_gpu` reports it.
-        holds = holds_gpu(job.settings) and not self.packs
-        self.idle_gpu = describe_missing_cuda(holds) if job.gpus_per_trial else ""
+        self.idle_gpu = describe_missing_cuda(holds_gpu(job.settings)) if job.gpus_per_trial else ""
         gpus = 0.0 if self.idle_gpu else share_gpus(job)
-        number = get_trial_number(plan["trial"])
-        pack = self.packs[number % len(self.packs)] if self.packs else ""
-        self.agents = [build_agent(job, plan, index, gpus, pack) for index in range(job.seeds)]
+        self.agents = [build_agent(job, plan, index, gpus) for index in range(job.seeds)]
         settings = self.agents[0].settings
         # A hung runner is replaced while the trial waits: the trial itself must wait longer.
         patience = settings.hang_limit_s * (4 if settings.num_env_runners else 1)
@@ -326,7 +321,7 @@ class TrialTrainable(tune.Trainable):
 
 
 def build_agent(
-    job: Job, plan: Mapping[str, Any], index: int, gpus: float, pack: str = ""
+    job: Job, plan: Mapping[str, Any], index: int, gpus: float
 ) -> ColumnAlgorithm | RLlibAgent:
     """Build one of the agents of a trial, trained by our own algorithm or by one of RLlib's.
 
@@ -335,7 +330,6 @@ def build_agent(
         plan: the trial's plan.
         index: which of the trial's agents.
         gpus: GPUs of each process whose policy is on one.
-        pack: name of the process that computes its updates; empty: its own.
     """
     seed = derive_trial_seed(job.seed, get_trial_number(plan["trial"]), index)
     if isinstance(job.settings, RLlibSettings):
@@ -356,7 +350,6 @@ def build_agent(
         seed=seed,
         gpus=gpus,
         hang_report_dir=plan["hang_report_dir"],
-        pack=pack,
     )
 
 

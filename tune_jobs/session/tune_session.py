@@ -14,7 +14,6 @@ from ray.tune.execution import class_cache, tune_controller
 from ray.tune.execution.placement_groups import PlacementGroupFactory
 from ray.tune.stopper import Stopper
 
-from algos.learning.pack import run_packs
 from algos.settings.training import TrainingSettings
 from tune_jobs.evaluation.checkpoint_keeper import CheckpointKeeper
 from tune_jobs.interruption import run_last_words
@@ -82,7 +81,6 @@ class TuneSession:
         keeper = CheckpointKeeper(job, directory, earlier) if keeps_best else None
         self.recorder = TuneRecorder(directory, self.scheduler, sweep, publish, job.trials, keeper)
         self.stopper = TuneStopper(job, directory, sweep, self.recorder)
-        self.packs: Sequence[str] = ()
 
     @property
     def has_settings_to_propose(self) -> bool:
@@ -97,8 +95,7 @@ class TuneSession:
             return
         set_tune_environment(self.job)
         if not self.job.is_program:
-            with run_packs(self.job.packs, self.job.gpus_per_trial) as self.packs:
-                self._fit(plans)
+            self._fit(plans)
             return
         # Tune kills an actor that does not answer within 10 s, as one that waits for a row of its
         # log. What that leaves is ended here, or when there is no time left after SIGTERM.
@@ -158,7 +155,7 @@ class TuneSession:
             # By its id: another run may have the same name.
             name = next(ids, "") or self.directory.absolute().name
             job = replace(job, settings=job.settings.record_below(name))
-        return make_trainable(job, self.packs)
+        return make_trainable(job)
 
 
 def _make_checkpoint_config(job: Job) -> tune.CheckpointConfig:

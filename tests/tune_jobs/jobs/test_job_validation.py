@@ -87,10 +87,6 @@ UNSEEDED, CANDIDATES = (
             {"env": "CartPole-v1", "settings": {"hidden": [10**6, 10**6]}},
             r"does not fit into the memory of this machine, with hidden \(1000000, 1000000\): take",
         ),
-        (
-            {"env": "CartPole-v1", "packs": 1, "settings": {"accumulate": 2}},
-            "packs train perceptrons together, but .*accumulate is 2: it needs .* Set packs to 0",
-        ),
         ({"env": "bad_worlds:Odd-text-v0"}, r"'note' of the observation is Text.*make it a Box"),
         ({"env": "bad_worlds:Odd-axes-v0"}, r"'cube'.*\(2, 2, 2, 2, 2\).*no encoder.*Reshape it"),
         ({"env": "bad_worlds:Odd-twice-v0"}, r"are called 'a.b': a dot .* rename one"),

@@ -44,6 +44,7 @@ def world(job):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        ("env: CartPole-v1\npacks: 2", "packs in .* is 2, but is removed: .*gpus_per_trial"),
         ("env: CartPole-v1\nitertions: 3", "no field 'itertions' .*did you mean iterations"),
         ("env: CartPole-v1\nsettings: {leraning_rate: 1}", "no field 'leraning_rate'"),
         ("env: CartPole-v1\nsettings: {lr: 7}", r"settings.lr must be in \[0, 1\].*it is 7"),

@@ -17,8 +17,6 @@ from tune_jobs.jobs.resources import check_resources, describe_missing_cuda, lis
             {"gpus_per_trial": 0.5},
             "hold 0.5 GPUs, but this machine offers 0: torch .* finds no GPU",
         ),
-        ({"packs": 2}, "trial of this job, and its packs, hold 3 CPUs, but this machine offers 2"),
-        ({"packs": 1, "gpus_per_trial": 1}, "and its packs, hold 1 GPU, but this machine offers 0"),
     ],
 )
 def test_a_trial_that_this_machine_can_never_hold_is_refused(fields, said, monkeypatch):
@@ -49,11 +47,6 @@ def test_gpus_are_held_by_what_learns_and_what_acts_on_one(gpus, settings, held)
     assert sum(bundle.get("GPU", 0) for bundle in bundles) <= gpus
 
 
-def test_trials_of_packs_hold_no_gpu():
-    (bundle,) = list_bundles(make_job({"env": "CartPole-v1", "gpus_per_trial": 1, "packs": 1}))
-    assert bundle["GPU"] == 0
-
-
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
@@ -74,12 +67,6 @@ def test_trials_of_packs_hold_no_gpu():
             "3 processes .* share 2 GPUs, 0.667 each, .* set gpus_per_trial to 1 or 3",
         ),
         ({"settings": {"acting_device": "gpu"}}, "but gpus_per_trial is 0"),
-        ({"packs": 1, "gpus_per_trial": 2}, "gpus_per_trial is 2, but with packs .* to 1, and"),
-        (
-            {"packs": 2, "gpus_per_trial": 1, "settings": {"acting_device": "gpu"}},
-            "acting_device is gpu, but packs is 2, .* set acting_device to auto, or packs to 0",
-        ),
-        ({"packs": 1, "algo": "rllib/PPO"}, "packs is 1, but .* set packs to 0 for rllib/PPO"),
     ],
 )
 def test_parts_of_gpus_that_no_process_could_hold_are_refused(fields, said):
