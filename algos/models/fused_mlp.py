@@ -1,10 +1,9 @@
-"""Policy and critic perceptrons as one operation with one parameter and a hand-written backward.
+"""Policy and critic perceptrons with one parameter, and their passes forward and back on NumPy.
 
 On a CPU a small network spends most of its time in the overhead of calls, not in arithmetic. Here
-both trunks lie side by side, all weights are views of one flat vector (so that gradient, clipping
-and optimiser are one operation each), and autograd sees a single node. On a CPU that node computes
-with numpy, whose calls cost a fraction of torch's and whose tanh is vectorised; on a GPU the very
-same lines compute with torch. The tests check its gradient.
+both trunks lie side by side, and all weights are views of one flat vector, so that gradient,
+clipping and optimiser are one operation each. NumPy's calls cost a fraction of torch's, and its
+tanh is vectorised. What it cannot do is left to torch (:func:`forward_trunk`).
 """
 
 from __future__ import annotations
@@ -12,13 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from algos.actions.array_backend import Array, get_array_module, to_native_array
+from algos.actions.array_backend import Array, get_array_module
 
 
 class TrunkBlock(NamedTuple):
@@ -137,45 +136,8 @@ def _layer(trunks: dict[str, tuple[int, ...]], i: int) -> Layer:
     return Layer(end, f"hidden{i}.bias" if i else "first.bias", tuple(blocks))
 
 
-def twin_mlp(
-    x: Array, flat: Tensor, weight: dict[str, Array], layout: Layout
-) -> tuple[Array, Array]:
-    """Return policy outputs [N, P] and values [N] for x [N, I]; arrays of the kind of x.
-
-    ``weight`` holds the views of ``to_native_array(flat)``. Only ``flat`` receives a gradient: x
-    receives none, and ``weight`` shares the memory of ``flat``.
-    """
-    if isinstance(x, np.ndarray):
-        return forward(x, weight, layout)[1:]
-    if not torch.is_grad_enabled():
-        # Without gradients only the arithmetic is needed, not a node of the graph.
-        _, outputs, values = forward(to_native_array(x), weight, layout)
-        return torch.as_tensor(outputs), torch.as_tensor(values)
-    return _TwinMLP.apply(x, flat, weight, layout)  # type: ignore[return-value]
-
-
-class _TwinMLP(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, flat: Tensor, weight: dict[str, Array], layout: Layout
-    ) -> tuple[Tensor, Tensor]:
-        ctx.x, ctx.weight, ctx.layout, ctx.flat = to_native_array(x), weight, layout, flat
-        ctx.layers, outputs, values = forward(ctx.x, weight, layout)
-        return torch.as_tensor(outputs), torch.as_tensor(values)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        # Every entry is written by one of the products below, so the vector may start empty.
-        found = torch.empty_like(ctx.flat)
-        upstream = to_native_array(gradients[0]), to_native_array(gradients[1])[:, None]
-        into = ctx.layout.split_weights(to_native_array(found))
-        backward(ctx.x, ctx.layers, ctx.weight, upstream, into, ctx.layout)
-        return None, found, None, None
-
-
 def forward(x: Array, weight: dict[str, Array], layout: Layout) -> tuple[list[Array], Array, Array]:
     """Return hidden layers [N, layer.width], policy outputs [N, P] and values [N]."""
-    lib = get_array_module(x)
     layers: list[Array] = []
     # Each trunk's highest layer so far, and the weight that reads it: the trunks may differ in
     # depth, so a layer may belong to one of them only.
@@ -183,19 +145,19 @@ def forward(x: Array, weight: dict[str, Array], layout: Layout) -> tuple[list[Ar
     for layer in layout.layers:
         if layers:
             # Both trunks write into one array: bias and activation are then one call for both.
-            h = _empty_like(x, (len(x), layer.width))
+            h = np.empty((len(x), layer.width), x.dtype)
             for trunk, columns, _ in layer.blocks:
-                lib.matmul(*top[trunk], out=h[:, columns])
+                np.matmul(*top[trunk], out=h[:, columns])
         else:
             # The input is the same for both trunks: one product serves both.
-            h = lib.matmul(x, weight["first.weight"])
+            h = np.matmul(x, weight["first.weight"])
         h += weight[layer.bias]
-        layers.append(_activate(lib, h, layout.activation))
+        layers.append(_activate(h, layout.activation))
         for trunk, columns, feeds in layer.blocks:
             top[trunk] = h[:, columns], weight[feeds]
-    outputs = lib.matmul(*top["policy"])
+    outputs = np.matmul(*top["policy"])
     outputs += weight["policy.bias"]
-    values = lib.matmul(*top["critic"])
+    values = np.matmul(*top["critic"])
     values += weight["critic.bias"]
     return layers, outputs, values[:, 0]
 
@@ -210,7 +172,7 @@ def forward_trunk(x: Array, layers: list[tuple[Array, Array]], activation: str) 
     for inner, shift in hidden:
         x = lib.matmul(x, inner)
         x += shift
-        _activate(lib, x, activation)
+        _activate(x, activation)
     x = lib.matmul(x, weight)
     x += bias
     return x
@@ -225,27 +187,26 @@ def backward(
     layout: Layout,
 ) -> None:
     """Write the weights' gradients, given those of outputs [N, P] and values [N, 1]."""
-    lib = get_array_module(x)
-    ones = lib.ones_like(x[:, 0])  # a product with it sums over rows faster than a sum does
+    ones = np.ones_like(x[:, 0])  # a product with it sums over rows faster than a sum does
     above: dict[str, Array] = {"policy": upstream[0], "critic": upstream[1]}
     for trunk, g in above.items():
-        lib.matmul(g.T, ones, out=gradients[f"{trunk}.bias"])
+        np.matmul(g.T, ones, out=gradients[f"{trunk}.bias"])
     # From the outputs down. ``above`` holds, for each trunk, the gradient by the pre-activations of
     # the layer above; ``h`` are the activations of this layer, whose slope follows from them.
     down: Array = None  # there is at least one layer
     for layer, h in zip(reversed(layout.layers), reversed(layers), strict=True):
-        down = _empty_like(h, h.shape)
+        down = np.empty_like(h)
         for trunk, columns, feeds in layer.blocks:
             read = weight[feeds]
-            product = lib.multiply if read.shape[1] == 1 else lib.matmul  # an outer product
-            lib.matmul(h[:, columns].T, above[trunk], out=gradients[feeds])
+            product = np.multiply if read.shape[1] == 1 else np.matmul  # an outer product
+            np.matmul(h[:, columns].T, above[trunk], out=gradients[feeds])
             product(above[trunk], read.T, out=down[:, columns])
             # No other name may hold the layer above: one more array alive at the peak and malloc
             # gives memory back and faults it in again in every call (a third slower).
             above[trunk] = down[:, columns]
         _apply_activation_gradient(down, h, layout.activation)
-        lib.matmul(down.T, ones, out=gradients[layer.bias])
-    lib.matmul(x.T, down, out=gradients["first.weight"])
+        np.matmul(down.T, ones, out=gradients[layer.bias])
+    np.matmul(x.T, down, out=gradients["first.weight"])
 
 
 def dead_unit_fraction(layers: list[Array], activation: str) -> float:
@@ -257,11 +218,11 @@ def dead_unit_fraction(layers: list[Array], activation: str) -> float:
     return sum(float(d.sum()) for d in dead) / sum(len(d) for d in dead)
 
 
-def _activate(lib: Any, h: Array, activation: str) -> Array:
+def _activate(h: Array, activation: str) -> Array:
     # In place: the backward pass computes the slope from the output and never needs the input.
     if isinstance(h, Tensor):  # autograd refuses `out`
         return h.tanh_() if activation == "tanh" else h.relu_()
-    return lib.tanh(h, out=h) if activation == "tanh" else lib.clip(h, 0, None, out=h)
+    return np.tanh(h, out=h) if activation == "tanh" else np.clip(h, 0, None, out=h)
 
 
 def _apply_activation_gradient(gradient: Array, output: Array, activation: str) -> None:
@@ -273,10 +234,6 @@ def _apply_activation_gradient(gradient: Array, output: Array, activation: str) 
         slope = output * output
         slope *= gradient
         gradient -= slope
-
-
-def _empty_like(like: Array, shape: tuple[int, ...]) -> Array:
-    return np.empty(shape, like.dtype) if isinstance(like, np.ndarray) else like.new_empty(shape)
 
 
 def _orthogonal(like: Tensor, gain: float) -> Tensor:

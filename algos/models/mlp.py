@@ -19,7 +19,6 @@ from algos.models.fused_mlp import (
     dead_unit_fraction,
     forward,
     forward_trunk,
-    twin_mlp,
 )
 
 
@@ -89,7 +88,13 @@ class MLPPolicy(PolicyModule):
 
     def compute_outputs(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """See :class:`PolicyModule`."""
-        return twin_mlp(self.flatten(batch), self.flat, self._get_weight_views(), self.layout)
+        x = self.flatten(batch)
+        if isinstance(x, np.ndarray):
+            return forward(x, self._get_weight_views(), self.layout)[1:]
+        layout = self.layout
+        trunks = (layout.split_trunk_layers(self.flat, trunk) for trunk in ("policy", "critic"))
+        outputs, values = (forward_trunk(x, layers, layout.activation) for layers in trunks)
+        return outputs, values[:, 0]
 
     @property
     def on_numpy(self) -> bool:
@@ -145,8 +150,9 @@ class MLPPolicy(PolicyModule):
 
     def compute_network_metrics(self, batch: Mapping[str, Tensor]) -> dict[str, float]:
         """Return the fraction of hidden units with the same saturated output for every row."""
-        x = self.flatten(self.normalise_observations(batch))
-        layers, _, _ = forward(to_native_array(x), self._get_weight_views(), self.layout)
+        x = self.flatten(self.normalise_observations(batch)).numpy(force=True)
+        weights = self.layout.split_weights(self.flat.numpy(force=True))
+        layers, _, _ = forward(x, weights, self.layout)
         return {"dead_unit_fraction": dead_unit_fraction(layers, self.layout.activation)}
 
     def get_policy_gradients(self) -> dict[str, Tensor]:
