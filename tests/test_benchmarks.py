@@ -29,18 +29,16 @@ LONG = {
     "long_runs": "{folder}/curves --only Rungwise --workers 1",
     "overhead": "",
     "panel": "--only grid --seeds 1",
-    "program_logs": "--to {folder}/runs --only bandit --faults nan-reward",
     "program_sweeps": "--to {folder}/runs --only sb3_dqn --quick",
     "scale": "--sizes 40",
     "soak": "--minutes 1",
     "sweep": "--quick --orders 2",
-    "transfer": "--data {folder}/tables --replays 2",
     "trials_per_hour": "--trials 2 --iterations 2",
     "watch_overhead": "--seconds 5 --rows 2000 --pairs 1",
     "watched": "--to {folder}/runs --only bandit --faults ''",
 }
 """Of those for which it takes up to some minutes."""
-TABLES = {"program_logs", "watch_overhead", "watched"}
+TABLES = {"watch_overhead", "watched"}
 """Those that end with text; the others end with their figures as JSON."""
 
 

@@ -4,7 +4,7 @@
 ``PYTHONPATH=.:tests python -m benchmarks.foreign_suite`` unpacks the logs of both archives, judges
 each, and prints a table; the last line is one JSON object. foreign_logs has runs of SB3 and RLlib,
 each described by its entry in the index: algorithm, task, fault, settings, steps and seed.
-program_logs has those that program_logs.py records. Seeds from 200 on are the half that is
+program_logs has programs of other libraries. Seeds from 200 on are the half that is
 reported, the rest that on which readers and thresholds may be set. A warning or a stop counts, a
 note does not. Counted apart, by their returns alone: runs meant to be healthy that did not learn,
 and settings meant to be faulty with which a run learnt all the same.
@@ -125,17 +125,10 @@ def table(found: list[Verdict]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--half", choices=HALVES, help="judge only one half")
-    parser.add_argument(
-        "--logs", type=Path, help="a folder of program_logs instead of the archives"
-    )
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        folder = args.logs or Path(temporary)
-        if args.logs:
-            entries = [json.loads(p.read_text()) for p in sorted(folder.glob("*/entry.json"))]
-        else:
-            entries = unpacked(folder)
-        chosen = [entry for entry in entries if args.half in (None, entry["half"])]
+        folder = Path(temporary)
+        chosen = [entry for entry in unpacked(folder) if args.half in (None, entry["half"])]
         found = verdicts(folder, chosen)
     print(table(found))
     print(json.dumps({half: summary(found, half) for half in HALVES}))
