@@ -11,7 +11,7 @@ import importlib
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from envs.validation import InputError, unknown_name_error
+from rungwise.validation import InputError, unknown_name_error
 
 if TYPE_CHECKING:
     from algos.algorithm import ColumnAlgorithm

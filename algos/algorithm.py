@@ -55,7 +55,6 @@ from algos.learning.behaviour_cloning import collect_teacher_rows, merge_teacher
 from algos.learning.learner import CLONE, PROGRESS, SCORE
 from algos.learning.scheduled_noise import update_noise
 from algos.learning.update_log import SKIPPED_UPDATES
-from algos.metrics import METRICS
 from algos.objective import Objective
 from algos.rllib.column_config import ColumnConfig
 from algos.rollouts import rollout_io
@@ -79,7 +78,8 @@ from algos.rollouts.unfinished_episodes import measure_unfinished
 from algos.rollouts.watchdog import take_hang_reports
 from algos.settings.training import TrainingSettings
 from envs.batched import World, get_world
-from envs.validation import InputError
+from rungwise.metrics import METRICS
+from rungwise.validation import InputError
 
 WEIGHTS = COMPONENT_LEARNER + "/" + COMPONENT_RL_MODULE
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 MANIFEST = "manifest.json"
 ARRAYS = ("low", "high", "nvec")

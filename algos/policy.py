@@ -33,7 +33,7 @@ from envs.action_masks import MASK_PART, add_mask, describe_forbidden, find_forb
 from envs.cast_observations import is_castable
 from envs.pytree import take
 from envs.scalar_actions import restore_scalars
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 # RLlib's constructor of modules warns of a deprecated call that it makes itself.
 logging.getLogger("ray._common.deprecation").addFilter(

@@ -16,7 +16,7 @@ import numpy as np
 from gymnasium import spaces
 from ray.rllib.utils.serialization import gym_space_from_dict, gym_space_to_dict
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 
 def space_to_dict(space: spaces.Space[Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, TextIO
 
 from rich.console import Console
 
-from tune_jobs.formatting import format_command
+from rungwise.formatting import format_command
 
 Answer = dict[str, Any]
 """The object that ``--json`` prints."""

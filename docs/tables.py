@@ -21,14 +21,14 @@ import yaml
 
 import algos
 import envs
-from algos.metrics import METRICS
 from algos.rllib.rllib_algorithms import list_rllib_algorithms
 from algos.rollouts.env_requirements import format_requirements_table
 from algos.settings.training import TrainingSettings
 from cluster.commands.groups import summarise_commands
 from cluster.commands.listings import list_preset_rows
 from envs.field_docs import get_field_groups, read_field_docs
-from envs.validation import get_fields
+from rungwise.metrics import METRICS
+from rungwise.validation import get_fields
 from tune_jobs.check.explain import check_table, format_symptoms_table
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.preset_scores import format_steps

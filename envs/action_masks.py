@@ -16,7 +16,7 @@ import numpy.typing as npt
 from gymnasium import spaces
 
 from envs.pytree import Array
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 Form: TypeAlias = Literal["mask", "action_mask", "info", "method"]
 

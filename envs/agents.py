@@ -24,10 +24,10 @@ from gymnasium.vector.utils import batch_space, concatenate, create_empty_array,
 from envs.action_masks import MASK_PART, PARTS, count_choices, is_mask_of, sample_legal
 from envs.checking.violations import Clock
 from envs.counter_rng import derive_seed
-from envs.optional_imports import import_extra
 from envs.pytree import Array
 from envs.scalar_actions import restore_scalars
-from envs.validation import InputError
+from rungwise.optional_imports import import_extra
+from rungwise.validation import InputError
 
 PRESENT = "present_agents"
 """Entry of ``infos`` with the rows [rows] whose agents are in their game."""

@@ -27,8 +27,8 @@ from envs.pytree import (
     put,
     take,
 )
-from envs.validation import InputError
 from envs.world import Action, StateT, World
+from rungwise.validation import InputError
 
 
 class BatchedVectorEnv(VectorEnv[Observation, Action, Array], Generic[StateT]):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from envs.checking.user_frames import find_user_frame
-from envs.validation import InputWarning
+from rungwise.validation import InputWarning
 
 
 def guard_close(env: Any) -> Any:

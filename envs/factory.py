@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from envs.batched import BatchedVectorEnv, SingleEnv
-from envs.validation import get_fields, unknown_name_error
 from envs.world import World
+from rungwise.validation import get_fields, unknown_name_error
 
 
 def make_single(world: str, **fields: object) -> SingleEnv[Any]:

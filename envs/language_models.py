@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from envs.optional_imports import import_extra
-from envs.validation import InputError
+from rungwise.optional_imports import import_extra
+from rungwise.validation import InputError
 
 LORA_LAYERS = ["q_proj", "k_proj", "v_proj", "o_proj"]
 """The layers that LoRA adapts."""

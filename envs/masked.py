@@ -35,7 +35,7 @@ from envs.action_masks import (
 )
 from envs.agents import locate_row
 from envs.pytree import Array
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 
 def detect_form(env: gymnasium.Env[Any, Any], info: object = None) -> Form | None:

@@ -18,8 +18,8 @@ import numpy as np
 
 from envs.episode_trace import EpisodeTrace
 from envs.pytree import Array, Bools, Floats, Ints, Keys, Observation
-from envs.report_chart import ReportChart
-from envs.validation import InputError
+from rungwise.report_chart import ReportChart
+from rungwise.validation import InputError
 
 Action: TypeAlias = Any
 """A batched action: [B, ...], or one such array for each name of a Dict space."""

@@ -13,7 +13,7 @@ import numpy as np
 from gymnasium.spaces import Box
 from gymnasium.wrappers import AtariPreprocessing, TransformObservation
 
-from envs.optional_imports import import_extra
+from rungwise.optional_imports import import_extra
 
 
 def make_grid(grid: str, **kwargs: Any) -> gymnasium.Env[Any, Any]:

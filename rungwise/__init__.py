@@ -8,26 +8,20 @@ Ray::
     outcome = rungwise.run(rungwise.Job(env="CartPole-v1", iterations=30), "runs/first")
     print(outcome.best.score, outcome.compute_saved)
 
-Import it before anything else in a project with its own folder ``envs``, ``algos``, ``tune_jobs``
-or ``cluster``: from then on both can be imported.
+In a project with its own folder ``envs``, ``algos``, ``tune_jobs`` or ``cluster`` both can be
+imported from the first use of a name that trains on; what judges (``Watch``, ``doctor``, the
+callbacks) leaves them alone.
 """
 
 from __future__ import annotations
 
-import runpy
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-# By its file: `import envs` would find the project's own folder first.
-_packages = runpy.run_path(str(Path(__file__).resolve().parents[1] / "envs" / "user_packages.py"))
-_packages["claim_packages"]()
-_packages["extend_packages"]()
 
 if TYPE_CHECKING:
     from algos.policy import Policy
     from envs.batched import World
-    from envs.validation import InputError
+    from rungwise.validation import InputError
     from tune_jobs.api import check_environment as check
     from tune_jobs.api import resume, run
     from tune_jobs.jobs.job import Job
@@ -53,7 +47,7 @@ __all__ = [
 ]
 
 _PLACES = {
-    "InputError": "envs.validation:InputError",
+    "InputError": "rungwise.validation:InputError",
     "Job": "tune_jobs.jobs.job:Job",
     "Outcome": "tune_jobs.run_log.outcome:Outcome",
     "Policy": "algos.policy:Policy",
@@ -73,6 +67,11 @@ def __getattr__(name: str) -> Any:
     if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, _, own = _PLACES[name].partition(":")
+    if not module.startswith(f"{__name__}."):
+        from rungwise.user_packages import claim_packages, extend_packages
+
+        claim_packages()
+        extend_packages()
     return getattr(import_module(module), own)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 NEEDED_BYTES = 200 * 2**20
 """Free space below which a run is not started: a disk that fills up damages Tune's files."""

@@ -15,8 +15,8 @@ import sys
 import sysconfig
 from pathlib import Path
 
-from envs.user_packages import NAMES, extend_packages
-from envs.validation import InputError
+from rungwise.user_packages import NAMES, extend_packages
+from rungwise.validation import InputError
 
 FILE = "module.json"
 """File of a run directory: ``module``, its ``folder`` and, in a git checkout, its ``commit``."""

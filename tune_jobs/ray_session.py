@@ -18,8 +18,8 @@ from typing import Any
 
 import psutil
 
-from envs.user_packages import ROOT, has_user_packages, make_claim
-from envs.validation import InputError
+from rungwise.user_packages import ROOT, has_user_packages, make_claim
+from rungwise.validation import InputError
 from tune_jobs.interruption import received_sigterm
 
 MOST_PER_CORE = 8

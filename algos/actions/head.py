@@ -111,7 +111,7 @@ class ActionHead(ABC):
         """
 
     def compute_action_metrics(self, action: ActionColumns) -> dict[str, float]:
-        """Return metrics of a rollout's actions (names in ``algos/metrics.py``)."""
+        """Return metrics of a rollout's actions (names in ``rungwise/metrics.py``)."""
         return {}
 
     @abstractmethod

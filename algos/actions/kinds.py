@@ -26,7 +26,7 @@ from algos.actions.numpy_actions import (
 )
 from algos.actions.topk import TopKHead
 from algos.actions.values import BoxHead
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 
 class ProductDistribution:

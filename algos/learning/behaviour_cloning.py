@@ -21,8 +21,8 @@ from algos.settings.training import TrainingSettings
 from envs import counter_rng
 from envs.batched import World
 from envs.pytree import Array, Keys, take
-from envs.validation import InputError
 from envs.world import Agent
+from rungwise.validation import InputError
 
 EPISODES_PER_BATCH = 128
 """Episodes that a rule plays at a time."""

@@ -22,7 +22,7 @@ from algos.actions.numpy_actions import Action
 from algos.actions.topk import log_probabilities
 from algos.models.frame_stack import FrameStack, StateLayout
 from algos.models.normaliser import RunningMoments, make_observation_normaliser
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 OBSERVATION = "obs"
 """Column of a plain observation; the parts of a Dict observation are ``obs.<part>``."""
@@ -323,7 +323,7 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
         return moved
 
     def compute_network_metrics(self, batch: Mapping[str, Tensor]) -> dict[str, float]:
-        """Return metrics of the network's health (names in ``algos/metrics.py``)."""
+        """Return metrics of the network's health (names in ``rungwise/metrics.py``)."""
         return {}
 
     def get_policy_gradients(self) -> dict[str, Tensor]:

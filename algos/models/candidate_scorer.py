@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from algos.actions.choices import ILLEGAL_LOGIT
 from algos.models.base import MASK, PolicyModule, initialise_linear
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 HEADS, SIZE = 4, 16
 """How many likenesses of two texts there are, and how many numbers of a word each is made of."""

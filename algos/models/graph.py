@@ -22,7 +22,7 @@ from torch.nn.functional import embedding_bag
 from algos.actions.choices import ILLEGAL_LOGIT
 from algos.actions.topk import TopKHead
 from algos.models.base import PolicyModule, initialise_linear
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 SCORE_WIDTH = 32
 """Width of what an edge's score is made from."""

@@ -31,8 +31,8 @@ from envs.language_models import (
     load_language_model,
     scale_logits,
 )
-from envs.optional_imports import import_extra
-from envs.validation import InputError
+from rungwise.optional_imports import import_extra
+from rungwise.validation import InputError
 
 PROMPT, CANDIDATES = "obs.prompt", "obs.candidates"
 HEAD = 16

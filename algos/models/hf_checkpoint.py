@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 BYTES = 4
 """Of a weight: models are trained in single precision."""

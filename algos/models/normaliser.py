@@ -18,7 +18,7 @@ from gymnasium import spaces
 from torch import Tensor, nn
 
 from algos.actions.array_backend import Array, get_array_module, to_float32
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 LIMIT = 10.0
 """Deviations from the mean at which a normalised observation is clipped, as in OpenAI Baselines."""

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from algos.models.base import MASK, PolicyModule, initialise_linear
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 HEADS = 4
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from algos.models.base import PolicyModule, initialise_linear
 from envs.thoughts.gpt import GPT, HEADS
 from envs.thoughts.pretrained import PretrainedNetwork
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 TOKENS = "obs.tokens"
 LOGITS_PER_CHUNK = 2**26

@@ -24,15 +24,15 @@ from ray.rllib.connectors.env_to_module import FlattenObservations
 from ray.rllib.core.rl_module.default_model_config import DefaultModelConfig
 from ray.rllib.env import INPUT_ENV_SINGLE_SPACES
 
-from algos.metrics import INFO_METRICS
 from algos.rollouts.env_factory import make_single_env
 from algos.rollouts.environment_fault import EnvironmentFault
 from algos.rollouts.group_sampler import TRAINING_SEED
 from algos.settings.training import RLLIB
 from envs.batched import get_world
 from envs.checking.user_frames import find_user_frame
-from envs.success import SUCCESS_NAMES, read_number
-from envs.validation import InputError, unknown_name_error
+from rungwise.metrics import INFO_METRICS
+from rungwise.success import SUCCESS_NAMES, read_number
+from rungwise.validation import InputError, unknown_name_error
 
 DESCRIPTIONS = {
     "APPO": "Asynchronous PPO",

@@ -21,7 +21,7 @@ from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 
 from algos.models.frame_stack import StateLayout
 from algos.rllib.rllib_algorithms import make_config, reshape_action
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 Array = np.ndarray[Any, Any]
 

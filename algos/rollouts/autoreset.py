@@ -12,7 +12,7 @@ from gymnasium.vector.utils import concatenate, create_empty_array
 from algos.models.base import to_observation_columns
 from algos.rollouts.rollout import Array
 from envs.pytree import where
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 
 def gather_final_observations(

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from gymnasium.vector import VectorEnv
 
-from algos.metrics import STAGE, STAGES_LEFT
 from envs.batched import BatchedVectorEnv, World
+from rungwise.metrics import STAGE, STAGES_LEFT
 
 Array = np.ndarray[Any, Any]
 

@@ -23,11 +23,11 @@ from envs.checking.guarded_import import describe_exit, guard_import
 from envs.checking.user_frames import find_user_frame
 from envs.closing import guard_close
 from envs.masked import Form, MaskedEnv, MaskedVectorEnv, detect_form, detect_vector_form
-from envs.optional_imports import import_extra
 from envs.plain_results import PlainResults
 from envs.scalar_actions import ScalarActions, has_scalars
-from envs.user_packages import explain_hidden, extend_packages
-from envs.validation import InputError
+from rungwise.optional_imports import import_extra
+from rungwise.user_packages import explain_hidden, extend_packages
+from rungwise.validation import InputError
 
 MODULES = {
     "ALE/": "ale_py",

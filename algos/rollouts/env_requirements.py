@@ -15,7 +15,7 @@ from algos.actions.topk import TopKHead
 from algos.models.base import to_observation_columns
 from algos.objective import Need, Objective
 from envs.batched import get_world
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 NEED_DESCRIPTIONS: dict[Need, str] = {
     "starts": "episodes that begin alike when they are seeded alike",

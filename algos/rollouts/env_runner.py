@@ -48,7 +48,7 @@ from algos.rollouts.watchdog import Watchdog
 from envs.agents import PRESENT
 from envs.batched import BatchedVectorEnv
 from envs.time_limit import find_time_limit
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 
 class ColumnRunner(EnvRunner, Checkpointable):
@@ -136,7 +136,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
     def sample(
         self, *, starts: Array | None = None, group_size: int = 0, **kwargs: object
     ) -> tuple[Columns, dict[str, Any]]:
-        """Collect one rollout as rows with advantages, and its statistics (``algos/metrics.py``).
+        """Collect one rollout as rows with advantages, and its statistics (``rungwise/metrics.py``).
 
         Args:
             starts: seeds ``[S]`` of episodes to collect, each ``group_size`` times; each runner

@@ -10,12 +10,12 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.vector import VectorEnv
 
-from algos.metrics import INFO_METRICS
 from algos.models.base import MASK
 from algos.rollouts.finished_episodes import FinishedEpisodes, merge_figures
 from algos.rollouts.rollout import Rollout
 from envs.agents import count_agents
 from envs.batched import get_world
+from rungwise.metrics import INFO_METRICS
 
 Array = np.ndarray[Any, Any]
 
@@ -277,7 +277,7 @@ def _combine_extremes(conditions: list[dict[str, float]]) -> dict[str, float]:
 
 
 def merge_statistics(parts: list[dict[str, Any]]) -> dict[str, Any]:
-    """Merge the statistics of several runners into flat metrics (``algos/metrics.py``)."""
+    """Merge the statistics of several runners into flat metrics (``rungwise/metrics.py``)."""
     steps = max(sum(part["steps"] for part in parts), 1)
     mean = sum(part["reward_sum"] for part in parts) / steps
     square = sum(part["reward_square_sum"] for part in parts) / steps

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from envs.success import SUCCESS_NAMES, read_number
+from rungwise.success import SUCCESS_NAMES, read_number
 
 Array = np.ndarray[Any, Any]
 

@@ -24,8 +24,8 @@ from algos.rollouts.rollout_io import read_columns
 from algos.settings.dpo import IMAGINED
 from envs import counter_rng
 from envs.pytree import take
-from envs.validation import InputError
 from envs.world import World
+from rungwise.validation import InputError
 
 Array = np.ndarray[Any, Any]
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from algos.settings.training import TrainingSettings
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 SAMPLE_ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "num_timesteps": (None,),

@@ -20,8 +20,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from algos.rollouts.columns import Array, Column, Columns, Ragged, concat
-from envs.validation import InputError
-from envs.whole_file import replace_whole
+from rungwise.validation import InputError
+from rungwise.whole_file import replace_whole
 
 SCHEMA = 1
 """The version of the format; a change that an older reader would misunderstand raises it."""

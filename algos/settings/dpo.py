@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from algos.settings.training import EpisodeSettings
-from envs.validation import (
+from rungwise.validation import (
     AtLeastOne,
     Between,
     Fraction,

@@ -7,7 +7,7 @@ from typing import Annotated, Self
 
 from algos.schedules import ScheduleKind
 from algos.settings.training import TrainingSettings
-from envs.validation import (
+from rungwise.validation import (
     AtLeastOne,
     Between,
     Fraction,

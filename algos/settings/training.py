@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from algos.schedules import ScheduleKind
-from envs.validation import (
+from rungwise.validation import (
     AtLeastOne,
     Between,
     Fraction,

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemaining
 
 from cluster.commands.command import Command
 from cluster.errors import Answer, PlainConsole
-from envs.validation import Fraction, InputError, check_value
+from rungwise.validation import Fraction, InputError, check_value
 
 if TYPE_CHECKING:
     from tune_jobs.audit.audit import Audit
@@ -59,12 +59,12 @@ class AuditCommand(Command):
             InputError: there is no log, or the page cannot be written.
         """
         from cluster.commands.diagnose import parse_renames
+        from rungwise.write_errors import refuse_unwritable
         from tune_jobs.audit.audit import audit
         from tune_jobs.audit.audit_page import write_audit_page
         from tune_jobs.audit.replayed_run import JudgingOptions
         from tune_jobs.foreign_logs.log_rows import RETURNS
         from tune_jobs.health.record import hold_unproven
-        from tune_jobs.write_errors import refuse_unwritable
 
         check_value("--max-wrong", self.max_wrong, float, Fraction)
         if not self.paths:
@@ -110,8 +110,8 @@ def _print_account(result: Audit, seconds: float, console: Console) -> None:
 
 def format_account(result: Audit, seconds: float) -> list[str]:
     """Return the lines of an audit as the terminal shows them."""
+    from rungwise.formatting import count, format_duration, format_percent
     from tune_jobs.audit.audit import WORDS
-    from tune_jobs.formatting import count, format_duration, format_percent
 
     kinds = Counter(run.kind for run in result.judged).most_common()
     read = ", ".join(f"{kind} {number:,}" for kind, number in kinds)

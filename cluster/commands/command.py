@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Self
 import tyro
 
 from cluster.errors import PlainConsole
-from envs.validation import InputError
-from tune_jobs.run_directory import check_is_local
+from rungwise.run_directory import check_is_local
+from rungwise.validation import InputError
 
 if TYPE_CHECKING:
     from cluster.errors import Answer, Terminal

@@ -13,8 +13,8 @@ from rich.console import Console
 from cluster.commands.command import Command
 from cluster.deploy.cluster_spec import ClusterSpec
 from cluster.errors import Answer
-from envs.validation import InputError
-from tune_jobs.formatting import format_command
+from rungwise.formatting import format_command
+from rungwise.validation import InputError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +81,7 @@ class Deploy(Command):
         """Write the manifest, and apply it if `kubectl` is installed."""
         from cluster.deploy import kubernetes
         from cluster.deploy.submit import IN_FILES, run_if_installed
-        from tune_jobs.write_errors import refuse_unwritable
+        from rungwise.write_errors import refuse_unwritable
 
         path = self.checkpoint or self.cluster.storage or kubernetes.STORAGE
         text = (
@@ -114,7 +114,7 @@ class Monitoring(Command):
     def __call__(self, console: Console) -> Answer:
         """Write the files."""
         from cluster.deploy.prometheus_files import write_monitoring_files
-        from tune_jobs.write_errors import refuse_unwritable
+        from rungwise.write_errors import refuse_unwritable
 
         with refuse_unwritable(self.out):
             files = write_monitoring_files(self.out, self.ray_files.absolute())

@@ -14,7 +14,7 @@ from rich.text import Text
 from cluster.commands.command import Command, EnvironmentCommand
 from cluster.errors import Answer, PlainConsole, Unhealthy
 from cluster.terminal.startup import show_imports
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 INDENT = 6
 """Columns before the text of a finding: the longest severity and a gap."""
@@ -188,7 +188,7 @@ def _print_titles(heading: str, titles: Mapping[str, str], console: Console) -> 
 
 
 def _print_log(log: Answer, console: Console) -> None:
-    from tune_jobs.formatting import count
+    from rungwise.formatting import count
     from tune_jobs.health.record import describe_record
 
     size = count(log["rows"], "iteration")
@@ -217,7 +217,7 @@ def _print_log(log: Answer, console: Console) -> None:
 
 def _print_not_judged(not_judged: Mapping[str, str], console: Console) -> None:
     """Print the symptoms that could not be judged, grouped by the missing input."""
-    from tune_jobs.formatting import count
+    from rungwise.formatting import count
 
     by_reason: dict[str, list[str]] = {}
     for symptom, why in not_judged.items():

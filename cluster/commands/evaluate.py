@@ -15,9 +15,9 @@ from rich.table import Table
 from cluster.commands.command import EnvironmentCommand, choose_checkpoint
 from cluster.commands.jobs import QUICK_EPISODES
 from cluster.errors import Answer
-from envs.validation import InputError
+from rungwise.formatting import count
+from rungwise.validation import InputError
 from tune_jobs.evaluation.episode_budget import STEPS
-from tune_jobs.formatting import count
 
 if TYPE_CHECKING:
     from algos.policy import Policy
@@ -250,10 +250,10 @@ def record_videos(
     if not episodes:
         return []
     from cluster.terminal.progress import EvaluationProgress
+    from rungwise.write_errors import warn_of_unwritable
     from tune_jobs.evaluation.videos import VIDEOS, record_checkpoint
     from tune_jobs.report.run_sections import describe_video
     from tune_jobs.run_log.best_checkpoint import find_run_and_trial
-    from tune_jobs.write_errors import warn_of_unwritable
 
     run, trial = find_run_and_trial(checkpoint) or (None, "")
     directory = run or checkpoint.parent

@@ -24,7 +24,7 @@ from cluster.commands.service import Jobs, Service
 from cluster.commands.tail_command import TailCommand
 from cluster.commands.watch_command import WatchCommand
 from cluster.errors import Answer
-from envs.optional_imports import find_versions
+from rungwise.optional_imports import find_versions
 
 COMMAND_GROUPS: dict[str, tuple[type[Command], ...]] = {
     "Train and tune": (Tune, Train, WatchCommand, Resume, Fetch),

@@ -24,9 +24,9 @@ from cluster.commands.train_answer import make_train_answer
 from cluster.errors import Answer, PlainConsole
 from cluster.terminal.startup import show_activity, show_imports
 from envs.quick_imports import quick_imports
-from envs.validation import InputError
-from tune_jobs.formatting import format_command
-from tune_jobs.run_directory import JOB, check_is_run, find_free_directory
+from rungwise.formatting import format_command
+from rungwise.run_directory import JOB, check_is_run, find_free_directory
+from rungwise.validation import InputError
 
 if TYPE_CHECKING:
     from tune_jobs.jobs.job import Job
@@ -220,9 +220,9 @@ class Report(Command):
         return answer
 
     def _compare(self, console: Console) -> Answer:
+        from rungwise.write_errors import refuse_unwritable
         from tune_jobs.report.comparison import list_different_settings, write_comparison
         from tune_jobs.report.result_score import find_result_score
-        from tune_jobs.write_errors import refuse_unwritable
 
         paths = [self.run, *self.others]
         out = self.out or Path("comparison.html")

@@ -25,7 +25,7 @@ class Ledger(Command):
 
     def __call__(self, console: Console) -> Answer:
         """Read the ledgers and print the sums."""
-        from tune_jobs.formatting import count, format_end_reason, format_percent
+        from rungwise.formatting import count, format_end_reason, format_percent
         from tune_jobs.run_log.ledger_summary import summarise_spending
 
         answer = summarise_spending(self.runs)
@@ -58,7 +58,7 @@ class Ledger(Command):
 
 def _format_row(row: dict[str, Any], suffix: str) -> list[str]:
     """Format the cells of a row; the suffix chooses between what was run and what was saved."""
-    from tune_jobs.formatting import format_duration
+    from rungwise.formatting import format_duration
 
     iterations = row["iterations_saved" if suffix else "iterations_run"]
     times = (row[f"{name}{suffix}"] for name in ("seconds", "cpu_seconds", "gpu_seconds"))

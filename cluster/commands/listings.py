@@ -13,7 +13,7 @@ from rich.text import Text
 
 from cluster.commands.command import Command
 from cluster.errors import Answer
-from tune_jobs.formatting import count
+from rungwise.formatting import count
 
 if TYPE_CHECKING:
     from tune_jobs.jobs.preset_scores import PresetScore

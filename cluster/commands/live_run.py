@@ -14,7 +14,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from cluster.errors import Answer, CommandFailed, PlainConsole, RunInterrupted
-from tune_jobs.formatting import count
+from rungwise.formatting import count
 
 if TYPE_CHECKING:
     from tune_jobs.jobs.job import Job

@@ -15,7 +15,7 @@ from rich.console import Console
 from cluster.commands.command import Command
 from cluster.commands.serve import ServerCommand
 from cluster.errors import Answer
-from envs.validation import InputError, unknown_name_error
+from rungwise.validation import InputError, unknown_name_error
 
 if TYPE_CHECKING:
     from cluster.errors import Terminal
@@ -51,8 +51,8 @@ class Service(ServerCommand):
         from cluster.queue.run_queue import RunQueue
         from cluster.web.auth import choose_token
         from cluster.web.listening import bind_socket, print_address, serve_app
+        from rungwise.write_errors import refuse_unwritable
         from tune_jobs.run_log.driver_lock import file_lock
-        from tune_jobs.write_errors import refuse_unwritable
 
         token = choose_token(self.host, self.token)
         with refuse_unwritable(self.directory, "name another directory"):

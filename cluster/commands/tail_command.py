@@ -12,9 +12,9 @@ import tyro
 
 from cluster.commands.command import Command
 from cluster.errors import CommandFailed
-from envs.validation import unknown_name_error
-from tune_jobs.formatting import format_command
-from tune_jobs.run_directory import JOB
+from rungwise.formatting import format_command
+from rungwise.run_directory import JOB
+from rungwise.validation import unknown_name_error
 
 if TYPE_CHECKING:
     from cluster.errors import Terminal
@@ -134,7 +134,7 @@ def _print_so_far(outcome: Outcome, console: Terminal) -> None:
     from cluster.terminal.event_lines import format_job
     from cluster.terminal.trial_table import choose_visible_trials, make_trial_table
     from cluster.terminal.widgets import summarise_outcome
-    from tune_jobs.formatting import count
+    from rungwise.formatting import count
 
     shown = choose_visible_trials(outcome, MAX_TRIALS)
     console.print(Text(format_job(outcome.job)), soft_wrap=True)

@@ -15,8 +15,8 @@ from cluster.commands.command import Command
 from cluster.commands.live_run import print_and_check_outcome, run_with_progress
 from cluster.commands.train_answer import make_train_answer
 from cluster.errors import Answer, CommandFailed, PlainConsole, ProgramEnded, RunInterrupted
-from envs.validation import InputError
-from tune_jobs.run_directory import find_free_directory
+from rungwise.run_directory import find_free_directory
+from rungwise.validation import InputError
 
 if TYPE_CHECKING:
     from tune_jobs.jobs.job import Job

@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from algos.metrics import GROUPS, METRICS, find_group
 from cluster.dashboard.run_view import RunView
-from tune_jobs.formatting import format_end_reason, format_identifier, format_number
+from rungwise.formatting import format_end_reason, format_identifier, format_number
+from rungwise.metrics import GROUPS, METRICS, find_group
 from tune_jobs.report.axes import set_log_axis
 from tune_jobs.report.plots import (
     ENDS,

@@ -8,7 +8,7 @@ from typing import Any
 
 from cluster.dashboard.curves import MAX_POINTS, MOST_GROUPS, plot_evidence
 from cluster.dashboard.run_view import RunView
-from tune_jobs.formatting import format_identifier, format_names, format_values
+from rungwise.formatting import format_identifier, format_names, format_values
 from tune_jobs.health import RULES, SCORE, SEVERITIES
 from tune_jobs.health.remedy import list_remedy_changes
 from tune_jobs.jobs.job import Job

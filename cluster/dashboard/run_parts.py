@@ -9,7 +9,7 @@ from typing import Any
 
 from cluster.dashboard.run_view import RunView
 from cluster.queue.orders import DRIVER_LOG
-from tune_jobs.formatting import count, format_identifier, format_number, format_values
+from rungwise.formatting import count, format_identifier, format_number, format_values
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.job_yaml import mask_job_text
 from tune_jobs.report import report, run_sections, shared_sections, winner_section

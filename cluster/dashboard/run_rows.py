@@ -10,9 +10,9 @@ from typing import Any
 from cluster.dashboard.run_index import RunIndex, SharedView
 from cluster.dashboard.run_view import RunView
 from cluster.queue.orders import get_run_state, read_order
-from tune_jobs.formatting import format_identifier
+from rungwise.formatting import format_identifier
+from rungwise.run_directory import read_number_of_trials
 from tune_jobs.report.result_score import find_result_score
-from tune_jobs.run_directory import read_number_of_trials
 from tune_jobs.run_log.event_log import read_log_ends
 from tune_jobs.run_log.trial_outcome import to_finite_float
 

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from cluster.dashboard.run_view import RunView, TrialResults
-from tune_jobs.formatting import format_identifier, format_number
+from rungwise.formatting import format_identifier, format_number
 from tune_jobs.run_log.events import JobRow
 from tune_jobs.run_log.json_types import to_json_types
 from tune_jobs.run_log.trial_outcome import TrialOutcome, to_finite_float

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from envs.validation import AtLeastOne, InputError, NonNegative, Positive, validate
+from rungwise.validation import AtLeastOne, InputError, NonNegative, Positive, validate
 
 TEMPLATE_DIR = Path(__file__).parent
 NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")

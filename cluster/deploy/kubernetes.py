@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.deploy.cluster_spec import ClusterSpec, fill_template
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 REQUIRED_FLAGS = {
     "image": "an image with `rungwise` and this Ray, built by cluster/deploy/Dockerfile",

@@ -11,9 +11,9 @@ from typing import Any
 
 import yaml
 
-from algos.metrics import METRICS
+from rungwise.formatting import format_identifier
+from rungwise.metrics import METRICS
 from tune_jobs.check import explain
-from tune_jobs.formatting import format_identifier
 from tune_jobs.health.rules import RULES
 from tune_jobs.trackers.prometheus_gauges import (
     COUNTED,

@@ -17,8 +17,8 @@ from typing import Any
 
 from cluster.deploy.cluster_spec import TEMPLATE_DIR, ClusterSpec, fill_template
 from cluster.deploy.kubernetes import make_rayjob_manifest
-from envs.validation import InputError
-from tune_jobs.write_errors import refuse_unwritable
+from rungwise.validation import InputError
+from rungwise.write_errors import refuse_unwritable
 
 IN_FILES = "choose another folder with --files"
 """What to do where the files of a cluster cannot be written."""

@@ -20,7 +20,7 @@ from cluster.dashboard.curves import (
 )
 from cluster.dashboard.run_view import RunView
 from cluster.pages.frame import PLOT_CONFIG, draw_plot, heading, paragraph, show_plot
-from tune_jobs.formatting import format_identifier
+from rungwise.formatting import format_identifier
 from tune_jobs.run_log.outcome import Outcome
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from nicegui import ui
 from cluster.dashboard.found_symptoms import FoundSymptom, list_symptoms
 from cluster.pages.frame import heading, offer_text, paragraph, show_plot
 from cluster.pages.part_tabs import PartsTab
-from tune_jobs.formatting import count
+from rungwise.formatting import count
 from tune_jobs.run_log.events import DISPROVED, FindingRow
 
 if TYPE_CHECKING:

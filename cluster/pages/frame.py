@@ -15,8 +15,8 @@ from starlette.exceptions import HTTPException
 from cluster.dashboard.run_index import RunIndex
 from cluster.dashboard.run_view import RunView
 from cluster.web.http_api import ApiHandlers
-from envs.validation import find_nearest
-from tune_jobs.formatting import format_command
+from rungwise.formatting import format_command
+from rungwise.validation import find_nearest
 from tune_jobs.report.html_parts import STYLE, Part
 from tune_jobs.report.trial_job import format_training
 

@@ -12,7 +12,7 @@ from nicegui import ui
 from cluster.dashboard.run_rows import RunRows
 from cluster.pages.frame import Desk, begin_page, heading, paragraph
 from cluster.pages.grid import CHIP, NUMBER, SPARK, Grid
-from tune_jobs.formatting import count
+from rungwise.formatting import count
 
 Rows: TypeAlias = list[dict[str, Any]]
 LIST_INTERVAL_S = 3.0

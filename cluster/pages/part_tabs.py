@@ -12,7 +12,7 @@ from cluster.dashboard.run_parts import PART_BUILDERS, dump_trial_settings, read
 from cluster.dashboard.run_texts import list_events
 from cluster.dashboard.run_view import RunView
 from cluster.pages.frame import offer_settings, paragraph, show_parts
-from tune_jobs.formatting import format_time
+from rungwise.formatting import format_time
 from tune_jobs.report.html_parts import Part
 
 if TYPE_CHECKING:

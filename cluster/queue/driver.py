@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 from cluster.queue.orders import Order, read_order, write_order
-from envs.user_packages import extend_packages
-from envs.validation import InputError
+from rungwise.user_packages import extend_packages
+from rungwise.validation import InputError
 from tune_jobs.env_module import restore_module
 from tune_jobs.interruption import (
     TERMINATED,

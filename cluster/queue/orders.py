@@ -18,8 +18,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from envs.whole_file import replace_whole
-from tune_jobs.formatting import format_duration
+from rungwise.formatting import format_duration
+from rungwise.whole_file import replace_whole
 from tune_jobs.run_log.driver_lock import describe_lost_driver, has_driver
 from tune_jobs.run_log.event_log import read_job_end
 

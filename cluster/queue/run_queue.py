@@ -26,9 +26,9 @@ from cluster.queue.orders import (
     read_order,
     write_order,
 )
-from envs.validation import InputError
+from rungwise.run_directory import find_free_directory
+from rungwise.validation import InputError
 from tune_jobs.ray_session import offered_cpus
-from tune_jobs.run_directory import find_free_directory
 from tune_jobs.run_log.driver_lock import LOCK, file_lock, has_driver
 from tune_jobs.run_log.event_log import EventLog, read_job_end
 from tune_jobs.run_log.events import EndRow

@@ -35,7 +35,7 @@ from algos.policy import Policy, State
 from cluster.serving.sessions import Sessions
 from cluster.web.auth import TokenMiddleware
 from envs.pytree import concatenate, take
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 # The proxy of Ray Serve takes most of a request (some 13 ms, measured on two busy cores), so
 # waiting 2 ms for a larger batch adds little.

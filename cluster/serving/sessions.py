@@ -6,7 +6,7 @@ import uuid
 from collections import OrderedDict
 
 from algos.policy import Policy, State
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 MAX_SESSIONS = 4096
 """Episodes remembered at a time; beyond it the one that has been idle for longest is forgotten."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from cluster.terminal.trial_table import format_finding
 from cluster.terminal.widgets import draw_bar
-from tune_jobs.formatting import count, format_estimate, format_identifier, format_measurement
+from rungwise.formatting import count, format_estimate, format_identifier, format_measurement
 from tune_jobs.run_log.events import (
     DISPROVED,
     DecisionRow,

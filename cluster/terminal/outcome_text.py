@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from cluster.terminal.trial_table import make_trial_table
-from tune_jobs.formatting import (
+from rungwise.formatting import (
     count,
     format_command,
     format_end_reason,

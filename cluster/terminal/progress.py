@@ -20,7 +20,7 @@ from cluster.terminal.event_lines import format_row, shorten_result
 from cluster.terminal.startup import format_activity
 from cluster.terminal.trial_table import choose_visible_trials, make_trial_table
 from cluster.terminal.widgets import estimate_seconds_left, join_lines, summarise_outcome
-from tune_jobs.formatting import count
+from rungwise.formatting import count
 from tune_jobs.run_log.evaluation_status import EvaluationStatus
 from tune_jobs.run_log.events import (
     JobEndRow,

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from cluster.errors import PlainConsole
 from envs.quick_imports import quick_imports
-from tune_jobs.formatting import format_duration
+from rungwise.formatting import format_duration
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from cluster.terminal.widgets import (
     join_lines,
     shorten_name,
 )
-from tune_jobs.formatting import format_identifier, format_measurement, format_number
+from rungwise.formatting import format_identifier, format_measurement, format_number
 from tune_jobs.run_log.events import FindingRow
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.trial_outcome import TrialOutcome

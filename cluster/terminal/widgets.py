@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tune_jobs.formatting import format_duration, format_measurement, format_number, format_percent
+from rungwise.formatting import format_duration, format_measurement, format_number, format_percent
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.trial_outcome import TrialOutcome
 

@@ -22,8 +22,8 @@ from starlette.requests import cookie_parser
 from starlette.responses import JSONResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from envs.validation import InputError
-from tune_jobs.write_errors import refuse_unwritable
+from rungwise.validation import InputError
+from rungwise.write_errors import refuse_unwritable
 
 COOKIE = "rungwise_token"
 POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

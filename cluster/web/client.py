@@ -14,7 +14,7 @@ from urllib.request import Request, urlopen
 from pydantic import TypeAdapter
 
 from cluster.web.schemas import ControlAction, Curve, JobDetails, JobState, Submission
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.run_log.events import CheckpointRow, FindingRow
 from tune_jobs.run_log.trial_outcome import TrialSummary
 

@@ -18,8 +18,8 @@ from cluster.dashboard.run_view import RunView
 from cluster.queue.orders import Order, get_run_state, read_order
 from cluster.queue.run_queue import RunQueue, reopen_trial, stop_run
 from cluster.web.schemas import Curve, ErrorResponse, Extension, JobDetails, JobState, Submission
-from envs.validation import InputError
-from tune_jobs.run_directory import read_number_of_trials
+from rungwise.run_directory import read_number_of_trials
+from rungwise.validation import InputError
 from tune_jobs.run_log.event_log import read_log_ends
 from tune_jobs.run_log.events import CheckpointRow, FindingRow, JobRow
 from tune_jobs.run_log.stop_requests import request_stop

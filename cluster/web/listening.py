@@ -7,7 +7,7 @@ import socket
 import threading
 from typing import TYPE_CHECKING
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp

@@ -8,7 +8,7 @@ from cluster.dashboard.run_index import RunIndex
 from cluster.queue.run_queue import RunQueue
 from cluster.web.auth import TokenMiddleware
 from cluster.web.http_api import ApiHandlers, make_api
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 
 def make_app(root: Path, token: str | None, queue: RunQueue | None = None) -> TokenMiddleware:

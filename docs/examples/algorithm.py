@@ -22,7 +22,7 @@ from algos.rollouts.advantages import gae
 from algos.rollouts.columns import Columns
 from algos.rollouts.rollout import Rollout, normalise_advantages
 from algos.settings.training import TrainingSettings
-from envs.validation import Fraction, Positive
+from rungwise.validation import Fraction, Positive
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from gymnasium import spaces
 
 from envs import BatchedVectorEnv, SingleEnv, Step, World, counter_rng
 from envs.pytree import Array, Keys
-from envs.validation import AtLeastOne, validate
+from rungwise.validation import AtLeastOne, validate
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import numpy as np
 
-from envs.validation import AtLeastOne, Positive
+from rungwise.validation import AtLeastOne, Positive
 from tune_jobs.health.diagnosis import diagnose
 from tune_jobs.health.finding import Finding
 from tune_jobs.health.history import SCORE, History

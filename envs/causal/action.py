@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from envs.pytree import Array, Floats, Ints
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 
 def validate_action(action: Mapping[str, Array], copies: int, nodes: int) -> tuple[Ints, Floats]:

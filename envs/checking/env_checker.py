@@ -24,7 +24,7 @@ from envs.checking.mask_check import CheckedMask
 from envs.checking.observation_check import ObservationCheck
 from envs.checking.violations import BrokenEnvironmentError, Clock, TimeLimitError, Violation
 from envs.counter_rng import derive_seed
-from envs.success import SUCCESS_NAMES, read_number
+from rungwise.success import SUCCESS_NAMES, read_number
 
 Make: TypeAlias = Callable[[], gymnasium.Env[Any, Any]]
 

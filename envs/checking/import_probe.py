@@ -8,10 +8,10 @@ import signal
 import subprocess
 import sys
 
-from envs import user_packages
 from envs.agents import PREFIX
-from envs.user_packages import has_user_packages
-from envs.validation import InputError
+from rungwise import user_packages
+from rungwise.user_packages import has_user_packages
+from rungwise.validation import InputError
 
 PROBE = """
 import importlib, json, os, runpy, sys

@@ -10,7 +10,7 @@ from envs.action_masks import FORMS, count_choices, get_offered
 from envs.checking.violations import BrokenEnvironmentError, Violation
 from envs.masked import MaskReader, detect_form
 from envs.pytree import Array
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 INVALID = "mask_invalid"
 """The rule that a mask fits its actions and leaves one of them."""

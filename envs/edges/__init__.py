@@ -44,7 +44,7 @@ def strength_pattern(matrix: Any, policy: Any) -> Any:
 
 def _agent(policy: Any) -> tuple[Any, dict[str, Any]]:
     """Return the acting function and the arguments of the world it acts in."""
-    from envs.validation import InputError
+    from rungwise.validation import InputError
 
     if hasattr(policy, "act"):
         env, fields = policy.metadata["env"].removeprefix("envs:"), policy.metadata["env_kwargs"]

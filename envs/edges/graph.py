@@ -14,8 +14,8 @@ from scipy import sparse
 from envs import counter_rng
 from envs.edges.instances import Matrix
 from envs.edges.reproducible import reproducible
-from envs.optional_imports import import_extra
 from envs.pytree import Array, Bools, Floats, Ints, Keys
+from rungwise.optional_imports import import_extra
 
 SCORES = 4
 """Scores of an edge: four measures of its strength, which the objective defines."""

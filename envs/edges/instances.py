@@ -22,8 +22,8 @@ import numpy as np
 from scipy import sparse, spatial
 
 from envs import counter_rng
-from envs.optional_imports import import_extra
 from envs.pytree import Floats, Ints, Keys
+from rungwise.optional_imports import import_extra
 
 Matrix: TypeAlias = Any
 """A square ``scipy.sparse.csr_array`` of float64 with sorted columns (scipy ships no types)."""

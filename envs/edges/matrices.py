@@ -11,7 +11,7 @@ import numpy as np
 from scipy import io, sparse
 
 from envs.edges.instances import Matrix, canonical
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 LARGEST = 1_000_000
 """Nodes that a matrix may have."""

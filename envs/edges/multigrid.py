@@ -20,8 +20,8 @@ from envs.edges.graph import Graph
 from envs.edges.instances import Matrix
 from envs.edges.krylov import TOLERANCE, Quality, quality
 from envs.edges.reproducible import reproducible
-from envs.optional_imports import import_extra
 from envs.pytree import Bools, Floats, Keys
+from rungwise.optional_imports import import_extra
 
 Builder: TypeAlias = Literal["smoothed_aggregation", "root_node"]
 Reward: TypeAlias = Literal["work", "vcycle_energy", "pcg_residual"]

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from envs.edges import instances
 from envs.edges.multigrid import Builder, Reward
-from envs.validation import AtLeastOne, Between, InputError, NonNegative, Positive, validate
+from rungwise.validation import AtLeastOne, Between, InputError, NonNegative, Positive, validate
 
 
 @dataclasses.dataclass(frozen=True)

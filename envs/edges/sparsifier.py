@@ -16,7 +16,7 @@ from envs.edges.graph import Graph, smooth_vectors
 from envs.edges.instances import Matrix
 from envs.edges.krylov import Preconditioner
 from envs.pytree import Bools, Floats, Keys
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 BUDGET = 1.25
 """Kept edges for each node."""

@@ -32,8 +32,8 @@ from envs.edges.params import Params
 from envs.edges.state import State
 from envs.episode_trace import EpisodeTrace
 from envs.pytree import Array, Bools, Floats, Keys, Observation
-from envs.validation import InputError
 from envs.world import Agent, Comparison, Stage, Step, World
+from rungwise.validation import InputError
 
 REMEMBERED = 2**18
 """Largest total number of nodes of cached instances; at least eight instances are cached."""

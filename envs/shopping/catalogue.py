@@ -13,7 +13,7 @@ from typing import Any, cast
 from zlib import crc32
 
 from envs.shopping.matching import Nouns, title_nouns
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 CATEGORY_STEP = "\u203a"
 """Stands between the categories of a product."""

@@ -24,7 +24,7 @@ from envs.shopping.pages import BUTTONS, ITEM, LISTED, RESULTS, START
 from envs.shopping.state import State
 from envs.shopping.store import Store
 from envs.shopping.texts import DESCRIPTION_SEEN, FEATURES_SEEN
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 
 class Tokenizer(Protocol):

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from envs.optional_imports import import_extra
+from rungwise.optional_imports import import_extra
 
 Nouns: TypeAlias = Callable[[str], tuple[str, ...]]
 """A tagger: title -> its nouns in lower case, in order, repeats included."""

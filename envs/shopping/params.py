@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from envs.shopping.reward import Compat
 from envs.shopping.store import Source
-from envs.validation import Between, Fraction, NonNegative
+from rungwise.validation import Between, Fraction, NonNegative
 
 
 @dataclasses.dataclass(frozen=True)

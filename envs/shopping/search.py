@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from envs.optional_imports import import_extra
-from envs.validation import InputError
+from rungwise.optional_imports import import_extra
+from rungwise.validation import InputError
 
 RETURNED = 50
 """Products that a search finds at most [WebShop, SEARCH_RETURN_N]."""

@@ -12,7 +12,6 @@ from typing import Annotated, Literal
 import numpy as np
 
 from envs.cache_folder import get_cache_folder
-from envs.optional_imports import import_extra
 from envs.pytree import Array, Floats, Ints
 from envs.shopping import catalogue, generator
 from envs.shopping.catalogue import Product
@@ -21,7 +20,8 @@ from envs.shopping.matching import spacy_nouns, title_nouns
 from envs.shopping.reward import Compat, Reward, compute_reward
 from envs.shopping.search import RETURNED, Tantivy
 from envs.shopping.texts import Texts, vocabulary_of
-from envs.validation import AtLeastOne, Between, InputError, NonNegative, validate
+from rungwise.optional_imports import import_extra
+from rungwise.validation import AtLeastOne, Between, InputError, NonNegative, validate
 
 
 @dataclasses.dataclass(frozen=True)

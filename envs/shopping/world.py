@@ -26,8 +26,8 @@ from envs.shopping.params import Params
 from envs.shopping.state import State
 from envs.shopping.store import Store, get_store
 from envs.shopping.texts import Tokens
-from envs.validation import InputError
 from envs.world import Agent, Step, World, validate_choices
+from rungwise.validation import InputError
 
 
 class Shopping(World[State]):

@@ -21,7 +21,7 @@ import numpy as np
 from envs import counter_rng
 from envs.language_models import load_tokenizer
 from envs.pytree import Bools, Ints, Keys
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 Split: TypeAlias = Literal["train", "test"]
 

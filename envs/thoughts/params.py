@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from envs.thoughts.corpus import Corpus, PlainText, Problems, Split, Tokens, cyclic, symmetric
 from envs.thoughts.reader import Baking
-from envs.validation import AtLeastOne, Between, Fraction, InputError, NonNegative, validate
+from rungwise.validation import AtLeastOne, Between, Fraction, InputError, NonNegative, validate
 
 
 @dataclasses.dataclass(frozen=True)

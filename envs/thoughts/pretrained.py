@@ -21,7 +21,7 @@ from envs.language_models import (
     scale_logits,
 )
 from envs.thoughts.corpus import MARKS, NOTHING
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 DASH = "---"
 """Text whose embedding the marks start from (the paper's): a pause that any text has seen."""

@@ -27,7 +27,7 @@ from envs.pytree import Floats, Ints
 from envs.thoughts.corpus import NOTHING, THINK, Corpus
 from envs.thoughts.gpt import GPT, HEADS, Mixing
 from envs.thoughts.pretrained import PretrainedNetwork
-from envs.validation import AtLeastOne, Between, Fraction, InputError, NonNegative, validate
+from rungwise.validation import AtLeastOne, Between, Fraction, InputError, NonNegative, validate
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,7 +20,6 @@ from gymnasium import spaces
 from envs import counter_rng
 from envs.episode_trace import EpisodeTrace, Frame
 from envs.pytree import Array, Bools, Floats, Ints, Keys, Observation, take
-from envs.report_chart import ReportChart
 from envs.thoughts import baselines as agents
 from envs.thoughts import proof
 from envs.thoughts.corpus import THINK, Corpus
@@ -34,8 +33,9 @@ from envs.thoughts.reader import (
 )
 from envs.thoughts.readings import read_thoughts
 from envs.thoughts.state import State
-from envs.validation import InputError
 from envs.world import Agent, Step, World, validate_choices
+from rungwise.report_chart import ReportChart
+from rungwise.validation import InputError
 
 
 class QuietThoughts(World[State]):

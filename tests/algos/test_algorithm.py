@@ -19,7 +19,7 @@ from algos.rollouts.curriculum import Curriculum
 from algos.rollouts.environment_fault import EnvironmentFault
 from algos.rollouts.return_scale import ReturnScale
 from algos.rollouts.reward_signal import RewardSignal
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 pytestmark = pytest.mark.usefixtures("local_ray")
 

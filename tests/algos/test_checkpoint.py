@@ -23,7 +23,7 @@ from algos.checkpoint import (
     write_manifest,
 )
 from algos.policy import Policy, save_policy
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 ENV = "toy_worlds:Masked-v0"
 

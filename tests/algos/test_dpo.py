@@ -17,7 +17,7 @@ from algos.rollouts.preference_pairs import (
     make_episode_pairs,
 )
 from algos.rollouts.rollout import Rollout, mask_first_episodes
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 BANDIT = "toy_worlds:Bandit-v0"
 OBJECTIVE = small.objective("dpo")

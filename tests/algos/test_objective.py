@@ -9,7 +9,7 @@ from gymnasium import spaces
 from algos import ALGORITHMS
 from algos.actions.kinds import make_action_head
 from algos.objective import Objective
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 
 def test_the_entropy_weight_follows_its_schedule():

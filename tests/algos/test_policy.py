@@ -11,7 +11,7 @@ from masked_games import FORMS
 
 from algos.policy import Policy, batch_observation, have_same_structure
 from algos.rollouts.env_factory import make_vector_env
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 
 def test_a_discrete_action_is_one_number():

@@ -8,7 +8,7 @@ import small
 from algos.checkpoint import write_manifest
 from algos.policy import Policy, save_policy
 from envs.causal.learning.world import CausalLearning
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.evaluation.evaluate import evaluate
 from tune_jobs.evaluation.evaluation_world import make_scm_kwargs
 

@@ -12,7 +12,7 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 from algos.actions.choices import Categorical
 from algos.reinforce import ReinforceObjective
 from algos.rollouts.rollout import Rollout
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 BANDIT = "toy_worlds:Bandit-v0"
 T, B = 6, 4

@@ -17,7 +17,7 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 
 from algos import ALGORITHMS, get_algorithm_class
 from algos.settings.training import TrainingSettings
-from envs.validation import get_fields
+from rungwise.validation import get_fields
 
 T, B, K = 6, 8, 3
 BASE: dict[str, Any] = {"num_envs": B, "epochs": 2, "lr": 0.01, "kl_limit": 0.0, "hidden": (8,)}

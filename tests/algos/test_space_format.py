@@ -10,7 +10,7 @@ from gymnasium import spaces
 from ray.rllib.utils.serialization import gym_space_to_dict
 
 from algos.space_format import space_from_dict, space_to_dict
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 SPACES = [
     spaces.MultiDiscrete([3, 3], start=[10, 20]),

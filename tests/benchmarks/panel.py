@@ -21,7 +21,7 @@ import gymnasium
 
 from benchmarks.panel_runs import RUNS, Result, make_single
 from benchmarks.panel_tasks import PRESETS, TASKS, Task
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 TESTS = Path(__file__).resolve().parents[1]
 

@@ -13,7 +13,7 @@ from command_line import answer, call, command, rungwise
 from cluster import cli
 from cluster.commands.listings import Envs
 from cluster.errors import CommandFailed, RunInterrupted, Terminal, Unhealthy
-from envs.validation import InputError, InputWarning
+from rungwise.validation import InputError, InputWarning
 
 
 @pytest.fixture

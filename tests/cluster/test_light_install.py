@@ -18,7 +18,7 @@ from paths import ROOT
 from programs import write_logger
 
 from cluster.commands.groups import COMMANDS
-from envs.optional_imports import TRAIN_PACKAGES
+from rungwise.optional_imports import TRAIN_PACKAGES
 
 ENGINES = ("gymnasium", "nicegui", "ray", "torch")
 HIDE = """

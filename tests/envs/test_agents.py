@@ -20,7 +20,7 @@ from envs.agents import (
     find_shared_spaces,
     make_parallel,
 )
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 AGENTS = Couriers.possible_agents
 

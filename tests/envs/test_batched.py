@@ -20,7 +20,7 @@ from gymnasium.vector.utils import batch_space
 import envs
 from envs import counter_rng, pytree
 from envs.batched import get_world
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 ID = "envs:CausalLearning-v0"
 

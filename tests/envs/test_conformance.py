@@ -20,7 +20,7 @@ from gymnasium.wrappers.vector import RecordEpisodeStatistics
 import envs
 from envs import counter_rng
 from envs.batched import BatchedVectorEnv
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 READER = {"width": 16, "steps": 0}
 WORLDS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -11,7 +11,7 @@ import envs
 from envs.batched import SingleEnv
 from envs.causal.learning.reward import RewardTerms
 from envs.factory import make_params, make_vector
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 
 def test_fields_of_the_parameters_are_keywords():

@@ -18,7 +18,7 @@ from envs.masked import (
     detect_form,
     detect_vector_form,
 )
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 KINDS = ("one", "several")
 VECTOR_FORMS = ("mask", "action_mask", "info")

@@ -5,7 +5,7 @@ import gymnasium
 import pytest
 
 from algos.rollouts.env_factory import make_vector_env
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.jobs.job_yaml import load_job
 
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 import tune_jobs
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.run_log.events import ResultRow
 
 pytestmark = pytest.mark.system

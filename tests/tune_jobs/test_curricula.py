@@ -10,7 +10,7 @@ from health_runs import history
 from sessions import get_end, make_result, make_session
 from synthetic_sweep import job_row, result
 
-from algos.metrics import STAGE, STAGES_LEFT
+from rungwise.metrics import STAGE, STAGES_LEFT
 from tune_jobs.evaluation.checkpoint_choice import CheckpointChoice
 from tune_jobs.evaluation.scoring import AgentScore
 from tune_jobs.foreign_logs.smoothed import make_history

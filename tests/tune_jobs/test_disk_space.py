@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.disk_space import DiskFullError, report_full_disk
 from tune_jobs.session.prepare import claim_run_directory
 

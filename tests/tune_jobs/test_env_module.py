@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from cluster.commands.command import find_env_module
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.env_module import FILE, describe_commit, remember_module, restore_module
 
 MODULE = "remembered_envs.grid"

@@ -12,7 +12,7 @@ from command_line import call
 from paths import ROOT
 
 from cluster.queue.run_queue import RunQueue
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs import ray_session
 from tune_jobs.ray_session import (
     MOST_PER_CORE,

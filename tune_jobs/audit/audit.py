@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from envs.validation import NonNegative, check_value
+from rungwise.validation import NonNegative, check_value
 from tune_jobs.audit.audit_cache import AuditCache
 from tune_jobs.audit.replayed_run import JudgingOptions, ReplayedRun, replay_source
 from tune_jobs.audit.run_groups import RunGroup, StopVerdict, group_runs

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from rungwise.formatting import count, format_duration, format_measurement, format_percent
 from tune_jobs.audit.audit import WORDS, Audit, EndedRun
 from tune_jobs.audit.replayed_run import ReplayedRun, ReplayedStop
-from tune_jobs.formatting import count, format_duration, format_measurement, format_percent
 from tune_jobs.report.html_parts import render_note, section, table
 from tune_jobs.report.report import make_page, replace_file
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.foreign_logs.discovery import OwnRun, Unreadable, describe_os_error
 from tune_jobs.foreign_logs.formats import LogReader
 from tune_jobs.foreign_logs.likely_return import advise_rename

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.callbacks.ending import Doomed, share_decision
 from tune_jobs.callbacks.scalars import copy_scalars, read_budget
 from tune_jobs.judging.watch import Watch

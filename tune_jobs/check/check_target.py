@@ -31,7 +31,7 @@ from envs.agents import count_agents
 from envs.batched import World, get_world
 from envs.checking.import_probe import probe_import
 from envs.checking.violations import Clock
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.evaluation.evaluation_world import make_scm_kwargs
 from tune_jobs.health.remedy import OtherLibrary
 from tune_jobs.jobs.job import Job, resolve_env_id

@@ -11,7 +11,7 @@ from algos.rollouts.env_factory import explain_wrong_kind, make_vector_env
 from envs.agents import GAMES_TO_APPEAR, PREFIX, check_appearances
 from envs.checking.env_checker import examine
 from envs.time_limit import list_layers
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.check.check_target import CheckTarget
 from tune_jobs.check.findings import ProbeResult
 from tune_jobs.check.random_agents import flatten_observation

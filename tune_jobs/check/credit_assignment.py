@@ -21,10 +21,10 @@ import torch
 from algos.objective import Objective
 from algos.rollouts.columns import Column, Ragged
 from algos.rollouts.rollout import Rollout, mask_first_episodes
+from rungwise.formatting import count
 from tune_jobs.check.check_target import CheckTarget
 from tune_jobs.check.findings import ProbeResult
 from tune_jobs.check.rollouts import sample_random_play
-from tune_jobs.formatting import count
 
 Array = np.ndarray[Any, Any]
 

@@ -11,11 +11,11 @@ import inspect
 import re
 from typing import Any
 
-from algos.metrics import METRICS
 from envs.field_docs import read_field_docs
-from envs.validation import InputError, unknown_name_error
+from rungwise.formatting import format_percent
+from rungwise.metrics import METRICS
+from rungwise.validation import InputError, unknown_name_error
 from tune_jobs.check.findings import SWEEP_FINDINGS, SYMPTOMS, CheckSymptom
-from tune_jobs.formatting import format_percent
 from tune_jobs.health.diagnosis import RULES, StopConditions
 from tune_jobs.health.history import SCORE
 from tune_jobs.health.record import describe_record

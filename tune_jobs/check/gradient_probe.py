@@ -16,7 +16,7 @@ from algos.models.base import PolicyModule
 from algos.objective import Objective
 from algos.rollouts.columns import Columns
 from algos.settings.training import TrainingSettings
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.check.check_target import CheckTarget, randomise_weights
 from tune_jobs.check.findings import SYMPTOMS, TERM_WITHOUT_GRADIENT, ProbeResult
 from tune_jobs.check.rollouts import sample_random_play

@@ -17,7 +17,7 @@ import torch
 from algos.rollouts.environment_fault import EnvironmentFault
 from envs.checking.user_frames import find_user_frame
 from envs.checking.violations import BrokenEnvironmentError, TimeUpError
-from envs.validation import InputError, InputWarning
+from rungwise.validation import InputError, InputWarning
 from tune_jobs.check.action_passthrough import probe_actions
 from tune_jobs.check.action_sampler import probe_sampler
 from tune_jobs.check.check_target import CheckTarget

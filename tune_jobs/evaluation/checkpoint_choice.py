@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from algos.metrics import HELD_OUT
+from rungwise.metrics import HELD_OUT
 from tune_jobs.evaluation.scoring import FEWEST, is_episode_mean
 from tune_jobs.health.improvement import average_errors, estimate_score_sd
 from tune_jobs.health.metric_table import as_number

@@ -11,12 +11,12 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from algos.metrics import HELD_OUT
 from algos.policy import Policy
 from algos.rollouts.group_sampler import TRAINING_SEED
 from envs import counter_rng
 from envs.batched import World
-from envs.validation import InputError
+from rungwise.metrics import HELD_OUT
+from rungwise.validation import InputError
 from tune_jobs.evaluation.episode_budget import SLOW_STEPS, limit_episode_steps, plan_batches
 from tune_jobs.evaluation.evaluation_world import check_policy_fits, make_world
 from tune_jobs.evaluation.players import (

@@ -14,7 +14,7 @@ from algos.rollouts.env_factory import list_arguments, make_vector_env
 from envs import FAMILIES
 from envs.batched import World, get_world
 from envs.factory import make_params
-from envs.validation import InputError, get_fields
+from rungwise.validation import InputError, get_fields
 
 
 def make_world(

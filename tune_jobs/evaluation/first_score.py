@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from algos import get_algorithm_class
 from algos.settings.training import TrainingSettings
+from rungwise.formatting import count
 from tune_jobs.evaluation.scoring import FEWEST, is_episode_mean
-from tune_jobs.formatting import count
 from tune_jobs.jobs.job import Job
 
 EPISODES_EACH = 2

@@ -24,8 +24,8 @@ from algos.rollouts.env_factory import check_arguments, find_env_spec, make_mask
 from algos.rollouts.episodes import REPORT_INTERVAL, play_episodes, start_env, step_env
 from envs.checking.user_frames import find_user_frame
 from envs.closing import guard_close
-from envs.optional_imports import import_extra
-from envs.validation import InputError
+from rungwise.optional_imports import import_extra
+from rungwise.validation import InputError
 from tune_jobs.disk_space import FULL_BYTES
 from tune_jobs.run_log.events import VideoRow
 

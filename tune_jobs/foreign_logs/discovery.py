@@ -8,13 +8,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from envs.validation import InputError
+from rungwise.formatting import format_names
+from rungwise.validation import InputError
 from tune_jobs.foreign_logs.formats import FORMATS, LogReader
 from tune_jobs.foreign_logs.formats.delimited import DelimitedReader
 from tune_jobs.foreign_logs.likely_return import is_return
 from tune_jobs.foreign_logs.log_record import parse_json
 from tune_jobs.foreign_logs.names.name_matching import match_metrics
-from tune_jobs.formatting import format_names
 from tune_jobs.run_log.log_file import open_log
 
 LOOKED_FOR = (

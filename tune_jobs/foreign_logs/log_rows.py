@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from algos.metrics import METRICS
-from envs.validation import InputError, unknown_name_error
+from rungwise.metrics import METRICS
+from rungwise.validation import InputError, unknown_name_error
 from tune_jobs.foreign_logs.likely_return import is_return
 from tune_jobs.foreign_logs.log_record import Record
 from tune_jobs.foreign_logs.names.catalogue_metric import RETURNS

@@ -9,7 +9,8 @@ from typing import Any, Literal, cast
 
 import yaml
 
-from envs.validation import InputError, unknown_name_error
+from rungwise.formatting import format_names
+from rungwise.validation import InputError, unknown_name_error
 from tune_jobs.foreign_logs.discovery import (
     LOOKED_FOR,
     OWN_RUN,
@@ -26,7 +27,6 @@ from tune_jobs.foreign_logs.log_record import Record
 from tune_jobs.foreign_logs.names.name_matching import check_rename
 from tune_jobs.foreign_logs.stacked_runs import split_runs
 from tune_jobs.foreign_logs.translation import translate_log
-from tune_jobs.formatting import format_names
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.outcome import Outcome
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from algos.metrics import STAGE
+from rungwise.metrics import STAGE
 from tune_jobs.health.history import History
 from tune_jobs.health.improvement import (
     FloatArray,

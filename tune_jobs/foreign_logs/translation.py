@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from algos.metrics import METRICS
-from envs.validation import InputError
+from rungwise.metrics import METRICS
+from rungwise.validation import InputError
 from tune_jobs.foreign_logs.counts import (
     MOST_OFTEN,
     count_within_rows,

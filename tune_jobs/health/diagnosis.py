@@ -8,7 +8,7 @@ from typing import Annotated
 
 import numpy as np
 
-from envs.validation import AtLeastOne, Fraction, check_value, unknown_name_error, validate
+from rungwise.validation import AtLeastOne, Fraction, check_value, unknown_name_error, validate
 from tune_jobs.health.finding import SEVERITIES, Finding, Limit, Severity
 from tune_jobs.health.history import SCORE, History
 from tune_jobs.health.rule import Rule

@@ -11,8 +11,8 @@ from typing import Literal
 
 import numpy as np
 
-from algos.metrics import STAGE, depends_on_stage
-from envs.validation import AtLeastOne, check_value
+from rungwise.metrics import STAGE, depends_on_stage
+from rungwise.validation import AtLeastOne, check_value
 from tune_jobs.health.improvement import (
     CONSTANT,
     BoolArray,

@@ -14,7 +14,7 @@ from typing import Annotated
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.validation import AtLeastOne, Between, Fraction, NonNegative, Positive, validate
+from rungwise.validation import AtLeastOne, Between, Fraction, NonNegative, Positive, validate
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]

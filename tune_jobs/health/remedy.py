@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Literal
 
-from tune_jobs.formatting import format_number
+from rungwise.formatting import format_number
 
 Value = float | str | bool
 

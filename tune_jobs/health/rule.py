@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-from envs.validation import AtLeastOne, Fraction, validate
+from rungwise.validation import AtLeastOne, Fraction, validate
 from tune_jobs.health.finding import Finding, Severity
 from tune_jobs.health.history import History
 from tune_jobs.health.remedy import COMMON, OtherLibrary, Remedy, worded

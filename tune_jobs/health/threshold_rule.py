@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
-from envs.validation import AtLeastOne
+from rungwise.validation import AtLeastOne
 from tune_jobs.health.finding import Finding, Severity
 from tune_jobs.health.history import History
 from tune_jobs.health.improvement import BoolArray, FloatArray, median

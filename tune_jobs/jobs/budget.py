@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Container
 
 from algos.settings.training import EpisodeSettings, TrainingSettings
-from envs.validation import InputError
-from tune_jobs.formatting import count
+from rungwise.formatting import count
+from rungwise.validation import InputError
 from tune_jobs.jobs.job_fields import JobFields
 from tune_jobs.jobs.program_settings import ProgramSettings
 from tune_jobs.jobs.rllib_settings import RLlibSettings

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from algos.settings.training import TrainingSettings
-from envs.validation import AtLeastOne, InputError, check_value, get_fields, unknown_name_error
+from rungwise.validation import AtLeastOne, InputError, check_value, get_fields, unknown_name_error
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.job_yaml import make_job, make_plain, replace_fields
 from tune_jobs.jobs.rllib_settings import RLlibSettings

@@ -9,7 +9,7 @@ from typing import Any
 
 from algos.settings.training import TrainingSettings
 from envs import FAMILIES
-from envs.validation import InputError, validate
+from rungwise.validation import InputError, validate
 from tune_jobs.health import Limit, check_limits
 from tune_jobs.health.record import hold_unproven
 from tune_jobs.jobs.budget import choose_first_rung, fit_settings, resolve_iterations

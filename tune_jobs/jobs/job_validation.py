@@ -26,7 +26,7 @@ from algos.space_format import space_to_dict
 from envs.agents import AgentView, check_appearances
 from envs.batched import get_world
 from envs.checking.env_checker import check_random_play
-from envs.validation import InputError, InputWarning
+from rungwise.validation import InputError, InputWarning
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.program_validation import check_sweep, validate_program_job
 from tune_jobs.jobs.rllib_settings import RLlibSettings

@@ -12,8 +12,8 @@ import yaml
 
 from algos.settings.training import is_rllib_name
 from envs import FAMILIES
-from envs.validation import InputError, get_fields, unknown_name_error
-from tune_jobs.formatting import format_values
+from rungwise.formatting import format_values
+from rungwise.validation import InputError, get_fields, unknown_name_error
 from tune_jobs.jobs.budget import DEFAULT_ITERATIONS
 from tune_jobs.jobs.job import Job, resolve_env_id
 from tune_jobs.jobs.job_fields import get_settings_class, to_tuples

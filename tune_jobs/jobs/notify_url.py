@@ -11,8 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from envs.validation import InputError
-from tune_jobs.run_directory import NOTIFY
+from rungwise.run_directory import NOTIFY
+from rungwise.validation import InputError
 
 VARIABLE = "RUNGWISE_NOTIFY"
 """Environment variable with the URL of runs whose job has none."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from tune_jobs.formatting import count, format_duration, format_measurement
+from rungwise.formatting import count, format_duration, format_measurement
 from tune_jobs.jobs.job import Job
 
 SCORES = Path(__file__).with_name("preset_scores.yaml")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from envs.validation import InputError, NonNegative, Positive, unknown_name_error, validate
+from rungwise.validation import InputError, NonNegative, Positive, unknown_name_error, validate
 
 GIVEN = ("seed", "trial", "out", "checkpoint")
 """Placeholders of a command that are filled in whatever is searched."""

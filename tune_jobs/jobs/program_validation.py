@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.program_settings import check_command, fill_command, list_placeholders
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.jobs.job_fields import JobFields, Settings
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from envs.validation import InputError, check_value
+from rungwise.validation import InputError, check_value
 from tune_jobs.health.remedy import OtherLibrary
 from tune_jobs.jobs.search_space import Space
 

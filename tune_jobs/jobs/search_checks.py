@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from algos.settings.training import TrainingSettings
-from envs.validation import InputError, check_value, get_fields, unknown_name_error
+from rungwise.validation import InputError, check_value, get_fields, unknown_name_error
 from tune_jobs.jobs.job_fields import JobFields
 from tune_jobs.jobs.program_settings import ProgramSettings, check_placeholders
 from tune_jobs.jobs.rllib_settings import RLlibSettings, check_settings

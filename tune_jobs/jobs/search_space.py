@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeAlias, cast
 
 import numpy as np
 
-from envs.validation import InputError, unknown_name_error
+from rungwise.validation import InputError, unknown_name_error
 
 SpaceKind: TypeAlias = Literal["uniform", "loguniform", "int", "choice"]
 KINDS = ("uniform", "loguniform", "int", "choice")

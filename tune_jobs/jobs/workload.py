@@ -7,7 +7,7 @@ from pathlib import Path
 
 from algos.astar_po import AStarPOSettings
 from algos.settings.training import TrainingSettings
-from tune_jobs.formatting import count, format_duration
+from rungwise.formatting import count, format_duration
 from tune_jobs.jobs.job import Job
 
 GPU_FLOPS, CORE_FLOPS = 1e14, 5e10

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from algos.metrics import METRICS
+from rungwise.formatting import count
+from rungwise.metrics import METRICS
 from tune_jobs.foreign_logs.log import Log
 from tune_jobs.foreign_logs.read_logs import read_all
-from tune_jobs.formatting import count
 from tune_jobs.health.diagnosis import RULES, Diagnosis, diagnose
 from tune_jobs.health.finding import Finding
 from tune_jobs.health.history import History

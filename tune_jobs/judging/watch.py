@@ -13,8 +13,8 @@ from typing import Annotated
 
 import numpy as np
 
-from algos.metrics import METRICS
-from envs.validation import (
+from rungwise.metrics import METRICS
+from rungwise.validation import (
     Fraction,
     NonNegative,
     Positive,

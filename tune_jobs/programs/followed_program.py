@@ -8,7 +8,7 @@ import time
 from collections.abc import Generator
 from typing import Any
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.foreign_logs.formats.tail import WHOLE_LOGS
 from tune_jobs.foreign_logs.log_rows import RETURNS, Iteration, LogRows
 from tune_jobs.jobs.job import Job

@@ -26,7 +26,7 @@ from uuid import uuid4
 
 import psutil
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.jobs.program_settings import check_command
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)

@@ -9,7 +9,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from tune_jobs.formatting import format_number
+from rungwise.formatting import format_number
 
 FEWEST_TICKS, MOST_TICKS = 3, 8
 

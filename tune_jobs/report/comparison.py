@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tune_jobs.formatting import (
+from rungwise.formatting import (
     count,
     format_duration,
     format_end_reason,

@@ -16,7 +16,7 @@ from statistics import fmean
 from typing import Any
 
 from envs.episode_trace import EpisodeTrace, Frame
-from tune_jobs.formatting import count
+from rungwise.formatting import count
 from tune_jobs.report.html_parts import render_note, table
 
 RADIUS, LAYER, PASSING = 9.0, 52.0, 16.0

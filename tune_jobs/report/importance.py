@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from envs.optional_imports import is_installed
-from tune_jobs.formatting import format_percent
+from rungwise.formatting import format_percent
+from rungwise.optional_imports import is_installed
 from tune_jobs.report.plots import ACCENT, MUTED, Plot, make_blank_figure
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.rung_agreement import rank, score_at

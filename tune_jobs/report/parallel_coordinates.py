@@ -13,7 +13,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from tune_jobs.formatting import format_identifier, format_number
+from rungwise.formatting import format_identifier, format_number
 from tune_jobs.report.axes import choose_log_ticks
 from tune_jobs.report.importance import rank_settings
 from tune_jobs.report.plots import MUTED, Plot, make_blank_figure, spans_decades

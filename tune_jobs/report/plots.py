@@ -14,7 +14,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from tune_jobs.formatting import count, format_end_reason, format_identifier, format_percent
+from rungwise.formatting import count, format_end_reason, format_identifier, format_percent
 from tune_jobs.report.axes import set_log_axis
 from tune_jobs.report.result_score import name_player
 from tune_jobs.run_log.events import EvaluationRow

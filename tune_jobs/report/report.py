@@ -8,8 +8,7 @@ from pathlib import Path
 
 from plotly.offline import get_plotlyjs
 
-from envs.whole_file import replace_whole
-from tune_jobs.formatting import (
+from rungwise.formatting import (
     count,
     format_command,
     format_duration,
@@ -20,6 +19,9 @@ from tune_jobs.formatting import (
     format_time,
     format_values,
 )
+from rungwise.run_directory import JOB
+from rungwise.whole_file import replace_whole
+from rungwise.write_errors import warn_of_unwritable
 from tune_jobs.health.record import describe_record
 from tune_jobs.jobs.job_yaml import get_file_mode, mask_job_text
 from tune_jobs.report import plots as figures
@@ -42,7 +44,6 @@ from tune_jobs.report.result_score import (
     name_player,
 )
 from tune_jobs.report.winner_section import WINNER, dump_winner_job, render_winner
-from tune_jobs.run_directory import JOB
 from tune_jobs.run_log.evaluation_status import (
     COMPARED,
     format_episode_count,
@@ -50,7 +51,6 @@ from tune_jobs.run_log.evaluation_status import (
 )
 from tune_jobs.run_log.events import DISPROVED, EvaluationRow, FindingRow, Row
 from tune_jobs.run_log.outcome import Outcome
-from tune_jobs.write_errors import warn_of_unwritable
 
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; "

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from algos.metrics import HELD_OUT
-from tune_jobs.formatting import count, format_estimate, format_identifier
+from rungwise.formatting import count, format_estimate, format_identifier
+from rungwise.metrics import HELD_OUT
 from tune_jobs.run_log.evaluation_status import format_player
 from tune_jobs.run_log.events import EvaluationRow
 from tune_jobs.run_log.outcome import Outcome

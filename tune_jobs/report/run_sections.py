@@ -11,9 +11,9 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from algos.metrics import HELD_OUT
-from envs.report_chart import ReportChart
-from tune_jobs.formatting import count, format_estimate, format_identifier, format_measurement
+from rungwise.formatting import count, format_estimate, format_identifier, format_measurement
+from rungwise.metrics import HELD_OUT
+from rungwise.report_chart import ReportChart
 from tune_jobs.report.axes import set_log_axis
 from tune_jobs.report.html_parts import Part, draw, render_note, section, table
 from tune_jobs.report.plots import (

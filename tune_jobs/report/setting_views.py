@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from envs.optional_imports import is_installed
-from tune_jobs.formatting import format_identifier, format_measurement, format_number
+from rungwise.formatting import format_identifier, format_measurement, format_number
+from rungwise.optional_imports import is_installed
 from tune_jobs.report.axes import choose_log_ticks, set_log_axis
 from tune_jobs.report.importance import (
     NO_FOREST,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import NamedTuple
 
-from tune_jobs.formatting import (
+from rungwise.formatting import (
     count,
     format_duration,
     format_end_reason,

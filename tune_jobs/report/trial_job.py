@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import envs
-from envs.validation import InputError
-from tune_jobs.formatting import format_command
+from rungwise.formatting import format_command
+from rungwise.validation import InputError
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.job_fields import SchedulerFields, SearchFields
 from tune_jobs.jobs.job_yaml import (

@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from tune_jobs.formatting import count, format_command
+from rungwise.formatting import count, format_command
 from tune_jobs.report.html_parts import render_note, section, table
 from tune_jobs.report.trial_job import dump_trial_job, parse_job_or_none
 from tune_jobs.run_log.evaluation_status import recommend_sampling

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from envs.validation import InputError
-from tune_jobs.formatting import format_command
+from rungwise.formatting import format_command
+from rungwise.validation import InputError
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import CheckpointRow, Row
 from tune_jobs.run_log.outcome import Outcome

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from envs.report_chart import ReportChart
+from rungwise.report_chart import ReportChart
 from tune_jobs.run_log.events import Row
 from tune_jobs.run_log.outcome import Outcome
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from tune_jobs.formatting import format_number
+from rungwise.formatting import format_number
 
 FEWEST = 3
 """Comparable trials below which nothing is concluded."""

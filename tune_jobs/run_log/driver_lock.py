@@ -23,11 +23,11 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from envs.validation import InputError
-from tune_jobs.formatting import format_command, format_duration
+from rungwise.formatting import format_command, format_duration
+from rungwise.validation import InputError
+from rungwise.write_errors import refuse_unwritable
 from tune_jobs.run_log.events import JobEndRow, JobRow, Row
 from tune_jobs.run_log.stop_requests import clear_stop_request
-from tune_jobs.write_errors import refuse_unwritable
 
 LOCK = "driver.lock"
 PATIENCE_S = 1.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 
-from tune_jobs.formatting import count, format_percent
+from rungwise.formatting import count, format_percent
 from tune_jobs.run_log.events import EvaluationRow, Row
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
-from envs.validation import InputError, InputWarning
+from rungwise.validation import InputError, InputWarning
 from tune_jobs.run_log.events import EndRow, JobEndRow, JobRow, Row, VideoRow
 from tune_jobs.run_log.json_types import convert_to_json
 from tune_jobs.run_log.log_file import append_line, open_log

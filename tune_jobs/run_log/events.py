@@ -62,7 +62,7 @@ class JobRow(Event):
     """``kind``, ``grace``, ``reduction_factor`` and ``rungs`` (the iterations of its decisions)."""
     choice_names: list[str] = field(default_factory=list[str])
     charts: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-    """What the report draws of the environment's own metrics (:mod:`envs.report_chart`)."""
+    """What the report draws of the environment's own metrics (:mod:`rungwise.report_chart`)."""
     searched: list[str] = field(default_factory=list[str])
     """The fields that differ between trials."""
     keep: str = "last"

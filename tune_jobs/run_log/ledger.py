@@ -13,8 +13,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from envs.validation import InputError
-from envs.whole_file import replace_whole
+from rungwise.validation import InputError
+from rungwise.whole_file import replace_whole
 from tune_jobs.run_log.events import Row
 from tune_jobs.run_log.ledger_lines import list_ledger_lines
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from envs.optional_imports import is_installed
-from envs.validation import InputError, InputWarning
+from rungwise.optional_imports import is_installed
+from rungwise.validation import InputError, InputWarning
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.ledger_lines import list_ledger_lines
 from tune_jobs.run_log.log_file import get_log_size

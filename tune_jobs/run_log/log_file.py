@@ -19,7 +19,7 @@ from bisect import bisect_right
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

@@ -19,15 +19,15 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import TYPE_CHECKING
 
-from envs.optional_imports import TRAIN, import_extra
-from envs.validation import InputError
-from tune_jobs.run_directory import NOTIFY
+from rungwise.optional_imports import TRAIN, import_extra
+from rungwise.run_directory import NOTIFY
+from rungwise.validation import InputError
+from rungwise.write_errors import describe_cause, refuse_unwritable
 from tune_jobs.run_log.best_checkpoint import COPY
 from tune_jobs.run_log.driver_lock import LOCK
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import CheckpointRow, JobRow, Row, VideoRow
 from tune_jobs.run_log.log_file import get_older, open_log
-from tune_jobs.write_errors import describe_cause, refuse_unwritable
 
 if TYPE_CHECKING:
     from pyarrow import fs

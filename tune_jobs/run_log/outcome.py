@@ -15,8 +15,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from envs.validation import InputError
-from tune_jobs.formatting import count, format_end_reason, format_percent
+from rungwise.formatting import count, format_end_reason, format_percent
+from rungwise.validation import InputError
 from tune_jobs.run_log.cross_trial import compare_trials_on_all_symptoms
 from tune_jobs.run_log.events import (
     CheckpointRow,

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tune_jobs.formatting import format_percent
+from rungwise.formatting import format_percent
 from tune_jobs.run_log.trial_outcome import TrialOutcome, average_later_half, to_finite_float
 
 FEWEST = 8

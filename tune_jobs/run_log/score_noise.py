@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tune_jobs.episode_pool import pool_episodes
+from rungwise.episode_pool import pool_episodes
 from tune_jobs.run_log.trial_outcome import (
     POOLED,
     SPREAD,

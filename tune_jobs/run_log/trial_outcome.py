@@ -9,8 +9,8 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from algos.metrics import STAGE, depends_on_stage
-from tune_jobs.formatting import format_duration, format_identifier, format_number, format_percent
+from rungwise.formatting import format_duration, format_identifier, format_number, format_percent
+from rungwise.metrics import STAGE, depends_on_stage
 from tune_jobs.run_log import events
 from tune_jobs.run_log.cross_trial import Sibling
 from tune_jobs.run_log.hindsight import rises_after

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.search_space import Space
 from tune_jobs.jobs.trials import derive_trial_seed

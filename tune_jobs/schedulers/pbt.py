@@ -23,8 +23,8 @@ import numpy as np
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import PopulationBasedTraining
 
-from envs.validation import InputError
-from tune_jobs.formatting import format_measurement, format_number
+from rungwise.formatting import format_measurement, format_number
+from rungwise.validation import InputError
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.search_space import perturb_config
 from tune_jobs.run_log.events import CheckpointRow, ExploitRow, JobRow, ResultRow, Row

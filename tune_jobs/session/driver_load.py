@@ -10,7 +10,7 @@ import time
 import warnings
 from collections.abc import Callable
 
-from envs.validation import InputWarning
+from rungwise.validation import InputWarning
 
 WINDOW_S = 60.0
 """Seconds over which the load is measured."""

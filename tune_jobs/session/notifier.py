@@ -21,7 +21,7 @@ from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, OpenerDirector, Request, build_opener
 
-from tune_jobs.formatting import count, format_duration, format_end_reason, format_identifier
+from rungwise.formatting import count, format_duration, format_end_reason, format_identifier
 from tune_jobs.jobs.notify_url import find_notify_url, mask_url
 from tune_jobs.report.result_score import find_result_score
 from tune_jobs.run_log.evaluation_status import EvaluationStatus

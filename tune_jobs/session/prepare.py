@@ -11,13 +11,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from envs.optional_imports import find_versions
-from envs.validation import InputError
-from envs.whole_file import replace_whole
+from rungwise.formatting import format_command
+from rungwise.optional_imports import find_versions
+from rungwise.run_directory import JOB, check_is_local, check_is_run
+from rungwise.validation import InputError
+from rungwise.whole_file import replace_whole
+from rungwise.write_errors import refuse_unwritable
 from tune_jobs.disk_space import check_disk_space
 from tune_jobs.env_module import describe_commit, remember_module
 from tune_jobs.evaluation.scoring import resolve_metric
-from tune_jobs.formatting import format_command
 from tune_jobs.jobs.extension import extend_job
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.job_yaml import dump_job, get_file_mode, list_changes, read_job
@@ -26,7 +28,6 @@ from tune_jobs.jobs.program_validation import validate_program_job
 from tune_jobs.jobs.resources import check_resources, list_bundles
 from tune_jobs.jobs.trials import add_default_point
 from tune_jobs.ray_session import check_address, offered_cpus
-from tune_jobs.run_directory import JOB, check_is_local, check_is_run
 from tune_jobs.run_log.driver_lock import hold_driver_lock
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import JobRow, Row
@@ -35,7 +36,6 @@ from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.trial_outcome import CONTINUED
 from tune_jobs.schedulers.optuna_sampler import check_optuna
 from tune_jobs.session.machine import describe_machine
-from tune_jobs.write_errors import refuse_unwritable
 
 if TYPE_CHECKING:
     from envs.batched import World

@@ -12,8 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from envs.validation import InputError
-from tune_jobs.formatting import format_command
+from rungwise.formatting import format_command
+from rungwise.validation import InputError
 from tune_jobs.jobs.job import Job
 from tune_jobs.programs.followed_program import FollowedProgram
 from tune_jobs.programs.log_follower import LogFollower

@@ -19,12 +19,12 @@ from ray.rllib.utils.debug import update_global_seed_if_necessary
 from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME
 
 from algos.algorithm import WEIGHTS
-from algos.metrics import INFO_METRICS
 from algos.policy import write_policy
 from algos.rllib.rllib_algorithms import EPISODE_METRICS, STEP_METRICS, build_rllib_algorithm
 from algos.rollouts.env_factory import make_single_env
 from algos.rollouts.environment_fault import EnvironmentFault
 from envs.time_limit import find_time_limit
+from rungwise.metrics import INFO_METRICS
 from tune_jobs.foreign_logs.log_record import Record, flatten
 from tune_jobs.foreign_logs.translation import translate_log
 from tune_jobs.jobs.job import Job

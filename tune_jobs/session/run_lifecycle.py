@@ -14,10 +14,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from envs.optional_imports import is_installed
-from envs.validation import InputError
+from rungwise.formatting import first_sentence, format_command
+from rungwise.optional_imports import is_installed
+from rungwise.validation import InputError
+from rungwise.write_errors import warn_of_unwritable
 from tune_jobs.disk_space import DiskFullError, check_disk_space, report_full_disk
-from tune_jobs.formatting import first_sentence, format_command
 from tune_jobs.jobs.job import Job
 from tune_jobs.report.importance import import_forest_early
 from tune_jobs.report.report import try_to_write_report
@@ -32,7 +33,6 @@ from tune_jobs.run_log.trial_outcome import TrialOutcome
 from tune_jobs.session.notifier import Notifier
 from tune_jobs.session.prepare import LOG, make_job_row, open_run
 from tune_jobs.session.program_session import ProgramSession
-from tune_jobs.write_errors import warn_of_unwritable
 
 if TYPE_CHECKING:
     from tune_jobs.session.tune_session import TuneSession

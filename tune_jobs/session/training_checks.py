@@ -8,7 +8,7 @@ from typing import Any
 
 from algos.models import MODELS
 from algos.rollouts.env_factory import make_vector_env
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.evaluation.evaluation_world import check_spaces_fit
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.job_validation import validate_job

@@ -13,8 +13,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from algos.metrics import STAGE, STAGES_LEFT, depends_on_stage
-from tune_jobs.formatting import count, format_command, format_measurement
+from rungwise.formatting import count, format_command, format_measurement
+from rungwise.metrics import STAGE, STAGES_LEFT, depends_on_stage
 from tune_jobs.health import Finding
 from tune_jobs.health.improvement import keep_finite
 from tune_jobs.health.metric_table import MetricTable

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ray.util.metrics import Counter, Gauge
 
-from algos.metrics import METRICS
+from rungwise.metrics import METRICS
 from tune_jobs.run_log.event_log import read_log_ends
 from tune_jobs.run_log.events import EndRow, FindingRow, ResultRow, Row
 from tune_jobs.run_log.trial_outcome import to_finite_float

@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ray.tune.experiment import Trial
 from ray.tune.logger import LoggerCallback
 
-from envs.validation import InputError
-from tune_jobs.formatting import first_sentence
+from rungwise.formatting import first_sentence
+from rungwise.validation import InputError
 from tune_jobs.run_log.events import CheckpointRow, JobRow, Row
 from tune_jobs.trackers.tracker_metrics import CurvePoints
 

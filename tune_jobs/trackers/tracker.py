@@ -21,7 +21,7 @@ from tensorboardX.proto import event_pb2, summary_pb2
 from tensorboardX.record_writer import masked_crc32c
 from tensorboardX.summary import hparams
 
-from tune_jobs.formatting import first_sentence
+from rungwise.formatting import first_sentence
 from tune_jobs.run_log.events import Row
 from tune_jobs.trackers.remote_runs import MlflowRuns, RemoteRuns, WandbRuns
 from tune_jobs.trackers.tracker_metrics import SCORE, CurvePoints

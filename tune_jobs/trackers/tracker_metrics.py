@@ -14,7 +14,7 @@ import functools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from algos.metrics import find_group
+from rungwise.metrics import find_group
 from tune_jobs.run_log.events import ResultRow, Row
 from tune_jobs.run_log.json_types import parse_metrics
 

@@ -14,7 +14,7 @@ from algos.models.encoders.discrete import DiscreteEncoder
 from algos.models.encoders.encoder import Encoder
 from algos.models.encoders.image import ImageEncoder, is_image
 from algos.models.encoders.vector import VectorEncoder
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 
 def make_encoders(space: spaces.Space[Any], config: Mapping[str, Any]) -> dict[str, Encoder]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from algos.models.base import initialise_linear
 from algos.models.encoders.encoder import Encoder
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 SMALLEST_GREY_SIDE = 7
 """Sides of the smallest table of bytes that counts as a grey image (MiniGrid's view has 7)."""

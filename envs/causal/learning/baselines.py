@@ -15,8 +15,8 @@ from envs import counter_rng
 from envs.causal.learning.params import Params
 from envs.causal.learning.state import State, Task
 from envs.pytree import Array, Bools, Floats, Ints, Keys
-from envs.validation import InputError
 from envs.world import Agent
+from rungwise.validation import InputError
 
 CANDIDATES = 24
 """Number of candidate interventions that the design compares before each step."""

@@ -17,7 +17,7 @@ from envs.causal.learning import reward
 from envs.causal.learning.observation import uncertainty
 from envs.causal.learning.state import State, Task
 from envs.pytree import Array
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 
 def predict_rewards(task: Task, state: State, action: Mapping[str, Array]) -> Array:

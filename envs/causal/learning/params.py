@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from envs.causal.learning.reward import RewardTerms
 from envs.causal.models.families import FAMILIES, hidden_nodes
-from envs.validation import (
+from rungwise.validation import (
     AtLeastOne,
     Between,
     Fraction,

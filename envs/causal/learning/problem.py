@@ -19,7 +19,7 @@ from envs.causal.models import named
 from envs.causal.models.families import draw_family
 from envs.causal.models.scm import AdditiveScm, Model, Scm
 from envs.pytree import Bools, Ints, Keys
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 
 from envs.causal.learning.metric import Risk
 from envs.pytree import Bools, Floats, Ints
-from envs.validation import Between, Fraction, NonNegative, validate
+from rungwise.validation import Between, Fraction, NonNegative, validate
 
 # Below this, rounding of the excess risk would decide the reward of late steps.
 _FLOOR = 1e-6

@@ -30,8 +30,8 @@ from envs.causal.learning.student import BayesLinear, Student
 from envs.causal.models.scm import Scm
 from envs.episode_trace import EpisodeTrace
 from envs.pytree import Array, Bools, Floats, Ints, Keys, Observation, put, take
-from envs.report_chart import ReportChart
 from envs.world import Agent, Step, World
+from rungwise.report_chart import ReportChart
 
 
 class CausalLearning(World[State]):

@@ -15,9 +15,9 @@ import numpy as np
 
 from envs.causal.models.expressions import normal_cdf
 from envs.causal.models.scm import Model, Scm, evaluation_order
-from envs.optional_imports import import_extra
 from envs.pytree import Bools, Floats, Ints
-from envs.validation import InputError
+from rungwise.optional_imports import import_extra
+from rungwise.validation import InputError
 
 
 @dataclasses.dataclass(frozen=True)

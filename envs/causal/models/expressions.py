@@ -16,7 +16,7 @@ import numpy as np
 from envs import counter_rng
 from envs.causal.models.scm import FUNCTIONS, Model, Scm, evaluation_order
 from envs.pytree import Bools, Floats, Ints
-from envs.validation import InputError, unknown_name_error
+from rungwise.validation import InputError, unknown_name_error
 
 Formula: TypeAlias = Callable[[Floats], Any]
 """Values [...] of a node from those of all nodes [..., n]."""

@@ -16,7 +16,7 @@ from envs import counter_rng
 from envs.causal.models.graphs import DECOYS, GRAPHS, Edges, GraphKind, before_decoys, meeting
 from envs.causal.models.scm import FUNCTIONS, SHAPES, AdditiveScm
 from envs.pytree import Array, Floats, Ints, Keys
-from envs.validation import InputError, unknown_name_error
+from rungwise.validation import InputError, unknown_name_error
 
 DOMAIN = (-5.0, 5.0)
 """Domain of every node of every family."""

@@ -36,7 +36,7 @@ from envs.causal.models.expressions import Formula, NodeNoise, assemble_model, p
 from envs.causal.models.gaussian import network
 from envs.causal.models.scm import FUNCTIONS, Model
 from envs.pytree import Floats
-from envs.validation import InputError, check_value, get_fields, unknown_name_error
+from rungwise.validation import InputError, check_value, get_fields, unknown_name_error
 
 
 @dataclasses.dataclass(frozen=True)

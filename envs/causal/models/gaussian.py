@@ -10,7 +10,7 @@ import numpy as np
 
 from envs.causal.models.scm import AdditiveScm, Model, from_terms
 from envs.pytree import Floats
-from envs.validation import InputError, unknown_name_error
+from rungwise.validation import InputError, unknown_name_error
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,7 +19,7 @@ from envs.causal.models.expressions import NodeNoise, from_expressions
 from envs.causal.models.families import FAMILIES
 from envs.causal.models.gaussian import Optimum, best_setting, network
 from envs.causal.models.scm import AdditiveScm, Model, from_terms
-from envs.validation import InputError, unknown_name_error
+from rungwise.validation import InputError, unknown_name_error
 
 
 def load_model(name_or_path: str) -> Model:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from envs.pytree import Array, Bools, Floats, Ints
-from envs.validation import InputError, unknown_name_error
+from rungwise.validation import InputError, unknown_name_error
 
 
 def _sigmoid(x: Floats) -> Floats:

@@ -26,7 +26,7 @@ from envs.causal.optimisation.problem import (
     solve_problem,
 )
 from envs.pytree import Array, Bools, Floats, Keys, put, take
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 
 @dataclasses.dataclass(frozen=True)

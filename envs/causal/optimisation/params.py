@@ -6,7 +6,7 @@ import dataclasses
 from typing import Annotated, Literal
 
 from envs.causal.models.families import FAMILIES
-from envs.validation import AtLeastOne, Between, InputError, validate
+from rungwise.validation import AtLeastOne, Between, InputError, validate
 
 
 @dataclasses.dataclass(frozen=True)

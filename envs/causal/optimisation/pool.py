@@ -19,7 +19,7 @@ from envs.causal.models.scm import AdditiveScm, Model
 from envs.causal.optimisation.lessons import Lesson, Lessons, OneModel, ProblemSource, Sampled
 from envs.causal.optimisation.problem import Problem
 from envs.pytree import Array, Bools, Floats, Ints, Keys, put, take
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 
 def read_pool(where: str, target: str) -> dict[Path, Model]:

@@ -15,7 +15,7 @@ from algos.actions.choices import Categorical, MultiCategorical
 from algos.actions.kinds import ProductDistribution, make_action_head
 from algos.actions.topk import TopK
 from algos.actions.values import BoxHead, Gaussian
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.check.rollouts import to_named_arrays
 
 CHOICE_AND_VALUE = spaces.Dict(choice=spaces.Discrete(3), value=spaces.Box(-1, 1, ()))

@@ -15,7 +15,7 @@ from algos.actions.choices import Categorical, MultiCategorical
 from algos.actions.kinds import ProductDistribution, make_action_head
 from algos.actions.topk import TopK
 from algos.actions.values import Gaussian
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 LOGITS = torch.tensor([[0.3, -1.2, 2.0, 0.3], [1.0, 0.0, 5.0, -2.0]])
 MASK = torch.tensor([[True] * 4, [True, True, False, True]])

@@ -17,7 +17,7 @@ from algos.learning.behaviour_cloning import collect_teacher_rows
 from algos.rollouts.columns import Columns
 from algos.rollouts.group_sampler import TRAINING_SEED
 from algos.rollouts.rollout_io import write_columns
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 pytestmark = pytest.mark.usefixtures("local_ray")
 

@@ -6,7 +6,7 @@ import pytest
 import small
 from gymnasium import spaces
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 CAUSAL = "envs:CausalOptimisation-v0"
 TASK = {"scm": "linear_random", "smallest": 3, "largest": 3, "interventions": 4}

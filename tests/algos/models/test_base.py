@@ -10,7 +10,7 @@ from node_sets import forward, graph_space, graphs
 
 from algos.models.base import get_column_spaces, to_observation_columns
 from algos.models.mlp import ObservationFlattener
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 CHOICE_AND_VALUE = {"choice": spaces.Discrete(5), "value": spaces.Box(-1, 1, ())}
 

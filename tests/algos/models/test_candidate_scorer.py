@@ -10,7 +10,7 @@ import torch
 from gymnasium import spaces
 
 from algos.models.candidate_scorer import TEXTS, _SumBags
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 WORDS, LENGTH, KINDS, FIGURES, CONTEXT = 50, 6, 4, 3, 2
 

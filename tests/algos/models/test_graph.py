@@ -11,7 +11,7 @@ from gymnasium import spaces
 from node_sets import forward
 
 from algos.models.graph import GinLayer, PackedEdges, SageLayer
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 F, G, C = 3, 2, 4
 """Features of nodes and edges, and numbers of a summary."""

@@ -14,7 +14,7 @@ pytest.importorskip("transformers", reason="the extra [lm] is not installed")
 from hf_models import save_random_model
 
 from algos.models import MODELS, hf_candidate_lm
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 P, K, A, V = 7, 5, 4, 30
 

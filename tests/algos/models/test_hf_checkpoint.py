@@ -6,7 +6,7 @@ import json
 import pytest
 
 from algos.models.hf_checkpoint import check_language_model
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 
 def folder(path, weights):

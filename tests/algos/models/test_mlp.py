@@ -9,7 +9,7 @@ from gymnasium import spaces
 
 from algos.models.base import get_column_spaces
 from algos.models.mlp import ObservationFlattener
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 FLAT = spaces.Box(-1, 1, (3,))
 

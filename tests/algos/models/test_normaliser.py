@@ -15,7 +15,7 @@ from algos.models.normaliser import (
     RunningMoments,
     make_observation_normaliser,
 )
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 ALONE = torch.Tensor.clone
 """The sum over learners, of one learner."""

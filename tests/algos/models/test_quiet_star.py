@@ -18,7 +18,7 @@ from algos.reinforce import ReinforceObjective, ReinforceSettings
 from algos.rollouts.columns import Columns
 from envs import counter_rng
 from envs.thoughts.corpus import THINK
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 KEYS = counter_rng.make_keys(0, 60)
 SETTINGS: dict[str, Any] = {

@@ -10,7 +10,7 @@ import torch
 from gymnasium import spaces
 from node_sets import forward, graph_space, graphs
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 CHOICE_AND_VALUE = {"choice": spaces.Discrete(5), "value": spaces.Box(-1, 1, ())}
 

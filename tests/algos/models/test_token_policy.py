@@ -8,7 +8,7 @@ import torch
 from gymnasium import spaces
 
 from algos.learning.behaviour_cloning import merge_teacher_weights
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 L, V, A = 7, 9, 4
 READER = {"width": 16, "steps": 2, "passages": 4}

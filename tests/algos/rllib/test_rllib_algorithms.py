@@ -20,7 +20,7 @@ from algos.rllib.rllib_algorithms import (
 )
 from algos.rollouts.environment_fault import EnvironmentFault
 from algos.rollouts.group_sampler import TRAINING_SEED
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 
 def test_names_are_those_of_the_registry_with_a_line_each():

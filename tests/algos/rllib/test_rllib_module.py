@@ -8,7 +8,7 @@ from gymnasium import spaces
 
 from algos.rllib.rllib_module import RLlibModule
 from algos.rollouts.env_factory import make_vector_env
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 SMALL = {"model_config": {"fcnet_hiddens": [8]}}
 

@@ -8,7 +8,7 @@ import small
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from toy_worlds import Counting
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 
 class Hiding(SyncVectorEnv):

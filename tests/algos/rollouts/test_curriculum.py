@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import algos
-from algos.metrics import STAGE, STAGES_LEFT
 from algos.rollouts.curriculum import Curriculum
 from envs.world import Stage
+from rungwise.metrics import STAGE, STAGES_LEFT
 
 
 def world(mode="max", thresholds=(0.5, 0.5, 0.5), episodes=4):

@@ -14,7 +14,7 @@ from algos.rollouts.env_factory import (
     make_single_env,
     make_vector_env,
 )
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 
 class Street(gymnasium.Env):

@@ -16,7 +16,7 @@ from algos.rollouts.env_requirements import (
     detect_offered_needs,
     list_runnable_algorithms,
 )
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 WHOLE: Any = frozenset({"whole"})
 STARTS: Any = WHOLE | {"starts"}

@@ -17,7 +17,7 @@ from toy_worlds import Counting
 
 from algos.rollouts.env_factory import make_vector_env
 from algos.rollouts.environment_fault import EnvironmentFault
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 TRUNCATED = {"terminates": False, "truncates": True}
 BOTH = {"truncates": True}

@@ -11,7 +11,7 @@ import small
 
 from algos.rollouts.columns import concat
 from algos.rollouts.rollout_io import read_columns
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 CAUSAL, BANDIT, DRAWING = (
     "envs:CausalLearning-v0",

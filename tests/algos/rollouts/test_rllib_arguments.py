@@ -7,7 +7,7 @@ import pytest
 import small
 
 from algos.ppo import PPO
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 COUNTING = "toy_worlds:Counting-v0"
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from algos.rollouts import rollout_io
 from algos.rollouts.columns import Column, Columns, Ragged
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 EXAMPLES = settings(derandomize=True, max_examples=30)
 DTYPES = "bool int8 uint8 int16 uint16 int32 uint32 int64 uint64 float16 float32 float64 U3 S2"

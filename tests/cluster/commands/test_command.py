@@ -4,7 +4,7 @@
 import pytest
 
 from cluster.commands.diagnose import Check
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 
 @pytest.mark.parametrize(

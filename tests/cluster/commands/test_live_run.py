@@ -13,7 +13,7 @@ from cluster.commands.live_run import (
     print_and_check_outcome,
 )
 from cluster.errors import CommandFailed, RunInterrupted
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs import ray_session
 from tune_jobs.jobs.job_yaml import load_job
 from tune_jobs.run_log.events import CheckpointRow, JobEndRow

@@ -16,7 +16,7 @@ from waiting import wait_until
 
 from cluster.web.client import Client
 from cluster.web.schemas import Submission
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.run_log.events import CheckpointRow, EndRow, FindingRow, ResultRow
 
 

@@ -6,7 +6,7 @@ from finished_run import silent
 from paths import NOWHERE
 
 from cluster.commands.groups import COMMANDS
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 RUN = "submit cartpole --run /run --slurm --render --files"
 POD = "deploy --image image --claim claim --render --files"

@@ -4,7 +4,7 @@
 import pytest
 
 from cluster.deploy.cluster_spec import ClusterSpec
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,6 @@ import yaml
 from paths import ROOT, SUPPORT
 from waiting import find_free_port
 
-from algos.metrics import METRICS
 from cluster.deploy.prometheus_files import (
     RAY,
     make_alerts,
@@ -26,6 +25,7 @@ from cluster.deploy.prometheus_files import (
     make_scrape_config,
     write_monitoring_files,
 )
+from rungwise.metrics import METRICS
 from tune_jobs.health.rules import RULES
 from tune_jobs.trackers.prometheus_gauges import FINDING, LEVEL, list_gauge_metrics
 

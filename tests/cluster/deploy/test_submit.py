@@ -22,7 +22,7 @@ from cluster.deploy.submit import (
     run_if_installed,
     submit_job,
 )
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 ON_KUBERNETES = {"name": "sweep", "image": "registry/rungwise:1", "claim": "runs", "nodes": 3}
 

@@ -7,7 +7,7 @@ import pytest
 
 from cluster.queue import driver
 from cluster.queue.orders import Order, read_order, write_order
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.interruption import TERMINATED
 
 

@@ -21,7 +21,7 @@ from cluster.queue.orders import (
 )
 from cluster.queue.run_queue import MAX_STARTS, RunQueue
 from cluster.web.schemas import Submission
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.run_log.driver_lock import has_driver
 from tune_jobs.run_log.event_log import EventLog
 from tune_jobs.run_log.events import EndRow, JobEndRow, TrialRow

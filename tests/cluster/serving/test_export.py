@@ -21,7 +21,7 @@ from algos.checkpoint import write_manifest
 from algos.policy import Policy
 from cluster.serving import export
 from cluster.serving.export import import_checkpoint
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 BOX = spaces.Box(-np.inf, np.inf, (4,), np.float32)
 CHOOSE = spaces.Dict({"choice": spaces.Discrete(5), "value": spaces.Box(-1, 1, (), np.float32)})

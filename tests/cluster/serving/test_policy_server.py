@@ -29,7 +29,7 @@ from algos.policy import Policy
 from cluster.serving import policy_server
 from cluster.serving.sessions import Sessions, refuse_replicas
 from cluster.web import auth
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 TOKEN = "a-token-of-the-tests"
 BOX = spaces.Box(-np.inf, np.inf, (4,), np.float32)

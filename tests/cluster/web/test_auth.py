@@ -21,7 +21,7 @@ from cluster.web.auth import (
     is_loopback,
     load_or_create_token,
 )
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 TOKEN = "a-secret-token"
 HOST = ("host", "here:8000")

@@ -17,7 +17,7 @@ from cluster.queue.orders import (
 from cluster.queue.run_queue import RunQueue
 from cluster.web.schemas import Submission
 from cluster.web.server import make_app
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.job_yaml import read_job
 from tune_jobs.run_log.driver_lock import LOCK, file_lock

@@ -8,7 +8,7 @@ import pytest
 
 from cluster.errors import Terminal
 from cluster.web.listening import bind_socket, print_address
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 
 def test_a_used_port_is_refused_with_what_to_try():

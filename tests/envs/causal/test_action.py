@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from envs.causal.action import validate_action
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 
 def test_a_position_is_clipped_to_its_domain():

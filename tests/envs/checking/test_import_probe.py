@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from envs.checking.import_probe import probe_import
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 
 @pytest.mark.parametrize(

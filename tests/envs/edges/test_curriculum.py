@@ -13,7 +13,7 @@ from envs import counter_rng
 from envs.edges import baselines
 from envs.edges.params import Params
 from envs.edges.world import EdgeSelection
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 
 def test_each_stage_draws_matrices_of_its_size():

@@ -12,7 +12,7 @@ pytest.importorskip("pyamg")
 
 from envs import counter_rng
 from envs.edges import instances, matrices
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 
 @pytest.mark.parametrize("ending", [".mtx", ".mtx.gz", ".npz"])

@@ -15,7 +15,7 @@ from envs import counter_rng
 from envs.edges import baselines, instances, multigrid, solvers, strength_pattern
 from envs.edges.params import Params
 from envs.edges.world import EdgeSelection
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 MATRIX = instances.anisotropic(12, 0.4, 0.01)
 RULE = baselines.make_rule_action(2, -0.3, 5)

@@ -9,7 +9,7 @@ pytest.importorskip("pyamg")
 
 from envs import counter_rng
 from envs.edges import instances, sparsifier
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 KEY = counter_rng.make_keys(0, 1)
 

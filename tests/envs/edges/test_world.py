@@ -13,7 +13,7 @@ from envs import counter_rng
 from envs.edges import baselines, comparison, instances, solvers
 from envs.edges.params import Params
 from envs.edges.world import EdgeSelection
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 KINDS = [
     {"objective": objective, "action": action, "observation": observation}

@@ -19,7 +19,7 @@ from envs.shopping.goals import from_requests
 from envs.shopping.params import Params
 from envs.shopping.reward import compute_reward
 from envs.shopping.world import Shopping
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 REAL = SHARED / "webshop_1k"
 

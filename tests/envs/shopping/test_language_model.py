@@ -23,7 +23,7 @@ from algos.policy import Policy, save_policy
 from envs import counter_rng
 from envs.shopping.params import Params
 from envs.shopping.world import Shopping
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.jobs.job_validation import validate_job
 from tune_jobs.jobs.job_yaml import load_job
 from tune_jobs.session.prepare import prepare_job

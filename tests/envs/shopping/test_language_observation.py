@@ -23,7 +23,7 @@ from envs.shopping.language_observation import (
 from envs.shopping.pages import LISTED
 from envs.shopping.params import Params
 from envs.shopping.world import Shopping
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 
 @pytest.fixture(scope="module")

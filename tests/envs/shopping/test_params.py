@@ -5,7 +5,7 @@ import pytest
 
 from envs.shopping.params import Params
 from envs.shopping.store import Source
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 
 def test_the_source_has_the_fields_of_the_store_alone():

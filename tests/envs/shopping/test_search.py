@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from envs.shopping import search
 from envs.shopping.search import Tantivy
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 DOCUMENTS = ["red cotton shirt", "running shoes", "blue shirt", "red shoe", "red cotton shirt"]
 

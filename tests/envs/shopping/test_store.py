@@ -13,7 +13,7 @@ pytest.importorskip("rapidfuzz", reason="the extra [shop] is not installed")
 from envs.shopping.params import Params
 from envs.shopping.store import Source, get_store
 from envs.shopping.world import Shopping
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 
 def with_(world, **fields):

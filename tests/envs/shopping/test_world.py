@@ -20,7 +20,7 @@ from envs.shopping import baselines, pages
 from envs.shopping.pages import BUY, DONE, LISTED
 from envs.shopping.params import Params
 from envs.shopping.world import Shopping
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 
 def with_(world, **fields):

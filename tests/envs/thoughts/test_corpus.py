@@ -8,7 +8,7 @@ import pytest
 
 from envs import counter_rng
 from envs.thoughts.corpus import EQUALS, PlainText, Problems, cyclic, symmetric
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 KEYS = counter_rng.make_keys(0, 2000)
 

@@ -5,7 +5,7 @@ import pytest
 
 from envs.thoughts.corpus import PlainText, Problems
 from envs.thoughts.params import Params
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from envs.thoughts.params import Params
 from envs.thoughts.pretrained import NEVER, PretrainedNetwork
 from envs.thoughts.reader import Baking
 from envs.thoughts.world import QuietThoughts
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 TEXT = "The cat sat on the mat, and the dog sat by the door. " * 40
 KEYS = counter_rng.make_keys(0, 12)

@@ -12,7 +12,7 @@ from envs import counter_rng
 from envs.thoughts import reader as readers
 from envs.thoughts.corpus import EQUALS, NOTHING, THINK, Problems, cyclic
 from envs.thoughts.reader import Baking, Reader, bake, encode_text, load_or_bake_reader
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 KEYS = counter_rng.make_keys(0, 400)
 CORPUS = Problems(*cyclic(3), 3, 3, 0.2)

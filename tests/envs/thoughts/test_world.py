@@ -10,7 +10,7 @@ from small_reader import played, small
 
 from envs import counter_rng
 from envs.thoughts.corpus import THINK
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 KEYS = counter_rng.make_keys(0, 300)
 

@@ -11,7 +11,7 @@ from foreign_logs import write_columns
 from health_runs import flat, rising
 
 from cluster.commands.audit_command import format_account
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.audit.audit import _run_tasks, audit
 from tune_jobs.audit.audit_page import write_audit_page
 from tune_jobs.audit.replayed_run import JudgingOptions, ReplayedRun, ReplayedStop

@@ -9,7 +9,7 @@ import torch
 from benchmarks.programs.environments import TorchSteer
 from rsl_rl.runners import OnPolicyRunner
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.callbacks.rsl_rl_callback import HealthCallback
 from tune_jobs.judging.watch import TimeLimit
 

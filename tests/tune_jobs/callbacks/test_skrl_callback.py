@@ -14,7 +14,7 @@ from skrl.memories.torch import RandomMemory
 from skrl.models.torch import DeterministicMixin, GaussianMixin, Model
 from skrl.trainers.torch import SequentialTrainer, SequentialTrainerCfg, StepTrainer, StepTrainerCfg
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.callbacks.skrl_callback import HealthCallback
 from tune_jobs.judging.watch import TimeLimit
 

@@ -7,7 +7,7 @@ import pickle
 import pytest
 from ray import tune
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.callbacks.tune_stopper import HealthStopper
 from tune_jobs.judging.watch import TimeLimit
 

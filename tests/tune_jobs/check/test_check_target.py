@@ -6,7 +6,7 @@ import pytest
 import sick_worlds
 from checks import check, get_severities
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.check.check_target import load_check_target
 
 

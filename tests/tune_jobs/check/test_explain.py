@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from algos import ALGORITHMS, get_algorithm_class
-from algos.metrics import METRICS
-from envs.validation import InputError
+from rungwise.metrics import METRICS
+from rungwise.validation import InputError
 from tune_jobs.check.explain import (
     CHECKED,
     explain,

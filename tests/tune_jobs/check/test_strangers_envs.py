@@ -9,7 +9,7 @@ import pytest
 from checks import check, get_severities
 from paths import DATA
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.check.check_target import load_check_target
 
 UNTRAINED = ("conformance", "determinism", "episodes", "rewards", "headroom")

@@ -14,7 +14,7 @@ from algos import get_algorithm_class
 from algos.models import MODELS
 from algos.policy import Policy
 from algos.rollouts.env_factory import make_vector_env
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.evaluation.episode_budget import LEAST_SINGLE, SLOW_STEPS
 from tune_jobs.evaluation.evaluate import Evaluation, _count_steps, evaluate
 from tune_jobs.evaluation.evaluation_world import list_changed_arguments, make_world

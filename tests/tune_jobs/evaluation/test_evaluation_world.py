@@ -3,7 +3,7 @@
 
 import pytest
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.evaluation.evaluation_world import make_scm_kwargs, make_world
 
 LEARNING = "envs:CausalLearning-v0"

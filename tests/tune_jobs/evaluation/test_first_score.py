@@ -18,7 +18,7 @@ from algos.rollouts.env_factory import make_vector_env
 from cluster.commands.jobs import shorten_job
 from cluster.commands.live_run import print_and_check_outcome
 from cluster.errors import CommandFailed
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.evaluation.first_score import (
     EpisodePace,
     estimate_pace,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from algos.policy import Policy
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.evaluation.evaluate import evaluate_held_out
 from tune_jobs.evaluation.players import EnvironmentCopies
 from tune_jobs.evaluation.scoring import (

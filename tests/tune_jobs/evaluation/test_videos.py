@@ -11,7 +11,7 @@ import pytest
 from algos import get_algorithm_class
 from algos.models import MODELS
 from algos.policy import Policy
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.evaluation import videos
 from tune_jobs.evaluation.videos import check_recording, record_checkpoint
 from tune_jobs.jobs.job_yaml import make_job

@@ -5,7 +5,7 @@ from foreign_logs import write_columns, write_results
 from health_runs import rising
 from paths import DATA
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.foreign_logs.discovery import LeftOut, find_logs, find_readers
 from tune_jobs.foreign_logs.read_logs import read_logs
 from tune_jobs.judging.doctor import doctor

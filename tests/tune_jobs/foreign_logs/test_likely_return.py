@@ -5,7 +5,7 @@ import math
 import pytest
 from foreign_logs import write_columns
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.foreign_logs.likely_return import may_be_return
 from tune_jobs.foreign_logs.read_logs import read_logs
 from tune_jobs.judging.doctor import doctor

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.foreign_logs.log_record import flatten, parse_json
 from tune_jobs.foreign_logs.read_logs import read_logs
 

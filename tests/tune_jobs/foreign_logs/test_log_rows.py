@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.foreign_logs.log_record import Record
 from tune_jobs.foreign_logs.log_rows import MOST, LogRows, merge_rows
 

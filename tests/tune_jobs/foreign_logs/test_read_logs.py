@@ -16,7 +16,7 @@ from foreign_logs import (
 )
 from health_runs import flat as flat_returns
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.foreign_logs.log_record import flatten
 from tune_jobs.foreign_logs.read_logs import read_logs
 from tune_jobs.health import History, diagnose

@@ -14,7 +14,7 @@ from foreign_logs import (
     write_results,
 )
 
-from algos.metrics import METRICS
+from rungwise.metrics import METRICS
 from tune_jobs.foreign_logs.read_logs import read_logs
 from tune_jobs.judging.doctor import doctor
 

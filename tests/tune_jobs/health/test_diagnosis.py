@@ -9,7 +9,7 @@ from health_runs import HEALTHY, Curve, history, make_rows, rising
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.health import RULES, SCORE, Diagnosis, History, Row, StopConditions, diagnose
 
 SICK: dict[str, Curve] = {

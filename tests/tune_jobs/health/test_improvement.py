@@ -7,7 +7,7 @@ from health_runs import Curve, flat, history, make_rows, rising
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.health import History
 from tune_jobs.health.improvement import (
     FloatArray,

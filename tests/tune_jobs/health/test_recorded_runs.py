@@ -6,8 +6,8 @@ from dataclasses import fields
 import pytest
 from benchmarks.recorded_runs import ARCHIVE, judged, recordings, summary
 
-from algos.metrics import METRICS
 from algos.ppo import PPOSettings
+from rungwise.metrics import METRICS
 
 pytestmark = pytest.mark.system
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.health import RULES
 
 

@@ -6,7 +6,7 @@ import pytest
 from synthetic_sweep import job_row, result
 
 from cluster.commands.jobs import QUICK_ITERATIONS, Train, Tune, shorten_job
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.jobs.budget import DEFAULT_ITERATIONS
 from tune_jobs.jobs.job_yaml import dump_job, list_changes, make_job, parse_job
 from tune_jobs.jobs.workload import describe_rollouts

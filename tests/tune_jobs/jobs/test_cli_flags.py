@@ -4,7 +4,7 @@
 import pytest
 
 from cluster.commands.jobs import Train, Tune
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.jobs.cli_flags import find_job_fields, split_pairs
 
 

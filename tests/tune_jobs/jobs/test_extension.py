@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.jobs.extension import extend_job
 from tune_jobs.jobs.job_yaml import dump_job, make_job, parse_job
 from tune_jobs.jobs.trials import add_default_point, derive_trial_seed, get_trial_number

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from paths import SUPPORT
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.jobs.job_validation import validate_job
 from tune_jobs.jobs.job_yaml import load_job, make_job
 from tune_jobs.jobs.search_space import Space

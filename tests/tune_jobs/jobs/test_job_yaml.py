@@ -5,7 +5,7 @@ import pytest
 
 import envs
 from envs.factory import make_params
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.evaluation.scoring import resolve_metric
 from tune_jobs.jobs.cli_flags import make_job_flags
 from tune_jobs.jobs.job_yaml import (

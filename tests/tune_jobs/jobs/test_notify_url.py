@@ -9,7 +9,7 @@ from receiver import SECRET
 
 from cluster.queue.orders import Order
 from cluster.queue.run_queue import RunQueue
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.jobs.job_yaml import make_job
 from tune_jobs.jobs.notify_url import VARIABLE, check_notify_url, find_notify_url
 from tune_jobs.session.prepare import check_reporting, prepare_job

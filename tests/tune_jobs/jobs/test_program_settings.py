@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.jobs.job_yaml import make_job
 from tune_jobs.jobs.program_settings import (
     ProgramSettings,

@@ -3,7 +3,7 @@
 
 import pytest
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.jobs.job_yaml import make_job
 from tune_jobs.jobs.resources import check_resources, describe_missing_cuda, list_bundles
 

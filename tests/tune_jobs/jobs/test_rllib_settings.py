@@ -8,7 +8,7 @@ from dataclasses import fields
 import pytest
 
 from algos.ppo import PPOSettings
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.health import RULES
 from tune_jobs.health.remedy import worded
 from tune_jobs.jobs.cli_flags import make_job_flags, split_pairs

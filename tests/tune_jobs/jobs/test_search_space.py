@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.jobs.job_yaml import dump_job, make_job, parse_job
 from tune_jobs.jobs.search_space import Space, make_grid, perturb_config, sample_configs
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.judging import run_judge
 from tune_jobs.judging.watch import TimeLimit, Watch
 

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from waiting import wait_until
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.programs import process as module
 from tune_jobs.programs.process import (
     START,

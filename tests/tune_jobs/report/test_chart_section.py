@@ -9,8 +9,8 @@ from synthetic_sweep import NODES, end, job_row, result
 from envs.causal.learning.params import Params
 from envs.causal.learning.reward import RewardTerms
 from envs.causal.learning.world import CausalLearning
-from envs.report_chart import ReportChart
 from envs.thoughts.world import QuietThoughts
+from rungwise.report_chart import ReportChart
 from tune_jobs.report.report import write_report
 from tune_jobs.report.run_sections import plot_overlaid, plot_small_multiples, read_curves
 from tune_jobs.run_log.events import EvaluationRow, TrialRow

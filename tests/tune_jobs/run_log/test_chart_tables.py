@@ -4,7 +4,7 @@
 import pyarrow.parquet as pq
 from synthetic_sweep import NODES, job_row, result
 
-from envs.report_chart import ReportChart
+from rungwise.report_chart import ReportChart
 from tune_jobs.run_log.chart_tables import write_chart_tables
 from tune_jobs.run_log.events import TrialRow
 

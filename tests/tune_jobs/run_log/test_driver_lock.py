@@ -11,7 +11,7 @@ import time
 import pytest
 from synthetic_sweep import job_row, result
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.run_log import driver_lock
 from tune_jobs.run_log.driver_lock import (
     LOCK,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from synthetic_sweep import end, job_row, result
 
-from envs.validation import InputError, InputWarning
+from rungwise.validation import InputError, InputWarning
 from tune_jobs.run_log.event_log import (
     EventLog,
     encode_row,

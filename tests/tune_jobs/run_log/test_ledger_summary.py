@@ -12,7 +12,7 @@ import pytest
 from command_line import answer, call
 from synthetic_sweep import end, job_row, result
 
-from envs.validation import InputError, InputWarning
+from rungwise.validation import InputError, InputWarning
 from tune_jobs.run_log.event_log import EventLog
 from tune_jobs.run_log.events import DecisionRow
 from tune_jobs.run_log.ledger import SCHEMA, VERSION, write_ledger

@@ -11,7 +11,7 @@ import pytest
 from dashboard_app import read_whole
 from synthetic_sweep import end, job_row, result
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.foreign_logs.formats.tail import Tail
 from tune_jobs.foreign_logs.read_logs import read_logs
 from tune_jobs.run_log import log_file

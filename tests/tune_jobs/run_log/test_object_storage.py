@@ -17,7 +17,7 @@ from pyarrow import fs
 from synthetic_sweep import job_row, result
 from waiting import find_free_port, wait_until
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.run_log import log_file, object_storage
 from tune_jobs.run_log.event_log import EventLog, read_event_log
 from tune_jobs.run_log.events import CheckpointRow, EndRow, ResultRow, VideoRow

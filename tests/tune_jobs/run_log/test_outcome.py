@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic_sweep import end, finding, job_row, result
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.run_log.events import (
     CheckpointRow,
     EvaluationRow,

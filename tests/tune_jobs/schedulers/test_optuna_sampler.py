@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from synthetic_sweep import job_row
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.job_yaml import load_job
 from tune_jobs.jobs.search_space import Space

@@ -17,7 +17,7 @@ from populations import make_exploit, make_population_rows
 from ray import tune
 from sessions import make_result
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.jobs.job_yaml import make_job
 from tune_jobs.jobs.search_space import Space, perturb_config
 from tune_jobs.run_log.event_log import read_event_log

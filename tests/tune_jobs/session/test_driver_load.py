@@ -5,7 +5,7 @@ import warnings
 
 import pytest
 
-from envs.validation import InputWarning
+from rungwise.validation import InputWarning
 from tune_jobs.session.driver_load import WINDOW_S, DriverLoad
 
 

@@ -4,7 +4,7 @@
 import pytest
 from synthetic_sweep import end, result
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.jobs.job_yaml import make_job, read_job
 from tune_jobs.run_log.driver_lock import hold_driver_lock
 from tune_jobs.run_log.event_log import EventLog, read_event_log

@@ -10,7 +10,7 @@ from programs import ENDLESS, look_often, make_program_job, run_program, write_l
 from receiver import HANG, SECRET, receive
 from waiting import find_free_port, wait_until
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.jobs.job_yaml import make_job
 from tune_jobs.jobs.notify_url import VARIABLE
 from tune_jobs.run_log.event_log import EventLog

@@ -13,7 +13,7 @@ from synthetic_sweep import job_row, result
 
 from cluster.terminal.event_lines import EventLines
 from cluster.terminal.outcome_text import print_outcome
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.jobs.job_yaml import make_job
 from tune_jobs.report.report import write_report
 from tune_jobs.run_log.events import (

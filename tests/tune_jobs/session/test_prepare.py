@@ -5,7 +5,7 @@ import stat
 
 import pytest
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.jobs.job_yaml import make_job, read_job
 from tune_jobs.session import prepare
 from tune_jobs.session.prepare import claim_run_directory, extend_run, prepare_job

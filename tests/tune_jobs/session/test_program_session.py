@@ -23,7 +23,7 @@ from programs import (
 )
 from waiting import wait_until
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.jobs.job_yaml import make_job
 from tune_jobs.jobs.program_settings import ProgramSettings
 from tune_jobs.programs import followed_program, log_follower

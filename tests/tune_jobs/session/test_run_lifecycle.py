@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cluster.queue.orders import get_run_state
-from envs.validation import InputWarning
+from rungwise.validation import InputWarning
 from tune_jobs.jobs.job_yaml import make_job
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import EndRow, JobEndRow, JobRow, TrialRow

@@ -12,7 +12,7 @@ from synthetic_sweep import job_row, result
 from algos import get_algorithm_class
 from algos.models import MODELS
 from algos.policy import Policy
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.evaluation.evaluate import Evaluation
 from tune_jobs.evaluation.players import EvaluatedEpisodes
 from tune_jobs.jobs.job_yaml import make_job

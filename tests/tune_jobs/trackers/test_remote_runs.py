@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 from synthetic_sweep import job_row
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.foreign_logs.discovery import find_readers
 from tune_jobs.jobs.job_yaml import make_job
 from tune_jobs.run_log.events import CheckpointRow

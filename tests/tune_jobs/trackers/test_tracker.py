@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.foreign_logs.discovery import find_readers
 from tune_jobs.foreign_logs.read_logs import read_logs
 from tune_jobs.trackers.remote_runs import MlflowRuns, WandbRuns

@@ -6,7 +6,7 @@ else (a KL to the reference, an entropy times its weight) are left out.
 
 from __future__ import annotations
 
-from algos.metrics import METRICS, find_group
+from rungwise.metrics import METRICS, find_group
 from tune_jobs.foreign_logs.names.catalogue_metric import CatalogueMetric, Library
 from tune_jobs.foreign_logs.names.common_names import PLAIN
 

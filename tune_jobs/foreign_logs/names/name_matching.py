@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Container, Hashable, Iterable, Mapping, Sequence
 from functools import lru_cache
 
-from algos.metrics import METRICS
-from envs.validation import unknown_name_error
+from rungwise.metrics import METRICS
+from rungwise.validation import unknown_name_error
 from tune_jobs.foreign_logs.likely_return import AVERAGE, is_evaluation, list_words, parse_return
 from tune_jobs.foreign_logs.names.catalogue_metric import RETURNS, CatalogueMetric, Library
 from tune_jobs.foreign_logs.names.common_names import COMMON

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from envs.validation import AtLeastOne, Between, Fraction, Positive
+from rungwise.validation import AtLeastOne, Between, Fraction, Positive
 from tune_jobs.health.finding import Finding, Severity
 from tune_jobs.health.history import SCORE, History
 from tune_jobs.health.improvement import BoolArray, keep_finite, kendall_tau

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import numpy as np
 
-from envs.validation import AtLeastOne, Fraction, NonNegative
+from rungwise.validation import AtLeastOne, Fraction, NonNegative
 from tune_jobs.health.finding import Severity
 from tune_jobs.health.history import SCORE, History
 from tune_jobs.health.improvement import FloatArray, is_constant

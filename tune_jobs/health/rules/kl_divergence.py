@@ -8,7 +8,7 @@ from typing import Annotated
 
 import numpy as np
 
-from envs.validation import AtLeastOne, Fraction, Positive
+from rungwise.validation import AtLeastOne, Fraction, Positive
 from tune_jobs.health.finding import Finding, Severity
 from tune_jobs.health.history import SCORE, History
 from tune_jobs.health.improvement import FloatArray, median

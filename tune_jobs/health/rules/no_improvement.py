@@ -8,8 +8,8 @@ from typing import Annotated
 
 import numpy as np
 
-from envs.validation import AtLeastOne, Fraction, NonNegative, Positive
-from tune_jobs.episode_pool import pool_episodes
+from rungwise.episode_pool import pool_episodes
+from rungwise.validation import AtLeastOne, Fraction, NonNegative, Positive
 from tune_jobs.health.finding import Finding, Severity
 from tune_jobs.health.history import SCORE, History
 from tune_jobs.health.improvement import (

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, cast
 
-from envs.validation import AtLeastOne, Fraction, NonNegative, Positive
+from rungwise.validation import AtLeastOne, Fraction, NonNegative, Positive
 from tune_jobs.health.finding import Finding
 from tune_jobs.health.history import SCORE, History
 from tune_jobs.health.improvement import FloatArray, keep_finite, kendall_tau, median_of_finite

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import numpy as np
 
-from envs.validation import AtLeastOne, Between, Fraction, Positive
+from rungwise.validation import AtLeastOne, Between, Fraction, Positive
 from tune_jobs.health.finding import Finding, Severity
 from tune_jobs.health.history import SCORE, History
 from tune_jobs.health.improvement import is_constant, keep_finite, median

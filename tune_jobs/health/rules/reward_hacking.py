@@ -8,7 +8,7 @@ from typing import Annotated
 
 import numpy as np
 
-from envs.validation import AtLeastOne, Fraction, Positive
+from rungwise.validation import AtLeastOne, Fraction, Positive
 from tune_jobs.health.finding import Finding
 from tune_jobs.health.history import POOLED, History
 from tune_jobs.health.improvement import (

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
-from envs.validation import AtLeastOne, Fraction, Positive
+from rungwise.validation import AtLeastOne, Fraction, Positive
 from tune_jobs.health.finding import Severity
 from tune_jobs.health.history import SCORE, History
 from tune_jobs.health.remedy import at_least, at_most, increase, put, use

@@ -9,8 +9,8 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from envs.validation import AtLeastOne, Fraction
-from tune_jobs.formatting import count
+from rungwise.formatting import count
+from rungwise.validation import AtLeastOne, Fraction
 from tune_jobs.health.finding import Finding, Severity
 from tune_jobs.health.history import History
 from tune_jobs.health.improvement import BoolArray, FloatArray, keep_finite

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import numpy as np
 
-from envs.validation import AtLeastOne, Fraction, NonNegative, Positive
+from rungwise.validation import AtLeastOne, Fraction, NonNegative, Positive
 from tune_jobs.health.finding import Finding
 from tune_jobs.health.history import SCORE, History
 from tune_jobs.health.remedy import at_least, increase, lower, put

@@ -15,7 +15,7 @@ from algos.models.encoders.discrete import DiscreteEncoder
 from algos.models.encoders.image import ImageEncoder
 from algos.models.encoders.vector import VectorEncoder
 from algos.models.mlp import MLPPolicy
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 CONFIG = {"hidden": (16,), "activation": "tanh", "frame_stack": 1}
 PIXELS = spaces.Box(0, 255, (84, 84, 3), np.uint8)

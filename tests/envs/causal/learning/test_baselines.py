@@ -11,7 +11,7 @@ from envs.causal.learning import baselines
 from envs.causal.learning.params import Params
 from envs.causal.learning.reward import RewardTerms
 from envs.causal.learning.world import CausalLearning
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 
 def geometric_mean(made, agent, copies):

@@ -13,7 +13,7 @@ from envs.causal.learning.reward import RewardTerms
 from envs.causal.learning.world import CausalLearning
 from envs.causal.optimisation.params import Params as Driving
 from envs.causal.optimisation.world import CausalOptimisation
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 
 def imagined(world, state, node, value):

@@ -5,7 +5,7 @@ import pytest
 from causal_families import world
 
 from envs.causal.learning.params import Params
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from causal_families import actions, world
 from envs import counter_rng
 from envs.causal.learning.params import Params
 from envs.causal.learning.world import CausalLearning
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 
 def test_each_copy_has_as_many_steps_as_its_nodes_ask_for():

@@ -20,7 +20,7 @@ from envs.causal.learning.reward import (
     remember_choices,
 )
 from envs.factory import make_params
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.jobs.cli_flags import make_job_flags
 from tune_jobs.jobs.job_yaml import dump_job, make_job, parse_job
 

@@ -12,7 +12,7 @@ from envs.causal.learning import baselines
 from envs.causal.learning.params import MlpParams, Params
 from envs.causal.learning.reward import NAMES, RewardTerms
 from envs.causal.learning.world import CausalLearning
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 
 def test_every_row_is_accounted_for():

@@ -6,7 +6,7 @@ import pytest
 
 from envs import counter_rng
 from envs.causal.models.expressions import NodeNoise, from_expressions, normal_cdf, parse_expression
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 NAMES = ("X", "Z", "Y")
 

@@ -11,7 +11,7 @@ from envs import counter_rng
 from envs.causal.models import families
 from envs.causal.models.families import FAMILIES, draw_family
 from envs.pytree import take
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 HARD = ["hard", "hard_offset"]
 LEARNING = ["random", "chain", "fork", "collider", "erdos_renyi", "scale_free"]

@@ -8,7 +8,7 @@ from causal_files import MODELS, rows
 
 from envs.causal.models import files, named
 from envs.causal.models.expressions import normal_cdf
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 
 def test_a_model_in_yaml_means_what_it_says():

@@ -7,7 +7,7 @@ from causal_files import target_mean
 
 from envs import counter_rng
 from envs.causal.models import named
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 # For complete_graph from four million rows: the authors' own, -1.266, .025 and 1.542, are from few.
 PUBLISHED = {  # observed mean of the target, and the means under the best single settings

@@ -10,7 +10,7 @@ import pytest
 from envs import counter_rng
 from envs.causal.models import named, scm
 from envs.pytree import take
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 NAMES = named.ace5().names
 MODEL = named.ace5().scm

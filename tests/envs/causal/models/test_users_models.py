@@ -15,7 +15,7 @@ from envs.causal.optimisation import baselines as rules
 from envs.causal.optimisation.params import Params
 from envs.causal.optimisation.problem import simulate_target
 from envs.causal.optimisation.world import CausalOptimisation
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 MODELS = DATA / "causal_models"
 SPRINKLER = str(MODELS / "sprinkler.bif")

@@ -4,7 +4,7 @@
 import pytest
 
 from envs.causal.optimisation.params import Params
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 
 @pytest.mark.parametrize(

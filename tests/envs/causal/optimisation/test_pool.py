@@ -13,7 +13,7 @@ from envs.causal.optimisation import baselines as rules
 from envs.causal.optimisation.lessons import CURRICULUM
 from envs.causal.optimisation.params import Params
 from envs.causal.optimisation.world import CausalOptimisation
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.evaluation.evaluation_world import make_scm_kwargs
 from tune_jobs.jobs.job_yaml import resolve_paths
 

@@ -11,7 +11,7 @@ from envs import counter_rng
 from envs.causal.optimisation import baselines as baselines
 from envs.causal.optimisation.params import Params
 from envs.causal.optimisation.world import _MODEL, _OBSERVED, CausalOptimisation
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 
 def always(node, value=1.0):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.foreign_logs.read_logs import read_logs
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from foreign_logs import find_events_file, write_events
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.audit.audit import audit
 from tune_jobs.audit.replayed_run import JudgingOptions
 from tune_jobs.foreign_logs.read_logs import read_logs

@@ -4,7 +4,7 @@ import pytest
 from foreign_logs import read_rllib_results, write_columns, write_results
 from health_runs import flat as flat_returns
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.foreign_logs.formats import tail
 from tune_jobs.foreign_logs.formats.delimited import DelimitedReader
 from tune_jobs.foreign_logs.read_logs import read_logs

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from paths import DATA
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.foreign_logs.discovery import find_readers
 from tune_jobs.foreign_logs.formats.document import EvaluationsReader
 from tune_jobs.foreign_logs.read_logs import read_logs

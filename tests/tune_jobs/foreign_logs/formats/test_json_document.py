@@ -6,7 +6,7 @@ import json
 import pytest
 from paths import DATA
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.foreign_logs.discovery import find_readers
 from tune_jobs.foreign_logs.formats.json_document import find_rows
 from tune_jobs.foreign_logs.formats.json_lines import JsonLinesReader

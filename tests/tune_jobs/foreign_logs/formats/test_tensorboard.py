@@ -5,7 +5,7 @@ import struct
 import pytest
 from foreign_logs import find_events_file, write_events
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.foreign_logs.read_logs import read_logs
 
 

@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 from tune_jobs.foreign_logs.discovery import find_readers
 from tune_jobs.foreign_logs.formats.wandb_offline import BLOCK, HEAD
 from tune_jobs.foreign_logs.read_logs import read_logs

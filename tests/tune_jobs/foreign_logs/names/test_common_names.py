@@ -5,7 +5,7 @@ import math
 import pytest
 from foreign_logs import write_columns
 
-from algos.metrics import METRICS
+from rungwise.metrics import METRICS
 from tune_jobs.foreign_logs.names.common_names import COMMON
 from tune_jobs.foreign_logs.names.name_matching import match_metrics
 from tune_jobs.foreign_logs.read_logs import read_logs

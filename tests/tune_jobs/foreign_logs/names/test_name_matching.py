@@ -5,8 +5,8 @@ import json
 import pytest
 from foreign_logs import write_columns, write_events
 
-from algos.metrics import METRICS
-from envs.validation import InputError
+from rungwise.metrics import METRICS
+from rungwise.validation import InputError
 from tune_jobs.foreign_logs.names.name_matching import KNOWN, match_metrics
 from tune_jobs.foreign_logs.read_logs import read_logs
 

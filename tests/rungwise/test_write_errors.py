@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from envs.validation import InputError, InputWarning
-from tune_jobs.write_errors import refuse_unwritable, warn_of_unwritable
+from rungwise.validation import InputError, InputWarning
+from rungwise.write_errors import refuse_unwritable, warn_of_unwritable
 
 
 def test_a_path_that_cannot_be_written_is_refused_with_its_flag(tmp_path):

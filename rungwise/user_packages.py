@@ -122,7 +122,7 @@ def _list_places(name: str, entries: Iterable[str]) -> list[Path]:
 
 def _is_ours(place: Path) -> bool:
     """Return whether a folder is that of this Rungwise, or of another copy of it."""
-    return (place.parent / "envs" / Path(__file__).name).is_file()
+    return (place.parent / "rungwise" / Path(__file__).name).is_file()
 
 
 def _find_file(folder: Path, inner: list[str]) -> Path | None:

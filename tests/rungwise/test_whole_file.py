@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from envs.whole_file import replace_whole
+from rungwise.whole_file import replace_whole
 
 SPACE = ("unshare", "--map-root-user", "--pid", "--fork", "--kill-child", "--mount-proc")
 WRITE = """

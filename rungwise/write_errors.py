@@ -7,7 +7,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from envs.validation import InputError, InputWarning
+from rungwise.validation import InputError, InputWarning
 
 IN_OUT = "choose another place with --out"
 """What to do where the output of a command cannot be written."""

@@ -14,7 +14,7 @@ refused before anything starts.
 0.1
 >>> Settings(lr=2.0)
 Traceback (most recent call last):
-envs.validation.InputError: lr must be in (0, 1], but it is 2.0.
+rungwise.validation.InputError: lr must be in (0, 1], but it is 2.0.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import pytest
 from paths import ROOT
 from ray.cloudpickle.cloudpickle import dumps
 
-from envs import user_packages
+from rungwise import user_packages
 
 FILES = {
     "envs/__init__.py": "",
@@ -51,6 +51,7 @@ def test_modules_of_the_project_and_ours_are_imported_together(project):
     printed = run_in(
         project,
         "import rungwise\n"
+        "rungwise.Job\n"
         "from algos.rollouts.env_factory import find_env_spec\n"
         "for name in ('envs.mine:Mine-v0', 'other:Mine-v0'):\n"
         "    print(find_env_spec(name).max_episode_steps)\n"
@@ -65,6 +66,16 @@ def test_modules_of_the_project_and_ours_are_imported_together(project):
     for sentence in hidden:
         assert str(project / "envs" / "zoo.py") in sentence
         assert str(ROOT / "envs" / "zoo.py") in sentence
+
+
+def test_what_judges_leaves_the_packages_of_a_project_alone(project):
+    (project / "envs" / "__init__.py").write_text("make_env = 7\n")
+    printed = run_in(
+        project,
+        "import rungwise\nrungwise.InputError\nimport envs\nprint(envs.make_env)\n"
+        "rungwise.Job(env='CartPole-v1')\nimport envs, envs.mine\nprint(envs.__file__)\n",
+    )
+    assert printed.split() == ["7", str(ROOT / "envs" / "__init__.py")]
 
 
 def test_a_worker_claims_our_packages_before_it_imports_any(project):

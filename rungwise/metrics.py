@@ -10,7 +10,7 @@ import functools
 import re
 from dataclasses import dataclass
 
-from envs.success import SUCCESS_NAMES
+from rungwise.success import SUCCESS_NAMES
 
 HELD_OUT = "held_out_"
 """Prefix of the metrics of a policy under training on seeds that it never trains on."""

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from envs.validation import InputError
-from tune_jobs import run_directory
-from tune_jobs.run_directory import check_is_local, find_free_directory
+from rungwise import run_directory
+from rungwise.run_directory import check_is_local, find_free_directory
+from rungwise.validation import InputError
 from tune_jobs.session.prepare import claim_run_directory, open_run
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tune_jobs.formatting import (
+from rungwise.formatting import (
     count,
     first_sentence,
     format_command,

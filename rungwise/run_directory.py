@@ -7,7 +7,7 @@ import re
 import time
 from pathlib import Path
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 JOB = "job.yaml"
 """The file by which a directory is that of a run."""

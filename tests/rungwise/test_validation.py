@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import pytest
 
-from envs.validation import (
+from rungwise.validation import (
     AtLeastOne,
     Between,
     InputError,

@@ -8,8 +8,8 @@ import gymnasium
 import pytest
 import small
 
-from algos.metrics import GROUPS, METRICS
 from envs.causal.learning.reward import NAMES
+from rungwise.metrics import GROUPS, METRICS
 
 CAUSAL = "envs:CausalLearning-v0"
 ALL_TERMS = {"reward": dict.fromkeys(NAMES, 1.0)}

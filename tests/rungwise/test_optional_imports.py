@@ -9,8 +9,8 @@ import pytest
 pytest.importorskip("tantivy", reason="the extra [shop] is not installed")
 pytest.importorskip("rapidfuzz", reason="the extra [shop] is not installed")
 
-from envs.optional_imports import import_extra
-from envs.validation import InputError
+from rungwise.optional_imports import import_extra
+from rungwise.validation import InputError
 
 
 def test_a_missing_library_is_named_with_what_to_install(monkeypatch):

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from envs.validation import InputError
+from rungwise.validation import InputError
 
 TRAIN = "train"
 """The extra for everything but judging logs."""
