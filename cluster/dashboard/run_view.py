@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -152,6 +151,8 @@ class RunView:
 
     def _restart(self) -> None:
         self.read_to = 0
+        self.refusal = ""
+        """Why its rows cannot be shown, if a later version of Rungwise wrote them."""
         self.job: JobRow | None = None
         self.other_rows: list[tuple[int, Row]] = []
         """All rows except results, each with its offset in the file."""
@@ -189,8 +190,12 @@ class RunView:
         complete = data[: data.rfind(b"\n") + 1]
         self._tail.keep(data[len(complete) :])
         for line in complete.splitlines(keepends=True):
-            with suppress(*UNREADABLE):  # one damaged line costs no other
+            try:
                 self._add_line(line, self.read_to)
+            except InputError as error:
+                self.refusal = str(error)
+            except UNREADABLE:  # one damaged line costs no other
+                pass
             self.read_to += len(line)
         if complete:
             self.version += 1

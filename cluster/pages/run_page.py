@@ -57,7 +57,8 @@ TABS: dict[str, Callable[[RunContext], Tab]] = {
 def _read_head(view: RunView) -> tuple[Outcome | None, Path, str]:
     outcome = view.outcome
     if outcome is None:
-        return None, view.directory, ""
+        refusal = f"Its log cannot be read: {view.refusal}"
+        return None, view.directory, refusal if view.refusal else "Its log is empty so far."
     cards = view.build_once("cards", lambda: run_texts.render_cards(list_cards(outcome)))
     return outcome, view.directory, cards
 
@@ -112,7 +113,7 @@ class RunPage:
         outcome, directory, cards = await run.desk.query(run.name, _read_head)
         run.outcome = outcome
         if outcome is None:
-            self.about.set_content("Its log is empty so far.")
+            self.about.set_content(cards)
             return
         self.about.set_content(run_texts.describe_run(outcome, directory))
         self.cards.set_content(cards)

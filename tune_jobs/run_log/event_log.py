@@ -22,7 +22,7 @@ from types import UnionType
 from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
 from rungwise.validation import InputError, InputWarning
-from tune_jobs.run_log.events import EndRow, JobEndRow, JobRow, Row, VideoRow
+from tune_jobs.run_log.events import LOG_VERSION, EndRow, JobEndRow, JobRow, Row, VideoRow
 from tune_jobs.run_log.json_types import convert_to_json
 from tune_jobs.run_log.log_file import append_line, open_log
 
@@ -80,7 +80,7 @@ def read_event_log(path: str | Path) -> list[Row]:
     lines that are no rows are left out with one warning, which names the first of them.
 
     Raises:
-        InputError: if there is no such file.
+        InputError: if there is no such file, or a later version of Rungwise wrote it.
     """
     try:
         # Bytes, and only newlines: splitlines would also split at U+2028 inside a text.
@@ -98,6 +98,8 @@ def read_event_log(path: str | Path) -> list[Row]:
         try:
             if line.strip():
                 rows.append(decode_row(line))
+        except InputError as error:
+            raise InputError(f"{path} cannot be read: {error}") from None
         except UNREADABLE as error:
             # The last line may still be being written, so it is no damage.
             if number < len(lines):
@@ -117,7 +119,11 @@ def _describe_damage(damaged: list[tuple[int, Exception]]) -> str:
 
 
 def decode_row(line: bytes) -> Row:
-    """Return the row that a line of a log holds; one of UNREADABLE is raised where it is none."""
+    """Return the row that a line of a log holds; one of UNREADABLE is raised where it is none.
+
+    Raises:
+        InputError: a later version of Rungwise wrote the log.
+    """
     data = json.loads(line)
     for *path, last, word in data.pop("nonfinite", ()):
         place = data
@@ -125,6 +131,11 @@ def decode_row(line: bytes) -> Row:
             place = place[key]
         place[last] = float(word)
     row = KINDS[data.pop("kind")]
+    if row is JobRow and (version := data.get("version", 1)) > LOG_VERSION:
+        raise InputError(
+            f"it is of version {version}, and this version of Rungwise reads logs up to version "
+            f"{LOG_VERSION}. Install a later one."
+        )
     types, known = _list_field_types(row), dict[str, Any]()
     for name, value in data.items():
         # A later version may have added fields: an older reader still shows what it knows.
@@ -158,6 +169,8 @@ def decode_row_or_none(line: bytes) -> Row | None:
     """Return the row that a line of a log holds; None where a killed writer cut the line off."""
     try:
         return decode_row(line)
+    except InputError:
+        raise
     except UNREADABLE:
         return None
 

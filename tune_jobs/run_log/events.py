@@ -13,6 +13,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+LOG_VERSION = 2
+"""Of the format of logs; the version before is read, too. In 2 older rows are in segments."""
 PROGRAM = "program"
 """The ``algo`` of a job whose trials are programs."""
 
@@ -44,6 +46,8 @@ class JobRow(Event):
     """The start of a session; written first, and again with ``resumed`` at every resume."""
 
     kind: ClassVar[str] = "job"
+    version: int = 1
+    """Of the log's format, at most :data:`LOG_VERSION`; 1 where an earlier version wrote it."""
     run: str
     id: str = ""
     """Random id of the run, the same in all sessions; empty in logs of earlier versions."""

@@ -1,69 +1,65 @@
-"""The bytes of a run's log: ``events.jsonl``, and the older rows that it has been relieved of.
+"""The bytes of a run's log: ``events.jsonl``, and the segments with the rows before it.
 
-Once ``events.jsonl`` is large, its rows move to ``events.old.jsonl.gz``, where they take a sixth of
-the space, and its first line becomes a head that says how many bytes of rows there are. Places in a
-log count the bytes of all its rows, whichever file they are in. ``zcat`` reads the older ones.
+Once ``events.jsonl`` is large, its rows move to ``events-0001.jsonl.gz`` or the next segment, where
+they take a sixth of the space, and its first line becomes a head that lists the segments. Places in
+a log count the bytes of all its rows, whichever file they are in. ``zcat`` reads the segments.
 """
 
 from __future__ import annotations
 
 import fcntl
 import functools
+import gzip
+import hashlib
 import io
 import json
 import os
 import shutil
-import struct
 import zlib
 from bisect import bisect_right
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from rungwise.validation import InputError
+from rungwise.whole_file import replace_whole
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 MOVED_BYTES = 16 * 2**20
 """Bytes of ``events.jsonl`` from which on its rows are moved: about 9,000 results."""
-MEMBER_BYTES = 2**18
-"""Bytes of rows that are compressed together, and decompressed for any row among them."""
 HEAD = b'{"kind": "older", '
-MEMBER = struct.Struct("<10sHHHII")
-"""Header of a member of the gzip file. An extra field (RFC 1952, 2.3.1.1) holds the lengths of the
-member and of its rows, so that any row is found without decompressing those before it."""
-MAGIC, EXTRA = b"\x1f\x8b\x08\x04\0\0\0\0\0\xff", int.from_bytes(b"RW", "little")
-GZIP = 31
-"""What zlib calls a stream with gzip's header."""
+SEGMENTS = "events[.-]*.jsonl.gz"
+"""Pattern of the files that hold older rows."""
 
 
 class _Head(NamedTuple):
-    """The first line of a log whose older rows are elsewhere; without one, lengths are 0."""
+    """The first line of a log whose older rows are in segments; without one, there are none."""
 
-    length: int = 0
-    """Of the line itself."""
-    bytes: int = 0
-    """Of older rows."""
-    packed: int = 0
-    """Bytes of the compressed file that hold them; what is behind was left by a killed process."""
-    identity: tuple[int, int] = (0, 0)
-    """Device and inode of ``events.jsonl`` before rows were moved: those of another one differ."""
+    identity: str
+    """Hash of the first row: that of another log differs."""
+    segments: tuple[int, ...] = ()
+    """Bytes of the rows of each segment; a later one was left by a process that was killed."""
+    packed: int | None = None
+    """Bytes that count of the first segment, if an earlier version wrote it under its own name."""
 
 
-def get_older(path: Path) -> Path:
-    """Return the file with the older rows of a log, which a small log does not have."""
-    return path.with_name(f"{path.stem}.old.jsonl.gz")
+def get_segment(path: Path, number: int) -> Path:
+    """Return the file of a segment of a log, from 1; 0 is what earlier versions wrote."""
+    return path.with_name(f"{path.stem}{f'-{number:04}' if number else '.old'}.jsonl.gz")
 
 
-def _read_head(file: BinaryIO) -> _Head:
-    state = os.fstat(file.fileno())
-    line = file.readline(len(HEAD) + 200)
+def _read_head(file: BinaryIO) -> tuple[_Head, int]:
+    """Return the head of a log, and the bytes that it takes in front of the rows."""
+    line = file.readline()
     if not line.startswith(HEAD):
-        return _Head(identity=(state.st_dev, state.st_ino))
+        return _Head(hashlib.sha256(line).hexdigest()), 0
     try:
         head = json.loads(line)
-        device, inode = head["identity"]
-        return _Head(len(line), head["bytes"], head["packed"], (device, inode))
+        packed = head.get("packed")
+        segments = head.get("segments") or [head["bytes"]]  # an earlier version wrote only one
+        return _Head(str(head["identity"]), tuple(segments), packed), len(line)
     except (ValueError, LookupError, TypeError):
         raise InputError(
             f"{file.name} is damaged: its first line does not say where its older rows are. "
@@ -82,17 +78,14 @@ class LogBytes(io.RawIOBase):
             InputError: its first line is damaged.
         """
         self._path, self._file, self._place = path, path.open("rb"), 0
-        self._head = _read_head(self._file)
-
-    @property
-    def identity(self) -> tuple[int, int]:
-        """What stays the same until another log takes the place of this one."""
-        return self._head.identity
+        self._head, self._length = _read_head(self._file)
+        self._starts = list(accumulate(self._head.segments, initial=0))
+        self.identity = self._head.identity
 
     @property
     def size(self) -> int:
         """Bytes of all rows."""
-        return self._head.bytes + os.fstat(self._file.fileno()).st_size - self._head.length
+        return self._starts[-1] + os.fstat(self._file.fileno()).st_size - self._length
 
     def readable(self) -> bool:
         """Return that it can be read."""
@@ -111,18 +104,29 @@ class LogBytes(io.RawIOBase):
     def readinto(self, buffer: WriteableBuffer) -> int:
         """Read some of the bytes from this place on; 0 at the end."""
         view = memoryview(buffer).cast("B")
-        if self._place < self._head.bytes:
-            starts, places = _list_members(self._path, self._head)
-            number = bisect_right(starts, self._place) - 1
-            rows = _unpack(self._path, self.identity, places[number], places[number + 1])
-            begin = self._place - starts[number]
-            data = rows[begin : begin + len(view)]
+        index = bisect_right(self._starts, self._place) - 1
+        begin = self._place - self._starts[index]
+        if index < len(self._head.segments):
+            data = self._load_segment(index)[begin : begin + len(view)]
         else:
-            self._file.seek(self._head.length + self._place - self._head.bytes)
+            self._file.seek(self._length + begin)
             data = self._file.read(len(view))
         view[: len(data)] = data
         self._place += len(data)
         return len(data)
+
+    def _load_segment(self, index: int) -> bytes:
+        packed = self._head.packed
+        path = get_segment(self._path, index + (packed is None))
+        try:
+            state = path.stat()
+            rows = _unpack(path, (state.st_mtime_ns, state.st_size), None if index else packed)
+        except (FileNotFoundError, EOFError, gzip.BadGzipFile, zlib.error):
+            rows = b""
+        if len(rows) != self._head.segments[index]:
+            about = f"{path}, which holds older rows of {self._path.name}"
+            raise InputError(f"{about}, is missing or damaged: copy it, too.")
+        return rows
 
     def close(self) -> None:
         """Close the file."""
@@ -130,45 +134,10 @@ class LogBytes(io.RawIOBase):
         super().close()
 
 
-@functools.lru_cache(maxsize=8)
-def _list_members(path: Path, head: _Head) -> tuple[list[int], list[int]]:
-    """Return where the rows of each member begin, and where the members begin and end."""
-    starts, places, start, place = list[int](), list[int](), 0, 0
-    with _open_older(path) as older:
-        while start < head.bytes:
-            starts.append(start)
-            places.append(place)
-            older.seek(place)
-            header = older.read(MEMBER.size)
-            if len(header) < MEMBER.size or not header.startswith(MAGIC):
-                raise _describe_damage(path)
-            *_, length, rows = MEMBER.unpack(header)
-            start, place = start + rows, place + length
-    return starts, [*places, place]
-
-
-@functools.lru_cache(maxsize=64)  # 16 MiB: a page reads rows of many trials from each member
-def _unpack(path: Path, identity: tuple[int, int], begin: int, end: int) -> bytes:
-    """Return the rows of a member, given where it begins and ends."""
-    with _open_older(path) as older:
-        older.seek(begin)
-        try:
-            return zlib.decompress(older.read(end - begin), GZIP)
-        except zlib.error:
-            raise _describe_damage(path) from None
-
-
-def _open_older(path: Path) -> BinaryIO:
-    try:
-        return get_older(path).open("rb")
-    except FileNotFoundError:
-        raise InputError(
-            f"There is no {get_older(path)}, which holds the older rows of {path.name}: copy both."
-        ) from None
-
-
-def _describe_damage(path: Path) -> InputError:
-    return InputError(f"{get_older(path)} is damaged: restore it from a copy.")
+@functools.lru_cache(maxsize=1)  # what follows a log, and a page, read many parts of each segment
+def _unpack(path: Path, version: tuple[int, int], packed: int | None) -> bytes:
+    """Return the rows of a segment, given its time of change and size, and the bytes that count."""
+    return gzip.decompress(path.read_bytes()[:packed])
 
 
 def open_log(path: Path) -> io.BufferedReader:
@@ -181,7 +150,7 @@ def open_log(path: Path) -> io.BufferedReader:
     return io.BufferedReader(LogBytes(path))
 
 
-def open_log_and_state(path: Path) -> tuple[io.BufferedReader, tuple[int, int], int]:
+def open_log_and_state(path: Path) -> tuple[io.BufferedReader, str, int]:
     """Open a log as a follower does: with what identifies it, and its size in bytes."""
     file = LogBytes(path)
     return io.BufferedReader(file), file.identity, file.size
@@ -237,41 +206,30 @@ def _lock(file: int, operation: int, path: Path) -> bool:
 
 
 def _move_rows(path: Path) -> None:
-    """Move all complete rows to the compressed file; readers and writers may be at work."""
+    """Move all complete rows to a new segment; readers and writers may be at work."""
     with path.open("rb") as file:
         # A new file would be this user's: where it is another's, its driver could not write it.
         is_own = os.fstat(file.fileno()).st_uid == os.geteuid()
         if not (is_own and _lock(file.fileno(), fcntl.LOCK_EX, path)):
             return
-        head = _read_head(file)
-        file.seek(head.length)
+        head, length = _read_head(file)
+        file.seek(length)
         rows = file.read()
-        complete = rows.rfind(b"\n") + 1
-        with get_older(path).open("r+b" if head.packed else "wb") as older:
-            older.truncate(head.packed)
-            older.seek(head.packed)
-            for start in range(0, complete, MEMBER_BYTES):
-                older.write(_pack(rows[start : min(start + MEMBER_BYTES, complete)]))
-            older.flush()
-            os.fsync(older.fileno())
-            packed = older.tell()
-        fields = {"bytes": head.bytes + complete, "packed": packed, "identity": head.identity}
-        line = HEAD + json.dumps(fields).removeprefix("{").encode() + b"\n"
+        if not (complete := rows.rfind(b"\n") + 1):
+            return
+        number = len(head.segments) + (head.packed is None)
+        _write(get_segment(path, number), gzip.compress(rows[:complete], 6), path)
+        fields = head._replace(segments=(*head.segments, complete))._asdict()
+        line = json.dumps({"kind": "older", **fields}).encode() + b"\n"
         # Until this file has its new name the moved rows are read from it, and afterwards from the
-        # other one: a kill in between leaves a whole log.
-        unfinished = path.with_name(f".{path.name}")
-        with unfinished.open("wb") as new:
-            new.write(line + rows[complete:])
-            new.flush()
-            os.fsync(new.fileno())
-        shutil.copymode(path, unfinished)
-        unfinished.replace(path)
+        # segment: a kill in between leaves a whole log.
+        _write(path, line + rows[complete:], path)
 
 
-def _pack(rows: bytes) -> bytes:
-    """Return a member of a gzip file."""
-    deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
-    body = deflate.compress(rows) + deflate.flush()
-    end = struct.pack("<II", zlib.crc32(rows), len(rows))
-    length = MEMBER.size + len(body) + len(end)
-    return MEMBER.pack(MAGIC, 12, EXTRA, 8, length, len(rows)) + body + end
+def _write(path: Path, content: bytes, log: Path) -> None:
+    with replace_whole(path) as unfinished:
+        with unfinished.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        shutil.copymode(log, unfinished)

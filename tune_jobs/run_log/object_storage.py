@@ -27,7 +27,7 @@ from tune_jobs.run_log.best_checkpoint import COPY
 from tune_jobs.run_log.driver_lock import LOCK
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import CheckpointRow, JobRow, Row, VideoRow
-from tune_jobs.run_log.log_file import get_older, open_log
+from tune_jobs.run_log.log_file import SEGMENTS, get_segment, open_log
 
 if TYPE_CHECKING:
     from pyarrow import fs
@@ -59,7 +59,6 @@ class Mirror:
 
     def __init__(self, directory: Path, uri: str) -> None:
         self.directory = directory.absolute()
-        self.older = get_older(self.directory / LOG).name
         self.filesystem, self.place = open_filesystem(uri)
         self.remote_path = ""  # before the first update
         self.copied: dict[str, bool] = {}
@@ -104,9 +103,8 @@ class Mirror:
         for row in rows:
             if isinstance(row, VideoRow) and row.path:
                 self._attempt(self._copy_file, row.path)
-        self._copy_file(self.older)
         self._attempt(self._copy_file, "job.yaml")
-        self._write(LOG, log)
+        self._write_log(log)
         # Where the run deletes checkpoints before they are copied, the older copies are all that a
         # trial can go on from.
         stuck = set(map(_get_kind, lost)) - set(map(_get_kind, new - lost))
@@ -127,7 +125,7 @@ class Mirror:
         self.update()
         for file in self.directory.iterdir():
             # The log is copied already; a lock would name a driver of another machine.
-            if file.is_file() and file.name not in (LOG, self.older, LOCK, NOTIFY):
+            if file.is_file() and file.name not in (LOG, LOCK, NOTIFY):
                 self._attempt(self._copy_file, file.name)
         return not self._has_failed
 
@@ -136,7 +134,8 @@ class Mirror:
         with open_log(self.directory / LOG) as log:
             first = log.readline()
         path = f"{self.place}/{self.directory.name}"
-        logs = self.filesystem.get_file_info([f"{path}/{name}" for name in (self.older, LOG)])
+        names = *(get_segment(Path(LOG), number).name for number in (0, 1)), LOG
+        logs = self.filesystem.get_file_info([f"{path}/{name}" for name in names])
         if log := next((file for file in logs if file.is_file), None):
             with self.filesystem.open_input_stream(log.path) as file:  # which decompresses it
                 is_own = file.read(len(first)) == first
@@ -147,7 +146,7 @@ class Mirror:
         self.remote_path = path
         if not log:
             self._copy_file("job.yaml")
-            self._write(LOG, first)
+            self._write_log(first)
 
     def _attempt(self, action: Callable[[str], object], path: str) -> None:
         """Copy or delete one path; where that fails, warn of it once and leave it for later."""
@@ -228,8 +227,10 @@ class Mirror:
             return
         self.files[path] = version
 
-    def _write(self, name: str, content: bytes) -> None:
-        remote = f"{self.remote_path}/{name}"
+    def _write_log(self, content: bytes) -> None:
+        for segment in self.directory.glob(SEGMENTS):
+            self._copy_file(segment.name)
+        remote = f"{self.remote_path}/{LOG}"
         with self.filesystem.open_output_stream(remote, compression=None) as file:
             file.write(content)
 

@@ -30,7 +30,7 @@ from tune_jobs.jobs.trials import add_default_point
 from tune_jobs.ray_session import check_address, offered_cpus
 from tune_jobs.run_log.driver_lock import hold_driver_lock
 from tune_jobs.run_log.event_log import read_event_log
-from tune_jobs.run_log.events import JobRow, Row
+from tune_jobs.run_log.events import LOG_VERSION, JobRow, Row
 from tune_jobs.run_log.object_storage import check_mirror
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.trial_outcome import CONTINUED
@@ -224,6 +224,7 @@ def make_job_row(job: Job, directory: Path, earlier: Sequence[Row]) -> JobRow:
     first = starts[0] if starts else None
     world = _make_world(job)
     row = JobRow(
+        version=LOG_VERSION,
         run=directory.name,
         id=secrets.token_hex(8) if first is None else first.id,
         env=job.env,

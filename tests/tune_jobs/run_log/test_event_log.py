@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from dashboard_app import read_whole
 from synthetic_sweep import end, job_row, result
 
 from rungwise.validation import InputError, InputWarning
@@ -19,7 +20,7 @@ from tune_jobs.run_log.event_log import (
     read_log_ends,
     read_result_head,
 )
-from tune_jobs.run_log.events import JobEndRow, ResultRow, TrialRow, VideoRow
+from tune_jobs.run_log.events import LOG_VERSION, JobEndRow, ResultRow, TrialRow, VideoRow
 
 
 def test_every_kind_of_row_comes_back_as_it_was(tmp_path, sweep_rows):
@@ -219,3 +220,14 @@ def test_a_whole_number_may_be_written_with_a_point(tmp_path):
     fields = json.loads(encode_row(result("01", 1, 0.5)))
     log.path.write_text(json.dumps(fields | {"iteration": 1.0, "score": 1, "later": "field"}))
     assert read_event_log(log.path) == [result("01", 1, 1)]
+
+
+def test_log_of_a_later_version_is_refused(tmp_path):
+    log = EventLog(tmp_path / "events.jsonl")
+    log.append(job_row(version=LOG_VERSION + 1, time=0.0))
+    log.append(result("00", 1, 0.5))
+    with pytest.raises(InputError, match=r"events\.jsonl cannot be read: it is of version 3"):
+        read_event_log(log.path)
+    assert read_log_ends(log.path) == (None, None)
+    page = read_whole(tmp_path)
+    assert page.outcome is None and "Install a later one" in page.refusal

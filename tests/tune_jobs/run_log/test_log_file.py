@@ -1,14 +1,16 @@
 # pyright: basic, reportOptionalMemberAccess=false
-"""A large log is two files, which readers and writers use as one."""
+"""A large log is several files, which readers and writers use as one."""
 
-import gzip
 import os
 import random
+import shutil
 import subprocess
 import sys
+import tarfile
 
 import pytest
 from dashboard_app import read_whole
+from paths import DATA
 from synthetic_sweep import end, job_row, result
 
 from rungwise.validation import InputError
@@ -23,7 +25,7 @@ from tune_jobs.run_log.event_log import (
     read_log_ends,
 )
 from tune_jobs.run_log.events import JobEndRow, TrialRow
-from tune_jobs.run_log.log_file import get_log_size, get_older, open_log, open_log_and_state
+from tune_jobs.run_log.log_file import get_log_size, get_segment, open_log, open_log_and_state
 from tune_jobs.run_log.object_storage import Mirror, fetch_run
 
 ROWS = [
@@ -38,12 +40,11 @@ ROWS = [
 @pytest.fixture
 def _small(monkeypatch):
     monkeypatch.setattr(log_file, "MOVED_BYTES", 3000)
-    monkeypatch.setattr(log_file, "MEMBER_BYTES", 700)
 
 
 @pytest.fixture
 def log(tmp_path, _small):
-    """A log of which most rows have been moved, in several goes."""
+    """A log of which most rows are in four segments."""
     (tmp_path / "run").mkdir()
     log = EventLog(tmp_path / "run" / "events.jsonl")
     for row in ROWS:
@@ -55,7 +56,8 @@ PLAIN = "".join(f"{encode_row(row)}\n" for row in ROWS).encode()
 
 
 def test_all_rows_are_read_in_order(log):
-    assert log.stat().st_size < 3500 < get_older(log).stat().st_size < len(PLAIN) / 2
+    packed = sum(segment.stat().st_size for segment in log.parent.glob("*.gz"))
+    assert log.stat().st_size < 3500 and packed < len(PLAIN) / 2
     assert read_event_log(log) == ROWS
     assert read_log_ends(log) == (ROWS[0], ROWS[-1])
     assert read_job_end(log, get_log_size(log) - 5) is None
@@ -65,11 +67,10 @@ def test_all_rows_are_read_in_order(log):
 
 
 def test_other_tools_read_the_older_rows(log):
-    packed = subprocess.run(["zcat", get_older(log)], capture_output=True, check=True).stdout
-    assert packed == gzip.decompress(get_older(log).read_bytes())
-    head, _, rest = log.read_bytes().partition(b"\n")
-    assert packed + rest == PLAIN
-    assert head.startswith(b'{"kind": "older", "bytes": %d' % len(packed))
+    segments = [get_segment(log, number) for number in (1, 2, 3, 4)]
+    assert sorted(log.parent.iterdir()) == [*segments, log]
+    rows = subprocess.run(["zcat", *segments], capture_output=True, check=True).stdout
+    assert rows + log.read_bytes().partition(b"\n")[2] == PLAIN
 
 
 def test_any_place_is_read_alone(log):
@@ -93,25 +94,42 @@ def test_who_follows_a_log_gets_each_row_once(tmp_path, _small):
         assert not tail.replaced
         page.refresh()
     assert data == PLAIN
-    assert get_older(log.path).exists()
+    assert get_segment(log.path, 3).exists()
     assert page.read_to == len(PLAIN)
     points = page.trial_results["00"].points
     assert [row for _, row in page.load_rows(points)] == ROWS[2:62]
 
 
-def test_another_log_in_its_place_is_read_anew(log, tmp_path):
+@pytest.mark.parametrize("rows", [2, 90])
+def test_another_log_in_its_place_is_read_anew(log, tmp_path, rows):
     page = read_whole(log.parent)
-    other = EventLog(tmp_path / "other.jsonl")
-    other.append(job_row(trials=3))
-    other.path.replace(log)
-    page.refresh()
-    assert page.job.trials == 3 and not page.trial_results
+    (tmp_path / "other").mkdir()
+    other = EventLog(tmp_path / "other" / "events.jsonl")
+    for row in [job_row(trials=3), *(result("07", i, i / 7) for i in range(1, rows))]:
+        other.append(row)
+    for file in other.path.parent.iterdir():
+        shutil.copyfile(file, log.parent / file.name)  # in place: the same inode
+    while page.refresh():
+        pass
+    assert page.job.trials == 3 and list(page.trial_results) == ["07"]
+    points = page.trial_results["07"].points
+    assert [row for _, row in page.load_rows(points)] == read_event_log(log)[1:]
+
+
+def test_a_copy_of_a_log_is_the_same_log(log, tmp_path):
+    tail = Tail(log, open_log_and_state)
+    assert tail.read() == PLAIN
+    shutil.copytree(log.parent, tmp_path / "copy")
+    shutil.rmtree(log.parent)
+    (tmp_path / "copy").rename(log.parent)
+    EventLog(log).append(ROWS[-1])
+    assert tail.read() == f"{encode_row(ROWS[-1])}\n".encode() and not tail.replaced
 
 
 def test_several_writers_lose_nothing(tmp_path, _small):
     code = (
         "import sys; from pathlib import Path; from tune_jobs.run_log import log_file\n"
-        "log_file.MOVED_BYTES, log_file.MEMBER_BYTES = 3000, 700\n"
+        "log_file.MOVED_BYTES = 3000\n"
         "for i in range(400):\n"
         "    log_file.append_line(Path(sys.argv[1]), b'%s %d\\n' % (sys.argv[2].encode(), i))\n"
     )
@@ -126,26 +144,39 @@ def test_several_writers_lose_nothing(tmp_path, _small):
         assert own == list(range(400))
 
 
-@pytest.mark.parametrize("step", ["replace", "fsync"])
-def test_a_kill_while_rows_are_moved_costs_nothing(tmp_path, _small, monkeypatch, step):
-    log = EventLog(tmp_path / "events.jsonl")
-    for row in ROWS[:30]:
-        log.append(row)
-    assert get_older(log.path).exists()
-    killed = pytest.MonkeyPatch()
+KILLS = """
+import os, sys
+from pathlib import Path
+from tune_jobs.run_log import log_file
+path, step, code, rows = Path(sys.argv[1]), 0, 9, Path(sys.argv[2]).read_bytes()
+while code:
+    if not (child := os.fork()):
+        left = iter(range(step))
+        steps = ("open", "os.chmod", "os.rename", "os.remove")
+        sys.addaudithook(lambda event, _: event in steps and next(left, 9) == 9 and os._exit(9))
+        log_file._move_rows(path)
+        os._exit(0)
+    code = os.waitpid(child, 0)[1]
+    with log_file.open_log(path) as file:
+        assert file.read() == rows, step
+    log_file.append_line(path, b"{}\\n")
+    rows, step = rows + b"{}\\n", step + 1
+assert step > 8
+"""
 
-    def kill(*_):
-        raise OSError
 
-    target = {"replace": log_file.Path, "fsync": log_file.os}[step]
-    with killed.context() as patch:
-        patch.setattr(target, step, kill)
-        for row in ROWS[30:45]:
-            log.append(row)
-    assert read_event_log(log.path) == ROWS[:45]
-    for row in ROWS[45:]:
-        log.append(row)
-    assert read_event_log(log.path) == ROWS
+@pytest.mark.parametrize("earlier", [False, True])
+def test_a_kill_at_any_step_of_a_move_costs_nothing(log, tmp_path, earlier):
+    if earlier:
+        with tarfile.open(DATA / "earlier_runs.tar.xz") as tar:
+            tar.extractall(tmp_path, filter="data")
+        log = tmp_path / "sweep" / "events.jsonl"
+        with get_segment(log, 0).open("ab") as file:  # left by a driver that was killed
+            file.write(get_segment(log, 0).read_bytes()[:99])
+    with open_log(log) as file:
+        (tmp_path / "rows").write_bytes(file.read())
+    subprocess.run([sys.executable, "-c", KILLS, log, tmp_path / "rows"], check=True)
+    assert get_segment(log, 2).exists()
 
 
 def test_half_a_line_of_a_killed_writer_stays_behind(log):
@@ -157,21 +188,19 @@ def test_half_a_line_of_a_killed_writer_stays_behind(log):
 
 
 def test_a_part_that_is_damaged_or_missing_is_named(log):
-    older = get_older(log)
+    older = get_segment(log, 1)
     whole = older.read_bytes()
     older.write_bytes(whole[:300] + b"~~~" + whole[303:])
-    with pytest.raises(InputError, match="is damaged"):
+    with pytest.raises(InputError, match="missing or damaged"):
         read_event_log(log)
     older.write_bytes(whole[:300])
-    with pytest.raises(InputError, match="is damaged"):
+    with pytest.raises(InputError, match="missing or damaged"):
         read_event_log(log)
     older.unlink()
-    with pytest.raises(InputError, match="holds the older rows"):
-        read_event_log(log)
-    with pytest.raises(InputError, match="copy both"):
+    with pytest.raises(InputError, match=r"events-0001.* older rows of events\.jsonl"):
         list(read_logs(log.parent))
     # The list of runs shows the others.
-    assert read_log_ends(log) == (None, None)
+    assert read_log_ends(log) == (None, ROWS[-1])
     assert read_whole(log.parent).outcome is None
     log.write_bytes(log.read_bytes().partition(b"\n")[0] + b"\n")
     assert read_job_end(log) is None

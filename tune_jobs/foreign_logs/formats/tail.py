@@ -19,8 +19,8 @@ LONGEST_LINE = 1_000_000
 SEPARATORS = (b",", b";", b"\t", b":", b"{")
 """What parts the values of a line, in the formats that are text."""
 LEADING_NUMBER = re.compile(rb"[-+]?\d+\.?\d*(?:[eE][-+]?\d+)?")
-Identity: TypeAlias = tuple[int, int]
-"""Device and inode: those of another file that takes the place of one differ."""
+Identity: TypeAlias = tuple[int, int] | str
+"""Device and inode, or a text: those of another file that takes the place of one differ."""
 HALF_LINES: dict[Path, dict[int, bytes]] = {}
 """What killed programs left of their last lines, by log and by the place behind it, in bytes: what
 continues such a program writes its next line there, and the two may look like a sound one."""
