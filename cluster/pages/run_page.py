@@ -55,6 +55,7 @@ TABS: dict[str, Callable[[RunContext], Tab]] = {
 
 
 def _read_head(view: RunView) -> tuple[Outcome | None, Path, str]:
+    """Return the outcome of a run, its directory, and its cards or why there is no outcome."""
     outcome = view.outcome
     if outcome is None:
         refusal = f"Its log cannot be read: {view.refusal}"
@@ -110,13 +111,13 @@ class RunPage:
 
     async def _show(self) -> None:
         run = self.run
-        outcome, directory, cards = await run.desk.query(run.name, _read_head)
+        outcome, directory, text = await run.desk.query(run.name, _read_head)
         run.outcome = outcome
         if outcome is None:
-            self.about.set_content(cards)
+            self.about.set_content(text)
             return
         self.about.set_content(run_texts.describe_run(outcome, directory))
-        self.cards.set_content(cards)
+        self.cards.set_content(text)
         self._show_actions()
         await self._show_tab()
 

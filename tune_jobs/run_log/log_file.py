@@ -88,12 +88,10 @@ class LogBytes(io.RawIOBase):
         return self._starts[-1] + os.fstat(self._file.fileno()).st_size - self._length
 
     def readable(self) -> bool:
-        """Return that it can be read."""
+        """Return that it can be read, at any place."""
         return True
 
-    def seekable(self) -> bool:
-        """Return that any place of it can be read."""
-        return True
+    seekable = readable
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Move to a place, counted from the start, from here, or from the end."""

@@ -116,7 +116,7 @@ def test_another_log_in_its_place_is_read_anew(log, tmp_path, rows):
     assert [row for _, row in page.load_rows(points)] == read_event_log(log)[1:]
 
 
-def test_a_copy_of_a_log_is_the_same_log(log, tmp_path):
+def test_tail_continues_in_a_copy_of_the_log(log, tmp_path):
     tail = Tail(log, open_log_and_state)
     assert tail.read() == PLAIN
     shutil.copytree(log.parent, tmp_path / "copy")
@@ -166,7 +166,7 @@ assert step > 8
 
 
 @pytest.mark.parametrize("earlier", [False, True])
-def test_a_kill_at_any_step_of_a_move_costs_nothing(log, tmp_path, earlier):
+def test_move_killed_at_any_step_loses_nothing(log, tmp_path, earlier):
     if earlier:
         with tarfile.open(DATA / "earlier_runs.tar.xz") as tar:
             tar.extractall(tmp_path, filter="data")
@@ -177,6 +177,18 @@ def test_a_kill_at_any_step_of_a_move_costs_nothing(log, tmp_path, earlier):
         (tmp_path / "rows").write_bytes(file.read())
     subprocess.run([sys.executable, "-c", KILLS, log, tmp_path / "rows"], check=True)
     assert get_segment(log, 2).exists()
+
+
+def test_failed_move_loses_no_row(tmp_path, _small):
+    log = EventLog(tmp_path / "events.jsonl")
+    get_segment(log.path, 1).mkdir()  # nothing can be written there
+    for times in (1, 2):
+        for row in ROWS:
+            log.append(row)
+        assert read_event_log(log.path) == ROWS * times
+        if times == 1:
+            get_segment(log.path, 1).rmdir()
+    assert get_segment(log.path, 1).is_file()
 
 
 def test_half_a_line_of_a_killed_writer_stays_behind(log):
@@ -206,7 +218,7 @@ def test_a_part_that_is_damaged_or_missing_is_named(log):
     assert read_job_end(log) is None
 
 
-def test_a_mirror_has_both_parts(log, tmp_path):
+def test_a_mirror_has_all_parts(log, tmp_path):
     (log.parent / "job.yaml").write_text("env: CartPole-v1\n")
     (tmp_path / "there").mkdir()
     mirror = Mirror(log.parent, (tmp_path / "there").as_uri())

@@ -9,6 +9,7 @@ from tune_jobs.jobs.job_yaml import make_job, read_job
 from tune_jobs.run_log.driver_lock import hold_driver_lock
 from tune_jobs.run_log.event_log import EventLog, read_event_log
 from tune_jobs.run_log.events import (
+    LOG_VERSION,
     CheckpointRow,
     DecisionRow,
     EndRow,
@@ -77,7 +78,7 @@ def test_an_extended_run_takes_up_what_its_budget_concerns(run, fields, reopened
     extend_run(run, fields)
     assert extend_run(run, fields) == read_job(run / "job.yaml"), "twice is once"
     rows = begin(run)
-    assert rows[-1].extension == said
+    assert (rows[-1].extension, rows[-1].version) == (said, LOG_VERSION)
     outcome = Outcome.from_rows(rows)
     assert {trial.id for trial in outcome.trials if trial.end is None} == reopened
     assert {plan.trial for plan in find_remaining_work(run, rows).plans} == reopened
