@@ -136,7 +136,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
     def sample(
         self, *, starts: Array | None = None, group_size: int = 0, **kwargs: object
     ) -> tuple[Columns, dict[str, Any]]:
-        """Collect one rollout as rows with advantages, and its statistics (``rungwise/metrics.py``).
+        """Collect a rollout as rows with advantages, and its statistics (``rungwise/metrics.py``).
 
         Args:
             starts: seeds ``[S]`` of episodes to collect, each ``group_size`` times; each runner
