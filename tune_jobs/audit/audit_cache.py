@@ -15,6 +15,8 @@ from envs.cache_folder import get_cache_folder
 from tune_jobs.audit.replayed_run import JudgingOptions, ReplayedRun, ReplayedStop
 from tune_jobs.foreign_logs.read_logs import LogSource
 
+PACKAGES = ("rungwise", "envs", "algos", "tune_jobs")
+"""Folders with what a verdict depends on."""
 LONGEST_WAIT_S = 5.0
 """For another audit that writes to the cache."""
 
@@ -96,7 +98,7 @@ def _load_run(fields: dict[str, Any]) -> ReplayedRun:
 def _fingerprint_code() -> str:
     """Return what changes with any code or data of ours: older verdicts count no more."""
     # Not by `__path__`: the folders of users' packages of these names are in that.
-    folders = [Path(__file__).parents[2] / name for name in ("algos", "envs", "tune_jobs")]
+    folders = [Path(__file__).parents[2] / name for name in PACKAGES]
     files = [file for folder in folders for file in sorted(folder.rglob("*"))]
     digest = hashlib.sha256()
     for file in files:

@@ -22,7 +22,7 @@ def is_known(tmp_path, monkeypatch):
     (tmp_path / "progress.csv").write_text("step,return\n1,2\n")
     source: Any = SimpleNamespace(files=[tmp_path / "progress.csv"])
     module = Path(audit_cache.__file__)
-    for name in ("algos", "tune_jobs"):
+    for name in ("algos", "rungwise", "tune_jobs"):
         shutil.copytree(module.parents[2] / name, tmp_path / name)
     copy = tmp_path / module.relative_to(module.parents[2])
     monkeypatch.setattr(audit_cache, "__file__", str(copy))

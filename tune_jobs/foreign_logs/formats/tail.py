@@ -213,13 +213,14 @@ class Lines:
         return lines
 
     def _drop_half_lines(self, data: bytes) -> bytes:
-        """Take off what stands in front of a sound line in lines that begin at ``tail.start``."""
+        """Take off what killed programs left, in lines that begin at ``tail.start``."""
         for end, half in sorted(HALF_LINES.get(self.tail.path, {}).items(), reverse=True):
             behind = end - self.tail.start
             above, rest = data[: max(behind - len(half), 0)], data[max(behind, 0) :]
             before = above.splitlines()[-1] if above else self._last
             is_there = data[len(above) : behind] == half and above[-1:] in (b"", b"\n")
-            if is_there and _is_continued(before, half, rest.partition(b"\n")[0]):
+            # What continued that program may have had nothing left to write.
+            if is_there and (not rest or _is_continued(before, half, rest.partition(b"\n")[0])):
                 data = above + rest
         self._last = data.splitlines()[-1] if data else self._last
         return data

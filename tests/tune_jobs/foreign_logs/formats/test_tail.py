@@ -94,6 +94,15 @@ def test_half_a_line_is_taken_off_the_line_that_was_written_behind_it(
     assert "".join(lines) == before + kept
 
 
+def test_half_a_line_with_nothing_behind_it_is_left_out(tmp_path, monkeypatch):
+    path = tmp_path / "log.csv"
+    path.write_text("return,steps\n9,9\n10,10\n9,9")
+    end, half = find_half_line(path)
+    monkeypatch.setitem(HALF_LINES, path, {end: half})
+    monkeypatch.setattr("tune_jobs.foreign_logs.formats.tail.WHOLE_LOGS", {path})
+    assert Lines(path).read(final=True) == ["return,steps\n", "9,9\n", "10,10\n"]
+
+
 def test_what_is_no_text_has_no_half_line(tmp_path):
     path = tmp_path / "a"
     for content in (b"", b"one\n", b"one\n\0two"):
