@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportOptionalMemberAccess=false
 """Runs of an earlier version: they are reported, shown, evaluated and resumed.
 
 ``earlier_runs.tar.xz`` holds four runs of commit 3a006b54: a sweep whose driver was killed and

@@ -95,7 +95,7 @@ def test_two_learners_make_the_update_of_one(both, algo):
     start = state["learner"]["rl_module"]["default_policy"]
     assert max(np.abs(expected[name] - start[name]).max() for name in expected) > 1e-3
     for name, weight in expected.items():
-        np.testing.assert_allclose(weights[name], weight, atol=1e-6, err_msg=name)
+        np.testing.assert_allclose(weights[name], weight, atol=1e-5, err_msg=name)
     for name in ("grad_norm", "policy_loss", "reference_kl", "pair_accuracy", "kl"):
         if name in expected_told:
             assert told[name] == pytest.approx(expected_told[name], abs=1e-5), name
