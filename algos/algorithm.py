@@ -357,16 +357,13 @@ class ColumnAlgorithm(Algorithm):
             reseed_runners(env_runner_group, self.iteration, restored)
         return restored
 
-    def renew_environments(self, failures: int) -> None:
+    def renew_environments(self) -> None:
         """Make the environments anew; the iteration in which they failed can be tried again.
-
-        Args:
-            failures: how often they have failed.
 
         Raises:
             EnvironmentFault: they fail again.
         """
-        renew_environments(self.env_runner_group, self.iteration, failures)
+        renew_environments(self.env_runner_group)
 
     def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """RLlib's state and our counters."""

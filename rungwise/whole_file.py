@@ -11,8 +11,8 @@ from pathlib import Path
 @contextmanager
 def replace_whole(path: Path) -> Generator[Path]:
     """Yield a path to write to, which replaces a file at the end; an exception leaves the older."""
-    # Not the process id: on a shared disk each container counts its own, so two writers may have
-    # the same one. Not `mkstemp`: other users could not read its files.
+    # On a shared disk two writers may have the same process id, as each container counts its own;
+    # and other users could not read a file of `mkstemp`.
     unfinished = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         yield unfinished

@@ -89,7 +89,7 @@ def merge_teacher_weights(
 
     None if no part has the same names and shapes: the policy then has to imitate.
     """
-    # Not of a set, whose order differs between processes: several parts may have these shapes.
+    # Several parts may have these shapes, and the order of a set differs between processes.
     for part in dict.fromkeys(n.partition(".")[0] for n in weights) if teacher_weights else ():
         named = {f"{part}.{name}": weight for name, weight in (teacher_weights or {}).items()}
         if all(n in weights and weights[n].shape == w.shape for n, w in named.items()):

@@ -120,7 +120,7 @@ def record_loss(
     reusable, count = is_reusable(batch), len(batch)
     tape = Tape(holds_arrays=not reusable)
     if reusable:
-        # Of a column of uint8 or bool NumPy computes exp as float16, and -x in uint8.
+        # NumPy computes exp of uint8 and bool columns as float16, and -x as uint8.
         symbols = {
             name: tape.add_input(name, count) if x.ndim == 1 and x.itemsize > 2 else _Hidden(count)
             for name, x in batch.items()

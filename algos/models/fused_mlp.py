@@ -165,7 +165,7 @@ def forward(x: Array, weight: dict[str, Array], layout: Layout) -> tuple[list[Ar
 def forward_trunk(x: Array, layers: list[tuple[Array, Array]], activation: str) -> Array:
     """Return the outputs [N, P] of one trunk, given weight and bias of each of its layers.
 
-    Of tensors torch can trace and differentiate it: exports are made of it.
+    On tensors torch can differentiate and trace it, as learning and exports do.
     """
     lib = get_array_module(x)
     *hidden, (weight, bias) = layers

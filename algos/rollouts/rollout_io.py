@@ -98,8 +98,8 @@ def delete_later_recordings(folder: str, seed: int, iteration: int) -> None:
 def list_recordings_near(path: Path) -> list[Path]:
     """List the folders of recordings around a path that does not exist."""
     near = next(folder for folder in path.absolute().parents if folder.is_dir())
-    # Not at any depth: it may be the whole disk.
-    return [found for depth in ("", "*/", "*/*/") for found in sorted(near.glob(f"{depth}seed-*"))]
+    # At most two folders deep, as it may be the root of the disk.
+    return [path for depth in ("", "*/", "*/*/") for path in sorted(near.glob(f"{depth}seed-*"))]
 
 
 def _write_table(rows: Columns, path: Path, about: Mapping[str, str], *, side: bool) -> None:

@@ -86,13 +86,11 @@ def reseed_runners(group: Any, iteration: int, ids: list[int] | None = None) -> 
     )
 
 
-def renew_environments(group: Any, iteration: int, failures: int) -> None:
+def renew_environments(group: Any) -> None:
     """Make the environments of all runners that collect anew, with new randomness, after a failure.
 
     Args:
         group: the runners.
-        iteration: iterations that are done.
-        failures: how often environments have failed: each time other episodes follow.
 
     Raises:
         EnvironmentFault: they fail again while they are made.
@@ -100,9 +98,9 @@ def renew_environments(group: Any, iteration: int, failures: int) -> None:
     remote = bool(group.num_remote_env_runners())
     # At random: a resume goes back to the same iteration and knows of no failure after it, and
     # episodes that have just failed must not be played again.
-    drawn = hash((iteration, failures, secrets.randbits(64)))
+    start = AFTER_FAILURES + secrets.randbelow(AFTER_FAILURES)
     faults = group.foreach_env_runner(
-        partial(_reseed_or_return_fault, restored_at=AFTER_FAILURES + drawn % AFTER_FAILURES),
+        partial(_reseed_or_return_fault, restored_at=start),
         local_env_runner=not remote,
         timeout_seconds=SYNC_TIMEOUT_S,
     )

@@ -119,7 +119,7 @@ class RunQueue:
                 "A job with notify has the service send requests to any host, so it needs a token: "
                 "start the service without --no-token, or set RUNGWISE_NOTIFY where it starts."
             )
-        with self._submitting:  # not the other lock: checks take minutes, and runs must be driven
+        with self._submitting:  # a lock of its own: runs are driven during checks of minutes
             # Under the lock: two requests could find the same free name before either has used it.
             directory = self.root / name if name else find_free_directory(job.env, self.root)
             if directory.exists():

@@ -353,7 +353,7 @@ async def _act(holder: SupportsAct, body: bytes) -> dict[str, Any]:
             holder.act(batch, state) for batch, (_, state) in zip(batches, sessions, strict=True)
         ]
         answers = await asyncio.gather(*waiting)
-    except BaseException:  # a client that has gone, too
+    except BaseException:  # also where the client has gone
         for known, (session, state) in zip(given, sessions, strict=False):
             holder.sessions.store(session if known else "", state)
         raise

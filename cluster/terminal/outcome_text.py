@@ -74,7 +74,7 @@ def print_outcome(outcome: Outcome, console: Console, directory: str | Path | No
         ended = any(trial.end_reason == "health" for trial in outcome.trials)
         lines.append(
             f"Too short to judge: the budget is {count(outcome.job.iterations, 'iteration')}, and "
-            f"below {SHORTEST} the health rules only warn{', except of NaN and infinity' * ended}."
+            f"below {SHORTEST} the health rules only warn{', except for NaN and infinity' * ended}."
         )
     for line in lines:
         # Terminals break lines inside words; what is to be copied stays whole.

@@ -97,7 +97,7 @@ def _load_run(fields: dict[str, Any]) -> ReplayedRun:
 @functools.cache
 def _fingerprint_code() -> str:
     """Return what changes with any code or data of ours: older verdicts count no more."""
-    # Not by `__path__`: the folders of users' packages of these names are in that.
+    # `__path__` would have the folders of users' packages of these names, too.
     folders = [Path(__file__).parents[2] / name for name in PACKAGES]
     files = [file for folder in folders for file in sorted(folder.rglob("*"))]
     digest = hashlib.sha256()

@@ -93,7 +93,7 @@ class CheckpointChoice:
 
     def begin_anew(self, iteration: int, path: str) -> None:
         """Continue from another trial's checkpoint: what was measured is of another policy."""
-        # But for the first result of this one: the exploit is only written after that.
+        # The first result of the new policy stays: the exploit is only written after it.
         self._measured = [m for m in self._measured if m.iteration > iteration]
         self.newest = (iteration, path)
 

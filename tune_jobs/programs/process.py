@@ -98,7 +98,7 @@ class ProgramProcess:
     def ended(self) -> float | None:
         """When it ended, in seconds since 1970; None while it runs or where that is not known."""
         with suppress(FileNotFoundError):
-            if self.folder is not None:  # whose clock may not be that of the start
+            if self.folder is not None:  # the clock of its file system may not be ours
                 ended = (self.folder / STATUS).stat().st_mtime
                 return self.started + ended - read_start_time(self.folder)
         return None

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 LOG_VERSION = 2
-"""Of the format of logs; the version before is read, too. In 2 older rows are in segments."""
+"""Version of the log format; the one before is read, too. Since 2 older rows are in segments."""
 PROGRAM = "program"
 """The ``algo`` of a job whose trials are programs."""
 

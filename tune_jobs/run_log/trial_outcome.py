@@ -356,5 +356,5 @@ def to_finite_float(value: object) -> float | None:
     """Return the value if it is a finite number, else None."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    # Not by math.isfinite, which raises for a whole number above all floats.
+    # math.isfinite raises for a whole number above all floats.
     return float(value) if abs(value) <= sys.float_info.max else None

@@ -42,7 +42,7 @@ class EnvironmentFailures:
             try:
                 with watchdog.watch():
                     if self.count and isinstance(agent, ColumnAlgorithm):
-                        agent.renew_environments(self.count)
+                        agent.renew_environments()
                     return call()
             except EnvironmentFault as error:
                 self.count += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from logging import LogRecord
 from pathlib import Path
 from typing import Any
 
@@ -175,10 +176,7 @@ def _make_checkpoint_config(job: Job) -> tune.CheckpointConfig:
 def set_tune_environment(job: Job) -> None:
     """Set what Ray Tune reads when a Tuner starts."""
     os.environ["TUNE_DISABLE_STRICT_METRIC_CHECKING"] = "1"
-    # Our rows and the end of the run name a full disk, in which tracebacks explain nothing.
-    tune_controller.logger.addFilter(
-        lambda record: "No space left on device" not in str(record.exc_info and record.exc_info[1])
-    )
+    tune_controller.logger.addFilter(_is_not_of_full_disk)
     # Relative paths in settings and environments are relative to where the run was started.
     os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
@@ -190,6 +188,11 @@ def set_tune_environment(job: Job) -> None:
     # A proposal is made when its trial is queued: with one trial in the queue, it knows the most.
     pending = 1 if job.searcher == "optuna" else MAX_PENDING_TRIALS
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(pending)
+
+
+def _is_not_of_full_disk(record: LogRecord) -> bool:
+    """Leave out Tune's tracebacks of a full disk, which our rows and the end of the run name."""
+    return "No space left on device" not in str(record.exc_info and record.exc_info[1])
 
 
 def make_scheduler(job: Job, directory: Path, earlier: Sequence[Row]) -> Scheduler:

@@ -112,7 +112,7 @@ def test_training_climbs_stages_and_a_checkpoint_keeps_them(tmp_path, runners):
     algorithm.stop()
     again = built(num_env_runners=runners)
     again.restore_from_path(tmp_path / "saved")
-    for renew in (lambda: None, lambda: again.renew_environments(1)):
+    for renew in (lambda: None, lambda: again.renew_environments()):
         renew()
         group: Any = again.env_runner_group
         seen = group.foreach_env_runner(

@@ -27,7 +27,7 @@ from waiting import wait_until
 
 from algos.policy import Policy
 from cluster.serving import policy_server
-from cluster.serving.sessions import Sessions, refuse_replicas
+from cluster.serving.sessions import Sessions
 from cluster.web import auth
 from rungwise.validation import InputError
 
@@ -200,27 +200,6 @@ def test_a_session_waits_for_its_answer_and_outlives_errors(tmp_path):
     waiting.sessions = holder.sessions
     asyncio.run(ask_twice(waiting, request))
     assert asyncio.run(policy_server._act(holder, request))["session"] == first["session"]
-
-
-def test_a_policy_that_remembers_nothing_has_no_sessions(policies):
-    policy = Policy.load(policies["plain"])
-    assert Sessions().open(policy) == ("", {})
-    with pytest.raises(InputError, match="There is no session 'x'"):
-        Sessions().open(policy, "x")
-    refuse_replicas(policy, 3)
-
-
-def test_the_session_that_was_idle_for_longest_is_forgotten(tmp_path):
-    stack = write_checkpoint(tmp_path / "c", BOX, spaces.Discrete(5), frame_stack=2)
-    policy, sessions = Policy.load(stack), Sessions(most=2)
-    ids = [sessions.open(policy)[0] for _ in range(3)]
-    for session in (ids[0], ids[1], ids[0], ids[2]):
-        sessions.store(session, policy.initial_state())
-    assert sessions.open(policy, ids[0])[0] == ids[0]
-    with pytest.raises(InputError, match="forgotten"):
-        sessions.open(policy, ids[1])
-    with pytest.raises(InputError, match="3 replicas"):
-        refuse_replicas(policy, 3)
 
 
 def test_a_mask_by_the_name_of_pettingzoo_is_read(policies):

@@ -2,19 +2,17 @@
 """A run is copied while it runs, and goes on from the copy when its machine is lost."""
 
 import contextlib
-import itertools
 import os
 import resource
 import shutil
 import socket
 import subprocess
 
-import pyarrow as pa
 import pytest
 from command_line import answer, command, rungwise
-from failing_storage import FailingStorage
+from mirrored_runs import begun, fetch, list_files
 from pyarrow import fs
-from synthetic_sweep import job_row, result
+from synthetic_sweep import job_row
 from waiting import find_free_port, wait_until
 
 from rungwise.validation import InputError
@@ -24,27 +22,12 @@ from tune_jobs.run_log.events import CheckpointRow, EndRow, ResultRow, VideoRow
 from tune_jobs.run_log.object_storage import (
     MIRROR_VARIABLE,
     Mirror,
-    _copy_or_warn,
     fetch_run,
     mirror_run,
     open_filesystem,
 )
 
 JOB = ["--env", "CartPole-v1", "--iterations", 12, "--checkpoint-interval", 1]
-
-
-def begun(directory, checkpoints):
-    """A run with some checkpoints, which the log names."""
-    directory.mkdir(exist_ok=True)
-    (directory / "job.yaml").write_text("env: CartPole-v1\n")
-    log = EventLog(directory / "events.jsonl")
-    log.append(job_row())
-    for at in checkpoints:
-        (directory / "trials" / f"checkpoint_{at}").mkdir(parents=True)
-        (directory / "trials" / f"checkpoint_{at}" / "weights").write_text(f"{at}")
-        log.append(result("00", at, 0.5))
-        log.append(CheckpointRow(trial="00", iteration=at, path=f"trials/checkpoint_{at}"))
-    return directory
 
 
 def test_a_copy_has_what_the_run_has_and_no_more(tmp_path):
@@ -261,15 +244,6 @@ def test_a_run_goes_on_from_s3_when_its_machine_is_lost(tmp_path, bucket):
         resumed.wait(30)
 
 
-def list_files(root):
-    return {p.relative_to(root): p.read_bytes() for p in root.rglob("*") if p.is_file()}
-
-
-def fetch(uri, directory):
-    fetch_run(uri, directory)
-    return list_files(directory)
-
-
 @pytest.mark.parametrize("ids", [("aaaa", "bbbb"), ("", "")])
 @pytest.mark.parametrize("compressed", [False, True])
 def test_runs_of_one_name_are_copied_apart(tmp_path, monkeypatch, capsys, ids, compressed):
@@ -302,127 +276,6 @@ def test_runs_of_one_name_are_copied_apart(tmp_path, monkeypatch, capsys, ids, c
     for run, address in zip(runs, addresses, strict=True):
         last = tmp_path / "last" / run.parent.name
         assert fetch(address, last) == list_files(tmp_path / "back" / run.parent.name / "run")
-
-
-def make_full(run, number):
-    """A run with all kinds of files, and after a step the same with some new and some deleted."""
-    run.mkdir(parents=True, exist_ok=True)
-    begun(run, [number])
-    shutil.rmtree(run / "trials" / f"checkpoint_{number - 1}", ignore_errors=True)
-    for name in (f"videos/{number}.mp4", "programs/00/out/model", f"programs/00/out/{number}"):
-        (run / name).parent.mkdir(parents=True, exist_ok=True)
-        (run / name).write_text(f"{name} {number}" * number)
-    (run / f"programs/00/out/{number - 1}").unlink(missing_ok=True)
-    EventLog(run / "events.jsonl").append(
-        VideoRow(trial="00", checkpoint="", path=f"videos/{number}.mp4")
-    )
-    (run / "report.html").write_text("<p>" * number)
-    return run
-
-
-@pytest.fixture
-def storage(tmp_path, monkeypatch):
-    """Make a storage of which one operation fails; return its handler and its folder."""
-
-    def make(number):
-        monkeypatch.setattr(object_storage, "PROGRAMS_EVERY", 0.0)
-        handler, place = FailingStorage(number), tmp_path / str(number) / "there"
-        opened = fs.PyFileSystem(handler), str(place)
-        monkeypatch.setattr(object_storage, "open_filesystem", lambda uri: opened)
-        return handler, place
-
-    return make
-
-
-def test_a_copy_is_whole_whichever_operation_fails(tmp_path, storage):
-    for number in itertools.count(1):
-        handler, place = storage(number)
-        mirror = Mirror(make_full(tmp_path / str(number) / "run", 1), "")
-        for step in (2, 3):
-            with contextlib.suppress(OSError):
-                mirror.update()
-            make_full(mirror.directory, step)
-        while not _copy_or_warn(mirror.finish, "there"):
-            pass
-        assert list_files(place / "run") == list_files(mirror.directory), number
-        if handler.left > 0:
-            break
-    assert number > 60
-
-
-def test_the_end_of_a_run_is_copied_whichever_operation_fails(tmp_path, storage, monkeypatch):
-    """No update follows that could make it good."""
-    monkeypatch.setenv(MIRROR_VARIABLE, "there")
-    for number in itertools.count(1):
-        handler, place = storage(number)
-        run = make_full(tmp_path / str(number) / "run", 1)
-        with mirror_run(run):
-            make_full(run, 2)
-        assert list_files(place / "run") == list_files(run), number
-        if handler.left > 0:
-            break
-    assert number > 30
-
-
-def test_a_file_that_cannot_be_read_holds_up_no_other(tmp_path, capsys):
-    """It may be root's, or a link to itself."""
-    run, place = make_full(tmp_path / "run", 1), tmp_path / "there"
-    for folder in (run, run / "programs/00/out", run / "trials/checkpoint_1"):
-        (folder / "bad").symlink_to("bad")
-    mirror = Mirror(run, place.as_uri())
-    for _ in range(2):
-        mirror.update()
-    mirror.finish()
-    assert list_files(place / "run") == list_files(run)
-    assert capsys.readouterr().err.count("programs/00/out/bad is not up to date") == 1
-
-
-def test_what_cannot_be_listed_is_not_deleted(tmp_path, monkeypatch):
-    run, place = make_full(tmp_path / "run", 1), tmp_path / "there"
-    monkeypatch.setattr(object_storage, "PROGRAMS_EVERY", 0.0)
-    mirror = Mirror(run, place.as_uri())
-    mirror.update()
-    scandir = os.scandir
-
-    def fail(path):
-        if str(path).endswith("out"):
-            raise OSError(116, "Stale file handle")
-        return scandir(path)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "scandir", fail)
-        mirror.update()
-    assert (place / "run/programs/00/out/model").exists()
-
-
-def test_the_copy_goes_on_after_any_exception(tmp_path, monkeypatch, capsys):
-    run, place = begun(tmp_path / "run", [1]), tmp_path / "there"
-    update, errors = Mirror.update, [pa.ArrowNotImplementedError("no"), MemoryError()]
-
-    def fail_first(mirror):
-        if errors:
-            raise errors.pop()
-        update(mirror)
-
-    monkeypatch.setattr(object_storage, "EVERY", 0.01)
-    monkeypatch.setenv(MIRROR_VARIABLE, place.as_uri())
-    monkeypatch.setattr(Mirror, "update", fail_first)
-    with mirror_run(run):
-        wait_until((place / "run" / "trials" / "checkpoint_1" / "weights").exists)
-    assert capsys.readouterr().err.count("not up to date") == 2
-
-
-def test_deletions_that_fail_are_made_later(tmp_path, capsys):
-    run, place = begun(tmp_path / "run", [1, 2, 3]), tmp_path / "there"
-    mirror = Mirror(run, place.as_uri())
-    mirror.update()
-    for number in (1, 2):
-        shutil.rmtree(run / f"trials/checkpoint_{number}")
-    shutil.rmtree(place / "run/trials/checkpoint_1")  # as where an answer was lost
-    for _ in range(2):
-        mirror.update()
-    assert [path.name for path in (place / "run/trials").iterdir()] == ["checkpoint_3"]
-    assert capsys.readouterr().err == ""
 
 
 def test_a_running_run_is_copied_again_and_again(tmp_path, monkeypatch):

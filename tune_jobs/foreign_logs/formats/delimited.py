@@ -130,7 +130,7 @@ class DelimitedFile:
         if final and self._held:
             records.append(self._held)
             self._held = None
-        # Cut off by a kill; where only its last value is, the line has as many cells.
+        # A kill cut it off; a line of which only the last value is cut has as many cells.
         if records and len(cells) < len(self.header) and text and not text.endswith("\n"):
             records.pop()
         self._rows += len(records)
