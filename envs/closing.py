@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from envs.checking.user_frames import find_user_frame
@@ -13,7 +14,9 @@ from rungwise.validation import InputWarning
 
 def guard_close(env: Any) -> Any:
     """Let an environment whose ``close()`` raises only warn; return the same environment."""
-    env.close = functools.partial(_close, type(getattr(env, "unwrapped", env)).__name__, env.close)
+    name = type(getattr(env, "unwrapped", env)).__name__
+    with suppress(AttributeError):  # it refuses new attributes, and is legal all the same
+        env.close = functools.partial(_close, name, env.close)
     return env
 
 

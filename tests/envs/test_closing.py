@@ -7,6 +7,7 @@ import pytest
 from command_line import answer, rungwise
 
 from algos.rollouts.env_factory import make_bare_env, make_single_env, make_vector_env
+from envs.closing import guard_close
 from rungwise.validation import InputWarning
 
 MODULE = """
@@ -86,3 +87,13 @@ def test_check_and_train_end_well_where_close_raises(tmp_path):
         assert done.returncode == 0, done.stderr
         assert "error" not in answer(done) and "Traceback" not in done.stderr
         assert done.stderr.count("close() of Leaving raised RuntimeError") == 1
+
+
+def test_an_environment_whose_attributes_are_fixed_is_as_it_is():
+    class Fixed:
+        __slots__ = ()
+
+        def close(self):
+            return 7
+
+    assert guard_close(Fixed()).close() == 7
