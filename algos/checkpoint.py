@@ -12,7 +12,7 @@ import hashlib
 import io
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,26 @@ def verify_checkpoint(directory: Path, prefix: str = "") -> None:
             raise DamagedCheckpoint(
                 f"{directory / name} is missing or damaged; use the checkpoint before this one."
             )
+
+
+def find_newest_intact(paths: Iterable[Path]) -> tuple[Path | None, list[str]]:
+    """Return the last of these checkpoints that is intact, and the damage of later ones.
+
+    A checkpoint that does not exist was deleted to make room, which is no damage.
+    """
+    damage: list[str] = []
+    # Newest first, and no further than the first intact one: verifying reads every byte.
+    for path in reversed(list(paths)):
+        if not path.exists():
+            continue
+        try:
+            verify_checkpoint(path)
+        except DamagedCheckpoint as error:
+            # After the semicolon the message says what a user can do, which does not apply here.
+            damage.append(str(error).split(";")[0])
+            continue
+        return path, damage
+    return None, damage
 
 
 def refuse_pickles(directory: Path, metadata: Mapping[str, Any]) -> None:

@@ -11,6 +11,10 @@ from rungwise.validation import InputError
 
 JOB = "job.yaml"
 """The file by which a directory is that of a run."""
+LOG = "events.jsonl"
+"""Its event log."""
+COPY = "best_"
+"""Begins the name of the folder of a checkpoint that is kept; its iteration follows."""
 NOTIFY = "notify.secret"
 """The file with the URL that messages of a run are sent to; it is copied and shown nowhere."""
 

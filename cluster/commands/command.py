@@ -162,7 +162,7 @@ def choose_checkpoint(path: Path, *, plays: bool = False) -> Path:
             environment that is not found.
     """
     from algos.checkpoint import check_is_checkpoint
-    from tune_jobs.run_log.best_checkpoint import find_checkpoint
+    from tune_jobs.evaluation.best_checkpoint import find_checkpoint
 
     checkpoint = find_checkpoint(path)
     if checkpoint != path:

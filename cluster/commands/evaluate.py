@@ -251,9 +251,9 @@ def record_videos(
         return []
     from cluster.terminal.progress import EvaluationProgress
     from rungwise.write_errors import warn_of_unwritable
+    from tune_jobs.evaluation.best_checkpoint import find_run_and_trial
     from tune_jobs.evaluation.videos import VIDEOS, record_checkpoint
     from tune_jobs.report.run_sections import describe_video
-    from tune_jobs.run_log.best_checkpoint import find_run_and_trial
 
     run, trial = find_run_and_trial(checkpoint) or (None, "")
     directory = run or checkpoint.parent

@@ -291,7 +291,7 @@ class Fetch(Command):
         """Copy the run."""
         from tune_jobs.jobs.job_yaml import get_file_mode
         from tune_jobs.report.winner_section import WINNER
-        from tune_jobs.run_log.object_storage import fetch_run
+        from tune_jobs.session.object_storage import fetch_run
 
         out = self.out or Path(PurePosixPath(urlsplit(self.source).path).name)
         fetch_run(self.source, out)

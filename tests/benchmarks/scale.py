@@ -41,8 +41,8 @@ from tune_jobs.run_log.events import ResultRow, TrialRow
 from tune_jobs.run_log.ledger import write_ledger
 from tune_jobs.run_log.log_file import get_log_size
 from tune_jobs.run_log.outcome import Outcome
-from tune_jobs.run_log.resume import find_remaining_work
 from tune_jobs.session.prepare import make_job_row, open_run
+from tune_jobs.session.remaining_work import find_remaining_work
 from tune_jobs.session.tune_session import TuneSession
 
 SIZES = (100, 1_000, 5_000)

@@ -7,7 +7,7 @@ from synthetic_sweep import job_row, result
 
 from tune_jobs.run_log.event_log import EventLog
 from tune_jobs.run_log.events import CheckpointRow, VideoRow
-from tune_jobs.run_log.object_storage import fetch_run
+from tune_jobs.session.object_storage import fetch_run
 
 
 def begun(directory, checkpoints):

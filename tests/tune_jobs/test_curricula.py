@@ -11,7 +11,7 @@ from sessions import get_end, make_result, make_session
 from synthetic_sweep import job_row, result
 
 from rungwise.metrics import STAGE, STAGES_LEFT
-from tune_jobs.evaluation.checkpoint_choice import CheckpointChoice
+from tune_jobs.evaluation.checkpoint_keeper import CheckpointChoice
 from tune_jobs.evaluation.scoring import AgentScore
 from tune_jobs.foreign_logs.smoothed import make_history
 from tune_jobs.health import diagnose

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,23 @@ from tune_jobs.jobs.search_space import ENV_PREFIX
 
 REPEAT = "r"
 """Ending of the id of a trial that trains the settings of another one once more."""
+
+
+@dataclass(frozen=True)
+class TrialPlan:
+    """A trial to run in this session."""
+
+    trial: str
+    config: dict[str, Any]
+    hang_report_dir: str
+    """Directory where its processes leave reports when they hang."""
+    resume_from: str = ""
+    """Checkpoint to continue from; empty to start from the beginning."""
+
+
+def get_hang_report_dir(directory: Path, trial: str) -> Path:
+    """Return the directory in which processes of a trial leave reports when they hang."""
+    return directory.absolute() / "faults" / trial
 
 
 def derive_trial_seed(seed: int, trial: int, agent: int = 0) -> int:

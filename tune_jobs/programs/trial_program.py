@@ -12,7 +12,7 @@ from pathlib import Path
 from tune_jobs.foreign_logs.formats.tail import HALF_LINES, find_half_line
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.program_settings import fill, fill_command, list_placeholders, split_command
-from tune_jobs.jobs.trials import derive_trial_seed, get_trial_number
+from tune_jobs.jobs.trials import TrialPlan, derive_trial_seed, get_trial_number
 from tune_jobs.programs.followed_program import FollowedProgram
 from tune_jobs.programs.log_follower import LogFollower
 from tune_jobs.programs.log_places import LogPlaces
@@ -23,7 +23,6 @@ from tune_jobs.programs.process import (
     read_start_time,
     start_program,
 )
-from tune_jobs.run_log.resume import TrialPlan
 
 CLOCK_S = 2.0
 """How far the clocks of two file systems may be apart."""

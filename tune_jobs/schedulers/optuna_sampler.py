@@ -17,10 +17,9 @@ from typing import Any
 from rungwise.validation import InputError
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.search_space import Space
-from tune_jobs.jobs.trials import derive_trial_seed
+from tune_jobs.jobs.trials import TrialPlan, derive_trial_seed, get_hang_report_dir
 from tune_jobs.run_log.events import EndRow, ResultRow, Row, TrialEvent, TrialRow
 from tune_jobs.run_log.outcome import Outcome
-from tune_jobs.run_log.resume import TrialPlan, get_hang_report_dir
 from tune_jobs.run_log.trial_outcome import CONTINUED
 
 ENDED_EARLY = ("asha", "health")

@@ -31,11 +31,11 @@ from tune_jobs.ray_session import check_address, offered_cpus
 from tune_jobs.run_log.driver_lock import hold_driver_lock
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import LOG_VERSION, JobRow, Row
-from tune_jobs.run_log.object_storage import check_mirror
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.trial_outcome import CONTINUED
 from tune_jobs.schedulers.optuna_sampler import check_optuna
 from tune_jobs.session.machine import describe_machine
+from tune_jobs.session.object_storage import check_mirror
 
 if TYPE_CHECKING:
     from envs.batched import World

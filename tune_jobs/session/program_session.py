@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from rungwise.formatting import format_command
 from rungwise.validation import InputError
 from tune_jobs.jobs.job import Job
+from tune_jobs.jobs.trials import TrialPlan
 from tune_jobs.programs.followed_program import FollowedProgram
 from tune_jobs.programs.log_follower import LogFollower
 from tune_jobs.programs.process import ProgramProcess, find_program
@@ -25,7 +26,6 @@ from tune_jobs.programs.trial_program import (
     start_trial_program,
 )
 from tune_jobs.run_log.events import EndRow, JobRow, LogRow, ResultRow, Row
-from tune_jobs.run_log.resume import TrialPlan
 from tune_jobs.run_log.stop_requests import is_stop_requested
 from tune_jobs.session.recorder import EventRecorder
 from tune_jobs.session.stopper import TrialStopper

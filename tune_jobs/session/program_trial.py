@@ -16,6 +16,7 @@ from algos.checkpoint import write_manifest
 from rungwise.validation import InputError
 from tune_jobs.foreign_logs.log_rows import Iteration
 from tune_jobs.jobs.job import Job
+from tune_jobs.jobs.trials import TrialPlan
 from tune_jobs.programs.followed_program import FollowedProgram
 from tune_jobs.programs.process import end_with_this_process, find_program, identify_machine
 from tune_jobs.programs.trial_program import (
@@ -24,7 +25,6 @@ from tune_jobs.programs.trial_program import (
     get_program_folder,
     start_trial_program,
 )
-from tune_jobs.run_log.resume import TrialPlan
 
 POLL_S = 0.5
 """Time between two reads of a log."""

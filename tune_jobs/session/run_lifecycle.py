@@ -20,19 +20,20 @@ from rungwise.validation import InputError
 from rungwise.write_errors import warn_of_unwritable
 from tune_jobs.disk_space import DiskFullError, check_disk_space, report_full_disk
 from tune_jobs.jobs.job import Job
+from tune_jobs.jobs.trials import TrialPlan, get_hang_report_dir
 from tune_jobs.report.importance import import_forest_early
 from tune_jobs.report.report import try_to_write_report
 from tune_jobs.run_log.evaluation_status import EvaluationStatus, Listener
 from tune_jobs.run_log.event_log import EventLog, read_event_log
 from tune_jobs.run_log.events import EndRow, JobEndRow, JobRow, Row, TrialRow
 from tune_jobs.run_log.log_file import get_log_size
-from tune_jobs.run_log.object_storage import mirror_run
 from tune_jobs.run_log.outcome import Outcome
-from tune_jobs.run_log.resume import TrialPlan, find_remaining_work, get_hang_report_dir
 from tune_jobs.run_log.trial_outcome import TrialOutcome
 from tune_jobs.session.notifier import Notifier
+from tune_jobs.session.object_storage import mirror_run
 from tune_jobs.session.prepare import LOG, make_job_row, open_run
 from tune_jobs.session.program_session import ProgramSession
+from tune_jobs.session.remaining_work import find_remaining_work
 
 if TYPE_CHECKING:
     from tune_jobs.session.tune_session import TuneSession

@@ -26,7 +26,7 @@ with quick_imports():
 
     import algos
     from algos.algorithm import ColumnAlgorithm
-    from algos.checkpoint import verify_checkpoint, write_manifest
+    from algos.checkpoint import find_newest_intact, verify_checkpoint, write_manifest
     from algos.learning.learner import ColumnLearner
     from algos.policy import Policy, save_policy
     from algos.rollouts.environment_fault import EnvironmentFault
@@ -38,7 +38,6 @@ with quick_imports():
     from tune_jobs.jobs.rllib_settings import RLlibSettings
     from tune_jobs.jobs.trials import derive_trial_seed, get_trial_number
     from tune_jobs.run_log.json_types import dump_metrics
-    from tune_jobs.run_log.resume import find_newest_intact
     from tune_jobs.run_log.trial_outcome import PER_STEP, SPREAD
     from tune_jobs.session.environment_failures import EnvironmentFailures
     from tune_jobs.session.rllib_agent import RLlibAgent

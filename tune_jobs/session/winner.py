@@ -15,6 +15,7 @@ from algos.policy import Policy
 from rungwise.formatting import first_sentence
 from rungwise.metrics import HELD_OUT
 from rungwise.validation import InputError
+from tune_jobs.evaluation.best_checkpoint import find_best_checkpoint
 from tune_jobs.evaluation.episode_budget import SHARE, count_training_steps, limit_episode_steps
 from tune_jobs.evaluation.evaluate import ProgressCallback, compute_standard_error, evaluate
 from tune_jobs.evaluation.final_evaluation import evaluate_checkpoint
@@ -22,7 +23,6 @@ from tune_jobs.evaluation.players import PLAIN_SCORE
 from tune_jobs.evaluation.scoring import FEWEST
 from tune_jobs.evaluation.videos import record_checkpoint
 from tune_jobs.jobs.job import Job
-from tune_jobs.run_log.best_checkpoint import find_best_checkpoint
 from tune_jobs.run_log.evaluation_status import EvaluationStatus
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import EvaluationRow, FinalRow, Row, VideoRow

@@ -23,8 +23,8 @@ from tune_jobs.jobs.job_yaml import read_job
 from tune_jobs.run_log.driver_lock import LOCK, file_lock
 from tune_jobs.run_log.event_log import EventLog, read_event_log
 from tune_jobs.run_log.events import JobEndRow, TrialRow
-from tune_jobs.run_log.resume import find_remaining_work
 from tune_jobs.run_log.stop_requests import is_stop_requested
+from tune_jobs.session.remaining_work import find_remaining_work
 
 TINY = {"env": "CartPole-v1", "iterations": 2, "evaluation_episodes": 0}
 

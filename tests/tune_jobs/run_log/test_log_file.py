@@ -26,7 +26,7 @@ from tune_jobs.run_log.event_log import (
 )
 from tune_jobs.run_log.events import JobEndRow, TrialRow
 from tune_jobs.run_log.log_file import get_log_size, get_segment, open_log, open_log_and_state
-from tune_jobs.run_log.object_storage import Mirror, fetch_run
+from tune_jobs.session.object_storage import Mirror, fetch_run
 
 ROWS = [
     job_row(trials=1),

@@ -22,9 +22,9 @@ from tune_jobs.jobs.job_yaml import make_job
 from tune_jobs.jobs.search_space import Space, perturb_config
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import CheckpointRow, ExploitRow, ResultRow
-from tune_jobs.run_log.resume import find_remaining_work
 from tune_jobs.schedulers import pbt as pbt_module
 from tune_jobs.schedulers.pbt import RecordedPBT, complete_exploit
+from tune_jobs.session.remaining_work import find_remaining_work
 
 SPACES = {
     "lr": Space("loguniform", (1e-4, 1e-2)),

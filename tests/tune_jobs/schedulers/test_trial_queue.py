@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 from ray.tune.search import Searcher
 
-from tune_jobs.run_log.resume import TrialPlan
+from tune_jobs.jobs.trials import TrialPlan
 from tune_jobs.schedulers.trial_queue import TrialQueue
 
 NO_REPEATS = SimpleNamespace(num_left=0)

@@ -19,8 +19,8 @@ from tune_jobs.run_log.events import (
 )
 from tune_jobs.run_log.ledger_lines import list_ledger_lines
 from tune_jobs.run_log.outcome import Outcome
-from tune_jobs.run_log.resume import find_remaining_work
 from tune_jobs.session.prepare import extend_run, make_job_row, prepare_job
+from tune_jobs.session.remaining_work import find_remaining_work
 
 JOB = {
     "env": "CartPole-v1",

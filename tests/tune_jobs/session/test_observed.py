@@ -26,10 +26,10 @@ from tune_jobs.run_log.events import (
 )
 from tune_jobs.run_log.ledger import build_ledger
 from tune_jobs.run_log.outcome import Outcome, OutcomeBuilder
-from tune_jobs.run_log.resume import find_remaining_work
 from tune_jobs.run_log.stop_requests import request_stop
 from tune_jobs.schedulers.asha import RecordedASHA
 from tune_jobs.schedulers.successive_halving import make_brackets
+from tune_jobs.session.remaining_work import find_remaining_work
 
 SICK = {"return_mean": 1.0, "nonfinite": 3.0, "nonfinite_where": "loss"}
 

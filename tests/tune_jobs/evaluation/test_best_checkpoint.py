@@ -8,8 +8,8 @@ import pytest
 from finished_run import job, log_of, write_finished_run
 
 from rungwise.validation import InputError
+from tune_jobs.evaluation.best_checkpoint import find_checkpoint
 from tune_jobs.jobs.job_yaml import dump_job
-from tune_jobs.run_log.best_checkpoint import find_checkpoint
 from tune_jobs.run_log.event_log import EventLog
 from tune_jobs.run_log.events import CheckpointRow, FinalRow
 

@@ -20,10 +20,9 @@ from stat import S_ISREG
 from typing import TYPE_CHECKING
 
 from rungwise.optional_imports import TRAIN, import_extra
-from rungwise.run_directory import NOTIFY
+from rungwise.run_directory import COPY, LOG, NOTIFY
 from rungwise.validation import InputError
 from rungwise.write_errors import describe_cause, refuse_unwritable
-from tune_jobs.run_log.best_checkpoint import COPY
 from tune_jobs.run_log.driver_lock import LOCK
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import CheckpointRow, JobRow, Row, VideoRow
@@ -36,7 +35,6 @@ MIRROR_VARIABLE = "RUNGWISE_MIRROR"
 """Environment variable with the address of the copies; unset, no copy is made."""
 EVERY = 5.0
 """Seconds between two updates of a copy: the most that is lost with the machine."""
-LOG = "events.jsonl"
 PROGRAMS = "programs"
 """The folder of a run that holds a folder for each of its programs."""
 PROGRAMS_EVERY = 60.0

@@ -13,8 +13,8 @@ from mirrored_runs import begun, list_files, make_full
 from pyarrow import fs
 from waiting import wait_until
 
-from tune_jobs.run_log import object_storage
-from tune_jobs.run_log.object_storage import MIRROR_VARIABLE, Mirror, _copy_or_warn, mirror_run
+from tune_jobs.session import object_storage
+from tune_jobs.session.object_storage import MIRROR_VARIABLE, Mirror, _copy_or_warn, mirror_run
 
 
 @pytest.fixture

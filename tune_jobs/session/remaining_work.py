@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from algos.checkpoint import DamagedCheckpoint, verify_checkpoint
+from algos.checkpoint import find_newest_intact
+from tune_jobs.jobs.trials import TrialPlan, get_hang_report_dir
 from tune_jobs.run_log.events import EndRow, FindingRow, Row, TrialRow
 from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.run_log.trial_outcome import CONTINUED
 
 DAMAGED = "damaged_checkpoint"
-
-
-@dataclass(frozen=True)
-class TrialPlan:
-    """A trial to run in this session."""
-
-    trial: str
-    config: dict[str, Any]
-    hang_report_dir: str
-    """Directory where its processes leave reports when they hang."""
-    resume_from: str = ""
-    """Checkpoint to continue from; empty to start from the beginning."""
 
 
 @dataclass(frozen=True)
@@ -69,31 +57,6 @@ def find_remaining_work(directory: Path, rows: Sequence[Row]) -> RemainingWork:
             TrialPlan(trial.id, trial.config, str(get_hang_report_dir(directory, trial.id)), start)
         )
     return left
-
-
-def get_hang_report_dir(directory: Path, trial: str) -> Path:
-    """Return the directory in which processes of a trial leave reports when they hang."""
-    return directory.absolute() / "faults" / trial
-
-
-def find_newest_intact(paths: Iterable[Path]) -> tuple[Path | None, list[str]]:
-    """Return the last of these checkpoints that is intact, and the damage of later ones.
-
-    A checkpoint that does not exist was deleted to make room, which is no damage.
-    """
-    damage: list[str] = []
-    # Newest first, and no further than the first intact one: verifying reads every byte.
-    for path in reversed(list(paths)):
-        if not path.exists():
-            continue
-        try:
-            verify_checkpoint(path)
-        except DamagedCheckpoint as error:
-            # After the semicolon the message says what a user can do, which does not apply here.
-            damage.append(str(error).split(";")[0])
-            continue
-        return path, damage
-    return None, damage
 
 
 def make_damage_finding(

@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from algos.checkpoint import find_newest_intact
 from rungwise.formatting import format_command
+from rungwise.run_directory import JOB, LOG
 from rungwise.validation import InputError
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import CheckpointRow, Row
 from tune_jobs.run_log.outcome import Outcome
-from tune_jobs.run_log.resume import find_newest_intact
 from tune_jobs.run_log.trial_outcome import TrialOutcome
-
-JOB, LOG = "job.yaml", "events.jsonl"
-COPY = "best_"
-"""Begins the name of the folder of a kept copy; the iteration of its checkpoint follows."""
 
 
 def find_checkpoint(path: Path) -> Path:
