@@ -59,12 +59,12 @@ class AuditCommand(Command):
             InputError: there is no log, or the page cannot be written.
         """
         from cluster.commands.diagnose import parse_renames
+        from rungwise.health.record import hold_unproven
         from rungwise.write_errors import refuse_unwritable
         from tune_jobs.audit.audit import audit
         from tune_jobs.audit.audit_page import write_audit_page
         from tune_jobs.audit.replayed_run import JudgingOptions
         from tune_jobs.foreign_logs.log_rows import RETURNS
-        from tune_jobs.health.record import hold_unproven
 
         check_value("--max-wrong", self.max_wrong, float, Fraction)
         if not self.paths:

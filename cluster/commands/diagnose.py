@@ -111,8 +111,8 @@ class Explain(Command):
 
     def __call__(self, console: Console) -> Answer:
         """Print the explanation, or the list."""
+        from rungwise.health import RULES
         from tune_jobs.check import explain as rules
-        from tune_jobs.health import RULES
 
         if not self.symptom:
             titles = {name: rules.title(name) for name in RULES}
@@ -189,7 +189,7 @@ def _print_titles(heading: str, titles: Mapping[str, str], console: Console) -> 
 
 def _print_log(log: Answer, console: Console) -> None:
     from rungwise.formatting import count
-    from tune_jobs.health.record import describe_record
+    from rungwise.health.record import describe_record
 
     size = count(log["rows"], "iteration")
     console.print(Text.assemble((log["name"], "bold"), f"  {log['format']}, {size}"))

@@ -317,7 +317,7 @@ def shorten_job(job: Job) -> Job:
     """
     from algos.settings.training import TrainingSettings
     from envs import FAMILIES
-    from tune_jobs.health import RULES
+    from rungwise.health import RULES
 
     iterations = max(min(job.iterations // 10, QUICK_ITERATIONS), 1)
     # The budget of a program may not be known: its intervals are then in proportion to nothing.

@@ -57,7 +57,7 @@ def _describe_evaluation(row: EvaluationRow | None, run: Path) -> Answer | None:
 
 def _list_worst_findings(rows: Iterable[FindingRow]) -> list[Answer]:
     """List each symptom that stands once, at its highest severity, the most severe first."""
-    from tune_jobs.health.finding import SEVERITIES
+    from rungwise.health.finding import SEVERITIES
 
     standing = (row for row in rows if not row.withdrawn)
     mildest_first = sorted(standing, key=lambda row: SEVERITIES.index(row.severity))

@@ -147,9 +147,9 @@ class WatchCommand(Command):
     def _describe_job(self) -> dict[str, Any]:
         """Return the fields of the job."""
         from cluster.commands.diagnose import parse_renames
+        from rungwise.health import RULES
+        from rungwise.health.finding import SEVERITIES
         from tune_jobs.foreign_logs.discovery import find_readers
-        from tune_jobs.health import RULES
-        from tune_jobs.health.finding import SEVERITIES
         from tune_jobs.jobs.program_settings import name_program, protect_braces
         from tune_jobs.run_log.events import PROGRAM
 

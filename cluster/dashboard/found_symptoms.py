@@ -9,8 +9,8 @@ from typing import Any
 from cluster.dashboard.curves import MAX_POINTS, MOST_GROUPS, plot_evidence
 from cluster.dashboard.run_view import RunView
 from rungwise.formatting import format_identifier, format_names, format_values
-from tune_jobs.health import RULES, SCORE, SEVERITIES
-from tune_jobs.health.remedy import list_remedy_changes
+from rungwise.health import RULES, SCORE, SEVERITIES
+from rungwise.health.remedy import list_remedy_changes
 from tune_jobs.jobs.job import Job
 from tune_jobs.report.trial_job import (
     UNUSABLE,

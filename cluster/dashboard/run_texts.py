@@ -9,7 +9,7 @@ from typing import Any
 
 from cluster.queue.orders import get_run_state
 from rungwise.formatting import count, format_duration, format_end_reason, format_identifier
-from tune_jobs.health.record import describe_record
+from rungwise.health.record import describe_record
 from tune_jobs.report.shared_sections import Card, describe_job
 from tune_jobs.run_log.events import (
     DISPROVED,

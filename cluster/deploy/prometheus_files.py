@@ -12,9 +12,9 @@ from typing import Any
 import yaml
 
 from rungwise.formatting import format_identifier
+from rungwise.health.rules import RULES
 from rungwise.metrics import METRICS
 from tune_jobs.check import explain
-from tune_jobs.health.rules import RULES
 from tune_jobs.trackers.prometheus_gauges import (
     COUNTED,
     FINDING,

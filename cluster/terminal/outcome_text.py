@@ -17,7 +17,7 @@ from rungwise.formatting import (
     format_measurement,
     format_percent,
 )
-from tune_jobs.health.diagnosis import SHORTEST
+from rungwise.health.diagnosis import SHORTEST
 from tune_jobs.report.result_score import (
     choose_figure,
     explain_missing_finals,

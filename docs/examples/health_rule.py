@@ -1,6 +1,6 @@
 """A health rule of your own: a pure function from the metrics of a run to a finding or None.
 
-To apply it to every run, put the file into ``tune_jobs/health/rules/`` and add the rule to
+To apply it to every run, put the file into ``rungwise/health/rules/`` and add the rule to
 ``RULES`` there; ``python health_rule.py`` judges two invented runs.
 """
 
@@ -11,12 +11,12 @@ from typing import Annotated
 
 import numpy as np
 
+from rungwise.health.diagnosis import diagnose
+from rungwise.health.finding import Finding
+from rungwise.health.history import SCORE, History
+from rungwise.health.remedy import lower
+from rungwise.health.rule import Rule
 from rungwise.validation import AtLeastOne, Positive
-from tune_jobs.health.diagnosis import diagnose
-from tune_jobs.health.finding import Finding
-from tune_jobs.health.history import SCORE, History
-from tune_jobs.health.remedy import lower
-from tune_jobs.health.rule import Rule
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ import optuna
 
 from benchmarks.landscape_tables import DATA
 from benchmarks.stop_judges import METHODS, POINTS, Judge, Verdict
-from tune_jobs.health import RULES
+from rungwise.health import RULES
 
 SWEEP = 32
 """Settings of a sweep."""

@@ -36,7 +36,7 @@ from benchmarks.recorded_runs import judged as judged_recording
 from benchmarks.recorded_runs import summary as recorded_summary
 from benchmarks.recorded_runs import table as recorded_table
 from benchmarks.sick import FAULTY
-from tune_jobs.health import History, diagnose
+from rungwise.health import History, diagnose
 
 COST = 0.1
 """Share of the gain of a run without the fault that a fault must cost."""

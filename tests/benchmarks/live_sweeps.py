@@ -35,8 +35,8 @@ from benchmarks.landscapes import Counted, until
 from benchmarks.program_sweeps import SWEEPS, describe
 from benchmarks.replays import Stock
 from benchmarks.sweep import FACTOR, later_half, rank, tuned
+from rungwise.health import RULES
 from tune_jobs.api import resume
-from tune_jobs.health import RULES
 from tune_jobs.jobs.budget import choose_first_rung
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.job_yaml import make_job

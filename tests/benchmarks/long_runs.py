@@ -38,11 +38,11 @@ import optuna
 
 from benchmarks.own_runs import count_own_runs
 from benchmarks.stop_judges import Judge, Verdict, judge_by_returns, make_peers
-from tune_jobs.health.record import DATA
-from tune_jobs.health.rule import Rule
-from tune_jobs.health.rules import RULES
-from tune_jobs.health.rules.no_improvement import NoImprovement
-from tune_jobs.health.rules.rewards import ConstantReward
+from rungwise.health.record import DATA
+from rungwise.health.rule import Rule
+from rungwise.health.rules import RULES
+from rungwise.health.rules.no_improvement import NoImprovement
+from rungwise.health.rules.rewards import ConstantReward
 from tune_jobs.run_log.hindsight import rises_after
 
 FIRST, EVERY, EACH_FROM = 20, 5, 0.78

@@ -26,8 +26,8 @@ import algos.learning.learner as learning
 import algos.rollouts.env_runner as running
 from algos.learning.quick_gradients import QuickGradients
 from algos.ppo import PPOObjective, PPOSettings
-from tune_jobs.health import History, diagnose
-from tune_jobs.health.metric_table import MetricTable
+from rungwise.health import History, diagnose
+from rungwise.health.metric_table import MetricTable
 
 BLOCKS = 50
 """Blocks of iterations; in each the network is examined once."""

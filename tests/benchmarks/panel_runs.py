@@ -28,8 +28,8 @@ def train_ours(task: Task, seed: int, changed: dict[str, Any]) -> Result:
     """Train with our defaults or a preset; health rules watch, but their time does not count."""
     import algos
     from algos.ppo import PPOSettings
-    from tune_jobs.health import History, diagnose
-    from tune_jobs.health.metric_table import MetricTable
+    from rungwise.health import History, diagnose
+    from rungwise.health.metric_table import MetricTable
     from tune_jobs.jobs.budget import count_iterations
     from tune_jobs.jobs.job_yaml import load_job
     from tune_jobs.ray_session import ray_session

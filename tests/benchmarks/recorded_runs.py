@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tune_jobs.health import History, diagnose
-from tune_jobs.health.metric_table import MetricTable
+from rungwise.health import History, diagnose
+from rungwise.health.metric_table import MetricTable
 
 ARCHIVE = Path(__file__).parents[1] / "data" / "recorded_runs.json.xz"
 

@@ -24,9 +24,9 @@ from optuna.trial import TrialState
 from ray.tune.schedulers import ASHAScheduler, MedianStoppingRule, TrialScheduler
 from ray.tune.stopper import TrialPlateauStopper
 
-from tune_jobs.health import RULES, History, diagnose
-from tune_jobs.health.metric_table import MetricTable
-from tune_jobs.health.rule import Rule
+from rungwise.health import RULES, History, diagnose
+from rungwise.health.metric_table import MetricTable
+from rungwise.health.rule import Rule
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.program_settings import ProgramSettings
 from tune_jobs.run_log.events import PROGRAM

@@ -26,8 +26,8 @@ import yaml
 
 from algos.policy import Policy
 from benchmarks.replays import Stock
+from rungwise.health import RULES, History, diagnose
 from tune_jobs.evaluation.evaluate import evaluate
-from tune_jobs.health import RULES, History, diagnose
 from tune_jobs.jobs.budget import choose_first_rung
 from tune_jobs.jobs.job import Job
 from tune_jobs.run_log.event_log import read_event_log

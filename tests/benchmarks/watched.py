@@ -28,8 +28,8 @@ from pathlib import Path
 import cluster.commands.watch_command  # noqa: F401
 import tune_jobs.session.program_session  # noqa: F401
 from cluster.cli import main as main_of_rungwise
-from tune_jobs.health.improvement import keep_finite
-from tune_jobs.health.metric_table import as_numbers
+from rungwise.health.improvement import keep_finite
+from rungwise.health.metric_table import as_numbers
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import EndRow, FindingRow, ResultRow
 

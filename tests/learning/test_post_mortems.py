@@ -17,9 +17,9 @@ from command_line import answer, rungwise
 from paths import SUPPORT
 
 from algos.policy import Policy
+from rungwise.health import RULES
 from tune_jobs.evaluation.evaluation_world import make_world
 from tune_jobs.evaluation.players import play_world_episodes
-from tune_jobs.health import RULES
 from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.run_log.events import CheckpointRow, ResultRow
 

@@ -17,8 +17,8 @@ from algos.models.base import to_observation_columns
 from algos.reinforce import Reinforce, ReinforceObjective
 from envs.thoughts.params import Params
 from envs.thoughts.world import QuietThoughts
+from rungwise.health import History, diagnose
 from tune_jobs.evaluation.players import play_world_episodes
-from tune_jobs.health import History, diagnose
 from tune_jobs.jobs.job_yaml import load_job
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]

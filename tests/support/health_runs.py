@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tune_jobs.health import RULES, History, Rule
+from rungwise.health import RULES, History, Rule
 
 Curve = Any
 """A constant, a sequence of one value per row, or a function of the iteration."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from health_runs import Curve, flat, from_row, history, severity
 
-from tune_jobs.health import RULES
+from rungwise.health import RULES
 
 
 def assert_starts_at(symptom: str, n: int, budget: int, **metrics: Curve) -> None:

@@ -13,7 +13,7 @@ from ray.rllib.core.learner.training_data import TrainingData
 import algos
 from algos.learning.learner import PROGRESS, SCORE
 from algos.rollouts.episode_statistics import merge_statistics
-from tune_jobs.health import History
+from rungwise.health import History
 
 Plant = Callable[[Any, Any], object]
 """Puts a fault into a runner and a learner before they start."""

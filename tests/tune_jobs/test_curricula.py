@@ -10,14 +10,14 @@ from health_runs import history
 from sessions import get_end, make_result, make_session
 from synthetic_sweep import job_row, result
 
+from rungwise.health import diagnose
+from rungwise.health.metric_table import MetricTable
+from rungwise.health.rules.no_improvement import NoImprovement
+from rungwise.health.rules.reward_hacking import RewardHacking
 from rungwise.metrics import STAGE, STAGES_LEFT
 from tune_jobs.evaluation.checkpoint_keeper import CheckpointChoice
 from tune_jobs.evaluation.scoring import AgentScore
 from tune_jobs.foreign_logs.smoothed import make_history
-from tune_jobs.health import diagnose
-from tune_jobs.health.metric_table import MetricTable
-from tune_jobs.health.rules.no_improvement import NoImprovement
-from tune_jobs.health.rules.reward_hacking import RewardHacking
 from tune_jobs.jobs.job_yaml import make_job
 from tune_jobs.judging.doctor import doctor
 from tune_jobs.run_log.events import ResultRow

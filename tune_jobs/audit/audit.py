@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from rungwise.health.record import describe_record, format_share
 from rungwise.validation import NonNegative, check_value
 from tune_jobs.audit.audit_cache import AuditCache
 from tune_jobs.audit.replayed_run import JudgingOptions, ReplayedRun, replay_source
@@ -24,7 +25,6 @@ from tune_jobs.audit.sweep_savings import Scheduler, SweepSavings, replay_group
 from tune_jobs.foreign_logs.discovery import LeftOut
 from tune_jobs.foreign_logs.names.name_matching import check_rename
 from tune_jobs.foreign_logs.read_logs import LogSource, find_sources, name_source
-from tune_jobs.health.record import describe_record, format_share
 
 WORDS: dict[StopVerdict, str] = {
     "right": "ended in the lower two thirds of their group and did not rise afterwards",

@@ -12,6 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from rungwise.health.diagnosis import Limit, diagnose
+from rungwise.health.finding import Finding
+from rungwise.health.metric_table import MetricTable, as_number
 from rungwise.validation import InputError
 from tune_jobs.foreign_logs.discovery import OwnRun, Unreadable, describe_os_error
 from tune_jobs.foreign_logs.formats import LogReader
@@ -22,9 +25,6 @@ from tune_jobs.foreign_logs.log_rows import RETURNS, SUCCESS, Iteration, LogRows
 from tune_jobs.foreign_logs.names.name_matching import recognise_libraries
 from tune_jobs.foreign_logs.read_logs import LogSource, read_own_run, read_rest
 from tune_jobs.foreign_logs.stacked_runs import find_env, split_runs
-from tune_jobs.health.diagnosis import Limit, diagnose
-from tune_jobs.health.finding import Finding
-from tune_jobs.health.metric_table import MetricTable, as_number
 from tune_jobs.judging.run_judge import Mode, RunJudge
 from tune_jobs.run_log.hindsight import is_best_at, rises_after
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tune_jobs.health.metric_table import as_number
+from rungwise.health.metric_table import as_number
 
 
 def read_budget(value: object) -> float:

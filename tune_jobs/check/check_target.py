@@ -31,9 +31,9 @@ from envs.agents import count_agents
 from envs.batched import World, get_world
 from envs.checking.import_probe import probe_import
 from envs.checking.violations import Clock
+from rungwise.health.remedy import OtherLibrary
 from rungwise.validation import InputError
 from tune_jobs.evaluation.evaluation_world import make_scm_kwargs
-from tune_jobs.health.remedy import OtherLibrary
 from tune_jobs.jobs.job import Job, resolve_env_id
 from tune_jobs.jobs.job_yaml import list_presets, load_job
 from tune_jobs.jobs.rllib_settings import RLlibSettings, describe_rllib_settings

@@ -13,14 +13,14 @@ from typing import Any
 
 from envs.field_docs import read_field_docs
 from rungwise.formatting import format_percent
+from rungwise.health.diagnosis import RULES, StopConditions
+from rungwise.health.history import SCORE
+from rungwise.health.record import describe_record
+from rungwise.health.remedy import worded
+from rungwise.health.rule import Rule
 from rungwise.metrics import METRICS
 from rungwise.validation import InputError, unknown_name_error
 from tune_jobs.check.findings import SWEEP_FINDINGS, SYMPTOMS, CheckSymptom
-from tune_jobs.health.diagnosis import RULES, StopConditions
-from tune_jobs.health.history import SCORE
-from tune_jobs.health.record import describe_record
-from tune_jobs.health.remedy import worded
-from tune_jobs.health.rule import Rule
 
 Answer = dict[str, Any]
 

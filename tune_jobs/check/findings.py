@@ -14,9 +14,9 @@ from typing import Any
 
 import yaml
 
-from tune_jobs.health import remedy as remedies
-from tune_jobs.health.finding import Finding, Severity
-from tune_jobs.health.remedy import OtherLibrary, Remedy, RemedyStep, worded
+from rungwise.health import remedy as remedies
+from rungwise.health.finding import Finding, Severity
+from rungwise.health.remedy import OtherLibrary, Remedy, RemedyStep, worded
 
 TERM_WITHOUT_GRADIENT = "term_without_gradient"
 """Finding for a term of the loss without a separate health rule."""

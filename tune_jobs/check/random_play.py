@@ -18,11 +18,11 @@ from algos.models.normaliser import make_observation_normaliser
 from envs.checking.env_checker import FEW_STEPS
 from envs.time_limit import find_time_limit
 from rungwise.formatting import count
+from rungwise.health.rules.value_function import STANDARDISED
 from rungwise.validation import InputError
 from tune_jobs.check.check_target import CheckTarget
 from tune_jobs.check.findings import ProbeResult
 from tune_jobs.check.rollouts import STEPS, Episode, sample_random_play
-from tune_jobs.health.rules.value_function import STANDARDISED
 
 LARGE_ENTRY = 100.0
 """Size above which an entry of an observation is large: ten times what RLExplorer allows."""

@@ -17,6 +17,7 @@ import torch
 from algos.rollouts.environment_fault import EnvironmentFault
 from envs.checking.user_frames import find_user_frame
 from envs.checking.violations import BrokenEnvironmentError, TimeUpError
+from rungwise.health.finding import SEVERITIES, Finding
 from rungwise.validation import InputError, InputWarning
 from tune_jobs.check.action_passthrough import probe_actions
 from tune_jobs.check.action_sampler import probe_sampler
@@ -30,7 +31,6 @@ from tune_jobs.check.headroom import probe_headroom
 from tune_jobs.check.memory_probe import probe_memory
 from tune_jobs.check.overfit_probe import has_generalised, has_learnt, probe_overfit
 from tune_jobs.check.random_play import probe_episodes, probe_observations, probe_rewards
-from tune_jobs.health.finding import SEVERITIES, Finding
 
 Probe: TypeAlias = Callable[[CheckTarget, float], ProbeResult]
 OnProbeStart: TypeAlias = Callable[[str, float], None]

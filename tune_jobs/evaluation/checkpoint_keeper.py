@@ -24,11 +24,11 @@ from typing import Any
 
 import numpy as np
 
+from rungwise.health.improvement import average_errors, estimate_score_sd
+from rungwise.health.metric_table import as_number
 from rungwise.metrics import HELD_OUT
 from rungwise.run_directory import COPY
 from tune_jobs.evaluation.scoring import FEWEST, is_episode_mean
-from tune_jobs.health.improvement import average_errors, estimate_score_sd
-from tune_jobs.health.metric_table import as_number
 from tune_jobs.jobs.job import Job
 from tune_jobs.run_log.events import CheckpointRow, ExploitRow, ResultRow, Row
 from tune_jobs.run_log.score_noise import NoiseSource

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from rungwise.health.improvement import FloatArray, keep_finite
+from rungwise.health.metric_table import as_number
 from tune_jobs.foreign_logs.missing_numbers import get_column
 from tune_jobs.foreign_logs.names.catalogue_metric import CatalogueMetric
-from tune_jobs.health.improvement import FloatArray, keep_finite
-from tune_jobs.health.metric_table import as_number
 
 MOST_OFTEN = 0.25
 """Share of the rows up to which a count that does not rise is one of a resume."""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tune_jobs.health.improvement import FloatArray, keep_finite, kendall_tau
+from rungwise.health.improvement import FloatArray, keep_finite, kendall_tau
 
 _RETURN = re.compile(r"return|reward|score|fitness|(?<![a-z])(ep_?)?(rew|ret)(?![a-z])")
 """Names of a return in other tools."""

@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from rungwise.health.history import History
+from rungwise.health.improvement import keep_finite
+from rungwise.health.metric_table import as_number
+from rungwise.health.remedy import OtherLibrary
 from tune_jobs.foreign_logs.smoothed import make_history
-from tune_jobs.health.history import History
-from tune_jobs.health.improvement import keep_finite
-from tune_jobs.health.metric_table import as_number
-from tune_jobs.health.remedy import OtherLibrary
 
 SHORTEST = 30
 """Iterations that a run of unknown budget is taken to have had at least. The rules shorten their

@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from rungwise.health.metric_table import as_number
+from rungwise.health.remedy import OtherLibrary
 from rungwise.metrics import METRICS
 from rungwise.validation import InputError, unknown_name_error
 from tune_jobs.foreign_logs.likely_return import is_return
 from tune_jobs.foreign_logs.log_record import Record
 from tune_jobs.foreign_logs.names.catalogue_metric import RETURNS
 from tune_jobs.foreign_logs.translation import translate_log
-from tune_jobs.health.metric_table import as_number
-from tune_jobs.health.remedy import OtherLibrary
 
 FIRST, LAST = 20, 60
 """Records that new ones are read together with: the first show what the largest entropy is, the

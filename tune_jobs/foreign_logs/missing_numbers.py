@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from rungwise.health.improvement import BoolArray, FloatArray
+from rungwise.health.metric_table import as_number
+from rungwise.health.rules.training_faults import SKIPPED, WATCHED, find_lasting
 from tune_jobs.foreign_logs.names.catalogue_metric import RETURNS, CatalogueMetric
 from tune_jobs.foreign_logs.names.name_matching import is_bare_kl
-from tune_jobs.health.improvement import BoolArray, FloatArray
-from tune_jobs.health.metric_table import as_number
-from tune_jobs.health.rules.training_faults import SKIPPED, WATCHED, find_lasting
 
 UNENDED = 32
 """Rows in a row without a return from which it counts as lost, where no episodes are counted: a

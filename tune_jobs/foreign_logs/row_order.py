@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from rungwise.health.improvement import FloatArray, keep_finite
+from rungwise.health.metric_table import as_number
 from tune_jobs.foreign_logs.log_record import Record
 from tune_jobs.foreign_logs.names.name_matching import match_metrics
-from tune_jobs.health.improvement import FloatArray, keep_finite
-from tune_jobs.health.metric_table import as_number
 
 COUNTERS = ("env_steps", "iteration")
 SHORTEST = 20

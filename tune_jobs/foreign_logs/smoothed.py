@@ -10,9 +10,8 @@ from typing import Literal
 
 import numpy as np
 
-from rungwise.metrics import STAGE
-from tune_jobs.health.history import History
-from tune_jobs.health.improvement import (
+from rungwise.health.history import History
+from rungwise.health.improvement import (
     FloatArray,
     IndexArray,
     count_unsettled,
@@ -20,8 +19,9 @@ from tune_jobs.health.improvement import (
     is_at_ceiling,
     kendall_tau,
 )
-from tune_jobs.health.metric_table import MetricTable, Row
-from tune_jobs.health.remedy import OtherLibrary
+from rungwise.health.metric_table import MetricTable, Row
+from rungwise.health.remedy import OtherLibrary
+from rungwise.metrics import STAGE
 
 WINDOW = 100
 """Number of episodes that a ``return_mean_100`` is the mean of."""

@@ -7,10 +7,10 @@ from itertools import combinations
 
 import numpy as np
 
+from rungwise.health.metric_table import as_number
 from tune_jobs.foreign_logs.log_record import Record, list_chart_columns, list_names
 from tune_jobs.foreign_logs.names.name_matching import fold, match_metrics
 from tune_jobs.foreign_logs.row_order import join_resumed, order_records
-from tune_jobs.health.metric_table import as_number
 
 COLUMNS = ("seed", "run", "runid", "runname", "trial", "trialid")
 """Columns, folded, that may name the run of a row."""

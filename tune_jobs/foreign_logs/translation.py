@@ -20,6 +20,9 @@ from typing import Any
 
 import numpy as np
 
+from rungwise.health.improvement import FloatArray, is_constant, keep_finite
+from rungwise.health.metric_table import as_number
+from rungwise.health.remedy import OtherLibrary
 from rungwise.metrics import METRICS
 from rungwise.validation import InputError
 from tune_jobs.foreign_logs.counts import (
@@ -48,9 +51,6 @@ from tune_jobs.foreign_logs.names.name_matching import (
     strip_tune_prefix,
 )
 from tune_jobs.foreign_logs.stacked_runs import find_env, names_run
-from tune_jobs.health.improvement import FloatArray, is_constant, keep_finite
-from tune_jobs.health.metric_table import as_number
-from tune_jobs.health.remedy import OtherLibrary
 
 SB3_UNTRAINED = ("time/fps", "rollout/", "eval/", "env_steps")
 """What the names in a TensorBoard file of SB3 begin with before the first update."""

@@ -9,9 +9,9 @@ from typing import Any
 
 from algos.settings.training import TrainingSettings
 from envs import FAMILIES
+from rungwise.health import Limit, check_limits
+from rungwise.health.record import hold_unproven
 from rungwise.validation import InputError, validate
-from tune_jobs.health import Limit, check_limits
-from tune_jobs.health.record import hold_unproven
 from tune_jobs.jobs.budget import choose_first_rung, fit_settings, resolve_iterations
 from tune_jobs.jobs.job_fields import JobFields, get_settings_class, to_tuples
 from tune_jobs.jobs.notify_url import check_notify_url

@@ -8,8 +8,8 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias, cast
 
 import algos
 from algos.settings.training import TrainingSettings, is_rllib_name
+from rungwise.health import Limit
 from rungwise.validation import AtLeastOne, Between, Fraction, NonNegative
-from tune_jobs.health import Limit
 from tune_jobs.jobs.program_settings import ProgramSettings
 from tune_jobs.jobs.rllib_settings import RLlibSettings
 from tune_jobs.jobs.search_space import Space

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from rungwise.health.remedy import OtherLibrary
 from rungwise.validation import InputError, check_value
-from tune_jobs.health.remedy import OtherLibrary
 from tune_jobs.jobs.search_space import Space
 
 PROCESSES = ("num_env_runners", "num_learners")

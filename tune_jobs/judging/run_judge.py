@@ -7,15 +7,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+from rungwise.health.diagnosis import RULES, Diagnosis, Limit, diagnose
+from rungwise.health.finding import Finding
+from rungwise.health.history import History
+from rungwise.health.improvement import Improvement
+from rungwise.health.metric_table import MetricTable
 from tune_jobs.foreign_logs.log import LATE, SHORTEST
 from tune_jobs.foreign_logs.log_record import Record
 from tune_jobs.foreign_logs.log_rows import RETURNS, Iteration, LogRows, assume_budget
 from tune_jobs.foreign_logs.smoothed import make_history
-from tune_jobs.health.diagnosis import RULES, Diagnosis, Limit, diagnose
-from tune_jobs.health.finding import Finding
-from tune_jobs.health.history import History
-from tune_jobs.health.improvement import Improvement
-from tune_jobs.health.metric_table import MetricTable
 
 PARTS = 500
 """Parts of a known budget: rows that fall into one of them are judged as one."""

@@ -13,6 +13,11 @@ from typing import Annotated
 
 import numpy as np
 
+from rungwise.health.diagnosis import Diagnosis, Limit, check_limits
+from rungwise.health.finding import Finding
+from rungwise.health.history import History
+from rungwise.health.metric_table import as_number
+from rungwise.health.record import describe_record, hold_unproven
 from rungwise.metrics import METRICS
 from rungwise.validation import (
     Fraction,
@@ -25,11 +30,6 @@ from rungwise.validation import (
 from tune_jobs.foreign_logs.log_record import Record, flatten
 from tune_jobs.foreign_logs.log_rows import RETURNS
 from tune_jobs.foreign_logs.names.name_matching import check_rename, match_metrics
-from tune_jobs.health.diagnosis import Diagnosis, Limit, check_limits
-from tune_jobs.health.finding import Finding
-from tune_jobs.health.history import History
-from tune_jobs.health.metric_table import as_number
-from tune_jobs.health.record import describe_record, hold_unproven
 from tune_jobs.judging.run_judge import Mode, RunJudge, Verdict
 
 LOGGER = logging.getLogger("rungwise")

@@ -23,7 +23,7 @@ from rungwise.formatting import (
     format_percent,
     format_time,
 )
-from tune_jobs.health.finding import SEVERITIES
+from rungwise.health.finding import SEVERITIES
 from tune_jobs.report.axes import set_log_axis
 from tune_jobs.report.html_parts import draw, render_note, section, table
 from tune_jobs.report.plots import PALETTE, Plot, make_blank_figure, spans_decades

@@ -19,10 +19,10 @@ from rungwise.formatting import (
     format_time,
     format_values,
 )
+from rungwise.health.record import describe_record
 from rungwise.run_directory import JOB
 from rungwise.whole_file import replace_whole
 from rungwise.write_errors import warn_of_unwritable
-from tune_jobs.health.record import describe_record
 from tune_jobs.jobs.job_yaml import get_file_mode, mask_job_text
 from tune_jobs.report import plots as figures
 from tune_jobs.report import run_sections, shared_sections

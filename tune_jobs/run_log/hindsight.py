@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tune_jobs.health.improvement import FloatArray, estimate_row_noise, slide_mean
+from rungwise.health.improvement import FloatArray, estimate_row_noise, slide_mean
 
 PART = 10
 """The means that are compared are over one in this many of a run's scores."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tune_jobs.health.finding import Finding
+from rungwise.health.finding import Finding
 from tune_jobs.run_log.event_log import EventLog
 from tune_jobs.run_log.events import EndRow, FindingRow, ObservedEndRow, Row
 from tune_jobs.run_log.stop_requests import clear_stop_request

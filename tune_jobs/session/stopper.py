@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tune_jobs.health import Finding
+from rungwise.health import Finding
 from tune_jobs.jobs.job import Job
 from tune_jobs.run_log.events import FindingRow, ObservedEndRow, ResultRow
 from tune_jobs.run_log.json_types import parse_metrics

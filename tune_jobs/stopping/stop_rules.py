@@ -14,11 +14,11 @@ from typing import TypeAlias
 import numpy as np
 
 from rungwise.formatting import count, format_command, format_measurement
+from rungwise.health import Finding
+from rungwise.health.improvement import keep_finite
+from rungwise.health.metric_table import MetricTable
+from rungwise.health.plateau import Stagnation, has_reached_plateau, measure_stagnation
 from rungwise.metrics import STAGE, STAGES_LEFT, depends_on_stage
-from tune_jobs.health import Finding
-from tune_jobs.health.improvement import keep_finite
-from tune_jobs.health.metric_table import MetricTable
-from tune_jobs.health.plateau import Stagnation, has_reached_plateau, measure_stagnation
 from tune_jobs.jobs.job import Job
 from tune_jobs.run_log.stop_requests import is_stop_requested
 

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from algos.settings.training import TrainingSettings
+from rungwise.health import Finding, History, diagnose
+from rungwise.health.diagnosis import SHORTEST, find_disproved
+from rungwise.health.metric_table import MetricTable, as_number
+from rungwise.health.remedy import OtherLibrary
 from tune_jobs.foreign_logs.log_rows import assume_budget
 from tune_jobs.foreign_logs.smoothed import make_history, repeats_episodes
-from tune_jobs.health import Finding, History, diagnose
-from tune_jobs.health.diagnosis import SHORTEST, find_disproved
-from tune_jobs.health.metric_table import MetricTable, as_number
-from tune_jobs.health.remedy import OtherLibrary
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.rllib_settings import RLlibSettings, describe_rllib_settings
 from tune_jobs.run_log.cross_trial import (

@@ -19,8 +19,8 @@ from algos.actions.values import Gaussian
 from algos.losses import compute_entropy_metrics, over_choices
 from algos.ppo import PPOObjective
 from algos.rollouts.episode_statistics import merge_statistics
-from tune_jobs.health.history import History
-from tune_jobs.health.rules import RULES
+from rungwise.health.history import History
+from rungwise.health.rules import RULES
 
 FREE, FORCED = [1, 1, 0, 1], [0, 1, 0, 0]
 FORCED_WORLD = "toy_worlds:Forced-v0"

@@ -7,8 +7,8 @@ import math
 import pytest
 from command_line import answer, call
 
-from tune_jobs.health import RULES
-from tune_jobs.health.remedy import COMMON, worded
+from rungwise.health import RULES
+from rungwise.health.remedy import COMMON, worded
 
 
 def write(path, count=40, **columns):

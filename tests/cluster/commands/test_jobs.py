@@ -15,8 +15,8 @@ from cluster.commands.jobs import (
     make_single_job,
     shorten_job,
 )
+from rungwise.health import RULES
 from tune_jobs.api import resume
-from tune_jobs.health import RULES
 from tune_jobs.jobs.job_validation import validate_job
 from tune_jobs.jobs.job_yaml import dump_job, list_changes, make_job
 from tune_jobs.run_log.event_log import EventLog

@@ -10,7 +10,7 @@ from sick_sweep import ONSET, REMEDY, write_sick_sweep
 from synthetic_sweep import finding, job_row, result, synthetic_rows
 
 from cluster.dashboard.found_symptoms import list_symptoms
-from tune_jobs.health.remedy import SCALED_OBSERVATIONS, worded
+from rungwise.health.remedy import SCALED_OBSERVATIONS, worded
 from tune_jobs.jobs.job_yaml import dump_job, parse_job
 from tune_jobs.run_log.event_log import EventLog
 from tune_jobs.run_log.events import TrialRow

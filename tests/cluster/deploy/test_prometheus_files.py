@@ -25,8 +25,8 @@ from cluster.deploy.prometheus_files import (
     make_scrape_config,
     write_monitoring_files,
 )
+from rungwise.health.rules import RULES
 from rungwise.metrics import METRICS
-from tune_jobs.health.rules import RULES
 from tune_jobs.trackers.prometheus_gauges import FINDING, LEVEL, list_gauge_metrics
 
 needs_prometheus = pytest.mark.skipif(

@@ -10,7 +10,7 @@ from terminal_screens import JOB, console, drawn, noticed, rows_of, written
 
 from cluster.terminal.outcome_text import print_outcome
 from cluster.terminal.progress import ProgressDisplay
-from tune_jobs.health.diagnosis import SHORTEST
+from rungwise.health.diagnosis import SHORTEST
 from tune_jobs.run_log.events import (
     CheckpointRow,
     EndRow,

@@ -10,6 +10,9 @@ import pytest
 import yaml
 
 from algos import ALGORITHMS, get_algorithm_class
+from rungwise.health import RULES, SCORE
+from rungwise.health.record import describe_record
+from rungwise.health.remedy import worded
 from rungwise.metrics import METRICS
 from rungwise.validation import InputError
 from tune_jobs.check.explain import (
@@ -20,9 +23,6 @@ from tune_jobs.check.explain import (
     title,
 )
 from tune_jobs.check.findings import SWEEP_FINDINGS
-from tune_jobs.health import RULES, SCORE
-from tune_jobs.health.record import describe_record
-from tune_jobs.health.remedy import worded
 from tune_jobs.jobs.job import Job
 
 FIELDS = {field.name for field in dataclasses.fields(Job)} | {

@@ -16,10 +16,10 @@ from foreign_logs import (
 )
 from health_runs import flat as flat_returns
 
+from rungwise.health import History, diagnose
 from rungwise.validation import InputError
 from tune_jobs.foreign_logs.log_record import flatten
 from tune_jobs.foreign_logs.read_logs import read_logs
-from tune_jobs.health import History, diagnose
 from tune_jobs.judging.doctor import doctor
 from tune_jobs.run_log.event_log import EventLog
 from tune_jobs.run_log.events import JobRow, ResultRow, TrialRow

@@ -8,9 +8,9 @@ from dataclasses import fields
 import pytest
 
 from algos.ppo import PPOSettings
+from rungwise.health import RULES
+from rungwise.health.remedy import worded
 from rungwise.validation import InputError
-from tune_jobs.health import RULES
-from tune_jobs.health.remedy import worded
 from tune_jobs.jobs.cli_flags import make_job_flags, split_pairs
 from tune_jobs.jobs.job_validation import validate_job
 from tune_jobs.jobs.job_yaml import dump_job, list_changes, make_job, parse_job

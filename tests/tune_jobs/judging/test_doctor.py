@@ -15,8 +15,8 @@ from health_runs import flat as flat_returns
 from health_runs import rising
 from paths import DATA
 
+from rungwise.health import RULES
 from rungwise.validation import InputError
-from tune_jobs.health import RULES
 from tune_jobs.judging.doctor import doctor
 
 

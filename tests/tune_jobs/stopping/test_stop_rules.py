@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from sessions import get_end, make_result, make_session
 
-from tune_jobs.health import Finding
+from rungwise.health import Finding
 from tune_jobs.run_log.events import EndRow, FindingRow, ResultRow
 from tune_jobs.run_log.stop_requests import list_stop_requests, request_stop
 from tune_jobs.stopping.stop_rules import stop_unhealthy_trial

@@ -8,7 +8,7 @@ from health_runs import flat, make_rows, rising
 from sessions import get_end, make_result, make_session
 from synthetic_sweep import finding, job_row
 
-from tune_jobs.health import Finding
+from rungwise.health import Finding
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.rllib_settings import RLlibSettings
 from tune_jobs.run_log.event_log import EventLog, read_event_log

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from rungwise.health.improvement import FloatArray
+from rungwise.health.metric_table import as_number
 from tune_jobs.foreign_logs.formats.delimited import DelimitedFile
 from tune_jobs.foreign_logs.formats.log_reader import LogReader, read_header
 from tune_jobs.foreign_logs.log_record import Record, parse_json
-from tune_jobs.health.improvement import FloatArray
-from tune_jobs.health.metric_table import as_number
 
 FEWEST = 5
 """Minimum number of episodes per iteration: the mean of fewer is mostly noise."""

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from rungwise.health.improvement import FloatArray
 from tune_jobs.foreign_logs.formats.log_reader import LogReader
 from tune_jobs.foreign_logs.formats.monitors import group_episodes
 from tune_jobs.foreign_logs.log_record import Record
 from tune_jobs.foreign_logs.names.catalogue_metric import CatalogueMetric, Library
 from tune_jobs.foreign_logs.names.name_matching import match_metrics, recognise_libraries
-from tune_jobs.health.improvement import FloatArray
 
 Point = tuple[str, int, float]
 """Tag, step and value."""

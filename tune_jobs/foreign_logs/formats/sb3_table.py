@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from rungwise.health.metric_table import as_number
 from tune_jobs.foreign_logs.formats.delimited import DelimitedReader
 from tune_jobs.foreign_logs.formats.log_reader import LogReader
 from tune_jobs.foreign_logs.formats.monitors import Episode, MonitorFiles, find_monitors
 from tune_jobs.foreign_logs.log_record import Record
-from tune_jobs.health.metric_table import as_number
 
 COUNTERS = ("time/iterations", "time/episodes")
 """On-policy algorithms of SB3 count iterations and off-policy ones episodes; a line of an

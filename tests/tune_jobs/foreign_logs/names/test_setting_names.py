@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from rungwise.health import RULES, History
+from rungwise.health.diagnosis import diagnose
+from rungwise.health.remedy import RemedyStep
 from tune_jobs.foreign_logs.log_record import Record
 from tune_jobs.foreign_logs.log_rows import LogRows
 from tune_jobs.foreign_logs.names.name_matching import LIBRARIES, find_setting_names
-from tune_jobs.health import RULES, History
-from tune_jobs.health.diagnosis import diagnose
-from tune_jobs.health.remedy import RemedyStep
 
 SB3 = ("time/total_timesteps", "rollout/ep_rew_mean", "train/approx_kl", "train/loss")
 

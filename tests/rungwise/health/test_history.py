@@ -1,0 +1,221 @@
+# pyright: basic
+"""A history: series, onsets, warm-ups, and what it was before."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from health_runs import history, make_rows, rising
+
+from rungwise.health import History, diagnose
+from rungwise.health.rules.no_improvement import NoImprovement
+from rungwise.health.rules.scores import PerformanceCollapse
+
+
+def test_series_are_nan_where_a_row_has_no_number():
+    rows = [{"a": 1.0}, {}, {"a": [0.5, 0.5]}, {"a": "text"}, {"a": None}, {"a": 2}]
+    series = History(rows, 6).series("a")
+    np.testing.assert_array_equal(series, [1, math.nan, math.nan, math.nan, math.nan, 2])
+
+
+def test_since_goes_back_while_each_row_is_sick():
+    sick = np.array([1, 0, 0, 1, 1, 1, 1, 1], bool)
+    assert history(8, a=0).find_onset(sick, 3) == 4
+    assert history(8, a=0).find_onset(np.array([0, 0, 0, 0, 0, 0, 1, 1], bool), 4) == 7
+
+
+def test_iterations_and_budget_are_read_from_the_rows():
+    rows = make_rows(10, score=1)[4:]
+    seen = History(rows, 20)
+    assert (seen.iteration(0), seen.iteration(-1), seen.budget_fraction_used) == (5, 10, 0.5)
+    assert History([], 20).budget_fraction_used == 0
+
+
+def test_a_warm_up_needs_at_most_half_of_the_budget_in_rows():
+    assert history(14, 27, a=0).is_warmed_up(30, 0.4)
+    assert not history(13, 27, a=0).is_warmed_up(30, 0.4)
+    assert not history(29, 300, a=0).is_warmed_up(30, 0.0)
+
+
+def test_an_earlier_history_has_its_own_rows_and_series():
+    seen = history(10, score=rising(10))
+    assert seen.series("score").size == 10
+    earlier = seen.without_last(3)
+    assert len(earlier) == earlier.series("score").size == 7
+    assert len(seen.without_last(99)) == 0
+
+
+EVERY = 10
+
+
+def measured_every(values, every=EVERY):
+    """The curve of a score that exists in the rows 1, 1 + every, ..."""
+    return [values[i // every] if i % every == 0 else None for i in range(len(values) * every)]
+
+
+def sparse(values, budget=None):
+    n = len(values) * EVERY
+    return history(n, budget or n, score=measured_every(values))
+
+
+def test_score_rows_are_the_rows_with_a_score():
+    assert sparse([1.0, 2.0, 3.0]).score_rows.tolist() == [0, 10, 20]
+    assert history(4, entropy=1.0).score_rows.tolist() == [0, 1, 2, 3]
+
+
+def test_the_score_budget_scales_with_the_pace_of_scores():
+    assert sparse([1.0] * 5, budget=200).score_budget == 20
+    assert history(50, 200, score=1.0).score_budget == 200
+    assert history(0, 200).score_budget == 200
+    rare = [{"iteration": 10 * i, "score": 1.0} for i in range(1, 6)]
+    assert History(rare, 200).score_budget == 20
+
+
+def test_before_scores_drops_whole_scores():
+    known = sparse([1.0, 2.0, 3.0])
+    assert [len(known.before_scores(ago)) for ago in range(5)] == [30, 20, 10, 0, 0]
+    assert np.nanmax(known.before_scores(1).scores) == 2.0
+
+
+def test_before_scores_is_without_last_if_every_row_has_one():
+    known = history(12, score=lambda i: i)
+    assert all(known.before_scores(ago) is known.without_last(ago) for ago in range(1, 12))
+
+
+def test_recent_improvement_is_looked_for_among_scores():
+    # Improved up to its twelfth score, and then four bad ones: 40 rows, but four checks.
+    values = [*np.linspace(0.0, 10.0, 12), -30.0, 30.0, -30.0, 30.0]
+    known = sparse(values)
+    assert known.before_scores(4).improved and not known.improved
+    assert known.has_improved_lately(8)
+
+
+@pytest.mark.parametrize(("after", "found"), [(8, False), (30, True)])
+def test_no_improvement_counts_scores_that_stood(after, found):
+    rng = np.random.default_rng(0)
+    values = [5.0, *rng.normal(0.0, 0.5, after)]
+    # 80 rows after the best hold only eight scores: less than 30 % of the scores of the budget.
+    finding = NoImprovement()(sparse(values, budget=310))
+    assert (finding is not None) == found
+
+
+def test_a_repeated_score_is_no_patience():
+    flat = list(np.random.default_rng(1).normal(0.0, 1.0, 31))
+    finding = NoImprovement()(sparse(flat))
+    assert finding is None or finding.since <= 310 - 10 * 20
+
+
+def test_collapse_lasts_for_a_tenth_of_the_scores():
+    values = [*np.linspace(0.0, 100.0, 20), *[1.0] * 5]
+    finding = PerformanceCollapse()(sparse(values))
+    assert finding and finding.since == 201
+    assert finding.evidence.endswith("since iteration 201")
+
+
+LANDER = [
+    (20, -184), (23, -149), (21, -103), (24, -97), (18, -81), (19, -103), (13, -102), (11, -72),
+    (15, -60), (18, -19), (15, 0), (13, -3), (4, 8), (5, 22), (5, 70), (4, 58), (1, 148), (1, 139),
+    (3, 153), (5, 87), (2, 74), (2, 79), (1, 113), (4, 139), (1, 137), (2, 146), (3, -12), (5, 110),
+    (4, 88), (4, 42), (4, 29), (2, 115), (7, 38), (4, -65), (2, -27), (3, 28), (3, 138), (4, 42),
+    (1, -107), (3, 97), (3, 71), (2, 40), (2, -28), (5, 56), (4, 28), (2, -49), (2, 178), (4, 117),
+    (3, 39), (2, -62), (2, 0), (6, -17), (1, -94), (2, 13),
+]  # fmt: skip
+"""Episodes and their mean return in each iteration of a PPO run on LunarLander-v3."""
+
+
+FISHING = [
+    207.6, 256.9, 311.3, 339.9, 359.4, 354.3, 359.8, 357.0, 360.3, 360.3, 358.0, 356.6, 358.0,
+    353.9, 328.5, 354.1, 352.4, 358.4, 333.5, 311.5, 331.6, 340.8, 332.3, 342.0, 346.6,
+]  # fmt: skip
+"""Returns of eight episodes each, of Fishwood in MO-Gymnasium, which had been learnt within 40."""
+
+
+def test_where_all_episodes_are_as_long_the_first_ones_are_the_start():
+    """Elsewhere short episodes finish first, so that fifty are skipped."""
+    for lengths, improved in ((200.0, True), (lambda i: 200.0 - (i == 1), False)):
+        run = history(15, score=FISHING[:15], episodes=8, episode_length=lengths)
+        assert run.improved is improved
+
+
+def test_a_dip_after_learning_is_no_lack_of_it():
+    run = history(25, score=FISHING, episodes=8, episode_length=200.0, explained_variance=0.0)
+    dip = run.without_last(3)
+    assert dip.improved is False and run.improved
+    found = [diagnose(run.without_last(ago)).findings for ago in range(10)]
+    assert not any(f.symptom == "low_explained_variance" for findings in found for f in findings)
+
+
+def test_a_gain_is_seen_through_the_noise_of_few_episodes():
+    rows = [
+        {"iteration": i, "episodes": episodes, "score": mean}
+        for i, (episodes, mean) in enumerate(LANDER, 1)
+    ]
+    assert History(rows, 60).improved is True
+    assert NoImprovement()(History(rows, 60)) is None
+    # Where the episodes are not counted, nothing is known of the noise.
+    uncounted = [{name: row[name] for name in ("iteration", "score")} for row in rows]
+    assert History(uncounted, 60).improved is False
+
+
+@pytest.mark.parametrize("length", [math.nan, 200.0])
+@pytest.mark.parametrize("episodes", [1, 3, 8])
+def test_noise_of_few_episodes_is_no_gain(episodes, length):
+    rng = np.random.default_rng(episodes)
+    noise = rng.normal(-100, 30 / math.sqrt(episodes), (100, 60))
+    counted = {"episodes": episodes, "episode_length": length}
+    improved = [history(60, score=row.tolist(), **counted).improved for row in noise]
+    assert sum(found is True for found in improved) <= 3
+
+
+def late_learner(n: int = 20, budget: int = 20, **changed: Any) -> History:
+    """A run whose first ten iterations are random, and which learns slowly after these."""
+    metrics: dict[str, Any] = {
+        "env_steps": lambda i: 150.0 * i,
+        "warm_up_steps": 1500.0,
+        "score": [0.0] * 10 + [2.0 * i for i in range(10)],
+        "value_loss": lambda i: 1.0 if i > 10 else None,
+    }
+    known = {name: curve for name, curve in (metrics | changed).items() if curve is not None}
+    return History(make_rows(n, **known), budget)
+
+
+@pytest.mark.parametrize(
+    "changed", [{}, {"warm_up_steps": None}, {"value_loss": None}, {"env_steps": lambda i: 149 * i}]
+)
+def test_random_steps_before_the_first_update_are_left_out(changed: dict[str, Any]):
+    learning = late_learner(**changed).since_learning
+    assert (len(learning), learning.warm_up, learning.iteration(0)) == (10, 10, 11)
+    assert learning.budget_fraction_used == 1
+    assert late_learner(15, **changed).since_learning.budget_fraction_used == 0.5
+    assert learning.score_budget == 10
+
+
+def test_nothing_is_left_of_a_run_that_only_fills_its_buffer():
+    run = late_learner(9, value_loss=None)
+    assert len(run.since_learning) == 0
+    assert diagnose(run).findings == ()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"warm_up_steps": None, "value_loss": None},  # nothing is known
+        {"warm_up_steps": None, "value_loss": lambda i: 1.0 if i > 1 else None},
+        {"warm_up_steps": None, "updates": lambda i: float(i > 10)},  # a rule of its own
+        {"warm_up_steps": 0.0},
+    ],
+)
+def test_a_run_that_learns_from_its_start_has_no_warm_up(changed: dict[str, Any]):
+    run = late_learner(**changed)
+    assert run.since_learning is run
+
+
+def test_no_improvement_waits_until_there_was_time_to_improve():
+    flat = {"score": [-1000.0 - i % 3 for i in range(40)], "value_loss": None}
+    plain = late_learner(22, 40, **flat, warm_up_steps=None, env_steps=None)
+    assert [f.symptom for f in diagnose(plain).findings] == ["no_improvement"]
+    run = late_learner(22, 40, **flat)
+    assert diagnose(run).findings == ()
+    found = diagnose(late_learner(34, 40, **flat)).findings
+    assert [f.symptom for f in found] == ["no_improvement"]
