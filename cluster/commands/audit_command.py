@@ -60,11 +60,11 @@ class AuditCommand(Command):
         """
         from cluster.commands.diagnose import parse_renames
         from rungwise.health.record import hold_unproven
+        from rungwise.logs.log_rows import RETURNS
         from rungwise.write_errors import refuse_unwritable
         from tune_jobs.audit.audit import audit
         from tune_jobs.audit.audit_page import write_audit_page
         from tune_jobs.audit.replayed_run import JudgingOptions
-        from tune_jobs.foreign_logs.log_rows import RETURNS
 
         check_value("--max-wrong", self.max_wrong, float, Fraction)
         if not self.paths:

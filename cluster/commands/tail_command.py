@@ -94,7 +94,7 @@ def follow_log(directory: Path) -> Iterator[bytes | None]:
     log lacks is yielded in its place; nothing where it never began.
     """
     from cluster.queue.orders import get_run_state
-    from tune_jobs.foreign_logs.formats.tail import Tail
+    from rungwise.logs.formats.tail import Tail
     from tune_jobs.run_log.driver_lock import describe_lost_driver, make_lost_end
     from tune_jobs.run_log.event_log import decode_row_or_none, encode_row
     from tune_jobs.run_log.events import JobEndRow, JobRow

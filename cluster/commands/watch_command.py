@@ -149,7 +149,7 @@ class WatchCommand(Command):
         from cluster.commands.diagnose import parse_renames
         from rungwise.health import RULES
         from rungwise.health.finding import SEVERITIES
-        from tune_jobs.foreign_logs.discovery import find_readers
+        from rungwise.logs.discovery import find_readers
         from tune_jobs.jobs.program_settings import name_program, protect_braces
         from tune_jobs.run_log.events import PROGRAM
 

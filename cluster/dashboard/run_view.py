@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from cluster.dashboard.score_history import ScoreHistory
+from rungwise.logs.formats.tail import Tail
 from rungwise.validation import InputError
-from tune_jobs.foreign_logs.formats.tail import Tail
 from tune_jobs.run_log.driver_lock import describe_lost_driver, make_lost_end
 from tune_jobs.run_log.event_log import UNREADABLE, decode_row_or_none, read_result_head
 from tune_jobs.run_log.events import JobRow, ResultRow, Row

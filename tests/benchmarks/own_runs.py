@@ -15,7 +15,7 @@ from benchmarks.foreign_suite import group, unpacked
 from benchmarks.recorded_runs import recordings
 from rungwise.health import RULES, Diagnosis, History, diagnose
 from rungwise.health.metric_table import MetricTable
-from tune_jobs.foreign_logs.discovery import find_readers
+from rungwise.logs.discovery import find_readers
 from tune_jobs.judging.run_judge import RunJudge
 
 

@@ -14,10 +14,10 @@ from rungwise.health import diagnose
 from rungwise.health.metric_table import MetricTable
 from rungwise.health.rules.no_improvement import NoImprovement
 from rungwise.health.rules.reward_hacking import RewardHacking
+from rungwise.logs.smoothed import make_history
 from rungwise.metrics import STAGE, STAGES_LEFT
 from tune_jobs.evaluation.checkpoint_keeper import CheckpointChoice
 from tune_jobs.evaluation.scoring import AgentScore
-from tune_jobs.foreign_logs.smoothed import make_history
 from tune_jobs.jobs.job_yaml import make_job
 from tune_jobs.judging.doctor import doctor
 from tune_jobs.run_log.events import ResultRow

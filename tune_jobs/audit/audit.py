@@ -17,14 +17,14 @@ from typing import Any
 import numpy as np
 
 from rungwise.health.record import describe_record, format_share
+from rungwise.logs.discovery import LeftOut
+from rungwise.logs.names.name_matching import check_rename
+from rungwise.logs.read_logs import LogSource, find_sources, name_source
 from rungwise.validation import NonNegative, check_value
 from tune_jobs.audit.audit_cache import AuditCache
 from tune_jobs.audit.replayed_run import JudgingOptions, ReplayedRun, replay_source
 from tune_jobs.audit.run_groups import RunGroup, StopVerdict, group_runs
 from tune_jobs.audit.sweep_savings import Scheduler, SweepSavings, replay_group
-from tune_jobs.foreign_logs.discovery import LeftOut
-from tune_jobs.foreign_logs.names.name_matching import check_rename
-from tune_jobs.foreign_logs.read_logs import LogSource, find_sources, name_source
 
 WORDS: dict[StopVerdict, str] = {
     "right": "ended in the lower two thirds of their group and did not rise afterwards",

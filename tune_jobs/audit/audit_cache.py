@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from envs.cache_folder import get_cache_folder
+from rungwise.logs.read_logs import LogSource
 from tune_jobs.audit.replayed_run import JudgingOptions, ReplayedRun, ReplayedStop
-from tune_jobs.foreign_logs.read_logs import LogSource
 
 PACKAGES = ("rungwise", "envs", "algos", "tune_jobs")
 """Folders with what a verdict depends on."""

@@ -15,16 +15,16 @@ import numpy as np
 from rungwise.health.diagnosis import Limit, diagnose
 from rungwise.health.finding import Finding
 from rungwise.health.metric_table import MetricTable, as_number
+from rungwise.logs.discovery import OwnRun, Unreadable, describe_os_error
+from rungwise.logs.formats import LogReader
+from rungwise.logs.likely_return import advise_rename
+from rungwise.logs.log import Log
+from rungwise.logs.log_record import Record
+from rungwise.logs.log_rows import RETURNS, SUCCESS, Iteration, LogRows
+from rungwise.logs.names.name_matching import recognise_libraries
+from rungwise.logs.read_logs import LogSource, read_own_run, read_rest
+from rungwise.logs.stacked_runs import find_env, split_runs
 from rungwise.validation import InputError
-from tune_jobs.foreign_logs.discovery import OwnRun, Unreadable, describe_os_error
-from tune_jobs.foreign_logs.formats import LogReader
-from tune_jobs.foreign_logs.likely_return import advise_rename
-from tune_jobs.foreign_logs.log import Log
-from tune_jobs.foreign_logs.log_record import Record
-from tune_jobs.foreign_logs.log_rows import RETURNS, SUCCESS, Iteration, LogRows
-from tune_jobs.foreign_logs.names.name_matching import recognise_libraries
-from tune_jobs.foreign_logs.read_logs import LogSource, read_own_run, read_rest
-from tune_jobs.foreign_logs.stacked_runs import find_env, split_runs
 from tune_jobs.judging.run_judge import Mode, RunJudge
 from tune_jobs.run_log.hindsight import is_best_at, rises_after
 

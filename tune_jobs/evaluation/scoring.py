@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from rungwise.logs.names.name_matching import match_metrics
 from rungwise.metrics import HELD_OUT, INFO_METRICS, METRICS
 from rungwise.validation import InputError, unknown_name_error
-from tune_jobs.foreign_logs.names.name_matching import match_metrics
 from tune_jobs.jobs.job import Job
 from tune_jobs.run_log.trial_outcome import POOLED, read_stage
 

@@ -15,9 +15,9 @@ from rungwise.health.diagnosis import RULES, Diagnosis, diagnose
 from rungwise.health.finding import Finding
 from rungwise.health.history import History
 from rungwise.health.record import describe_record
+from rungwise.logs.log import Log
+from rungwise.logs.read_logs import read_all
 from rungwise.metrics import METRICS
-from tune_jobs.foreign_logs.log import Log
-from tune_jobs.foreign_logs.read_logs import read_all
 from tune_jobs.judging.run_judge import RESUMED, count_needed_rows
 from tune_jobs.run_log.cross_trial import Sibling, compare_trials_on_all_symptoms
 

@@ -12,10 +12,10 @@ from rungwise.health.finding import Finding
 from rungwise.health.history import History
 from rungwise.health.improvement import Improvement
 from rungwise.health.metric_table import MetricTable
-from tune_jobs.foreign_logs.log import LATE, SHORTEST
-from tune_jobs.foreign_logs.log_record import Record
-from tune_jobs.foreign_logs.log_rows import RETURNS, Iteration, LogRows, assume_budget
-from tune_jobs.foreign_logs.smoothed import make_history
+from rungwise.logs.log import LATE, SHORTEST
+from rungwise.logs.log_record import Record
+from rungwise.logs.log_rows import RETURNS, Iteration, LogRows, assume_budget
+from rungwise.logs.smoothed import make_history
 
 PARTS = 500
 """Parts of a known budget: rows that fall into one of them are judged as one."""

@@ -18,6 +18,9 @@ from rungwise.health.finding import Finding
 from rungwise.health.history import History
 from rungwise.health.metric_table import as_number
 from rungwise.health.record import describe_record, hold_unproven
+from rungwise.logs.log_record import Record, flatten
+from rungwise.logs.log_rows import RETURNS
+from rungwise.logs.names.name_matching import check_rename, match_metrics
 from rungwise.metrics import METRICS
 from rungwise.validation import (
     Fraction,
@@ -27,9 +30,6 @@ from rungwise.validation import (
     unknown_name_error,
     validate,
 )
-from tune_jobs.foreign_logs.log_record import Record, flatten
-from tune_jobs.foreign_logs.log_rows import RETURNS
-from tune_jobs.foreign_logs.names.name_matching import check_rename, match_metrics
 from tune_jobs.judging.run_judge import Mode, RunJudge, Verdict
 
 LOGGER = logging.getLogger("rungwise")

@@ -8,9 +8,9 @@ import time
 from collections.abc import Generator
 from typing import Any
 
+from rungwise.logs.formats.tail import WHOLE_LOGS
+from rungwise.logs.log_rows import RETURNS, Iteration, LogRows
 from rungwise.validation import InputError
-from tune_jobs.foreign_logs.formats.tail import WHOLE_LOGS
-from tune_jobs.foreign_logs.log_rows import RETURNS, Iteration, LogRows
 from tune_jobs.jobs.job import Job
 from tune_jobs.programs.log_follower import LogFollower, explain_missing_log, explain_missing_score
 from tune_jobs.programs.process import STDERR, ProgramProcess, read_last_lines

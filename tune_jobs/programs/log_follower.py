@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from rungwise.formatting import format_names
+from rungwise.logs.discovery import find_in_directory, find_readers, list_columns
+from rungwise.logs.formats import LogReader
+from rungwise.logs.likely_return import advise_rename, find_likely_return
+from rungwise.logs.log_record import Record
+from rungwise.logs.log_rows import LogRows
+from rungwise.logs.names.name_matching import match_metrics
 from rungwise.validation import InputError
-from tune_jobs.foreign_logs.discovery import find_in_directory, find_readers, list_columns
-from tune_jobs.foreign_logs.formats import LogReader
-from tune_jobs.foreign_logs.likely_return import advise_rename, find_likely_return
-from tune_jobs.foreign_logs.log_record import Record
-from tune_jobs.foreign_logs.log_rows import LogRows
-from tune_jobs.foreign_logs.names.name_matching import match_metrics
 from tune_jobs.programs.log_places import LogPlaces, walk_files
 
 SEARCH_S, SEARCH_SHARE = 0.5, 0.002

@@ -9,7 +9,7 @@ from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
-from tune_jobs.foreign_logs.formats.tail import HALF_LINES, find_half_line
+from rungwise.logs.formats.tail import HALF_LINES, find_half_line
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.program_settings import fill, fill_command, list_placeholders, split_command
 from tune_jobs.jobs.trials import TrialPlan, derive_trial_seed, get_trial_number

@@ -13,8 +13,8 @@ from ray import tune
 from ray.air.constants import TRAINING_ITERATION
 
 from algos.checkpoint import write_manifest
+from rungwise.logs.log_rows import Iteration
 from rungwise.validation import InputError
-from tune_jobs.foreign_logs.log_rows import Iteration
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.trials import TrialPlan
 from tune_jobs.programs.followed_program import FollowedProgram

@@ -24,9 +24,9 @@ from algos.rllib.rllib_algorithms import EPISODE_METRICS, STEP_METRICS, build_rl
 from algos.rollouts.env_factory import make_single_env
 from algos.rollouts.environment_fault import EnvironmentFault
 from envs.time_limit import find_time_limit
+from rungwise.logs.log_record import Record, flatten
+from rungwise.logs.translation import translate_log
 from rungwise.metrics import INFO_METRICS
-from tune_jobs.foreign_logs.log_record import Record, flatten
-from tune_jobs.foreign_logs.translation import translate_log
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.rllib_settings import RLlibSettings
 

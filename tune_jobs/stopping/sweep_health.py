@@ -13,8 +13,8 @@ from rungwise.health import Finding, History, diagnose
 from rungwise.health.diagnosis import SHORTEST, find_disproved
 from rungwise.health.metric_table import MetricTable, as_number
 from rungwise.health.remedy import OtherLibrary
-from tune_jobs.foreign_logs.log_rows import assume_budget
-from tune_jobs.foreign_logs.smoothed import make_history, repeats_episodes
+from rungwise.logs.log_rows import assume_budget
+from rungwise.logs.smoothed import make_history, repeats_episodes
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.rllib_settings import RLlibSettings, describe_rllib_settings
 from tune_jobs.run_log.cross_trial import (

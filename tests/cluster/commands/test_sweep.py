@@ -16,7 +16,7 @@ from waiting import wait_until
 
 from cluster.web.client import Client
 from cluster.web.server import make_app
-from tune_jobs.foreign_logs.discovery import find_readers
+from rungwise.logs.discovery import find_readers
 from tune_jobs.run_log.driver_lock import has_driver
 from tune_jobs.run_log.events import (
     CheckpointRow,

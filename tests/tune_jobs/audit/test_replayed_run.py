@@ -10,8 +10,8 @@ from foreign_logs import write_columns
 from health_runs import flat, rising
 from paths import DATA
 
+from rungwise.logs.discovery import find_logs, find_readers
 from tune_jobs.audit.replayed_run import JudgingOptions, replay_source
-from tune_jobs.foreign_logs.discovery import find_logs, find_readers
 from tune_jobs.judging.watch import TimeLimit, Watch
 
 OPTIONS = JudgingOptions()

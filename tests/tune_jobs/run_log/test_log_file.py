@@ -13,9 +13,9 @@ from dashboard_app import read_whole
 from paths import DATA
 from synthetic_sweep import end, job_row, result
 
+from rungwise.logs.formats.tail import Tail
+from rungwise.logs.read_logs import read_logs
 from rungwise.validation import InputError
-from tune_jobs.foreign_logs.formats.tail import Tail
-from tune_jobs.foreign_logs.read_logs import read_logs
 from tune_jobs.run_log import log_file
 from tune_jobs.run_log.event_log import (
     EventLog,

@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 from synthetic_sweep import job_row
 
+from rungwise.logs.discovery import find_readers
 from rungwise.validation import InputError
-from tune_jobs.foreign_logs.discovery import find_readers
 from tune_jobs.jobs.job_yaml import make_job
 from tune_jobs.run_log.events import CheckpointRow
 from tune_jobs.session.prepare import make_job_row

@@ -9,9 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from rungwise.logs.discovery import find_readers
+from rungwise.logs.read_logs import read_logs
 from rungwise.validation import InputError
-from tune_jobs.foreign_logs.discovery import find_readers
-from tune_jobs.foreign_logs.read_logs import read_logs
 from tune_jobs.trackers.remote_runs import MlflowRuns, WandbRuns
 from tune_jobs.trackers.tracker import (
     PAUSE_RATIO,

@@ -12,7 +12,7 @@ from health_runs import Case, case, flat, history, rising, scores_with_tau
 from rungwise.health import RULES, History
 from rungwise.health.improvement import is_at_ceiling
 from rungwise.health.rules.no_improvement import NoImprovement
-from tune_jobs.foreign_logs.smoothed import SmoothedHistory
+from rungwise.logs.smoothed import SmoothedHistory
 
 RISE = [*np.linspace(20.0, 500.0, 44), *[500.0] * 6]
 SOLVED = [*np.linspace(0.05, 0.92, 12), *flat(48, 0.957, 0.003)]
