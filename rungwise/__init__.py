@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from algos.policy import Policy
     from envs.batched import World
+    from rungwise.run_log.outcome import Outcome
     from rungwise.validation import InputError
     from tune_jobs.api import check_environment as check
     from tune_jobs.api import resume, run
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from tune_jobs.jobs.search_space import Space
     from tune_jobs.judging.doctor import doctor
     from tune_jobs.judging.watch import Watch
-    from tune_jobs.run_log.outcome import Outcome
 
 __all__ = [
     "InputError",
@@ -49,7 +49,7 @@ __all__ = [
 _PLACES = {
     "InputError": "rungwise.validation:InputError",
     "Job": "tune_jobs.jobs.job:Job",
-    "Outcome": "tune_jobs.run_log.outcome:Outcome",
+    "Outcome": "rungwise.run_log.outcome:Outcome",
     "Policy": "algos.policy:Policy",
     "Space": "tune_jobs.jobs.search_space:Space",
     "Watch": "tune_jobs.judging.watch:Watch",

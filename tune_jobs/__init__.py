@@ -14,12 +14,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rungwise.run_log.outcome import Outcome
     from tune_jobs.api import check_environment, resume, run
     from tune_jobs.jobs.job import Job
     from tune_jobs.jobs.job_yaml import load_job
     from tune_jobs.jobs.search_space import Space
     from tune_jobs.judging.doctor import doctor
-    from tune_jobs.run_log.outcome import Outcome
 
 __all__ = ["Job", "Outcome", "Space", "check_environment", "doctor", "load_job", "resume", "run"]
 

@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from rungwise.run_directory import find_free_directory
+from rungwise.run_log.driver_lock import hold_driver_lock
+from rungwise.run_log.evaluation_status import EvaluationStatus
+from rungwise.run_log.events import Row
+from rungwise.run_log.outcome import Outcome
 from tune_jobs.check.check_target import load_check_target
 from tune_jobs.check.run_probes import examine
 from tune_jobs.env_module import restore_module
 from tune_jobs.jobs.job import Job
 from tune_jobs.ray_session import ray_session
-from tune_jobs.run_log.driver_lock import hold_driver_lock
-from tune_jobs.run_log.evaluation_status import EvaluationStatus
-from tune_jobs.run_log.events import Row
-from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.session.prepare import (
     check_machine,
     check_reporting,

@@ -22,8 +22,8 @@ from tune_jobs.evaluation.episode_budget import STEPS
 if TYPE_CHECKING:
     from algos.policy import Policy
     from envs.world import Comparison
+    from rungwise.run_log.events import VideoRow
     from tune_jobs.evaluation.evaluate import Evaluation
-    from tune_jobs.run_log.events import VideoRow
 
 EPISODES = 256
 """Episodes of a comparison by default."""
@@ -55,10 +55,10 @@ class Evaluate(EnvironmentCommand):
         # A wrong path or folder is refused at once.
         checkpoint = choose_checkpoint(self.checkpoint, plays=True)
         from algos.policy import Policy
+        from rungwise.run_log.evaluation_status import list_remarks
+        from rungwise.run_log.json_types import to_json_types
         from tune_jobs.evaluation.evaluation_world import list_changed_arguments
         from tune_jobs.evaluation.videos import check_recording
-        from tune_jobs.run_log.evaluation_status import list_remarks
-        from tune_jobs.run_log.json_types import to_json_types
 
         policy = Policy.load(checkpoint, device="auto")
         arguments = self._choose_env_kwargs(policy)
@@ -160,7 +160,7 @@ def make_comparison_table(
         shown = f"{figures[player][name]:.{digits}g}"
         return shown if error is None else f"{shown} ± {error:.2g}"
 
-    from tune_jobs.run_log.evaluation_status import format_player
+    from rungwise.run_log.evaluation_status import format_player
 
     table, names = Table(title=title, title_justify="left", box=None), list(figures["policy"])
     by_figure = len(names) > len(figures)
@@ -279,9 +279,9 @@ def record_videos(
 
 def _add_to_report(run: Path, videos: Sequence[VideoRow]) -> None:
     """Log the videos of a run and write its report again."""
+    from rungwise.run_log.driver_lock import has_driver, make_lost_end
+    from rungwise.run_log.event_log import EventLog, read_event_log
     from tune_jobs.report.report import try_to_write_report
-    from tune_jobs.run_log.driver_lock import has_driver, make_lost_end
-    from tune_jobs.run_log.event_log import EventLog, read_event_log
 
     log = EventLog(run / "events.jsonl")
     for row in videos:

@@ -29,9 +29,9 @@ from rungwise.run_directory import JOB, check_is_run, find_free_directory
 from rungwise.validation import InputError
 
 if TYPE_CHECKING:
+    from rungwise.run_log.events import Row
+    from rungwise.run_log.outcome import Outcome
     from tune_jobs.jobs.job import Job
-    from tune_jobs.run_log.events import Row
-    from tune_jobs.run_log.outcome import Outcome
 
 QUICK_ITERATIONS, QUICK_TRIALS, QUICK_EPISODES, QUICK_WARM_START, QUICK_LM_ENVS = 4, 3, 4, 32, 32
 """Iterations, trials, evaluation episodes and warm-start episodes of ``--quick``, and copies of the
@@ -98,7 +98,7 @@ class Tune(RayCommand):
 
     def __call__(self, console: Console) -> Answer:
         """Run the sweep."""
-        from tune_jobs.run_log.outcome import Outcome
+        from rungwise.run_log.outcome import Outcome
 
         return self._run(self.job, console, Outcome.as_dict)
 
@@ -168,7 +168,7 @@ class Resume(RayCommand):
         check_is_run(self.run)  # a wrong path is refused at once
         find_env_module(self.run, required=True)
         with show_imports():
-            from tune_jobs.run_log.outcome import Outcome
+            from rungwise.run_log.outcome import Outcome
             from tune_jobs.session.prepare import check_reporting, extend_run, is_complete, open_run
 
         job, rows = open_run(self.run)  # refuses what is not a run before Ray starts
@@ -260,9 +260,9 @@ def _read_outcome(run: Path) -> tuple[list[Row], Outcome]:
         InputError: it is no run, has not started, or its log cannot be read.
     """
     check_is_run(run)  # a wrong path is refused at once
+    from rungwise.run_log.driver_lock import make_lost_end
+    from rungwise.run_log.outcome import Outcome
     from tune_jobs.jobs.job_yaml import read_job
-    from tune_jobs.run_log.driver_lock import make_lost_end
-    from tune_jobs.run_log.outcome import Outcome
     from tune_jobs.session.prepare import read_rows
 
     # Refuses a damaged one. The light install cannot read the settings of an algorithm.

@@ -26,7 +26,7 @@ class Ledger(Command):
     def __call__(self, console: Console) -> Answer:
         """Read the ledgers and print the sums."""
         from rungwise.formatting import count, format_end_reason, format_percent
-        from tune_jobs.run_log.ledger_summary import summarise_spending
+        from rungwise.run_log.ledger_summary import summarise_spending
 
         answer = summarise_spending(self.runs)
         total = answer["total"]

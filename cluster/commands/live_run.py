@@ -17,9 +17,9 @@ from cluster.errors import Answer, CommandFailed, PlainConsole, RunInterrupted
 from rungwise.formatting import count
 
 if TYPE_CHECKING:
+    from rungwise.run_log.events import Row
+    from rungwise.run_log.outcome import Outcome
     from tune_jobs.jobs.job import Job
-    from tune_jobs.run_log.events import Row
-    from tune_jobs.run_log.outcome import Outcome
 
 
 def check_and_describe_machine(job: Job, address: str, cpus: int | None) -> None:
@@ -91,11 +91,11 @@ def run_with_progress(
         RunInterrupted: Ctrl-C or SIGTERM stopped the run.
     """
     from cluster.terminal.progress import ProgressDisplay
+    from rungwise.run_log.driver_lock import hold_driver_lock
+    from rungwise.run_log.evaluation_status import EvaluationStatus
+    from rungwise.run_log.events import JobRow
     from tune_jobs.disk_space import DiskFullError
     from tune_jobs.interruption import run_last_words
-    from tune_jobs.run_log.driver_lock import hold_driver_lock
-    from tune_jobs.run_log.evaluation_status import EvaluationStatus
-    from tune_jobs.run_log.events import JobRow
     from tune_jobs.session.prepare import open_run
     from tune_jobs.session.run_lifecycle import DriverError, drive, end_interrupted
 

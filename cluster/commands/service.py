@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cluster.errors import Terminal
     from cluster.web.client import Client
     from cluster.web.schemas import Curve, Submission
-    from tune_jobs.run_log.events import CheckpointRow, FindingRow
+    from rungwise.run_log.events import CheckpointRow, FindingRow
 
 FLAG_ACTIONS = {
     "trial": ("stop", "resume", "findings", "checkpoints", "metrics"),
@@ -51,8 +51,8 @@ class Service(ServerCommand):
         from cluster.queue.run_queue import RunQueue
         from cluster.web.auth import choose_token
         from cluster.web.listening import bind_socket, print_address, serve_app
+        from rungwise.run_log.driver_lock import file_lock
         from rungwise.write_errors import refuse_unwritable
-        from tune_jobs.run_log.driver_lock import file_lock
 
         token = choose_token(self.host, self.token)
         with refuse_unwritable(self.directory, "name another directory"):

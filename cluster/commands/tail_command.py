@@ -18,7 +18,7 @@ from rungwise.validation import unknown_name_error
 
 if TYPE_CHECKING:
     from cluster.errors import Terminal
-    from tune_jobs.run_log.outcome import Outcome
+    from rungwise.run_log.outcome import Outcome
 
 LOG = "events.jsonl"
 INTERVAL_S = 0.5
@@ -44,9 +44,9 @@ class TailCommand(Command):
         from cluster.terminal.event_lines import EventLines, shorten_result
         from cluster.terminal.outcome_text import print_outcome
         from cluster.terminal.widgets import join_lines
-        from tune_jobs.run_log.driver_lock import describe_lost_driver
-        from tune_jobs.run_log.event_log import decode_row_or_none, encode_row
-        from tune_jobs.run_log.outcome import OutcomeBuilder
+        from rungwise.run_log.driver_lock import describe_lost_driver
+        from rungwise.run_log.event_log import decode_row_or_none, encode_row
+        from rungwise.run_log.outcome import OutcomeBuilder
 
         builder, events, has_caught_up, has_job = OutcomeBuilder(), EventLines(), False, False
         for line in follow_log(directory):
@@ -95,10 +95,10 @@ def follow_log(directory: Path) -> Iterator[bytes | None]:
     """
     from cluster.queue.orders import get_run_state
     from rungwise.logs.formats.tail import Tail
-    from tune_jobs.run_log.driver_lock import describe_lost_driver, make_lost_end
-    from tune_jobs.run_log.event_log import decode_row_or_none, encode_row
-    from tune_jobs.run_log.events import JobEndRow, JobRow
-    from tune_jobs.run_log.log_file import open_log_and_state
+    from rungwise.run_log.driver_lock import describe_lost_driver, make_lost_end
+    from rungwise.run_log.event_log import decode_row_or_none, encode_row
+    from rungwise.run_log.events import JobEndRow, JobRow
+    from rungwise.run_log.log_file import open_log_and_state
 
     tail, ends, last = Tail(directory / LOG, open_log_and_state), list[JobRow | JobEndRow](), b""
     while True:

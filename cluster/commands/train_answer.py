@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from cluster.errors import Answer
 
 if TYPE_CHECKING:
-    from tune_jobs.run_log.events import EvaluationRow, FindingRow
-    from tune_jobs.run_log.outcome import Outcome
+    from rungwise.run_log.events import EvaluationRow, FindingRow
+    from rungwise.run_log.outcome import Outcome
 
 FINDING_FIELDS = ("symptom", "severity", "since", "evidence", "remedy")
 """Fields of a finding in an answer."""
@@ -21,7 +21,7 @@ def make_train_answer(outcome: Outcome, run: Path) -> Answer:
 
     Its metrics are those of the iteration that the resulting checkpoint was written at.
     """
-    from tune_jobs.run_log.json_types import to_json_types
+    from rungwise.run_log.json_types import to_json_types
 
     answer, trial = outcome.as_dict(run), outcome.trials[0]
     checkpoint = answer["trials"][0]["checkpoint"]
@@ -43,7 +43,7 @@ def make_train_answer(outcome: Outcome, run: Path) -> Answer:
 
 def _describe_evaluation(row: EvaluationRow | None, run: Path) -> Answer | None:
     """Return the final evaluation of a run under the names of ``rungwise evaluate --json``."""
-    from tune_jobs.run_log.json_types import to_json_types
+    from rungwise.run_log.json_types import to_json_types
 
     if row is None:
         return None

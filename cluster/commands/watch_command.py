@@ -19,8 +19,8 @@ from rungwise.run_directory import find_free_directory
 from rungwise.validation import InputError
 
 if TYPE_CHECKING:
+    from rungwise.run_log.outcome import Outcome
     from tune_jobs.jobs.job import Job
-    from tune_jobs.run_log.outcome import Outcome
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,8 +150,8 @@ class WatchCommand(Command):
         from rungwise.health import RULES
         from rungwise.health.finding import SEVERITIES
         from rungwise.logs.discovery import find_readers
+        from rungwise.run_log.events import PROGRAM
         from tune_jobs.jobs.program_settings import name_program, protect_braces
-        from tune_jobs.run_log.events import PROGRAM
 
         command = protect_braces(shlex.join(self.command))
         log = self.log

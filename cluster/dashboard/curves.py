@@ -14,6 +14,8 @@ import numpy as np
 from cluster.dashboard.run_view import RunView
 from rungwise.formatting import format_end_reason, format_identifier, format_number
 from rungwise.metrics import GROUPS, METRICS, find_group
+from rungwise.run_log.outcome import Outcome
+from rungwise.run_log.trial_outcome import TrialOutcome
 from tune_jobs.report.axes import set_log_axis
 from tune_jobs.report.plots import (
     ENDS,
@@ -24,8 +26,6 @@ from tune_jobs.report.plots import (
     make_blank_figure,
     spans_decades,
 )
-from tune_jobs.run_log.outcome import Outcome
-from tune_jobs.run_log.trial_outcome import TrialOutcome
 
 PLOT_POINTS = 20_000
 """Points of all trials in a plot: as many as a browser draws without delay."""

@@ -11,6 +11,8 @@ from cluster.dashboard.run_view import RunView
 from rungwise.formatting import format_identifier, format_names, format_values
 from rungwise.health import RULES, SCORE, SEVERITIES
 from rungwise.health.remedy import list_remedy_changes
+from rungwise.run_log.events import FindingRow
+from rungwise.run_log.outcome import Outcome
 from tune_jobs.jobs.job import Job
 from tune_jobs.report.trial_job import (
     UNUSABLE,
@@ -19,8 +21,6 @@ from tune_jobs.report.trial_job import (
     make_trial_job,
     read_run_job,
 )
-from tune_jobs.run_log.events import FindingRow
-from tune_jobs.run_log.outcome import Outcome
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,9 @@ from typing import Any
 from cluster.dashboard.run_view import RunView
 from cluster.queue.orders import DRIVER_LOG
 from rungwise.formatting import count, format_identifier, format_number, format_values
+from rungwise.run_log.evaluation_status import COMPARED
+from rungwise.run_log.outcome import Outcome
+from rungwise.run_log.trial_outcome import TrialOutcome
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.job_yaml import mask_job_text
 from tune_jobs.report import report, run_sections, shared_sections, winner_section
@@ -21,9 +24,6 @@ from tune_jobs.report.trial_job import (
     list_trial_settings,
     read_run_job,
 )
-from tune_jobs.run_log.evaluation_status import COMPARED
-from tune_jobs.run_log.outcome import Outcome
-from tune_jobs.run_log.trial_outcome import TrialOutcome
 
 LOG_BYTES = 20_000
 """Bytes at the end of a log that are shown."""

@@ -12,9 +12,9 @@ from cluster.dashboard.run_view import RunView
 from cluster.queue.orders import get_run_state, read_order
 from rungwise.formatting import format_identifier
 from rungwise.run_directory import read_number_of_trials
+from rungwise.run_log.event_log import read_log_ends
+from rungwise.run_log.trial_outcome import to_finite_float
 from tune_jobs.report.result_score import find_result_score
-from tune_jobs.run_log.event_log import read_log_ends
-from tune_jobs.run_log.trial_outcome import to_finite_float
 
 SPARK_POINTS = 40
 """Points of the small curve of a run's best score."""

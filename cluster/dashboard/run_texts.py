@@ -10,8 +10,7 @@ from typing import Any
 from cluster.queue.orders import get_run_state
 from rungwise.formatting import count, format_duration, format_end_reason, format_identifier
 from rungwise.health.record import describe_record
-from tune_jobs.report.shared_sections import Card, describe_job
-from tune_jobs.run_log.events import (
+from rungwise.run_log.events import (
     DISPROVED,
     DecisionRow,
     EndRow,
@@ -22,7 +21,8 @@ from tune_jobs.run_log.events import (
     ObservedEndRow,
     Row,
 )
-from tune_jobs.run_log.outcome import Outcome
+from rungwise.run_log.outcome import Outcome
+from tune_jobs.report.shared_sections import Card, describe_job
 
 
 def describe_run(outcome: Outcome, directory: Path) -> str:

@@ -16,13 +16,13 @@ from typing import Any, NamedTuple, TypeVar
 
 from cluster.dashboard.score_history import ScoreHistory
 from rungwise.logs.formats.tail import Tail
+from rungwise.run_log.driver_lock import describe_lost_driver, make_lost_end
+from rungwise.run_log.event_log import UNREADABLE, decode_row_or_none, read_result_head
+from rungwise.run_log.events import JobRow, ResultRow, Row
+from rungwise.run_log.log_file import open_log, open_log_and_state
+from rungwise.run_log.outcome import Outcome, OutcomeBuilder
+from rungwise.run_log.trial_outcome import TrialOutcome, to_finite_float
 from rungwise.validation import InputError
-from tune_jobs.run_log.driver_lock import describe_lost_driver, make_lost_end
-from tune_jobs.run_log.event_log import UNREADABLE, decode_row_or_none, read_result_head
-from tune_jobs.run_log.events import JobRow, ResultRow, Row
-from tune_jobs.run_log.log_file import open_log, open_log_and_state
-from tune_jobs.run_log.outcome import Outcome, OutcomeBuilder
-from tune_jobs.run_log.trial_outcome import TrialOutcome, to_finite_float
 
 CHUNK_BYTES = 4 * 2**20
 """Bytes read at once; other requests are served between two chunks."""

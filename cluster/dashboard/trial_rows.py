@@ -7,9 +7,9 @@ from typing import Any
 
 from cluster.dashboard.run_view import RunView, TrialResults
 from rungwise.formatting import format_identifier, format_number
-from tune_jobs.run_log.events import JobRow
-from tune_jobs.run_log.json_types import to_json_types
-from tune_jobs.run_log.trial_outcome import TrialOutcome, to_finite_float
+from rungwise.run_log.events import JobRow
+from rungwise.run_log.json_types import to_json_types
+from rungwise.run_log.trial_outcome import TrialOutcome, to_finite_float
 
 STATES = {
     "budget": "finished",

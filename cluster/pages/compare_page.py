@@ -6,13 +6,13 @@ from starlette.exceptions import HTTPException
 
 from cluster.dashboard.run_view import RunView
 from cluster.pages.frame import Desk, begin_page, heading, show_parts
+from rungwise.run_log.outcome import Outcome
 from tune_jobs.report.comparison import (
     list_compared_tables,
     plot_compared_curves,
     render_compared_table,
 )
 from tune_jobs.report.html_parts import draw
-from tune_jobs.run_log.outcome import Outcome
 
 
 async def show_comparison(desk: Desk, names: list[str]) -> None:

@@ -21,7 +21,7 @@ from cluster.dashboard.curves import (
 from cluster.dashboard.run_view import RunView
 from cluster.pages.frame import PLOT_CONFIG, draw_plot, heading, paragraph, show_plot
 from rungwise.formatting import format_identifier
-from tune_jobs.run_log.outcome import Outcome
+from rungwise.run_log.outcome import Outcome
 
 if TYPE_CHECKING:
     from cluster.pages.run_context import RunContext

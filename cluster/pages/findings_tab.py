@@ -13,7 +13,7 @@ from cluster.dashboard.found_symptoms import FoundSymptom, list_symptoms
 from cluster.pages.frame import heading, offer_text, paragraph, show_plot
 from cluster.pages.part_tabs import PartsTab
 from rungwise.formatting import count
-from tune_jobs.run_log.events import DISPROVED, FindingRow
+from rungwise.run_log.events import DISPROVED, FindingRow
 
 if TYPE_CHECKING:
     from cluster.pages.run_context import RunContext

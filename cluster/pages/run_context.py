@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from cluster.pages.frame import Desk
-from tune_jobs.run_log.outcome import Outcome
+from rungwise.run_log.outcome import Outcome
 
 
 @dataclass

@@ -28,9 +28,9 @@ from cluster.pages.part_tabs import EventsTab, LogsTab, PartsTab, ResultTab
 from cluster.pages.run_context import RunContext
 from cluster.pages.trials_tab import TrialsTab
 from cluster.web.schemas import Extension
+from rungwise.run_log.outcome import Outcome
 from rungwise.validation import InputError
 from tune_jobs.report.shared_sections import list_cards
-from tune_jobs.run_log.outcome import Outcome
 
 
 class Tab(Protocol):

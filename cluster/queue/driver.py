@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from cluster.queue.orders import Order, read_order, write_order
+from rungwise.run_log.driver_lock import hold_driver_lock
 from rungwise.user_packages import extend_packages
 from rungwise.validation import InputError
 from tune_jobs.env_module import restore_module
@@ -20,7 +21,6 @@ from tune_jobs.interruption import (
     treat_sigterm_as_ctrl_c,
 )
 from tune_jobs.ray_session import RayStartError, ray_session
-from tune_jobs.run_log.driver_lock import hold_driver_lock
 
 
 def drive_run(directory: Path, address: str, lock: int, cpus: int | None) -> None:

@@ -1,7 +1,7 @@
 """Orders to drive a run, and the state of a run, from small files in its directory.
 
 ``order.json`` exists while a run waits or is driven. ``driver.lock`` is locked while its driver
-lives (:mod:`tune_jobs.run_log.driver_lock`), so a service that restarts after ``kill -9`` knows
+lives (:mod:`rungwise.run_log.driver_lock`), so a service that restarts after ``kill -9`` knows
 which of its drivers still run.
 """
 
@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from rungwise.formatting import format_duration
+from rungwise.run_log.driver_lock import describe_lost_driver, has_driver
+from rungwise.run_log.event_log import read_job_end
 from rungwise.whole_file import replace_whole
-from tune_jobs.run_log.driver_lock import describe_lost_driver, has_driver
-from tune_jobs.run_log.event_log import read_job_end
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter

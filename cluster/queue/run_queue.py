@@ -27,18 +27,18 @@ from cluster.queue.orders import (
     write_order,
 )
 from rungwise.run_directory import find_free_directory
-from rungwise.validation import InputError
-from tune_jobs.ray_session import offered_cpus
-from tune_jobs.run_log.driver_lock import LOCK, file_lock, has_driver
-from tune_jobs.run_log.event_log import EventLog, read_job_end
-from tune_jobs.run_log.events import EndRow
-from tune_jobs.run_log.log_file import get_log_size
-from tune_jobs.run_log.stop_requests import (
+from rungwise.run_log.driver_lock import LOCK, file_lock, has_driver
+from rungwise.run_log.event_log import EventLog, read_job_end
+from rungwise.run_log.events import EndRow
+from rungwise.run_log.log_file import get_log_size
+from rungwise.run_log.stop_requests import (
     JOB,
     clear_stop_request,
     is_stop_requested,
     request_stop,
 )
+from rungwise.validation import InputError
+from tune_jobs.ray_session import offered_cpus
 
 MAX_STARTS = 3
 """Drivers started for a run before it is given up."""

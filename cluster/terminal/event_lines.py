@@ -7,7 +7,7 @@ from dataclasses import replace
 from cluster.terminal.trial_table import format_finding
 from cluster.terminal.widgets import draw_bar
 from rungwise.formatting import count, format_estimate, format_identifier, format_measurement
-from tune_jobs.run_log.events import (
+from rungwise.run_log.events import (
     DISPROVED,
     DecisionRow,
     EndRow,
@@ -21,8 +21,8 @@ from tune_jobs.run_log.events import (
     ResultRow,
     Row,
 )
-from tune_jobs.run_log.outcome import OutcomeBuilder
-from tune_jobs.run_log.trial_outcome import TrialOutcome
+from rungwise.run_log.outcome import OutcomeBuilder
+from rungwise.run_log.trial_outcome import TrialOutcome
 
 RESULT_INTERVAL_S = 1.0
 """Seconds between two lines of results of one trial."""

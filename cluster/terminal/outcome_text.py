@@ -18,21 +18,21 @@ from rungwise.formatting import (
     format_percent,
 )
 from rungwise.health.diagnosis import SHORTEST
+from rungwise.run_log.evaluation_status import (
+    COMPARED,
+    format_episode_count,
+    format_player,
+    list_remarks,
+)
+from rungwise.run_log.events import EvaluationRow, VideoRow
+from rungwise.run_log.outcome import Outcome
+from rungwise.run_log.trial_outcome import CONTINUED, TrialOutcome
 from tune_jobs.report.result_score import (
     choose_figure,
     explain_missing_finals,
     find_result_score,
 )
 from tune_jobs.report.run_sections import describe_video
-from tune_jobs.run_log.evaluation_status import (
-    COMPARED,
-    format_episode_count,
-    format_player,
-    list_remarks,
-)
-from tune_jobs.run_log.events import EvaluationRow, VideoRow
-from tune_jobs.run_log.outcome import Outcome
-from tune_jobs.run_log.trial_outcome import CONTINUED, TrialOutcome
 
 COPIED = ("Checkpoint:", "Report:", "Continue:", "Print again:", "Video:")
 """How lines begin that hold a path or a command."""

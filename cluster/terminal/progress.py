@@ -21,14 +21,14 @@ from cluster.terminal.startup import format_activity
 from cluster.terminal.trial_table import choose_visible_trials, make_trial_table
 from cluster.terminal.widgets import estimate_seconds_left, join_lines, summarise_outcome
 from rungwise.formatting import count
-from tune_jobs.run_log.evaluation_status import EvaluationStatus
-from tune_jobs.run_log.events import (
+from rungwise.run_log.evaluation_status import EvaluationStatus
+from rungwise.run_log.events import (
     JobEndRow,
     JobRow,
     ResultRow,
     Row,
 )
-from tune_jobs.run_log.outcome import Outcome, OutcomeBuilder
+from rungwise.run_log.outcome import Outcome, OutcomeBuilder
 
 LINE_INTERVAL_S = 5.0
 """Seconds between two plain lines."""

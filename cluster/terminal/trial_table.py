@@ -16,9 +16,9 @@ from cluster.terminal.widgets import (
     shorten_name,
 )
 from rungwise.formatting import format_identifier, format_measurement, format_number
-from tune_jobs.run_log.events import FindingRow
-from tune_jobs.run_log.outcome import Outcome
-from tune_jobs.run_log.trial_outcome import TrialOutcome
+from rungwise.run_log.events import FindingRow
+from rungwise.run_log.outcome import Outcome
+from rungwise.run_log.trial_outcome import TrialOutcome
 
 WIDE_SCREEN = 100
 """Width from which there is room for long bars and small curves."""

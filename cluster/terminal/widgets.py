@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rungwise.formatting import format_duration, format_measurement, format_number, format_percent
-from tune_jobs.run_log.outcome import Outcome
-from tune_jobs.run_log.trial_outcome import TrialOutcome
+from rungwise.run_log.outcome import Outcome
+from rungwise.run_log.trial_outcome import TrialOutcome
 
 SPARKS = "▁▂▃▄▅▆▇█"
 MAX_SETTINGS = 4

@@ -14,9 +14,9 @@ from urllib.request import Request, urlopen
 from pydantic import TypeAdapter
 
 from cluster.web.schemas import ControlAction, Curve, JobDetails, JobState, Submission
+from rungwise.run_log.events import CheckpointRow, FindingRow
+from rungwise.run_log.trial_outcome import TrialSummary
 from rungwise.validation import InputError
-from tune_jobs.run_log.events import CheckpointRow, FindingRow
-from tune_jobs.run_log.trial_outcome import TrialSummary
 
 T = TypeVar("T")
 TIMEOUT_S = 120.0

@@ -19,11 +19,11 @@ from cluster.queue.orders import Order, get_run_state, read_order
 from cluster.queue.run_queue import RunQueue, reopen_trial, stop_run
 from cluster.web.schemas import Curve, ErrorResponse, Extension, JobDetails, JobState, Submission
 from rungwise.run_directory import read_number_of_trials
+from rungwise.run_log.event_log import read_log_ends
+from rungwise.run_log.events import CheckpointRow, FindingRow, JobRow
+from rungwise.run_log.stop_requests import request_stop
+from rungwise.run_log.trial_outcome import TrialOutcome, TrialSummary
 from rungwise.validation import InputError
-from tune_jobs.run_log.event_log import read_log_ends
-from tune_jobs.run_log.events import CheckpointRow, FindingRow, JobRow
-from tune_jobs.run_log.stop_requests import request_stop
-from tune_jobs.run_log.trial_outcome import TrialOutcome, TrialSummary
 
 if TYPE_CHECKING:
     from tune_jobs.jobs.job import Job

@@ -10,7 +10,7 @@ from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
 
 from cluster.queue.orders import RUN_NAME_PATTERN, RunState
-from tune_jobs.run_log.trial_outcome import TrialSummary
+from rungwise.run_log.trial_outcome import TrialSummary
 
 _STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 _DESCRIBED = ConfigDict(use_attribute_docstrings=True)

@@ -14,8 +14,8 @@ from rungwise.logs.formats.delimited import DelimitedReader
 from rungwise.logs.likely_return import is_return
 from rungwise.logs.log_record import parse_json
 from rungwise.logs.names.name_matching import match_metrics
+from rungwise.run_log.log_file import open_log
 from rungwise.validation import InputError
-from tune_jobs.run_log.log_file import open_log
 
 LOOKED_FOR = (
     "a run directory of ours (events.jsonl), Ray Tune's result.json and progress.csv, SB3's "

@@ -26,9 +26,9 @@ from rungwise.logs.log_record import Record
 from rungwise.logs.names.name_matching import check_rename
 from rungwise.logs.stacked_runs import split_runs
 from rungwise.logs.translation import translate_log
+from rungwise.run_log.event_log import read_event_log
+from rungwise.run_log.outcome import Outcome
 from rungwise.validation import InputError, unknown_name_error
-from tune_jobs.run_log.event_log import read_event_log
-from tune_jobs.run_log.outcome import Outcome
 
 USUAL = (
     *("result.json", "progress.csv", "progress.txt", "monitor.csv", "evaluations.npz"),

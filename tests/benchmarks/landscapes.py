@@ -30,11 +30,11 @@ from benchmarks.landscape_peers import Hyperband, MedianStopping, OptunaSearch
 from benchmarks.landscape_tables import DATA, Table, Trial, load
 from benchmarks.published_incumbents import COST, SEEDS, compare_incumbents
 from benchmarks.replays import Stock
+from rungwise.run_log.rung_agreement import measure_rung_agreement
+from rungwise.run_log.score_noise import NoiseSource
+from rungwise.run_log.trial_outcome import average_later_half
 from tune_jobs.jobs.budget import FIRST_RUNG
 from tune_jobs.jobs.job import REPEATS, REPEATS_FROM, Job
-from tune_jobs.run_log.rung_agreement import measure_rung_agreement
-from tune_jobs.run_log.score_noise import NoiseSource
-from tune_jobs.run_log.trial_outcome import average_later_half
 from tune_jobs.schedulers.replay import FullRuns, ReplayedHalving, StoppingWay, replay_trials
 
 WORKERS, POINTS = 8, 10

@@ -36,14 +36,14 @@ from benchmarks.program_sweeps import SWEEPS, describe
 from benchmarks.replays import Stock
 from benchmarks.sweep import FACTOR, later_half, rank, tuned
 from rungwise.health import RULES
+from rungwise.run_log.event_log import read_event_log
+from rungwise.run_log.outcome import Outcome
+from rungwise.run_log.score_noise import NoiseSource
+from rungwise.run_log.trial_outcome import TrialOutcome
 from tune_jobs.api import resume
 from tune_jobs.jobs.budget import choose_first_rung
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.job_yaml import make_job
-from tune_jobs.run_log.event_log import read_event_log
-from tune_jobs.run_log.outcome import Outcome
-from tune_jobs.run_log.score_noise import NoiseSource
-from tune_jobs.run_log.trial_outcome import TrialOutcome
 from tune_jobs.schedulers.replay import ReplayedHalving, StoppingWay, replay_trials
 
 ITERATIONS = {

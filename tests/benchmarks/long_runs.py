@@ -7,7 +7,7 @@ the 20th point at every fifth, and from 78 % of its length on, where a stop may 
 second row has the same runs as if their budget were not known, or twice as long, at every 20th. The
 methods of Optuna and Tune compare trials, so they get the runs of one task in sweeps of 32, one
 after another; Optuna is asked at the same points, Tune's decide by themselves. A stop is wrong if
-the run rises afterwards (tune_jobs.run_log.hindsight.py); all others are right. Prints a Markdown
+the run rises afterwards (rungwise.run_log.hindsight.py); all others are right. Prints a Markdown
 table for each set of runs; the last line is one JSON object.
 
 ``--write`` writes the records of the rules that read nothing but the score, and of the others on
@@ -43,7 +43,7 @@ from rungwise.health.rule import Rule
 from rungwise.health.rules import RULES
 from rungwise.health.rules.no_improvement import NoImprovement
 from rungwise.health.rules.rewards import ConstantReward
-from tune_jobs.run_log.hindsight import rises_after
+from rungwise.run_log.hindsight import rises_after
 
 FIRST, EVERY, EACH_FROM = 20, 5, 0.78
 """The first point that is judged, the points from one judgement to the next, and the share of a run

@@ -17,8 +17,8 @@ from typing import Any
 
 import yaml
 
-from tune_jobs.run_log.event_log import read_event_log
-from tune_jobs.run_log.outcome import Outcome
+from rungwise.run_log.event_log import read_event_log
+from rungwise.run_log.outcome import Outcome
 
 PROGRAMS = Path(__file__).parent / "programs"
 COMMON = {"trials": 16, "iterations": 81, "seed": 1}

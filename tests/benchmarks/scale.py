@@ -34,13 +34,13 @@ from cluster.dashboard.curves import CurveChoice, plot_curves
 from cluster.dashboard.run_view import RunView
 from cluster.dashboard.trial_rows import list_trial_rows
 from cluster.terminal.progress import ProgressDisplay
+from rungwise.run_log.event_log import EventLog, read_event_log
+from rungwise.run_log.events import ResultRow, TrialRow
+from rungwise.run_log.ledger import write_ledger
+from rungwise.run_log.log_file import get_log_size
+from rungwise.run_log.outcome import Outcome
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.job_yaml import dump_job
-from tune_jobs.run_log.event_log import EventLog, read_event_log
-from tune_jobs.run_log.events import ResultRow, TrialRow
-from tune_jobs.run_log.ledger import write_ledger
-from tune_jobs.run_log.log_file import get_log_size
-from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.session.prepare import make_job_row, open_run
 from tune_jobs.session.remaining_work import find_remaining_work
 from tune_jobs.session.tune_session import TuneSession

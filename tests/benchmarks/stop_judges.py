@@ -27,9 +27,9 @@ from ray.tune.stopper import TrialPlateauStopper
 from rungwise.health import RULES, History, diagnose
 from rungwise.health.metric_table import MetricTable
 from rungwise.health.rule import Rule
+from rungwise.run_log.events import PROGRAM
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.program_settings import ProgramSettings
-from tune_jobs.run_log.events import PROGRAM
 from tune_jobs.stopping.stop_rules import TrialObservation, find_stop
 from tune_jobs.stopping.sweep_health import SweepHealth
 

@@ -27,13 +27,13 @@ import yaml
 from algos.policy import Policy
 from benchmarks.replays import Stock
 from rungwise.health import RULES, History, diagnose
+from rungwise.run_log.event_log import read_event_log
+from rungwise.run_log.outcome import Outcome
+from rungwise.run_log.score_noise import NoiseSource
+from rungwise.run_log.trial_outcome import TrialOutcome, average_later_half
 from tune_jobs.evaluation.evaluate import evaluate
 from tune_jobs.jobs.budget import choose_first_rung
 from tune_jobs.jobs.job import Job
-from tune_jobs.run_log.event_log import read_event_log
-from tune_jobs.run_log.outcome import Outcome
-from tune_jobs.run_log.score_noise import NoiseSource
-from tune_jobs.run_log.trial_outcome import TrialOutcome, average_later_half
 from tune_jobs.schedulers.replay import (
     FullRuns,
     Replay,

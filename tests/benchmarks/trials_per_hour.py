@@ -23,11 +23,11 @@ from pathlib import Path
 from benchmarks.meter import Asked
 from benchmarks.settings import TASKS, Task
 from benchmarks.sweep import JOBS, tuned
+from rungwise.run_log.event_log import read_event_log
+from rungwise.run_log.outcome import Outcome
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.job_yaml import make_job
 from tune_jobs.jobs.search_space import sample_configs
-from tune_jobs.run_log.event_log import read_event_log
-from tune_jobs.run_log.outcome import Outcome
 
 WORKERS = 2
 TUNE_RUNGS = ("--grace", "1", "--reduction-factor", "3")

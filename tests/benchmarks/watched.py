@@ -30,8 +30,8 @@ import tune_jobs.session.program_session  # noqa: F401
 from cluster.cli import main as main_of_rungwise
 from rungwise.health.improvement import keep_finite
 from rungwise.health.metric_table import as_numbers
-from tune_jobs.run_log.event_log import read_event_log
-from tune_jobs.run_log.events import EndRow, FindingRow, ResultRow
+from rungwise.run_log.event_log import read_event_log
+from rungwise.run_log.events import EndRow, FindingRow, ResultRow
 
 PROGRAMS_FOLDER = Path(__file__).parent / "programs"
 NAMES = {

@@ -13,8 +13,8 @@ import pytest
 from command_line import rungwise
 from live_runs import read_rows, start
 
-from tune_jobs.run_log.events import CheckpointRow, EndRow, ResultRow
-from tune_jobs.run_log.outcome import Outcome
+from rungwise.run_log.events import CheckpointRow, EndRow, ResultRow
+from rungwise.run_log.outcome import Outcome
 
 KILLS, TRIALS, ITERATIONS, EVERY = 20, 12, 24, 4
 SWEEP = ["tune", "causal-quick", "--scheduler", "none", "--trials", TRIALS, "--out", "run"]

@@ -11,9 +11,9 @@ from command_line import answer, command, rungwise
 from live_runs import read_rows, start
 from waiting import wait_until
 
-from tune_jobs.run_log.event_log import read_event_log
-from tune_jobs.run_log.events import CheckpointRow, EndRow, FindingRow, ResultRow
-from tune_jobs.run_log.outcome import Outcome
+from rungwise.run_log.event_log import read_event_log
+from rungwise.run_log.events import CheckpointRow, EndRow, FindingRow, ResultRow
+from rungwise.run_log.outcome import Outcome
 
 SWEEP = ["tune", "causal-quick", "--trials", 4, "--iterations", 30, "--grace", 10]
 SWEEP += ["--checkpoint-interval", 2, "--evaluation-episodes", 0, "--out", "run"]

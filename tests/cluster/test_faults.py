@@ -13,8 +13,8 @@ from command_line import answer, rungwise
 from live_runs import read_rows, start
 from waiting import wait_until
 
-from tune_jobs.run_log.event_log import read_event_log
-from tune_jobs.run_log.events import CheckpointRow, EndRow, FindingRow, ResultRow
+from rungwise.run_log.event_log import read_event_log
+from rungwise.run_log.events import CheckpointRow, EndRow, FindingRow, ResultRow
 
 pytestmark = pytest.mark.system
 

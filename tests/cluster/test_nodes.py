@@ -24,7 +24,7 @@ from paths import ROOT, SUPPORT
 from programs import RARE_JOB
 from waiting import find_free_port, wait_until
 
-from tune_jobs.run_log.events import CheckpointRow, EndRow, FindingRow, JobEndRow, ResultRow
+from rungwise.run_log.events import CheckpointRow, EndRow, FindingRow, JobEndRow, ResultRow
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

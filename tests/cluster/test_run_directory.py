@@ -10,12 +10,12 @@ from rich.console import Console
 
 from cluster.terminal.outcome_text import print_outcome
 from cluster.terminal.progress import LINE_INTERVAL_S, EvaluationProgress, ProgressDisplay
+from rungwise.run_log.evaluation_status import EvaluationStatus
+from rungwise.run_log.event_log import EventLog, read_event_log
+from rungwise.run_log.events import EvaluationRow, FinalRow, JobRow, TrialRow
+from rungwise.run_log.outcome import Outcome
 from tune_jobs.evaluation.episode_budget import LEAST_SINGLE
 from tune_jobs.report.report import write_report
-from tune_jobs.run_log.evaluation_status import EvaluationStatus
-from tune_jobs.run_log.event_log import EventLog, read_event_log
-from tune_jobs.run_log.events import EvaluationRow, FinalRow, JobRow, TrialRow
-from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.session.winner import name_winner
 
 

@@ -11,8 +11,8 @@ import torch
 import algos
 import tune_jobs
 from algos.policy import Policy
+from rungwise.run_log.events import EndRow, FindingRow, ResultRow
 from tune_jobs.jobs.job_yaml import make_job
-from tune_jobs.run_log.events import EndRow, FindingRow, ResultRow
 
 pytestmark = [pytest.mark.usefixtures("local_ray"), pytest.mark.timeout(900)]
 

@@ -18,10 +18,10 @@ from paths import SUPPORT
 
 from algos.policy import Policy
 from rungwise.health import RULES
+from rungwise.run_log.event_log import read_event_log
+from rungwise.run_log.events import CheckpointRow, ResultRow
 from tune_jobs.evaluation.evaluation_world import make_world
 from tune_jobs.evaluation.players import play_world_episodes
-from tune_jobs.run_log.event_log import read_event_log
-from tune_jobs.run_log.events import CheckpointRow, ResultRow
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 

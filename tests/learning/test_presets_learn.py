@@ -14,11 +14,11 @@ from command_line import answer, rungwise
 from presets import skip_if_not_installed
 
 from algos.policy import Policy
+from rungwise.run_log.event_log import read_event_log
+from rungwise.run_log.events import ResultRow
 from tune_jobs.evaluation.evaluation_world import make_world
 from tune_jobs.evaluation.players import play_world_episodes
 from tune_jobs.jobs.job_yaml import list_presets
-from tune_jobs.run_log.event_log import read_event_log
-from tune_jobs.run_log.events import ResultRow
 
 
 @dataclass(frozen=True)

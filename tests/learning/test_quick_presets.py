@@ -7,9 +7,9 @@ import pytest
 from command_line import rungwise
 from presets import skip_if_not_installed
 
+from rungwise.run_log.event_log import read_event_log
+from rungwise.run_log.events import EndRow, ResultRow
 from tune_jobs.jobs.job_yaml import list_presets
-from tune_jobs.run_log.event_log import read_event_log
-from tune_jobs.run_log.events import EndRow, ResultRow
 
 LIMIT_S = 60
 """Longest time of a quick run on two cores."""

@@ -13,9 +13,9 @@ from command_line import answer, rungwise
 
 from algos.policy import Policy
 from envs import counter_rng
+from rungwise.run_log.event_log import read_event_log
+from rungwise.run_log.events import ResultRow
 from tune_jobs.evaluation.evaluation_world import make_world
-from tune_jobs.run_log.event_log import read_event_log
-from tune_jobs.run_log.events import ResultRow
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 

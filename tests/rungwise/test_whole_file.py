@@ -21,7 +21,7 @@ from algos.rollouts.columns import Columns
 from cluster.queue.orders import Order, read_order, write_order
 from synthetic_sweep import job_row
 from tune_jobs.report.report import replace_file
-from tune_jobs.run_log.ledger import write_ledger
+from rungwise.run_log.ledger import write_ledger
 folder, seed, ready = Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
 print(os.getpid(), flush=True)
 (ready / str(seed)).touch()

@@ -16,7 +16,7 @@ from cluster.dashboard.run_view import RunView
 from cluster.web.client import Client
 from cluster.web.listening import bind_socket
 from cluster.web.server import make_app
-from tune_jobs.run_log.event_log import encode_row
+from rungwise.run_log.event_log import encode_row
 
 TOKEN = "a-token-of-the-tests"
 

@@ -7,9 +7,9 @@ import gymnasium
 from checkpoints import write_checkpoint
 
 from cluster.errors import PlainConsole
+from rungwise.run_log.event_log import EventLog
+from rungwise.run_log.events import CheckpointRow, EndRow, JobRow, ResultRow, TrialRow
 from tune_jobs.jobs.job_yaml import dump_job, make_job
-from tune_jobs.run_log.event_log import EventLog
-from tune_jobs.run_log.events import CheckpointRow, EndRow, JobRow, ResultRow, TrialRow
 
 SCORES = {"00": 20.0, "01": 90.0, "02": 50.0}
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from command_line import command
 
-from tune_jobs.run_log.event_log import read_event_log
-from tune_jobs.run_log.events import Row
+from rungwise.run_log.event_log import read_event_log
+from rungwise.run_log.events import Row
 
 
 def start(*words, cwd, **options: Any) -> subprocess.Popen[Any]:

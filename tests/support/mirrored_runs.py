@@ -5,8 +5,8 @@ import shutil
 
 from synthetic_sweep import job_row, result
 
-from tune_jobs.run_log.event_log import EventLog
-from tune_jobs.run_log.events import CheckpointRow, VideoRow
+from rungwise.run_log.event_log import EventLog
+from rungwise.run_log.events import CheckpointRow, VideoRow
 from tune_jobs.session.object_storage import fetch_run
 
 

@@ -3,7 +3,7 @@
 
 from synthetic_sweep import job_row, result
 
-from tune_jobs.run_log.events import ExploitRow, TrialRow
+from rungwise.run_log.events import ExploitRow, TrialRow
 
 
 def make_exploit(trial, donor, iteration, **changed):

@@ -4,10 +4,10 @@
 import shlex
 import sys
 
+from rungwise.run_log.event_log import read_event_log
 from tune_jobs.jobs.job_yaml import make_job
 from tune_jobs.jobs.program_settings import protect_braces
 from tune_jobs.programs import log_follower
-from tune_jobs.run_log.event_log import read_event_log
 from tune_jobs.session import program_session, program_trial
 from tune_jobs.session.prepare import prepare_job
 from tune_jobs.session.run_lifecycle import drive

@@ -4,8 +4,8 @@
 import numpy as np
 from synthetic_sweep import job_row, result
 
-from tune_jobs.run_log.events import TrialRow
-from tune_jobs.run_log.outcome import Outcome
+from rungwise.run_log.events import TrialRow
+from rungwise.run_log.outcome import Outcome
 
 
 def sweep(score, trials=48, searched=("lr", "clip", "activation")):

@@ -3,8 +3,8 @@
 import json
 from dataclasses import replace
 
+from rungwise.run_log.events import EndRow
 from tune_jobs.jobs.job_yaml import load_job
-from tune_jobs.run_log.events import EndRow
 from tune_jobs.session.tune_session import TuneSession
 
 

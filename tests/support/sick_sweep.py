@@ -5,8 +5,8 @@ from dashboard_app import write
 from finished_run import job
 from synthetic_sweep import START, end, finding, job_row, result
 
+from rungwise.run_log.events import JobEndRow, TrialRow
 from tune_jobs.jobs.job_yaml import dump_job
-from tune_jobs.run_log.events import JobEndRow, TrialRow
 
 ONSET = 3
 REMEDY = "Lower `lr=1e-4`; lower `epochs=4`."

@@ -6,8 +6,8 @@ from typing import Any
 
 from paths import DATA
 
-from tune_jobs.run_log.event_log import read_event_log
-from tune_jobs.run_log.events import EndRow, FindingRow, JobRow, ResultRow, Row
+from rungwise.run_log.event_log import read_event_log
+from rungwise.run_log.events import EndRow, FindingRow, JobRow, ResultRow, Row
 
 NODES = ["X1", "X2", "X3", "X4", "X5"]
 START = 1_790_000_000.0

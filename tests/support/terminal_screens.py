@@ -7,7 +7,7 @@ import math
 from rich.console import Console
 from synthetic_sweep import finding
 
-from tune_jobs.run_log.events import (
+from rungwise.run_log.events import (
     EndRow,
     JobRow,
     ResultRow,

@@ -7,8 +7,8 @@ import sys
 import pytest
 
 import tune_jobs
+from rungwise.run_log.events import ResultRow
 from rungwise.validation import InputError
-from tune_jobs.run_log.events import ResultRow
 
 pytestmark = pytest.mark.system
 

@@ -16,13 +16,13 @@ from rungwise.health.rules.no_improvement import NoImprovement
 from rungwise.health.rules.reward_hacking import RewardHacking
 from rungwise.logs.smoothed import make_history
 from rungwise.metrics import STAGE, STAGES_LEFT
+from rungwise.run_log.events import ResultRow
+from rungwise.run_log.outcome import Outcome
+from rungwise.run_log.score_noise import NoiseSource
 from tune_jobs.evaluation.checkpoint_keeper import CheckpointChoice
 from tune_jobs.evaluation.scoring import AgentScore
 from tune_jobs.jobs.job_yaml import make_job
 from tune_jobs.judging.doctor import doctor
-from tune_jobs.run_log.events import ResultRow
-from tune_jobs.run_log.outcome import Outcome
-from tune_jobs.run_log.score_noise import NoiseSource
 from tune_jobs.schedulers.pbt import RecordedPBT
 from tune_jobs.schedulers.successive_halving import Bracket
 

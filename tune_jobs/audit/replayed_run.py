@@ -24,9 +24,9 @@ from rungwise.logs.log_rows import RETURNS, SUCCESS, Iteration, LogRows
 from rungwise.logs.names.name_matching import recognise_libraries
 from rungwise.logs.read_logs import LogSource, read_own_run, read_rest
 from rungwise.logs.stacked_runs import find_env, split_runs
+from rungwise.run_log.hindsight import is_best_at, rises_after
 from rungwise.validation import InputError
 from tune_jobs.judging.run_judge import Mode, RunJudge
-from tune_jobs.run_log.hindsight import is_best_at, rises_after
 
 WHOLE = 50_000_000
 """Bytes of a log up to which its records are kept between the two times that they are needed."""

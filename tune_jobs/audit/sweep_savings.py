@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from rungwise.run_log.trial_outcome import average_later_half
 from tune_jobs.audit.replayed_run import ReplayedRun
 from tune_jobs.audit.run_groups import RunGroup
 from tune_jobs.jobs.budget import FIRST_RUNG
 from tune_jobs.jobs.job_fields import JobFields
-from tune_jobs.run_log.trial_outcome import average_later_half
 from tune_jobs.schedulers.replay import ReplayedHalving, replay_trials
 
 FEWEST = 8

@@ -8,11 +8,11 @@ from pathlib import Path
 from algos.checkpoint import find_newest_intact
 from rungwise.formatting import format_command
 from rungwise.run_directory import JOB, LOG
+from rungwise.run_log.event_log import read_event_log
+from rungwise.run_log.events import CheckpointRow, Row
+from rungwise.run_log.outcome import Outcome
+from rungwise.run_log.trial_outcome import TrialOutcome
 from rungwise.validation import InputError
-from tune_jobs.run_log.event_log import read_event_log
-from tune_jobs.run_log.events import CheckpointRow, Row
-from tune_jobs.run_log.outcome import Outcome
-from tune_jobs.run_log.trial_outcome import TrialOutcome
 
 
 def find_checkpoint(path: Path) -> Path:

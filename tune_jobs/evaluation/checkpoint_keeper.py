@@ -28,11 +28,11 @@ from rungwise.health.improvement import average_errors, estimate_score_sd
 from rungwise.health.metric_table import as_number
 from rungwise.metrics import HELD_OUT
 from rungwise.run_directory import COPY
+from rungwise.run_log.events import CheckpointRow, ExploitRow, ResultRow, Row
+from rungwise.run_log.score_noise import NoiseSource
+from rungwise.run_log.trial_outcome import read_stage
 from tune_jobs.evaluation.scoring import FEWEST, is_episode_mean
 from tune_jobs.jobs.job import Job
-from tune_jobs.run_log.events import CheckpointRow, ExploitRow, ResultRow, Row
-from tune_jobs.run_log.score_noise import NoiseSource
-from tune_jobs.run_log.trial_outcome import read_stage
 
 NOISE = 2.0
 """Standard errors by which a rating may be below the best one."""

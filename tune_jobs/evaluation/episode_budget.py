@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 
-from tune_jobs.run_log.evaluation_status import FEWEST_STEPS
-from tune_jobs.run_log.events import ResultRow, Row
+from rungwise.run_log.evaluation_status import FEWEST_STEPS
+from rungwise.run_log.events import ResultRow, Row
 
 SHARE = 0.2
 """Steps of the evaluation at the end as a fraction of those of training, where no number of

@@ -14,10 +14,10 @@ from algos.rollouts.episodes import EpisodeStep, play_episodes
 from envs import counter_rng
 from envs.batched import World
 from envs.pytree import Array, Keys, take
+from rungwise.run_log.events import EvaluationRow
 from tune_jobs.evaluation.evaluate import Evaluation, ProgressCallback, evaluate
 from tune_jobs.evaluation.players import EvaluatedEpisodes
 from tune_jobs.jobs.job import Job
-from tune_jobs.run_log.events import EvaluationRow
 
 SHOWN = 8
 """Sample episodes of a report."""

@@ -16,9 +16,9 @@ import numpy as np
 
 from rungwise.logs.names.name_matching import match_metrics
 from rungwise.metrics import HELD_OUT, INFO_METRICS, METRICS
+from rungwise.run_log.trial_outcome import POOLED, read_stage
 from rungwise.validation import InputError, unknown_name_error
 from tune_jobs.jobs.job import Job
-from tune_jobs.run_log.trial_outcome import POOLED, read_stage
 
 FEWEST = 20
 """Finished episodes below which a score is not given: it would rank trials by luck."""

@@ -25,9 +25,9 @@ from algos.rollouts.episodes import REPORT_INTERVAL, play_episodes, start_env, s
 from envs.checking.user_frames import find_user_frame
 from envs.closing import guard_close
 from rungwise.optional_imports import import_extra
+from rungwise.run_log.events import VideoRow
 from rungwise.validation import InputError
 from tune_jobs.disk_space import FULL_BYTES
-from tune_jobs.run_log.events import VideoRow
 
 Frame = np.ndarray[Any, Any]
 """Height x width x 3 bytes of red, green and blue."""

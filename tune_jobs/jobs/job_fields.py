@@ -9,11 +9,11 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias, cast
 import algos
 from algos.settings.training import TrainingSettings, is_rllib_name
 from rungwise.health import Limit
+from rungwise.run_log.events import PROGRAM
 from rungwise.validation import AtLeastOne, Between, Fraction, NonNegative
 from tune_jobs.jobs.program_settings import ProgramSettings
 from tune_jobs.jobs.rllib_settings import RLlibSettings
 from tune_jobs.jobs.search_space import Space
-from tune_jobs.run_log.events import PROGRAM
 
 Settings: TypeAlias = TrainingSettings | ProgramSettings | RLlibSettings
 """Those of our own training, of a program, or of one of RLlib's own algorithms."""

@@ -13,6 +13,7 @@ import yaml
 from algos.settings.training import is_rllib_name
 from envs import FAMILIES
 from rungwise.formatting import format_values
+from rungwise.run_log.events import PROGRAM
 from rungwise.validation import InputError, get_fields, unknown_name_error
 from tune_jobs.jobs.budget import DEFAULT_ITERATIONS
 from tune_jobs.jobs.job import Job, resolve_env_id
@@ -20,7 +21,6 @@ from tune_jobs.jobs.job_fields import get_settings_class, to_tuples
 from tune_jobs.jobs.program_settings import MASK, ProgramSettings, name_program
 from tune_jobs.jobs.rllib_settings import RLlibSettings
 from tune_jobs.jobs.search_space import Space
-from tune_jobs.run_log.events import PROGRAM
 
 PRESETS = Path(__file__).with_name("presets")
 PARTS = ("settings", "env_kwargs", "evaluation_env_kwargs", "search", "health")

@@ -24,14 +24,14 @@ from rungwise.formatting import (
     format_time,
 )
 from rungwise.health.finding import SEVERITIES
+from rungwise.run_log.outcome import Outcome
+from rungwise.run_log.trial_outcome import SPREAD, TrialOutcome, to_finite_float
 from tune_jobs.report.axes import set_log_axis
 from tune_jobs.report.html_parts import draw, render_note, section, table
 from tune_jobs.report.plots import PALETTE, Plot, make_blank_figure, spans_decades
 from tune_jobs.report.report import make_page, replace_file
 from tune_jobs.report.result_score import ResultScore, find_result_score
 from tune_jobs.report.shared_sections import measure_wall_time
-from tune_jobs.run_log.outcome import Outcome
-from tune_jobs.run_log.trial_outcome import SPREAD, TrialOutcome, to_finite_float
 
 Outcomes = Mapping[str, Outcome]
 """The runs by name, in the order in which they are shown."""

@@ -13,10 +13,10 @@ import numpy as np
 
 from rungwise.formatting import format_percent
 from rungwise.optional_imports import is_installed
+from rungwise.run_log.outcome import Outcome
+from rungwise.run_log.rung_agreement import rank, score_at
+from rungwise.run_log.trial_outcome import TrialOutcome
 from tune_jobs.report.plots import ACCENT, MUTED, Plot, make_blank_figure
-from tune_jobs.run_log.outcome import Outcome
-from tune_jobs.run_log.rung_agreement import rank, score_at
-from tune_jobs.run_log.trial_outcome import TrialOutcome
 
 FEWEST = 20
 """Trials below which nothing is said."""

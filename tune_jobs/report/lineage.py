@@ -6,8 +6,8 @@ from html import escape
 
 import plotly.graph_objects as go
 
+from rungwise.run_log.outcome import Outcome
 from tune_jobs.report.plots import Plot, make_blank_figure
-from tune_jobs.run_log.outcome import Outcome
 
 LINE, WINNER = "#9aa0a6", "#1f6fb4"
 

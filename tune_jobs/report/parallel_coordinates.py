@@ -14,11 +14,11 @@ from typing import Any
 import plotly.graph_objects as go
 
 from rungwise.formatting import format_identifier, format_number
+from rungwise.run_log.outcome import Outcome
 from tune_jobs.report.axes import choose_log_ticks
 from tune_jobs.report.importance import rank_settings
 from tune_jobs.report.plots import MUTED, Plot, make_blank_figure, spans_decades
 from tune_jobs.report.setting_views import FEWEST, SCALE, read_numbers
-from tune_jobs.run_log.outcome import Outcome
 
 
 def plot_parallel_coordinates(outcome: Outcome) -> Plot:

@@ -15,11 +15,11 @@ from typing import Any
 import plotly.graph_objects as go
 
 from rungwise.formatting import count, format_end_reason, format_identifier, format_percent
+from rungwise.run_log.events import EvaluationRow
+from rungwise.run_log.outcome import Outcome
+from rungwise.run_log.trial_outcome import TrialOutcome, to_finite_float
 from tune_jobs.report.axes import set_log_axis
 from tune_jobs.report.result_score import name_player
-from tune_jobs.run_log.events import EvaluationRow
-from tune_jobs.run_log.outcome import Outcome
-from tune_jobs.run_log.trial_outcome import TrialOutcome, to_finite_float
 
 Plot = go.Figure | str
 

@@ -21,6 +21,13 @@ from rungwise.formatting import (
 )
 from rungwise.health.record import describe_record
 from rungwise.run_directory import JOB
+from rungwise.run_log.evaluation_status import (
+    COMPARED,
+    format_episode_count,
+    list_remarks,
+)
+from rungwise.run_log.events import DISPROVED, EvaluationRow, FindingRow, Row
+from rungwise.run_log.outcome import Outcome
 from rungwise.whole_file import replace_whole
 from rungwise.write_errors import warn_of_unwritable
 from tune_jobs.jobs.job_yaml import get_file_mode, mask_job_text
@@ -44,13 +51,6 @@ from tune_jobs.report.result_score import (
     name_player,
 )
 from tune_jobs.report.winner_section import WINNER, dump_winner_job, render_winner
-from tune_jobs.run_log.evaluation_status import (
-    COMPARED,
-    format_episode_count,
-    list_remarks,
-)
-from tune_jobs.run_log.events import DISPROVED, EvaluationRow, FindingRow, Row
-from tune_jobs.run_log.outcome import Outcome
 
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; "

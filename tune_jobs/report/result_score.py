@@ -7,11 +7,11 @@ from typing import Any
 
 from rungwise.formatting import count, format_estimate, format_identifier
 from rungwise.metrics import HELD_OUT
-from tune_jobs.run_log.evaluation_status import format_player
-from tune_jobs.run_log.events import EvaluationRow
-from tune_jobs.run_log.outcome import Outcome
-from tune_jobs.run_log.score_noise import NoiseSource, TrialCurve
-from tune_jobs.run_log.trial_outcome import POOLED, TrialOutcome
+from rungwise.run_log.evaluation_status import format_player
+from rungwise.run_log.events import EvaluationRow
+from rungwise.run_log.outcome import Outcome
+from rungwise.run_log.score_noise import NoiseSource, TrialCurve
+from rungwise.run_log.trial_outcome import POOLED, TrialOutcome
 
 
 @dataclass(frozen=True)

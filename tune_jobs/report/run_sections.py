@@ -14,6 +14,9 @@ import plotly.graph_objects as go
 from rungwise.formatting import count, format_estimate, format_identifier, format_measurement
 from rungwise.metrics import HELD_OUT
 from rungwise.report_chart import ReportChart
+from rungwise.run_log.events import EvaluationRow, FinalRow, ResultRow, VideoRow
+from rungwise.run_log.outcome import Outcome
+from rungwise.run_log.trial_outcome import average_trials, to_finite_float
 from tune_jobs.report.axes import set_log_axis
 from tune_jobs.report.html_parts import Part, draw, render_note, section, table
 from tune_jobs.report.plots import (
@@ -29,9 +32,6 @@ from tune_jobs.report.result_score import (
     find_result_score,
     label_training_score,
 )
-from tune_jobs.run_log.events import EvaluationRow, FinalRow, ResultRow, VideoRow
-from tune_jobs.run_log.outcome import Outcome
-from tune_jobs.run_log.trial_outcome import average_trials, to_finite_float
 
 FLOOR = 1e-4
 """Fraction of the largest value below which smaller ones are drawn on a common scale: a root of a

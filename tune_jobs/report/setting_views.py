@@ -11,6 +11,9 @@ import plotly.graph_objects as go
 
 from rungwise.formatting import format_identifier, format_measurement, format_number
 from rungwise.optional_imports import is_installed
+from rungwise.run_log.outcome import Outcome
+from rungwise.run_log.rung_agreement import correlate_ranks
+from rungwise.run_log.trial_outcome import to_finite_float
 from tune_jobs.report.axes import choose_log_ticks, set_log_axis
 from tune_jobs.report.importance import (
     NO_FOREST,
@@ -22,9 +25,6 @@ from tune_jobs.report.importance import (
     score_trials,
 )
 from tune_jobs.report.plots import ACCENT, MUTED, Plot, make_blank_figure, spans_decades
-from tune_jobs.run_log.outcome import Outcome
-from tune_jobs.run_log.rung_agreement import correlate_ranks
-from tune_jobs.run_log.trial_outcome import to_finite_float
 
 FEWEST = 4
 """Trials below which a table shows more than a figure."""

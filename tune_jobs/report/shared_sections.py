@@ -13,6 +13,8 @@ from rungwise.formatting import (
     format_percent,
     format_time,
 )
+from rungwise.run_log.events import JobRow
+from rungwise.run_log.outcome import Outcome
 from tune_jobs.report import plots
 from tune_jobs.report.episode_figure import render_episode_section
 from tune_jobs.report.html_parts import Part, draw, render_note, table
@@ -20,8 +22,6 @@ from tune_jobs.report.importance import list_differing, measure_importance, plot
 from tune_jobs.report.parallel_coordinates import plot_parallel_coordinates
 from tune_jobs.report.result_score import find_result_score
 from tune_jobs.report.setting_views import label_score, plot_contour, plot_slices
-from tune_jobs.run_log.events import JobRow
-from tune_jobs.run_log.outcome import Outcome
 
 
 class Card(NamedTuple):

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from rungwise.formatting import count, format_command
+from rungwise.run_log.evaluation_status import recommend_sampling
+from rungwise.run_log.outcome import Outcome
 from tune_jobs.report.html_parts import render_note, section, table
 from tune_jobs.report.trial_job import dump_trial_job, parse_job_or_none
-from tune_jobs.run_log.evaluation_status import recommend_sampling
-from tune_jobs.run_log.outcome import Outcome
 
 WINNER = "winner.yaml"
 """File next to a report: the job that trains the winner's settings."""

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from tune_jobs.run_log.events import DecisionRow, JobRow, Row
-from tune_jobs.run_log.json_types import parse_metrics
+from rungwise.run_log.events import DecisionRow, JobRow, Row
+from rungwise.run_log.json_types import parse_metrics
 from tune_jobs.schedulers.successive_halving import Bracket
 
 if TYPE_CHECKING:

@@ -14,13 +14,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from rungwise.run_log.events import EndRow, ResultRow, Row, TrialEvent, TrialRow
+from rungwise.run_log.outcome import Outcome
+from rungwise.run_log.trial_outcome import CONTINUED
 from rungwise.validation import InputError
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.search_space import Space
 from tune_jobs.jobs.trials import TrialPlan, derive_trial_seed, get_hang_report_dir
-from tune_jobs.run_log.events import EndRow, ResultRow, Row, TrialEvent, TrialRow
-from tune_jobs.run_log.outcome import Outcome
-from tune_jobs.run_log.trial_outcome import CONTINUED
 
 ENDED_EARLY = ("asha", "health")
 REFUSALS = 100

@@ -24,12 +24,12 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import PopulationBasedTraining
 
 from rungwise.formatting import format_measurement, format_number
+from rungwise.run_log.events import CheckpointRow, ExploitRow, JobRow, ResultRow, Row
+from rungwise.run_log.json_types import parse_metrics
+from rungwise.run_log.score_noise import NoiseSource, TrialCurve
 from rungwise.validation import InputError
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.search_space import perturb_config
-from tune_jobs.run_log.events import CheckpointRow, ExploitRow, JobRow, ResultRow, Row
-from tune_jobs.run_log.json_types import parse_metrics
-from tune_jobs.run_log.score_noise import NoiseSource, TrialCurve
 from tune_jobs.schedulers.rung import NOISE
 
 if TYPE_CHECKING:

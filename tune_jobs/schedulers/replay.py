@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from tune_jobs.run_log.score_noise import NoiseSource
+from rungwise.run_log.score_noise import NoiseSource
 from tune_jobs.schedulers.successive_halving import UNKNOWN_NOISE, make_brackets
 
 

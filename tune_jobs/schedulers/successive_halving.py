@@ -29,10 +29,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from tune_jobs.run_log.events import DecisionRow, EndRow, JobRow, ResultRow, Row
-from tune_jobs.run_log.score_noise import NoiseSource, TrialCurve
-from tune_jobs.run_log.trial_outcome import CONTINUED
-from tune_jobs.run_log.trial_state import is_reopened
+from rungwise.run_log.events import DecisionRow, EndRow, JobRow, ResultRow, Row
+from rungwise.run_log.score_noise import NoiseSource, TrialCurve
+from rungwise.run_log.trial_outcome import CONTINUED
+from rungwise.run_log.trial_state import is_reopened
 from tune_jobs.schedulers.rung import Rung, describe_best
 
 UNKNOWN_NOISE = NoiseSource()

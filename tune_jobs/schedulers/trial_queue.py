@@ -9,12 +9,12 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
+from rungwise.run_log.event_log import read_event_log
+from rungwise.run_log.events import JobRow, Row, TrialRow
+from rungwise.run_log.outcome import Outcome
+from rungwise.run_log.trial_outcome import TrialOutcome
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.trials import REPEAT, TrialPlan, get_hang_report_dir
-from tune_jobs.run_log.event_log import read_event_log
-from tune_jobs.run_log.events import JobRow, Row, TrialRow
-from tune_jobs.run_log.outcome import Outcome
-from tune_jobs.run_log.trial_outcome import TrialOutcome
 from tune_jobs.schedulers.asha import RecordedASHA
 from tune_jobs.schedulers.optuna_sampler import OptunaSampler
 

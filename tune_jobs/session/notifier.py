@@ -22,11 +22,11 @@ from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, OpenerDirector, Request, build_opener
 
 from rungwise.formatting import count, format_duration, format_end_reason, format_identifier
+from rungwise.run_log.evaluation_status import EvaluationStatus
+from rungwise.run_log.events import EndRow, JobRow, Row
+from rungwise.run_log.outcome import Outcome
 from tune_jobs.jobs.notify_url import find_notify_url, mask_url
 from tune_jobs.report.result_score import find_result_score
-from tune_jobs.run_log.evaluation_status import EvaluationStatus
-from tune_jobs.run_log.events import EndRow, JobRow, Row
-from tune_jobs.run_log.outcome import Outcome
 
 TRIES, PAUSE_S, TIMEOUT_S = 3, 1.0, 5.0
 """How many times a message is sent until it is taken, and the seconds between and for each time."""

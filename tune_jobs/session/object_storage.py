@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING
 
 from rungwise.optional_imports import TRAIN, import_extra
 from rungwise.run_directory import COPY, LOG, NOTIFY
+from rungwise.run_log.driver_lock import LOCK
+from rungwise.run_log.event_log import read_event_log
+from rungwise.run_log.events import CheckpointRow, JobRow, Row, VideoRow
+from rungwise.run_log.log_file import SEGMENTS, get_segment, open_log
 from rungwise.validation import InputError
 from rungwise.write_errors import describe_cause, refuse_unwritable
-from tune_jobs.run_log.driver_lock import LOCK
-from tune_jobs.run_log.event_log import read_event_log
-from tune_jobs.run_log.events import CheckpointRow, JobRow, Row, VideoRow
-from tune_jobs.run_log.log_file import SEGMENTS, get_segment, open_log
 
 if TYPE_CHECKING:
     from pyarrow import fs

@@ -14,6 +14,11 @@ from typing import TYPE_CHECKING, Any
 from rungwise.formatting import format_command
 from rungwise.optional_imports import find_versions
 from rungwise.run_directory import JOB, check_is_local, check_is_run
+from rungwise.run_log.driver_lock import hold_driver_lock
+from rungwise.run_log.event_log import read_event_log
+from rungwise.run_log.events import LOG_VERSION, JobRow, Row
+from rungwise.run_log.outcome import Outcome
+from rungwise.run_log.trial_outcome import CONTINUED
 from rungwise.validation import InputError
 from rungwise.whole_file import replace_whole
 from rungwise.write_errors import refuse_unwritable
@@ -28,11 +33,6 @@ from tune_jobs.jobs.program_validation import validate_program_job
 from tune_jobs.jobs.resources import check_resources, list_bundles
 from tune_jobs.jobs.trials import add_default_point
 from tune_jobs.ray_session import check_address, offered_cpus
-from tune_jobs.run_log.driver_lock import hold_driver_lock
-from tune_jobs.run_log.event_log import read_event_log
-from tune_jobs.run_log.events import LOG_VERSION, JobRow, Row
-from tune_jobs.run_log.outcome import Outcome
-from tune_jobs.run_log.trial_outcome import CONTINUED
 from tune_jobs.schedulers.optuna_sampler import check_optuna
 from tune_jobs.session.machine import describe_machine
 from tune_jobs.session.object_storage import check_mirror

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rungwise.formatting import format_command
+from rungwise.run_log.events import EndRow, JobRow, LogRow, ResultRow, Row
+from rungwise.run_log.stop_requests import is_stop_requested
 from rungwise.validation import InputError
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.trials import TrialPlan
@@ -25,8 +27,6 @@ from tune_jobs.programs.trial_program import (
     get_program_folder,
     start_trial_program,
 )
-from tune_jobs.run_log.events import EndRow, JobRow, LogRow, ResultRow, Row
-from tune_jobs.run_log.stop_requests import is_stop_requested
 from tune_jobs.session.recorder import EventRecorder
 from tune_jobs.session.stopper import TrialStopper
 from tune_jobs.stopping.stop_rules import StopVerdict

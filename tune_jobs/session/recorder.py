@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rungwise.health.finding import Finding
-from tune_jobs.run_log.event_log import EventLog
-from tune_jobs.run_log.events import EndRow, FindingRow, ObservedEndRow, Row
-from tune_jobs.run_log.stop_requests import clear_stop_request
+from rungwise.run_log.event_log import EventLog
+from rungwise.run_log.events import EndRow, FindingRow, ObservedEndRow, Row
+from rungwise.run_log.stop_requests import clear_stop_request
 from tune_jobs.stopping.stop_rules import StopVerdict
 from tune_jobs.stopping.sweep_health import SweepHealth
 

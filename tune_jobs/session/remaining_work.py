@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from algos.checkpoint import find_newest_intact
+from rungwise.run_log.events import EndRow, FindingRow, Row, TrialRow
+from rungwise.run_log.outcome import Outcome
+from rungwise.run_log.trial_outcome import CONTINUED
 from tune_jobs.jobs.trials import TrialPlan, get_hang_report_dir
-from tune_jobs.run_log.events import EndRow, FindingRow, Row, TrialRow
-from tune_jobs.run_log.outcome import Outcome
-from tune_jobs.run_log.trial_outcome import CONTINUED
 
 DAMAGED = "damaged_checkpoint"
 

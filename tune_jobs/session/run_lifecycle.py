@@ -16,6 +16,12 @@ from typing import TYPE_CHECKING
 
 from rungwise.formatting import first_sentence, format_command
 from rungwise.optional_imports import is_installed
+from rungwise.run_log.evaluation_status import EvaluationStatus, Listener
+from rungwise.run_log.event_log import EventLog, read_event_log
+from rungwise.run_log.events import EndRow, JobEndRow, JobRow, Row, TrialRow
+from rungwise.run_log.log_file import get_log_size
+from rungwise.run_log.outcome import Outcome
+from rungwise.run_log.trial_outcome import TrialOutcome
 from rungwise.validation import InputError
 from rungwise.write_errors import warn_of_unwritable
 from tune_jobs.disk_space import DiskFullError, check_disk_space, report_full_disk
@@ -23,12 +29,6 @@ from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.trials import TrialPlan, get_hang_report_dir
 from tune_jobs.report.importance import import_forest_early
 from tune_jobs.report.report import try_to_write_report
-from tune_jobs.run_log.evaluation_status import EvaluationStatus, Listener
-from tune_jobs.run_log.event_log import EventLog, read_event_log
-from tune_jobs.run_log.events import EndRow, JobEndRow, JobRow, Row, TrialRow
-from tune_jobs.run_log.log_file import get_log_size
-from tune_jobs.run_log.outcome import Outcome
-from tune_jobs.run_log.trial_outcome import TrialOutcome
 from tune_jobs.session.notifier import Notifier
 from tune_jobs.session.object_storage import mirror_run
 from tune_jobs.session.prepare import LOG, make_job_row, open_run
@@ -50,7 +50,7 @@ def drive(directory: Path, listener: Listener) -> Outcome:
     """Start a prepared run, or continue it: no finished trial runs again.
 
     Needs an initialised Ray, if the job does, and the run's
-    :func:`tune_jobs.run_log.driver_lock.hold_driver_lock`.
+    :func:`rungwise.run_log.driver_lock.hold_driver_lock`.
 
     Args:
         directory: the run directory.
@@ -187,8 +187,8 @@ def _evaluate_winner(
 
 def _write_tables(rows: Sequence[Row], directory: Path, log_bytes: int) -> None:
     """Write the ledger, and the tables of the environment's charts."""
-    from tune_jobs.run_log.chart_tables import write_chart_tables
-    from tune_jobs.run_log.ledger import write_ledger
+    from rungwise.run_log.chart_tables import write_chart_tables
+    from rungwise.run_log.ledger import write_ledger
 
     again = f"`{format_command('rungwise', 'ledger', directory)}` reads {LOG} in its place"
     with warn_of_unwritable(ledger := directory / "ledger.parquet", again):

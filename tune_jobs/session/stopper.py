@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from rungwise.health import Finding
+from rungwise.run_log.events import FindingRow, ObservedEndRow, ResultRow
+from rungwise.run_log.json_types import parse_metrics
+from rungwise.run_log.stop_requests import clear_stop_request, is_stop_requested
 from tune_jobs.jobs.job import Job
-from tune_jobs.run_log.events import FindingRow, ObservedEndRow, ResultRow
-from tune_jobs.run_log.json_types import parse_metrics
-from tune_jobs.run_log.stop_requests import clear_stop_request, is_stop_requested
 from tune_jobs.session.recorder import EventRecorder
 from tune_jobs.stopping.stop_rules import (
     ENVIRONMENT_FAILED,

@@ -31,14 +31,14 @@ with quick_imports():
     from algos.policy import Policy, save_policy
     from algos.rollouts.environment_fault import EnvironmentFault
     from algos.rollouts.watchdog import Watchdog
+    from rungwise.run_log.json_types import dump_metrics
+    from rungwise.run_log.trial_outcome import PER_STEP, SPREAD
     from tune_jobs.evaluation.evaluate import evaluate_held_out
     from tune_jobs.evaluation.scoring import AgentScore, merge_scores
     from tune_jobs.jobs.job import Job
     from tune_jobs.jobs.resources import describe_missing_cuda, holds_gpu, share_gpus
     from tune_jobs.jobs.rllib_settings import RLlibSettings
     from tune_jobs.jobs.trials import derive_trial_seed, get_trial_number
-    from tune_jobs.run_log.json_types import dump_metrics
-    from tune_jobs.run_log.trial_outcome import PER_STEP, SPREAD
     from tune_jobs.session.environment_failures import EnvironmentFailures
     from tune_jobs.session.rllib_agent import RLlibAgent
     from tune_jobs.stopping.stop_rules import describe_last_failure

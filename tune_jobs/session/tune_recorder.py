@@ -16,11 +16,11 @@ from ray.tune.experiment import Trial
 from algos.checkpoint import find_newest_intact
 from algos.rollouts.environment_fault import EnvironmentFault
 from algos.rollouts.watchdog import take_hang_reports
+from rungwise.run_log.events import CheckpointRow, Row
+from rungwise.run_log.stop_requests import list_stop_requests
 from tune_jobs.evaluation.checkpoint_keeper import CheckpointKeeper
 from tune_jobs.jobs.trials import get_hang_report_dir
 from tune_jobs.ray_session import is_ray_ours
-from tune_jobs.run_log.events import CheckpointRow, Row
-from tune_jobs.run_log.stop_requests import list_stop_requests
 from tune_jobs.schedulers.asha import RecordedASHA
 from tune_jobs.schedulers.pbt import RecordedPBT
 from tune_jobs.session.driver_load import DriverLoad

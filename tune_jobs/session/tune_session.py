@@ -16,6 +16,8 @@ from ray.tune.execution.placement_groups import PlacementGroupFactory
 from ray.tune.stopper import Stopper
 
 from algos.settings.training import TrainingSettings
+from rungwise.run_log.events import JobRow, Row, TrialRow
+from rungwise.run_log.score_noise import NoiseSource
 from tune_jobs.evaluation.checkpoint_keeper import CheckpointKeeper
 from tune_jobs.interruption import run_last_words
 from tune_jobs.jobs.job import Job
@@ -23,8 +25,6 @@ from tune_jobs.jobs.resources import list_bundles
 from tune_jobs.jobs.trials import TrialPlan
 from tune_jobs.programs.trial_program import end_programs
 from tune_jobs.ray_session import is_ray_ours
-from tune_jobs.run_log.events import JobRow, Row, TrialRow
-from tune_jobs.run_log.score_noise import NoiseSource
 from tune_jobs.schedulers.asha import RecordedASHA
 from tune_jobs.schedulers.optuna_sampler import OptunaSampler
 from tune_jobs.schedulers.pbt import RecordedPBT

@@ -14,6 +14,10 @@ from pathlib import Path
 from algos.policy import Policy
 from rungwise.formatting import first_sentence
 from rungwise.metrics import HELD_OUT
+from rungwise.run_log.evaluation_status import EvaluationStatus
+from rungwise.run_log.event_log import read_event_log
+from rungwise.run_log.events import EvaluationRow, FinalRow, Row, VideoRow
+from rungwise.run_log.outcome import Outcome
 from rungwise.validation import InputError
 from tune_jobs.evaluation.best_checkpoint import find_best_checkpoint
 from tune_jobs.evaluation.episode_budget import SHARE, count_training_steps, limit_episode_steps
@@ -23,10 +27,6 @@ from tune_jobs.evaluation.players import PLAIN_SCORE
 from tune_jobs.evaluation.scoring import FEWEST
 from tune_jobs.evaluation.videos import record_checkpoint
 from tune_jobs.jobs.job import Job
-from tune_jobs.run_log.evaluation_status import EvaluationStatus
-from tune_jobs.run_log.event_log import read_event_log
-from tune_jobs.run_log.events import EvaluationRow, FinalRow, Row, VideoRow
-from tune_jobs.run_log.outcome import Outcome
 
 
 def name_winner(

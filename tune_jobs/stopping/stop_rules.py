@@ -19,8 +19,8 @@ from rungwise.health.improvement import keep_finite
 from rungwise.health.metric_table import MetricTable
 from rungwise.health.plateau import Stagnation, has_reached_plateau, measure_stagnation
 from rungwise.metrics import STAGE, STAGES_LEFT, depends_on_stage
+from rungwise.run_log.stop_requests import is_stop_requested
 from tune_jobs.jobs.job import Job
-from tune_jobs.run_log.stop_requests import is_stop_requested
 
 ENVIRONMENT_FAILED = "environment_failed"
 """Symptom of a trial that continues after an exception of its environment."""
@@ -57,7 +57,7 @@ class StopVerdict:
     """Why a trial ends."""
 
     reason: str
-    """One of the end reasons of :class:`tune_jobs.run_log.events.EndRow`."""
+    """One of the end reasons of :class:`rungwise.run_log.events.EndRow`."""
     sentence: str
     """The reason with the values that decided it, for people."""
 

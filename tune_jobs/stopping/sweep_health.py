@@ -15,15 +15,15 @@ from rungwise.health.metric_table import MetricTable, as_number
 from rungwise.health.remedy import OtherLibrary
 from rungwise.logs.log_rows import assume_budget
 from rungwise.logs.smoothed import make_history, repeats_episodes
-from tune_jobs.jobs.job import Job
-from tune_jobs.jobs.rllib_settings import RLlibSettings, describe_rllib_settings
-from tune_jobs.run_log.cross_trial import (
+from rungwise.run_log.cross_trial import (
     FEWEST,
     Sibling,
     compare_trials_on_symptom,
     split_by_symptom,
 )
-from tune_jobs.run_log.events import ExploitRow, FindingRow, ResultRow, Row, TrialRow
+from rungwise.run_log.events import ExploitRow, FindingRow, ResultRow, Row, TrialRow
+from tune_jobs.jobs.job import Job
+from tune_jobs.jobs.rllib_settings import RLlibSettings, describe_rllib_settings
 
 COMPARED = 50
 """Sick trials up to which every finding is compared with all other trials."""

@@ -13,9 +13,9 @@ from pathlib import Path
 from ray.util.metrics import Counter, Gauge
 
 from rungwise.metrics import METRICS
-from tune_jobs.run_log.event_log import read_log_ends
-from tune_jobs.run_log.events import EndRow, FindingRow, ResultRow, Row
-from tune_jobs.run_log.trial_outcome import to_finite_float
+from rungwise.run_log.event_log import read_log_ends
+from rungwise.run_log.events import EndRow, FindingRow, ResultRow, Row
+from rungwise.run_log.trial_outcome import to_finite_float
 
 PREFIX = "rungwise_"
 SCORE, FINDING = "score", "finding"

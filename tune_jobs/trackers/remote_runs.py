@@ -25,8 +25,8 @@ from ray.tune.experiment import Trial
 from ray.tune.logger import LoggerCallback
 
 from rungwise.formatting import first_sentence
+from rungwise.run_log.events import CheckpointRow, JobRow, Row
 from rungwise.validation import InputError
-from tune_jobs.run_log.events import CheckpointRow, JobRow, Row
 from tune_jobs.trackers.tracker_metrics import CurvePoints
 
 if TYPE_CHECKING:

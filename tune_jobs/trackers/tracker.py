@@ -22,7 +22,7 @@ from tensorboardX.record_writer import masked_crc32c
 from tensorboardX.summary import hparams
 
 from rungwise.formatting import first_sentence
-from tune_jobs.run_log.events import Row
+from rungwise.run_log.events import Row
 from tune_jobs.trackers.remote_runs import MlflowRuns, RemoteRuns, WandbRuns
 from tune_jobs.trackers.tracker_metrics import SCORE, CurvePoints
 

@@ -15,8 +15,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rungwise.metrics import find_group
-from tune_jobs.run_log.events import ResultRow, Row
-from tune_jobs.run_log.json_types import parse_metrics
+from rungwise.run_log.events import ResultRow, Row
+from rungwise.run_log.json_types import parse_metrics
 
 SCORE = "score"
 THOUGHTS = "log_p_with"

@@ -9,9 +9,9 @@ from command_line import answer, call, rungwise
 from live_runs import read_rows, start
 from waiting import wait_until
 
+from rungwise.run_log.events import CheckpointRow, EndRow, JobRow, ResultRow, TrialRow
 from tune_jobs.jobs.job_yaml import make_job, read_job
 from tune_jobs.jobs.trials import add_default_point
-from tune_jobs.run_log.events import CheckpointRow, EndRow, JobRow, ResultRow, TrialRow
 
 SWEEP = """
 env: CartPole-v1

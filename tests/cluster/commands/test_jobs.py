@@ -16,11 +16,11 @@ from cluster.commands.jobs import (
     shorten_job,
 )
 from rungwise.health import RULES
+from rungwise.run_log.event_log import EventLog
+from rungwise.run_log.events import EvaluationRow, JobEndRow, JobRow
 from tune_jobs.api import resume
 from tune_jobs.jobs.job_validation import validate_job
 from tune_jobs.jobs.job_yaml import dump_job, list_changes, make_job
-from tune_jobs.run_log.event_log import EventLog
-from tune_jobs.run_log.events import EvaluationRow, JobEndRow, JobRow
 from tune_jobs.session.prepare import is_complete, open_run
 
 

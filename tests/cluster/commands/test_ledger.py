@@ -7,8 +7,8 @@ from rich.console import Console
 from synthetic_sweep import end, job_row, result
 
 from cluster.commands.ledger import Ledger
-from tune_jobs.run_log.event_log import EventLog
-from tune_jobs.run_log.ledger import write_ledger
+from rungwise.run_log.event_log import EventLog
+from rungwise.run_log.ledger import write_ledger
 
 
 def test_the_ledger_sums_by_end_reason_and_gives_the_saving(tmp_path):

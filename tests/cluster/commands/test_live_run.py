@@ -13,11 +13,11 @@ from cluster.commands.live_run import (
     print_and_check_outcome,
 )
 from cluster.errors import CommandFailed, RunInterrupted
+from rungwise.run_log.events import CheckpointRow, JobEndRow
+from rungwise.run_log.outcome import Outcome
 from rungwise.validation import InputError
 from tune_jobs import ray_session
 from tune_jobs.jobs.job_yaml import load_job
-from tune_jobs.run_log.events import CheckpointRow, JobEndRow
-from tune_jobs.run_log.outcome import Outcome
 
 
 def test_a_job_too_large_for_this_machine_is_refused():

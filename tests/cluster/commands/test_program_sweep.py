@@ -11,7 +11,7 @@ from live_runs import read_rows, start
 from programs import RARE_JOB
 from waiting import wait_until
 
-from tune_jobs.run_log.events import DecisionRow, EndRow, FindingRow, ResultRow
+from rungwise.run_log.events import DecisionRow, EndRow, FindingRow, ResultRow
 
 pytestmark = pytest.mark.system
 PROGRAM = """

@@ -8,7 +8,7 @@ from command_line import answer, rungwise
 from live_runs import read_rows, start
 from waiting import wait_until
 
-from tune_jobs.run_log.events import CheckpointRow, ResultRow
+from rungwise.run_log.events import CheckpointRow, ResultRow
 
 pytestmark = pytest.mark.system
 

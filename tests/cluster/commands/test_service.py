@@ -16,8 +16,8 @@ from waiting import wait_until
 
 from cluster.web.client import Client
 from cluster.web.schemas import Submission
+from rungwise.run_log.events import CheckpointRow, EndRow, FindingRow, ResultRow
 from rungwise.validation import InputError
-from tune_jobs.run_log.events import CheckpointRow, EndRow, FindingRow, ResultRow
 
 
 def test_the_command_line_is_a_client_of_the_service(idle, monkeypatch, tmp_path):

@@ -17,8 +17,8 @@ from waiting import wait_until
 from cluster.web.client import Client
 from cluster.web.server import make_app
 from rungwise.logs.discovery import find_readers
-from tune_jobs.run_log.driver_lock import has_driver
-from tune_jobs.run_log.events import (
+from rungwise.run_log.driver_lock import has_driver
+from rungwise.run_log.events import (
     CheckpointRow,
     DecisionRow,
     EndRow,
@@ -26,7 +26,7 @@ from tune_jobs.run_log.events import (
     JobRow,
     ResultRow,
 )
-from tune_jobs.run_log.outcome import Outcome
+from rungwise.run_log.outcome import Outcome
 
 pytestmark = pytest.mark.system
 

@@ -11,9 +11,9 @@ from synthetic_sweep import end, finding, job_row, result
 
 from cluster import cli
 from cluster.commands import tail_command
-from tune_jobs.run_log.driver_lock import hold_driver_lock
-from tune_jobs.run_log.event_log import EventLog, encode_row
-from tune_jobs.run_log.events import DecisionRow, FinalRow, JobEndRow, TrialRow
+from rungwise.run_log.driver_lock import hold_driver_lock
+from rungwise.run_log.event_log import EventLog, encode_row
+from rungwise.run_log.events import DecisionRow, FinalRow, JobEndRow, TrialRow
 
 DECISION = {"rung": 2, "score": 0.5, "cut": None, "rank": 1, "of": 1, "keep": True}
 BEFORE = [job_row(trials=2), *(TrialRow(trial=trial, config={}) for trial in ("00", "01"))]

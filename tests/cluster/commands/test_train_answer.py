@@ -6,8 +6,8 @@ from dataclasses import replace
 from synthetic_sweep import end, finding, job_row, result
 
 from cluster.commands.train_answer import make_train_answer
-from tune_jobs.run_log.events import EvaluationRow
-from tune_jobs.run_log.outcome import Outcome
+from rungwise.run_log.events import EvaluationRow
+from rungwise.run_log.outcome import Outcome
 
 
 def test_a_training_answers_with_its_evaluation_and_findings(tmp_path):

@@ -11,10 +11,10 @@ from finished_run import silent
 
 from cluster.commands.evaluate import Evaluate
 from cluster.commands.jobs import Train
+from rungwise.run_log.event_log import read_event_log
+from rungwise.run_log.outcome import Outcome
 from rungwise.validation import InputError, InputWarning
 from tune_jobs.evaluation import videos
-from tune_jobs.run_log.event_log import read_event_log
-from tune_jobs.run_log.outcome import Outcome
 
 
 @pytest.fixture

@@ -12,12 +12,12 @@ from programs import look_often, write_logger
 from cluster import cli
 from cluster.dashboard.run_texts import list_events
 from cluster.dashboard.run_view import RunView
+from rungwise.run_log.event_log import read_event_log
+from rungwise.run_log.outcome import Outcome
 from tune_jobs.jobs.job_yaml import read_job
 from tune_jobs.programs.process import find_program
 from tune_jobs.programs.trial_program import get_program_folder
 from tune_jobs.report.shared_sections import list_cards
-from tune_jobs.run_log.event_log import read_event_log
-from tune_jobs.run_log.outcome import Outcome
 
 
 @pytest.fixture(autouse=True)

@@ -20,7 +20,7 @@ from cluster.dashboard.curves import (
     plot_curves,
     smooth,
 )
-from tune_jobs.run_log.events import FinalRow, TrialRow
+from rungwise.run_log.events import FinalRow, TrialRow
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ from synthetic_sweep import finding, job_row, result, synthetic_rows
 
 from cluster.dashboard.found_symptoms import list_symptoms
 from rungwise.health.remedy import SCALED_OBSERVATIONS, worded
+from rungwise.run_log.event_log import EventLog
+from rungwise.run_log.events import TrialRow
 from tune_jobs.jobs.job_yaml import dump_job, parse_job
-from tune_jobs.run_log.event_log import EventLog
-from tune_jobs.run_log.events import TrialRow
 
 
 @pytest.fixture

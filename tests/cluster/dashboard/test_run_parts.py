@@ -13,10 +13,10 @@ from cluster.dashboard.run_parts import (
     read_log_texts,
 )
 from envs.episode_trace import EpisodeTrace, Frame
+from rungwise.run_log.events import PROGRAM, CheckpointRow, EvaluationRow, TrialRow
 from tune_jobs.jobs.job_yaml import dump_job, make_job
 from tune_jobs.programs.process import STDERR, STDOUT
 from tune_jobs.programs.trial_program import get_program_folder
-from tune_jobs.run_log.events import PROGRAM, CheckpointRow, EvaluationRow, TrialRow
 
 
 def build(tmp_path, rows, name):

@@ -9,9 +9,9 @@ from synthetic_sweep import job_row, synthetic_rows
 
 from cluster.dashboard.run_index import RunIndex
 from cluster.dashboard.run_rows import RunRows
+from rungwise.run_log.event_log import EventLog
+from rungwise.run_log.events import JobEndRow
 from tune_jobs.jobs.job_yaml import list_changes, make_job
-from tune_jobs.run_log.event_log import EventLog
-from tune_jobs.run_log.events import JobEndRow
 
 
 def test_figures_follow_the_list_and_are_read_again_when_a_log_grows(tmp_path):

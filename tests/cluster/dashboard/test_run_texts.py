@@ -4,9 +4,9 @@
 from synthetic_sweep import end, finding, job_row, result, synthetic_rows
 
 from cluster.dashboard import run_texts
+from rungwise.run_log.events import DecisionRow, FindingRow, JobEndRow, TrialRow
+from rungwise.run_log.outcome import Outcome
 from tune_jobs.report.shared_sections import list_cards
-from tune_jobs.run_log.events import DecisionRow, FindingRow, JobEndRow, TrialRow
-from tune_jobs.run_log.outcome import Outcome
 
 
 def test_every_finding_and_end_is_told_in_words_and_each_once():

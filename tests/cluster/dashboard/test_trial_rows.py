@@ -7,7 +7,7 @@ from dashboard_app import read_whole, write
 from synthetic_sweep import end, finding, job_row, result, synthetic_rows
 
 from cluster.dashboard.trial_rows import list_columns, list_trial_rows
-from tune_jobs.run_log.events import TrialRow
+from rungwise.run_log.events import TrialRow
 
 
 def test_a_row_has_a_cell_for_each_column_and_the_best_comes_first(tmp_path):

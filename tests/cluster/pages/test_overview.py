@@ -7,7 +7,7 @@ from dashboard_app import get, shown, write
 from dashboard_tab import fill, press, read_column, sort_by, wait_for_rows
 from synthetic_sweep import START, job_row, result, synthetic_rows
 
-from tune_jobs.run_log.events import JobEndRow, TrialRow
+from rungwise.run_log.events import JobEndRow, TrialRow
 
 pytestmark = [pytest.mark.system, needs_browser]
 

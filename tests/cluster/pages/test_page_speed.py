@@ -10,8 +10,8 @@ from chromium import browser, needs_browser
 from dashboard_app import shown, write
 from synthetic_sweep import job_row, result, synthetic_rows
 
-from tune_jobs.run_log.event_log import EventLog, encode_row
-from tune_jobs.run_log.events import TrialRow
+from rungwise.run_log.event_log import EventLog, encode_row
+from rungwise.run_log.events import TrialRow
 
 TRIALS, RESULTS, UPDATES, READERS = 1000, 1000, 9, 10
 RUNS, OPENED = 1000, 5

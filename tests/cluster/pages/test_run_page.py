@@ -12,11 +12,11 @@ from waiting import wait_until
 
 from cluster.pages.frame import DRAW
 from cluster.queue.orders import Order, read_order, write_order
+from rungwise.run_log.driver_lock import LOCK, file_lock
+from rungwise.run_log.event_log import EventLog, read_event_log
+from rungwise.run_log.events import EndRow, JobEndRow, TrialRow
+from rungwise.run_log.stop_requests import is_stop_requested
 from tune_jobs.jobs.job_yaml import dump_job, make_job, read_job
-from tune_jobs.run_log.driver_lock import LOCK, file_lock
-from tune_jobs.run_log.event_log import EventLog, read_event_log
-from tune_jobs.run_log.events import EndRow, JobEndRow, TrialRow
-from tune_jobs.run_log.stop_requests import is_stop_requested
 
 pytestmark = [pytest.mark.system, needs_browser]
 

@@ -13,7 +13,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from cluster.web import auth
-from tune_jobs.run_log.events import VideoRow
+from rungwise.run_log.events import VideoRow
 
 pytestmark = pytest.mark.system
 

@@ -18,10 +18,10 @@ from cluster.dashboard.run_rows import RunRows
 from cluster.dashboard.run_view import RunView
 from cluster.queue.orders import get_run_state
 from cluster.queue.run_queue import reopen_trial
+from rungwise.run_log.driver_lock import hold_driver_lock
+from rungwise.run_log.event_log import EventLog
+from rungwise.run_log.events import JobEndRow, TrialRow, VideoRow
 from rungwise.validation import InputError
-from tune_jobs.run_log.driver_lock import hold_driver_lock
-from tune_jobs.run_log.event_log import EventLog
-from tune_jobs.run_log.events import JobEndRow, TrialRow, VideoRow
 
 
 @pytest.mark.parametrize(

@@ -21,12 +21,12 @@ from cluster.queue.orders import (
 )
 from cluster.queue.run_queue import MAX_STARTS, RunQueue
 from cluster.web.schemas import Submission
+from rungwise.run_log.driver_lock import has_driver
+from rungwise.run_log.event_log import EventLog
+from rungwise.run_log.events import EndRow, JobEndRow, TrialRow
+from rungwise.run_log.log_file import get_log_size
+from rungwise.run_log.stop_requests import is_stop_requested
 from rungwise.validation import InputError
-from tune_jobs.run_log.driver_lock import has_driver
-from tune_jobs.run_log.event_log import EventLog
-from tune_jobs.run_log.events import EndRow, JobEndRow, TrialRow
-from tune_jobs.run_log.log_file import get_log_size
-from tune_jobs.run_log.stop_requests import is_stop_requested
 
 TINY = {"env": "CartPole-v1", "iterations": 2, "evaluation_episodes": 0}
 

@@ -11,7 +11,7 @@ from terminal_screens import JOB, console, drawn, noticed, rows_of, written
 from cluster.terminal.outcome_text import print_outcome
 from cluster.terminal.progress import ProgressDisplay
 from rungwise.health.diagnosis import SHORTEST
-from tune_jobs.run_log.events import (
+from rungwise.run_log.events import (
     CheckpointRow,
     EndRow,
     EvaluationRow,
@@ -20,7 +20,7 @@ from tune_jobs.run_log.events import (
     ResultRow,
     VideoRow,
 )
-from tune_jobs.run_log.outcome import Outcome
+from rungwise.run_log.outcome import Outcome
 
 
 def show(*rows, job=JOB, directory=None):

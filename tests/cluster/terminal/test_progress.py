@@ -14,8 +14,8 @@ from cluster.terminal.progress import (
     START_TRIALS,
     ProgressDisplay,
 )
-from tune_jobs.run_log.evaluation_status import EvaluationStatus
-from tune_jobs.run_log.events import PROGRAM, EndRow, JobEndRow, ResultRow
+from rungwise.run_log.evaluation_status import EvaluationStatus
+from rungwise.run_log.events import PROGRAM, EndRow, JobEndRow, ResultRow
 
 
 def test_without_a_terminal_each_end_is_a_line():

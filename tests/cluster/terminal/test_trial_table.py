@@ -4,7 +4,7 @@
 from terminal_screens import JOB, rows_of
 
 from cluster.terminal.trial_table import choose_visible_trials
-from tune_jobs.run_log.outcome import Outcome
+from rungwise.run_log.outcome import Outcome
 
 
 def test_a_small_screen_shows_running_best_and_latest_trials():

@@ -5,7 +5,7 @@ import pytest
 from terminal_screens import JOB, rows_of
 
 from cluster.terminal.widgets import draw_bar, draw_sparkline, estimate_seconds_left
-from tune_jobs.run_log.outcome import Outcome
+from rungwise.run_log.outcome import Outcome
 
 
 def test_bars_and_curves_have_their_width():

@@ -9,7 +9,7 @@ from command_line import call
 from dashboard_app import write
 from synthetic_sweep import synthetic_rows
 
-from tune_jobs.run_log.events import (
+from rungwise.run_log.events import (
     CheckpointRow,
     EndRow,
     FindingRow,

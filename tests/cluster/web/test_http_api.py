@@ -17,13 +17,13 @@ from cluster.queue.orders import (
 from cluster.queue.run_queue import RunQueue
 from cluster.web.schemas import Submission
 from cluster.web.server import make_app
+from rungwise.run_log.driver_lock import LOCK, file_lock
+from rungwise.run_log.event_log import EventLog, read_event_log
+from rungwise.run_log.events import JobEndRow, TrialRow
+from rungwise.run_log.stop_requests import is_stop_requested
 from rungwise.validation import InputError
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.job_yaml import read_job
-from tune_jobs.run_log.driver_lock import LOCK, file_lock
-from tune_jobs.run_log.event_log import EventLog, read_event_log
-from tune_jobs.run_log.events import JobEndRow, TrialRow
-from tune_jobs.run_log.stop_requests import is_stop_requested
 from tune_jobs.session.remaining_work import find_remaining_work
 
 TINY = {"env": "CartPole-v1", "iterations": 2, "evaluation_episodes": 0}

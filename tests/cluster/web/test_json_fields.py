@@ -11,7 +11,7 @@ from dashboard_app import write
 from synthetic_sweep import synthetic_rows
 
 from cluster.commands.train_answer import make_train_answer
-from tune_jobs.run_log.outcome import Outcome
+from rungwise.run_log.outcome import Outcome
 
 FINDING = {"symptom", "severity", "since", "evidence", "remedy"}
 RECORDED = {

@@ -11,10 +11,10 @@ from synthetic_sweep import finding
 from cluster.dashboard.run_texts import list_events
 from rungwise.health import RULES, History, diagnose
 from rungwise.health.diagnosis import find_disproved
+from rungwise.run_log.event_log import EventLog, read_event_log
+from rungwise.run_log.events import FindingRow, JobRow, TrialRow
+from rungwise.run_log.outcome import Outcome
 from tune_jobs.report.report import _finding
-from tune_jobs.run_log.event_log import EventLog, read_event_log
-from tune_jobs.run_log.events import FindingRow, JobRow, TrialRow
-from tune_jobs.run_log.outcome import Outcome
 
 SYMPTOM = "gradients_always_clipped"
 LEARNS_LATE = [-500.0] * 20 + np.linspace(-480, -100, 20).tolist()

@@ -12,7 +12,7 @@ from tune_jobs.audit import audit_cache
 from tune_jobs.audit.audit_cache import AuditCache
 from tune_jobs.audit.replayed_run import JudgingOptions
 
-FILES = ["tune_jobs/run_log/hindsight.py", "rungwise/metrics.py", "rungwise/health/records.json"]
+FILES = ["rungwise/run_log/hindsight.py", "rungwise/metrics.py", "rungwise/health/records.json"]
 
 
 @pytest.fixture

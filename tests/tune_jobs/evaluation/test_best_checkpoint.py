@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from finished_run import job, log_of, write_finished_run
 
+from rungwise.run_log.event_log import EventLog
+from rungwise.run_log.events import CheckpointRow, FinalRow
 from rungwise.validation import InputError
 from tune_jobs.evaluation.best_checkpoint import find_checkpoint
 from tune_jobs.jobs.job_yaml import dump_job
-from tune_jobs.run_log.event_log import EventLog
-from tune_jobs.run_log.events import CheckpointRow, FinalRow
 
 
 @pytest.fixture

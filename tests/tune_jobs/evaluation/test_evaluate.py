@@ -14,13 +14,13 @@ from algos import get_algorithm_class
 from algos.models import MODELS
 from algos.policy import Policy
 from algos.rollouts.env_factory import make_vector_env
+from rungwise.run_log.event_log import read_event_log
+from rungwise.run_log.events import CheckpointRow, EndRow, EvaluationRow, ResultRow
 from rungwise.validation import InputError
 from tune_jobs.evaluation.episode_budget import LEAST_SINGLE, SLOW_STEPS
 from tune_jobs.evaluation.evaluate import Evaluation, _count_steps, evaluate
 from tune_jobs.evaluation.evaluation_world import list_changed_arguments, make_world
 from tune_jobs.evaluation.players import EvaluatedEpisodes
-from tune_jobs.run_log.event_log import read_event_log
-from tune_jobs.run_log.events import CheckpointRow, EndRow, EvaluationRow, ResultRow
 
 SMALL = {"num_envs": 4, "rollout_length": 64, "minibatch_size": 64, "hidden": [8]}
 CAUSAL = {

@@ -18,6 +18,8 @@ from algos.rollouts.env_factory import make_vector_env
 from cluster.commands.jobs import shorten_job
 from cluster.commands.live_run import print_and_check_outcome
 from cluster.errors import CommandFailed
+from rungwise.run_log.event_log import EventLog, read_event_log
+from rungwise.run_log.outcome import Outcome
 from rungwise.validation import InputError
 from tune_jobs.evaluation.first_score import (
     EpisodePace,
@@ -28,8 +30,6 @@ from tune_jobs.evaluation.first_score import (
 from tune_jobs.evaluation.scoring import FEWEST
 from tune_jobs.jobs.job_validation import validate_job
 from tune_jobs.jobs.job_yaml import dump_job, list_presets, load_job, make_job
-from tune_jobs.run_log.event_log import EventLog, read_event_log
-from tune_jobs.run_log.outcome import Outcome
 
 SWEEP = {"search": {"lr": {"loguniform": [1e-4, 1e-2]}}, "trials": 2, "iterations": 27, "grace": 3}
 PENDULUM = {"env": "Pendulum-v1", "metric": "return_mean", "mode": "max", **SWEEP}

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from algos.policy import Policy
+from rungwise.run_log.trial_outcome import POOLED
 from rungwise.validation import InputError
 from tune_jobs.evaluation.evaluate import evaluate_held_out
 from tune_jobs.evaluation.players import EnvironmentCopies
@@ -20,7 +21,6 @@ from tune_jobs.evaluation.scoring import (
     resolve_metric,
 )
 from tune_jobs.jobs.job_yaml import load_job, make_job
-from tune_jobs.run_log.trial_outcome import POOLED
 
 SMALL = {"num_envs": 4, "rollout_length": 64, "minibatch_size": 64, "hidden": [8]}
 POLE = {"env": "CartPole-v1", "settings": SMALL, "held_out_interval": 2, "held_out_episodes": 8}

@@ -6,11 +6,11 @@ import pytest
 from synthetic_sweep import job_row, result
 
 from cluster.commands.jobs import QUICK_ITERATIONS, Train, Tune, shorten_job
+from rungwise.run_log.ledger import write_ledger
 from rungwise.validation import InputError
 from tune_jobs.jobs.budget import DEFAULT_ITERATIONS
 from tune_jobs.jobs.job_yaml import dump_job, list_changes, make_job, parse_job
 from tune_jobs.jobs.workload import describe_rollouts
-from tune_jobs.run_log.ledger import write_ledger
 
 SETTINGS = {"num_envs": 8, "rollout_length": 64, "minibatch_size": 64}
 

@@ -11,10 +11,10 @@ from envs.causal.learning.reward import RewardTerms
 from envs.causal.learning.world import CausalLearning
 from envs.thoughts.world import QuietThoughts
 from rungwise.report_chart import ReportChart
+from rungwise.run_log.events import EvaluationRow, TrialRow
+from rungwise.run_log.outcome import Outcome
 from tune_jobs.report.report import write_report
 from tune_jobs.report.run_sections import plot_overlaid, plot_small_multiples, read_curves
-from tune_jobs.run_log.events import EvaluationRow, TrialRow
-from tune_jobs.run_log.outcome import Outcome
 
 LEARNING = CausalLearning(Params(reward=RewardTerms(improvement=1.0, concentration=1.0))).charts
 THOUGHTS = QuietThoughts.charts

@@ -9,6 +9,8 @@ from command_line import answer, call
 from finished_run import write_finished_run
 from synthetic_sweep import end, finding, job_row, result
 
+from rungwise.run_log.events import FinalRow, JobEndRow, TrialRow
+from rungwise.run_log.outcome import Outcome
 from tune_jobs.report.comparison import (
     format_interval,
     list_compared_tables,
@@ -18,8 +20,6 @@ from tune_jobs.report.comparison import (
     plot_compared_curves,
     write_comparison,
 )
-from tune_jobs.run_log.events import FinalRow, JobEndRow, TrialRow
-from tune_jobs.run_log.outcome import Outcome
 
 
 def outcome_of(lr=0.001, score=0.5, trials=1, **about):

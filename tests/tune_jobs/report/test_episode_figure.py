@@ -10,6 +10,8 @@ import pytest
 from synthetic_sweep import job_row, result
 
 from envs.episode_trace import EpisodeTrace, Frame
+from rungwise.run_log.event_log import EventLog, read_event_log
+from rungwise.run_log.events import EvaluationRow
 from tune_jobs.evaluation.evaluation_world import make_world
 from tune_jobs.evaluation.final_evaluation import record_median_episode
 from tune_jobs.evaluation.players import play_world_episodes
@@ -22,8 +24,6 @@ from tune_jobs.report.episode_figure import (
 )
 from tune_jobs.report.episode_figure import render_episode_section as shown
 from tune_jobs.report.report import write_report
-from tune_jobs.run_log.event_log import EventLog, read_event_log
-from tune_jobs.run_log.events import EvaluationRow
 
 LEARNING, OPTIMISATION = "envs:CausalLearning-v0", "envs:CausalOptimisation-v0"
 FIGURE = r"<figure><figcaption>(.*?)</figcaption>(<svg.*?</svg>)</figure>"

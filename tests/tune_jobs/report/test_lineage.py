@@ -4,8 +4,8 @@
 from populations import make_population_rows
 from synthetic_sweep import job_row, result
 
+from rungwise.run_log.outcome import Outcome
 from tune_jobs.report.lineage import plot_lineage, trace_ancestry
-from tune_jobs.run_log.outcome import Outcome
 
 
 def test_lineage_reaches_the_first_ancestor_of_the_winner():

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from rungwise.run_log.outcome import Outcome
 from tune_jobs.report.parallel_coordinates import make_axis, plot_parallel_coordinates
-from tune_jobs.run_log.outcome import Outcome
 
 
 def test_an_axis_is_logarithmic_when_its_values_span_a_decade():

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from synthetic_sweep import NODES, job_row, result
 
+from rungwise.run_log.events import TrialRow
+from rungwise.run_log.outcome import Outcome
 from tune_jobs.report.plots import (
     plot_choices_by_policy,
     plot_choices_over_time,
     plot_learning_curves,
 )
-from tune_jobs.run_log.events import TrialRow
-from tune_jobs.run_log.outcome import Outcome
 
 # pyright: basic
 

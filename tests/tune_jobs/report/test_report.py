@@ -11,10 +11,10 @@ import pytest
 from plotly.offline import get_plotlyjs
 from synthetic_sweep import NODES, end, finding, job_row, result
 
+from rungwise.run_log.events import PROGRAM, EvaluationRow, FinalRow, JobEndRow, TrialRow
+from rungwise.run_log.outcome import Outcome
 from tune_jobs.jobs.job_yaml import dump_job, make_job
 from tune_jobs.report.report import write_report
-from tune_jobs.run_log.events import PROGRAM, EvaluationRow, FinalRow, JobEndRow, TrialRow
-from tune_jobs.run_log.outcome import Outcome
 
 
 def page_of(rows, tmp_path, job_yaml="env: x\n"):

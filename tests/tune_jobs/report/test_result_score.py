@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from synthetic_sweep import end, job_row, result
 
+from rungwise.run_log.events import CheckpointRow, EvaluationRow, FinalRow, TrialRow
+from rungwise.run_log.outcome import Outcome
 from tune_jobs.report.comparison import list_scores
 from tune_jobs.report.result_score import estimate_training_error, find_result_score
 from tune_jobs.report.run_sections import render_winner_sections
 from tune_jobs.report.shared_sections import list_cards
 from tune_jobs.report.winner_section import find_winner_checkpoint
-from tune_jobs.run_log.events import CheckpointRow, EvaluationRow, FinalRow, TrialRow
-from tune_jobs.run_log.outcome import Outcome
 
 EPISODES: dict[str, Any] = {"episodes": 100, "return_mean": -14.7, "return_std": 2.0}
 TRAINED = [

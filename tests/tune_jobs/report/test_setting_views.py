@@ -8,11 +8,11 @@ import pytest
 from sampled_sweep import sweep
 from synthetic_sweep import job_row, result
 
+from rungwise.run_log.events import TrialRow
+from rungwise.run_log.outcome import Outcome
 from tune_jobs.report.importance import measure_importance, plot_importance, rank_settings
 from tune_jobs.report.setting_views import caption_slice, plot_contour, plot_slices
 from tune_jobs.report.shared_sections import list_setting_parts
-from tune_jobs.run_log.events import TrialRow
-from tune_jobs.run_log.outcome import Outcome
 
 
 def by_lr(config, rng):

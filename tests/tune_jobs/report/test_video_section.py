@@ -5,11 +5,11 @@ import base64
 
 from synthetic_sweep import job_row, result
 
+from rungwise.run_log.events import VideoRow
+from rungwise.run_log.outcome import Outcome
 from tune_jobs.report import run_sections
 from tune_jobs.report.report import write_report
 from tune_jobs.report.run_sections import describe_video, render_video_section
-from tune_jobs.run_log.events import VideoRow
-from tune_jobs.run_log.outcome import Outcome
 
 ROWS = [job_row(trials=1), result("00", 1, 0.5)]
 

@@ -5,6 +5,15 @@
 from finished_run import job, write_finished_run
 from synthetic_sweep import job_row, result
 
+from rungwise.run_log.event_log import read_event_log
+from rungwise.run_log.events import (
+    PROGRAM,
+    CheckpointRow,
+    EvaluationRow,
+    JobEndRow,
+    TrialRow,
+)
+from rungwise.run_log.outcome import Outcome
 from tune_jobs.jobs.job_yaml import dump_job, parse_job
 from tune_jobs.report.report import write_report
 from tune_jobs.report.result_score import explain_missing_finals
@@ -16,15 +25,6 @@ from tune_jobs.report.winner_section import (
     list_load_lines,
     render_winner,
 )
-from tune_jobs.run_log.event_log import read_event_log
-from tune_jobs.run_log.events import (
-    PROGRAM,
-    CheckpointRow,
-    EvaluationRow,
-    JobEndRow,
-    TrialRow,
-)
-from tune_jobs.run_log.outcome import Outcome
 
 
 def outcome_of(*rows, config=None, **about):

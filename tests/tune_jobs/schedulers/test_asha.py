@@ -8,9 +8,9 @@ from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import TrialScheduler
 from synthetic_sweep import result
 
+from rungwise.run_log.events import EndRow
+from rungwise.run_log.stop_requests import list_stop_requests, request_stop
 from tune_jobs.jobs.job_yaml import load_job
-from tune_jobs.run_log.events import EndRow
-from tune_jobs.run_log.stop_requests import list_stop_requests, request_stop
 from tune_jobs.schedulers.asha import RecordedASHA
 from tune_jobs.schedulers.successive_halving import make_brackets
 from tune_jobs.session.tune_recorder import TuneRecorder

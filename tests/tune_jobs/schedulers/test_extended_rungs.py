@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic_sweep import job_row
 
+from rungwise.run_log.events import DecisionRow, EndRow
+from rungwise.run_log.outcome import Outcome
 from tune_jobs.jobs.extension import extend_job
 from tune_jobs.jobs.job_yaml import make_job
-from tune_jobs.run_log.events import DecisionRow, EndRow
-from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.schedulers.successive_halving import Bracket
 from tune_jobs.session.tune_session import make_scheduler
 

@@ -5,8 +5,8 @@ import math
 
 import pytest
 
-from tune_jobs.run_log.events import DecisionRow, EndRow, ResultRow
-from tune_jobs.run_log.trial_outcome import CONTINUED
+from rungwise.run_log.events import DecisionRow, EndRow, ResultRow
+from rungwise.run_log.trial_outcome import CONTINUED
 from tune_jobs.schedulers.rung import Rung
 from tune_jobs.schedulers.successive_halving import Bracket
 

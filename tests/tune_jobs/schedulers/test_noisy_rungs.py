@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic_sweep import result
 
-from tune_jobs.run_log.events import EndRow
-from tune_jobs.run_log.score_noise import NoiseSource
+from rungwise.run_log.events import EndRow
+from rungwise.run_log.score_noise import NoiseSource
 from tune_jobs.schedulers.rung import NOISE
 from tune_jobs.schedulers.successive_halving import Bracket
 

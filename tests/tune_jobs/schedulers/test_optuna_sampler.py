@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 from synthetic_sweep import job_row
 
+from rungwise.run_log.events import DecisionRow, EndRow, ResultRow, TrialRow
 from rungwise.validation import InputError
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.job_yaml import load_job
 from tune_jobs.jobs.search_space import Space
-from tune_jobs.run_log.events import DecisionRow, EndRow, ResultRow, TrialRow
 from tune_jobs.schedulers.optuna_sampler import OptunaSampler, check_optuna
 
 pytest.importorskip("optuna")

@@ -17,11 +17,11 @@ from populations import make_exploit, make_population_rows
 from ray import tune
 from sessions import make_result
 
+from rungwise.run_log.event_log import read_event_log
+from rungwise.run_log.events import CheckpointRow, ExploitRow, ResultRow
 from rungwise.validation import InputError
 from tune_jobs.jobs.job_yaml import make_job
 from tune_jobs.jobs.search_space import Space, perturb_config
-from tune_jobs.run_log.event_log import read_event_log
-from tune_jobs.run_log.events import CheckpointRow, ExploitRow, ResultRow
 from tune_jobs.schedulers import pbt as pbt_module
 from tune_jobs.schedulers.pbt import RecordedPBT, complete_exploit
 from tune_jobs.session.remaining_work import find_remaining_work

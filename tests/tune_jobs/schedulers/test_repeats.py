@@ -7,10 +7,10 @@ import pytest
 from sessions import make_session
 from synthetic_sweep import end, job_row, result
 
+from rungwise.run_log.event_log import EventLog
+from rungwise.run_log.events import Row, TrialRow
+from rungwise.run_log.outcome import Outcome
 from tune_jobs.jobs.search_space import Space
-from tune_jobs.run_log.event_log import EventLog
-from tune_jobs.run_log.events import Row, TrialRow
-from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.schedulers.trial_queue import Repeats
 
 SCORES = {"00": 0.30, "01": 0.10, "02": 0.20, "03": math.nan}

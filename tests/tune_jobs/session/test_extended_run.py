@@ -4,11 +4,9 @@
 import pytest
 from synthetic_sweep import end, result
 
-from rungwise.validation import InputError
-from tune_jobs.jobs.job_yaml import make_job, read_job
-from tune_jobs.run_log.driver_lock import hold_driver_lock
-from tune_jobs.run_log.event_log import EventLog, read_event_log
-from tune_jobs.run_log.events import (
+from rungwise.run_log.driver_lock import hold_driver_lock
+from rungwise.run_log.event_log import EventLog, read_event_log
+from rungwise.run_log.events import (
     LOG_VERSION,
     CheckpointRow,
     DecisionRow,
@@ -17,8 +15,10 @@ from tune_jobs.run_log.events import (
     Row,
     TrialRow,
 )
-from tune_jobs.run_log.ledger_lines import list_ledger_lines
-from tune_jobs.run_log.outcome import Outcome
+from rungwise.run_log.ledger_lines import list_ledger_lines
+from rungwise.run_log.outcome import Outcome
+from rungwise.validation import InputError
+from tune_jobs.jobs.job_yaml import make_job, read_job
 from tune_jobs.session.prepare import extend_run, make_job_row, prepare_job
 from tune_jobs.session.remaining_work import find_remaining_work
 

@@ -10,12 +10,12 @@ from programs import ENDLESS, look_often, make_program_job, run_program, write_l
 from receiver import HANG, SECRET, receive
 from waiting import find_free_port, wait_until
 
+from rungwise.run_log.event_log import EventLog
+from rungwise.run_log.events import EndRow, JobEndRow, ResultRow
+from rungwise.run_log.stop_requests import request_stop
 from rungwise.validation import InputError
 from tune_jobs.jobs.job_yaml import make_job
 from tune_jobs.jobs.notify_url import VARIABLE
-from tune_jobs.run_log.event_log import EventLog
-from tune_jobs.run_log.events import EndRow, JobEndRow, ResultRow
-from tune_jobs.run_log.stop_requests import request_stop
 from tune_jobs.session import notifier
 from tune_jobs.session.notifier import MOST_FAILURES, Notifier
 from tune_jobs.session.prepare import JOB, make_job_row, prepare_job

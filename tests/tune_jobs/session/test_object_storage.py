@@ -15,10 +15,10 @@ from pyarrow import fs
 from synthetic_sweep import job_row
 from waiting import find_free_port, wait_until
 
+from rungwise.run_log import log_file
+from rungwise.run_log.event_log import EventLog, read_event_log
+from rungwise.run_log.events import CheckpointRow, EndRow, ResultRow, VideoRow
 from rungwise.validation import InputError
-from tune_jobs.run_log import log_file
-from tune_jobs.run_log.event_log import EventLog, read_event_log
-from tune_jobs.run_log.events import CheckpointRow, EndRow, ResultRow, VideoRow
 from tune_jobs.session import object_storage
 from tune_jobs.session.object_storage import (
     MIRROR_VARIABLE,

@@ -13,10 +13,7 @@ from synthetic_sweep import job_row, result
 
 from cluster.terminal.event_lines import EventLines
 from cluster.terminal.outcome_text import print_outcome
-from rungwise.validation import InputError
-from tune_jobs.jobs.job_yaml import make_job
-from tune_jobs.report.report import write_report
-from tune_jobs.run_log.events import (
+from rungwise.run_log.events import (
     CheckpointRow,
     DecisionRow,
     EndRow,
@@ -24,9 +21,12 @@ from tune_jobs.run_log.events import (
     ObservedEndRow,
     TrialRow,
 )
-from tune_jobs.run_log.ledger import build_ledger
-from tune_jobs.run_log.outcome import Outcome, OutcomeBuilder
-from tune_jobs.run_log.stop_requests import request_stop
+from rungwise.run_log.ledger import build_ledger
+from rungwise.run_log.outcome import Outcome, OutcomeBuilder
+from rungwise.run_log.stop_requests import request_stop
+from rungwise.validation import InputError
+from tune_jobs.jobs.job_yaml import make_job
+from tune_jobs.report.report import write_report
 from tune_jobs.schedulers.asha import RecordedASHA
 from tune_jobs.schedulers.successive_halving import make_brackets
 from tune_jobs.session.remaining_work import find_remaining_work

@@ -23,15 +23,15 @@ from programs import (
 )
 from waiting import wait_until
 
+from rungwise.run_log.event_log import read_event_log
+from rungwise.run_log.events import EndRow, FindingRow, JobEndRow, LogRow, ResultRow
+from rungwise.run_log.stop_requests import request_stop
 from rungwise.validation import InputError
 from tune_jobs.jobs.job_yaml import make_job
 from tune_jobs.jobs.program_settings import ProgramSettings
 from tune_jobs.programs import followed_program, log_follower
 from tune_jobs.programs.process import START, find_process, find_program, remember_program
 from tune_jobs.programs.trial_program import get_program_folder
-from tune_jobs.run_log.event_log import read_event_log
-from tune_jobs.run_log.events import EndRow, FindingRow, JobEndRow, LogRow, ResultRow
-from tune_jobs.run_log.stop_requests import request_stop
 from tune_jobs.session import program_session
 from tune_jobs.session.prepare import prepare_job
 from tune_jobs.session.run_lifecycle import drive

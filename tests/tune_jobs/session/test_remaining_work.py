@@ -7,8 +7,8 @@ import pytest
 from synthetic_sweep import job_row
 
 from algos.checkpoint import write_manifest
-from tune_jobs.run_log.events import CheckpointRow, EndRow, TrialRow
-from tune_jobs.run_log.outcome import Outcome
+from rungwise.run_log.events import CheckpointRow, EndRow, TrialRow
+from rungwise.run_log.outcome import Outcome
 from tune_jobs.schedulers.successive_halving import Bracket
 from tune_jobs.session.remaining_work import find_remaining_work
 

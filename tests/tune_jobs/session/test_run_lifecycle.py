@@ -5,11 +5,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from cluster.queue.orders import get_run_state
+from rungwise.run_log.event_log import read_event_log
+from rungwise.run_log.events import EndRow, JobEndRow, JobRow, TrialRow
+from rungwise.run_log.ledger import LOG_BYTES
 from rungwise.validation import InputWarning
 from tune_jobs.jobs.job_yaml import make_job
-from tune_jobs.run_log.event_log import read_event_log
-from tune_jobs.run_log.events import EndRow, JobEndRow, JobRow, TrialRow
-from tune_jobs.run_log.ledger import LOG_BYTES
 from tune_jobs.session import run_lifecycle, tune_session, winner
 from tune_jobs.session.prepare import prepare_job
 from tune_jobs.session.run_lifecycle import DriverError, drive

@@ -6,8 +6,8 @@ import math
 import pytest
 from sessions import get_end, make_result, make_session
 
-from tune_jobs.run_log.events import EndRow, FindingRow, ResultRow
-from tune_jobs.run_log.stop_requests import list_stop_requests, request_stop
+from rungwise.run_log.events import EndRow, FindingRow, ResultRow
+from rungwise.run_log.stop_requests import list_stop_requests, request_stop
 
 
 def test_rows_come_in_the_order_result_finding_end(tmp_path):

@@ -14,8 +14,8 @@ import trials
 from algos.checkpoint import verify_checkpoint, write_manifest
 from algos.policy import Policy, save_policy
 from algos.settings.training import TrainingSettings
+from rungwise.run_log.trial_outcome import SPREAD
 from tune_jobs.evaluation.scoring import merge_scores
-from tune_jobs.run_log.trial_outcome import SPREAD
 from tune_jobs.session import trial as trial_module
 from tune_jobs.session.trial import merge_agent_metrics
 

@@ -12,9 +12,9 @@ from sessions import make_session
 from synthetic_sweep import finding, result
 
 from algos.rollouts.environment_fault import EnvironmentFault
-from tune_jobs.run_log.event_log import read_event_log
-from tune_jobs.run_log.events import CheckpointRow, EndRow, FindingRow
-from tune_jobs.run_log.stop_requests import list_stop_requests, request_stop
+from rungwise.run_log.event_log import read_event_log
+from rungwise.run_log.events import CheckpointRow, EndRow, FindingRow
+from rungwise.run_log.stop_requests import list_stop_requests, request_stop
 from tune_jobs.session.tune_recorder import _extract_error_message
 from tune_jobs.stopping.stop_rules import StopVerdict
 

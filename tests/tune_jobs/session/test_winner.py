@@ -12,13 +12,13 @@ from synthetic_sweep import job_row, result
 from algos import get_algorithm_class
 from algos.models import MODELS
 from algos.policy import Policy
+from rungwise.run_log.event_log import EventLog, read_event_log
+from rungwise.run_log.events import EvaluationRow, FinalRow, VideoRow
+from rungwise.run_log.outcome import Outcome
 from rungwise.validation import InputError
 from tune_jobs.evaluation.evaluate import Evaluation
 from tune_jobs.evaluation.players import EvaluatedEpisodes
 from tune_jobs.jobs.job_yaml import make_job
-from tune_jobs.run_log.event_log import EventLog, read_event_log
-from tune_jobs.run_log.events import EvaluationRow, FinalRow, VideoRow
-from tune_jobs.run_log.outcome import Outcome
 from tune_jobs.session import winner as finals
 
 SCORES = {"00": 0.30, "01": 0.10, "02": 0.20, "03": math.nan}

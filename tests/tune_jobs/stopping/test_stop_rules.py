@@ -8,8 +8,8 @@ import pytest
 from sessions import get_end, make_result, make_session
 
 from rungwise.health import Finding
-from tune_jobs.run_log.events import EndRow, FindingRow, ResultRow
-from tune_jobs.run_log.stop_requests import list_stop_requests, request_stop
+from rungwise.run_log.events import EndRow, FindingRow, ResultRow
+from rungwise.run_log.stop_requests import list_stop_requests, request_stop
 from tune_jobs.stopping.stop_rules import stop_unhealthy_trial
 
 WARNING = Finding("dead_units", "warn", 2, "half of them")

@@ -9,12 +9,12 @@ from sessions import get_end, make_result, make_session
 from synthetic_sweep import finding, job_row
 
 from rungwise.health import Finding
+from rungwise.run_log.event_log import EventLog, read_event_log
+from rungwise.run_log.events import FindingRow, TrialRow
+from rungwise.run_log.outcome import Outcome
+from rungwise.run_log.stop_requests import request_stop
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.rllib_settings import RLlibSettings
-from tune_jobs.run_log.event_log import EventLog, read_event_log
-from tune_jobs.run_log.events import FindingRow, TrialRow
-from tune_jobs.run_log.outcome import Outcome
-from tune_jobs.run_log.stop_requests import request_stop
 from tune_jobs.stopping.sweep_health import SweepHealth
 
 

@@ -8,7 +8,7 @@ import pytest
 import ray
 from synthetic_sweep import end, finding, job_row, result
 
-from tune_jobs.run_log.event_log import EventLog
+from rungwise.run_log.event_log import EventLog
 from tune_jobs.session import program_session
 from tune_jobs.trackers import prometheus_gauges
 from tune_jobs.trackers.prometheus_gauges import MOST, RunGauges, name_run

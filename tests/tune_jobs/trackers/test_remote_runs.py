@@ -11,9 +11,9 @@ import pytest
 from synthetic_sweep import job_row
 
 from rungwise.logs.discovery import find_readers
+from rungwise.run_log.events import CheckpointRow
 from rungwise.validation import InputError
 from tune_jobs.jobs.job_yaml import make_job
-from tune_jobs.run_log.events import CheckpointRow
 from tune_jobs.session.prepare import make_job_row
 from tune_jobs.trackers.remote_runs import MlflowRuns, WandbRuns
 from tune_jobs.trackers.tracker import make_trackers

@@ -12,8 +12,8 @@ import yaml
 from command_line import rungwise
 from tensorboardX.proto import event_pb2
 
-from tune_jobs.run_log.event_log import read_event_log
-from tune_jobs.run_log.events import ResultRow
+from rungwise.run_log.event_log import read_event_log
+from rungwise.run_log.events import ResultRow
 from tune_jobs.trackers.tracker_metrics import (
     EPISODES,
     POST_MORTEM,

@@ -3,13 +3,13 @@
 
 from typing import Any
 
-from tune_jobs.run_log.cross_trial import (
+from rungwise.run_log.cross_trial import (
     NAMED,
     Sibling,
     compare_trials_on_all_symptoms,
     compare_trials_on_symptom,
 )
-from tune_jobs.run_log.event_log import read_event_log
+from rungwise.run_log.event_log import read_event_log
 
 
 def trials(*found, iterations=20, **settings):

@@ -7,9 +7,9 @@ import sys
 import pytest
 from synthetic_sweep import end, finding, job_row, result
 
-from tune_jobs.run_log.events import TrialRow
-from tune_jobs.run_log.outcome import Outcome
-from tune_jobs.run_log.trial_outcome import SPREAD, average, to_finite_float
+from rungwise.run_log.events import TrialRow
+from rungwise.run_log.outcome import Outcome
+from rungwise.run_log.trial_outcome import SPREAD, average, to_finite_float
 
 
 def test_a_finding_is_kept_once_and_noticed_in_the_state():

@@ -8,8 +8,8 @@ import pytest
 from scipy.stats import spearmanr
 from synthetic_sweep import job_row, result
 
-from tune_jobs.run_log.outcome import Outcome
-from tune_jobs.run_log.rung_agreement import measure_rung_agreement
+from rungwise.run_log.outcome import Outcome
+from rungwise.run_log.rung_agreement import measure_rung_agreement
 
 RUNGS = {"kind": "asha", "rungs": [2, 4, 8]}
 

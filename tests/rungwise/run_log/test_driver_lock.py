@@ -11,9 +11,8 @@ import time
 import pytest
 from synthetic_sweep import job_row, result
 
-from rungwise.validation import InputError
-from tune_jobs.run_log import driver_lock
-from tune_jobs.run_log.driver_lock import (
+from rungwise.run_log import driver_lock
+from rungwise.run_log.driver_lock import (
     LOCK,
     Driver,
     file_lock,
@@ -22,13 +21,14 @@ from tune_jobs.run_log.driver_lock import (
     make_lost_end,
     read_driver,
 )
-from tune_jobs.run_log.events import JobEndRow, TrialRow
-from tune_jobs.run_log.stop_requests import is_stop_requested, request_stop
+from rungwise.run_log.events import JobEndRow, TrialRow
+from rungwise.run_log.stop_requests import is_stop_requested, request_stop
+from rungwise.validation import InputError
 
 DRIVER = """
 import subprocess, sys, time
 from pathlib import Path
-from tune_jobs.run_log.driver_lock import hold_driver_lock
+from rungwise.run_log.driver_lock import hold_driver_lock
 with hold_driver_lock(Path(sys.argv[1])):
     child = subprocess.Popen(["sleep", "60"])  # as Ray's processes are
     print(child.pid, flush=True)
@@ -111,7 +111,7 @@ def test_processes_of_the_driver_do_not_inherit_the_lock(tmp_path):
 def test_a_driver_takes_over_the_lock_that_was_taken_for_it(tmp_path):
     code = (
         "import sys, time; from pathlib import Path\n"
-        "from tune_jobs.run_log.driver_lock import hold_driver_lock\n"
+        "from rungwise.run_log.driver_lock import hold_driver_lock\n"
         "with hold_driver_lock(Path(sys.argv[1]), int(sys.argv[2])):\n"
         "    print(flush=True); time.sleep(60)"
     )

@@ -11,8 +11,7 @@ import pytest
 from dashboard_app import read_whole
 from synthetic_sweep import end, job_row, result
 
-from rungwise.validation import InputError, InputWarning
-from tune_jobs.run_log.event_log import (
+from rungwise.run_log.event_log import (
     EventLog,
     encode_row,
     read_event_log,
@@ -20,7 +19,8 @@ from tune_jobs.run_log.event_log import (
     read_log_ends,
     read_result_head,
 )
-from tune_jobs.run_log.events import LOG_VERSION, JobEndRow, ResultRow, TrialRow, VideoRow
+from rungwise.run_log.events import LOG_VERSION, JobEndRow, ResultRow, TrialRow, VideoRow
+from rungwise.validation import InputError, InputWarning
 
 
 def test_every_kind_of_row_comes_back_as_it_was(tmp_path, sweep_rows):

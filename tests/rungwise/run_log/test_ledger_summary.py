@@ -12,11 +12,10 @@ import pytest
 from command_line import answer, call
 from synthetic_sweep import end, job_row, result
 
-from rungwise.validation import InputError, InputWarning
-from tune_jobs.run_log.event_log import EventLog
-from tune_jobs.run_log.events import DecisionRow
-from tune_jobs.run_log.ledger import SCHEMA, VERSION, write_ledger
-from tune_jobs.run_log.ledger_summary import (
+from rungwise.run_log.event_log import EventLog
+from rungwise.run_log.events import DecisionRow
+from rungwise.run_log.ledger import SCHEMA, VERSION, write_ledger
+from rungwise.run_log.ledger_summary import (
     RUN,
     SAVED,
     SUMMED,
@@ -24,7 +23,8 @@ from tune_jobs.run_log.ledger_summary import (
     load_ledger,
     summarise_spending,
 )
-from tune_jobs.run_log.outcome import Outcome
+from rungwise.run_log.outcome import Outcome
+from rungwise.validation import InputError, InputWarning
 
 JOB = job_row(trials=3, cpus_per_trial=2.0, gpus_per_trial=0.5, iterations=27)
 DECISION = {"trial": "00", "iteration": 9, "rung": 9, "score": 0.5, "cut": None, "rank": 1, "of": 1}

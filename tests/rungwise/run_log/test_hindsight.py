@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tune_jobs.run_log.hindsight import is_best_at, rises_after
+from rungwise.run_log.hindsight import is_best_at, rises_after
 
 NAN = float("nan")
 LATE = [0.0] * 60 + [1.0] * 40

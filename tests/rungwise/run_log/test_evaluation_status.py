@@ -1,14 +1,14 @@
 # pyright: basic, reportArgumentType=false
 """The progress of an evaluation, in words."""
 
-from tune_jobs.run_log.evaluation_status import (
+from rungwise.run_log.evaluation_status import (
     EvaluationStatus,
     caution_of_few,
     describe_cut_off,
     format_episode_count,
     list_remarks,
 )
-from tune_jobs.run_log.events import EvaluationRow
+from rungwise.run_log.events import EvaluationRow
 
 
 def test_the_count_of_episodes_comes_with_its_reason():

@@ -21,10 +21,10 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
+from rungwise.run_log.events import LOG_VERSION, EndRow, JobEndRow, JobRow, Row, VideoRow
+from rungwise.run_log.json_types import convert_to_json
+from rungwise.run_log.log_file import append_line, open_log
 from rungwise.validation import InputError, InputWarning
-from tune_jobs.run_log.events import LOG_VERSION, EndRow, JobEndRow, JobRow, Row, VideoRow
-from tune_jobs.run_log.json_types import convert_to_json
-from tune_jobs.run_log.log_file import append_line, open_log
 
 KINDS: dict[str, type[Row]] = {row.kind: row for row in get_args(Row)}
 UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, RecursionError)

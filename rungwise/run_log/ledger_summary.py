@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rungwise.optional_imports import is_installed
+from rungwise.run_log.event_log import read_event_log
+from rungwise.run_log.ledger_lines import list_ledger_lines
+from rungwise.run_log.log_file import get_log_size
 from rungwise.validation import InputError, InputWarning
-from tune_jobs.run_log.event_log import read_event_log
-from tune_jobs.run_log.ledger_lines import list_ledger_lines
-from tune_jobs.run_log.log_file import get_log_size
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -105,7 +105,7 @@ def load_ledger(run: Path) -> pa.Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from tune_jobs.run_log.ledger import LOG_BYTES, SCHEMA, VERSION, build_ledger
+    from rungwise.run_log.ledger import LOG_BYTES, SCHEMA, VERSION, build_ledger
 
     path, events = run / "ledger.parquet", run / "events.jsonl"
     if path.is_file():

@@ -24,10 +24,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rungwise.formatting import format_command, format_duration
+from rungwise.run_log.events import JobEndRow, JobRow, Row
+from rungwise.run_log.stop_requests import clear_stop_request
 from rungwise.validation import InputError
 from rungwise.write_errors import refuse_unwritable
-from tune_jobs.run_log.events import JobEndRow, JobRow, Row
-from tune_jobs.run_log.stop_requests import clear_stop_request
 
 LOCK = "driver.lock"
 PATIENCE_S = 1.0

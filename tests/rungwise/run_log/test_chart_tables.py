@@ -5,8 +5,8 @@ import pyarrow.parquet as pq
 from synthetic_sweep import NODES, job_row, result
 
 from rungwise.report_chart import ReportChart
-from tune_jobs.run_log.chart_tables import write_chart_tables
-from tune_jobs.run_log.events import TrialRow
+from rungwise.run_log.chart_tables import write_chart_tables
+from rungwise.run_log.events import TrialRow
 
 LOSSES = ReportChart("", "", {"node_losses": "loss"}, "common scale", table="node_losses").to_dict()
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from tune_jobs.run_log.events import JobRow, Row
-from tune_jobs.run_log.outcome import Outcome
-from tune_jobs.run_log.trial_outcome import TrialOutcome
+from rungwise.run_log.events import JobRow, Row
+from rungwise.run_log.outcome import Outcome
+from rungwise.run_log.trial_outcome import TrialOutcome
 
 
 def list_ledger_lines(rows: Iterable[Row]) -> list[dict[str, Any]]:

@@ -15,17 +15,17 @@ from synthetic_sweep import end, job_row, result
 
 from rungwise.logs.formats.tail import Tail
 from rungwise.logs.read_logs import read_logs
-from rungwise.validation import InputError
-from tune_jobs.run_log import log_file
-from tune_jobs.run_log.event_log import (
+from rungwise.run_log import log_file
+from rungwise.run_log.event_log import (
     EventLog,
     encode_row,
     read_event_log,
     read_job_end,
     read_log_ends,
 )
-from tune_jobs.run_log.events import JobEndRow, TrialRow
-from tune_jobs.run_log.log_file import get_log_size, get_segment, open_log, open_log_and_state
+from rungwise.run_log.events import JobEndRow, TrialRow
+from rungwise.run_log.log_file import get_log_size, get_segment, open_log, open_log_and_state
+from rungwise.validation import InputError
 from tune_jobs.session.object_storage import Mirror, fetch_run
 
 ROWS = [
@@ -128,7 +128,7 @@ def test_tail_continues_in_a_copy_of_the_log(log, tmp_path):
 
 def test_several_writers_lose_nothing(tmp_path, _small):
     code = (
-        "import sys; from pathlib import Path; from tune_jobs.run_log import log_file\n"
+        "import sys; from pathlib import Path; from rungwise.run_log import log_file\n"
         "log_file.MOVED_BYTES = 3000\n"
         "for i in range(400):\n"
         "    log_file.append_line(Path(sys.argv[1]), b'%s %d\\n' % (sys.argv[2].encode(), i))\n"
@@ -147,7 +147,7 @@ def test_several_writers_lose_nothing(tmp_path, _small):
 KILLS = """
 import os, sys
 from pathlib import Path
-from tune_jobs.run_log import log_file
+from rungwise.run_log import log_file
 path, step, code, rows = Path(sys.argv[1]), 0, 9, Path(sys.argv[2]).read_bytes()
 while code:
     if not (child := os.fork()):

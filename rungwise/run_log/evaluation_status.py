@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 
 from rungwise.formatting import count, format_percent
-from tune_jobs.run_log.events import EvaluationRow, Row
+from rungwise.run_log.events import EvaluationRow, Row
 
 
 @dataclasses.dataclass(frozen=True)

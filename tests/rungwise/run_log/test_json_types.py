@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from tune_jobs.run_log.json_types import convert_to_json, dump_metrics, parse_metrics, to_json_types
+from rungwise.run_log.json_types import convert_to_json, dump_metrics, parse_metrics, to_json_types
 
 
 def test_arrays_and_odd_values_are_written_as_plain_types():

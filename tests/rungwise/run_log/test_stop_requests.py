@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tune_jobs.run_log.stop_requests import (
+from rungwise.run_log.stop_requests import (
     JOB,
     clear_stop_request,
     is_stop_requested,

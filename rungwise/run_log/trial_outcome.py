@@ -11,10 +11,10 @@ from typing import Any, ClassVar
 
 from rungwise.formatting import format_duration, format_identifier, format_number, format_percent
 from rungwise.metrics import STAGE, depends_on_stage
-from tune_jobs.run_log import events
-from tune_jobs.run_log.cross_trial import Sibling
-from tune_jobs.run_log.hindsight import rises_after
-from tune_jobs.run_log.json_types import to_json_types
+from rungwise.run_log import events
+from rungwise.run_log.cross_trial import Sibling
+from rungwise.run_log.hindsight import rises_after
+from rungwise.run_log.json_types import to_json_types
 
 CONTINUED = ("interrupted", "error")
 """Ends that a resume may undo."""

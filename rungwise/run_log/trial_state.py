@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from tune_jobs.run_log import events
-from tune_jobs.run_log.trial_outcome import CONTINUED, TrialOutcome, to_finite_float
+from rungwise.run_log import events
+from rungwise.run_log.trial_outcome import CONTINUED, TrialOutcome, to_finite_float
 
 
 def is_reopened(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rungwise.formatting import format_percent
-from tune_jobs.run_log.trial_outcome import TrialOutcome, average_later_half, to_finite_float
+from rungwise.run_log.trial_outcome import TrialOutcome, average_later_half, to_finite_float
 
 FEWEST = 8
 """Trials at both rungs below which nothing is said."""

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rungwise.report_chart import ReportChart
-from tune_jobs.run_log.events import Row
-from tune_jobs.run_log.outcome import Outcome
+from rungwise.run_log.events import Row
+from rungwise.run_log.outcome import Outcome
 
 SCHEMA = pa.schema(
     [

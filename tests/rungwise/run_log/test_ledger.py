@@ -12,10 +12,10 @@ import pytest
 from paths import ROOT
 from synthetic_sweep import end, job_row, result
 
-from tune_jobs.run_log.events import DecisionRow
-from tune_jobs.run_log.ledger import SCHEMA, build_ledger, write_ledger
-from tune_jobs.run_log.ledger_summary import RUN, SAVED
-from tune_jobs.run_log.outcome import Outcome
+from rungwise.run_log.events import DecisionRow
+from rungwise.run_log.ledger import SCHEMA, build_ledger, write_ledger
+from rungwise.run_log.ledger_summary import RUN, SAVED
+from rungwise.run_log.outcome import Outcome
 
 JOB = job_row(trials=3, cpus_per_trial=2.0, gpus_per_trial=0.5, iterations=27)
 

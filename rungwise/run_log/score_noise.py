@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rungwise.episode_pool import pool_episodes
-from tune_jobs.run_log.trial_outcome import (
+from rungwise.run_log.trial_outcome import (
     POOLED,
     SPREAD,
     average_later_half,

@@ -13,10 +13,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from rungwise.run_log.events import Row
+from rungwise.run_log.ledger_lines import list_ledger_lines
 from rungwise.validation import InputError
 from rungwise.whole_file import replace_whole
-from tune_jobs.run_log.events import Row
-from tune_jobs.run_log.ledger_lines import list_ledger_lines
 
 VERSION = "4"
 LOG_BYTES = b"log_bytes"
@@ -68,7 +68,7 @@ def write_ledger(rows: Iterable[Row], path: str | Path, log_bytes: int) -> None:
         rows: of its event log.
         path: of the ledger.
         log_bytes: size of the event log before the rows were read, by which
-            :func:`tune_jobs.run_log.ledger_summary.load_ledger` knows an old ledger.
+            :func:`rungwise.run_log.ledger_summary.load_ledger` knows an old ledger.
 
     Raises:
         InputError: if there is no job row among the rows.

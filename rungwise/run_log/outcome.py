@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from rungwise.formatting import count, format_end_reason, format_percent
-from rungwise.validation import InputError
-from tune_jobs.run_log.cross_trial import compare_trials_on_all_symptoms
-from tune_jobs.run_log.events import (
+from rungwise.run_log.cross_trial import compare_trials_on_all_symptoms
+from rungwise.run_log.events import (
     CheckpointRow,
     EvaluationRow,
     FinalRow,
@@ -30,9 +29,10 @@ from tune_jobs.run_log.events import (
     TrialRow,
     VideoRow,
 )
-from tune_jobs.run_log.rung_agreement import RungAgreement, measure_rung_agreement
-from tune_jobs.run_log.trial_outcome import CONTINUED, TrialOutcome, rank_trials, to_finite_float
-from tune_jobs.run_log.trial_state import TrialState
+from rungwise.run_log.rung_agreement import RungAgreement, measure_rung_agreement
+from rungwise.run_log.trial_outcome import CONTINUED, TrialOutcome, rank_trials, to_finite_float
+from rungwise.run_log.trial_state import TrialState
+from rungwise.validation import InputError
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic_sweep import end, finding, job_row, result
 
-from rungwise.validation import InputError
-from tune_jobs.run_log.events import (
+from rungwise.run_log.events import (
     CheckpointRow,
     EvaluationRow,
     FinalRow,
@@ -19,8 +18,9 @@ from tune_jobs.run_log.events import (
     ResultRow,
     TrialRow,
 )
-from tune_jobs.run_log.outcome import Outcome
-from tune_jobs.run_log.trial_outcome import average_later_half
+from rungwise.run_log.outcome import Outcome
+from rungwise.run_log.trial_outcome import average_later_half
+from rungwise.validation import InputError
 
 BUDGET = 9
 

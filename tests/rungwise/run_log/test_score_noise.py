@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from tune_jobs.run_log.score_noise import EpisodeSample, NoiseSource, TrialCurve
+from rungwise.run_log.score_noise import EpisodeSample, NoiseSource, TrialCurve
 
 RETURNS = NoiseSource("return_mean")
 
