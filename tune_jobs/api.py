@@ -45,7 +45,7 @@ def run(
     is used as it is and left running.
 
     Args:
-        job: the job, made in Python or by :func:`tune_jobs.load_job`.
+        job: the job, made in Python or by :func:`rungwise.load_job`.
         out: the run directory; by default ``runs/<environment>-<date>-<number>``.
         address: ``local`` for a Ray on this machine, or the address of a Ray to join.
         cpus: CPUs that a local Ray offers; by default one for each core.

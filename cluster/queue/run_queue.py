@@ -138,7 +138,7 @@ class RunQueue:
 
         Args:
             directory: the run directory.
-            extension: a larger budget, as in :func:`tune_jobs.resume`.
+            extension: a larger budget, as in :func:`rungwise.resume`.
 
         Raises:
             InputError: the run cannot be extended so.

@@ -9,7 +9,7 @@ import small
 import torch
 
 import algos
-import tune_jobs
+import rungwise
 from algos.policy import Policy
 from rungwise.run_log.events import EndRow, FindingRow, ResultRow
 from tune_jobs.jobs.job_yaml import make_job
@@ -81,7 +81,7 @@ def test_two_trials_share_one_gpu(tmp_path):
             "settings": SETTINGS | {"acting_device": "gpu"},
         }
     )
-    tune_jobs.run(job, tmp_path / "run", on_row=rows.append)
+    rungwise.run(job, tmp_path / "run", on_row=rows.append)
     assert {row.trial: row.reason for row in rows if isinstance(row, EndRow)} == {
         "00": "budget",
         "01": "budget",

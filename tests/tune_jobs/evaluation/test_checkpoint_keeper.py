@@ -11,10 +11,10 @@ from synthetic_sweep import job_row
 
 from rungwise.run_log.events import CheckpointRow, ExploitRow, ResultRow, TrialRow
 from rungwise.run_log.outcome import Outcome
-from tune_jobs import load_job
 from tune_jobs.evaluation import checkpoint_keeper
 from tune_jobs.evaluation.best_checkpoint import find_best_checkpoint
 from tune_jobs.evaluation.checkpoint_keeper import CheckpointChoice, CheckpointKeeper
+from tune_jobs.jobs.job_yaml import load_job
 from tune_jobs.session.remaining_work import find_remaining_work
 
 RISES, FALLS = [100.0, 300.0, 500.0, 500.0], [500.0, 200.0, 100.0]

@@ -11,7 +11,8 @@ from ray.tune.execution import class_cache
 from sessions import make_session
 from synthetic_sweep import job_row
 
-from tune_jobs import load_job, ray_session
+from tune_jobs import ray_session
+from tune_jobs.jobs.job_yaml import load_job
 from tune_jobs.schedulers.asha import RecordedASHA
 from tune_jobs.schedulers.pbt import RecordedPBT
 from tune_jobs.session.tune_session import (
