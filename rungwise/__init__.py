@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from algos.policy import Policy
     from envs.batched import World
+    from rungwise.judging.doctor import doctor
+    from rungwise.judging.watch import Watch
     from rungwise.run_log.outcome import Outcome
     from rungwise.validation import InputError
     from tune_jobs.api import check_environment as check
@@ -28,8 +30,6 @@ if TYPE_CHECKING:
     from tune_jobs.jobs.job import Job
     from tune_jobs.jobs.job_yaml import load_job
     from tune_jobs.jobs.search_space import Space
-    from tune_jobs.judging.doctor import doctor
-    from tune_jobs.judging.watch import Watch
 
 __all__ = [
     "InputError",
@@ -52,10 +52,10 @@ _PLACES = {
     "Outcome": "rungwise.run_log.outcome:Outcome",
     "Policy": "algos.policy:Policy",
     "Space": "tune_jobs.jobs.search_space:Space",
-    "Watch": "tune_jobs.judging.watch:Watch",
+    "Watch": "rungwise.judging.watch:Watch",
     "World": "envs.batched:World",
     "check": "tune_jobs.api:check_environment",
-    "doctor": "tune_jobs.judging.doctor:doctor",
+    "doctor": "rungwise.judging.doctor:doctor",
     "load_job": "tune_jobs.jobs.job_yaml:load_job",
     "resume": "tune_jobs.api:resume",
     "run": "tune_jobs.api:run",

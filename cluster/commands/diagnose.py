@@ -80,7 +80,7 @@ class Doctor(Command):
             InputError: no path is given, or a file cannot be read.
             Unhealthy: a finding calls for a stop.
         """
-        from tune_jobs.judging import doctor
+        from rungwise.judging import doctor
 
         if not self.paths:
             raise InputError(

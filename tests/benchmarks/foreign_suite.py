@@ -17,7 +17,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from tune_jobs.judging.doctor import doctor
+from rungwise.judging.doctor import doctor
 
 DATA = Path(__file__).parents[1] / "data"
 ARCHIVES = (DATA / "foreign_logs.tar.xz", DATA / "program_logs.tar.xz")

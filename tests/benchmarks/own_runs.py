@@ -15,8 +15,8 @@ from benchmarks.foreign_suite import group, unpacked
 from benchmarks.recorded_runs import recordings
 from rungwise.health import RULES, Diagnosis, History, diagnose
 from rungwise.health.metric_table import MetricTable
+from rungwise.judging.run_judge import RunJudge
 from rungwise.logs.discovery import find_readers
-from tune_jobs.judging.run_judge import RunJudge
 
 
 def count_own_runs() -> dict[str, dict[str, int]]:

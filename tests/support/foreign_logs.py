@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from paths import DATA
 
-from tune_jobs.judging.doctor import doctor
+from rungwise.judging.doctor import doctor
 
 RLLIB = DATA / "logs" / "rllib_ppo_cartpole.json"
 

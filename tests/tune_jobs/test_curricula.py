@@ -14,6 +14,7 @@ from rungwise.health import diagnose
 from rungwise.health.metric_table import MetricTable
 from rungwise.health.rules.no_improvement import NoImprovement
 from rungwise.health.rules.reward_hacking import RewardHacking
+from rungwise.judging.doctor import doctor
 from rungwise.logs.smoothed import make_history
 from rungwise.metrics import STAGE, STAGES_LEFT
 from rungwise.run_log.events import ResultRow
@@ -22,7 +23,6 @@ from rungwise.run_log.score_noise import NoiseSource
 from tune_jobs.evaluation.checkpoint_keeper import CheckpointChoice
 from tune_jobs.evaluation.scoring import AgentScore
 from tune_jobs.jobs.job_yaml import make_job
-from tune_jobs.judging.doctor import doctor
 from tune_jobs.schedulers.pbt import RecordedPBT
 from tune_jobs.schedulers.successive_halving import Bracket
 

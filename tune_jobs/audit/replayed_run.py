@@ -15,6 +15,7 @@ import numpy as np
 from rungwise.health.diagnosis import Limit, diagnose
 from rungwise.health.finding import Finding
 from rungwise.health.metric_table import MetricTable, as_number
+from rungwise.judging.run_judge import Mode, RunJudge
 from rungwise.logs.discovery import OwnRun, Unreadable, describe_os_error
 from rungwise.logs.formats import LogReader
 from rungwise.logs.likely_return import advise_rename
@@ -26,7 +27,6 @@ from rungwise.logs.read_logs import LogSource, read_own_run, read_rest
 from rungwise.logs.stacked_runs import find_env, split_runs
 from rungwise.run_log.hindsight import is_best_at, rises_after
 from rungwise.validation import InputError
-from tune_jobs.judging.run_judge import Mode, RunJudge
 
 WHOLE = 50_000_000
 """Bytes of a log up to which its records are kept between the two times that they are needed."""

@@ -7,7 +7,7 @@ from typing import Any
 from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.callbacks.callbacks import RLlibCallback
 
-from tune_jobs.judging.watch import Watch
+from rungwise.judging.watch import Watch
 
 
 class HealthCallback(RLlibCallback):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from rungwise.judging.watch import Watch
 from rungwise.validation import InputError
 from tune_jobs.callbacks.ending import Doomed, share_decision
 from tune_jobs.callbacks.scalars import copy_scalars, read_budget
-from tune_jobs.judging.watch import Watch
 
 
 class HealthCallback:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ray.tune import Stopper
 
-from tune_jobs.judging.watch import TimeLimit, Watch
+from rungwise.judging.watch import TimeLimit, Watch
 
 
 class HealthStopper(Stopper):

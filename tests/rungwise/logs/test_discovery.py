@@ -5,10 +5,10 @@ from foreign_logs import write_columns, write_results
 from health_runs import rising
 from paths import DATA
 
+from rungwise.judging.doctor import doctor
 from rungwise.logs.discovery import LeftOut, find_logs, find_readers
 from rungwise.logs.read_logs import read_logs
 from rungwise.validation import InputError
-from tune_jobs.judging.doctor import doctor
 
 
 def test_one_unreadable_file_does_not_end_a_folder(tmp_path):

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from paths import DATA
 
+from rungwise.judging.doctor import doctor
+from rungwise.judging.watch import TimeLimit, Watch
 from rungwise.logs.discovery import find_readers
 from rungwise.logs.read_logs import read_logs
-from tune_jobs.judging.doctor import doctor
-from tune_jobs.judging.watch import TimeLimit, Watch
 
 
 @pytest.fixture(scope="module")

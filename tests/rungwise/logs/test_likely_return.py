@@ -5,10 +5,10 @@ import math
 import pytest
 from foreign_logs import write_columns
 
+from rungwise.judging.doctor import doctor
 from rungwise.logs.likely_return import may_be_return
 from rungwise.logs.read_logs import read_logs
 from rungwise.validation import InputError
-from tune_jobs.judging.doctor import doctor
 
 WAVES = [math.sin(i) + i / 20 for i in range(40)]
 

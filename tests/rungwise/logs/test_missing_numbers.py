@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rungwise.judging.watch import TimeLimit, Watch
 from rungwise.logs.log_record import Record
 from rungwise.logs.translation import translate_log
-from tune_jobs.judging.watch import TimeLimit, Watch
 
 NAN = math.nan
 

@@ -17,12 +17,12 @@ from foreign_logs import (
 from health_runs import flat as flat_returns
 
 from rungwise.health import History, diagnose
+from rungwise.judging.doctor import doctor
 from rungwise.logs.log_record import flatten
 from rungwise.logs.read_logs import read_logs
 from rungwise.run_log.event_log import EventLog
 from rungwise.run_log.events import JobRow, ResultRow, TrialRow
 from rungwise.validation import InputError
-from tune_jobs.judging.doctor import doctor
 
 SICK = {
     "kl_runaway": ("stop", 5),

@@ -14,9 +14,9 @@ from foreign_logs import (
     write_results,
 )
 
+from rungwise.judging.doctor import doctor
 from rungwise.logs.read_logs import read_logs
 from rungwise.metrics import METRICS
-from tune_jobs.judging.doctor import doctor
 
 pytestmark = pytest.mark.system
 

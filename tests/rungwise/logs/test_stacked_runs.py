@@ -7,12 +7,12 @@ import pytest
 from foreign_logs import write_columns
 from health_runs import flat, rising
 
+from rungwise.judging.doctor import doctor
 from rungwise.logs.discovery import find_logs
 from rungwise.logs.log_record import Record
 from rungwise.logs.read_logs import read_logs
 from rungwise.logs.stacked_runs import split_runs
 from tune_jobs.audit.replayed_run import JudgingOptions, replay_source
-from tune_jobs.judging.doctor import doctor
 
 ROWS = 60
 

@@ -10,9 +10,9 @@ from foreign_logs import write_columns
 from health_runs import flat, rising
 from paths import DATA
 
+from rungwise.judging.watch import TimeLimit, Watch
 from rungwise.logs.discovery import find_logs, find_readers
 from tune_jobs.audit.replayed_run import JudgingOptions, replay_source
-from tune_jobs.judging.watch import TimeLimit, Watch
 
 OPTIONS = JudgingOptions()
 

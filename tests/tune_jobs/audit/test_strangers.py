@@ -4,9 +4,9 @@
 import pytest
 from paths import DATA
 
+from rungwise.judging.doctor import doctor
 from tune_jobs.audit.audit import audit
 from tune_jobs.audit.replayed_run import JudgingOptions
-from tune_jobs.judging.doctor import doctor
 
 STRANGERS = DATA / "strangers"
 LOGS = [

@@ -14,8 +14,8 @@ from rl_games.common.algo_observer import DefaultAlgoObserver
 from rl_games.common.ivecenv import IVecEnv
 from rl_games.torch_runner import Runner
 
+from rungwise.judging.watch import TimeLimit
 from tune_jobs.callbacks.rl_games_callback import HealthObserver, stop_fn
-from tune_jobs.judging.watch import TimeLimit
 
 EPOCHS = 40
 DIRECTIONS = np.array([[-1, 0], [1, 0], [0, -1], [0, 1]], np.float32)

@@ -20,8 +20,8 @@ from transformers import (
     TrainingArguments,
 )
 
+from rungwise.judging.watch import TimeLimit
 from tune_jobs.callbacks.transformers_callback import HealthCallback
-from tune_jobs.judging.watch import TimeLimit
 
 QUIET = {
     **{"report_to": [], "save_strategy": "no", "disable_tqdm": True, "use_cpu": True},

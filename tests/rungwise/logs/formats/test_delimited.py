@@ -4,11 +4,11 @@ import pytest
 from foreign_logs import read_rllib_results, write_columns, write_results
 from health_runs import flat as flat_returns
 
+from rungwise.judging.doctor import doctor
 from rungwise.logs.formats import tail
 from rungwise.logs.formats.delimited import DelimitedReader
 from rungwise.logs.read_logs import read_logs
 from rungwise.validation import InputError
-from tune_jobs.judging.doctor import doctor
 
 
 def test_a_file_that_is_not_text_is_refused(tmp_path):

@@ -5,9 +5,9 @@ import json
 import numpy as np
 from foreign_logs import write_columns
 
+from rungwise.judging.doctor import doctor
 from rungwise.logs.discovery import find_readers
 from rungwise.logs.read_logs import read_logs
-from tune_jobs.judging.doctor import doctor
 
 
 def save(root, step):

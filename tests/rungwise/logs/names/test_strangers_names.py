@@ -4,10 +4,10 @@ import pytest
 from foreign_logs import write_columns
 from paths import DATA
 
+from rungwise.judging.doctor import doctor
 from rungwise.logs.read_logs import read_logs
 from tune_jobs.audit.audit import audit
 from tune_jobs.audit.replayed_run import JudgingOptions
-from tune_jobs.judging.doctor import doctor
 
 STRANGERS = DATA / "strangers"
 

@@ -15,11 +15,11 @@ from rungwise.health.diagnosis import RULES, Diagnosis, diagnose
 from rungwise.health.finding import Finding
 from rungwise.health.history import History
 from rungwise.health.record import describe_record
+from rungwise.judging.run_judge import RESUMED, count_needed_rows
 from rungwise.logs.log import Log
 from rungwise.logs.read_logs import read_all
 from rungwise.metrics import METRICS
 from rungwise.run_log.cross_trial import Sibling, compare_trials_on_all_symptoms
-from tune_jobs.judging.run_judge import RESUMED, count_needed_rows
 
 Answer = dict[str, Any]
 LATE_NOTE = "It begins late in a training, so that a score which does not rise is only a note."

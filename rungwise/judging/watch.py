@@ -18,6 +18,7 @@ from rungwise.health.finding import Finding
 from rungwise.health.history import History
 from rungwise.health.metric_table import as_number
 from rungwise.health.record import describe_record, hold_unproven
+from rungwise.judging.run_judge import Mode, RunJudge, Verdict
 from rungwise.logs.log_record import Record, flatten
 from rungwise.logs.log_rows import RETURNS
 from rungwise.logs.names.name_matching import check_rename, match_metrics
@@ -30,7 +31,6 @@ from rungwise.validation import (
     unknown_name_error,
     validate,
 )
-from tune_jobs.judging.run_judge import Mode, RunJudge, Verdict
 
 LOGGER = logging.getLogger("rungwise")
 FEWEST = 8

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
+from rungwise.judging import run_judge
+from rungwise.judging.watch import TimeLimit, Watch
 from rungwise.validation import InputError
-from tune_jobs.judging import run_judge
-from tune_jobs.judging.watch import TimeLimit, Watch
 
 
 def make(**options):

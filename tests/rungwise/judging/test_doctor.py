@@ -16,8 +16,8 @@ from health_runs import rising
 from paths import DATA
 
 from rungwise.health import RULES
+from rungwise.judging.doctor import doctor
 from rungwise.validation import InputError
-from tune_jobs.judging.doctor import doctor
 
 
 def test_an_experiment_has_a_log_for_each_of_its_trials(tmp_path):
