@@ -44,7 +44,7 @@ test-learning: $(READY)
 
 # Peers are an extra, installed by the first call.
 test-peers: $(PEERS_READY)
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest tests/algos/test_peers.py tests/tune_jobs/callbacks tests/docs/test_health.py
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest tests/algos/test_peers.py tests/rungwise/callbacks tests/docs/test_health.py
 
 # Environments of other packages, which the presets of the zoo train on.
 zoo: $(ZOO_READY)

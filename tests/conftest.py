@@ -9,6 +9,7 @@ from functools import cache
 import hypothesis
 import pytest
 from paths import ROOT, SUPPORT
+from synthetic_sweep import synthetic_rows
 from xdist.scheduler import LoadFileScheduling
 
 # Before torch is imported: the processes of a test run share the cores, and the threads of each
@@ -108,3 +109,8 @@ def make_trial(local_ray, tmp_path):
             return trial
 
         yield make
+
+
+@pytest.fixture(scope="session")
+def sweep_rows():
+    return synthetic_rows()

@@ -3,12 +3,14 @@
 
 import subprocess
 import sys
+from importlib import import_module
 from typing import Any
 
 import gymnasium
 import pytest
 
 import rungwise
+from tune_jobs import MOVED
 from tune_jobs.api import check_environment
 
 NAMES = ("run", "Job", "Space", "Policy", "World", "Watch", "doctor", "check", "load_job")
@@ -25,6 +27,14 @@ def test_the_names_of_the_api_are_there():
 def test_importing_it_waits_for_neither_torch_nor_ray():
     code = "import rungwise, sys; sys.exit(bool({'torch', 'ray'} & set(sys.modules)))"
     assert not subprocess.run([sys.executable, "-c", code]).returncode
+
+
+@pytest.mark.parametrize("old", MOVED)
+def test_import_from_old_place_names_new_place(old):
+    new = MOVED[old].split()[0]
+    with pytest.raises(ModuleNotFoundError, match=f"^{old} is now {new}"):
+        import_module(f"{old}.anything")
+    assert import_module(new)
 
 
 def test_a_path_may_be_text(tmp_path):

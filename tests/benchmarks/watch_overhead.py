@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 from stable_baselines3 import PPO
 
-from tune_jobs.callbacks.sb3_callback import HealthCallback
+from rungwise.callbacks.sb3 import HealthCallback
 
 NAMES = (
     *("time/total_timesteps", "time/iterations", "rollout/ep_rew_mean", "rollout/ep_len_mean"),

@@ -13,7 +13,7 @@ from rungwise import Watch
 
 PAGE = (ROOT / "docs" / "health.md").read_text()
 BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.S | re.M)
-LINES = {re.findall(r"from (?:tune_jobs\.)?([\w.]+) import", block)[-1]: block for block in BLOCKS}
+LINES = {re.findall(r"from (?:rungwise\.)?([\w.]+) import", block)[-1]: block for block in BLOCKS}
 ROW = {"return_mean": 1.0, "kl": 0.01, "value_loss": 1.0}
 
 
@@ -37,7 +37,7 @@ class Library:
         return self
 
 
-@pytest.mark.parametrize("module", ["sb3_callback", "transformers_callback", "rllib_callback"])
+@pytest.mark.parametrize("module", ["sb3", "transformers", "rllib"])
 def test_documented_lines_hand_a_library_its_callback(module):
     library = Library()
     exec(LINES[f"callbacks.{module}"], dict.fromkeys(("model", "trainer", "config"), library))
@@ -49,7 +49,7 @@ def test_documented_lines_attach_a_callback(library, callback):
     pytest.importorskip(library, reason="the extra [peers] is not installed")
     stand_in = MagicMock(**{"cfg.timesteps": 1000, "env.num_envs": 2})
     names: dict[str, Any] = {"runner": stand_in, "trainer": stand_in}
-    exec(LINES[f"callbacks.{library}_callback"], names)
+    exec(LINES[f"callbacks.{library}"], names)
     attached = stand_in.logger if library == "rsl_rl" else stand_in.agents
     assert getattr(attached, callback) == getattr(names["health"], callback)
 
@@ -57,7 +57,7 @@ def test_documented_lines_attach_a_callback(library, callback):
 def test_documented_lines_register_a_hook():
     trainer = MagicMock(total_frames=1000)
     names: dict[str, Any] = {"trainer": trainer}
-    exec(LINES["callbacks.torchrl_callback"], names)
+    exec(LINES["callbacks.torchrl"], names)
     assert trainer.register_op.call_args_list[0].args == ("post_steps_log", names["health"])
 
 
@@ -65,7 +65,7 @@ def test_documented_lines_give_a_runner_its_observer(monkeypatch):
     runners = pytest.importorskip("rl_games.torch_runner", reason="make test-peers installs it")
     monkeypatch.setattr(runners, "Runner", runner := MagicMock())
     names: dict[str, Any] = {"config": {}}
-    exec(LINES["callbacks.rl_games_callback"], names)
+    exec(LINES["callbacks.rl_games"], names)
     runner.assert_called_once_with(names["health"])
 
 
@@ -84,7 +84,7 @@ def test_documented_lines_for_tune_make_a_stopper(monkeypatch):
 
     monkeypatch.setattr(tune, "Tuner", Tuner)
     names: dict[str, Any] = {"trainable": None}
-    exec(LINES["callbacks.tune_stopper"], names)
+    exec(LINES["callbacks.tune"], names)
     assert list(names["health"].watches) == ["a"]
 
 

@@ -3,12 +3,6 @@ import math
 
 import pytest
 from sessions import make_result, make_session
-from synthetic_sweep import synthetic_rows
-
-
-@pytest.fixture(scope="session")
-def sweep_rows():
-    return synthetic_rows()
 
 
 @pytest.fixture

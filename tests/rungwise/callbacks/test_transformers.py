@@ -20,8 +20,8 @@ from transformers import (
     TrainingArguments,
 )
 
+from rungwise.callbacks.transformers import HealthCallback
 from rungwise.judging.watch import TimeLimit
-from tune_jobs.callbacks.transformers_callback import HealthCallback
 
 QUIET = {
     **{"report_to": [], "save_strategy": "no", "disable_tqdm": True, "use_cpu": True},

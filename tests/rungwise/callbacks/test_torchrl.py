@@ -15,8 +15,8 @@ from torchrl.modules import ProbabilisticActor, ValueOperator
 from torchrl.objectives import ClipPPOLoss
 from torchrl.trainers.algorithms import PPOTrainer
 
+from rungwise.callbacks.torchrl import HealthHook
 from rungwise.judging.watch import TimeLimit
-from tune_jobs.callbacks.torchrl_callback import HealthHook
 
 ROLLOUT, STEPS = 128, 3840
 

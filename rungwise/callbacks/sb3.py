@@ -8,8 +8,8 @@ import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import KVWriter
 
+from rungwise.callbacks.scalars import read_budget
 from rungwise.judging.watch import Watch
-from tune_jobs.callbacks.scalars import read_budget
 
 
 class HealthCallback(BaseCallback, KVWriter):

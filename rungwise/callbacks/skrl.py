@@ -8,10 +8,10 @@ from typing import Any
 from skrl import config  # pyright: ignore
 from skrl.trainers.torch import SequentialTrainer  # pyright: ignore
 
+from rungwise.callbacks.ending import Doomed, share_decision
+from rungwise.callbacks.scalars import copy_scalars, read_budget
 from rungwise.judging.watch import Watch
 from rungwise.validation import InputError
-from tune_jobs.callbacks.ending import Doomed, share_decision
-from tune_jobs.callbacks.scalars import copy_scalars, read_budget
 
 
 class HealthCallback:

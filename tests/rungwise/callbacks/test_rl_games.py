@@ -14,8 +14,8 @@ from rl_games.common.algo_observer import DefaultAlgoObserver
 from rl_games.common.ivecenv import IVecEnv
 from rl_games.torch_runner import Runner
 
+from rungwise.callbacks.rl_games import HealthObserver, stop_fn
 from rungwise.judging.watch import TimeLimit
-from tune_jobs.callbacks.rl_games_callback import HealthObserver, stop_fn
 
 EPOCHS = 40
 DIRECTIONS = np.array([[-1, 0], [1, 0], [0, -1], [0, 1]], np.float32)
@@ -158,7 +158,7 @@ def test_another_observer_is_called_too(tmp_path):
 
 
 def test_a_stop_fn_that_a_yaml_file_names_ends_a_training(tmp_path):
-    named = {"stop_fn": "tune_jobs.callbacks.rl_games_callback:stop_fn"}
+    named = {"stop_fn": "rungwise.callbacks.rl_games:stop_fn"}
     asking, options = Asking(), {"time_limit": TimeLimit(fraction=1.0)}
     epochs = train(tmp_path, asking, env={"fault": "nan-reward"}, health=options, **named)
     assert epochs == 21 and asking.algo.health.watch.stop.symptom == "not_finite"

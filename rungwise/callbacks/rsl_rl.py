@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from rungwise.callbacks.ending import Doomed, share_decision
+from rungwise.callbacks.scalars import copy_scalars, read_budget
 from rungwise.judging.watch import Watch
 from rungwise.validation import InputError
-from tune_jobs.callbacks.ending import Doomed, share_decision
-from tune_jobs.callbacks.scalars import copy_scalars, read_budget
 
 
 class HealthCallback:

@@ -14,9 +14,9 @@ from skrl.memories.torch import RandomMemory
 from skrl.models.torch import DeterministicMixin, GaussianMixin, Model
 from skrl.trainers.torch import SequentialTrainer, SequentialTrainerCfg, StepTrainer, StepTrainerCfg
 
+from rungwise.callbacks.skrl import HealthCallback
 from rungwise.judging.watch import TimeLimit
 from rungwise.validation import InputError
-from tune_jobs.callbacks.skrl_callback import HealthCallback
 
 ROLLOUT, STEPS = 25, 1000
 

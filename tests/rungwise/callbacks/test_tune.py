@@ -7,9 +7,9 @@ import pickle
 import pytest
 from ray import tune
 
+from rungwise.callbacks.tune import HealthStopper
 from rungwise.judging.watch import TimeLimit
 from rungwise.validation import InputError
-from tune_jobs.callbacks.tune_stopper import HealthStopper
 
 
 def make_result(i, loss=1.0):

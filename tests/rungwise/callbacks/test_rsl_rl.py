@@ -9,9 +9,9 @@ import torch
 from benchmarks.programs.environments import TorchSteer
 from rsl_rl.runners import OnPolicyRunner
 
+from rungwise.callbacks.rsl_rl import HealthCallback
 from rungwise.judging.watch import TimeLimit
 from rungwise.validation import InputError
-from tune_jobs.callbacks.rsl_rl_callback import HealthCallback
 
 ITERATIONS = 40
 

@@ -12,8 +12,8 @@ from stable_baselines3.common.callbacks import StopTrainingOnMaxEpisodes
 from stable_baselines3.common.env_util import make_vec_env
 from torch.nn.utils import parameters_to_vector
 
+from rungwise.callbacks.sb3 import HealthCallback
 from rungwise.judging.watch import TimeLimit
-from tune_jobs.callbacks.sb3_callback import HealthCallback
 
 
 def make_ppo(**settings):

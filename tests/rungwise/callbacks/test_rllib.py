@@ -8,8 +8,8 @@ from nan_rewards import NaNRewards
 from ray import tune
 from ray.rllib.algorithms.ppo import PPOConfig
 
+from rungwise.callbacks.rllib import HealthCallback
 from rungwise.judging.watch import TimeLimit
-from tune_jobs.callbacks.rllib_callback import HealthCallback
 
 
 @pytest.mark.system

@@ -6,8 +6,8 @@ from typing import Any
 
 from rl_games.common.algo_observer import DefaultAlgoObserver  # pyright: ignore
 
+from rungwise.callbacks.scalars import copy_scalars, read_budget
 from rungwise.judging.watch import Watch
-from tune_jobs.callbacks.scalars import copy_scalars, read_budget
 
 
 class HealthObserver:

@@ -7,9 +7,9 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from rungwise.callbacks.ending import share_decision
+from rungwise.callbacks.scalars import read_budget
 from rungwise.judging.watch import Watch
-from tune_jobs.callbacks.ending import share_decision
-from tune_jobs.callbacks.scalars import read_budget
 
 
 class HealthCallback(TrainerCallback):

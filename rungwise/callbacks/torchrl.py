@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from rungwise.callbacks.scalars import read_budget
 from rungwise.judging.watch import Watch
-from tune_jobs.callbacks.scalars import read_budget
 
 EPISODES = {"train/reward": "episode_reward", "train/episode_length": "step_count"}
 """What the transforms ``RewardSum`` and ``StepCounter`` count up to the end of an episode."""
