@@ -8,8 +8,9 @@ READY := .venv/.ready
 PEERS_READY := .venv/.ready-peers
 DOCS_READY := .venv/.ready-docs
 ZOO_READY := .venv/.ready-zoo
+OLDEST := .venv-oldest
 
-.PHONY: setup zoo tune test test-system test-gpu test-learning test-peers check coverage docs bench bench-health bench-sweep bench-landscapes bench-panel bench-doctor clean
+.PHONY: setup zoo tune test test-system test-gpu test-learning test-peers test-oldest check coverage docs bench bench-health bench-sweep bench-landscapes bench-panel bench-doctor clean
 
 setup: $(READY)
 
@@ -45,6 +46,16 @@ test-learning: $(READY)
 # Peers are an extra, installed by the first call.
 test-peers: $(PEERS_READY)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest tests/algos/test_peers.py tests/rungwise/callbacks tests/docs/test_health.py
+
+# The default suite with the oldest versions that pyproject.toml allows.
+test-oldest: $(OLDEST)/.ready
+	@PATH="$(CURDIR)/$(OLDEST)/bin:$$PATH" $(OLDEST)/bin/python -m pytest -n 3 --dist loadfile -m "not (system or slow or gpu)" $(PYTEST_ARGS)
+
+$(OLDEST)/.ready: pyproject.toml constraints-oldest.txt
+	@$(PYTHON) -m venv $(OLDEST)
+	@$(OLDEST)/bin/pip install -q --disable-pip-version-check -c constraints-oldest.txt torch==2.13.0
+	@$(OLDEST)/bin/pip install -q --disable-pip-version-check -c constraints-oldest.txt -e ".[dev]"
+	@touch $(OLDEST)/.ready
 
 # Environments of other packages, which the presets of the zoo train on.
 zoo: $(ZOO_READY)

@@ -9,19 +9,14 @@ line. Exit status: 0 on success,
 
 from __future__ import annotations
 
-import atexit
 import contextlib
-import gc
-import io
 import logging
 import os
 import sys
-import threading
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from cluster.commands.groups import COMMANDS, print_overview, print_version
 from cluster.errors import Answer, CommandEnded, Terminal, WrongCall, error_answer, parsing
@@ -46,27 +41,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     # RLlib warns about deprecated calls that it makes itself.
     logging.getLogger("ray._common.deprecation").setLevel(logging.ERROR)
     treat_sigterm_as_ctrl_c()
-    _end_process(get_exit_status(run(list(sys.argv[1:] if argv is None else argv))))
-
-
-def _end_process(status: int) -> NoReturn:
-    """End this process, at once where torch would free its memory for seconds.
-
-    What Python does at its end for the code of a user is done: the functions that are registered,
-    and the writing of files that were left open.
-    """
-    main = threading.main_thread()
-    waits = any(not thread.daemon for thread in threading.enumerate() if thread is not main)
-    if "torch" in sys.modules and not waits:
-        # Of a closed pipe, or a full disk, Python's own end knows what to say.
-        with contextlib.suppress(OSError, ValueError):
-            atexit._run_exitfuncs()  # pyright: ignore[reportPrivateUsage]
-            kinds = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
-            for file in [one for one in gc.get_objects() if type(one) in kinds]:
-                if not file.closed:
-                    file.flush()
-            os._exit(status)
-    sys.exit(status)
+    sys.exit(get_exit_status(run(list(sys.argv[1:] if argv is None else argv))))
 
 
 def run(argv: list[str]) -> int:

@@ -9,7 +9,6 @@ import signal
 import socket
 import sys
 import threading
-import time
 from collections.abc import Generator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -21,6 +20,7 @@ import psutil
 from rungwise.user_packages import ROOT, has_user_packages, make_claim
 from rungwise.validation import InputError
 from tune_jobs.interruption import received_sigterm
+from tune_jobs.ray_internals import find_default_folder, start_less
 
 MOST_PER_CORE = 8
 """CPUs that a local Ray may offer for each core of the machine."""
@@ -81,11 +81,6 @@ def is_ray_ours() -> bool:
 
 SLOW = "timed out during startup"
 """What Ray says where its processes were not ready in time."""
-NODE_S = 5.0
-"""Seconds within which a node is looked for often."""
-INHERITED = {"RAY_CHDIR_TO_TRIAL_DIR": "0", "PL_DISABLE_FORK": "1"}
-"""Environment variables that trials inherit from a Ray that is started here: they stay in the
-working directory, and Lightning does not fork (ray#28197)."""
 TRIES = 8
 """Starts of Ray: at a load of ten for each core four commands had needed more than two, and two
 more than four."""
@@ -160,9 +155,7 @@ def ray_session(address: str = "local", cpus: int | None = None) -> Generator[No
 
 def find_ray_folder() -> str:
     """Return the folder of Ray's sessions: its own choice, unless it is too long for sockets."""
-    from ray._common.utils import get_default_ray_temp_dir
-
-    folder: str = get_default_ray_temp_dir()
+    folder = find_default_folder()
     longest = f"{folder}/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store"
     return folder if len(os.fsencode(longest)) <= 107 else "/tmp/ray"  # 107: Linux's own limit
 
@@ -243,7 +236,7 @@ def _init(**options: Any) -> None:
     ours = callable(handler) and threading.current_thread() is threading.main_thread()
     try:
         try:
-            with _start_less() if options["address"] == "local" else nullcontext():
+            with start_less() if options["address"] == "local" else nullcontext():
                 ray.init(**options)
         finally:
             if ours:
@@ -255,52 +248,3 @@ def _init(**options: Any) -> None:
             raise
     if received_sigterm():
         raise KeyboardInterrupt
-
-
-@contextmanager
-def _start_less() -> Generator[None]:
-    """Let ``ray.init`` start what trials need and no more: 2 s less, and 1 s at the end.
-
-    Ray has no option for what is left out here: the processes that print what workers write (which
-    is off, ``log_to_driver``), ask a cloud for machines, and serve the dashboard (without which it
-    sends usage statistics, which are off, too); and the dashboard's part of those that remain,
-    which ``pip install ray`` does not have either.
-    """
-    from ray._private import services, utils
-    from ray._private.node import Node
-    from ray._private.state import GlobalState
-
-    get_node = services.get_node
-
-    def get_node_soon(gcs_address: str, node_id: str) -> Any:
-        """Wait until the node is there, for which Ray looks once a second."""
-        state = GlobalState()
-        state._initialize_global_state(services._get_gcs_client_options(gcs_address))  # pyright: ignore[reportPrivateUsage]
-        deadline = time.monotonic() + NODE_S
-        while time.monotonic() < deadline:
-            if any(node["NodeID"] == node_id for node in state.node_table()):
-                break
-            time.sleep(0.02)
-        return get_node(gcs_address, node_id)
-
-    replaced: list[tuple[Any, str, Any]] = [
-        (services, "get_node", get_node_soon),
-        (Node, "start_log_monitor", lambda node: None),
-        (Node, "start_monitor", lambda node: None),
-        (services, "start_api_server", lambda *args, **options: ("", None)),
-        (utils, "get_dashboard_dependency_error", lambda: ImportError("not asked for")),
-    ]
-    originals = [vars(owner)[name] for owner, name, _ in replaced]
-    variables = {name: os.environ.get(name) for name in INHERITED}
-    for owner, name, replacement in replaced:
-        setattr(owner, name, replacement)
-    os.environ.update(INHERITED)
-    try:
-        yield
-    finally:
-        for (owner, name, _), original in zip(replaced, originals, strict=True):
-            setattr(owner, name, original)
-        for name, value in variables.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value

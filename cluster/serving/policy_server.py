@@ -24,7 +24,6 @@ import tree
 from gymnasium import spaces
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from ray import serve
-from ray._private import worker
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -36,6 +35,7 @@ from cluster.serving.sessions import Sessions
 from cluster.web.auth import TokenMiddleware
 from envs.pytree import concatenate, take
 from rungwise.validation import InputError
+from tune_jobs.ray_internals import silence_workers
 
 # The proxy of Ray Serve takes most of a request (some 13 ms, measured on two busy cores), so
 # waiting 2 ms for a larger batch adds little.
@@ -256,8 +256,7 @@ def serve_checkpoint(
         deploy_checkpoint(checkpoint, token, replicas)
         yield
     finally:
-        # Ray reports the planned end of Serve's controller as a failure, from a thread of its own.
-        worker.print_to_stdstream = lambda *args, **options: None
+        silence_workers()
         # Ray Serve is detached: on a Ray that was joined it would outlive this process.
         serve.shutdown()
 

@@ -120,21 +120,6 @@ def test_cheap_checks_come_before_torch_is_imported(tmp_path):
     assert "Job.trials" not in done.stderr
 
 
-def test_a_process_with_torch_ends_as_its_user_expects(tmp_path):
-    code = (
-        "import atexit, sys, torch\n"
-        "from cluster.cli import main\n"
-        "file = open(sys.argv[1], 'w')\n"
-        "file.write('left open')\n"
-        "atexit.register(print, 'the end')\n"
-        "main(['explain', 'kl_runaway'])\n"
-    )
-    words = [sys.executable, "-c", code, tmp_path / "file"]
-    done = subprocess.run(words, capture_output=True, text=True, check=True)
-    assert "kl_limit=0.02" in done.stdout and done.stdout.endswith("the end\n")
-    assert (tmp_path / "file").read_text() == "left open"
-
-
 @pytest.mark.parametrize("algo", ALGORITHMS)
 def test_flags_of_an_algorithm_of_ours_are_read_without_torch(algo):
     code = (

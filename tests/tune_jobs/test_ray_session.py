@@ -117,28 +117,6 @@ def test_a_ray_that_starts_too_slowly_is_started_once_more():
     assert done.stdout.strip() == "1.0 1", done.stderr[-2000:]
 
 
-@pytest.mark.system
-def test_a_ray_of_ours_has_no_processes_that_trials_do_not_need():
-    """Nor does the one that it starts leave Ray changed for others in its process."""
-    code = (
-        "import os, psutil, ray\n"
-        "from ray._private.node import Node\n"
-        "from tune_jobs.ray_session import ray_session\n"
-        "before = Node.start_monitor\n"
-        "with ray_session(cpus=1):\n"
-        "    words = [' '.join(p.cmdline()) for p in psutil.Process().children()]\n"
-        "    print('raylet' in str(words), 'monitor.py' in str(words))\n"
-        "    print('dashboard.py' in str(words))\n"
-        "    read = ray.remote(lambda: os.environ['RAY_CHDIR_TO_TRIAL_DIR'])\n"
-        "    print(ray.get(read.remote()))\n"
-        "print(Node.start_monitor is before, 'PL_DISABLE_FORK' in os.environ)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stdout.split() == ["True", "False", "False", "0", "True", "False"], (
-        done.stdout + done.stderr[-2000:]
-    )
-
-
 def test_the_token_of_ray_is_for_its_owner_only_whoever_made_it(tmp_path):
     path = tmp_path / ".ray" / "auth_token"
     ensure_private_ray_token(path)

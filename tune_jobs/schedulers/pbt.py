@@ -30,6 +30,7 @@ from rungwise.run_log.score_noise import NoiseSource, TrialCurve
 from rungwise.validation import InputError
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.search_space import perturb_config
+from tune_jobs.ray_internals import forget_decision
 from tune_jobs.schedulers.rung import NOISE
 
 if TYPE_CHECKING:
@@ -229,10 +230,7 @@ class RecordedPBT(PopulationBasedTraining):
     ) -> None:
         """Let a trial continue from another; the save that it may be in the middle of is void."""
         super()._exploit(tune_controller, trial, trial_to_clone)
-        # Of a trial that saves while it is paused Tune remembers "stop after this save". The save
-        # is forgotten, and the trial would end without a word at its next one (ray#57906).
-        decisions = tune_controller._cached_trial_decisions  # pyright: ignore[reportPrivateUsage]
-        decisions.pop(trial.trial_id, None)
+        forget_decision(tune_controller, trial.trial_id)
 
     def _perturb_config(self, config: dict[str, Any]) -> dict[str, Any]:
         new_config = perturb_config(self.job.search, config, self.rng)

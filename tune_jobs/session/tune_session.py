@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ray import tune
-from ray.air._internal import usage
-from ray.tune.execution import class_cache, tune_controller
+from ray.tune.execution import tune_controller
 from ray.tune.execution.placement_groups import PlacementGroupFactory
 from ray.tune.stopper import Stopper
 
@@ -24,6 +23,7 @@ from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.resources import list_bundles
 from tune_jobs.jobs.trials import TrialPlan
 from tune_jobs.programs.trial_program import end_programs
+from tune_jobs.ray_internals import start_trials_quickly
 from tune_jobs.ray_session import is_ray_ours
 from tune_jobs.schedulers.asha import RecordedASHA
 from tune_jobs.schedulers.optuna_sampler import OptunaSampler
@@ -39,9 +39,6 @@ from tune_jobs.trackers.tracker import make_trackers
 
 MAX_PENDING_TRIALS = 200
 """Trials that may wait for a process where all settings are known before the start."""
-
-COPIED_VARIABLES = class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE
-"""Environment variables that Tune gives to the processes of trials."""
 
 LAST_GRACE_S = 4.0
 """Seconds between two signals to a program where the process that runs Tune must end."""
@@ -180,11 +177,7 @@ def set_tune_environment(job: Job) -> None:
     # Relative paths in settings and environments are relative to where the run was started.
     os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
-    # Processes with environment variables of their own start twice (half a second).
-    given = ({}, set[str]()) if is_ray_ours() else COPIED_VARIABLES
-    class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE = given
-    # Tune imports mlflow and W&B (1.2 s) to count callbacks for usage statistics, which are off.
-    usage.tag_callbacks = lambda callbacks: False
+    start_trials_quickly(inherits=is_ray_ours())
     # A proposal is made when its trial is queued: with one trial in the queue, it knows the most.
     pending = 1 if job.searcher == "optuna" else MAX_PENDING_TRIALS
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(pending)

@@ -1,0 +1,143 @@
+"""Private parts of Ray for which it has no option: the only file that uses them.
+
+They are used with the versions of Ray that they were tested with. With any other version Ray works
+as it does for everybody: a run takes 3 s longer to start and to end, and more of Ray's own words
+reach the terminal.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ray.tune.execution.tune_controller import TuneController
+
+TESTED = ("2.55", "2.56", "2.57", "2.58", "2.59", "2.60")
+"""Releases of Ray that have these parts."""
+NODE_S = 5.0
+"""Seconds within which a node is looked for often."""
+INHERITED = {"RAY_CHDIR_TO_TRIAL_DIR": "0", "PL_DISABLE_FORK": "1"}
+"""Environment variables that trials inherit from a Ray that is started here: they stay in the
+working directory, and Lightning does not fork (ray#28197)."""
+
+
+def are_known() -> bool:
+    """Return whether this Ray is one that the functions here were tested with."""
+    import ray
+
+    return ray.__version__.startswith(tuple(f"{release}." for release in TESTED))
+
+
+def find_default_folder() -> str:
+    """Return the folder in which Ray keeps its sessions if none is given."""
+    if not are_known():
+        return "/tmp/ray"
+    from ray._common.utils import get_default_ray_temp_dir
+
+    folder: str = get_default_ray_temp_dir()
+    return folder
+
+
+@contextmanager
+def start_less() -> Generator[None]:
+    """Let ``ray.init`` start what trials need and no more: 2 s less, and 1 s at the end.
+
+    Ray has no option for what is left out here: the processes that print what workers write (which
+    is off, ``log_to_driver``), ask a cloud for machines, and serve the dashboard (without which it
+    sends usage statistics, which are off, too); and the dashboard's part of those that remain,
+    which ``pip install ray`` does not have either.
+    """
+    if not are_known():
+        yield
+        return
+    from ray._private import services, utils
+    from ray._private.node import Node
+    from ray._private.state import GlobalState
+
+    get_node = services.get_node
+
+    def get_node_soon(gcs_address: str, node_id: str) -> Any:
+        """Wait until the node is there, for which Ray looks once a second."""
+        state = GlobalState()
+        state._initialize_global_state(services._get_gcs_client_options(gcs_address))  # pyright: ignore[reportPrivateUsage]
+        deadline = time.monotonic() + NODE_S
+        while time.monotonic() < deadline:
+            if any(node["NodeID"] == node_id for node in state.node_table()):
+                break
+            time.sleep(0.02)
+        return get_node(gcs_address, node_id)
+
+    replaced: list[tuple[Any, str, Any]] = [
+        (services, "get_node", get_node_soon),
+        (Node, "start_log_monitor", lambda node: None),
+        (Node, "start_monitor", lambda node: None),
+        (services, "start_api_server", lambda *args, **options: ("", None)),
+        (utils, "get_dashboard_dependency_error", lambda: ImportError("not asked for")),
+    ]
+    originals = [vars(owner)[name] for owner, name, _ in replaced]
+    variables = {name: os.environ.get(name) for name in INHERITED}
+    for owner, name, replacement in replaced:
+        setattr(owner, name, replacement)
+    os.environ.update(INHERITED)
+    try:
+        yield
+    finally:
+        for (owner, name, _), original in zip(replaced, originals, strict=True):
+            setattr(owner, name, original)
+        for name, value in variables.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+
+def start_trials_quickly(*, inherits: bool) -> None:
+    """Let Tune neither start processes twice nor import trackers to count them.
+
+    Args:
+        inherits: whether the processes of trials inherit the variables that they need; with
+            variables of their own they start twice (half a second).
+    """
+    if not are_known():
+        return
+    from ray.air._internal import usage
+    from ray.tune.execution import class_cache
+
+    copied = _read_copied_variables()
+    given = ({}, set[str]()) if inherits else copied
+    class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE = given
+    # Tune imports mlflow and W&B (1.2 s) to count callbacks for usage statistics, which are off.
+    usage.tag_callbacks = lambda callbacks: False
+
+
+@cache
+def _read_copied_variables() -> tuple[dict[str, str], set[str]]:
+    """Return the environment variables that Tune gives to the processes of trials by itself."""
+    from ray.tune.execution import class_cache
+
+    return class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE
+
+
+def forget_decision(controller: TuneController, trial_id: str) -> None:
+    """Forget what Tune wants to do with a trial after its save, which it has forgotten.
+
+    Of a trial that saves while it is paused Tune remembers "stop after this save": it would end
+    without a word at its next one (ray#57906).
+    """
+    if are_known():
+        controller._cached_trial_decisions.pop(trial_id, None)  # pyright: ignore[reportPrivateUsage]
+
+
+def silence_workers() -> None:
+    """Print no more of what workers write.
+
+    Ray reports the planned end of Serve's controller as a failure, from a thread of its own.
+    """
+    if are_known():
+        from ray._private import worker
+
+        worker.print_to_stdstream = lambda *args, **options: None
