@@ -77,7 +77,7 @@ from algos.rollouts.runner_group import (
 from algos.rollouts.unfinished_episodes import measure_unfinished
 from algos.rollouts.watchdog import take_hang_reports
 from algos.settings.training import TrainingSettings
-from envs.batched import World, get_world
+from envs.contract.batched import World, get_world
 from rungwise.metrics import METRICS
 from rungwise.validation import InputError
 

@@ -35,7 +35,7 @@ from algos.rollouts.preference_pairs import (
 )
 from algos.rollouts.rollout import Rollout
 from algos.settings.dpo import CANDIDATE_SOURCES, COLLECTED_SOURCES, IMAGINED, DPOSettings
-from envs.world import World
+from envs.contract.world import World
 
 SIDES = ("chosen", "rejected")
 

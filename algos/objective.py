@@ -19,7 +19,7 @@ from algos.rollouts.columns import Columns
 from algos.rollouts.rollout import Rollout
 from algos.schedules import adapt_entropy_coef, schedule
 from algos.settings.training import TrainingSettings
-from envs.world import World
+from envs.contract.world import World
 from rungwise.validation import InputError
 
 if TYPE_CHECKING:

@@ -29,10 +29,16 @@ from algos.models.base import MASK, PolicyModule, to_observation_columns
 from algos.rllib.rllib_module import RLlibModule
 from algos.settings.training import is_rllib_name
 from algos.space_format import space_from_dict, space_to_dict
-from envs.action_masks import MASK_PART, add_mask, describe_forbidden, find_forbidden, flatten_mask
-from envs.cast_observations import is_castable
-from envs.pytree import take
-from envs.scalar_actions import restore_scalars
+from envs.adapters.cast_observations import is_castable
+from envs.contract.action_masks import (
+    MASK_PART,
+    add_mask,
+    describe_forbidden,
+    find_forbidden,
+    flatten_mask,
+)
+from envs.contract.pytree import take
+from envs.contract.scalar_actions import restore_scalars
 from rungwise.validation import InputError
 
 # RLlib's constructor of modules warns of a deprecated call that it makes itself.

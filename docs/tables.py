@@ -26,10 +26,10 @@ from algos.rollouts.env_requirements import format_requirements_table
 from algos.settings.training import TrainingSettings
 from cluster.commands.groups import summarise_commands
 from cluster.commands.listings import list_preset_rows
-from envs.field_docs import get_field_groups, read_field_docs
 from rungwise.metrics import METRICS
 from rungwise.validation import get_fields
 from tune_jobs.check.explain import check_table, format_symptoms_table
+from tune_jobs.jobs.field_docs import get_field_groups, read_field_docs
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.preset_scores import format_steps
 from tune_jobs.stopping.stop_rules import STOP_RULES

@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Any
 from envs.gymnasium_import import run_with_gymnasium
 
 if TYPE_CHECKING:
-    from envs.batched import BatchedVectorEnv, SingleEnv
-    from envs.world import Step, World
+    from envs.contract.batched import BatchedVectorEnv, SingleEnv
+    from envs.contract.world import Step, World
 
 __all__ = ["FAMILIES", "BatchedVectorEnv", "EnvFamily", "SingleEnv", "Step", "World"]
 
@@ -109,10 +109,10 @@ FAMILIES: dict[str, EnvFamily] = {
 """Every environment of this package by id."""
 
 _MODULES = {
-    "BatchedVectorEnv": "envs.batched",
-    "SingleEnv": "envs.batched",
-    "Step": "envs.world",
-    "World": "envs.world",
+    "BatchedVectorEnv": "envs.contract.batched",
+    "SingleEnv": "envs.contract.batched",
+    "Step": "envs.contract.world",
+    "World": "envs.contract.world",
 }
 
 

@@ -7,8 +7,8 @@ import importlib
 from collections.abc import Mapping
 from typing import Any
 
-from envs.batched import BatchedVectorEnv, SingleEnv
-from envs.world import World
+from envs.contract.batched import BatchedVectorEnv, SingleEnv
+from envs.contract.world import World
 from rungwise.validation import get_fields, unknown_name_error
 
 

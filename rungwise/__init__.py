@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from algos.policy import Policy
-    from envs.batched import World
+    from envs.contract.batched import World
     from rungwise.judging.doctor import doctor
     from rungwise.judging.watch import Watch
     from rungwise.run_log.outcome import Outcome
@@ -53,7 +53,7 @@ _PLACES = {
     "Policy": "algos.policy:Policy",
     "Space": "tune_jobs.jobs.search_space:Space",
     "Watch": "rungwise.judging.watch:Watch",
-    "World": "envs.batched:World",
+    "World": "envs.contract.batched:World",
     "check": "tune_jobs.api:check_environment",
     "doctor": "rungwise.judging.doctor:doctor",
     "load_job": "tune_jobs.jobs.job_yaml:load_job",

@@ -22,4 +22,5 @@ class _MovedPackages:
             raise ModuleNotFoundError(f"{name} is now {MOVED[name]}.", name=name)
 
 
-sys.meta_path.append(_MovedPackages())
+# First: a folder of old compiled files would count as a package.
+sys.meta_path.insert(0, _MovedPackages())

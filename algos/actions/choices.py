@@ -31,7 +31,7 @@ from algos.actions.numpy_actions import (
     Noise,
     Scores,
 )
-from envs.action_masks import count_choices
+from envs.contract.action_masks import count_choices
 
 ILLEGAL_LOGIT = -1e30
 """Logit of an illegal action: finite, because -inf times a probability of 0 is NaN."""

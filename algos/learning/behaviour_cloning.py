@@ -18,10 +18,10 @@ from algos.rollouts.columns import Columns, concat
 from algos.rollouts.episodes import play_episodes
 from algos.rollouts.rollout_io import list_recordings_near, read_columns
 from algos.settings.training import TrainingSettings
-from envs import counter_rng
-from envs.batched import World
-from envs.pytree import Array, Keys, take
-from envs.world import Agent
+from envs.contract import counter_rng
+from envs.contract.batched import World
+from envs.contract.pytree import Array, Keys, take
+from envs.contract.world import Agent
 from rungwise.validation import InputError
 
 EPISODES_PER_BATCH = 128

@@ -28,10 +28,10 @@ from algos.rollouts.env_factory import make_single_env
 from algos.rollouts.environment_fault import EnvironmentFault
 from algos.rollouts.group_sampler import TRAINING_SEED
 from algos.settings.training import RLLIB
-from envs.batched import get_world
-from envs.checking.user_frames import find_user_frame
+from envs.contract.batched import get_world
 from rungwise.metrics import INFO_METRICS
 from rungwise.success import SUCCESS_NAMES, read_number
+from rungwise.user_frames import find_user_frame
 from rungwise.validation import InputError, unknown_name_error
 
 DESCRIPTIONS = {

@@ -11,7 +11,7 @@ from gymnasium.vector.utils import concatenate, create_empty_array
 
 from algos.models.base import to_observation_columns
 from algos.rollouts.rollout import Array
-from envs.pytree import where
+from envs.contract.pytree import where
 from rungwise.validation import InputError
 
 

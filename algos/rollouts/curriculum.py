@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from gymnasium.vector import VectorEnv
 
-from envs.batched import BatchedVectorEnv, World
+from envs.contract.batched import BatchedVectorEnv, World
 from rungwise.metrics import STAGE, STAGES_LEFT
 
 Array = np.ndarray[Any, Any]

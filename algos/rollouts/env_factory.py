@@ -16,16 +16,16 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 from gymnasium.vector import AutoresetMode, VectorEnv
 
-from envs.agents import PREFIX, AgentsVectorEnv, register_game
-from envs.batched import get_world
-from envs.cast_observations import cast_observations
+from envs.adapters.cast_observations import cast_observations
+from envs.adapters.closing import guard_close
+from envs.adapters.plain_results import PlainResults
 from envs.checking.guarded_import import describe_exit, guard_import
-from envs.checking.user_frames import find_user_frame
-from envs.closing import guard_close
-from envs.masked import Form, MaskedEnv, MaskedVectorEnv, detect_form, detect_vector_form
-from envs.plain_results import PlainResults
-from envs.scalar_actions import ScalarActions, has_scalars
+from envs.contract.agents import PREFIX, AgentsVectorEnv, register_game
+from envs.contract.batched import get_world
+from envs.contract.masked import Form, MaskedEnv, MaskedVectorEnv, detect_form, detect_vector_form
+from envs.contract.scalar_actions import ScalarActions, has_scalars
 from rungwise.optional_imports import import_extra
+from rungwise.user_frames import find_user_frame
 from rungwise.user_packages import explain_hidden, extend_packages
 from rungwise.validation import InputError
 

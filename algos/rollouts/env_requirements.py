@@ -14,7 +14,7 @@ from algos.actions.kinds import make_action_head
 from algos.actions.topk import TopKHead
 from algos.models.base import to_observation_columns
 from algos.objective import Need, Objective
-from envs.batched import get_world
+from envs.contract.batched import get_world
 from rungwise.validation import InputError
 
 NEED_DESCRIPTIONS: dict[Need, str] = {

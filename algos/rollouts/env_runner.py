@@ -45,9 +45,9 @@ from algos.rollouts.rllib_arguments import refuse_sample_arguments
 from algos.rollouts.rollout import Array, Rollout, number_episodes
 from algos.rollouts.rollout_buffer import RolloutBuffer
 from algos.rollouts.watchdog import Watchdog
-from envs.agents import PRESENT
-from envs.batched import BatchedVectorEnv
-from envs.time_limit import find_time_limit
+from envs.adapters.time_limit import find_time_limit
+from envs.contract.agents import PRESENT
+from envs.contract.batched import BatchedVectorEnv
 from rungwise.validation import InputError
 
 

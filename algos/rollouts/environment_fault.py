@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from envs.checking.user_frames import find_user_frame
+from rungwise.user_frames import find_user_frame
 
 
 class EnvironmentFault(RuntimeError):

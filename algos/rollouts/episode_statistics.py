@@ -13,8 +13,8 @@ from gymnasium.vector import VectorEnv
 from algos.models.base import MASK
 from algos.rollouts.finished_episodes import FinishedEpisodes, merge_figures
 from algos.rollouts.rollout import Rollout
-from envs.agents import count_agents
-from envs.batched import get_world
+from envs.contract.agents import count_agents
+from envs.contract.batched import get_world
 from rungwise.metrics import INFO_METRICS
 
 Array = np.ndarray[Any, Any]

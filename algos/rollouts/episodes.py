@@ -14,9 +14,9 @@ import gymnasium
 import numpy as np
 from gymnasium.vector import VectorEnv
 
-from envs.agents import PRESENT
-from envs.pytree import Array, Bools
-from envs.world import Step
+from envs.contract.agents import PRESENT
+from envs.contract.pytree import Array, Bools
+from envs.contract.world import Step
 
 AnyEnv: TypeAlias = VectorEnv[Any, Any, Any] | gymnasium.Env[Any, Any]
 Choose: TypeAlias = Callable[[Any, Any, int], Any]

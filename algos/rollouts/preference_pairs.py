@@ -22,9 +22,9 @@ from algos.rollouts.columns import Columns, Ragged
 from algos.rollouts.env_runner import ColumnRunner
 from algos.rollouts.rollout_io import read_columns
 from algos.settings.dpo import IMAGINED
-from envs import counter_rng
-from envs.pytree import take
-from envs.world import World
+from envs.contract import counter_rng
+from envs.contract.pytree import take
+from envs.contract.world import World
 from rungwise.validation import InputError
 
 Array = np.ndarray[Any, Any]

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from algos.rollouts.environment_fault import EnvironmentFault
-from envs.batched import BatchedVectorEnv
+from envs.contract.batched import BatchedVectorEnv
 
 SYNC_TIMEOUT_S = 60.0
 RESTART_S = 120.0

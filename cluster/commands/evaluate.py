@@ -21,7 +21,7 @@ from tune_jobs.evaluation.episode_budget import STEPS
 
 if TYPE_CHECKING:
     from algos.policy import Policy
-    from envs.world import Comparison
+    from envs.contract.world import Comparison
     from rungwise.run_log.events import VideoRow
     from tune_jobs.evaluation.evaluate import Evaluation
 
@@ -194,8 +194,8 @@ def compare_with_solvers(
         seed: the first of these seeds.
         checkpoint: the policy's path.
     """
-    from envs import counter_rng
-    from envs.world import Comparison
+    from envs.contract import counter_rng
+    from envs.contract.world import Comparison
 
     world, found = evaluation.world, evaluation.episodes
     if world is None:

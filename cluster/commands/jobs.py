@@ -23,8 +23,8 @@ from cluster.commands.live_run import (
 from cluster.commands.train_answer import make_train_answer
 from cluster.errors import Answer, PlainConsole
 from cluster.terminal.startup import show_activity, show_imports
-from envs.quick_imports import quick_imports
 from rungwise.formatting import format_command
+from rungwise.quick_imports import quick_imports
 from rungwise.run_directory import JOB, check_is_run, find_free_directory
 from rungwise.validation import InputError
 

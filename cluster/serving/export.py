@@ -35,7 +35,7 @@ from algos.models.mlp import MLPPolicy
 from algos.policy import Policy
 from algos.rollouts.autoreset import clear_rows
 from cluster.serving.parity import TOLERANCE, measure_difference
-from envs.action_masks import find_forbidden
+from envs.contract.action_masks import find_forbidden
 from rungwise.run_log.json_types import to_json_types
 from rungwise.validation import InputError
 from rungwise.write_errors import refuse_unwritable

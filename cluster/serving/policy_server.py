@@ -33,7 +33,7 @@ from starlette.routing import Route
 from algos.policy import Policy, State
 from cluster.serving.sessions import Sessions
 from cluster.web.auth import TokenMiddleware
-from envs.pytree import concatenate, take
+from envs.contract.pytree import concatenate, take
 from rungwise.validation import InputError
 from tune_jobs.ray_internals import silence_workers
 

@@ -12,8 +12,8 @@ from rich.live import Live
 from rich.text import Text
 
 from cluster.errors import PlainConsole
-from envs.quick_imports import quick_imports
 from rungwise.formatting import format_duration
+from rungwise.quick_imports import quick_imports
 
 
 @contextmanager

@@ -17,8 +17,9 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from envs import BatchedVectorEnv, SingleEnv, Step, World, counter_rng
-from envs.pytree import Array, Keys
+from envs import BatchedVectorEnv, SingleEnv, Step, World
+from envs.contract import counter_rng
+from envs.contract.pytree import Array, Keys
 from rungwise.validation import AtLeastOne, validate
 
 

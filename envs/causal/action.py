@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from envs.pytree import Array, Floats, Ints
+from envs.contract.pytree import Array, Floats, Ints
 from rungwise.validation import InputError
 
 

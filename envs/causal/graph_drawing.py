@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from envs.pytree import Bools, Floats
+from envs.contract.pytree import Bools, Floats
 
 
 class DrawnGraph:

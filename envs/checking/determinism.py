@@ -9,10 +9,10 @@ from typing import Any, cast
 import gymnasium
 import numpy as np
 
-from envs.action_masks import find_mask, sample_legal
 from envs.checking.guarded_calls import call_guarded, locate_violations, reset_env, take_step
-from envs.checking.violations import BrokenEnvironmentError, Clock, TimeLimitError, Violation
-from envs.counter_rng import derive_seed
+from envs.contract.action_masks import find_mask, sample_legal
+from envs.contract.counter_rng import derive_seed
+from envs.contract.violations import BrokenEnvironmentError, Clock, TimeLimitError, Violation
 
 SEED = 7
 """Seed of the episode that is played twice."""

@@ -16,14 +16,14 @@ from typing import Any, TypeAlias, cast
 import gymnasium
 import numpy as np
 
-from envs.action_masks import sample_legal
 from envs.checking.determinism import check_same_seed
 from envs.checking.guarded_calls import call_guarded, locate_violations, reset_env, take_step
 from envs.checking.gymnasium_check import run_gymnasium_check
 from envs.checking.mask_check import CheckedMask
 from envs.checking.observation_check import ObservationCheck
-from envs.checking.violations import BrokenEnvironmentError, Clock, TimeLimitError, Violation
-from envs.counter_rng import derive_seed
+from envs.contract.action_masks import sample_legal
+from envs.contract.counter_rng import derive_seed
+from envs.contract.violations import BrokenEnvironmentError, Clock, TimeLimitError, Violation
 from rungwise.success import SUCCESS_NAMES, read_number
 
 Make: TypeAlias = Callable[[], gymnasium.Env[Any, Any]]

@@ -12,10 +12,10 @@ from typing import Any, cast
 import gymnasium
 import numpy as np
 
+from envs.adapters.plain_results import read_flag
 from envs.checking.guarded_import import describe_exit, guard_exit
-from envs.checking.user_frames import find_definition, find_user_frame
-from envs.checking.violations import BrokenEnvironmentError, TimeUpError, Violation
-from envs.plain_results import read_flag
+from envs.contract.violations import BrokenEnvironmentError, TimeUpError, Violation
+from rungwise.user_frames import find_definition, find_user_frame
 
 
 def reset_env(env: gymnasium.Env[Any, Any], seed: int, step: int | None = None) -> tuple[Any, ...]:

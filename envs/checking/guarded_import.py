@@ -9,7 +9,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import NoReturn
 
-from envs.checking.user_frames import find_running_frame
+from rungwise.user_frames import find_running_frame
 
 LATE_S = 15.0
 """Seconds after which an import is reported: those of large libraries take up to ten."""

@@ -13,7 +13,7 @@ import gymnasium
 from gymnasium.utils.env_checker import check_env
 from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
 
-from envs.action_masks import Mask, find_mask, is_legal, sample_legal
+from envs.adapters.plain_results import read_flag
 from envs.checking.guarded_calls import (
     call_guarded,
     locate_violations,
@@ -21,10 +21,10 @@ from envs.checking.guarded_calls import (
     note_interrupts,
 )
 from envs.checking.guarded_import import guard_exit
-from envs.checking.user_frames import is_raised_by
-from envs.checking.violations import BrokenEnvironmentError, Clock, TimeLimitError, Violation
-from envs.counter_rng import derive_seed
-from envs.plain_results import read_flag
+from envs.contract.action_masks import Mask, find_mask, is_legal, sample_legal
+from envs.contract.counter_rng import derive_seed
+from envs.contract.violations import BrokenEnvironmentError, Clock, TimeLimitError, Violation
+from rungwise.user_frames import is_raised_by
 
 SEED = 123
 """Seed that the checker gives action spaces."""

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 
-from envs.agents import PREFIX
+from envs.contract.agents import PREFIX
 from rungwise import user_packages
 from rungwise.user_packages import has_user_packages
 from rungwise.validation import InputError

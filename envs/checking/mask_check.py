@@ -6,10 +6,10 @@ from typing import Any
 
 import gymnasium
 
-from envs.action_masks import FORMS, count_choices, get_offered
-from envs.checking.violations import BrokenEnvironmentError, Violation
-from envs.masked import MaskReader, detect_form
-from envs.pytree import Array
+from envs.contract.action_masks import FORMS, count_choices, get_offered
+from envs.contract.masked import MaskReader, detect_form
+from envs.contract.pytree import Array
+from envs.contract.violations import BrokenEnvironmentError, Violation
 from rungwise.validation import InputError
 
 INVALID = "mask_invalid"

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 from gymnasium import spaces
 
-from envs.cast_observations import is_castable
-from envs.checking.violations import BrokenEnvironmentError, Violation
+from envs.adapters.cast_observations import is_castable
+from envs.contract.violations import BrokenEnvironmentError, Violation
 
 SYMPTOM = "observation_in_space"
 

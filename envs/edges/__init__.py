@@ -30,7 +30,7 @@ def strength_pattern(matrix: Any, policy: Any) -> Any:
         InputError: the matrix is not symmetric positive definite (see ``envs.edges.matrices``),
             the policy chooses something else, or there are not five numbers.
     """
-    from envs import counter_rng
+    from envs.contract import counter_rng
     from envs.edges import matrices, multigrid
     from envs.edges.params import Params
     from envs.edges.world import EdgeSelection

@@ -9,12 +9,12 @@ import functools
 
 import numpy as np
 
-from envs import counter_rng
+from envs.contract import counter_rng
+from envs.contract.pytree import Array, Floats, Keys
+from envs.contract.world import Agent
 from envs.edges import selection
 from envs.edges.objectives import Sparsifier
 from envs.edges.state import State, Task
-from envs.pytree import Array, Floats, Keys
-from envs.world import Agent
 
 THRESHOLDS = (-0.05, -0.1, -0.2, -0.3, -0.45, -0.7)
 """Thresholds of the oracle's rules: 4 scores x 6 = 24."""

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from envs.contract.pytree import Array, Floats
+from envs.contract.world import Comparison
 from envs.edges import multigrid, selection
 from envs.edges.objectives import Multigrid
 from envs.edges.state import Task
-from envs.pytree import Array, Floats
-from envs.world import Comparison
 
 EPSILONS = (0.0, 0.008, 0.063, np.inf)
 """Bounds of the cases of anisotropy: thirds of ln .001 .. ln .5, weakest last."""

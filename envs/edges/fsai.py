@@ -13,10 +13,10 @@ import itertools
 import numpy as np
 from scipy import sparse
 
+from envs.contract.pytree import Bools, Floats, Ints, Keys
 from envs.edges.graph import Graph, affinity, by_row, entries, smooth_vectors
 from envs.edges.instances import Matrix
 from envs.edges.krylov import Preconditioner
-from envs.pytree import Bools, Floats, Ints, Keys
 
 _CHUNK = 2**20
 

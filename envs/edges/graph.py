@@ -11,10 +11,10 @@ import dataclasses
 import numpy as np
 from scipy import sparse
 
-from envs import counter_rng
+from envs.contract import counter_rng
+from envs.contract.pytree import Array, Bools, Floats, Ints, Keys
 from envs.edges.instances import Matrix
 from envs.edges.reproducible import reproducible
-from envs.pytree import Array, Bools, Floats, Ints, Keys
 from rungwise.optional_imports import import_extra
 
 SCORES = 4

@@ -21,8 +21,8 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from scipy import sparse, spatial
 
-from envs import counter_rng
-from envs.pytree import Floats, Ints, Keys
+from envs.contract import counter_rng
+from envs.contract.pytree import Floats, Ints, Keys
 from rungwise.optional_imports import import_extra
 
 Matrix: TypeAlias = Any

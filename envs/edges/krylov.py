@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from envs.contract.pytree import Floats
 from envs.edges.instances import Matrix
-from envs.pytree import Floats
 
 Preconditioner = Callable[[Floats], Floats]
 """r [N] -> an approximation of A^-1 r [N]."""

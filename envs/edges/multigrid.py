@@ -15,12 +15,12 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from scipy import sparse
 
-from envs import counter_rng
+from envs.contract import counter_rng
+from envs.contract.pytree import Bools, Floats, Keys
 from envs.edges.graph import Graph
 from envs.edges.instances import Matrix
 from envs.edges.krylov import TOLERANCE, Quality, quality
 from envs.edges.reproducible import reproducible
-from envs.pytree import Bools, Floats, Keys
 from rungwise.optional_imports import import_extra
 
 Builder: TypeAlias = Literal["smoothed_aggregation", "root_node"]

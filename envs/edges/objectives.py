@@ -11,12 +11,12 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
-from envs import counter_rng
+from envs.contract import counter_rng
+from envs.contract.pytree import Bools, Floats, Ints, Keys
 from envs.edges import fsai, instances, multigrid, selection, sparsifier
 from envs.edges.graph import Graph, offdiagonal
 from envs.edges.instances import Family, Matrix
 from envs.edges.krylov import EARLY, MOST, TOLERANCE, quality
-from envs.pytree import Bools, Floats, Ints, Keys
 
 _DIGITS = -np.log10(TOLERANCE)
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.sparse import csgraph
 
+from envs.contract.episode_trace import EpisodeTrace, Frame
+from envs.contract.pytree import Bools, Floats, Ints
 from envs.edges import instances
 from envs.edges.graph import Graph
 from envs.edges.state import State, Task
-from envs.episode_trace import EpisodeTrace, Frame
-from envs.pytree import Bools, Floats, Ints
 
 SIDE = 5
 """Side of the drawn part of a grid; of another graph SIDE * SIDE nodes are drawn."""

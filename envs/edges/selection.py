@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from envs.pytree import Bools, Floats, Ints
+from envs.contract.pytree import Bools, Floats, Ints
 
 # At the ends of the action one score outweighs another by exp(4), about 55 times.
 _SHARPNESS = 2.0

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from envs import counter_rng
+from envs.contract import counter_rng
+from envs.contract.pytree import Floats, Keys
 from envs.edges import fsai, multigrid
 from envs.edges.baselines import QUARTER
 from envs.edges.instances import Matrix
 from envs.edges.objectives import EdgeObjective, Fsai, Instance, Multigrid, Result
-from envs.pytree import Floats, Keys
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,11 +11,11 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse import csgraph, linalg
 
-from envs import counter_rng
+from envs.contract import counter_rng
+from envs.contract.pytree import Bools, Floats, Keys
 from envs.edges.graph import Graph, smooth_vectors
 from envs.edges.instances import Matrix
 from envs.edges.krylov import Preconditioner
-from envs.pytree import Bools, Floats, Keys
 from rungwise.validation import InputError
 
 BUDGET = 1.25

@@ -7,11 +7,11 @@ from typing import Any, Protocol
 
 import gymnasium
 
+from envs.contract.pytree import Array, Bools, Floats, Ints, Keys
 from envs.edges.graph import Graph
 from envs.edges.instances import Matrix
 from envs.edges.objectives import EdgeObjective, Instance
 from envs.edges.params import Params
-from envs.pytree import Array, Bools, Floats, Ints, Keys
 
 
 @dataclasses.dataclass(frozen=True)

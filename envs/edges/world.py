@@ -16,7 +16,10 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from envs import counter_rng
+from envs.contract import counter_rng
+from envs.contract.episode_trace import EpisodeTrace
+from envs.contract.pytree import Array, Bools, Floats, Keys, Observation
+from envs.contract.world import Agent, Comparison, Stage, Step, World
 from envs.edges import baselines, comparison, graph, instances, matrices, record, solvers
 from envs.edges.instances import Matrix
 from envs.edges.objectives import (
@@ -30,9 +33,6 @@ from envs.edges.objectives import (
 )
 from envs.edges.params import Params
 from envs.edges.state import State
-from envs.episode_trace import EpisodeTrace
-from envs.pytree import Array, Bools, Floats, Keys, Observation
-from envs.world import Agent, Comparison, Stage, Step, World
 from rungwise.validation import InputError
 
 REMEMBERED = 2**18
@@ -216,7 +216,7 @@ class EdgeSelection(World[State]):
         return {name: np.array([own[name] for own in each]) for name in each[0]}
 
     def trace_episode(self, states: Sequence[State], actions: Sequence[Array]) -> EpisodeTrace:
-        """See :class:`~envs.world.World`: a part of the graph."""
+        """See :class:`~envs.contract.world.World`: a part of the graph."""
         del actions
         return record.trace_episode(self, states)
 
@@ -242,7 +242,7 @@ class EdgeSelection(World[State]):
         return {"setup_seconds": seconds}
 
     def make_comparison_kwargs(self, matrix: str) -> dict[str, Any]:
-        """See :class:`~envs.world.World`."""
+        """See :class:`~envs.contract.world.World`."""
         return comparison.make_comparison_kwargs(matrix)
 
     def describe_comparison(
@@ -253,7 +253,7 @@ class EdgeSelection(World[State]):
         actions: Array,
         checkpoint: str,
     ) -> Comparison:
-        """See :class:`~envs.world.World`."""
+        """See :class:`~envs.contract.world.World`."""
         if self.matrix is None:
             return comparison.describe_cases(self.draw_case_parameters(keys), episodes)
         return comparison.describe_choice(

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from envs import counter_rng
-from envs.pytree import Bools, Floats, Ints, Keys
+from envs.contract import counter_rng
+from envs.contract.pytree import Bools, Floats, Ints, Keys
+from envs.contract.world import Agent
 from envs.shopping import pages
 from envs.shopping.pages import (
     BACK,
@@ -25,7 +26,6 @@ from envs.shopping.pages import (
     WINDOW,
 )
 from envs.shopping.state import State, Task
-from envs.world import Agent
 
 
 def anything(task: Task, state: State, keys: Keys) -> Ints:

@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from envs.pytree import Bools
+from envs.contract.pytree import Bools
 from envs.shopping.catalogue import Product, Request
 
 Split: TypeAlias = Literal["train", "validation", "test"]

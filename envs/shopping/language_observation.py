@@ -16,8 +16,8 @@ from typing import Any, Protocol
 import numpy as np
 from gymnasium import spaces
 
+from envs.contract.pytree import Array, take
 from envs.language_models import load_tokenizer
-from envs.pytree import Array, take
 from envs.shopping import pages
 from envs.shopping.goals import searches
 from envs.shopping.pages import BUTTONS, ITEM, LISTED, RESULTS, START

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from gymnasium import spaces
 
-from envs.pytree import Array, Bools, Floats, Ints
+from envs.contract.pytree import Array, Bools, Floats, Ints
 from envs.shopping import pages
 from envs.shopping.goals import SEARCHES
 from envs.shopping.pages import BUY, DONE, ITEM, LISTED, PREV, RESULTS, START, WINDOW

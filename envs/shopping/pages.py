@@ -11,7 +11,7 @@ import dataclasses
 
 import numpy as np
 
-from envs.pytree import Bools, Ints, Keys
+from envs.contract.pytree import Bools, Ints, Keys
 from envs.shopping.goals import SEARCHES
 from envs.shopping.search import RETURNED
 from envs.shopping.state import State

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Protocol
 
-from envs.pytree import Bools, Floats, Ints, Keys
+from envs.contract.pytree import Bools, Floats, Ints, Keys
 from envs.shopping.params import Params
 from envs.shopping.store import Store
 

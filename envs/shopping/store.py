@@ -11,8 +11,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 
-from envs.cache_folder import get_cache_folder
-from envs.pytree import Array, Floats, Ints
+from envs.contract.pytree import Array, Floats, Ints
 from envs.shopping import catalogue, generator
 from envs.shopping.catalogue import Product
 from envs.shopping.goals import Goal, Split, families_of, from_requests, limit_in
@@ -20,6 +19,7 @@ from envs.shopping.matching import spacy_nouns, title_nouns
 from envs.shopping.reward import Compat, Reward, compute_reward
 from envs.shopping.search import RETURNED, Tantivy
 from envs.shopping.texts import Texts, vocabulary_of
+from rungwise.cache_folder import get_cache_folder
 from rungwise.optional_imports import import_extra
 from rungwise.validation import AtLeastOne, Between, InputError, NonNegative, validate
 

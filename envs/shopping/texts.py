@@ -11,7 +11,7 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 
-from envs.pytree import Ints
+from envs.contract.pytree import Ints
 from envs.shopping.catalogue import Product
 from envs.shopping.goals import SEARCHES, Goal, searches
 

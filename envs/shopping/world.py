@@ -15,8 +15,9 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from envs import counter_rng
-from envs.pytree import Array, Bools, Floats, Ints, Keys, Observation
+from envs.contract import counter_rng
+from envs.contract.pytree import Array, Bools, Floats, Ints, Keys, Observation
+from envs.contract.world import Agent, Step, World, validate_choices
 from envs.shopping import baselines as agents
 from envs.shopping import observation, pages
 from envs.shopping.goals import searches
@@ -26,7 +27,6 @@ from envs.shopping.params import Params
 from envs.shopping.state import State
 from envs.shopping.store import Store, get_store
 from envs.shopping.texts import Tokens
-from envs.world import Agent, Step, World, validate_choices
 from rungwise.validation import InputError
 
 

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from envs import counter_rng
-from envs.pytree import Ints, Keys
+from envs.contract import counter_rng
+from envs.contract.pytree import Ints, Keys
+from envs.contract.world import Agent
 from envs.thoughts.state import State, Task
-from envs.world import Agent
 
 
 def anything(task: Task, state: State, keys: Keys) -> Ints:

@@ -18,9 +18,9 @@ from typing import Any, Literal, Self, TypeAlias
 
 import numpy as np
 
-from envs import counter_rng
+from envs.contract import counter_rng
+from envs.contract.pytree import Bools, Ints, Keys
 from envs.language_models import load_tokenizer
-from envs.pytree import Bools, Ints, Keys
 from rungwise.validation import InputError
 
 Split: TypeAlias = Literal["train", "test"]

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from envs import counter_rng
-from envs.pytree import Floats, Ints
+from envs.contract import counter_rng
+from envs.contract.pytree import Floats, Ints
 from envs.thoughts import baselines
 from envs.thoughts.readings import draw_random_thought
 from envs.thoughts.state import State, Task

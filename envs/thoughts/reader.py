@@ -21,12 +21,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from envs import counter_rng
-from envs.cache_folder import get_cache_folder
-from envs.pytree import Floats, Ints
+from envs.contract import counter_rng
+from envs.contract.pytree import Floats, Ints
 from envs.thoughts.corpus import NOTHING, THINK, Corpus
 from envs.thoughts.gpt import GPT, HEADS, Mixing
 from envs.thoughts.pretrained import PretrainedNetwork
+from rungwise.cache_folder import get_cache_folder
 from rungwise.validation import AtLeastOne, Between, Fraction, InputError, NonNegative, validate
 
 

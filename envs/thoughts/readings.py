@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from envs import counter_rng
-from envs.pytree import Floats, Ints
+from envs.contract import counter_rng
+from envs.contract.pytree import Floats, Ints
 from envs.thoughts.corpus import Corpus
 from envs.thoughts.state import State, Task
 

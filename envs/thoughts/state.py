@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Protocol
 
-from envs.pytree import Bools, Ints, Keys
+from envs.contract.pytree import Bools, Ints, Keys
 from envs.thoughts.corpus import Corpus, Passages
 from envs.thoughts.params import Params
 from envs.thoughts.reader import Reader

@@ -17,9 +17,10 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from envs import counter_rng
-from envs.episode_trace import EpisodeTrace, Frame
-from envs.pytree import Array, Bools, Floats, Ints, Keys, Observation, take
+from envs.contract import counter_rng
+from envs.contract.episode_trace import EpisodeTrace, Frame
+from envs.contract.pytree import Array, Bools, Floats, Ints, Keys, Observation, take
+from envs.contract.world import Agent, Step, World, validate_choices
 from envs.thoughts import baselines as agents
 from envs.thoughts import proof
 from envs.thoughts.corpus import THINK, Corpus
@@ -33,7 +34,6 @@ from envs.thoughts.reader import (
 )
 from envs.thoughts.readings import read_thoughts
 from envs.thoughts.state import State
-from envs.world import Agent, Step, World, validate_choices
 from rungwise.report_chart import ReportChart
 from rungwise.validation import InputError
 
@@ -114,7 +114,7 @@ class QuietThoughts(World[State]):
         return {n: w.float().numpy() for n, w in weights.items()}
 
     def with_policy_weights(self, weights: Mapping[str, Any]) -> Self:
-        """See :class:`~envs.world.World`: the policy reads if ``shared``."""
+        """See :class:`~envs.contract.world.World`: the policy reads if ``shared``."""
         if bool(self.params.language_model) != ("gpt.marks" in weights):
             raise InputError(
                 f"The environment's language_model is {self.params.language_model!r}: set the "
@@ -191,7 +191,7 @@ class QuietThoughts(World[State]):
         return info
 
     def compute_evaluation_metrics(self, state: State) -> dict[str, Floats]:
-        """See :class:`~envs.world.World`: the metrics of the proof."""
+        """See :class:`~envs.contract.world.World`: the metrics of the proof."""
         return proof.compute_proof_metrics(self, state)
 
     def summarise(self, episodes: Mapping[str, Floats]) -> dict[str, float]:
@@ -200,7 +200,7 @@ class QuietThoughts(World[State]):
         return means | proof.judge_episodes(episodes)
 
     def trace_episode(self, states: Sequence[State], actions: Sequence[Array]) -> EpisodeTrace:
-        """See :class:`~envs.world.World`: the thought word by word."""
+        """See :class:`~envs.contract.world.World`: the thought word by word."""
         passages = states[0].passages
         context, answer = (
             self.format_tokens(passages.context[0]),

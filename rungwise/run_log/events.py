@@ -280,7 +280,7 @@ class EvaluationRow(TrialEvent):
     """Policy name to node to the mean loss after 0, 1, … interventions."""
     choice_fractions: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
     experiment: dict[str, Any] = field(default_factory=dict[str, Any])
-    """One episode step by step: an :class:`envs.episode_trace.EpisodeTrace` as plain data, with its
+    """One episode step by step: an ``EpisodeTrace`` of ``envs.contract`` as plain data, with its
     seed; empty where the environment has no traces."""
     examples: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
     """Some episodes as rows of a table, by heading."""

@@ -19,9 +19,9 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 import envs
-from envs import counter_rng
 from envs.causal.learning.world import CausalLearning
-from envs.pytree import put
+from envs.contract import counter_rng
+from envs.contract.pytree import put
 
 STEP_S = 0.001
 GRID = np.linspace(-1, 1, 21)

@@ -18,8 +18,8 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.wrappers.vector import RecordEpisodeStatistics
 
 import envs
-from envs import counter_rng
-from envs.batched import BatchedVectorEnv
+from envs.contract import counter_rng
+from envs.contract.batched import BatchedVectorEnv
 from rungwise.validation import InputError
 
 READER = {"width": 16, "steps": 0}

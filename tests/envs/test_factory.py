@@ -8,8 +8,8 @@ import gymnasium
 import pytest
 
 import envs
-from envs.batched import SingleEnv
 from envs.causal.learning.reward import RewardTerms
+from envs.contract.batched import SingleEnv
 from envs.factory import make_params, make_vector
 from rungwise.validation import InputError
 

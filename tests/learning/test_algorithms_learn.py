@@ -9,7 +9,7 @@ import torch
 
 import algos
 from algos.rollouts.env_factory import make_vector_env
-from envs import counter_rng
+from envs.contract import counter_rng
 
 pytestmark = [
     pytest.mark.slow,

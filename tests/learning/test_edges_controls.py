@@ -14,7 +14,7 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 from sparse_inverse import ENV, FIELDS, SETTINGS
 
 from algos.reinforce import ReinforceObjective
-from envs import counter_rng
+from envs.contract import counter_rng
 from envs.edges import world as selecting
 from envs.edges.params import Params
 from envs.edges.world import EdgeSelection

@@ -12,7 +12,7 @@ pytest.importorskip("transformers", reason="the extra [lm] is not installed")
 from command_line import answer, rungwise
 
 from algos.policy import Policy
-from envs import counter_rng
+from envs.contract import counter_rng
 from rungwise.run_log.event_log import read_event_log
 from rungwise.run_log.events import ResultRow
 from tune_jobs.evaluation.evaluation_world import make_world

@@ -14,7 +14,7 @@ import pytest
 from benchmarks import health_suite
 from benchmarks.health_cases import Case
 
-from envs import counter_rng
+from envs.contract import counter_rng
 from envs.shopping import baselines, pages
 from envs.shopping.params import Params
 from envs.shopping.world import Shopping

@@ -18,7 +18,7 @@ FILES = {
     "envs/mine.py": """
 import gymnasium
 from envs.common import LENGTH
-from envs.batched import World  # ours
+from envs.contract.batched import World  # ours
 gymnasium.register("Mine-v0", lambda: None, max_episode_steps=LENGTH)
 """,
     "algos/__init__.py": "from nowhere import nothing\n",

@@ -7,7 +7,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from envs.agents import AgentsVectorEnv, AgentView
+from envs.contract.agents import AgentsVectorEnv, AgentView
 
 
 class Couriers:

@@ -1,8 +1,8 @@
 # pyright: basic
 """Models drawn from every family by the same keys."""
 
-from envs import counter_rng
 from envs.causal.models.families import FAMILIES, draw_family, hidden_nodes
+from envs.contract import counter_rng
 
 KEYS = counter_rng.make_keys(0, 300)
 

@@ -3,9 +3,9 @@
 
 import numpy as np
 
-from envs import counter_rng
 from envs.causal.learning.params import Params
 from envs.causal.learning.world import CausalLearning
+from envs.contract import counter_rng
 
 
 def play(agent, copies=256, **fields):

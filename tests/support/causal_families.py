@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from envs import counter_rng
 from envs.causal.learning.params import Params
 from envs.causal.learning.world import CausalLearning
+from envs.contract import counter_rng
 
 FAMILY = {"scm": "random", "interventions_per_node": 2}
 

@@ -4,7 +4,7 @@
 import numpy as np
 from paths import DATA
 
-from envs import counter_rng
+from envs.contract import counter_rng
 
 MODELS = DATA / "causal_models"
 

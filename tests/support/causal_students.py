@@ -3,10 +3,10 @@
 
 import numpy as np
 
-from envs import counter_rng
 from envs.causal.learning.metric import probe_points
 from envs.causal.learning.student import BayesLinear
 from envs.causal.models import named
+from envs.contract import counter_rng
 
 MODEL = named.ace5().scm
 

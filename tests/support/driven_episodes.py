@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from envs import counter_rng
 from envs.causal.optimisation import baselines as baselines
 from envs.causal.optimisation.params import Params
 from envs.causal.optimisation.world import CausalOptimisation
+from envs.contract import counter_rng
 
 
 def play(agent, copies=64, seed=0, **fields: Any):

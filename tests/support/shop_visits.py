@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from envs import counter_rng
+from envs.contract import counter_rng
 from envs.shopping import pages
 from envs.shopping.catalogue import Product, Request
 from envs.shopping.goals import searches

@@ -7,8 +7,8 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from envs.pytree import Keys
-from envs.world import Stage, Step, World
+from envs.contract.pytree import Keys
+from envs.contract.world import Stage, Step, World
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from envs.cache_folder import get_cache_folder
+from rungwise.cache_folder import get_cache_folder
 from rungwise.logs.read_logs import LogSource
 from tune_jobs.audit.replayed_run import JudgingOptions, ReplayedRun, ReplayedStop
 

@@ -18,7 +18,7 @@ from algos.actions.head import ActionHead
 from algos.actions.topk import TopK, TopKHead
 from algos.actions.values import BoxHead
 from algos.models.base import MASK, PolicyModule
-from envs.scalar_actions import restore_scalars
+from envs.contract.scalar_actions import restore_scalars
 from tune_jobs.check.check_target import CheckTarget
 from tune_jobs.check.findings import ProbeResult
 from tune_jobs.check.rollouts import sample_random_play, to_named_arrays

@@ -27,10 +27,10 @@ from algos.rollouts.env_factory import (
 from algos.rollouts.env_requirements import check_needs, detect_offered_needs
 from algos.settings.training import EpisodeSettings, TrainingSettings, is_rllib_name
 from envs import FAMILIES
-from envs.agents import count_agents
-from envs.batched import World, get_world
 from envs.checking.import_probe import probe_import
-from envs.checking.violations import Clock
+from envs.contract.agents import count_agents
+from envs.contract.batched import World, get_world
+from envs.contract.violations import Clock
 from rungwise.health.remedy import OtherLibrary
 from rungwise.validation import InputError
 from tune_jobs.evaluation.evaluation_world import make_scm_kwargs

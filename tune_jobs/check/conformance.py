@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from algos.rollouts.env_factory import explain_wrong_kind, make_vector_env
-from envs.agents import GAMES_TO_APPEAR, PREFIX, check_appearances
+from envs.adapters.time_limit import list_layers
 from envs.checking.env_checker import examine
-from envs.time_limit import list_layers
+from envs.contract.agents import GAMES_TO_APPEAR, PREFIX, check_appearances
 from rungwise.validation import InputError
 from tune_jobs.check.check_target import CheckTarget
 from tune_jobs.check.findings import ProbeResult

@@ -23,9 +23,9 @@ from typing import Any
 import numpy as np
 
 from algos.models.base import to_observation_columns
-from envs import counter_rng
-from envs.batched import World
-from envs.pytree import Array
+from envs.contract import counter_rng
+from envs.contract.batched import World
+from envs.contract.pytree import Array
 from tune_jobs.check.check_target import CheckTarget
 from tune_jobs.check.findings import ProbeResult
 from tune_jobs.check.random_agents import RandomActor, stack_actions

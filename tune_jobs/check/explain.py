@@ -11,7 +11,6 @@ import inspect
 import re
 from typing import Any
 
-from envs.field_docs import read_field_docs
 from rungwise.formatting import format_percent
 from rungwise.health.diagnosis import RULES, StopConditions
 from rungwise.health.history import SCORE
@@ -21,6 +20,7 @@ from rungwise.health.rule import Rule
 from rungwise.metrics import METRICS
 from rungwise.validation import InputError, unknown_name_error
 from tune_jobs.check.findings import SWEEP_FINDINGS, SYMPTOMS, CheckSymptom
+from tune_jobs.jobs.field_docs import read_field_docs
 
 Answer = dict[str, Any]
 

@@ -12,7 +12,7 @@ from gymnasium import spaces
 
 from algos.actions.values import has_bounds
 from algos.rollouts.episodes import play_episodes
-from envs import counter_rng
+from envs.contract import counter_rng
 from tune_jobs.check.action_box import judge_box
 from tune_jobs.check.check_target import CheckTarget
 from tune_jobs.check.findings import ProbeResult

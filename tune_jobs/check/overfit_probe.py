@@ -14,7 +14,7 @@ from ray.rllib.core.learner.training_data import TrainingData
 from algos.learning.learner import PROGRESS
 from algos.rollouts.env_factory import find_env_spec
 from algos.settings.training import TrainingSettings
-from envs.pytree import Array
+from envs.contract.pytree import Array
 from tune_jobs.check.check_target import CheckTarget
 from tune_jobs.check.findings import ProbeResult
 from tune_jobs.check.gradient_probe import choose_rollout_length

@@ -10,8 +10,8 @@ import numpy as np
 from gymnasium.spaces import Space
 
 from algos.models.base import MASK
-from envs.action_masks import is_legal, is_mask_of, sample_legal
-from envs.counter_rng import derive_seed
+from envs.contract.action_masks import is_legal, is_mask_of, sample_legal
+from envs.contract.counter_rng import derive_seed
 
 Array = np.ndarray[Any, Any]
 Scale: TypeAlias = tuple[Array, Array]

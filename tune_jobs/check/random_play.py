@@ -15,8 +15,8 @@ import numpy as np
 from algos.models.base import MASK, describe_column, get_column_spaces
 from algos.models.encoders import describe_encoders, list_images
 from algos.models.normaliser import make_observation_normaliser
+from envs.adapters.time_limit import find_time_limit
 from envs.checking.env_checker import FEW_STEPS
-from envs.time_limit import find_time_limit
 from rungwise.formatting import count
 from rungwise.health.rules.value_function import STANDARDISED
 from rungwise.validation import InputError

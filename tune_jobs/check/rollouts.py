@@ -13,11 +13,11 @@ import numpy as np
 
 from algos.models.base import to_observation_columns
 from algos.rollouts.episodes import EnvStep, EpisodeStep, play_episodes, start_env, step_env
-from envs import counter_rng
-from envs.batched import World
-from envs.checking.violations import Clock
-from envs.pytree import take
-from envs.world import Step
+from envs.contract import counter_rng
+from envs.contract.batched import World
+from envs.contract.pytree import take
+from envs.contract.violations import Clock
+from envs.contract.world import Step
 from tune_jobs.check.check_target import CheckTarget
 from tune_jobs.check.random_agents import (
     Actor,

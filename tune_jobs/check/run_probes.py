@@ -15,9 +15,9 @@ from typing import Any, TypeAlias
 import torch
 
 from algos.rollouts.environment_fault import EnvironmentFault
-from envs.checking.user_frames import find_user_frame
-from envs.checking.violations import BrokenEnvironmentError, TimeUpError
+from envs.contract.violations import BrokenEnvironmentError, TimeUpError
 from rungwise.health.finding import SEVERITIES, Finding
+from rungwise.user_frames import find_user_frame
 from rungwise.validation import InputError, InputWarning
 from tune_jobs.check.action_passthrough import probe_actions
 from tune_jobs.check.action_sampler import probe_sampler

@@ -13,8 +13,8 @@ import numpy as np
 
 from algos.policy import Policy
 from algos.rollouts.group_sampler import TRAINING_SEED
-from envs import counter_rng
-from envs.batched import World
+from envs.contract import counter_rng
+from envs.contract.batched import World
 from rungwise.metrics import HELD_OUT
 from rungwise.validation import InputError
 from tune_jobs.evaluation.episode_budget import SLOW_STEPS, limit_episode_steps, plan_batches

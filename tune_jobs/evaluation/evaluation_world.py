@@ -12,7 +12,7 @@ import numpy as np
 from algos.policy import Policy, have_same_structure
 from algos.rollouts.env_factory import list_arguments, make_vector_env
 from envs import FAMILIES
-from envs.batched import World, get_world
+from envs.contract.batched import World, get_world
 from envs.factory import make_params
 from rungwise.validation import InputError, get_fields
 

@@ -11,9 +11,9 @@ import numpy as np
 
 from algos.policy import Policy
 from algos.rollouts.episodes import EpisodeStep, play_episodes
-from envs import counter_rng
-from envs.batched import World
-from envs.pytree import Array, Keys, take
+from envs.contract import counter_rng
+from envs.contract.batched import World
+from envs.contract.pytree import Array, Keys, take
 from rungwise.run_log.events import EvaluationRow
 from tune_jobs.evaluation.evaluate import Evaluation, ProgressCallback, evaluate
 from tune_jobs.evaluation.players import EvaluatedEpisodes

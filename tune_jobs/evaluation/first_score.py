@@ -59,7 +59,7 @@ def estimate_pace(job: Job) -> EpisodePace | None:
     from gymnasium.vector import AutoresetMode  # late, as below: a program needs no Gymnasium
 
     from algos.rollouts.env_factory import make_vector_env
-    from envs.time_limit import find_time_limit
+    from envs.adapters.time_limit import find_time_limit
 
     env = make_vector_env(job.env, job.env_kwargs, 1)
     try:

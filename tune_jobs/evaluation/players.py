@@ -17,12 +17,12 @@ from algos.policy import Policy, State
 from algos.rollouts.autoreset import carry_state
 from algos.rollouts.env_factory import find_env_spec, list_arguments, make_vector_env
 from algos.rollouts.episodes import EpisodeStep, measure_returns, play_episodes
-from envs import counter_rng
-from envs.action_masks import MASK_PART, is_mask_of, sample_legal
-from envs.agents import count_agents
-from envs.batched import World
-from envs.pytree import concatenate, take
-from envs.time_limit import find_time_limit
+from envs.adapters.time_limit import find_time_limit
+from envs.contract import counter_rng
+from envs.contract.action_masks import MASK_PART, is_mask_of, sample_legal
+from envs.contract.agents import count_agents
+from envs.contract.batched import World
+from envs.contract.pytree import concatenate, take
 from tune_jobs.evaluation.episode_budget import LEAST, LEAST_SINGLE, MOST_STEPS
 
 Array = np.ndarray[Any, Any]

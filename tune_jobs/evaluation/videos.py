@@ -22,10 +22,10 @@ import torch
 from algos.policy import Policy
 from algos.rollouts.env_factory import check_arguments, find_env_spec, make_mask_wrapper
 from algos.rollouts.episodes import REPORT_INTERVAL, play_episodes, start_env, step_env
-from envs.checking.user_frames import find_user_frame
-from envs.closing import guard_close
+from envs.adapters.closing import guard_close
 from rungwise.optional_imports import import_extra
 from rungwise.run_log.events import VideoRow
+from rungwise.user_frames import find_user_frame
 from rungwise.validation import InputError
 from tune_jobs.disk_space import FULL_BYTES
 

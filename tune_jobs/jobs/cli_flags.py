@@ -17,8 +17,8 @@ import yaml
 
 import envs
 from envs.factory import make_params
-from envs.field_docs import get_field_groups, read_field_docs
 from rungwise.validation import InputError, check_value, get_fields
+from tune_jobs.jobs.field_docs import get_field_groups, read_field_docs
 from tune_jobs.jobs.job import Job, resolve_env_id
 from tune_jobs.jobs.job_fields import get_settings_class, to_tuples
 from tune_jobs.jobs.job_yaml import (

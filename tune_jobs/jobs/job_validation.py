@@ -23,9 +23,9 @@ from algos.rollouts.environment_fault import EnvironmentFault
 from algos.rollouts.group_sampler import TRAINING_SEED
 from algos.settings.training import TrainingSettings
 from algos.space_format import space_to_dict
-from envs.agents import AgentView, check_appearances
-from envs.batched import get_world
 from envs.checking.env_checker import check_random_play
+from envs.contract.agents import AgentView, check_appearances
+from envs.contract.batched import get_world
 from rungwise.validation import InputError, InputWarning
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.program_validation import check_sweep, validate_program_job

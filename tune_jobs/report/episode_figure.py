@@ -15,7 +15,7 @@ from itertools import pairwise, starmap
 from statistics import fmean
 from typing import Any
 
-from envs.episode_trace import EpisodeTrace, Frame
+from envs.contract.episode_trace import EpisodeTrace, Frame
 from rungwise.formatting import count
 from tune_jobs.report.html_parts import render_note, table
 

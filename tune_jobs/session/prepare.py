@@ -38,7 +38,7 @@ from tune_jobs.session.machine import describe_machine
 from tune_jobs.session.object_storage import check_mirror
 
 if TYPE_CHECKING:
-    from envs.batched import World
+    from envs.contract.batched import World
 
 LOG = "events.jsonl"
 PACKAGES = ("ray", "torch", "gymnasium", "numpy", "rungwise")

@@ -23,7 +23,7 @@ from algos.policy import write_policy
 from algos.rllib.rllib_algorithms import EPISODE_METRICS, STEP_METRICS, build_rllib_algorithm
 from algos.rollouts.env_factory import make_single_env
 from algos.rollouts.environment_fault import EnvironmentFault
-from envs.time_limit import find_time_limit
+from envs.adapters.time_limit import find_time_limit
 from rungwise.logs.log_record import Record, flatten
 from rungwise.logs.translation import translate_log
 from rungwise.metrics import INFO_METRICS

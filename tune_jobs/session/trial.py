@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from envs.quick_imports import quick_imports
+from rungwise.quick_imports import quick_imports
 
 with quick_imports():
     import numpy as np

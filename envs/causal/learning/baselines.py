@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from envs import counter_rng
 from envs.causal.learning.params import Params
 from envs.causal.learning.state import State, Task
-from envs.pytree import Array, Bools, Floats, Ints, Keys
-from envs.world import Agent
+from envs.contract import counter_rng
+from envs.contract.pytree import Array, Bools, Floats, Ints, Keys
+from envs.contract.world import Agent
 from rungwise.validation import InputError
 
 CANDIDATES = 24

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from envs import counter_rng
 from envs.causal.action import validate_action
 from envs.causal.learning import reward
 from envs.causal.learning.observation import uncertainty
 from envs.causal.learning.state import State, Task
-from envs.pytree import Array
+from envs.contract import counter_rng
+from envs.contract.pytree import Array
 from rungwise.validation import InputError
 
 

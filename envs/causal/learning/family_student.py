@@ -20,7 +20,7 @@ from envs.causal.learning import roots as root_fits
 from envs.causal.learning.linear import REACH, Basis, Units, basis, compute_sums, fit, one_thread
 from envs.causal.learning.roots import Roots
 from envs.causal.models.scm import Scm, column, put_column
-from envs.pytree import Bools, Floats, Ints, Keys, take
+from envs.contract.pytree import Bools, Floats, Ints, Keys, take
 
 PARTS = 7
 """Number of equal parts of the probe points' range into which the uncertainty is divided."""

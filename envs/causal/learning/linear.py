@@ -10,9 +10,9 @@ import dataclasses
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from envs import counter_rng
 from envs.causal.models.scm import Scm
-from envs.pytree import Floats, Ints
+from envs.contract import counter_rng
+from envs.contract.pytree import Floats, Ints
 
 one_thread = threadpool_limits.wrap(limits=1)
 """Decorator for bases, which are computed once by long sums and eigenvectors. Several threads would

@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from envs import counter_rng
 from envs.causal.learning import roots as root_fits
 from envs.causal.learning.student import S, Student
 from envs.causal.models.scm import Scm
-from envs.pytree import Bools, Floats
+from envs.contract import counter_rng
+from envs.contract.pytree import Bools, Floats
 
 CAP = 30.0
 """Cap of the excess risk: without it the first steps would dominate every mean."""

@@ -16,13 +16,13 @@ from typing import TypeAlias
 import numpy as np
 import torch
 
-from envs import counter_rng
 from envs.causal.learning import roots as root_fits
 from envs.causal.learning.params import MlpParams
 from envs.causal.learning.roots import Roots
 from envs.causal.learning.student import true_means
 from envs.causal.models.scm import Scm
-from envs.pytree import Array, Bools, Floats, Ints, Keys
+from envs.contract import counter_rng
+from envs.contract.pytree import Array, Bools, Floats, Ints, Keys
 
 # Adam's published defaults.
 _BETAS = (0.9, 0.999)

@@ -9,7 +9,7 @@ import numpy as np
 
 from envs.causal.learning.family_student import PARTS, FamilyStudent
 from envs.causal.learning.state import State, Task
-from envs.pytree import Array, Floats, Ints
+from envs.contract.pytree import Array, Floats, Ints
 
 BINS = 7
 """Number of equal parts of a domain in which the values set on a node are counted."""

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from envs import counter_rng
 from envs.causal.learning.linear import Units
 from envs.causal.learning.metric import Truth, make_truth, probe_points
 from envs.causal.learning.params import Params
@@ -18,7 +17,8 @@ from envs.causal.learning.student import Student
 from envs.causal.models import named
 from envs.causal.models.families import draw_family
 from envs.causal.models.scm import AdditiveScm, Model, Scm
-from envs.pytree import Bools, Ints, Keys
+from envs.contract import counter_rng
+from envs.contract.pytree import Bools, Ints, Keys
 from rungwise.validation import InputError
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from envs.causal.graph_drawing import DrawnGraph, format_figure, format_setting
 from envs.causal.learning.state import State, Task
-from envs.episode_trace import EpisodeTrace, Frame
+from envs.contract.episode_trace import EpisodeTrace, Frame
 
 MAX_COLUMNS = 6
 """Largest number of nodes that get a table column each; above it only the node with the largest

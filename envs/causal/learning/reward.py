@@ -11,7 +11,7 @@ from typing import Annotated
 import numpy as np
 
 from envs.causal.learning.metric import Risk
-from envs.pytree import Bools, Floats, Ints
+from envs.contract.pytree import Bools, Floats, Ints
 from rungwise.validation import Between, Fraction, NonNegative, validate
 
 # Below this, rounding of the excess risk would decide the reward of late steps.

@@ -10,7 +10,7 @@ import dataclasses
 
 import numpy as np
 
-from envs.pytree import Bools, Floats
+from envs.contract.pytree import Bools, Floats
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,7 @@ from envs.causal.learning.metric import Risk
 from envs.causal.learning.params import Params
 from envs.causal.learning.problem import Problem
 from envs.causal.learning.student import Student
-from envs.pytree import Bools, Floats, Ints, Keys
+from envs.contract.pytree import Bools, Floats, Ints, Keys
 
 
 @dataclasses.dataclass(frozen=True)

@@ -32,7 +32,7 @@ from envs.causal.learning.linear import (
 )
 from envs.causal.learning.roots import Roots
 from envs.causal.models.scm import Scm, evaluation_order
-from envs.pytree import Bools, Floats, Ints, Keys
+from envs.contract.pytree import Bools, Floats, Ints, Keys
 
 _CHUNK = 128
 """Copies processed at a time, so that their features stay in the processor's cache."""

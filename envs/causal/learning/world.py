@@ -15,7 +15,6 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from envs import counter_rng
 from envs.causal.action import validate_action
 from envs.causal.learning import baselines, belief, record, reward
 from envs.causal.learning import problem as learning_problem
@@ -28,9 +27,10 @@ from envs.causal.learning.problem import Problem
 from envs.causal.learning.state import State
 from envs.causal.learning.student import BayesLinear, Student
 from envs.causal.models.scm import Scm
-from envs.episode_trace import EpisodeTrace
-from envs.pytree import Array, Bools, Floats, Ints, Keys, Observation, put, take
-from envs.world import Agent, Step, World
+from envs.contract import counter_rng
+from envs.contract.episode_trace import EpisodeTrace
+from envs.contract.pytree import Array, Bools, Floats, Ints, Keys, Observation, put, take
+from envs.contract.world import Agent, Step, World
 from rungwise.report_chart import ReportChart
 
 

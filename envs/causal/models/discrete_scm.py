@@ -15,7 +15,7 @@ import numpy as np
 
 from envs.causal.models.expressions import normal_cdf
 from envs.causal.models.scm import Model, Scm, evaluation_order
-from envs.pytree import Bools, Floats, Ints
+from envs.contract.pytree import Bools, Floats, Ints
 from rungwise.optional_imports import import_extra
 from rungwise.validation import InputError
 

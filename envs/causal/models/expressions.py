@@ -13,9 +13,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from envs import counter_rng
 from envs.causal.models.scm import FUNCTIONS, Model, Scm, evaluation_order
-from envs.pytree import Bools, Floats, Ints
+from envs.contract import counter_rng
+from envs.contract.pytree import Bools, Floats, Ints
 from rungwise.validation import InputError, unknown_name_error
 
 Formula: TypeAlias = Callable[[Floats], Any]

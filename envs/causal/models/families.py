@@ -12,10 +12,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from envs import counter_rng
 from envs.causal.models.graphs import DECOYS, GRAPHS, Edges, GraphKind, before_decoys, meeting
 from envs.causal.models.scm import FUNCTIONS, SHAPES, AdditiveScm
-from envs.pytree import Array, Floats, Ints, Keys
+from envs.contract import counter_rng
+from envs.contract.pytree import Array, Floats, Ints, Keys
 from rungwise.validation import InputError, unknown_name_error
 
 DOMAIN = (-5.0, 5.0)

@@ -35,7 +35,7 @@ from envs.causal.models.discrete_scm import read_bif
 from envs.causal.models.expressions import Formula, NodeNoise, assemble_model, parse_expression
 from envs.causal.models.gaussian import network
 from envs.causal.models.scm import FUNCTIONS, Model
-from envs.pytree import Floats
+from envs.contract.pytree import Floats
 from rungwise.validation import InputError, check_value, get_fields, unknown_name_error
 
 

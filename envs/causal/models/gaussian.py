@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from envs.causal.models.scm import AdditiveScm, Model, from_terms
-from envs.pytree import Floats
+from envs.contract.pytree import Floats
 from rungwise.validation import InputError, unknown_name_error
 
 

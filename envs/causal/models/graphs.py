@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from envs import counter_rng
-from envs.pytree import Bools, Floats, Ints, Keys
+from envs.contract import counter_rng
+from envs.contract.pytree import Bools, Floats, Ints, Keys
 
 
 @dataclasses.dataclass(frozen=True)

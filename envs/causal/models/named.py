@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from envs import counter_rng
 from envs.causal.models.expressions import NodeNoise, from_expressions
 from envs.causal.models.families import FAMILIES
 from envs.causal.models.gaussian import Optimum, best_setting, network
 from envs.causal.models.scm import AdditiveScm, Model, from_terms
+from envs.contract import counter_rng
 from rungwise.validation import InputError, unknown_name_error
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from envs.pytree import Array, Bools, Floats, Ints
+from envs.contract.pytree import Array, Bools, Floats, Ints
 from rungwise.validation import InputError, unknown_name_error
 
 

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from envs import counter_rng
 from envs.causal.optimisation.observation import ALONE
 from envs.causal.optimisation.state import State
-from envs.pytree import Array, Bools, Floats, Ints, Keys
-from envs.world import Agent
+from envs.contract import counter_rng
+from envs.contract.pytree import Array, Bools, Floats, Ints, Keys
+from envs.contract.world import Agent
 
 
 def random_choice(task: object, state: State, keys: Keys) -> dict[str, Array]:

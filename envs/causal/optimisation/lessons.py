@@ -12,7 +12,6 @@ from typing import Protocol
 
 import numpy as np
 
-from envs import counter_rng
 from envs.causal.models import families
 from envs.causal.models.families import Drawn
 from envs.causal.models.scm import AdditiveScm, Model
@@ -25,7 +24,8 @@ from envs.causal.optimisation.problem import (
     noise_rows,
     solve_problem,
 )
-from envs.pytree import Array, Bools, Floats, Keys, put, take
+from envs.contract import counter_rng
+from envs.contract.pytree import Array, Bools, Floats, Keys, put, take
 from rungwise.validation import InputError
 
 

@@ -10,7 +10,7 @@ import dataclasses
 
 import numpy as np
 
-from envs.pytree import Array, Bools, Floats, Ints
+from envs.contract.pytree import Array, Bools, Floats, Ints
 
 BINS = 5
 """Number of equal parts of a domain into which the values set on a node are sorted."""

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from envs import counter_rng
 from envs.causal.models.files import FORMATS, read
 from envs.causal.models.scm import AdditiveScm, Model
 from envs.causal.optimisation.lessons import Lesson, Lessons, OneModel, ProblemSource, Sampled
 from envs.causal.optimisation.problem import Problem
-from envs.pytree import Array, Bools, Floats, Ints, Keys, put, take
+from envs.contract import counter_rng
+from envs.contract.pytree import Array, Bools, Floats, Ints, Keys, put, take
 from rungwise.validation import InputError
 
 

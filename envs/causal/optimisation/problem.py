@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from envs import counter_rng
 from envs.causal.models.scm import AdditiveScm, Scm
-from envs.pytree import Bools, Floats, Ints, take
+from envs.contract import counter_rng
+from envs.contract.pytree import Bools, Floats, Ints, take
 
 GRID = 21
 """Values of each domain, ends included, among which the optimum of a drawn model is sought."""

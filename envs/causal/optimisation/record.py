@@ -13,7 +13,7 @@ import numpy as np
 from envs.causal.graph_drawing import DrawnGraph, format_figure, format_setting
 from envs.causal.optimisation.lessons import ProblemSource
 from envs.causal.optimisation.state import State
-from envs.episode_trace import EpisodeTrace, Frame
+from envs.contract.episode_trace import EpisodeTrace, Frame
 
 
 def trace_episode(

@@ -6,7 +6,7 @@ import dataclasses
 
 from envs.causal.optimisation.observation import Experiments
 from envs.causal.optimisation.problem import Problem
-from envs.pytree import Floats, Ints, Keys
+from envs.contract.pytree import Floats, Ints, Keys
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,7 +17,6 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from envs import counter_rng
 from envs.causal.action import validate_action
 from envs.causal.models.families import FAMILIES
 from envs.causal.models.named import load_model
@@ -34,9 +33,10 @@ from envs.causal.optimisation.observation import (
 )
 from envs.causal.optimisation.params import Params
 from envs.causal.optimisation.state import State
-from envs.episode_trace import EpisodeTrace
-from envs.pytree import Array, Floats, Ints, Keys, Observation
-from envs.world import Agent, Stage, Step, World
+from envs.contract import counter_rng
+from envs.contract.episode_trace import EpisodeTrace
+from envs.contract.pytree import Array, Floats, Ints, Keys, Observation
+from envs.contract.world import Agent, Stage, Step, World
 
 ROWS = ("rows", "rows_lookahead")
 FROM_POOL = "from_pool"

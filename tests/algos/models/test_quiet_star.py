@@ -16,7 +16,7 @@ from algos.models.base import to_observation_columns
 from algos.models.quiet_star import NO_THOUGHT_WEIGHT
 from algos.reinforce import ReinforceObjective, ReinforceSettings
 from algos.rollouts.columns import Columns
-from envs import counter_rng
+from envs.contract import counter_rng
 from envs.thoughts.corpus import THINK
 from rungwise.validation import InputError
 

@@ -9,7 +9,7 @@ import pytest
 
 import algos
 from algos.rollouts.curriculum import Curriculum
-from envs.world import Stage
+from envs.contract.world import Stage
 from rungwise.metrics import STAGE, STAGES_LEFT
 
 

@@ -9,7 +9,7 @@ from masked_games import FORMS, MODES
 
 from algos.rollouts.env_factory import make_vector_env
 from algos.rollouts.environment_fault import EnvironmentFault
-from envs.masked import MaskedVectorEnv
+from envs.contract.masked import MaskedVectorEnv
 
 VECTOR_IDS = [
     f"masked_games:Game-{form}-{mode}-v0"

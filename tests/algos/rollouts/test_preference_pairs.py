@@ -18,7 +18,7 @@ from algos.dpo import DPO
 from algos.rollouts.columns import Columns
 from algos.rollouts.preference_pairs import CandidateRunner, load_recorded_pairs
 from algos.rollouts.rollout_io import write_columns
-from envs.batched import BatchedVectorEnv
+from envs.contract.batched import BatchedVectorEnv
 from rungwise.validation import InputError
 from tune_jobs.check.check_target import CheckTarget
 from tune_jobs.jobs.job import Job

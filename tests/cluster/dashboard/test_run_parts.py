@@ -12,7 +12,7 @@ from cluster.dashboard.run_parts import (
     dump_trial_settings,
     read_log_texts,
 )
-from envs.episode_trace import EpisodeTrace, Frame
+from envs.contract.episode_trace import EpisodeTrace, Frame
 from rungwise.run_log.events import PROGRAM, CheckpointRow, EvaluationRow, TrialRow
 from tune_jobs.jobs.job_yaml import dump_job, make_job
 from tune_jobs.programs.process import STDERR, STDOUT

@@ -12,7 +12,7 @@ from sound_env import Sound
 from violations import check_conformance
 
 from envs.checking.determinism import check_same_seed
-from envs.checking.violations import BrokenEnvironmentError, TimeLimitError
+from envs.contract.violations import BrokenEnvironmentError, TimeLimitError
 
 
 class Token:

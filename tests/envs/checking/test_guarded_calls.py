@@ -6,7 +6,7 @@ import pytest
 from sound_env import Sound
 
 from envs.checking.guarded_calls import call_guarded, reset_env, take_step
-from envs.checking.violations import BrokenEnvironmentError
+from envs.contract.violations import BrokenEnvironmentError
 
 
 class Returns(Sound):

@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("pyamg")
 
 from algos.rollouts.curriculum import Curriculum
-from envs import counter_rng
+from envs.contract import counter_rng
 from envs.edges import baselines
 from envs.edges.params import Params
 from envs.edges.world import EdgeSelection

@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("pyamg")
 
-from envs import counter_rng
+from envs.contract import counter_rng
 from envs.edges import fsai, instances, selection
 
 KEY = counter_rng.make_keys(0, 1)

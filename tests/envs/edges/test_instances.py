@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("skfem")
 pytest.importorskip("pyamg")
 
-from envs import counter_rng
+from envs.contract import counter_rng
 from envs.edges import fsai, instances, matrices
 
 FAMILIES: list = ["anisotropic", "variable", "mesh", "gallery", "weighted_grid", "random_graph"]

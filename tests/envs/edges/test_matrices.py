@@ -10,7 +10,7 @@ from scipy import io, sparse
 
 pytest.importorskip("pyamg")
 
-from envs import counter_rng
+from envs.contract import counter_rng
 from envs.edges import instances, matrices
 from rungwise.validation import InputError
 

@@ -11,7 +11,7 @@ from scipy import sparse
 
 pytest.importorskip("pyamg")
 
-from envs import counter_rng
+from envs.contract import counter_rng
 from envs.edges import baselines, instances, multigrid, solvers, strength_pattern
 from envs.edges.params import Params
 from envs.edges.world import EdgeSelection

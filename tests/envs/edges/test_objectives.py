@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("pyamg")
 
-from envs import counter_rng
+from envs.contract import counter_rng
 from envs.edges import baselines, instances, multigrid, selection
 from envs.edges.objectives import Fsai, Multigrid, Sparsifier
 

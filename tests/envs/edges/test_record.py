@@ -9,11 +9,11 @@ import pytest
 
 pytest.importorskip("pyamg")
 
-from envs import counter_rng
+from envs.contract import counter_rng
+from envs.contract.episode_trace import EpisodeTrace
 from envs.edges import record
 from envs.edges.params import Params
 from envs.edges.world import EdgeSelection
-from envs.episode_trace import EpisodeTrace
 from tune_jobs.report.episode_figure import draw_graph, make_given_layout
 
 

@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("pyamg")
 
-from envs import counter_rng
+from envs.contract import counter_rng
 from envs.edges import instances, selection
 from envs.edges.graph import offdiagonal
 from envs.edges.multigrid import make_pattern

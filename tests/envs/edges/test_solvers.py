@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("pyamg")
 
-from envs import counter_rng
+from envs.contract import counter_rng
 from envs.edges import instances, solvers
 from envs.edges.params import Params
 from envs.edges.world import EdgeSelection

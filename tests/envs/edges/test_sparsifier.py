@@ -7,7 +7,7 @@ from scipy import sparse
 
 pytest.importorskip("pyamg")
 
-from envs import counter_rng
+from envs.contract import counter_rng
 from envs.edges import instances, sparsifier
 from rungwise.validation import InputError
 

@@ -9,7 +9,7 @@ from scipy import sparse
 
 pytest.importorskip("pyamg")
 
-from envs import counter_rng
+from envs.contract import counter_rng
 from envs.edges import baselines, comparison, instances, solvers
 from envs.edges.params import Params
 from envs.edges.world import EdgeSelection

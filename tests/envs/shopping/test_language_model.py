@@ -20,7 +20,7 @@ import algos
 from algos.astar_po import AStarPOSettings
 from algos.checkpoint import write_manifest
 from algos.policy import Policy, save_policy
-from envs import counter_rng
+from envs.contract import counter_rng
 from envs.shopping.params import Params
 from envs.shopping.world import Shopping
 from rungwise.validation import InputError

@@ -12,7 +12,7 @@ pytest.importorskip("rapidfuzz", reason="the extra [shop] is not installed")
 
 from shop_visits import visit, walk
 
-from envs import counter_rng
+from envs.contract import counter_rng
 from envs.shopping import baselines
 from envs.shopping.language_observation import (
     LanguageObservation,

@@ -11,7 +11,7 @@ pytest.importorskip("rapidfuzz", reason="the extra [shop] is not installed")
 
 from shop_visits import visit, walk
 
-from envs import counter_rng
+from envs.contract import counter_rng
 from envs.shopping import baselines, observation
 from envs.shopping.observation import CONTEXT, FIGURES
 from envs.shopping.pages import BUY, LISTED, PREV

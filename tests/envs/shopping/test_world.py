@@ -13,9 +13,9 @@ pytest.importorskip("rapidfuzz", reason="the extra [shop] is not installed")
 
 from shop_visits import find_slots, play, visit, walk
 
-from envs import counter_rng
-from envs.batched import BatchedVectorEnv, SingleEnv
-from envs.pytree import take
+from envs.contract import counter_rng
+from envs.contract.batched import BatchedVectorEnv, SingleEnv
+from envs.contract.pytree import take
 from envs.shopping import baselines, pages
 from envs.shopping.pages import BUY, DONE, LISTED
 from envs.shopping.params import Params

@@ -4,8 +4,8 @@
 import numpy as np
 from small_reader import thinking
 
-from envs import counter_rng
-from envs.pytree import take
+from envs.contract import counter_rng
+from envs.contract.pytree import take
 
 KEYS = counter_rng.make_keys(0, 300)
 

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from envs import counter_rng
+from envs.contract import counter_rng
 from envs.thoughts.corpus import EQUALS, PlainText, Problems, cyclic, symmetric
 from rungwise.validation import InputError
 

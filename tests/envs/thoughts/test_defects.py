@@ -23,7 +23,7 @@ from algos.reinforce import ReinforceObjective, ReinforceSettings
 from algos.rollouts.advantages import gae
 from algos.rollouts.columns import Columns
 from algos.schedules import schedule
-from envs import counter_rng
+from envs.contract import counter_rng
 from envs.thoughts import proof
 
 KEYS = counter_rng.make_keys(0, 200)

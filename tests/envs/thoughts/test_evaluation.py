@@ -12,7 +12,7 @@ import algos
 from algos.checkpoint import write_manifest
 from algos.policy import Policy, save_policy
 from algos.reinforce import ReinforceSettings
-from envs import counter_rng
+from envs.contract import counter_rng
 from tune_jobs.evaluation.evaluate import evaluate
 
 KWARGS = {

@@ -19,7 +19,7 @@ from algos.models import MODELS
 from algos.models.base import to_observation_columns
 from algos.policy import Policy, save_policy
 from algos.reinforce import ReinforceSettings
-from envs import counter_rng
+from envs.contract import counter_rng
 from envs.thoughts.corpus import MARKS, THINK, Tokens
 from envs.thoughts.params import Params
 from envs.thoughts.pretrained import NEVER, PretrainedNetwork

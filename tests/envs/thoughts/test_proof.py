@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from small_reader import thinking
 
-from envs import counter_rng
+from envs.contract import counter_rng
 from envs.thoughts import proof
 from envs.thoughts.readings import read_thoughts
 

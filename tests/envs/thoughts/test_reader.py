@@ -8,7 +8,7 @@ import pytest
 import torch
 from small_reader import QUICK, UNTAUGHT, small
 
-from envs import counter_rng
+from envs.contract import counter_rng
 from envs.thoughts import reader as readers
 from envs.thoughts.corpus import EQUALS, NOTHING, THINK, Problems, cyclic
 from envs.thoughts.reader import Baking, Reader, bake, encode_text, load_or_bake_reader

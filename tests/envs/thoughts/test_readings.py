@@ -4,7 +4,7 @@
 import numpy as np
 from small_reader import UNTAUGHT, played, small
 
-from envs import counter_rng
+from envs.contract import counter_rng
 from envs.thoughts.readings import draw_random_thought
 
 KEYS = counter_rng.make_keys(0, 300)

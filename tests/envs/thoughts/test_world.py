@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from small_reader import played, small
 
-from envs import counter_rng
+from envs.contract import counter_rng
 from envs.thoughts.corpus import THINK
 from rungwise.validation import InputError
 

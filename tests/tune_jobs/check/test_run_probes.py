@@ -12,7 +12,7 @@ from stepping_clock import SteppingClock
 
 from algos import ALGORITHMS
 from algos.ppo import PPO
-from envs.checking.violations import TimeUpError
+from envs.contract.violations import TimeUpError
 from tune_jobs.check import run_probes
 from tune_jobs.check.check_target import CheckTarget, load_check_target
 from tune_jobs.check.findings import ProbeResult

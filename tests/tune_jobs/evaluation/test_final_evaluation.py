@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from envs import counter_rng
+from envs.contract import counter_rng
 from envs.thoughts.params import Params
 from envs.thoughts.reader import Baking
 from envs.thoughts.world import QuietThoughts

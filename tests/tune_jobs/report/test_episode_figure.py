@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from synthetic_sweep import job_row, result
 
-from envs.episode_trace import EpisodeTrace, Frame
+from envs.contract.episode_trace import EpisodeTrace, Frame
 from rungwise.run_log.event_log import EventLog, read_event_log
 from rungwise.run_log.events import EvaluationRow
 from tune_jobs.evaluation.evaluation_world import make_world

@@ -6,11 +6,11 @@ import pytest
 from causal_episodes import always, median
 from causal_families import world
 
-from envs import counter_rng
 from envs.causal.learning import baselines
 from envs.causal.learning.params import Params
 from envs.causal.learning.reward import RewardTerms
 from envs.causal.learning.world import CausalLearning
+from envs.contract import counter_rng
 from rungwise.validation import InputError
 
 

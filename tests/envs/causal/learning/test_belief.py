@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from algos.rollouts.preference_pairs import check_reward_prediction
-from envs import counter_rng
 from envs.causal.learning.params import Params
 from envs.causal.learning.reward import RewardTerms
 from envs.causal.learning.world import CausalLearning
 from envs.causal.optimisation.params import Params as Driving
 from envs.causal.optimisation.world import CausalOptimisation
+from envs.contract import counter_rng
 from rungwise.validation import InputError
 
 

@@ -8,11 +8,11 @@ import pytest
 from rich.console import Console
 
 from cluster.commands.evaluate import make_comparison_table
-from envs import counter_rng
 from envs.causal.learning.params import Params as Learning
 from envs.causal.learning.world import CausalLearning
 from envs.causal.optimisation.params import Params
 from envs.causal.optimisation.world import CausalOptimisation
+from envs.contract import counter_rng
 from tune_jobs.evaluation.evaluation_world import make_scm_kwargs
 
 CAUSAL, DRIVEN = "envs:CausalLearning-v0", "envs:CausalOptimisation-v0"

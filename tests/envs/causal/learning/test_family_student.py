@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from causal_families import actions, world
 
-from envs import counter_rng
 from envs.causal.learning.family_student import PARTS, FamilyStudent
 from envs.causal.learning.linear import REACH, additive_features, joint_features
 from envs.causal.learning.metric import compute_risk, make_truth, probe_points
 from envs.causal.learning.observation import FEATURES, observe
 from envs.causal.learning.roots import Roots
-from envs.pytree import take
+from envs.contract import counter_rng
+from envs.contract.pytree import take
 
 
 def play(made, copies=8, steps=3, seed=0) -> Any:

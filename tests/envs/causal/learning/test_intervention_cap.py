@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from envs import counter_rng
 from envs.causal.learning import baselines
 from envs.causal.learning.params import Params
 from envs.causal.learning.reward import RewardTerms
 from envs.causal.learning.world import CausalLearning
+from envs.contract import counter_rng
 
 
 def masks(agent, copies=4, **fields):

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from causal_students import MODEL, PARENTS, batches, linear, taught
 
-from envs import counter_rng
 from envs.causal.learning.linear import REACH, compute_sums, fit, triangular_inverse
 from envs.causal.learning.metric import compute_risk, make_truth, probe_points
 from envs.causal.learning.student import BayesLinear
+from envs.contract import counter_rng
 
 
 def features(node, x, count=32):

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from causal_students import MODEL, PARENTS, linear, taught
 
-from envs import counter_rng
 from envs.causal.learning import roots
 from envs.causal.learning.metric import CAP, compute_risk, make_truth, probe_points
 from envs.causal.learning.mlp_student import MlpStudent
 from envs.causal.learning.student import true_means
+from envs.contract import counter_rng
 
 
 def test_excess_risk_agrees_with_monte_carlo():

@@ -4,9 +4,9 @@
 import numpy as np
 from causal_students import MODEL, PARENTS, batches
 
-from envs import counter_rng
 from envs.causal.learning.metric import compute_risk, make_truth, probe_points
 from envs.causal.learning.mlp_student import MlpParams, MlpStudent
+from envs.contract import counter_rng
 
 
 def test_the_networks_learn_and_leave_a_set_node_alone():

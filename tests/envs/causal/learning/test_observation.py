@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from causal_families import FAMILY
 
-from envs import counter_rng
 from envs.causal.learning.observation import BINS, ValueHistogram
 from envs.causal.learning.params import Params
 from envs.causal.learning.world import CausalLearning
+from envs.contract import counter_rng
 
 
 @pytest.mark.parametrize("fields", [{}, FAMILY], ids=["one model", "a family"])

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from causal_families import actions, world
 
-from envs import counter_rng
 from envs.causal.learning.params import Params
 from envs.causal.learning.world import CausalLearning
+from envs.contract import counter_rng
 from rungwise.validation import InputError
 
 

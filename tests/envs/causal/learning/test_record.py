@@ -4,10 +4,10 @@
 import numpy as np
 import pytest
 
-from envs import counter_rng
 from envs.causal.learning.params import Params
 from envs.causal.learning.record import trace_episode
 from envs.causal.learning.world import CausalLearning
+from envs.contract import counter_rng
 
 
 def trace(nodes, value=0.0, **fields):

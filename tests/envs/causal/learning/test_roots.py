@@ -3,8 +3,8 @@
 
 import numpy as np
 
-from envs import counter_rng
 from envs.causal.learning import roots
+from envs.contract import counter_rng
 
 
 def test_roots_are_fitted_by_their_mean_and_variance():

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from causal_students import MODEL, batches, linear, taught
 
-from envs import counter_rng
-from envs.pytree import copy_tree
+from envs.contract import counter_rng
+from envs.contract.pytree import copy_tree
 
 
 @pytest.mark.parametrize("node", [1, 2, 4])

@@ -7,11 +7,11 @@ import pytest
 from causal_episodes import always, play
 
 import envs
-from envs import counter_rng
 from envs.causal.learning import baselines
 from envs.causal.learning.params import MlpParams, Params
 from envs.causal.learning.reward import NAMES, RewardTerms
 from envs.causal.learning.world import CausalLearning
+from envs.contract import counter_rng
 from rungwise.validation import InputError
 
 

@@ -4,8 +4,8 @@
 import numpy as np
 import pytest
 
-from envs import counter_rng
 from envs.causal.models.expressions import NodeNoise, from_expressions, normal_cdf, parse_expression
+from envs.contract import counter_rng
 from rungwise.validation import InputError
 
 NAMES = ("X", "Z", "Y")

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from causal_drawn import DRAWN, KEYS, SIZES, visible
 
-from envs import counter_rng
 from envs.causal.models import families
 from envs.causal.models.families import FAMILIES, draw_family
-from envs.pytree import take
+from envs.contract import counter_rng
+from envs.contract.pytree import take
 from rungwise.validation import InputError
 
 HARD = ["hard", "hard_offset"]

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from causal_files import target_mean
 
-from envs import counter_rng
 from envs.causal.models import named
+from envs.contract import counter_rng
 from rungwise.validation import InputError
 
 # For complete_graph from four million rows: the authors' own, -1.266, .025 and 1.542, are from few.

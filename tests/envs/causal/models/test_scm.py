@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from envs import counter_rng
 from envs.causal.models import named, scm
-from envs.pytree import take
+from envs.contract import counter_rng
+from envs.contract.pytree import take
 from rungwise.validation import InputError
 
 NAMES = named.ace5().names

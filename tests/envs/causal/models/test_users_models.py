@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 from paths import DATA
 
-from envs import counter_rng
 from envs.causal.learning import baselines
 from envs.causal.learning.observation import FAMILY_FEATURES, FEATURES
 from envs.causal.learning.params import Params as Learning
@@ -15,6 +14,7 @@ from envs.causal.optimisation import baselines as rules
 from envs.causal.optimisation.params import Params
 from envs.causal.optimisation.problem import simulate_target
 from envs.causal.optimisation.world import CausalOptimisation
+from envs.contract import counter_rng
 from rungwise.validation import InputError
 
 MODELS = DATA / "causal_models"

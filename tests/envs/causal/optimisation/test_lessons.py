@@ -4,12 +4,12 @@
 import numpy as np
 import pytest
 
-from envs import counter_rng
 from envs.causal.models import families
 from envs.causal.optimisation import baselines as baselines
 from envs.causal.optimisation.lessons import CURRICULUM, Lessons, pad_models
 from envs.causal.optimisation.params import Params
 from envs.causal.optimisation.world import CausalOptimisation
+from envs.contract import counter_rng
 
 
 def test_stages_bring_their_own_sizes_and_the_largest_fits():

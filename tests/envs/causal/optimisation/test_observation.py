@@ -7,11 +7,11 @@ from typing import Any, cast
 import numpy as np
 from driven_episodes import play
 
-from envs import counter_rng
 from envs.causal.optimisation import baselines as baselines
 from envs.causal.optimisation.observation import describe_observed_rows, rows, statistics
 from envs.causal.optimisation.params import Params
 from envs.causal.optimisation.world import CausalOptimisation
+from envs.contract import counter_rng
 
 
 def test_renumbering_the_nodes_renumbers_the_observation():

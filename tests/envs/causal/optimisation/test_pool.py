@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from paths import DATA
 
-from envs import counter_rng
 from envs.causal.models.named import load_model
 from envs.causal.optimisation import baselines as rules
 from envs.causal.optimisation.lessons import CURRICULUM
 from envs.causal.optimisation.params import Params
 from envs.causal.optimisation.world import CausalOptimisation
+from envs.contract import counter_rng
 from rungwise.validation import InputError
 from tune_jobs.evaluation.evaluation_world import make_scm_kwargs
 from tune_jobs.jobs.job_yaml import resolve_paths

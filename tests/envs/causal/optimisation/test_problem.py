@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 from driven_episodes import play
 
-from envs import counter_rng
 from envs.causal.models.named import load_model
 from envs.causal.models.scm import Scm
 from envs.causal.optimisation import baselines as baselines
 from envs.causal.optimisation.params import Params
 from envs.causal.optimisation.problem import noise_rows, simulate_target, solve_problem
 from envs.causal.optimisation.world import CausalOptimisation
-from envs.pytree import take
+from envs.contract import counter_rng
+from envs.contract.pytree import take
 
 
 def test_the_optimum_of_a_linear_model_is_exact():

@@ -4,10 +4,10 @@
 import numpy as np
 import pytest
 
-from envs import counter_rng
 from envs.causal.optimisation.params import Params
 from envs.causal.optimisation.record import trace_episode
 from envs.causal.optimisation.world import CausalOptimisation
+from envs.contract import counter_rng
 
 # In this chain, X0 -> X1 -> X2, the last node is the target.
 STEPS = [(0, 1.0), (1, -1.0), (2, 0.5)]

@@ -7,10 +7,10 @@ import pytest
 from driven_episodes import play, score
 from violations import check_conformance
 
-from envs import counter_rng
 from envs.causal.optimisation import baselines as baselines
 from envs.causal.optimisation.params import Params
 from envs.causal.optimisation.world import _MODEL, _OBSERVED, CausalOptimisation
+from envs.contract import counter_rng
 from rungwise.validation import InputError
 
 

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from staged_world import Ladder, Params
 
-from envs import counter_rng
 from envs.causal.optimisation.params import Params as OptimisationParams
 from envs.causal.optimisation.world import CausalOptimisation
-from envs.world import Comparison, validate_choices
+from envs.contract import counter_rng
+from envs.contract.world import Comparison, validate_choices
 from rungwise.validation import InputError
 
 KEYS = counter_rng.make_keys(0, 3)

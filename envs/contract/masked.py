@@ -18,7 +18,7 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space
 
-from envs.action_masks import (
+from envs.contract.action_masks import (
     FORMS,
     MASK_PART,
     OBSERVATION_PART,
@@ -33,8 +33,8 @@ from envs.action_masks import (
     has_method,
     read_mask,
 )
-from envs.agents import locate_row
-from envs.pytree import Array
+from envs.contract.agents import locate_row
+from envs.contract.pytree import Array
 from rungwise.validation import InputError
 
 

@@ -7,7 +7,7 @@ import pytest
 from command_line import answer, rungwise
 
 from algos.rollouts.env_factory import make_bare_env, make_single_env, make_vector_env
-from envs.closing import guard_close
+from envs.adapters.closing import guard_close
 from rungwise.validation import InputWarning
 
 MODULE = """

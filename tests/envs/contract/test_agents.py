@@ -9,8 +9,8 @@ from agent_games import Commuters, Couriers
 from gymnasium import spaces
 from stepping_clock import SteppingClock
 
-from envs.action_masks import sample_legal
-from envs.agents import (
+from envs.contract.action_masks import sample_legal
+from envs.contract.agents import (
     GAMES_TO_APPEAR,
     PRESENT,
     AgentsVectorEnv,

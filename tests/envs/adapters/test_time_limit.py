@@ -6,7 +6,7 @@ import gymnasium
 import pytest
 from gymnasium.spaces import Discrete
 
-from envs.time_limit import find_time_limit
+from envs.adapters.time_limit import find_time_limit
 
 
 class Walk(gymnasium.Env[Any, Any]):

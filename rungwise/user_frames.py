@@ -12,7 +12,7 @@ LIBRARIES = frozenset({"site-packages", "dist-packages"})
 """Folders that hold installed packages."""
 FRAMEWORKS = frozenset({"gymnasium", "numpy", "ray", "scipy", "torch"})
 """Packages whose frames do not locate an error of an environment."""
-OURS = frozenset({"algos", "cluster", "envs", "tune_jobs"})
+OURS = frozenset({"algos", "cluster", "envs", "rungwise", "tune_jobs"})
 """The packages of this product."""
 
 
@@ -72,7 +72,7 @@ def _walk_causes(link: BaseException | None, seen: set[int]) -> Iterator[BaseExc
 
 
 def _is_user_code(path: Path) -> bool:
-    here = Path(__file__).resolve().parents[2]
+    here = Path(__file__).resolve().parents[1]
     ours = any(path.is_relative_to(here / name) for name in OURS)
     return not (ours or _package(path) or _is_standard(path))
 

@@ -8,7 +8,7 @@ import gymnasium
 import numpy as np
 from gymnasium.vector import VectorEnv, VectorWrapper
 
-from envs.batched import get_world
+from envs.contract.batched import get_world
 
 NAMES = ("_max_episode_steps", "max_episode_steps", "max_steps")
 """Attributes that hold a limit: of Gymnasium's TimeLimit, of ours, and of MiniGrid and others."""

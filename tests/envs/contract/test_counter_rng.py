@@ -6,7 +6,7 @@ import pytest
 from gymnasium import spaces
 from gymnasium.utils import seeding
 
-from envs import counter_rng
+from envs.contract import counter_rng
 
 
 def ks_distance(sample, cdf):

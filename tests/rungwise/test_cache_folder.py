@@ -1,7 +1,7 @@
 # pyright: basic
 """The cache folder follows the environment variable."""
 
-from envs.cache_folder import get_cache_folder
+from rungwise.cache_folder import get_cache_folder
 
 
 def test_the_cache_folder_follows_the_variable(monkeypatch, tmp_path):

@@ -23,7 +23,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from envs.pytree import Floats, Ints, Keys
+from envs.contract.pytree import Floats, Ints, Keys
 
 # The constants are uint64 scalars: Python integers would overflow in mixed expressions.
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)

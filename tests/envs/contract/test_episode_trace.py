@@ -1,7 +1,7 @@
 # pyright: basic
 """Episode traces: as they come back from an event log."""
 
-from envs.episode_trace import EpisodeTrace, Frame
+from envs.contract.episode_trace import EpisodeTrace, Frame
 
 
 def test_an_experiment_is_read_back_as_it_was_written():

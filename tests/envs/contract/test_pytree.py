@@ -5,7 +5,7 @@ import dataclasses
 
 import numpy as np
 
-from envs.pytree import concatenate, copy_tree, put, take, where
+from envs.contract.pytree import concatenate, copy_tree, put, take, where
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Episode traces: an episode step by step, for the picture and the table of a report.
 
-Worlds that support it make one (:meth:`envs.world.World.trace_episode`). A trace with
+Worlds that support it make one (:meth:`envs.contract.world.World.trace_episode`). A trace with
 nodes is drawn frame by frame; one without is shown as captions and a table.
 """
 

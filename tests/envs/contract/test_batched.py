@@ -18,8 +18,8 @@ from gymnasium.vector import VectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space
 
 import envs
-from envs import counter_rng, pytree
-from envs.batched import get_world
+from envs.contract import counter_rng, pytree
+from envs.contract.batched import get_world
 from rungwise.validation import InputError
 
 ID = "envs:CausalLearning-v0"

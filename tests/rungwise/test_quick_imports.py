@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from envs.quick_imports import quick_imports
+from rungwise.quick_imports import quick_imports
 
 COUNT = """
 import gc

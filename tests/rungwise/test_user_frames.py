@@ -9,7 +9,7 @@ import pytest
 from sound_env import Sound
 from violations import check_conformance
 
-from envs.checking.user_frames import find_user_frame, is_raised_by
+from rungwise.user_frames import find_user_frame, is_raised_by
 
 
 class Chained(Sound):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from envs.action_masks import find_mask, is_legal, sample_legal
+from envs.contract.action_masks import find_mask, is_legal, sample_legal
 
 CHOICE = spaces.Dict(choice=spaces.Discrete(3), value=spaces.Box(-1, 1, (), np.float32))
 

@@ -9,9 +9,9 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from masked_games import FORMS, MODES, Game, InfoGame, MethodGame, WrongGame, batched
 
-from envs.action_masks import MaskError, count_choices, find_forbidden, sample_legal
-from envs.agents import AgentsVectorEnv
-from envs.masked import (
+from envs.contract.action_masks import MaskError, count_choices, find_forbidden, sample_legal
+from envs.contract.agents import AgentsVectorEnv
+from envs.contract.masked import (
     MaskedEnv,
     MaskedVectorEnv,
     check_choice,

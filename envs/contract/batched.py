@@ -1,4 +1,4 @@
-"""The two Gymnasium shells around a :class:`~envs.world.World`: a vector and a single environment.
+"""The two Gymnasium shells around a :class:`~envs.contract.world.World`: many copies, and one.
 
 The shells add only what Gymnasium requires (seeds, automatic resets, info
 masks), so that copy b of a batch seeded s, a batch of one seeded s + b and a single environment
@@ -16,8 +16,8 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from envs import counter_rng
-from envs.pytree import (
+from envs.contract import counter_rng
+from envs.contract.pytree import (
     Array,
     Bools,
     Keys,
@@ -27,7 +27,7 @@ from envs.pytree import (
     put,
     take,
 )
-from envs.world import Action, StateT, World
+from envs.contract.world import Action, StateT, World
 from rungwise.validation import InputError
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from envs.checking.user_frames import find_user_frame
+from rungwise.user_frames import find_user_frame
 from rungwise.validation import InputWarning
 
 

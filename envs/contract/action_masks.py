@@ -1,7 +1,7 @@
 """Masks of legal actions, in the forms that environments offer them.
 
 Environments use a part of the observation, ``info`` or a method. Policies know one form: the part
-``mask`` of a Dict observation. ``envs/masked.py`` translates.
+``mask`` of a Dict observation. ``envs/contract/masked.py`` translates.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 
-from envs.pytree import Array
+from envs.contract.pytree import Array
 from rungwise.validation import InputError
 
 Form: TypeAlias = Literal["mask", "action_mask", "info", "method"]

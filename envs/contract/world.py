@@ -16,8 +16,8 @@ from typing import Any, ClassVar, Generic, Literal, Protocol, Self, TypeAlias, T
 import gymnasium
 import numpy as np
 
-from envs.episode_trace import EpisodeTrace
-from envs.pytree import Array, Bools, Floats, Ints, Keys, Observation
+from envs.contract.episode_trace import EpisodeTrace
+from envs.contract.pytree import Array, Bools, Floats, Ints, Keys, Observation
 from rungwise.report_chart import ReportChart
 from rungwise.validation import InputError
 

@@ -21,11 +21,11 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space, concatenate, create_empty_array, iterate
 
-from envs.action_masks import MASK_PART, PARTS, count_choices, is_mask_of, sample_legal
-from envs.checking.violations import Clock
-from envs.counter_rng import derive_seed
-from envs.pytree import Array
-from envs.scalar_actions import restore_scalars
+from envs.contract.action_masks import MASK_PART, PARTS, count_choices, is_mask_of, sample_legal
+from envs.contract.counter_rng import derive_seed
+from envs.contract.pytree import Array
+from envs.contract.scalar_actions import restore_scalars
+from envs.contract.violations import Clock
 from rungwise.optional_imports import import_extra
 from rungwise.validation import InputError
 

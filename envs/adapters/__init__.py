@@ -1,0 +1,1 @@
+"""Environments of other packages as rollouts need them: their types, results, limits and ends."""
