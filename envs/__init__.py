@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from envs.gymnasium_import import run_with_gymnasium
+from rungwise.moved_modules import name_new_places
 
 if TYPE_CHECKING:
     from envs.contract.batched import BatchedVectorEnv, SingleEnv
@@ -51,6 +52,7 @@ def _check_neighbours() -> None:
 
 
 _check_neighbours()
+name_new_places()
 
 
 @dataclasses.dataclass(frozen=True)

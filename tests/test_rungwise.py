@@ -10,7 +10,7 @@ import gymnasium
 import pytest
 
 import rungwise
-from tune_jobs import MOVED
+from rungwise.moved_modules import MOVED
 from tune_jobs.api import check_environment
 
 NAMES = ("run", "Job", "Space", "Policy", "World", "Watch", "doctor", "check", "load_job")
