@@ -27,7 +27,6 @@ from algos.learning.gradients import (
     average_gradients,
     compute_term_grad_norms,
     compute_update_ratio,
-    set_gradients_aside,
     step_optimisers,
 )
 from algos.learning.optimisers import keep_settings, make_optimisers, select_loadable, suspend_state
@@ -240,14 +239,32 @@ class ColumnLearner(TorchLearner):
         initial_params = [p.detach().clone() for p in trained.params]  # for the update ratio
         rows = columns.to_numpy() if trained.on_numpy else columns
         # Each learner has its share of the rows and takes its share of every minibatch.
-        size = max(s.minibatch_size // max(s.num_learners, 1), 1)
-        stop = False
+        size, stop = max(s.minibatch_size // max(s.num_learners, 1), 1), False
         while not stop:
             log.epochs += 1
-            batches = split_rows(rows, size, self.generator)
-            for i in range(len(batches) - 1):
-                self._train_minibatch(batches, i, trained, objective, log)
-            loss = self._train_minibatch(batches, len(batches) - 1, trained, objective, log)
+            loss, batches = None, split_rows(rows, size, self.generator)
+            for i, batch in enumerate(batches):
+                is_last, start = i + 1 == len(batches), i - i % s.accumulate
+                # The step's rows are known before its gradients: each is weighted by its share.
+                share = len(batch) / sum(map(len, batches[start : start + s.accumulate]))
+                network = self._get_policy_network()
+                minibatch = Minibatch(network, objective, batch, self.coefficients, share)
+                diagnose = is_last and log.epochs == 1 and self.updates % DIAGNOSTICS_INTERVAL == 0
+                # It costs as much as a term of the loss, and the last epoch shows what was done.
+                measured = log.epochs == s.epochs and len(batches) - i <= MEASURED_MINIBATCHES
+                differentiate = partial(self._differentiate, minibatch, trained, diagnose)
+                loss = self.quick_gradients.accumulate(
+                    differentiate,
+                    minibatch,
+                    trained,
+                    compare=diagnose,
+                    measured=measured,
+                    is_last=is_last,
+                )
+                if is_last or (i + 1) % s.accumulate == 0:
+                    self._step(trained, s.grad_clip, log, diagnose)
+                if loss and measured:
+                    log.record(measure_loss(loss), len(batch))
             # The last epoch is measured anyway; an earlier one only if it may be the last.
             stop = log.epochs == s.epochs
             if loss and not stop:
@@ -260,67 +277,27 @@ class ColumnLearner(TorchLearner):
             "lr": trained.optimisers[0].param_groups[0]["lr"],
         }
 
-    def _train_minibatch(
-        self,
-        batches: list[Columns],
-        i: int,
-        trained: TrainedParts,
-        objective: Objective[Any],
-        log: UpdateLog,
-    ) -> Loss | None:
-        """Add the gradient of minibatch i; take a step once its accumulated group is complete.
-
-        Returns:
-            The loss, from which metrics can be computed; None of most minibatches, as computing it
-            takes as long as the gradient where ``quick_gradients.py`` provides that.
-        """
-        s, batch, is_last = objective.settings, batches[i], i + 1 == len(batches)
-        # The step's rows are known before its gradients are: each is weighted by its share.
-        start = i - i % s.accumulate
-        rows = sum(map(len, batches[start : start + s.accumulate]))
-        diagnose = is_last and log.epochs == 1 and self.updates % DIAGNOSTICS_INTERVAL == 0
-        # It costs as much as a term of the loss, and the last epoch shows what the update did.
-        is_measured = log.epochs == s.epochs and len(batches) - i <= MEASURED_MINIBATCHES
-        share, loss = len(batch) / rows, None
-        network = self._get_policy_network()
-        quick = self.quick_gradients
-        minibatch = Minibatch(network, objective, batch, self.coefficients, share)
-        if trained.on_numpy and (diagnose or quick.must_compare(objective)):
-            with set_gradients_aside(trained.params):
-                loss = self._accumulate(batch, share, trained, objective, diagnose)
-                quick.compare(minibatch, replace=not diagnose)
-        elif not (trained.on_numpy and quick.accumulate(minibatch)):
-            loss = self._accumulate(batch, share, trained, objective, diagnose)
-        elif is_measured or (is_last and quick.is_loss_needed(objective)):
-            loss = quick.compute_loss(minibatch)
-        if (i + 1) % s.accumulate == 0 or is_last:
-            if self.distributed:
-                average_gradients(trained.params, self._average_over_learners)
-            if diagnose:  # before the step, which clears the gradients
-                self.diagnostics |= network.compute_part_grad_norms()
-            log.grad_norms.append(step_optimisers(trained, s.grad_clip))
-        if loss and is_measured:
-            log.record(measure_loss(loss), len(batch))
-        return loss
-
-    def _accumulate(
-        self,
-        batch: Columns,
-        fraction: float,
-        trained: TrainedParts,
-        objective: Objective[Any],
-        diagnose: bool,
-    ) -> Loss:
-        """Add a minibatch's gradient to the parameters, weighted by its fraction of the step."""
-        batch = batch.to_torch(self._device)
+    def _differentiate(self, minibatch: Minibatch, trained: TrainedParts, diagnose: bool) -> Loss:
+        """Add a minibatch's gradient to the parameters by autograd; return its loss."""
+        objective, batch = minibatch.objective, minibatch.batch.to_torch(self._device)
         inputs = objective.build_network_inputs(batch)
-        loss = objective.loss(trained.forward(inputs), batch, self.coefficients)
+        loss = objective.loss(trained.forward(inputs), batch, minibatch.coefficients)
         if diagnose:  # before the backward pass, which frees the graph
             self.diagnostics = self._compute_diagnostics(loss.terms, trained.params, inputs)
-        total = sum_loss_terms(loss.terms)
+        total, share = sum_loss_terms(loss.terms), minibatch.fraction
         # Weighted by rows, so that a row counts the same in whichever minibatch of a step it is.
-        total.backward(None if fraction == 1 else torch.full_like(total, fraction))
+        total.backward(None if share == 1 else torch.full_like(total, share))
         return loss
+
+    def _step(
+        self, trained: TrainedParts, grad_clip: float, log: UpdateLog, diagnose: bool
+    ) -> None:
+        """Step along the gradients of all learners, and clear them."""
+        if self.distributed:
+            average_gradients(trained.params, self._average_over_learners)
+        if diagnose:  # before the step, which clears the gradients
+            self.diagnostics |= self._get_policy_network().compute_part_grad_norms()
+        log.grad_norms.append(step_optimisers(trained, grad_clip))
 
     def _measure_together(self, loss: Loss, rows: int) -> dict[str, Tensor]:
         """Average a minibatch's metrics over learners, which must stop after the same epoch."""

@@ -22,6 +22,7 @@ import torch
 from algos.actions.array_backend import Array, to_native_array
 from algos.actions.head import ActionHead
 from algos.actions.numpy_actions import NO_SPREAD
+from algos.learning.gradients import TrainedParts, set_gradients_aside
 from algos.losses import sum_loss_terms
 from algos.losses.loss_expressions import Expression, Tape, TapeFunction
 from algos.models.base import MASK
@@ -192,14 +193,48 @@ class QuickGradients:
         """By the number of rows, of the objective and coefficients below."""
         self._recorded_for: tuple[Any, Any] = None, None
 
-    def accumulate(self, minibatch: Minibatch) -> bool:
-        """Add the gradient of a minibatch's mean loss to the parameters; False: it was not."""
-        self._upstream = self._compute_upstream(minibatch)
-        if self._upstream is not None:
-            _add_gradients(minibatch.network, self._upstream)
-        return self._upstream is not None
+    def accumulate(
+        self,
+        differentiate: Callable[[], Loss],
+        minibatch: Minibatch,
+        trained: TrainedParts,
+        *,
+        compare: bool,
+        measured: bool,
+        is_last: bool,
+    ) -> Loss | None:
+        """Add the gradient of a minibatch's mean loss to the parameters, by autograd if need be.
 
-    def is_loss_needed(self, objective: Objective[Any]) -> bool:
+        The first minibatch of an objective is compared with autograd's, and that after a
+        difference.
+
+        Args:
+            differentiate: adds autograd's gradient and returns the loss.
+            minibatch: whose gradient is added.
+            trained: what it is added to.
+            compare: whether autograd's is needed, for diagnostics.
+            measured: whether the loss is needed.
+            is_last: whether the minibatch ends an epoch, after which its loss may end the update.
+
+        Returns:
+            The loss; None of most minibatches, as computing it takes as long as the gradient.
+        """
+        objective = minibatch.objective
+        if not trained.on_numpy:
+            return differentiate()
+        if compare or self._differs or type(objective) not in self._compared:
+            with set_gradients_aside(trained.params):
+                loss = differentiate()
+                self.compare(minibatch, replace=not compare)
+            return loss
+        self._upstream = self._compute_upstream(minibatch)
+        if self._upstream is None:
+            return differentiate()
+        _add_gradients(minibatch.network, self._upstream)
+        needed = measured or (is_last and self._may_end_update(objective))
+        return self.compute_loss(minibatch) if needed else None
+
+    def _may_end_update(self, objective: Objective[Any]) -> bool:
         """Whether the loss of the minibatch accumulated last may end the update."""
         limit = objective.settings.kl_limit
         within = self._upstream is not None and (not limit or self._upstream.kl() <= limit)
@@ -243,10 +278,6 @@ class QuickGradients:
                 if parameter is not None:
                     parameter.grad = None
             _add_gradients(network, upstream)
-
-    def must_compare(self, objective: Objective[Any]) -> bool:
-        """Whether the next minibatch is to be compared: the first, and that after a difference."""
-        return self._differs or type(objective) not in self._compared
 
     def _compute_upstream(self, minibatch: Minibatch) -> _Upstream | None:
         """Return the derivatives; None where expressions cannot do what the loss asks for."""

@@ -69,7 +69,7 @@ def main() -> None:
     learner._compute_diagnostics = timed("measurements", learner._compute_diagnostics)
     quick: Any = QuickGradients
     quick.compute_loss = timed("measurements", quick.compute_loss)
-    quick.is_loss_needed = timed("measurements", quick.is_loss_needed)
+    quick._may_end_update = timed("measurements", quick._may_end_update)
     learning.compute_update_ratio = timed("measurements", learning.compute_update_ratio)
     running.compute_environment_metrics = timed("measurements", running.compute_environment_metrics)
     iterate, judge = timed("iteration", trained.train), timed("health", judged)

@@ -154,15 +154,16 @@ def test_the_first_ratios_of_a_memory_are_those_of_its_own_sequences(memory, mon
     learner, runner = small.learner(TASK, **chosen), small.runner(TASK, **chosen)
     runner.module.set_state(learner.module["default_policy"].get_state())
     rows = runner.objective.preprocess_batch(runner.sample()[0])[0]
-    seen, accumulate = [], learner._accumulate
+    seen, differentiate = [], learner._differentiate
 
-    def watch(batch, *rest):
+    def watch(minibatch, *rest):
+        batch = minibatch.batch
         with torch.no_grad():
             now = learner.module["default_policy"]._forward(batch)["dist"].logp(batch)
         seen.append(float((now - batch["logp"]).abs().max()))
-        return accumulate(batch, *rest)
+        return differentiate(minibatch, *rest)
 
-    learner._accumulate = watch
+    learner._differentiate = watch
     small.updated(learner, rows)
     # The states of this rollout were stored before there were statistics: it matters where the
     # sequences that start from them begin.
