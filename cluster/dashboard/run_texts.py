@@ -98,8 +98,7 @@ def _describe_event(row: Row) -> dict[str, Any]:
             others = f"; not followed: {', '.join(row.others)}" if row.others else ""
             event["text"] = _make_sentence(row.format + others)
         case DecisionRow():
-            event["title"] = "continues"
-            event["text"] = _make_sentence(row.sentence)
+            event["title"] = row.sentence
         case EndRow():
             event["title"] = (
                 f"ended after {count(row.iteration, 'iteration')}: {format_end_reason(row.reason)}"

@@ -164,11 +164,6 @@ class DecisionRow(IterationEvent):
         at, why = self.iteration, self.sentence
         return EndRow(trial=self.trial, iteration=at, reason="asha", sentence=why)
 
-    def make_observed_end(self) -> ObservedEndRow:
-        """Return what stands for that end in a job that is only observed."""
-        at, why = self.iteration, self.sentence
-        return ObservedEndRow(trial=self.trial, iteration=at, reason="asha", sentence=why)
-
 
 @dataclass(frozen=True, kw_only=True)
 class ExploitRow(IterationEvent):

@@ -82,13 +82,10 @@ class TrialCurve:
     """A trial at a later stage is better, whatever its score there."""
 
     def add(
-        self,
-        iteration: int,
-        score: float | None,
-        sample: EpisodeSample | None,
-        stage: float | None = None,
+        self, iteration: int, score: float | None, metrics: Mapping[str, Any], noise: NoiseSource
     ) -> None:
         """Add the result of an iteration; it replaces those that a restarted trial repeats."""
+        sample, stage = noise.read(metrics), noise.read_stage(metrics)
         if stage is not None and stage != self.stage:
             self.scores.clear()
             self.samples.clear()

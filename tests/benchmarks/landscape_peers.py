@@ -12,7 +12,7 @@ import numpy as np
 import optuna
 from ray.tune.schedulers import HyperBandScheduler, MedianStoppingRule, TrialScheduler
 
-from tune_jobs.schedulers.replay import FullRuns
+from benchmarks.replays import FullRuns
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 LOG_RATIO = 50

@@ -29,13 +29,13 @@ import numpy as np
 from benchmarks.landscape_peers import Hyperband, MedianStopping, OptunaSearch
 from benchmarks.landscape_tables import DATA, Table, Trial, load
 from benchmarks.published_incumbents import COST, SEEDS, compare_incumbents
-from benchmarks.replays import Stock
+from benchmarks.replays import FullRuns, Stock
 from rungwise.run_log.rung_agreement import measure_rung_agreement
 from rungwise.run_log.score_noise import NoiseSource
 from rungwise.run_log.trial_outcome import average_later_half
 from tune_jobs.jobs.budget import FIRST_RUNG
 from tune_jobs.jobs.job import REPEATS, REPEATS_FROM, Job
-from tune_jobs.schedulers.replay import FullRuns, ReplayedHalving, StoppingWay, replay_trials
+from tune_jobs.schedulers.replay import ReplayedHalving, StoppingWay, replay_trials
 
 WORKERS, POINTS = 8, 10
 FINALISTS = Job.__dataclass_fields__["finalists"].default
@@ -135,7 +135,7 @@ class RankAlone(ReplayedHalving):
 
     def __init__(self, *words, **more) -> None:
         super().__init__(*words, **more)
-        for bracket in self.brackets:
+        for bracket in self.brackets.brackets:
             for rung in bracket.rungs:
                 rung.is_explained = lambda trial, allowed: False
 
@@ -144,7 +144,10 @@ class LastScore(ReplayedHalving):
     """The same halving, which ranks by the last score: it sees no scores between rungs."""
 
     def goes_on(self, trial, place: int) -> bool:
-        if place + 1 < len(trial.results) and place + 1 not in self.of[trial.id].levels:
+        if (
+            place + 1 < len(trial.results)
+            and place + 1 not in self.brackets.by_trial[trial.id].levels
+        ):
             return True
         return super().goes_on(trial, place)
 

@@ -25,7 +25,7 @@ from typing import Any
 import yaml
 
 from algos.policy import Policy
-from benchmarks.replays import Stock
+from benchmarks.replays import FullRuns, Stock
 from rungwise.health import RULES, History, diagnose
 from rungwise.run_log.event_log import read_event_log
 from rungwise.run_log.outcome import Outcome
@@ -35,7 +35,6 @@ from tune_jobs.evaluation.evaluate import evaluate
 from tune_jobs.jobs.budget import choose_first_rung
 from tune_jobs.jobs.job import Job
 from tune_jobs.schedulers.replay import (
-    FullRuns,
     Replay,
     ReplayedHalving,
     StoppingWay,

@@ -23,8 +23,9 @@ from rungwise.run_log.score_noise import NoiseSource
 from tune_jobs.evaluation.checkpoint_keeper import CheckpointChoice
 from tune_jobs.evaluation.scoring import AgentScore
 from tune_jobs.jobs.job_yaml import make_job
+from tune_jobs.schedulers.asha import make_decision
+from tune_jobs.schedulers.brackets import make_brackets
 from tune_jobs.schedulers.pbt import RecordedPBT
-from tune_jobs.schedulers.successive_halving import Bracket
 
 CLIMB = [*np.linspace(0.1, 0.9, 20), *np.linspace(0.2, 0.8, 20)]
 STAGES = [0.0] * 20 + [1.0] * 20
@@ -157,8 +158,10 @@ def test_a_score_pools_no_episodes_of_an_easier_stage():
 
 
 def test_a_trial_of_a_later_stage_comes_first_at_a_rung():
-    bracket = Bracket([10], "max", 2, "ABCD", noise=NoiseSource("won"))
-    rows, ends = [], []
+    sweep, resumed = (
+        make_brackets("ABCD", [10], "max", 2, 1, noise=NoiseSource("won")) for _ in range(2)
+    )
+    (bracket,), rows, ends = sweep.brackets, [], []
     for trial, value, stage in (
         ("A", 0.3, 1.0),
         ("B", 0.7, 0.0),
@@ -169,15 +172,16 @@ def test_a_trial_of_a_later_stage_comes_first_at_a_rung():
             metrics = {STAGE: stage if i > 4 else 0.0}
             score = value if i > 4 else 0.9
             rows.append(result(trial, i, score, metrics=metrics))
-            rows.append(bracket.report_score(trial, i, score, metrics))
+            if verdict := sweep.report(trial, i, score, metrics):
+                rows.append(make_decision(verdict))
         while promoted := bracket.find_promotable():
-            rows.append(bracket.promote(promoted))
-        ends += bracket.end_hopeless()
+            rows.append(make_decision(bracket.promote(promoted)))
+        ends += map(make_decision, bracket.end_hopeless())
     assert [row.trial for row in ends] == ["B", "C"]
-    assert ends[1].sentence == "rung 10: stage 0 is below stage 1, the cut for the best 2 of 4"
-    resumed = Bracket([10], "max", 2, "ABCD", noise=NoiseSource("won"))
-    resumed.restore_decisions(row for row in [*rows, *ends] if row is not None)
-    assert resumed.rungs[0].order == bracket.rungs[0].order
+    why = "stage 0, cut-off stage 1 (top 2 of 4 continue)"
+    assert ends[1].sentence == f"stopped at iteration 10: {why}"
+    resumed.restore([*rows, *ends])
+    assert resumed.brackets[0].rungs[0].order == bracket.rungs[0].order
 
 
 def test_a_member_of_a_later_stage_is_the_donor(tmp_path):
@@ -190,7 +194,7 @@ def test_a_member_of_a_later_stage_is_the_donor(tmp_path):
         attributes = {"config": {"plan": plan}, "is_finished": lambda self: False}
         trial = type("Member", (), attributes)()
         state = pbt._trial_state[trial] = SimpleNamespace(last_score=None)
-        pbt._add_score(name, 3, score, {STAGE: stage})
+        pbt._curves[name].add(3, score, {STAGE: stage}, pbt._noise)
         pbt._save_trial_state(state, 3, {"iteration": 3}, trial)
     names = [[trial.config["plan"]["trial"] for trial in part] for part in pbt._quantiles()]
     assert names == [["02"], ["03"]]

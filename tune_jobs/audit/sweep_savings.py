@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
+from rungwise.run_log.events import ResultRow
 from rungwise.run_log.trial_outcome import average_later_half
 from tune_jobs.audit.replayed_run import ReplayedRun
 from tune_jobs.audit.run_groups import RunGroup
@@ -38,17 +39,9 @@ class SweepSavings:
 
 
 @dataclass(frozen=True)
-class _Result:
-    iteration: int
-    score: float | None
-    seconds: float
-    metrics: Mapping[str, Any] = field(default_factory=dict[str, Any])
-
-
-@dataclass(frozen=True)
 class _Trial:
     id: str
-    results: Sequence[_Result]
+    results: Sequence[ResultRow]
 
 
 def replay_group(group: RunGroup, scheduler: Scheduler = "asha") -> SweepSavings | None:
@@ -86,9 +79,12 @@ def replay_group(group: RunGroup, scheduler: Scheduler = "asha") -> SweepSavings
     )
 
 
-def _list_results(run: ReplayedRun) -> list[_Result]:
-    parts = zip(run.shares, run.scores, strict=True)
-    return [_Result(round(ITERATIONS * x), score, run.length * x) for x, score in parts]
+def _list_results(run: ReplayedRun) -> list[ResultRow]:
+    def make(share: float, score: float | None) -> ResultRow:
+        at, seconds = round(ITERATIONS * share), run.length * share
+        return ResultRow(trial=run.name, iteration=at, score=score, seconds=seconds, env_steps=0)
+
+    return list(map(make, run.shares, run.scores))
 
 
 def _settle(trial: _Trial) -> float:

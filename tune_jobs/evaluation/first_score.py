@@ -103,8 +103,8 @@ def explain_late_score(job: Job, pace: EpisodePace) -> str:
     if not job.rungs or first <= job.rungs[0]:
         return ""
     said = (
-        f"The first rung is at iteration {job.rungs[0]}, but if episodes last until their limit, "
-        f"{FEWEST} of them, which a score needs, have finished only after {first}: {pace}. "
+        f"The first rung is at iteration {job.rungs[0]}. A score needs {FEWEST} episodes; at full "
+        f"length the {FEWEST}th ends at iteration {first}: {pace}. "
         "Until then trials are undecided and continue past their rungs."
     )
     if first < job.iterations:

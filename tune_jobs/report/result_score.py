@@ -98,7 +98,7 @@ def estimate_training_error(trial: TrialOutcome) -> float | None:
     """Return the standard error of a trial's last score; None where no row says its spread."""
     noise, curve = NoiseSource(trial.job.metric, trial.job.seeds), TrialCurve()
     for row in trial.results[-2 * POOLED :]:  # those before are in no score
-        curve.add(row.iteration, row.score, noise.read(row.metrics), noise.read_stage(row.metrics))
+        curve.add(row.iteration, row.score, row.metrics, noise)
     last = trial.last_scored
     return curve.estimate_standard_error(last.iteration) if last else None
 

@@ -8,37 +8,35 @@ and gives no reasons. Here the event log holds the decisions, and a resumed run 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from rungwise.run_log.events import DecisionRow, JobRow, Row
+from rungwise.run_log.events import DecisionRow, ObservedEndRow, Row
 from rungwise.run_log.json_types import parse_metrics
-from tune_jobs.schedulers.successive_halving import Bracket
+from tune_jobs.schedulers.brackets import Brackets
+from tune_jobs.schedulers.sentences import describe_verdict
+from tune_jobs.schedulers.verdict import Verdict
 
 if TYPE_CHECKING:
     from ray.tune.execution.tune_controller import TuneController
 
 
 class RecordedASHA(FIFOScheduler):
-    """Applies the decisions of each :class:`Bracket`; the recorder writes them to the event log.
+    """Applies the decisions of the brackets; the recorder writes them to the event log.
 
     Args:
-        brackets: of brackets that do not pause where trials are observed.
+        brackets: which do not pause where trials are observed.
         observes: whether trials go on whatever is decided.
     """
 
-    def __init__(self, brackets: Sequence[Bracket], *, observes: bool = False) -> None:
+    def __init__(self, brackets: Brackets, *, observes: bool = False) -> None:
         super().__init__()
         self.brackets, self.observes = brackets, observes
-        self.decisions: list[DecisionRow] = []
+        self.verdicts: list[Verdict] = []
         """Decisions that are not written yet, in order."""
-        # Taken now: a bracket forgets a trial that has ended, and later rows may still name it.
-        self._bracket_by_trial = {
-            trial: rungs for rungs in brackets for trial in rungs.next_rung_index
-        }
         self._tune_trials: dict[str, Trial] = {}
         """Tune's trials by id, without those that wait since an earlier session."""
         self._next: Trial | None = None
@@ -46,36 +44,31 @@ class RecordedASHA(FIFOScheduler):
 
     def restore_decisions(self, rows: Iterable[Row]) -> None:
         """Restore the decisions of earlier sessions."""
-        for row in rows:
-            if isinstance(row, JobRow):
-                for rungs in self.brackets:
-                    rungs.restore_decisions([row])
-            elif rungs := self._bracket_by_trial.get(getattr(row, "trial", "")):
-                rungs.restore_decisions([row])
-        for rungs in self.brackets:
-            self.decisions += rungs.describe_reopened()
+        self.verdicts += self.brackets.restore(rows)
 
     def take_rows(self, result: Mapping[str, Any] | None = None) -> list[Row]:
         """Return the decisions since the last call, and the ends that follow from them."""
         rows: list[Row] = []
-        for decision in self.decisions:
-            rows.append(decision)
-            if not decision.keep:
-                rows.append(decision.make_observed_end() if self.observes else decision.make_end())
-        self.decisions.clear()
+        for row in map(make_decision, self.verdicts):
+            rows.append(row)
+            if not row.keep:
+                end = row.make_end()
+                if self.observes:  # it "would have been ended: at iteration 5: ..."
+                    at, why = end.iteration, end.sentence.removeprefix("stopped ")
+                    end = ObservedEndRow(trial=end.trial, iteration=at, reason="asha", sentence=why)
+                rows.append(end)
+        self.verdicts.clear()
         return rows
 
     def is_waiting(self, trial: str) -> bool:
         """Return whether a trial waits at a rung."""
-        return (
-            trial in self._bracket_by_trial
-            and trial in self._bracket_by_trial[trial].waiting_rung_index
-        )
+        rungs = self.brackets.by_trial.get(trial)
+        return rungs is not None and trial in rungs.waiting_rung_index
 
     def withdraw(self, trial: str) -> None:
         """End a waiting trial on request."""
         # Tune can stop a trial only between its steps: `choose_trial_to_run` does it.
-        self._bracket_by_trial[trial].remove_trial(trial)
+        self._stop_expecting(trial)
         if trial in self._tune_trials:
             self._trials_to_stop.append(trial)
 
@@ -88,7 +81,7 @@ class RecordedASHA(FIFOScheduler):
     ) -> str:
         """Return whether a trial continues, waits at its rung, or ends."""
         name, at = result["trial"], result["iteration"]
-        rungs = self._bracket_by_trial.get(name)
+        rungs = self.brackets.by_trial.get(name)
         if rungs is None:  # it repeats another trial, and no rung decides on it
             return TrialScheduler.CONTINUE
         # It was ended while it waited, and reports again where its process had died before the
@@ -102,21 +95,18 @@ class RecordedASHA(FIFOScheduler):
             return TrialScheduler.PAUSE if back else TrialScheduler.CONTINUE
         # In this order: the new score may promote this trial at once, and may make it certain that
         # others which wait cannot be promoted any more.
-        decision = rungs.report_score(name, at, result["score"], parse_metrics(result["metrics"]))
-        if decision is None:
+        metrics = parse_metrics(result["metrics"])
+        verdict = self.brackets.report(name, at, result["score"], metrics)
+        if verdict is None:
             return TrialScheduler.CONTINUE
-        if rungs.find_promotable() == name:
-            decision = rungs.promote(name)
-        ends = {row.trial: row for row in rungs.end_hopeless()}
+        ends = {end.entry.trial: end for end in rungs.end_hopeless()}
         # One row a trial: if it cannot be promoted, its end replaces the decision to wait.
-        decision = ends.pop(name, decision)
-        self.decisions.append(decision)
+        verdict = ends.pop(name, verdict)
+        self.verdicts.append(verdict)
         self._end(ends.values())
-        if self.observes:
+        if self.observes or verdict.kind == "promote":
             return TrialScheduler.CONTINUE
-        if decision.waits:
-            return TrialScheduler.PAUSE
-        return TrialScheduler.CONTINUE if decision.keep else TrialScheduler.STOP
+        return TrialScheduler.PAUSE if verdict.kind == "pause" else TrialScheduler.STOP
 
     def on_trial_complete(
         self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]
@@ -131,7 +121,7 @@ class RecordedASHA(FIFOScheduler):
             self._stop_expecting(_get_id(trial))
 
     def _stop_expecting(self, name: str) -> None:
-        if rungs := self._bracket_by_trial.get(name):
+        if rungs := self.brackets.by_trial.get(name):
             rungs.remove_trial(name)
 
     def choose_trial_to_run(self, tune_controller: TuneController) -> Trial | None:
@@ -140,24 +130,17 @@ class RecordedASHA(FIFOScheduler):
         Tune calls this at every step, so waiting trials that cannot be promoted end here, too.
         """
         self._end_hopeless()
+        trials = self._tune_trials
         # A trial whose checkpoint is being written cannot be stopped yet: it stays in the list.
         for name in self._trials_to_stop:
-            trial = self._tune_trials[name]
-            if trial.status in (Trial.PAUSED, Trial.PENDING):
-                tune_controller.stop_trial(trial)
-        self._trials_to_stop = [
-            n for n in self._trials_to_stop if not self._tune_trials[n].is_finished()
-        ]
+            if trials[name].status in (Trial.PAUSED, Trial.PENDING):
+                tune_controller.stop_trial(trials[name])
+        self._trials_to_stop = [n for n in self._trials_to_stop if not trials[n].is_finished()]
         # Tune may ask several times before the trial runs: a promotion is decided only once.
         if self._next is None or self._next.status not in (Trial.PAUSED, Trial.PENDING):
-            self._next = None
-            for rungs in self.brackets:
-                name = rungs.find_promotable()
-                # While its checkpoint is being written, a trial is not paused yet.
-                if name in self._tune_trials and self._tune_trials[name].status == Trial.PAUSED:
-                    self.decisions.append(rungs.promote(name))
-                    self._next = self._tune_trials[name]
-                    break
+            # While its checkpoint is being written, a trial is not paused yet.
+            name = self._promote(lambda n: n in trials and trials[n].status == Trial.PAUSED)
+            self._next = trials[name] if name else None
         return self._next
 
     def promote_from_earlier_session(self) -> str | None:
@@ -165,29 +148,52 @@ class RecordedASHA(FIFOScheduler):
         # Tune has no trial object for these, so they cannot be unpaused: the queue starts each anew
         # from its checkpoint.
         self._end_hopeless()
-        for rungs in self.brackets:
-            name = rungs.find_promotable()
-            if name is not None and name not in self._tune_trials:
-                self.decisions.append(rungs.promote(name))
+        return self._promote(lambda name: name not in self._tune_trials)
+
+    def _promote(self, is_ready: Callable[[str], bool]) -> str | None:
+        """Promote the first trial of a bracket that is ready; None where there is none."""
+        for rungs in self.brackets.brackets:
+            if (name := rungs.find_promotable()) is not None and is_ready(name):
+                self.verdicts.append(rungs.promote(name))
                 return name
         return None
 
     @property
     def done(self) -> bool:
         """Whether no trial of a bracket runs, waits or is still to start."""
-        return not any(rungs.next_rung_index or rungs.waiting_rung_index for rungs in self.brackets)
+        return not any(
+            one.next_rung_index or one.waiting_rung_index for one in self.brackets.brackets
+        )
 
     def _end_hopeless(self) -> None:
         """End the waiting trials that cannot be promoted any more."""
-        for rungs in self.brackets:
+        for rungs in self.brackets.brackets:
             self._end(rungs.end_hopeless())
 
-    def _end(self, decisions: Iterable[DecisionRow]) -> None:
+    def _end(self, verdicts: Iterable[Verdict]) -> None:
         """Record these ends; Tune does not have the trials that wait since an earlier session."""
-        for decision in decisions:
-            self.decisions.append(decision)
-            if decision.trial in self._tune_trials:
-                self._trials_to_stop.append(decision.trial)
+        for verdict in verdicts:
+            self.verdicts.append(verdict)
+            if (name := verdict.entry.trial) in self._tune_trials:
+                self._trials_to_stop.append(name)
+
+
+def make_decision(verdict: Verdict) -> DecisionRow:
+    """Return the row of the event log for a decision, with its sentence."""
+    entry, cut = verdict.entry, verdict.cut
+    return DecisionRow(
+        trial=entry.trial,
+        iteration=entry.iteration,
+        rung=verdict.rung,
+        score=entry.score,
+        standard_error=entry.error,
+        cut=cut and cut.score,
+        rank=verdict.rank,
+        of=verdict.of,
+        keep=verdict.kind != "stop",
+        waits=verdict.kind in ("pause", "reopen"),
+        sentence=describe_verdict(verdict),
+    )
 
 
 def _get_id(trial: Trial) -> str:

@@ -11,11 +11,11 @@ row of the log, with the settings that the learner really uses.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -23,7 +23,6 @@ import numpy as np
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import PopulationBasedTraining
 
-from rungwise.formatting import format_measurement, format_number
 from rungwise.run_log.events import CheckpointRow, ExploitRow, JobRow, ResultRow, Row
 from rungwise.run_log.json_types import parse_metrics
 from rungwise.run_log.score_noise import NoiseSource, TrialCurve
@@ -32,6 +31,7 @@ from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.search_space import perturb_config
 from tune_jobs.ray_internals import forget_decision
 from tune_jobs.schedulers.rung import NOISE
+from tune_jobs.schedulers.sentences import describe_exploit
 
 if TYPE_CHECKING:
     from ray.tune.execution.tune_controller import TuneController
@@ -74,7 +74,7 @@ class RecordedPBT(PopulationBasedTraining):
         reached = 0
         for row in earlier:
             if isinstance(row, ResultRow):
-                self._add_score(row.trial, row.iteration, row.score, row.metrics)
+                self._curves[row.trial].add(row.iteration, row.score, row.metrics, self._noise)
             elif isinstance(row, ExploitRow):
                 self._continue_curve(row.trial, row.donor, row.iteration)
             elif isinstance(row, CheckpointRow):
@@ -95,7 +95,8 @@ class RecordedPBT(PopulationBasedTraining):
         settings: dict[str, Any] = json.loads(result["took"]) if result else {}
         if not result or not settings or result["trial"] not in self.exploits:
             return []
-        row = complete_exploit(self.exploits.pop(result["trial"]), settings)
+        row = self.exploits.pop(result["trial"])
+        row = replace(row, took=settings, sentence=describe_exploit(row, settings))
         # Until the trial writes its own next one, a resume starts from the donor's checkpoint.
         path, at = row.checkpoint, row.iteration
         start = CheckpointRow(
@@ -121,7 +122,8 @@ class RecordedPBT(PopulationBasedTraining):
     ) -> str:
         """Return what Ray decides; remember the score and its noise."""
         metrics = parse_metrics(result["metrics"])
-        self._add_score(result["trial"], result["iteration"], result["score"], metrics)
+        curve = self._curves[result["trial"]]
+        curve.add(result["iteration"], result["score"], metrics, self._noise)
         return super().on_trial_result(tune_controller, trial, result)
 
     def choose_trial_to_run(self, tune_controller: TuneController) -> Trial | None:
@@ -134,12 +136,6 @@ class RecordedPBT(PopulationBasedTraining):
             anyone = next(iter(live))
             super().on_trial_result(tune_controller, anyone, states[anyone].last_result)
         return super().choose_trial_to_run(tune_controller)
-
-    def _add_score(
-        self, trial: str, iteration: int, score: float | None, metrics: Mapping[str, Any]
-    ) -> None:
-        stage = self._noise.read_stage(metrics)
-        self._curves[trial].add(iteration, score, self._noise.read(metrics), stage)
 
     def _continue_curve(self, trial: str, donor: str, iteration: int) -> None:
         """Give a trial the scores of its donor up to an iteration: it has that policy then."""
@@ -244,36 +240,3 @@ class RecordedPBT(PopulationBasedTraining):
 def _return_unchanged(config: dict[str, Any]) -> dict[str, Any]:
     """Stand in for Ray's explore function: :meth:`RecordedPBT._perturb_config` explores."""
     return config
-
-
-def complete_exploit(row: ExploitRow, applied_settings: dict[str, Any]) -> ExploitRow:
-    """Add the settings that the learner really uses, and the sentence, to an exploit.
-
-    Args:
-        row: the decision.
-        applied_settings: the changed settings, read back from the learner.
-    """
-    changes = [
-        f"{name} {format_number(value)} (was {format_number(row.before.get(name))})"
-        for name, value in row.after.items()
-        if value != row.before.get(name)
-    ]
-    score, donor_score = format_measurement(row.score), format_measurement(row.donor_score)
-    sentence = f"continues from trial {row.donor}, {donor_score} to its {score}"
-    sentence += f", with {', '.join(changes)}" if changes else ", with the same settings"
-    # What the learner reports counts, not what was asked for: a restored learner brings the donor's
-    # coefficients with it (ray#62173), and the log must show any that are not replaced.
-    differences = {
-        n: v for n, v in applied_settings.items() if n in row.after and not _same(v, row.after[n])
-    }
-    if differences:
-        values = ", ".join(f"{name} {format_number(value)}" for name, value in differences.items())
-        sentence += f"; but its learner uses {values}"
-    return dataclasses.replace(row, took=applied_settings, sentence=sentence)
-
-
-def _same(one: object, other: object) -> bool:
-    if isinstance(one, int | float) and isinstance(other, int | float):
-        # The settings went through JSON and the learner, which may hold a number as float32.
-        return math.isclose(one, other, rel_tol=1e-6)
-    return one == (tuple(cast("list[Any]", other)) if isinstance(other, list) else other)

@@ -3,36 +3,13 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
+from rungwise.run_log.events import ResultRow
 from rungwise.run_log.score_noise import NoiseSource
-from tune_jobs.schedulers.successive_halving import UNKNOWN_NOISE, make_brackets
-
-
-class RecordedResult(Protocol):
-    """A result of a recorded trial."""
-
-    @property
-    def iteration(self) -> int:
-        """Counted from 1."""
-        ...
-
-    @property
-    def score(self) -> float | None:
-        """None where the iteration has none."""
-        ...
-
-    @property
-    def seconds(self) -> float:
-        """Since the trial started."""
-        ...
-
-    @property
-    def metrics(self) -> Mapping[str, Any]:
-        """Of the iteration; they may say how noisy the score is."""
-        ...
+from tune_jobs.schedulers.brackets import UNKNOWN_NOISE, make_brackets
 
 
 class RecordedTrial(Protocol):
@@ -44,7 +21,7 @@ class RecordedTrial(Protocol):
         ...
 
     @property
-    def results(self) -> Sequence[RecordedResult]:
+    def results(self) -> Sequence[ResultRow]:
         """In their order."""
         ...
 
@@ -108,17 +85,6 @@ def replay_trials(trials: Iterable[RecordedTrial], way: StoppingWay, workers: in
             begin(name)
 
 
-class FullRuns:
-    """Every trial to its end."""
-
-    def goes_on(self, trial: RecordedTrial, place: int) -> bool:
-        """Return whether it has another result."""
-        return place + 1 < len(trial.results)
-
-    def called(self) -> None:
-        """Return no trial: none is paused."""
-
-
 class ReplayedHalving:
     """Successive halving, preceded by the health rules if their verdict is given.
 
@@ -147,23 +113,20 @@ class ReplayedHalving:
         levels = [grace * factor**k for k in range(20) if grace * factor**k < iterations]
         names = [trial.id for trial in trials]
         self.brackets = make_brackets(names, levels, mode, factor, number, noise=noise)
-        self.of = {name: rungs for rungs in self.brackets for name in rungs.next_rung_index}
         self.sick = sick or {}
 
     def goes_on(self, trial: RecordedTrial, place: int) -> bool:
         """Return whether it runs on now."""
-        rungs, row = self.of[trial.id], trial.results[place]
+        row = trial.results[place]
         if place + 1 == len(trial.results) or self.sick.get(trial.id) == place:
-            rungs.remove_trial(trial.id)
+            self.brackets.by_trial[trial.id].remove_trial(trial.id)
             return False
-        decision = rungs.report_score(trial.id, row.iteration, row.score, row.metrics)
-        if decision is not None and rungs.find_promotable() == trial.id:
-            decision = rungs.promote(trial.id)
-        return decision is None or (decision.keep and not decision.waits)
+        verdict = self.brackets.report(trial.id, row.iteration, row.score, row.metrics)
+        return verdict is None or verdict.kind == "promote"
 
     def called(self) -> str | None:
         """Return a trial that waited at a rung and is promoted."""
-        for rungs in self.brackets:
+        for rungs in self.brackets.brackets:
             rungs.end_hopeless()
             if (name := rungs.find_promotable()) is not None:
                 rungs.promote(name)

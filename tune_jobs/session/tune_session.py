@@ -26,9 +26,9 @@ from tune_jobs.programs.trial_program import end_programs
 from tune_jobs.ray_internals import start_trials_quickly
 from tune_jobs.ray_session import is_ray_ours
 from tune_jobs.schedulers.asha import RecordedASHA
+from tune_jobs.schedulers.brackets import make_brackets
 from tune_jobs.schedulers.optuna_sampler import OptunaSampler
 from tune_jobs.schedulers.pbt import RecordedPBT
-from tune_jobs.schedulers.successive_halving import make_brackets
 from tune_jobs.schedulers.trial_queue import Repeats, TrialQueue
 from tune_jobs.session.program_trial import make_program_trainable
 from tune_jobs.session.stopper import TrialStopper

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from rungwise.run_log.score_noise import EpisodeSample, NoiseSource, TrialCurve
+from rungwise.run_log.score_noise import NoiseSource, TrialCurve
 
 RETURNS = NoiseSource("return_mean")
 
@@ -37,9 +37,13 @@ def test_a_row_says_how_noisy_its_score_is(source, metrics, sample):
 def make_curve(parts):
     curve = TrialCurve()
     for at, values in enumerate(parts, 1):
-        sample = EpisodeSample(len(values), float(np.mean(values)), float(np.var(values)))
-        curve.add(at, sample.mean, sample)
+        curve.add(at, float(np.mean(values)), describe(values), RETURNS)
     return curve
+
+
+def describe(episodes):
+    mean, std = float(np.mean(episodes)), float(np.std(episodes))
+    return {"return_mean": mean, "return_std": std, "episodes": len(episodes)}
 
 
 def test_the_later_half_of_the_episodes_is_one_sample():
@@ -71,7 +75,7 @@ def test_a_restarted_trial_repeats_its_iterations():
     parts = [[1.0, 3.0], [2.0, 6.0], [0.0, 4.0]]
     curve = make_curve(parts)
     for at, values in enumerate(parts[1:], 2):
-        curve.add(at, None, EpisodeSample(2, float(np.mean(values)), float(np.var(values))))
+        curve.add(at, None, describe(values), RETURNS)
     again = make_curve(parts)
     assert curve.samples == again.samples
     assert [at for at, _ in curve.scores] == [1], "the others measured none this time"
@@ -80,5 +84,6 @@ def test_a_restarted_trial_repeats_its_iterations():
 def test_seeds_that_disagree_are_noise():
     curve = make_curve([[1.0, 3.0] * 40])
     small = curve.average()[1]
-    curve.add(1, 2.0, EpisodeSample(80, 2.0, 1.0, seed_error=0.5))
+    spread = describe([1.0, 3.0] * 40) | {"score_spread": 1.0}
+    curve.add(1, 2.0, spread, NoiseSource("return_mean", seeds=4))
     assert small < 0.2 and curve.average()[1] == 0.5

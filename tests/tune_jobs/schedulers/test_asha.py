@@ -12,7 +12,7 @@ from rungwise.run_log.events import EndRow
 from rungwise.run_log.stop_requests import list_stop_requests, request_stop
 from tune_jobs.jobs.job_yaml import load_job
 from tune_jobs.schedulers.asha import RecordedASHA
-from tune_jobs.schedulers.successive_halving import make_brackets
+from tune_jobs.schedulers.brackets import make_brackets
 from tune_jobs.session.tune_recorder import TuneRecorder
 from tune_jobs.stopping.sweep_health import SweepHealth
 
@@ -66,7 +66,7 @@ def test_paused_trial_continues_once_it_is_among_the_best(asha):
     assert tune.chosen() == "00", "asked again, the answer is the same"
     tune.trials["00"].status = TuneTrial.RUNNING
     assert tune.chosen() is None
-    assert [row.keep and not row.waits for row in asha.decisions] == [False, False, False, True]
+    assert [verdict.kind for verdict in asha.verdicts] == ["pause", "pause", "stop", "promote"]
 
 
 def test_a_trial_without_a_score_goes_on_past_its_rung(asha):
@@ -75,8 +75,8 @@ def test_a_trial_without_a_score_goes_on_past_its_rung(asha):
     assert [tune.report("00", i, None) for i in range(1, 8)] == [CONTINUE] * 7
     assert tune.report("02", 3, float("nan")) == STOP, "diverged is not undecided"
     assert tune.report("00", 8, 0.5) == PAUSE
-    waits = asha.decisions[-1]
-    assert (waits.trial, waits.rung, waits.iteration, waits.waits) == ("00", 3, 8, True)
+    (row,) = asha.take_rows()[-1:]
+    assert (row.trial, row.rung, row.iteration, row.waits) == ("00", 3, 8, True)
 
 
 def test_who_is_the_best_on_arrival_is_not_paused_at_all(asha):
@@ -93,9 +93,10 @@ def test_who_waits_in_vain_ends_paused_with_the_reason(asha):
         tune.report(name, 3, score)
     tune.chosen()
     assert tune.status("00") == TuneTrial.TERMINATED
-    ended = [row for row in asha.decisions if not row.keep]
-    assert [(row.trial, row.rung, row.cut) for row in ended] == [("00", 3, 2.0)]
-    assert "the cut for the best 2 of 6 when 3 of them" in ended[0].sentence
+    *_, decision, end = asha.take_rows()
+    assert (decision.trial, decision.rung, decision.cut, decision.keep) == ("00", 3, 2.0, False)
+    assert (end.trial, end.reason, end.sentence) == ("00", "asha", decision.sentence)
+    assert end.sentence == "stopped at iteration 3: 1, cut-off 2 (top 2 of 6 continue)"
 
 
 def test_trial_that_died_before_its_pause_waits_again(asha):
@@ -146,7 +147,7 @@ def test_resume_starts_a_waiting_trial_only_when_promoted(asha):
     for name, score in (("00", 2.0), ("01", 1.0)):
         tune.report(name, 3, score)
     again = RecordedASHA(make_brackets(NAMES, [3, 9], "max", 3, 1))
-    again.restore_decisions([*asha.decisions, EndRow(trial="05", iteration=2, reason="health")])
+    again.restore_decisions([*asha.take_rows(), EndRow(trial="05", iteration=2, reason="health")])
     assert again.is_waiting("00") and again.is_waiting("01") and not again.is_waiting("02")
     later = Tune(again, ["02", "03", "04"])
     assert again.promote_from_earlier_session() is None

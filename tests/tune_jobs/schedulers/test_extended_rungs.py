@@ -1,4 +1,4 @@
-# pyright: basic, reportOptionalMemberAccess=false, reportAttributeAccessIssue=false
+# pyright: basic, reportOptionalMemberAccess=false, reportAttributeAccessIssue=false, reportArgumentType=false
 """Which trials wait, continue and end where a run with rungs is extended."""
 
 import math
@@ -11,6 +11,8 @@ from rungwise.run_log.events import DecisionRow, EndRow
 from rungwise.run_log.outcome import Outcome
 from tune_jobs.jobs.extension import extend_job
 from tune_jobs.jobs.job_yaml import make_job
+from tune_jobs.schedulers.asha import make_decision
+from tune_jobs.schedulers.brackets import Brackets
 from tune_jobs.schedulers.successive_halving import Bracket
 from tune_jobs.session.tune_session import make_scheduler
 
@@ -23,24 +25,25 @@ def start(trials, iterations):
 
 def bracket_of(trials, iterations):
     levels = [at for at in (2, 4, 8, 16) if at < iterations]
-    return Bracket(levels, "max", FACTOR, [f"{i:02d}" for i in range(trials)])
+    return Brackets([Bracket(levels, "max", FACTOR, [f"{i:02d}" for i in range(trials)])])
 
 
-def play(rungs, scores, iterations, most=math.inf):
+def play(sweep, scores, iterations, most=math.inf, reopened=()):
     """Drive trials one after the other; return the rows of at most so many decisions and ends."""
-    rows = list(rungs.describe_reopened())
+    (rungs,), rows = sweep.brackets, list(map(make_decision, reopened))
     while len(rows) < most and (rungs.next_rung_index or rungs.waiting_rung_index):
         if (trial := rungs.find_promotable()) is not None:
-            rows.append(rungs.promote(trial))
+            rows.append(make_decision(rungs.promote(trial)))
         elif rungs.next_rung_index:
             trial = max(rungs.next_rung_index, key=lambda t: (rungs.next_rung_index[t], t))
             place = rungs.next_rung_index[trial]
             if place < len(rungs.levels):
-                rows.append(rungs.report_score(trial, rungs.levels[place], scores[int(trial)]))
+                verdict = rungs.enter_rung(trial, rungs.levels[place], scores[int(trial)])
+                rows.append(make_decision(verdict))
             else:
                 rungs.remove_trial(trial)
                 rows.append(EndRow(trial=trial, iteration=iterations, reason="budget"))
-        for decision in rungs.end_hopeless():
+        for decision in map(make_decision, rungs.end_hopeless()):
             rows += [decision, decision.make_end()]
     return rows
 
@@ -60,11 +63,11 @@ def test_an_extended_sweep_killed_at_any_time_ends_without_a_wrong_stop(order, f
     scores, (short, long) = list(map(float, order)), budgets
     rows = [start(few, short), *play(bracket_of(few, short), scores, short)]
     killed = bracket_of(12, long)
-    killed.restore_decisions([*rows, start(12, long)])
-    rows += [start(12, long), *play(killed, scores, long, most=kill)]
+    reopened = killed.restore([*rows, start(12, long)])
+    rows += [start(12, long), *play(killed, scores, long, kill, reopened)]
     resumed = bracket_of(12, long)
-    resumed.restore_decisions([*rows, start(12, long)])
-    rows += [start(12, long), *play(resumed, scores, long)]
+    reopened = resumed.restore([*rows, start(12, long)])
+    rows += [start(12, long), *play(resumed, scores, long, reopened=reopened)]
     outcome = Outcome.from_rows(rows)
     assert all(trial.end_reason in ("asha", "budget") for trial in outcome.trials)
     assert len(outcome.trials) == 12
@@ -72,8 +75,9 @@ def test_an_extended_sweep_killed_at_any_time_ends_without_a_wrong_stop(order, f
     for trial in outcome.trials:
         if trial.end_reason == "asha":
             (last,) = [row for row in trial.decisions if not row.keep]
-            rung = resumed.rungs[resumed.levels.index(last.rung)]
-            assert rung.rank(trial.id) > len(rung.keys) // FACTOR, "one of the best ended"
+            (bracket,) = resumed.brackets
+            rung = bracket.rungs[bracket.levels.index(last.rung)]
+            assert rung.rank(trial.id) > len(rung.entries) // FACTOR, "one of the best ended"
 
 
 def test_a_trial_that_was_ended_waits_again_where_trials_join():
@@ -81,32 +85,30 @@ def test_a_trial_that_was_ended_waits_again_where_trials_join():
     rows = [start(4, 8), *play(first, [3.0, 2.0, 1.0, 0.0], 8)]
     assert list_ends(rows) == {"00": "budget", "01": "budget", "02": "asha", "03": "asha"}
     again = bracket_of(8, 8)
-    again.restore_decisions([*rows, start(8, 8)])
-    assert again.waiting_rung_index == {"02": 1, "03": 0}
-    said = {row.trial: row for row in again.describe_reopened()}
-    assert said["03"].waits and said["03"].sentence == (
-        "rung 2: 0 waits again: number 4 of 4, and trials have joined, of which 4 may come"
-    )
+    decisions = list(map(make_decision, again.restore([*rows, start(8, 8)])))
+    assert again.brackets[0].waiting_rung_index == {"02": 1, "03": 0}
+    (sentence,) = [row.sentence for row in decisions if row.trial == "03" and row.waits]
+    assert sentence == "paused again at rung 2: 4th of 4; trials have joined, of which 4 may come"
     # Its row stands for it in the session after that one, which says nothing anew.
     later = bracket_of(8, 8)
-    later.restore_decisions([*rows, start(8, 8), *said.values(), start(8, 8)])
-    assert later.waiting_rung_index == again.waiting_rung_index
-    assert later.describe_reopened() == []
+    assert later.restore([*rows, start(8, 8), *decisions, start(8, 8)]) == []
+    assert later.brackets[0].waiting_rung_index == again.brackets[0].waiting_rung_index
 
 
 def test_decisions_stand_where_only_the_budget_of_a_trial_grows():
     rows = [start(4, 8), *play(bracket_of(4, 8), [3.0, 2.0, 1.0, 0.0], 8)]
-    again = bracket_of(4, 32)
-    again.restore_decisions([*rows, start(4, 32)])
-    assert not again.waiting_rung_index and again.describe_reopened() == []
+    sweep = bracket_of(4, 32)
+    (again,) = sweep.brackets
+    assert sweep.restore([*rows, start(4, 32)]) == [] and not again.waiting_rung_index
     assert again.next_rung_index == {"00": 2, "01": 2}, "they enter the rung where they had ended"
-    assert again.report_score("00", 9, 3.0).rung == 8
+    assert sweep.report("00", 9, 3.0, {}).rung == 8
 
 
 def test_a_diverged_trial_and_one_that_cannot_pause_stay_ended():
     rows = [start(2, 8), *play(bracket_of(2, 8), [math.nan, 1.0], 8)]
-    again = bracket_of(8, 8)
-    again.restore_decisions([*rows, start(8, 8)])
+    sweep = bracket_of(8, 8)
+    (again,) = sweep.brackets
+    assert sweep.restore([*rows, start(8, 8)]) == []
     assert "00" not in again.waiting_rung_index and "00" not in again.next_rung_index
     unable = job_row(mode="max", trials=8, iterations=8, scheduler={"pauses": False})
     decision = DecisionRow(
@@ -130,5 +132,5 @@ def test_each_trial_stays_in_its_bracket_where_rungs_follow(tmp_path):
     before = make_scheduler(job, tmp_path, [first])
     after = make_scheduler(longer, tmp_path, [first, second])
     assert (len(job.rungs), len(longer.rungs)) == (3, 4)
-    for old, new in zip(before.brackets, after.brackets, strict=True):
+    for old, new in zip(before.brackets.brackets, after.brackets.brackets, strict=True):
         assert old.next_rung_index == new.next_rung_index

@@ -28,7 +28,7 @@ from rungwise.validation import InputError
 from tune_jobs.jobs.job_yaml import make_job
 from tune_jobs.report.report import write_report
 from tune_jobs.schedulers.asha import RecordedASHA
-from tune_jobs.schedulers.successive_halving import make_brackets
+from tune_jobs.schedulers.brackets import make_brackets
 from tune_jobs.session.remaining_work import find_remaining_work
 
 SICK = {"return_mean": 1.0, "nonfinite": 3.0, "nonfinite_where": "loss"}

@@ -9,6 +9,7 @@ from synthetic_sweep import job_row
 from algos.checkpoint import write_manifest
 from rungwise.run_log.events import CheckpointRow, EndRow, TrialRow
 from rungwise.run_log.outcome import Outcome
+from tune_jobs.schedulers.asha import make_decision
 from tune_jobs.schedulers.successive_halving import Bracket
 from tune_jobs.session.remaining_work import find_remaining_work
 
@@ -79,8 +80,8 @@ def test_a_checkpoint_deleted_to_make_room_is_no_damage(run):
 
 def test_stop_decision_holds_if_a_kill_cut_off_the_end_row(run):
     rungs = Bracket([3], "max", 3, ["00", "01"])
-    rows = [rungs.report_score(trial, 3, score) for trial, score in (("01", 2.0), ("00", 1.0))]
-    rows += rungs.end_hopeless()
+    verdicts = [rungs.enter_rung(trial, 3, score) for trial, score in (("01", 2.0), ("00", 1.0))]
+    rows = list(map(make_decision, [*verdicts, *rungs.end_hopeless()]))
     left = find_remaining_work(run, [*drawn("00", "01"), *SAVED, *rows])
     assert [plan.trial for plan in left.plans] == ["01"]
     assert [(row.trial, row.reason) for row in left.missing_rows] == [("00", "asha")]
