@@ -27,7 +27,7 @@ JOB = JobRow(
 )
 
 
-WHY = "stopped at rung 3: 1.071 is above 0.620, the cut for the best third of 9"
+WHY = "stopped at iteration 3: 1.071, cut-off 0.620 (top 3 of 9 continue)"
 
 
 def rows_of(trials=12):

@@ -125,7 +125,7 @@ def test_a_live_terminal_is_drawn_and_left_clean():
     with ProgressDisplay(JOB, console=screen) as progress:
         for row in rows_of():
             progress.update(row)
-    assert "stopped at rung" in written(screen)
+    assert "stopped at iteration" in written(screen)
 
 
 def test_rows_before_a_resume_are_known_but_not_printed_again():

@@ -81,6 +81,7 @@ class HalvingMachine(RuleBasedStateMachine):
         assert self.bracket.next_rung_index == self.naive.heading
         assert self.bracket.waiting_rung_index == self.naive.waiting
         assert self.bracket.find_promotable() == self.naive.find_promotable()
+        assert self.bracket._count_expected() == [self.naive.expected(i) for i in range(3)]
 
     def teardown(self):
         """Report for every trial until all have ended, and count who had ended wrongly."""
