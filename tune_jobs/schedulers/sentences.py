@@ -60,7 +60,7 @@ def _format_score(entry: Entry) -> str:
     score, error = entry.score, entry.error
     if not error:
         return f"{score:.4g}"
-    decimals = 1 - math.floor(math.log10(error))
+    decimals = 1 - int(f"{error:.1e}".split("e")[1])
     form = f",.{max(0, decimals)}f" if -6 < decimals < 9 else ".4g"
     return f"{score:{form}} ± {error:{form}}"
 

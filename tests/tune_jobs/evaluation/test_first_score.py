@@ -57,7 +57,8 @@ def test_first_score_is_late_if_episodes_outlast_the_first_rung():
     # 20 episodes are three of each copy: 600 steps.
     assert pace.iterations(FEWEST) == 5
     said = explain_late_score(job, pace)
-    assert "first rung is at iteration 3" in said and "--grace 5" in said
+    assert "first rung is at iteration 3. A score needs 20 episodes; at full length" in said
+    assert "the 20th ends at iteration 5: an episode" in said and "--grace 5" in said
     assert explain_late_score(replace(job, grace=5), pace) == ""
 
 

@@ -27,8 +27,8 @@ def make_verdict(kind, score=1.0, error=None, cut=None, rank=3, of=4, allowed=2,
             "stopped at iteration 5: -53.8 ± 1.3, cut-off -51.3 ± 1.0 (top 4 of 9 continue)",
         ),
         (
-            make_verdict("stop", 1.014, None, (1.006, 0.0, 0), allowed=1),
-            "stopped at iteration 5: 1.014, cut-off 1.006 (top 1 of 4 continues)",
+            make_verdict("stop", 1.014, None, (1.006, 0.996, 0), allowed=1),
+            "stopped at iteration 5: 1.014, cut-off 1.0 ± 1.0 (top 1 of 4 continues)",
         ),
         (
             make_verdict("stop", 12345.6, 210.0, (2e9, 1e7, 0), iteration=8),
