@@ -28,12 +28,12 @@ class HalvingMachine(RuleBasedStateMachine):
 
     @initialize(
         count=st.integers(1, 9), mode=st.sampled_from(["min", "max"]),
-        factor=st.integers(2, 4), pauses=st.sampled_from([True, True, False]),
+        factor=st.integers(2, 4), pauses=st.sampled_from([True, True, False]), noisy=st.booleans(),
     )  # fmt: skip
-    def start(self, count, mode, factor, pauses):
+    def start(self, count, mode, factor, pauses, noisy):
         self.names = [f"{i:02d}" for i in range(count)]
         self.bracket = Bracket(LEVELS, mode, factor, self.names, pauses=pauses)
-        self.hopeless = []
+        self.hopeless, self.noisy = [], noisy
         self.naive = NaiveBracket(LEVELS, mode, factor, self.names, pauses)
 
     def report(self, iteration, *seen):
@@ -48,7 +48,8 @@ class HalvingMachine(RuleBasedStateMachine):
         running = [t for t, index in self.naive.heading.items() if index < len(LEVELS)]
         if running:
             trial = data.draw(st.sampled_from(running))
-            self.report(LEVELS[self.naive.heading[trial]], trial, score, error, stage)
+            level = LEVELS[self.naive.heading[trial]]
+            self.report(level, trial, score, error if self.noisy else None, stage)
 
     @rule(data=st.data(), iteration=st.integers(0, 12), score=st.none() | scores)
     def report_at_any_iteration(self, data, iteration, score):
