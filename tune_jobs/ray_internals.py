@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ray.tune.execution.tune_controller import TuneController
 
-TESTED = ("2.55", "2.56", "2.57", "2.58", "2.59", "2.60")
+TESTED = ("2.56", "2.57", "2.58", "2.59", "2.60")
 """Releases of Ray that have these parts."""
 NODE_S = 5.0
 """Seconds within which a node is looked for often."""

@@ -54,9 +54,9 @@ def spanning_tree(graph: Graph) -> Bools:
     # Ranks instead of weights: all different and none of them zero.
     rank = np.empty(len(order))
     rank[order] = np.arange(1, len(order) + 1)
-    tree = csgraph.minimum_spanning_tree(
-        sparse.coo_array((rank, (graph.rows, graph.columns)), shape=(n, n)).tocsr()
-    )
+    # Graphs of SciPy before 1.17 are numbered in 32 bits.
+    ends = graph.rows.astype(np.int32), graph.columns.astype(np.int32)
+    tree = csgraph.minimum_spanning_tree(sparse.coo_array((rank, ends), shape=(n, n)).tocsr())
     kept = np.zeros(len(order), np.bool_)
     # The ranks in the tree's data name the edges again.
     kept[order[tree.data.astype(np.int64) - 1]] = True
