@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 import sys
+from typing import Any
 
 MOVED = {
     "algos.metrics": "rungwise.metrics",
@@ -36,3 +38,14 @@ def name_new_places() -> None:
     # First: a folder of old compiled files would count as a package.
     if not any(isinstance(finder, _MovedModules) for finder in sys.meta_path):
         sys.meta_path.insert(0, _MovedModules())
+
+
+class MovedUnpickler(pickle.Unpickler):
+    """Reads objects of earlier versions, whose classes had another place."""
+
+    def find_class(self, module_name: str, global_name: str) -> Any:
+        """Return the class, from where it is now."""
+        for old, new in MOVED.items():
+            if f"{module_name}.".startswith(f"{old}."):
+                module_name = new.split()[0] + module_name.removeprefix(old)
+        return super().find_class(module_name, global_name)

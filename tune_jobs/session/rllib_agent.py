@@ -27,6 +27,7 @@ from envs.adapters.time_limit import find_time_limit
 from rungwise.logs.log_record import Record, flatten
 from rungwise.logs.translation import translate_log
 from rungwise.metrics import INFO_METRICS
+from rungwise.moved_modules import MovedUnpickler
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.rllib_settings import RLlibSettings
 
@@ -177,7 +178,8 @@ class RLlibAgent:
     def restore_from_path(self, directory: Path) -> None:
         """Continue from what :meth:`save_to_path` has saved."""
         self.algorithm.restore_from_path(directory)
-        self._results = pickle.loads((directory / RESULTS).read_bytes())
+        with (directory / RESULTS).open("rb") as file:
+            self._results = MovedUnpickler(file).load()
         if (directory / BUFFER).exists():
             self.algorithm.local_replay_buffer.set_state(
                 pickle.loads((directory / BUFFER).read_bytes())
