@@ -12,17 +12,16 @@ from typing import Any, Literal
 import numpy as np
 
 from cluster.dashboard.run_view import RunView
-from rungwise.formatting import format_end_reason, format_identifier, format_number
+from rungwise.formatting import format_identifier, format_number
 from rungwise.metrics import GROUPS, METRICS, find_group
 from rungwise.run_log.outcome import Outcome
 from rungwise.run_log.trial_outcome import TrialOutcome
 from tune_jobs.report.axes import set_log_axis
+from tune_jobs.report.curves import Curve, draw_line, draw_trials, label_end, mark_ends, mark_rungs
 from tune_jobs.report.plots import (
     ENDS,
     GREY,
-    MUTED,
     PALETTE,
-    fold,
     make_blank_figure,
     spans_decades,
 )
@@ -161,126 +160,40 @@ def plot_curves(view: RunView, outcome: Outcome, choice: CurveChoice) -> dict[st
         wanted = [t for t in trials if t.id in choice.selected or t is outcome.best]
         trials = [*wanted, *(t for t in trials if t not in wanted)][: max(MOST_TRIALS, len(wanted))]
     size = max(MIN_POINTS, min(MAX_POINTS, PLOT_POINTS // max(1, len(trials))))
-    curves = {trial.id: _Curve.read(view, trial.id, choice, size) for trial in trials}
+    curves = {trial.id: _read_curve(view, trial.id, choice, size) for trial in trials}
     values = [y for curve in curves.values() for y in curve.y]
     log = spans_decades(values, decades=1) if choice.log is None else choice.log
     if choice.log:  # chosen by itself, it has none but positive values
-        curves = {trial: curve.positive() for trial, curve in curves.items()}
+        curves = {trial: curve.keep_positive() for trial, curve in curves.items()}
     if choice.group:
         data = _plot_groups(curves, group_trials(trials, choice.group))
     else:
         focus = [outcome.best.id] if outcome.best else []
         focus += [trial for trial in choice.selected if trial not in focus]
-        data = _plot_trials(curves, [choice.only] if choice.only else focus, outcome.best)
-        data += _mark_ends(view, curves, trials)
+        data = draw_trials(curves, [choice.only] if choice.only else focus, outcome.best)
+        data += mark_ends(
+            curves, trials, lambda t: view.build_of(t, "end label", partial(label_end, t))
+        )
     return {"data": data, "layout": _lay_out(outcome, choice, values, log)}
 
 
-@dataclass(frozen=True)
-class _Curve:
-    """The points with a value: a held-out score exists only at some of the iterations."""
-
-    x: list[float]
-    y: list[float]
-
-    @classmethod
-    def read(cls, view: RunView, trial: str, choice: CurveChoice, size: int) -> _Curve:
-        """Read a curve, unless it was drawn in the same way and the trial has no result since."""
-        results = view.trial_results.get(trial)
-        if results is None:
-            return cls([], [])
-        # One way of each metric is kept: a slider has hundreds.
-        key, way = (choice.metric, size), (choice.axis, choice.smoothing)
-        if key not in results.drawn or results.drawn[key][0] != way:
-            points = view.read_curve(trial, choice.metric, size)
-            values = smooth([point.value for point in points], choice.smoothing)
-            places = (float(getattr(point, choice.axis)) for point in points)
-            known = [(x, y) for x, y in zip(places, values, strict=True) if y is not None]
-            results.drawn[key] = way, cls._from_points(known)
-        return results.drawn[key][1]
-
-    @classmethod
-    def _from_points(cls, points: Sequence[tuple[float, float]]) -> _Curve:
-        return cls([x for x, _ in points], [y for _, y in points])
-
-    def positive(self) -> _Curve:
-        return self._from_points([(x, y) for x, y in zip(self.x, self.y, strict=True) if y > 0])
-
-
-def _plot_trials(
-    curves: Mapping[str, _Curve], focus: Sequence[str], best: TrialOutcome | None
-) -> list[dict[str, Any]]:
-    """One line for each trial in focus, and the others as one grey line with gaps."""
-    others: dict[str, list[Any]] = {"x": [], "y": [], "customdata": []}
-    for trial, curve in curves.items():
-        if trial in focus:
-            continue
-        others["x"] += [*curve.x, None]
-        others["y"] += [*curve.y, None]
-        others["customdata"] += [trial] * (len(curve.x) + 1)
-    data = [_line(**others, name="other trials", colour=GREY, width=1, legend=bool(focus))]
-    for place, trial in enumerate(t for t in focus if t in curves):
-        x, y = curves[trial].x, curves[trial].y
-        is_best = best is not None and trial == best.id
-        name = escape(f"trial {trial}") + (", the best" if is_best else "")
-        data.append(_line(x, y, [trial] * len(x), name, PALETTE[place % len(PALETTE)], width=3))
-    return data
-
-
-def _line(
-    x: list[Any],
-    y: list[Any],
-    customdata: list[str],
-    name: str,
-    colour: str,
-    width: int,
-    legend: bool = True,
-) -> dict[str, Any]:
-    return {
-        "type": "scatter",
-        "x": x,
-        "y": y,
-        "customdata": customdata,
-        "mode": "lines" if len(x) > 2 else "lines+markers",
-        "name": name,
-        "showlegend": legend,
-        "line": {"width": width, "color": colour},
-        "marker": {"size": 5},
-        "hovertemplate": "trial %{customdata}, %{x:,.6~g}: %{y:.4g}<extra></extra>",
-    }
-
-
-def _mark_ends(
-    view: RunView, curves: Mapping[str, _Curve], trials: Sequence[TrialOutcome]
-) -> list[dict[str, Any]]:
-    """The last points of trials that have ended, by the reason."""
-    ended: dict[str, list[TrialOutcome]] = {}
-    for trial in trials:
-        if trial.end_reason:
-            ended.setdefault(trial.end_reason, []).extend([trial] if curves[trial.id].x else [])
-    return [
-        {
-            "type": "scatter",
-            "mode": "markers",
-            "x": [curves[trial.id].x[-1] for trial in marked],
-            "y": [curves[trial.id].y[-1] for trial in marked],
-            "customdata": [trial.id for trial in marked],
-            "marker": {"size": 9, "color": colour, "symbol": symbol},
-            "name": f"ended: {format_end_reason(reason)}",
-            "text": [view.build_of(t, "end label", partial(_label_end, t)) for t in marked],
-            "hovertemplate": "%{text}<extra></extra>",
-        }
-        for reason, marked in ended.items()
-        for colour, symbol in [ENDS.get(reason, (MUTED, "triangle-up"))]
-    ]
-
-
-def _label_end(trial: TrialOutcome) -> str:
-    return fold(f"trial {trial.id}: {trial.full_status_text}")
+def _read_curve(view: RunView, trial: str, choice: CurveChoice, size: int) -> Curve:
+    """Read a curve, unless it was drawn in the same way and the trial has no result since."""
+    results = view.trial_results.get(trial)
+    if results is None:
+        return Curve([], [])
+    # One way of each metric is kept: a slider has hundreds.
+    key, way = (choice.metric, size), (choice.axis, choice.smoothing)
+    if key not in results.drawn or results.drawn[key][0] != way:
+        points = view.read_curve(trial, choice.metric, size)
+        values = smooth([point.value for point in points], choice.smoothing)
+        places = (float(getattr(point, choice.axis)) for point in points)
+        results.drawn[key] = way, Curve.join(zip(places, values, strict=True))
+    return results.drawn[key][1]
 
 
 def _plot_groups(
-    curves: Mapping[str, _Curve], groups: Mapping[str, Sequence[str]]
+    curves: Mapping[str, Curve], groups: Mapping[str, Sequence[str]]
 ) -> list[dict[str, Any]]:
     """The mean of each group as a line, from its lowest to its highest trial as a band."""
     data: list[dict[str, Any]] = []
@@ -293,7 +206,7 @@ def _plot_groups(
         data.append(edge | {"y": found["low"]})
         shade = f"rgba({','.join(str(int(colour[i : i + 2], 16)) for i in (1, 3, 5))},0.15)"
         data.append(edge | {"y": found["high"], "fill": "tonexty", "fillcolor": shade})
-        line = _line(found["x"], found["mean"], [name] * len(found["x"]), name, colour, 2)
+        line = draw_line(found["x"], found["mean"], [name] * len(found["x"]), name, colour, 2)
         hover = "%{customdata}, %{x:,.6~g}: %{y:.4g}<extra></extra>"
         data.append(line | {"legendgroup": label, "hovertemplate": hover})
     return data
@@ -312,7 +225,7 @@ def plot_evidence(
     """
     choice, best = CurveChoice(metric=metric), outcome.best
     trials = [*onsets, *([best.id] if best and best.id not in onsets else [])]
-    curves = {trial: _Curve.read(view, trial, choice, MAX_POINTS) for trial in trials}
+    curves = {trial: _read_curve(view, trial, choice, MAX_POINTS) for trial in trials}
     values = [y for curve in curves.values() for y in curve.y]
     log = spans_decades(values, decades=1)
     data: list[dict[str, Any]] = []
@@ -321,7 +234,7 @@ def plot_evidence(
         xs, ys = curve.x, curve.y
         name = escape(f"trial {trial}") + (", the best" if best and trial == best.id else "")
         colour, width = (PALETTE[place % MOST_GROUPS], 2) if trial in onsets else (GREY, 1)
-        data.append(_line(xs, ys, [trial] * len(xs), name, colour, width))
+        data.append(draw_line(xs, ys, [trial] * len(xs), name, colour, width))
         if trial in onsets and xs:
             # The value at the onset may not be drawn: thinned, or not finite.
             marks["x"].append(onsets[trial])
@@ -350,8 +263,7 @@ def _lay_out(
     if log and (positive := [value for value in values if value > 0]):
         set_log_axis(figure, positive)
     if choice.axis == "iteration":
-        for rung in outcome.rungs:
-            figure.add_vline(rung, line={"color": MUTED, "width": 1, "dash": "dot"})
+        mark_rungs(figure, outcome.rungs)
         for row in outcome.findings:
             if row.trial == choice.only and not row.withdrawn:
                 name = escape(format_identifier(row.symptom))

@@ -14,10 +14,10 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from rungwise.formatting import count, format_end_reason, format_identifier, format_percent
+from rungwise.formatting import count, format_end_reason, format_percent
 from rungwise.run_log.events import EvaluationRow
 from rungwise.run_log.outcome import Outcome
-from rungwise.run_log.trial_outcome import TrialOutcome, to_finite_float
+from rungwise.run_log.trial_outcome import to_finite_float
 from tune_jobs.report.axes import set_log_axis
 from tune_jobs.report.result_score import name_player
 
@@ -38,40 +38,6 @@ ENDS = {
 SAVINGS = {name: colour for name, (colour, _) in ENDS.items() if name != "budget"}
 FONT = "system-ui, -apple-system, 'Segoe UI', 'Liberation Sans', Arial, sans-serif"
 CHOICES_SHOWN = len(PALETTE)
-
-
-def plot_learning_curves(outcome: Outcome) -> Plot:
-    """Plot scores by iteration: the best trial bold, the others thin, a marker at each end."""
-    scored = [trial for trial in outcome.trials if trial.finite_scores]
-    if not scored:
-        return "No trial has a finite score."
-    log = spans_decades([score for trial in scored for score in trial.finite_scores], decades=1)
-    figure = _curves(outcome, {t.id: [row.score for row in t.results] for t in scored}, log)
-    for name in dict.fromkeys(trial.end_reason for trial in scored if trial.end_reason):
-        figure.add_trace(_ends(name, [trial for trial in scored if trial.end_reason == name]))
-    for rung in outcome.rungs:
-        figure.add_vline(rung, line={"color": MUTED, "width": 1, "dash": "dot"})
-    if outcome.rungs:
-        rungs = ", ".join(map(str, outcome.rungs))
-        figure.update_xaxes(title=f"iteration (dotted: rungs at {rungs})")
-    name = f"training score: {format_identifier(outcome.job.metric)}"
-    figure.update_yaxes(title=_title(name, log))
-    figure.update_layout(height=430, showlegend=True)
-    return figure
-
-
-def plot_metric_curves(outcome: Outcome, name: str, title: str, log: bool = False) -> Plot:
-    """Plot a metric by iteration for every trial that reports it."""
-    series = {
-        trial.id: [row.metrics.get(name) for row in trial.results] for trial in outcome.trials
-    }
-    series = {trial: values for trial, values in series.items() if _shown(values, log)}
-    if not series:
-        return f"No trial reports {format_identifier(name)}."
-    figure = _curves(outcome, series, log)
-    figure.update_yaxes(title=_title(title, log), rangemode="normal" if log else "tozero")
-    figure.update_layout(height=300, showlegend=False)
-    return figure
 
 
 def plot_choices_over_time(outcome: Outcome) -> Plot:
@@ -138,7 +104,8 @@ def plot_node_losses(evaluation: EvaluationRow | None) -> dict[str, go.Figure]:
         figure = figures[node] = make_blank_figure(height=220)
         for place, (policy, by_node) in enumerate(traces.items()):
             losses = by_node.get(node, [])
-            trace = [_point(max(value, floor) if log else value, log) for value in losses]
+            known = [to_finite_float(loss) for loss in losses]
+            trace = [max(y, floor) if y is not None and log else y for y in known]
             line = {"width": 2.5 if place == 0 else 1.5, "color": _policy_colour(policy, place)}
             label = f"{_policy(evaluation, policy)}: %{{y:.3g}}<extra></extra>"
             figure.add_scatter(y=trace, mode="lines", line=line, hovertemplate=label)
@@ -194,48 +161,6 @@ def spans_decades(values: Iterable[float], decades: float) -> bool:
     return bool(known) and min(known) > 0 and max(known) / min(known) > 10**decades
 
 
-def _curves(outcome: Outcome, series: dict[str, list[Any]], log: bool) -> go.Figure:
-    figure, best = make_blank_figure(legend=True), outcome.best.id if outcome.best else None
-    trials = {trial.id: trial for trial in outcome.trials}
-    # Drawn last, the best trial lies above the others.
-    for trial in sorted(series, key=lambda trial: trial == best):
-        strong = trial == best
-        points = [_point(value, log) for value in series[trial]]
-        figure.add_scatter(
-            x=[row.iteration for row in trials[trial].results],
-            y=points,
-            mode="lines" if len(points) - points.count(None) > 1 else "markers",
-            connectgaps=True,  # a held-out score exists only at some of the iterations
-            marker={"size": 4},
-            line={"width": 3 if strong else 1, "color": ACCENT if strong else GREY},
-            name=f"trial {escape(trial)}, the best" if strong else f"trial {escape(trial)}",
-            showlegend=strong,
-            hovertemplate=f"trial {escape(trial)}, iteration %{{x}}: %{{y:.3g}}<extra></extra>",
-        )
-    # Of a program whose budget is not known the axis ends with the newest iteration.
-    budget = outcome.job.iterations
-    figure.update_xaxes(title="iteration", range=[0, budget * 1.02] if budget else None)
-    if log:
-        set_log_axis(figure, _shown((y for values in series.values() for y in values), log=True))
-    return figure
-
-
-def _ends(name: str, trials: Sequence[TrialOutcome]) -> go.Scatter:
-    colour, symbol = ENDS.get(name, (MUTED, "triangle-up"))
-    last = [
-        next(r for r in reversed(t.results) if to_finite_float(r.score) is not None) for t in trials
-    ]
-    return go.Scatter(
-        x=[row.iteration for row in last],
-        y=[row.score for row in last],
-        mode="markers",
-        marker={"size": 9, "color": colour, "symbol": symbol},
-        name=f"ended: {escape(format_end_reason(name))}",
-        text=[fold(f"trial {trial.id}, {trial.status_text}") for trial in trials],
-        hovertemplate="%{text}<extra></extra>",
-    )
-
-
 def _percents(shares: Iterable[Any]) -> list[float]:
     return [100 * (to_finite_float(share) or 0.0) for share in shares]
 
@@ -276,20 +201,6 @@ def make_blank_figure(height: int = 300, legend: bool = False) -> go.Figure:
 def compute_range(low: float, high: float) -> list[float]:
     """Return the range of a linear axis from 0 that holds values from low to high."""
     return [min(0.0, low), high * 1.05 if high > 0 else 0.0]
-
-
-def _shown(values: Iterable[Any], log: bool) -> list[float]:
-    return [known for value in values if (known := _point(value, log)) is not None]
-
-
-def _point(value: object, log: bool) -> float | None:
-    """Return the value if it can be drawn, else None: a gap in its line."""
-    known = to_finite_float(value)
-    return None if known is None or (log and known <= 0) else known
-
-
-def _title(name: str, log: bool) -> str:
-    return escape(f"{name} (log scale)" if log else name)
 
 
 def _policy(evaluation: EvaluationRow, name: str) -> str:

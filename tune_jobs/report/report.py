@@ -31,8 +31,8 @@ from rungwise.run_log.outcome import Outcome
 from rungwise.whole_file import replace_whole
 from rungwise.write_errors import warn_of_unwritable
 from tune_jobs.jobs.job_yaml import get_file_mode, mask_job_text
-from tune_jobs.report import plots as figures
 from tune_jobs.report import run_sections, shared_sections
+from tune_jobs.report.curves import plot_learning_curves, plot_metric_curves
 from tune_jobs.report.html_parts import (
     FITTING,
     STYLE,
@@ -275,7 +275,7 @@ def _trials(outcome: Outcome) -> str:
 
 def _learning(outcome: Outcome) -> list[Part]:
     unscored = [trial.id for trial in outcome.trials if not trial.finite_scores]
-    parts: list[Part] = [draw("learning", "", figures.plot_learning_curves(outcome))]
+    parts: list[Part] = [draw("learning", "", plot_learning_curves(outcome))]
     if unscored:
         note = f"Without a finite score, so not drawn: trial {', '.join(unscored)}."
         parts.append(render_note(note))
@@ -284,7 +284,7 @@ def _learning(outcome: Outcome) -> list[Part]:
 
 def _inside(outcome: Outcome) -> list[Part]:
     plots = {
-        "Entropy": figures.plot_metric_curves(
+        "Entropy": plot_metric_curves(
             outcome, "entropy_normalised", "entropy, share of its maximum"
         )
     }
@@ -294,7 +294,7 @@ def _inside(outcome: Outcome) -> list[Part]:
         ("Gradient norm of the policy's head", "grad_norm_head"),
         ("Gradient norm of the policy's backbone", "grad_norm_backbone"),
     ):
-        plots[title] = figures.plot_metric_curves(outcome, name, "gradient norm", log=True)
+        plots[title] = plot_metric_curves(outcome, name, "gradient norm", log=True)
     parts = [
         draw(f"inside-{place}", title, plot)
         for place, (title, plot) in enumerate(plots.items())

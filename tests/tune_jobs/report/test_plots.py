@@ -8,11 +8,8 @@ from synthetic_sweep import NODES, job_row, result
 
 from rungwise.run_log.events import TrialRow
 from rungwise.run_log.outcome import Outcome
-from tune_jobs.report.plots import (
-    plot_choices_by_policy,
-    plot_choices_over_time,
-    plot_learning_curves,
-)
+from tune_jobs.report.curves import plot_learning_curves
+from tune_jobs.report.plots import plot_choices_by_policy, plot_choices_over_time
 
 # pyright: basic
 
@@ -48,6 +45,7 @@ def test_a_curve_joins_scores_that_were_measured_now_and_then():
     rows += [result("00", i, 1.0 / i if i % 3 == 1 else None) for i in range(1, 8)]
     rows += [result("01", i, 0.5 if i == 1 else None) for i in range(1, 8)]
     figure: Any = plot_learning_curves(Outcome.from_rows(rows))
-    modes = {trace.name.split(",")[0]: (trace.mode, trace.connectgaps) for trace in figure.data}
+    drawn = {trace.name.split(",")[0]: (trace.mode, [*trace.x]) for trace in figure.data}
     # A line through a single point would not be seen.
-    assert modes == {"trial 00": ("lines", True), "trial 01": ("markers", True)}
+    assert drawn["other trials"] == ("lines+markers", [1, None])
+    assert drawn["trial 00"] == ("lines", [1, 4, 7])
