@@ -218,14 +218,6 @@ def keep_finite(values: FloatArray) -> FloatArray:
     return values[np.isfinite(values)]
 
 
-def find_last_finite(values: FloatArray) -> float:
-    """Return the last finite one of the values [R], NaN if there is none."""
-    if values.size and math.isfinite(values[-1]):
-        return float(values[-1])  # nearly always, and without a scan
-    finite = keep_finite(values)
-    return float(finite[-1]) if finite.size else math.nan
-
-
 def median_of_finite(values: FloatArray) -> float:
     """Return the median of the finite values [R], NaN if there is none."""
     known = keep_finite(values)

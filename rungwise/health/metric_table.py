@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast, overload
 
 import numpy as np
 
-from rungwise.health.improvement import FloatArray
+from rungwise.health.improvement import FloatArray, keep_finite, median_of_finite
 
 Row = Mapping[str, object]
 """Metric name to a number; a few metrics are lists of numbers or text."""
@@ -109,9 +109,30 @@ class MetricTable(Sequence[Row]):
         places = self._places
         return self._numbers[self._index[name], places.start : places.stop : places.step]
 
-    def has_column(self, name: str) -> bool:
-        """Return whether any row has had a metric."""
-        return name in self._index
+    def recent(self, name: str, rows: int) -> FloatArray:
+        """Return the finite values of a metric in the last ``rows`` rows [at most ``rows``]."""
+        # The window counts rows, not values: a rare metric gives fewer numbers, not older ones.
+        return keep_finite(self.column(name)[-rows:])
+
+    def median(self, name: str, rows: int) -> float:
+        """Return the median of the finite values in the last ``rows`` rows, NaN if there is none.
+
+        Every comparison with NaN is false, so a rule that asks for ``median > limit`` finds nothing
+        in a metric without a number.
+        """
+        return median_of_finite(self.column(name)[-rows:])
+
+    def latest(self, name: str) -> float:
+        """Return the last finite value of a metric, NaN if there is none."""
+        values = self.column(name) if name in self._index else np.empty(0)
+        if values.size and math.isfinite(values[-1]):
+            return float(values[-1])  # nearly always, and without a scan
+        finite = keep_finite(values)
+        return float(finite[-1]) if finite.size else math.nan
+
+    def has(self, name: str) -> bool:
+        """Return whether any row has a finite value of a metric."""
+        return math.isfinite(self.latest(name))
 
     def list_newest(self) -> dict[str, float]:
         """List the finite numbers of the last row, by metric."""

@@ -72,7 +72,7 @@ class Rule(ABC):
         if not history.is_warmed_up(self.rows, self.budget_fraction):
             return None
         # None means too few scores, which is no evidence of stagnation: only False is.
-        if self.stagnant_only and history.improved is not False:
+        if self.stagnant_only and history.progress.improved is not False:
             return None
         return self.judge(history)
 
@@ -105,7 +105,7 @@ class Rule(ABC):
     def is_disproved(self, history: History) -> bool:
         """Return whether the run disproves an earlier finding, if the rule is silent since then."""
         # A symptom that is as bad in a run whose score rises (a lost worker) stays.
-        return self.silence_disproves or (bool(history.improved) and not self.stops_rising)
+        return self.silence_disproves or (bool(history.progress.improved) and not self.stops_rising)
 
     def report(self, severity: Severity, since: int, evidence: str) -> Finding:
         """Return a finding of this rule's symptom."""

@@ -118,9 +118,9 @@ class ThresholdRule(Rule):
         by = self.by_improvement
         if by is None:
             return self.highest
-        if history.improved is None:
+        if history.progress.improved is None:
             return by.not_judged
-        return by.improved if history.improved else by.stagnant
+        return by.improved if history.progress.improved else by.stagnant
 
     def describe(self, history: History) -> Mapping[str, object]:
         """Return further words of the sentence."""

@@ -15,7 +15,6 @@ from rungwise.health.metric_table import MetricTable
 from rungwise.logs.log import LATE, SHORTEST
 from rungwise.logs.log_record import Record
 from rungwise.logs.log_rows import RETURNS, Iteration, LogRows, assume_budget
-from rungwise.logs.smoothed import make_history
 
 PARTS = 500
 """Parts of a known budget: rows that fall into one of them are judged as one."""
@@ -76,7 +75,7 @@ class RunJudge:
             budget = max(1, round(self.rows * PARTS / last.number))
         log = self.log
         judged = (self._table, budget, log.score, self._mode)
-        history = make_history(*judged, is_smoothed=log.is_smoothed, other=log.other)
+        history = History(*judged, is_smoothed=log.is_smoothed, other=log.other)
         self.diagnosis = diagnose(history, self._limits)
         self.stop = self.stop or self.diagnosis.stop
         self.verdict = decide_verdict(self.diagnosis, history, self.rows)

@@ -59,7 +59,7 @@ class NoExploration(Rule):
 
     def judge(self, history: History) -> Finding | None:
         """Return a finding when the policy has been deterministic in every row."""
-        if history.improved or history.trend > self.tau:
+        if history.progress.improved or history.progress.trend > self.tau:
             return None
         name = "entropy_normalised" if history.has("entropy_normalised") else "entropy"
         entropy = history.recent(name, len(history))
@@ -123,7 +123,7 @@ class EntropyCollapse(Rule):
     def judge(self, history: History) -> Finding | None:
         """Return a finding when the late entropy is close to zero."""
         # A slow run is deterministic before its gain exceeds the noise; the trend is seen earlier.
-        if history.trend > self.tau:
+        if history.progress.trend > self.tau:
             return None
         name = "entropy_normalised" if history.has("entropy_normalised") else "entropy"
         # A window that grows with the run, as the entropy of a healthy policy dips now and then.
@@ -136,7 +136,7 @@ class EntropyCollapse(Rule):
         if severity and history.has("warm_start_loss") and sick[: max(1, len(sick) // 10)].all():
             severity = "note"
         # Recent improvement is asked for last, because it judges several earlier histories.
-        if severity is None or history.has_improved_lately(self.rows):
+        if severity is None or history.progress.has_improved_lately(self.rows):
             return None
         unit = "of its maximum" if name == "entropy_normalised" else "nats"
         return self.report(
@@ -227,7 +227,7 @@ class EntropyStuckAtMax(Rule):
         # Learning shows in the entropy before it shows in the score, so a fall of 1 % is enough.
         fall = float(np.median(recent[:half]) - np.median(recent[half:]))
         # A uniform policy causes no trend: there it is chance or a drifting environment.
-        rises = history.trend > self.tau and recent.min() <= self.uniform
+        rises = history.progress.trend > self.tau and recent.min() <= self.uniform
         # A frozen policy keeps its entropy: that finding names the cause, this a consequence.
         if fall > self.fall or rises or is_policy_frozen(history):
             return None

@@ -92,7 +92,7 @@ class AlwaysTruncated(ThresholdRule):
 
     def _judge_returns(self, history: History) -> tuple[Severity, str]:
         """Return the severity by what the episodes gained, and that in words."""
-        returns = history.recent(history.return_name, len(history))
+        returns = history.progress.returns
         if constant := ConstantReward()(history):
             late = history.budget_fraction_used >= self.stop_from and returns.size >= self.scores
             # The end of a single episode in the last rows is too little to end a run.
@@ -104,7 +104,8 @@ class AlwaysTruncated(ThresholdRule):
             gained = returns > lowest + ConstantReward.spread * np.abs(returns).max()
             if 0 < gained.mean() < self.seldom and not gained[-self.rows :].any():
                 count, of = np.count_nonzero(gained), returns.size
-                return "warn", f"{history.return_name} was above {lowest:.6g} in {count} of {of}"
+                name = history.progress.return_name
+                return "warn", f"{name} was above {lowest:.6g} in {count} of {of}"
         return "note", "the score has not improved"
 
 
@@ -160,13 +161,13 @@ class GroupsWithoutSignal(ThresholdRule):
 
     def is_excused(self, history: History) -> bool:
         """Return whether the score tends upwards, which its noise may hide for a while."""
-        return history.trend > self.tau
+        return history.progress.trend > self.tau
 
     def choose_severity(self, history: History, value: float) -> Severity | None:
         """Return the severity of its limit; a stop only where it has lasted."""
         severity = super().choose_severity(history, value)
         late = history.recent("group_signal", math.ceil(len(history) / 3))
-        returns = history.recent(history.return_name, len(history))
+        returns = history.progress.returns
         early = history.budget_fraction_used < ConstantReward.stop_from
         if severity == "stop" and (
             self.convert(late).mean() <= self.stop or (early and is_constant(returns))

@@ -106,11 +106,12 @@ class NoImprovement(Rule):
     def judge(self, history: History) -> Finding | None:
         """Return a finding when the best score has stood too long at the level of the start."""
         # A row whose episodes are not counted is a pool by itself.
-        counts = np.nan_to_num(history.episodes_per_score, nan=self.episodes)
-        rows, scores, _ = pool_scores(history.scores, counts, self.episodes)
-        if rows.size < self.pools or history.trend > self.tau or history.had_learnt:
+        progress = history.progress
+        counts = np.nan_to_num(progress.episodes_per_score, nan=self.episodes)
+        rows, scores, _ = pool_scores(progress.scores, counts, self.episodes)
+        if rows.size < self.pools or progress.trend > self.tau or progress.had_learnt:
             return None
-        trend = fit_trend(history.independent_scores)
+        trend = fit_trend(progress.independent_scores)
         if trend.slope > self.errors * trend.error:
             return None
         gained = self._has_gained(history, rows[0] + 1)
@@ -118,11 +119,11 @@ class NoImprovement(Rule):
             return None
         record, best = self._find_last_record(rows, scores)
         # In scores, like the patience: a pool is counted at its last row.
-        stood = int(np.count_nonzero(history.score_rows > record))
+        stood = int(np.count_nonzero(progress.score_rows > record))
         if stood < min(self.patience, math.ceil(self.patience_fraction * history.score_budget)):
             return None
         since = history.iteration(record)
-        best = best if history.mode == "max" else -best
+        best *= progress.sign
         return self.report(
             self._choose_severity(history, trend, gained),
             since,
@@ -144,7 +145,8 @@ class NoImprovement(Rule):
         """Return whether the episodes after the ``first`` rows are better by more than noise."""
         if history.score != "return_mean":  # the scatter of no other metric is reported
             return False
-        columns = (history.scores, history.series("return_std"), history.episodes_per_score)
+        spreads, counts = history.series("return_std"), history.progress.episodes_per_score
+        columns = (history.progress.scores, spreads, counts)
         start, start_error = pool_episodes(*(values[:first] for values in columns))
         later, later_error = pool_episodes(*(values[first:] for values in columns))
         gain, noise = later - start, self.errors * math.hypot(start_error, later_error)
@@ -163,7 +165,7 @@ class NoImprovement(Rule):
 
     def _is_hopeless(self, history: History, trend: Trend) -> bool:
         """Return whether the rest of the budget could bring nothing, by all that is known."""
-        scores = history.independent_scores
+        scores = history.progress.independent_scores
         # A reward that is found late looks constant before: `constant_reward` decides.
         if scores.size < self.rows or is_constant(scores):
             return False
@@ -179,6 +181,6 @@ class NoImprovement(Rule):
     @staticmethod
     def _average_tenths(history: History) -> FloatArray:
         """Return the means [at least 1] of neighbouring scores, over a tenth of the budget each."""
-        scores = history.scores[history.score_rows]
+        scores = history.progress.scores[history.progress.score_rows]
         size = min(scores.size, max(1, history.score_budget // 10))
         return slide_mean(scores, size)

@@ -68,14 +68,14 @@ class Theatre(Rule):
         fault = self._describe_fault(gain, loss, by_random)
         if not fault or (gain <= self.gain and kendall_tau(known) > self.tau):
             return None
-        hopeless = history.improved is False and history.budget_fraction_used >= self.stop_from
+        late = history.budget_fraction_used >= self.stop_from
         sick = (
             (gains <= self.gain)
             | (losses <= self.lost_when_shuffled * gains)
             | (random >= self.random * gains)
         )
         return self.report(
-            "stop" if hopeless else "warn",
+            "stop" if late and history.progress.improved is False else "warn",
             history.find_onset(sick, self.rows),
             f"{fault} (nats, last {history.count_last(self.rows)} iterations)",
         )
@@ -210,11 +210,11 @@ class ChoiceConcentration(Rule):
         )
 
     def _rises(self, history: History) -> bool:
-        scores = history.known_scores
+        scores = history.progress.known_scores
         # The first score is a noisy start, so all recent ones must be above it.
         first, recent = scores[0], scores[1:][-self.rows :]
         above = recent.size == self.rows and recent.min() > first + self.above * abs(first)
-        return bool(above) or history.trend > self.tau
+        return bool(above) or history.progress.trend > self.tau
 
 
 def _latest_fractions(history: History) -> Sequence[float]:

@@ -163,13 +163,13 @@ class ConstantReward(Rule):
     def judge(self, history: History) -> Finding | None:
         """Return a finding when no return has ever differed from the first."""
         # The whole run: one that has converged at the cap of the task ends constant as well.
-        returns = history.recent(history.return_name, len(history))
+        progress, returns = history.progress, history.progress.returns
         episodes = np.nansum(history.series("episodes"))
         if returns.size < max(FEWEST, min(self.rows, len(history)) / 2) or (
             episodes < self.episodes and history.has("episodes")
         ):
             return None
-        if not is_constant(returns, self.spread) or history.improved or history.cancels:
+        if not is_constant(returns, self.spread) or progress.improved or progress.cancels:
             return None
         # One fault, one finding: `zero_reward` knows more about a return of zero.
         if not returns.any() and history.has("zero_reward_fraction"):
@@ -177,7 +177,7 @@ class ConstantReward(Rule):
         return self.report(
             "stop" if history.budget_fraction_used >= self.stop_from else "warn",
             history.iteration(0),
-            f"{history.return_name} has been {returns[-1]:.6g} in all {returns.size} iterations",
+            f"{progress.return_name} has been {returns[-1]:.6g} in all {returns.size} iterations",
         )
 
 
@@ -241,9 +241,9 @@ class NoSuccess(Rule):
             enough, seen = rows >= self.rows, f"no episode succeeded in {rows:,} iterations"
         if not enough:
             return None
-        hopeless = history.improved is False and history.budget_fraction_used >= self.stop_from
+        late = history.budget_fraction_used >= self.stop_from
         return self.report(
-            "stop" if hopeless else "warn",
+            "stop" if late and history.progress.improved is False else "warn",
             history.iteration(0),
             f"{seen}, although rewards vary",
         )
@@ -252,5 +252,5 @@ class NoSuccess(Rule):
 def _do_rewards_vary(history: History) -> bool:
     """Return whether rewards vary within iterations or between them."""
     spread = history.recent("reward_std", len(history))
-    returns = history.recent(history.return_name, len(history))
+    returns = history.progress.returns
     return bool(np.any(spread > 0)) or bool(returns.size and np.any(returns != returns[0]))

@@ -193,7 +193,7 @@ class MemoryUnused(ThresholdRule):
     def describe(self, history: History) -> Mapping[str, object]:
         """Return what the score has done."""
         without = "improved without it: memory costs time"
-        return {"improved": without if history.improved else "not improved"}
+        return {"improved": without if history.progress.improved else "not improved"}
 
 
 @dataclass(frozen=True)
@@ -235,7 +235,7 @@ class AdvantageClipping(ThresholdRule):
 
     def describe(self, history: History) -> Mapping[str, object]:
         """Return what the score has done."""
-        stagnant = history.improved is False
+        stagnant = history.progress.improved is False
         return {"stagnant": " and the score has not improved" if stagnant else ""}
 
 
@@ -371,7 +371,7 @@ class GradientsAlwaysClipped(ThresholdRule):
 
     def is_excused(self, history: History) -> bool:
         """Return whether a few bad iterations only make a gain uncertain."""
-        return history.has_improved_lately(self.rows)
+        return history.progress.has_improved_lately(self.rows)
 
     def choose_severity(self, history: History, value: float) -> Severity:
         """Return a stop where the norm is far beyond the limit.

@@ -315,7 +315,7 @@ def test_a_finding_is_withdrawn_where_most_episodes_are_paid_at_last():
     assert withdrawn
     assert withdrawn == list(range(withdrawn[0], 61))
     # Long before the score of a run that was flat for most of it has improved.
-    assert not history(withdrawn[0], 40, **run).improved
+    assert not history(withdrawn[0], 40, **run).progress.improved
 
 
 def test_a_finding_stays_where_nothing_is_paid():

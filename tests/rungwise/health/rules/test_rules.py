@@ -63,7 +63,7 @@ def test_a_score_on_its_way_turns_a_warning_into_a_note():
     concentrated: Metrics = {"choice_fraction_max": 0.87, "env_steps": 9999.0}
     concentrated["choice_fractions"] = lambda i: [0.87, 0.04, 0.03, 0.03, 0.03]
     unexplained: Metrics = {"explained_variance": 0.0, "value_loss": 1.0}
-    assert history(15, 60, score=score).improved is False
+    assert history(15, 60, score=score).progress.improved is False
     assert severity(ChoiceConcentration(), 15, 60, score=score, **concentrated) == "note"
     assert severity(ChoiceConcentration(), 15, 60, score=flat(15), **concentrated) == "warn"
     assert severity(LowExplainedVariance(), 15, 30, score=score, **unexplained) is None
