@@ -1,8 +1,9 @@
-"""Rules for the entropy of the policy."""
+"""Rules for how much the policy explores: its entropy, and actions at random."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
@@ -14,6 +15,7 @@ from rungwise.health.improvement import BoolArray, keep_finite, kendall_tau
 from rungwise.health.remedy import SCALED_OBSERVATIONS, at_least, at_most, increase, lower, put
 from rungwise.health.rule import Rule
 from rungwise.health.rules.policy_steps import is_policy_frozen
+from rungwise.health.threshold_rule import ThresholdRule
 from rungwise.validation import AtLeastOne, Between, Fraction, Positive
 
 SIGNAL = 0.25
@@ -77,6 +79,43 @@ class NoExploration(Rule):
             f"{name} has never been above {entropy.max():.2g} in {len(history)} iterations"
             + (", after a warm start by imitation" if imitated else ""),
         )
+
+
+@dataclass(frozen=True)
+class ExplorationNeverDecays(ThresholdRule):
+    """Late in the run an epsilon-greedy agent still draws nearly all of its actions at random.
+
+    Every schedule starts at 1; those in use end between 0.01 and 0.1 after 10 to 50 % of the run.
+    The logged return is then that of a random policy, so the score is ignored. Only logs of other
+    tools contain the rate.
+    """
+
+    symptom = "exploration_never_decays"
+    title = "Nearly all actions are random until the end"
+    needs = ("exploration_rate",)
+    highest = "warn"
+    silence_disproves = True
+    causes = (
+        "a final rate near 1",
+        "a schedule for many more steps than the run has",
+        "a schedule that is never advanced",
+    )
+    remedy = (
+        "let the fraction of random actions fall to 0.05 within the first tenth to half of the run "
+        "(in SB3 exploration_final_eps and exploration_fraction)",
+    )
+    # The largest rates are normal early on; hence the warm-up of 60 % of the budget.
+    statistic, threshold = "every", "rate"
+    sentence = "{median:.0%} of the actions are drawn at random after {length} iterations"
+
+    rate: Annotated[float, Fraction] = 0.9
+    """Fraction of random actions above which an iteration is sick."""
+    budget_fraction: Annotated[float, Fraction] = 0.6
+
+    def describe(self, history: History) -> Mapping[str, object]:
+        """Return the usual rate and the length of the run."""
+        median = history.median("exploration_rate", self.rows)
+        return {"median": median, "length": len(history)}
 
 
 @dataclass(frozen=True)

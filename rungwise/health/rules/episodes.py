@@ -12,9 +12,9 @@ import numpy as np
 from rungwise.health.finding import Severity
 from rungwise.health.history import SCORE, History
 from rungwise.health.improvement import FloatArray, is_constant
-from rungwise.health.remedy import at_least, increase
+from rungwise.health.remedy import at_least, increase, put
 from rungwise.health.rules.rewards import ConstantReward
-from rungwise.health.threshold_rule import ThresholdRule
+from rungwise.health.threshold_rule import LateWarning, ThresholdRule
 from rungwise.validation import AtLeastOne, Fraction, NonNegative
 
 
@@ -174,3 +174,33 @@ class GroupsWithoutSignal(ThresholdRule):
         ):
             return "warn"
         return severity
+
+
+@dataclass(frozen=True)
+class NoProgressInEpisode(LateWarning):
+    """The last steps of an episode are no better than its first.
+
+    For environments in which an episode is a search (causal optimising compares the last three
+    steps with the first three); only they report the metric. A policy that is optimal from its
+    first step has no progress either, so the score must not have improved, and the finding is a
+    note until ``warn_from`` of the budget is used.
+    """
+
+    symptom = "no_progress_in_episode"
+    title = "Episodes end no better than they began"
+    needs = ("episode_improvement", SCORE)
+    causes = (
+        "the observation does not contain the results of earlier steps",
+        "a discount so low that exploring within an episode never pays",
+        "the policy repeats one action",
+    )
+    remedy = (
+        "put the results of earlier steps into the observation",
+        at_least("gamma", 0.99, "raise {} (1 for short episodes)"),
+        put("model", "set", "try {} where the observation consists of nodes"),
+    )
+    comparison, threshold = "<=", 0
+    sentence = (
+        "the end of an episode differs from its beginning by {value:.2g} over the last {rows} "
+        "iterations and the score has not improved"
+    )

@@ -9,8 +9,9 @@ from typing import Annotated, cast
 from rungwise.health.finding import Finding
 from rungwise.health.history import SCORE, History
 from rungwise.health.improvement import FloatArray, keep_finite, kendall_tau, median_of_finite
-from rungwise.health.remedy import at_least, increase
+from rungwise.health.remedy import at_least, at_most, increase, put
 from rungwise.health.rule import Rule, grade
+from rungwise.health.threshold_rule import LateWarning, ThresholdRule
 from rungwise.validation import AtLeastOne, Fraction, NonNegative, Positive
 
 
@@ -140,6 +141,73 @@ class GammaTooLow(Rule):
             f"with a discount of {gamma:g} an action is credited with {1 / (1 - gamma):.2g} of the "
             f"{length:,.0f} steps of an episode, and the score has not improved",
         )
+
+
+@dataclass(frozen=True)
+class ActionClipping(ThresholdRule):
+    """Nearly all sampled values are clipped to a bound, and the score has not improved.
+
+    Clipped values have the same effect, so they carry no gradient about the reward. Always using a
+    bound can be optimal (bang-bang control), hence the condition on the score. A policy that starts
+    with mean 0 and standard deviation 1 has a third of its values outside bounds of 1.
+    """
+
+    symptom = "action_clipping"
+    title = "Nearly all action values lie outside the action bounds"
+    needs = ("action_clip_fraction", SCORE)
+    highest = "warn"
+    stagnant_only = True
+    causes = (
+        "an entropy bonus that widens the action distribution without limit",
+        "action bounds that are small compared with a standard deviation of 1",
+        "updates so large that the mean has left the bounds",
+    )
+    remedy = (
+        at_most("entropy_coef", 0),
+        "give the environment action bounds of -1 and 1 and rescale inside it",
+        put("value_distribution", "beta", "use a bounded distribution ({})"),
+    )
+    threshold = "clip_fraction"
+    sentence = (
+        "{value:.0%} of the action values of the last {rows} iterations were outside the action "
+        "bounds and the score has not improved"
+    )
+
+    clip_fraction: Annotated[float, Fraction] = 0.9
+    """Fraction of values outside the bounds above which an iteration is sick."""
+
+
+@dataclass(frozen=True)
+class RangeUnused(LateWarning):
+    """The values that the agent sets use less than a third of their range.
+
+    The limit of 30 % is from the causal-optimising post-mortem. The best value may lie in the
+    middle, so the score must not have improved, and the finding is a note until ``warn_from`` of
+    the budget is used.
+    """
+
+    symptom = "range_unused"
+    title = "The action values use only a small part of their range"
+    needs = ("range_utilisation", SCORE)
+    causes = (
+        "a distribution that starts narrow around the middle and is not widened",
+        "a penalty on large values",
+        "a reward that does not depend on the value",
+    )
+    remedy = (
+        increase("entropy_coef", 0.03),
+        put("value_distribution", "bins", "draw from a grid: {}"),
+        at_least("bins", 21),
+        "check whether larger values are rewarded at all",
+    )
+    comparison, threshold = "<", "used_fraction"
+    sentence = (
+        "the values of the last {rows} iterations use {value:.0%} of their range and the score has "
+        "not improved"
+    )
+
+    used_fraction: Annotated[float, Fraction] = 0.3
+    """Fraction of the range below which an iteration is sick."""
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ from health_runs import HEALTHY, Metrics, flat, history, rising, seen, severity
 from rungwise.health import RULES, SCORE, History, Rule, diagnose
 from rungwise.health.rules.entropy import EntropyCollapse
 from rungwise.health.rules.episodes import GroupsWithoutSignal
+from rungwise.health.rules.gradients import GradientsAlwaysClipped
+from rungwise.health.rules.observations import DeadUnits
 from rungwise.health.rules.policy_choices import ChoiceConcentration
 from rungwise.health.rules.policy_steps import UpdateRatio
-from rungwise.health.rules.thresholds_of_updates import DeadUnits, GradientsAlwaysClipped
 from rungwise.health.rules.value_function import LowExplainedVariance, ValueDivergence
 
 

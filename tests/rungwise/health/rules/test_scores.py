@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-import rule_checks
 from health_runs import Case, case, flat, history, rising, scores_with_tau
+from rule_checks import assert_starts_at
 
 from rungwise.health import RULES, History
 from rungwise.health.improvement import is_at_ceiling
@@ -184,8 +184,8 @@ def test_noise_is_no_fall(symptom: str, make_score: Any, seeds: int, ends: Seque
 
 
 def test_no_improvement_waits_for_thirty_rows_and_two_fifths_of_the_budget():
-    rule_checks.assert_starts_at("no_improvement", 30, 70, score=1.0)
-    rule_checks.assert_starts_at("no_improvement", 40, 100, score=1.0)
+    assert_starts_at("no_improvement", 30, 70, score=1.0)
+    assert_starts_at("no_improvement", 40, 100, score=1.0)
 
 
 def test_a_trend_equal_to_the_threshold_does_not_excuse():
