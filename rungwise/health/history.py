@@ -202,8 +202,8 @@ class History:
 
     def before_scores(self, scores: int) -> History:
         """Return the history as it was just before the last ``scores`` scores."""
-        rows = self.progress.count_rows(scores)
-        return self.without_last(rows) if rows else self
+        rows = len(self.progress.before_scores(scores).table)
+        return self.without_last(len(self) - rows) if scores else self
 
     def without_last(self, rows: int) -> History:
         """Return the history as it was ``rows`` rows ago."""

@@ -16,7 +16,7 @@ Row = Mapping[str, object]
 
 FIRST = 16
 """Initial capacity in rows; it doubles when full."""
-MOST_COMPUTED = 16
+MOST_COMPUTED = 32
 """Results in memory, of each of thousands of trials."""
 T = TypeVar("T")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Literal
@@ -15,9 +15,9 @@ from rungwise.health.improvement import (
     FloatArray,
     Improvement,
     IndexArray,
-    Rise,
     count_unsettled,
     is_constant,
+    is_rising,
     keep_finite,
     kendall_tau,
     pool_scores,
@@ -33,7 +33,6 @@ CHECKS = 8
 """Evenly spaced checks up to now: if the score had improved at two of these in a row, the run has
 learnt. So do 0.5 % of runs of 60 rows of noise, and 4.5 % if one check were enough."""
 _EVEN, _UNEVEN = Improvement(episodes=0, leap=Improvement.relative), Improvement()
-_rises = Rise()
 
 
 @dataclass(frozen=True)
@@ -50,9 +49,6 @@ class Progress:
     """Name of the metric that is the score."""
     mode: Literal["min", "max"]
     """Whether a smaller or a larger score is better."""
-    _earlier: dict[int, Progress] = field(
-        default_factory=dict[int, "Progress"], init=False, repr=False, compare=False
-    )
 
     @property
     def sign(self) -> int:
@@ -189,8 +185,8 @@ class Progress:
 
     @cached_property
     def rising(self) -> bool:
-        """Whether the score rises now (:class:`Rise`), after a dip or a late start."""
-        return _rises(self.independent_scores)
+        """Whether the score rises now (:func:`is_rising`), after a dip or a late start."""
+        return is_rising(self.independent_scores)
 
     @cached_property
     def score_rows(self) -> IndexArray:
@@ -209,30 +205,19 @@ class Progress:
             count_unsettled(self.scores[rows], *(self.table.column(n)[rows] for n in names)) :
         ]
 
-    @property
-    def settled_scores(self) -> FloatArray:
-        """The scores in :attr:`settled_rows`."""
-        return self.scores[self.settled_rows]
-
     def has_improved_lately(self, scores: int) -> bool:
         """Return whether the score had improved at any of the checks at the last scores."""
         return any(self.before_scores(ago).improved for ago in range(scores))
 
     def before_scores(self, scores: int) -> Progress:
-        """Return the progress as it was just before the last ``scores`` scores."""
-        if scores not in self._earlier:
-            rows = self.table[: len(self.table) - self.count_rows(scores)]
-            self._earlier[scores] = replace(self, table=rows)
-        return self._earlier[scores]
-
-    def count_rows(self, scores: int) -> int:
-        """Return the number of rows from the first of the last ``scores`` scores on.
+        """Return the progress as it was just before the last ``scores`` scores.
 
         Rows without a score repeat the check before: agreeing on one score confirms nothing.
         """
-        if scores > self.score_rows.size:
-            return len(self.table)
-        return len(self.table) - int(self.score_rows[-scores]) if scores else 0
+        if not scores:
+            return self
+        known = scores <= self.score_rows.size
+        return replace(self, table=self.table[: int(self.score_rows[-scores]) if known else 0])
 
     @cached_property
     def trend(self) -> float:

@@ -94,13 +94,8 @@ class Rule(ABC):
     def word_remedy(self, history: History) -> str:
         """Return what to try in this run, in the words of its library."""
         other = history.other or OtherLibrary(None if history.settings else COMMON)
-        return worded(
-            self.choose_remedy(history),
-            history.in_use,
-            complete=bool(history.settings),
-            names=other.names,
-            chooses_tokens=other.chooses_tokens,
-        )
+        remedy = self.choose_remedy(history)
+        return worded(remedy, history.in_use, bool(history.settings), other)
 
     def is_disproved(self, history: History) -> bool:
         """Return whether the run disproves an earlier finding, if the rule is silent since then."""
@@ -110,13 +105,3 @@ class Rule(ABC):
     def report(self, severity: Severity, since: int, evidence: str) -> Finding:
         """Return a finding of this rule's symptom."""
         return Finding(self.symptom, severity, since, evidence)
-
-
-def grade(value: float, note: float, warn: float, stop: float) -> Severity | None:
-    """Return the severity of the highest limit that the value exceeds, or None."""
-    # NaN exceeds no limit, so a missing value falls through to None.
-    if value > stop:
-        return "stop"
-    if value > warn:
-        return "warn"
-    return "note" if value > note else None

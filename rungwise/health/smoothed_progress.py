@@ -95,12 +95,10 @@ class SmoothedProgress(Progress):
             fewer = self.repeats if self.is_even else 1.0
             if plateau - first > self.improvement.noise * sd * math.sqrt(fewer + end):
                 return True
-        return plateau - self._settled_start(r) > self.improvement.noise * sd * math.sqrt(1 + end)
-
-    def _settled_start(self, r: FloatArray) -> float:
-        """Return the mean of the first rows [R] with a full window: short episodes finish first."""
-        start = min(math.ceil(self.repeats), r.size // 5)
-        return float(r[start : start + math.ceil(r.size / 10)].mean())
+        # The mean of the first rows with a full window, because short episodes finish first.
+        full = min(math.ceil(self.repeats), r.size // 5)
+        start = float(r[full : full + math.ceil(r.size / 10)].mean())
+        return plateau - start > self.improvement.noise * sd * math.sqrt(1 + end)
 
     @property
     def independent_scores(self) -> FloatArray:

@@ -28,7 +28,6 @@ RESUMED: dict[str, Limit] = dict.fromkeys(
 """Limits of the rules that judge what has not changed since the start, for a training that was
 resumed: what its score began at is not known, so that its budget says nothing about what it should
 have gained, and it may have learnt all there is."""
-_IMPROVEMENT = Improvement()
 Mode = Literal["min", "max"]
 Verdict = Literal["too_short", "healthy", "note", "warn", "stop"]
 """The worst severity of a run's findings, where it has enough rows."""
@@ -106,7 +105,7 @@ def count_needed_rows(history: History) -> int:
     Until then most rules are in their warm-up, which counted in rows asks for half of the budget at
     most, or know too few scores to say whether these have improved.
     """
-    return max(_IMPROVEMENT.rows, math.ceil(min(SHORTEST, history.budget) / 2))
+    return max(Improvement.rows, math.ceil(min(SHORTEST, history.budget) / 2))
 
 
 def decide_verdict(diagnosis: Diagnosis, history: History, rows: int) -> Verdict:

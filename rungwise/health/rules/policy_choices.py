@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, cast
 
-from rungwise.health.finding import Finding
+from rungwise.health.finding import SEVERITIES, Finding, Severity
 from rungwise.health.history import SCORE, History
 from rungwise.health.improvement import FloatArray, keep_finite, kendall_tau, median_of_finite
 from rungwise.health.remedy import at_least, at_most, increase, put
-from rungwise.health.rule import Rule, grade
+from rungwise.health.rule import Rule
 from rungwise.health.threshold_rule import LateWarning, ThresholdRule
 from rungwise.validation import AtLeastOne, Fraction, NonNegative, Positive
 
@@ -263,15 +263,16 @@ class ChoiceConcentration(Rule):
         # With a single choice the excess is 0/0, and there is nothing to concentrate on.
         if even == 1.0 or history.latest("env_steps") < self.steps:
             return None
-        severity = grade((fraction - even) / (1 - even), self.note, self.warn, self.stop)
-        if severity is None:
+        excess = (fraction - even) / (1 - even)
+        beyond: list[Severity] = [s for s in SEVERITIES if excess > getattr(self, s)]
+        if not beyond:
             return None
         rises = self._rises(history)
-        excess = (history.series("choice_fraction_max") - even) / (1 - even)
+        excesses = (history.series("choice_fraction_max") - even) / (1 - even)
         which = f" (number {max(range(len(latest)), key=latest.__getitem__)})" if latest else ""
         return self.report(
-            "note" if rises else severity,
-            history.find_onset(excess > self.note, self.rows),
+            "note" if rises else beyond[-1],
+            history.find_onset(excesses > self.note, self.rows),
             f"one choice{which} takes {fraction:.0%} of the steps in the last "
             f"{history.count_last(self.rows)} iterations and the score "
             + ("rises, but not yet beyond its noise" if rises else "has not improved"),

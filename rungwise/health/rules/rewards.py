@@ -9,12 +9,11 @@ import numpy as np
 
 from rungwise.health.finding import Finding, Severity
 from rungwise.health.history import SCORE, History
-from rungwise.health.improvement import CONSTANT, BoolArray, FloatArray, Rise, is_constant
+from rungwise.health.improvement import CONSTANT, BoolArray, FloatArray, is_constant, is_rising
 from rungwise.health.remedy import WARM_START, increase, use
 from rungwise.health.rule import Rule
 from rungwise.validation import AtLeastOne, Fraction, NonNegative, Positive
 
-_rises = Rise()
 FEWEST = 3
 """Returns that can be called constant, however short the budget."""
 
@@ -107,7 +106,7 @@ class ZeroReward(Rule):
     def _choose_severity(self, history: History) -> Severity:
         rewarded = history.recent("rewarded_episode_fraction", len(history))
         recent = history.recent("rewarded_episode_fraction", self.rows)
-        if _rises(rewarded) or (recent.size and self.seldom <= recent.mean() < 1):
+        if is_rising(rewarded) or (recent.size and self.seldom <= recent.mean() < 1):
             return "note"
         # Without the fraction of rewarded episodes none may have been paid: then no stop.
         never = rewarded.size and not rewarded.any()

@@ -88,7 +88,7 @@ class PerformanceCollapse(Rule):
 
     def _judge_stuck(self, history: History) -> Finding | None:
         """Return a warning when most scores are one number, and many before were better."""
-        scores = history.progress.settled_scores
+        scores = history.progress.scores[history.progress.settled_rows]
         others = np.flatnonzero(np.abs(scores - scores[-1:]) > CONSTANT * np.abs(scores[-1:]))
         start = int(others[-1]) + 1 if others.size else 0
         rows, before = scores.size - start, scores[:start]
@@ -104,7 +104,7 @@ class PerformanceCollapse(Rule):
 
     def _judge_fall(self, history: History) -> Finding | None:
         """Return a warning when all recent scores are lower than any healthy run stays."""
-        scores = history.progress.settled_scores
+        scores = history.progress.scores[history.progress.settled_rows]
         patience = max(self.rows, math.ceil(self.patience_fraction * history.score_budget))
         if scores.size < self.rows + patience:
             return None
@@ -267,7 +267,8 @@ class FellFromBest(Rule):
 
     def judge(self, history: History) -> Finding | None:
         """Return a finding where the end is below the best by more than noise."""
-        known, scores = history.progress.settled_rows, history.progress.settled_scores
+        known = history.progress.settled_rows
+        scores = history.progress.scores[known]
         size = max(self.window, math.ceil(self.window_fraction * scores.size))
         if scores.size < 2 * size or PerformanceCollapse()(history) is not None:
             return None

@@ -11,7 +11,7 @@ from rungwise.health import History
 from rungwise.health.improvement import (
     FloatArray,
     Improvement,
-    Rise,
+    is_rising,
     kendall_tau,
     median,
     pool_scores,
@@ -142,13 +142,13 @@ def naive_rise(values: FloatArray, rows: int = 10, deviations: float = 3.0) -> b
 @given(st.lists(st.integers(-3, 9), max_size=24), st.integers(0, 12))
 def test_a_rise_is_that_of_any_stretch_of_last_scores(values: list[int], steps: int):
     scores = np.array([*values, *range(steps)], float)
-    assert Rise()(scores) == naive_rise(scores)
+    assert is_rising(scores) == naive_rise(scores)
 
 
 def test_noise_rarely_rises():
     rng = np.random.default_rng(0)
     runs = [rng.normal(size=60) for _ in range(100)]
-    rises = [Rise()(run[:n]) for run in runs for n in range(30, 61)]
+    rises = [is_rising(run[:n]) for run in runs for n in range(30, 61)]
     assert np.mean(rises) < 0.02
 
 
