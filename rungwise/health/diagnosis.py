@@ -119,15 +119,13 @@ def diagnose(
     findings: list[Finding] = []
     judged: list[str] = []
     not_judged: dict[str, str] = {}
-    known = history.known
-    known = known | {SCORE} if history.score in known else known - {SCORE}
     with np.errstate(all="ignore"):  # diverged runs log values at the end of the float range
         for symptom, rule in rules.items():
             limit = limits.get(symptom, rule.highest)
             if limit == "off":
                 continue
             # "Cannot be judged" is an answer of its own: a missing metric must not read as health.
-            missing = None if known.issuperset(rule.needs) else _missing(rule, history)
+            missing = _missing(rule, history)
             if missing is not None:
                 not_judged[symptom] = missing
                 continue

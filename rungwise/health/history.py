@@ -99,11 +99,6 @@ class History:
         """What :meth:`latest` returns of the metrics in the newest row, and of those asked for."""
         return self.table.list_newest()
 
-    @property
-    def known(self) -> set[str]:
-        """Metrics with a finite value, of those in the last row and those asked for so far."""
-        return {name for name, value in self._latest.items() if math.isfinite(value)}
-
     def latest(self, name: str) -> float:
         """Return the last finite value of a metric, or of the setting of this name; else NaN."""
         if name not in self._latest:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar, cast, overload
+from typing import Any, TypeVar, overload
 
 import numpy as np
 
@@ -40,14 +40,8 @@ class MetricTable(Sequence[Row]):
     def from_rows(cls, rows: Sequence[Row]) -> MetricTable:
         """Return a table of these rows."""
         table = cls()
-        table._make_room((name for row in rows for name in row), len(rows))
-        table._places = range(len(rows))
-        for name in table._index:
-            column = table.column(name)
-            column[:] = as_numbers([row.get(name) for row in rows])
-            other = [i for i in np.flatnonzero(~np.isfinite(column)).tolist() if name in rows[i]]
-            if other:
-                table._others[name] = {at: rows[at][name] for at in other}
+        for row in rows:
+            table.append(row)
         return table
 
     def append(self, row: Row) -> None:
@@ -196,10 +190,3 @@ def as_number(value: object) -> float:
     except OverflowError:
         # Python integers have no upper limit, floats do.
         return math.inf
-
-
-def as_numbers(values: list[object]) -> FloatArray:
-    """Convert each value [R] as :func:`as_number` does."""
-    if set(map(type, values)) <= {float, type(None)}:  # nearly always, and ten times as fast
-        return np.array(cast("list[float | None]", values), dtype=np.float64)
-    return np.array([as_number(value) for value in values], dtype=np.float64)

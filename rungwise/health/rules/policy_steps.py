@@ -10,15 +10,7 @@ import numpy as np
 from rungwise.health.finding import Finding, Severity
 from rungwise.health.history import SCORE, History
 from rungwise.health.improvement import is_constant, keep_finite, median
-from rungwise.health.remedy import (
-    SCALED_REWARDS,
-    Remedy,
-    at_least,
-    at_most,
-    increase,
-    limit,
-    lower,
-)
+from rungwise.health.remedy import SCALED_REWARDS, Remedy, at_least, at_most, increase, limit, lower
 from rungwise.health.rule import Rule
 from rungwise.validation import AtLeastOne, Between, Fraction, Positive
 

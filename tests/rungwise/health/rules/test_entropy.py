@@ -5,17 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from health_runs import (
-    Case,
-    Metrics,
-    case,
-    cases,
-    flat,
-    from_row,
-    history,
-    rising,
-    scores_with_tau,
-)
+from health_runs import Case, Metrics, case, cases, flat, from_row, history, rising, scores_with_tau
 from rule_checks import assert_evidence, assert_needs_last, assert_skips_nan, assert_starts_at
 
 from rungwise.health import RULES

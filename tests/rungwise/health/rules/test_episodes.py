@@ -104,9 +104,7 @@ CASES = [
     ),
     # Of four groups none has a signal in most of the last rows, by chance.
     case(
-        "groups_without_signal",
-        "warn",
-        {"group_signal": lambda i: 0.25 if i in (22, 24) else 0.0},
+        "groups_without_signal", "warn", {"group_signal": lambda i: 0.25 if i in (22, 24) else 0.0}
     ),
     # A goal that is found late looks like this until it is found.
     case("groups_without_signal", "warn", {"group_signal": 0.0, "return_mean": 0.0}, 89, 100),

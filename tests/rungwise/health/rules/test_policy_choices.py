@@ -5,24 +5,14 @@ import math
 
 import numpy as np
 import pytest
-from health_runs import (
-    Case,
-    Metrics,
-    case,
-    cases,
-    flat,
-    from_row,
-    history,
-    rising,
-    scores_with_tau,
-)
+from health_runs import Case, Metrics, case, cases, flat, from_row, history, rising, scores_with_tau
 from rule_checks import assert_judges_median, assert_skips_nan, assert_starts_at
 
 from rungwise.health import RULES, diagnose
 
 LOW: Metrics = {"gamma": 0.0, "episode_length": 20}
 THOUGHTS: Metrics = {
-    **{"log_p_with": -0.05, "log_p_without": -1.6, "log_p_shuffled": -4.0, "log_p_random": -3.3},
+    **{"log_p_with": -0.05, "log_p_without": -1.6, "log_p_shuffled": -4.0, "log_p_random": -3.3}
 }
 
 

@@ -16,11 +16,7 @@ FIRST_UPDATES = [0.14, 0.089, 0.106, 0.058, 0.293, 0.028, 0.131, 0.028, 0.011, 0
 """KL of a healthy run of DPO after a warm start, whose first updates move a policy furthest."""
 
 
-STILL: Metrics = {
-    "kl": 1e-9,
-    "clip_fraction": 0.0,
-    "entropy": lambda i: 1.38 + 1e-4 * (i % 3),
-}
+STILL: Metrics = {"kl": 1e-9, "clip_fraction": 0.0, "entropy": lambda i: 1.38 + 1e-4 * (i % 3)}
 CONVERGED: Metrics = {
     "kl": from_row(20, 0.0, 0.01),
     "clip_fraction": from_row(20, 0.0, 0.1),
@@ -214,11 +210,7 @@ CASES = [
         for n in range(1, 301)
     ),
     # KL is compared in the first quarter and at the end.
-    *frozen_policy(
-        (("stop", 1), {"kl": [1e-9] * 10 + [0.01] * 27 + [1e-9] * 3}),
-        base=STILL,
-        n=40,
-    ),
+    *frozen_policy((("stop", 1), {"kl": [1e-9] * 10 + [0.01] * 27 + [1e-9] * 3}), base=STILL, n=40),
 ]
 
 

@@ -18,7 +18,7 @@ from rungwise.health.rules.v_star import AdvantagesFlat
 NAN = math.nan
 NEGATIVE: Metrics = {"advantage_negative_fraction": 1.0, "advantage_mean": -0.8}
 POSITIVE: Metrics = {
-    **{"advantage_negative_fraction": 0.0, "advantage_mean": 0.4, "advantage_std": 0.2},
+    **{"advantage_negative_fraction": 0.0, "advantage_mean": 0.4, "advantage_std": 0.2}
 }
 STAGE_1: Metrics = {"v_star_starts": 100, "v_star_starts_left": 0, "reference_samples": 8}
 FLAT: Metrics = {"v_star_flat_fraction": 1.0} | STAGE_1
