@@ -128,8 +128,8 @@ class ConstantReward(Rule):
     of 61 with at least 50 scores that were constant for 90 % none. Hence ``stop_from``. Where steps
     without reward are counted, ``zero_reward`` reports a return of zero. A task that pays once, at
     its goal, has one return however soon it is reached: there the length of the episodes says
-    whether the agent learns (:attr:`History.improved`). In self-play of zero sum the mean return is
-    constant although that of each agent is not: nothing is reported.
+    whether the agent learns (:attr:`Progress.improved`). In self-play of zero sum the mean return
+    is constant although that of each agent is not: nothing is reported.
     """
 
     symptom = "constant_reward"
