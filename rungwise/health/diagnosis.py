@@ -53,10 +53,10 @@ class StopConditions:
             return False
         # A rising score contradicts nearly all symptoms, and so does a stage that was mastered: its
         # score falls with the next one. A stop cannot be undone.
-        if (history.rising or history.stage_start) and not rule.stops_rising:
+        if (history.progress.rising or history.progress.stage_start) and not rule.stops_rising:
             return False
         # What has worked before may work again; the finding remains a warning.
-        if rule.stagnant_only and history.had_learnt:
+        if rule.stagnant_only and history.progress.had_learnt:
             return False
         checks = 1 if rule.ignores_patience else self.patience
         # The present check has already asked for the stop, so the earlier ones begin at 1.
@@ -119,15 +119,13 @@ def diagnose(
     findings: list[Finding] = []
     judged: list[str] = []
     not_judged: dict[str, str] = {}
-    known = history.known
-    known = known | {SCORE} if history.score in known else known - {SCORE}
     with np.errstate(all="ignore"):  # diverged runs log values at the end of the float range
         for symptom, rule in rules.items():
             limit = limits.get(symptom, rule.highest)
             if limit == "off":
                 continue
             # "Cannot be judged" is an answer of its own: a missing metric must not read as health.
-            missing = None if known.issuperset(rule.needs) else _missing(rule, history)
+            missing = _missing(rule, history)
             if missing is not None:
                 not_judged[symptom] = missing
                 continue
@@ -196,7 +194,7 @@ def _limit_severity(
     # Last, because judging earlier histories is expensive and few findings ask for a stop.
     if severity == "stop" and not stop_conditions.allows_stop(rule, history):
         # A rule that reads nothing but the score has nothing left to warn of while that rises.
-        return "note" if rule.needs == (SCORE,) and history.rising else "warn"
+        return "note" if rule.needs == (SCORE,) and history.progress.rising else "warn"
     return severity
 
 

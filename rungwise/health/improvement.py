@@ -24,7 +24,11 @@ TREND_BLOCKS = 100
 """Kendall's tau compares all pairs of rows: of more rows than this, the means of this many blocks.
 The tau of 100 independent numbers is above 0.2, the usual limit, in 0.15 % of cases."""
 NEWEST_ROWS = 200
-"""Rows at the end of a series whose pairs :class:`Rise` compares."""
+"""Rows at the end of a series whose pairs :func:`is_rising` compares."""
+RISE_ROWS = 10
+"""Scores of the shortest stretch that may rise."""
+RISE_DEVIATIONS = 3.0
+"""Standard deviations by which a stretch must rise. It is the best of many stretches."""
 CONSTANT = 1e-6
 """Range of returns, as a fraction of their size, up to which they are one number."""
 LARGE = 1e150
@@ -133,43 +137,32 @@ class Improvement:
         return second_quarter - float(r[:start].mean()) >= self.early_gain * gain
 
 
-@dataclasses.dataclass(frozen=True)
-class Rise:
-    """scores [R] (higher is better) -> whether the last of them rise more than noise does.
+def is_rising(scores: FloatArray) -> bool:
+    """Return whether the last of the scores [R] (higher is better) rise more than noise does.
 
     :class:`Improvement` compares a whole run with its start: a run that has dipped, or that starts
-    late, has not improved while it recovers. So each stretch of at least ``rows`` last scores is
-    tested by the Mann-Kendall trend test: the pairs in rising order minus those in falling order,
-    in standard deviations of that number under pure noise. Ties make the test stricter.
+    late, has not improved while it recovers. So each stretch of at least ``RISE_ROWS`` last scores
+    is tested by the Mann-Kendall trend test: the pairs in rising order minus those in falling
+    order, in standard deviations of that number under pure noise. Ties make the test stricter.
 
     A score of few episodes, or the length of an episode, does not matter to it: only the order of
-    the scores counts. Of 30 independent scores of noise 0.7 % rise by this test.
+    the scores counts. Of 30 independent scores of noise 0.7 % rise by this test. Rows without a
+    finite score are left out.
     """
-
-    rows: Annotated[int, Between(4)] = 10
-    """Scores of the shortest stretch."""
-    deviations: Annotated[float, Positive] = 3.0
-    """Standard deviations by which a stretch must rise. It is the best of many stretches."""
-
-    def __post_init__(self) -> None:
-        validate(self)
-
-    def __call__(self, scores: FloatArray) -> bool:
-        """Whether the scores rise now; rows without a finite score are left out."""
-        # All pairs are compared, so the cost is quadratic. The newest rows are kept, not means of
-        # blocks, because the question is whether the score rises now.
-        r = keep_finite(scores)[-NEWEST_ROWS:]
-        if r.size < self.rows:
-            return False
-        # Signs only: a single lucky mean of few episodes must not decide the trend.
-        later_minus_earlier = np.sign(r[None, :] - r[:, None])
-        # From row i to the end: what the stretch from i + 1 has, and the pairs of i with those.
-        pairs = np.triu(later_minus_earlier, 1).sum(axis=1)[::-1].cumsum()
-        size = np.arange(1, r.size + 1)
-        # Without ties, which make the true one smaller.
-        deviation = np.sqrt(size * (size - 1) * (2 * size + 5) / 18)
-        # The start of a recovery is unknown, so stretches of all lengths are tried.
-        return bool(np.any(pairs[self.rows - 1 :] > self.deviations * deviation[self.rows - 1 :]))
+    # All pairs are compared, so the cost is quadratic. The newest rows are kept, not means of
+    # blocks, because the question is whether the score rises now.
+    r = keep_finite(scores)[-NEWEST_ROWS:]
+    if r.size < RISE_ROWS:
+        return False
+    # Signs only: a single lucky mean of few episodes must not decide the trend.
+    later_minus_earlier = np.sign(r[None, :] - r[:, None])
+    # From row i to the end: what the stretch from i + 1 has, and the pairs of i with those.
+    pairs = np.triu(later_minus_earlier, 1).sum(axis=1)[::-1].cumsum()
+    size = np.arange(1, r.size + 1)
+    # Without ties, which make the true one smaller.
+    deviation = np.sqrt(size * (size - 1) * (2 * size + 5) / 18)
+    # The start of a recovery is unknown, so stretches of all lengths are tried.
+    return bool(np.any((pairs > RISE_DEVIATIONS * deviation)[RISE_ROWS - 1 :]))
 
 
 def count_unsettled(
@@ -216,14 +209,6 @@ def is_at_ceiling(scores: FloatArray) -> bool:
 def keep_finite(values: FloatArray) -> FloatArray:
     """Return the values [at most R] that are finite, in their order."""
     return values[np.isfinite(values)]
-
-
-def find_last_finite(values: FloatArray) -> float:
-    """Return the last finite one of the values [R], NaN if there is none."""
-    if values.size and math.isfinite(values[-1]):
-        return float(values[-1])  # nearly always, and without a scan
-    finite = keep_finite(values)
-    return float(finite[-1]) if finite.size else math.nan
 
 
 def median_of_finite(values: FloatArray) -> float:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar, cast, overload
+from typing import Any, TypeVar, overload
 
 import numpy as np
 
-from rungwise.health.improvement import FloatArray
+from rungwise.health.improvement import FloatArray, keep_finite, median_of_finite
 
 Row = Mapping[str, object]
 """Metric name to a number; a few metrics are lists of numbers or text."""
 
 FIRST = 16
 """Initial capacity in rows; it doubles when full."""
-MOST_COMPUTED = 16
+MOST_COMPUTED = 32
 """Results in memory, of each of thousands of trials."""
 T = TypeVar("T")
 
@@ -40,14 +40,8 @@ class MetricTable(Sequence[Row]):
     def from_rows(cls, rows: Sequence[Row]) -> MetricTable:
         """Return a table of these rows."""
         table = cls()
-        table._make_room((name for row in rows for name in row), len(rows))
-        table._places = range(len(rows))
-        for name in table._index:
-            column = table.column(name)
-            column[:] = as_numbers([row.get(name) for row in rows])
-            other = [i for i in np.flatnonzero(~np.isfinite(column)).tolist() if name in rows[i]]
-            if other:
-                table._others[name] = {at: rows[at][name] for at in other}
+        for row in rows:
+            table.append(row)
         return table
 
     def append(self, row: Row) -> None:
@@ -109,9 +103,30 @@ class MetricTable(Sequence[Row]):
         places = self._places
         return self._numbers[self._index[name], places.start : places.stop : places.step]
 
-    def has_column(self, name: str) -> bool:
-        """Return whether any row has had a metric."""
-        return name in self._index
+    def recent(self, name: str, rows: int) -> FloatArray:
+        """Return the finite values of a metric in the last ``rows`` rows [at most ``rows``]."""
+        # The window counts rows, not values: a rare metric gives fewer numbers, not older ones.
+        return keep_finite(self.column(name)[-rows:])
+
+    def median(self, name: str, rows: int) -> float:
+        """Return the median of the finite values in the last ``rows`` rows, NaN if there is none.
+
+        Every comparison with NaN is false, so a rule that asks for ``median > limit`` finds nothing
+        in a metric without a number.
+        """
+        return median_of_finite(self.column(name)[-rows:])
+
+    def latest(self, name: str) -> float:
+        """Return the last finite value of a metric, NaN if there is none."""
+        values = self.column(name) if name in self._index else np.empty(0)
+        if values.size and math.isfinite(values[-1]):
+            return float(values[-1])  # nearly always, and without a scan
+        finite = keep_finite(values)
+        return float(finite[-1]) if finite.size else math.nan
+
+    def has(self, name: str) -> bool:
+        """Return whether any row has a finite value of a metric."""
+        return math.isfinite(self.latest(name))
 
     def list_newest(self) -> dict[str, float]:
         """List the finite numbers of the last row, by metric."""
@@ -175,10 +190,3 @@ def as_number(value: object) -> float:
     except OverflowError:
         # Python integers have no upper limit, floats do.
         return math.inf
-
-
-def as_numbers(values: list[object]) -> FloatArray:
-    """Convert each value [R] as :func:`as_number` does."""
-    if set(map(type, values)) <= {float, type(None)}:  # nearly always, and ten times as fast
-        return np.array(cast("list[float | None]", values), dtype=np.float64)
-    return np.array([as_number(value) for value in values], dtype=np.float64)

@@ -7,17 +7,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rungwise.health.improvement import FloatArray, Rise, estimate_jump_sd, kendall_tau, slide_mean
+from rungwise.health.improvement import (
+    RISE_ROWS,
+    FloatArray,
+    Improvement,
+    estimate_jump_sd,
+    is_rising,
+    kendall_tau,
+    slide_mean,
+)
 
-FEWEST = 8
-"""Number of scores from which their noise can be estimated, as in ``Improvement``."""
 NOISE = 2.0
 """Standard errors that a gain must exceed. The patience holds two means of different scores, so
 noise alone passes for a gain in one patience of twenty, and the run continues for a while."""
-TREND = 0.2
-"""Kendall's tau above which the score tends upwards, as in ``no_improvement``."""
-
-_rises = Rise()
 
 
 @dataclass(frozen=True)
@@ -79,9 +81,9 @@ def has_reached_plateau(
     With 20 scores a gain of 0.9 times their noise within a patience is detected by the means alone.
     Twice the patience detects a gain that is 2.8 times slower.
 
-    Where the patience holds fewer than ``FEWEST`` scores (held-out ones, or those of long episodes)
-    every score is compared by itself and ``min_delta`` alone decides, unless the last scores rise
-    (:class:`Rise`; those of twice the patience, at least ten): the best may be a lucky one.
+    Where the patience holds too few scores to estimate their noise (held-out ones, or those of long
+    episodes) every score is compared by itself and ``min_delta`` alone decides, unless the last
+    scores rise (:func:`is_rising`; those of twice the patience): the best may be a lucky one.
 
     Warm-up: the patience and the first mean. NaN policy: rows without a finite score are left out.
 
@@ -101,10 +103,10 @@ def has_reached_plateau(
     if lately - best > means.allow(best, min_delta):
         return False
     if means.averaged > 1:
-        return kendall_tau(means.scores[-means.recent :]) <= TREND
+        return kendall_tau(means.scores[-means.recent :]) <= Improvement.tau
     # Not all scores: a run that climbs for half of its budget and then stays where it is rises
     # as a whole until the budget is used up, so that its patience would never end it.
-    return not _rises(means.scores[-max(_rises.rows, 2 * means.recent) :])
+    return not is_rising(means.scores[-max(RISE_ROWS, 2 * means.recent) :])
 
 
 def measure_stagnation(
@@ -143,6 +145,6 @@ def _compute_means(scores: FloatArray, iterations: FloatArray, patience: int) ->
     if not recent:
         return None
     # Half of the patience for a mean: long enough to average out luck, and it fits twice.
-    few = recent // 2 if recent >= FEWEST else 1
+    few = recent // 2 if recent >= Improvement.rows else 1
     means = slide_mean(r, few)
     return _Means(r, at, recent, few, means)

@@ -73,13 +73,15 @@ class OtherLibrary:
     """What is known of a library that is not ours, for remedies in its own words."""
 
     names: Mapping[str, str] | None = None
-    """Its name of each setting that it has, by ours; None where the library is not known."""
+    """Its name of each setting that it has, by ours; None where the library is not known, so that
+    ours are used."""
     values: Mapping[str, object] = dataclasses.field(default_factory=dict[str, object])
     """The values in use that are known, by our names."""
     chooses_tokens: bool = False
     """Whether actions are tokens: entropy and KL are means over tokens, most of them forced."""
 
 
+_OURS = OtherLibrary()
 COMMON = {
     n: n for n in ("lr", "clip", "epochs", "gamma", "entropy_coef", "value_coef", "grad_clip")
 }
@@ -108,8 +110,7 @@ def worded(
     remedy: Remedy,
     in_use: Mapping[str, object] | None = None,
     complete: bool = False,
-    names: Mapping[str, str] | None = None,
-    chooses_tokens: bool = False,
+    other: OtherLibrary = _OURS,
 ) -> str:
     """Return the remedy as a sentence without steps that are already taken.
 
@@ -117,15 +118,12 @@ def worded(
         remedy: its steps.
         in_use: the known settings of the run, by our names.
         complete: whether these are all settings of its algorithm.
-        names: the name of each setting of another library, by ours; it has no others. None: the
-            settings are ours.
-        chooses_tokens: whether the policy is a language model.
+        other: the library whose settings they are; without names they are ours.
     """
     known = in_use or {}
-    steps = filter(_suits_tokens, remedy) if chooses_tokens else remedy
+    steps = filter(_suits_tokens, remedy) if other.chooses_tokens else remedy
     clauses = [
-        step if isinstance(step, str) else _clause(step, known, complete, names, chooses_tokens)
-        for step in steps
+        step if isinstance(step, str) else _clause(step, known, complete, other) for step in steps
     ]
     sentence = "; ".join(filter(None, clauses))
     return f"{sentence[:1].upper()}{sentence[1:]}." if sentence else ""
@@ -155,24 +153,18 @@ def list_remedy_changes(remedy: Remedy, in_use: Mapping[str, object]) -> dict[st
 
 
 def _clause(
-    step: RemedyStep,
-    in_use: Mapping[str, object],
-    complete: bool,
-    names: Mapping[str, str] | None,
-    chooses_tokens: bool,
+    step: RemedyStep, in_use: Mapping[str, object], complete: bool, other: OtherLibrary
 ) -> str:
     """Return the clause of a step; empty if there is nothing left to change."""
-    setting = step.setting if names is None else names.get(step.setting, "")
+    setting = step.setting if other.names is None else other.names.get(step.setting, "")
     # Unknown is not absent: a foreign log that does not contain the setting still gets the advice.
     if not setting or (complete and step.setting not in in_use):
-        other = step.without
-        if isinstance(other, str):
-            return other
-        return _clause(other, in_use, complete, names, chooses_tokens)
+        instead = step.without
+        return instead if isinstance(instead, str) else _clause(instead, in_use, complete, other)
     if step.setting not in in_use or not _there(step, used := in_use[step.setting]):
-        if chooses_tokens and step.setting == "lr":
+        if other.chooses_tokens and step.setting == "lr":
             return _word_factor(step, setting)
-        return _word_change(step) if names is None else _word_other_change(step, setting)
+        return _word_change(step) if other.names is None else _word_other_change(step, setting)
     if not step.further:
         return ""
     return step.words.format(f"`{setting}` further (it is {_written(used)})")

@@ -72,7 +72,7 @@ class Rule(ABC):
         if not history.is_warmed_up(self.rows, self.budget_fraction):
             return None
         # None means too few scores, which is no evidence of stagnation: only False is.
-        if self.stagnant_only and history.improved is not False:
+        if self.stagnant_only and history.progress.improved is not False:
             return None
         return self.judge(history)
 
@@ -94,29 +94,14 @@ class Rule(ABC):
     def word_remedy(self, history: History) -> str:
         """Return what to try in this run, in the words of its library."""
         other = history.other or OtherLibrary(None if history.settings else COMMON)
-        return worded(
-            self.choose_remedy(history),
-            history.in_use,
-            complete=bool(history.settings),
-            names=other.names,
-            chooses_tokens=other.chooses_tokens,
-        )
+        remedy = self.choose_remedy(history)
+        return worded(remedy, history.in_use, bool(history.settings), other)
 
     def is_disproved(self, history: History) -> bool:
         """Return whether the run disproves an earlier finding, if the rule is silent since then."""
         # A symptom that is as bad in a run whose score rises (a lost worker) stays.
-        return self.silence_disproves or (bool(history.improved) and not self.stops_rising)
+        return self.silence_disproves or (bool(history.progress.improved) and not self.stops_rising)
 
     def report(self, severity: Severity, since: int, evidence: str) -> Finding:
         """Return a finding of this rule's symptom."""
         return Finding(self.symptom, severity, since, evidence)
-
-
-def grade(value: float, note: float, warn: float, stop: float) -> Severity | None:
-    """Return the severity of the highest limit that the value exceeds, or None."""
-    # NaN exceeds no limit, so a missing value falls through to None.
-    if value > stop:
-        return "stop"
-    if value > warn:
-        return "warn"
-    return "note" if value > note else None

@@ -12,7 +12,7 @@ from rungwise.health.finding import Finding, Severity
 from rungwise.health.history import History
 from rungwise.health.improvement import BoolArray, FloatArray, median
 from rungwise.health.rule import Rule
-from rungwise.validation import AtLeastOne
+from rungwise.validation import AtLeastOne, Fraction
 
 Comparison = Literal[">", ">=", "<", "<=", "=="]
 _COMPARE: Mapping[Comparison, np.ufunc] = {
@@ -118,10 +118,27 @@ class ThresholdRule(Rule):
         by = self.by_improvement
         if by is None:
             return self.highest
-        if history.improved is None:
+        if history.progress.improved is None:
             return by.not_judged
-        return by.improved if history.improved else by.stagnant
+        return by.improved if history.progress.improved else by.stagnant
 
     def describe(self, history: History) -> Mapping[str, object]:
         """Return further words of the sentence."""
         return {}
+
+
+@dataclass(frozen=True)
+class LateWarning(ThresholdRule):
+    """A rule for runs that have not improved, whose findings are notes early in the budget."""
+
+    highest = "warn"
+    stagnant_only = True
+
+    rows: Annotated[int, AtLeastOne] = 10
+    budget_fraction: Annotated[float, Fraction] = 0.2
+    warn_from: Annotated[float, Fraction] = 0.4
+    """Fraction of the budget from which it warns instead of noting."""
+
+    def choose_severity(self, history: History, value: float) -> Severity:
+        """Return a note early in the budget."""
+        return "warn" if history.budget_fraction_used >= self.warn_from else "note"

@@ -15,7 +15,6 @@ from rungwise.health.metric_table import MetricTable
 from rungwise.logs.log import LATE, SHORTEST
 from rungwise.logs.log_record import Record
 from rungwise.logs.log_rows import RETURNS, Iteration, LogRows, assume_budget
-from rungwise.logs.smoothed import make_history
 
 PARTS = 500
 """Parts of a known budget: rows that fall into one of them are judged as one."""
@@ -29,7 +28,6 @@ RESUMED: dict[str, Limit] = dict.fromkeys(
 """Limits of the rules that judge what has not changed since the start, for a training that was
 resumed: what its score began at is not known, so that its budget says nothing about what it should
 have gained, and it may have learnt all there is."""
-_IMPROVEMENT = Improvement()
 Mode = Literal["min", "max"]
 Verdict = Literal["too_short", "healthy", "note", "warn", "stop"]
 """The worst severity of a run's findings, where it has enough rows."""
@@ -76,7 +74,7 @@ class RunJudge:
             budget = max(1, round(self.rows * PARTS / last.number))
         log = self.log
         judged = (self._table, budget, log.score, self._mode)
-        history = make_history(*judged, is_smoothed=log.is_smoothed, other=log.other)
+        history = History(*judged, is_smoothed=log.is_smoothed, other=log.other)
         self.diagnosis = diagnose(history, self._limits)
         self.stop = self.stop or self.diagnosis.stop
         self.verdict = decide_verdict(self.diagnosis, history, self.rows)
@@ -107,7 +105,7 @@ def count_needed_rows(history: History) -> int:
     Until then most rules are in their warm-up, which counted in rows asks for half of the budget at
     most, or know too few scores to say whether these have improved.
     """
-    return max(_IMPROVEMENT.rows, math.ceil(min(SHORTEST, history.budget) / 2))
+    return max(Improvement.rows, math.ceil(min(SHORTEST, history.budget) / 2))
 
 
 def decide_verdict(diagnosis: Diagnosis, history: History, rows: int) -> Verdict:

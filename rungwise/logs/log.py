@@ -12,7 +12,6 @@ from rungwise.health.history import History
 from rungwise.health.improvement import keep_finite
 from rungwise.health.metric_table import as_number
 from rungwise.health.remedy import OtherLibrary
-from rungwise.logs.smoothed import make_history
 
 SHORTEST = 30
 """Iterations that a run of unknown budget is taken to have had at least. The rules shorten their
@@ -73,7 +72,7 @@ class Log:
         """What the rules judge. A run of unknown budget is taken to have used it all."""
         last = int(as_number(self.rows[-1].get("iteration"))) if self.rows else 0
         budget, smoothed = self.budget or max(SHORTEST, last), self.score == "return_mean_100"
-        return make_history(
+        return History(
             self.rows,
             budget,
             self.score,

@@ -29,7 +29,7 @@ import cluster.commands.watch_command  # noqa: F401
 import tune_jobs.session.program_session  # noqa: F401
 from cluster.cli import main as main_of_rungwise
 from rungwise.health.improvement import keep_finite
-from rungwise.health.metric_table import as_numbers
+from rungwise.health.metric_table import MetricTable
 from rungwise.run_log.event_log import read_event_log
 from rungwise.run_log.events import EndRow, FindingRow, ResultRow
 
@@ -133,7 +133,7 @@ def describe(program: Program, fault: str, to: Path) -> dict[str, str]:
     results = [row for row in rows if isinstance(row, ResultRow)]
     seen = dict.fromkeys(f"{row.symptom} ({row.severity})" for row in findings)
     last = max((row.iteration for row in results), default=0)
-    returns = keep_finite(as_numbers([row.metrics.get("return_mean") for row in results]))
+    returns = keep_finite(MetricTable.from_rows([r.metrics for r in results]).column("return_mean"))
     level = f"{returns[-math.ceil(returns.size / 10) :].mean():.3g}" if returns.size else ""
     ends = [row for row in rows if isinstance(row, EndRow)]
     right = "yes" if any(row.symptom in NAMES.get(fault, ()) for row in findings) else "**no**"

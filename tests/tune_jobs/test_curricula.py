@@ -10,12 +10,11 @@ from health_runs import history
 from sessions import get_end, make_result, make_session
 from synthetic_sweep import job_row, result
 
-from rungwise.health import diagnose
+from rungwise.health import History, diagnose
 from rungwise.health.metric_table import MetricTable
 from rungwise.health.rules.no_improvement import NoImprovement
 from rungwise.health.rules.reward_hacking import RewardHacking
 from rungwise.judging.doctor import doctor
-from rungwise.logs.smoothed import make_history
 from rungwise.metrics import STAGE, STAGES_LEFT
 from rungwise.run_log.events import ResultRow
 from rungwise.run_log.outcome import Outcome
@@ -45,17 +44,17 @@ def test_the_last_change_of_a_metric_is_a_row():
 @pytest.mark.parametrize(("score", "known"), [("score", 20), ("held_out_score", 40)])
 def test_scores_of_training_are_those_of_the_current_stage(score, known):
     seen = history(40, **{score: CLIMB, STAGE: STAGES})
-    seen = make_history(seen.rows, 100, score, "max", is_smoothed=False)
-    assert seen.known_scores.size == known and seen.score_budget == 100
-    assert seen.improved
-    assert seen.without_last(20).known_scores.size == 20
-    assert history(40, score=CLIMB).known_scores.size == 40
+    seen = History(seen.rows, 100, score)
+    assert seen.progress.known_scores.size == known and seen.score_budget == 100
+    assert seen.progress.improved
+    assert seen.without_last(20).progress.known_scores.size == 20
+    assert history(40, score=CLIMB).progress.known_scores.size == 40
 
 
 def test_a_moving_average_is_of_the_stage_once_no_other_episode_is_in_it():
     seen = history(40, return_mean_100=CLIMB, episodes=25, stage=STAGES)
-    seen = make_history(seen.rows, 100, "return_mean_100", "max", is_smoothed=True)
-    assert seen.known_scores.size == 16
+    seen = History(seen.rows, 100, "return_mean_100", is_smoothed=True)
+    assert seen.progress.known_scores.size == 16
 
 
 def test_a_run_that_has_mastered_a_stage_is_only_warned_about():

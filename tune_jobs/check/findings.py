@@ -53,7 +53,7 @@ class CheckSymptom:
         if isinstance(self.remedy, str):
             return self.remedy
         if other is not None:
-            return worded(self.remedy, other.values, names=other.names)
+            return worded(self.remedy, other.values, other=other)
         return worded(self.remedy, settings, complete=settings is not None)
 
 

@@ -13,8 +13,8 @@ from rungwise.health import Finding, History, diagnose
 from rungwise.health.diagnosis import SHORTEST, find_disproved
 from rungwise.health.metric_table import MetricTable, as_number
 from rungwise.health.remedy import OtherLibrary
+from rungwise.health.smoothed_progress import repeats_episodes
 from rungwise.logs.log_rows import assume_budget
-from rungwise.logs.smoothed import make_history, repeats_episodes
 from rungwise.run_log.cross_trial import (
     FEWEST,
     Sibling,
@@ -140,7 +140,7 @@ class SweepHealth:
         if last > budget:  # of a program whose budget is not known, or was too small
             budget = assume_budget(last)
         settings, other = self._describe_settings(trial)
-        return make_history(
+        return History(
             rows,
             budget,
             self._job.metric,

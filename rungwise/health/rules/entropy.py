@@ -1,8 +1,9 @@
-"""Rules for the entropy of the policy."""
+"""Rules for how much the policy explores: its entropy, and actions at random."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
@@ -14,6 +15,7 @@ from rungwise.health.improvement import BoolArray, keep_finite, kendall_tau
 from rungwise.health.remedy import SCALED_OBSERVATIONS, at_least, at_most, increase, lower, put
 from rungwise.health.rule import Rule
 from rungwise.health.rules.policy_steps import is_policy_frozen
+from rungwise.health.threshold_rule import ThresholdRule
 from rungwise.validation import AtLeastOne, Between, Fraction, Positive
 
 SIGNAL = 0.25
@@ -59,7 +61,7 @@ class NoExploration(Rule):
 
     def judge(self, history: History) -> Finding | None:
         """Return a finding when the policy has been deterministic in every row."""
-        if history.improved or history.trend > self.tau:
+        if history.progress.improved or history.progress.trend > self.tau:
             return None
         name = "entropy_normalised" if history.has("entropy_normalised") else "entropy"
         entropy = history.recent(name, len(history))
@@ -77,6 +79,43 @@ class NoExploration(Rule):
             f"{name} has never been above {entropy.max():.2g} in {len(history)} iterations"
             + (", after a warm start by imitation" if imitated else ""),
         )
+
+
+@dataclass(frozen=True)
+class ExplorationNeverDecays(ThresholdRule):
+    """Late in the run an epsilon-greedy agent still draws nearly all of its actions at random.
+
+    Every schedule starts at 1; those in use end between 0.01 and 0.1 after 10 to 50 % of the run.
+    The logged return is then that of a random policy, so the score is ignored. Only logs of other
+    tools contain the rate.
+    """
+
+    symptom = "exploration_never_decays"
+    title = "Nearly all actions are random until the end"
+    needs = ("exploration_rate",)
+    highest = "warn"
+    silence_disproves = True
+    causes = (
+        "a final rate near 1",
+        "a schedule for many more steps than the run has",
+        "a schedule that is never advanced",
+    )
+    remedy = (
+        "let the fraction of random actions fall to 0.05 within the first tenth to half of the run "
+        "(in SB3 exploration_final_eps and exploration_fraction)",
+    )
+    # The largest rates are normal early on; hence the warm-up of 60 % of the budget.
+    statistic, threshold = "every", "rate"
+    sentence = "{median:.0%} of the actions are drawn at random after {length} iterations"
+
+    rate: Annotated[float, Fraction] = 0.9
+    """Fraction of random actions above which an iteration is sick."""
+    budget_fraction: Annotated[float, Fraction] = 0.6
+
+    def describe(self, history: History) -> Mapping[str, object]:
+        """Return the usual rate and the length of the run."""
+        median = history.median("exploration_rate", self.rows)
+        return {"median": median, "length": len(history)}
 
 
 @dataclass(frozen=True)
@@ -123,7 +162,7 @@ class EntropyCollapse(Rule):
     def judge(self, history: History) -> Finding | None:
         """Return a finding when the late entropy is close to zero."""
         # A slow run is deterministic before its gain exceeds the noise; the trend is seen earlier.
-        if history.trend > self.tau:
+        if history.progress.trend > self.tau:
             return None
         name = "entropy_normalised" if history.has("entropy_normalised") else "entropy"
         # A window that grows with the run, as the entropy of a healthy policy dips now and then.
@@ -136,7 +175,7 @@ class EntropyCollapse(Rule):
         if severity and history.has("warm_start_loss") and sick[: max(1, len(sick) // 10)].all():
             severity = "note"
         # Recent improvement is asked for last, because it judges several earlier histories.
-        if severity is None or history.has_improved_lately(self.rows):
+        if severity is None or history.progress.has_improved_lately(self.rows):
             return None
         unit = "of its maximum" if name == "entropy_normalised" else "nats"
         return self.report(
@@ -227,7 +266,7 @@ class EntropyStuckAtMax(Rule):
         # Learning shows in the entropy before it shows in the score, so a fall of 1 % is enough.
         fall = float(np.median(recent[:half]) - np.median(recent[half:]))
         # A uniform policy causes no trend: there it is chance or a drifting environment.
-        rises = history.trend > self.tau and recent.min() <= self.uniform
+        rises = history.progress.trend > self.tau and recent.min() <= self.uniform
         # A frozen policy keeps its entropy: that finding names the cause, this a consequence.
         if fall > self.fall or rises or is_policy_frozen(history):
             return None

@@ -12,9 +12,9 @@ import numpy as np
 from rungwise.health.finding import Severity
 from rungwise.health.history import SCORE, History
 from rungwise.health.improvement import FloatArray, is_constant
-from rungwise.health.remedy import at_least, increase
+from rungwise.health.remedy import at_least, increase, put
 from rungwise.health.rules.rewards import ConstantReward
-from rungwise.health.threshold_rule import ThresholdRule
+from rungwise.health.threshold_rule import LateWarning, ThresholdRule
 from rungwise.validation import AtLeastOne, Fraction, NonNegative
 
 
@@ -92,7 +92,7 @@ class AlwaysTruncated(ThresholdRule):
 
     def _judge_returns(self, history: History) -> tuple[Severity, str]:
         """Return the severity by what the episodes gained, and that in words."""
-        returns = history.recent(history.return_name, len(history))
+        returns = history.progress.returns
         if constant := ConstantReward()(history):
             late = history.budget_fraction_used >= self.stop_from and returns.size >= self.scores
             # The end of a single episode in the last rows is too little to end a run.
@@ -104,7 +104,8 @@ class AlwaysTruncated(ThresholdRule):
             gained = returns > lowest + ConstantReward.spread * np.abs(returns).max()
             if 0 < gained.mean() < self.seldom and not gained[-self.rows :].any():
                 count, of = np.count_nonzero(gained), returns.size
-                return "warn", f"{history.return_name} was above {lowest:.6g} in {count} of {of}"
+                name = history.progress.return_name
+                return "warn", f"{name} was above {lowest:.6g} in {count} of {of}"
         return "note", "the score has not improved"
 
 
@@ -160,16 +161,46 @@ class GroupsWithoutSignal(ThresholdRule):
 
     def is_excused(self, history: History) -> bool:
         """Return whether the score tends upwards, which its noise may hide for a while."""
-        return history.trend > self.tau
+        return history.progress.trend > self.tau
 
     def choose_severity(self, history: History, value: float) -> Severity | None:
         """Return the severity of its limit; a stop only where it has lasted."""
         severity = super().choose_severity(history, value)
         late = history.recent("group_signal", math.ceil(len(history) / 3))
-        returns = history.recent(history.return_name, len(history))
+        returns = history.progress.returns
         early = history.budget_fraction_used < ConstantReward.stop_from
         if severity == "stop" and (
             self.convert(late).mean() <= self.stop or (early and is_constant(returns))
         ):
             return "warn"
         return severity
+
+
+@dataclass(frozen=True)
+class NoProgressInEpisode(LateWarning):
+    """The last steps of an episode are no better than its first.
+
+    For environments in which an episode is a search (causal optimising compares the last three
+    steps with the first three); only they report the metric. A policy that is optimal from its
+    first step has no progress either, so the score must not have improved, and the finding is a
+    note until ``warn_from`` of the budget is used.
+    """
+
+    symptom = "no_progress_in_episode"
+    title = "Episodes end no better than they began"
+    needs = ("episode_improvement", SCORE)
+    causes = (
+        "the observation does not contain the results of earlier steps",
+        "a discount so low that exploring within an episode never pays",
+        "the policy repeats one action",
+    )
+    remedy = (
+        "put the results of earlier steps into the observation",
+        at_least("gamma", 0.99, "raise {} (1 for short episodes)"),
+        put("model", "set", "try {} where the observation consists of nodes"),
+    )
+    comparison, threshold = "<=", 0
+    sentence = (
+        "the end of an episode differs from its beginning by {value:.2g} over the last {rows} "
+        "iterations and the score has not improved"
+    )

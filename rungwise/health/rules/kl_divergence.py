@@ -76,10 +76,10 @@ class KlRunaway(Rule):
         # joined: their largest KL is that of a minibatch.
         highest = kl if history.settings else np.fmax(kl, history.series("kl_max"))
         jumps = np.flatnonzero(highest > self.jump)
-        if jumps.size and not history.improved:
+        if jumps.size and not history.progress.improved:
             means = self._average_parts(kl)
             # None is too early to say that the score has not improved.
-            is_lost = history.improved is False and np.any(means > self.jump)
+            is_lost = history.progress.improved is False and np.any(means > self.jump)
             severity: Severity = "stop" if is_lost else "warn"
             since = history.iteration(int(jumps[0]))
             seen = f"KL {highest[jumps[0]]:.3g} at iteration {since}"
@@ -102,7 +102,8 @@ class KlRunaway(Rule):
         limit = self.median if recent.size >= self.window else self.high
         middle = median(recent)
         # RLExplorer's limit of 0.1 for any row flags 3 of 30 healthy runs; as a median none.
-        if middle > limit and not (history.improved or history.trend > self.rising):
+        rises = history.progress.improved or history.progress.trend > self.rising
+        if middle > limit and not rises:
             since = history.find_onset(kl > limit, self.window)
             seen = f"median KL {middle:.2g} over the last {recent.size} iterations"
             return self._report(history, "warn", since, seen, HEALTHY_MEDIAN_KL)
@@ -156,4 +157,4 @@ class ReferenceKlRunaway(ThresholdRule):
 
     def is_excused(self, history: History) -> bool:
         """Return whether the score tends upwards, which its noise may hide for a while."""
-        return history.trend > self.tau
+        return history.progress.trend > self.tau

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from rungwise.health.improvement import (
     CONSTANT,
     FloatArray,
     IndexArray,
+    fit_line,
     is_constant,
     pool_scores,
     root_sum_of_squares,
@@ -22,11 +23,41 @@ from rungwise.health.improvement import (
 )
 from rungwise.health.remedy import SCALED_REWARDS, put
 from rungwise.health.rule import Rule
-from rungwise.health.trend import Trend, fit_trend
 from rungwise.validation import AtLeastOne, Fraction, NonNegative, Positive
 
 MEDIAN = 0.5
 """Share of the means over a tenth that may be better than the latest: with more it is in a dip."""
+MOST_ALIKE = 0.95
+"""Autocorrelation of neighbouring rows that is taken into account at most."""
+
+
+class Trend(NamedTuple):
+    """A straight line through scores."""
+
+    slope: float
+    """Gain from one score to the next."""
+    error: float
+    """Standard error of the slope."""
+    noise: float
+    """Standard deviation of one score around the line."""
+
+
+def fit_trend(scores: FloatArray) -> Trend:
+    """Fit a line to scores [R]; to fewer than three one of which nothing is known.
+
+    Neighbouring scores of a run resemble each other, so that its error is larger than that of as
+    many independent ones: by the autocorrelation a of the residuals, as if there were only
+    (1 - a) / (1 + a) of them (Bartlett 1946).
+    """
+    if scores.size < 3:
+        return Trend(0.0, math.inf, math.inf)
+    slope, residuals = fit_line(scores)
+    size = root_sum_of_squares(residuals)
+    noise = size / math.sqrt(scores.size - 2)
+    scaled = residuals / (size or 1.0)
+    alike = min(max(float(scaled[1:] @ scaled[:-1]), 0.0), MOST_ALIKE)
+    spread = math.sqrt((scores.size**3 - scores.size) / 12 * ((1 - alike) / (1 + alike)))
+    return Trend(slope, noise / spread, noise)
 
 
 @dataclass(frozen=True)
@@ -106,11 +137,12 @@ class NoImprovement(Rule):
     def judge(self, history: History) -> Finding | None:
         """Return a finding when the best score has stood too long at the level of the start."""
         # A row whose episodes are not counted is a pool by itself.
-        counts = np.nan_to_num(history.episodes_per_score, nan=self.episodes)
-        rows, scores, _ = pool_scores(history.scores, counts, self.episodes)
-        if rows.size < self.pools or history.trend > self.tau or history.had_learnt:
+        progress = history.progress
+        counts = np.nan_to_num(progress.episodes_per_score, nan=self.episodes)
+        rows, scores, _ = pool_scores(progress.scores, counts, self.episodes)
+        if rows.size < self.pools or progress.trend > self.tau or progress.had_learnt:
             return None
-        trend = fit_trend(history.independent_scores)
+        trend = fit_trend(progress.independent_scores)
         if trend.slope > self.errors * trend.error:
             return None
         gained = self._has_gained(history, rows[0] + 1)
@@ -118,11 +150,11 @@ class NoImprovement(Rule):
             return None
         record, best = self._find_last_record(rows, scores)
         # In scores, like the patience: a pool is counted at its last row.
-        stood = int(np.count_nonzero(history.score_rows > record))
+        stood = int(np.count_nonzero(progress.score_rows > record))
         if stood < min(self.patience, math.ceil(self.patience_fraction * history.score_budget)):
             return None
         since = history.iteration(record)
-        best = best if history.mode == "max" else -best
+        best *= progress.sign
         return self.report(
             self._choose_severity(history, trend, gained),
             since,
@@ -144,7 +176,8 @@ class NoImprovement(Rule):
         """Return whether the episodes after the ``first`` rows are better by more than noise."""
         if history.score != "return_mean":  # the scatter of no other metric is reported
             return False
-        columns = (history.scores, history.series("return_std"), history.episodes_per_score)
+        spreads, counts = history.series("return_std"), history.progress.episodes_per_score
+        columns = (history.progress.scores, spreads, counts)
         start, start_error = pool_episodes(*(values[:first] for values in columns))
         later, later_error = pool_episodes(*(values[first:] for values in columns))
         gain, noise = later - start, self.errors * math.hypot(start_error, later_error)
@@ -163,7 +196,7 @@ class NoImprovement(Rule):
 
     def _is_hopeless(self, history: History, trend: Trend) -> bool:
         """Return whether the rest of the budget could bring nothing, by all that is known."""
-        scores = history.independent_scores
+        scores = history.progress.independent_scores
         # A reward that is found late looks constant before: `constant_reward` decides.
         if scores.size < self.rows or is_constant(scores):
             return False
@@ -179,6 +212,6 @@ class NoImprovement(Rule):
     @staticmethod
     def _average_tenths(history: History) -> FloatArray:
         """Return the means [at least 1] of neighbouring scores, over a tenth of the budget each."""
-        scores = history.scores[history.score_rows]
+        scores = history.progress.scores[history.progress.score_rows]
         size = min(scores.size, max(1, history.score_budget // 10))
         return slide_mean(scores, size)

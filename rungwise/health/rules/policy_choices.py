@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, cast
 
-from rungwise.health.finding import Finding
+from rungwise.health.finding import SEVERITIES, Finding, Severity
 from rungwise.health.history import SCORE, History
 from rungwise.health.improvement import FloatArray, keep_finite, kendall_tau, median_of_finite
-from rungwise.health.remedy import at_least, increase
-from rungwise.health.rule import Rule, grade
+from rungwise.health.remedy import at_least, at_most, increase, put
+from rungwise.health.rule import Rule
+from rungwise.health.threshold_rule import LateWarning, ThresholdRule
 from rungwise.validation import AtLeastOne, Fraction, NonNegative, Positive
 
 
@@ -68,14 +69,14 @@ class Theatre(Rule):
         fault = self._describe_fault(gain, loss, by_random)
         if not fault or (gain <= self.gain and kendall_tau(known) > self.tau):
             return None
-        hopeless = history.improved is False and history.budget_fraction_used >= self.stop_from
+        late = history.budget_fraction_used >= self.stop_from
         sick = (
             (gains <= self.gain)
             | (losses <= self.lost_when_shuffled * gains)
             | (random >= self.random * gains)
         )
         return self.report(
-            "stop" if hopeless else "warn",
+            "stop" if late and history.progress.improved is False else "warn",
             history.find_onset(sick, self.rows),
             f"{fault} (nats, last {history.count_last(self.rows)} iterations)",
         )
@@ -143,6 +144,73 @@ class GammaTooLow(Rule):
 
 
 @dataclass(frozen=True)
+class ActionClipping(ThresholdRule):
+    """Nearly all sampled values are clipped to a bound, and the score has not improved.
+
+    Clipped values have the same effect, so they carry no gradient about the reward. Always using a
+    bound can be optimal (bang-bang control), hence the condition on the score. A policy that starts
+    with mean 0 and standard deviation 1 has a third of its values outside bounds of 1.
+    """
+
+    symptom = "action_clipping"
+    title = "Nearly all action values lie outside the action bounds"
+    needs = ("action_clip_fraction", SCORE)
+    highest = "warn"
+    stagnant_only = True
+    causes = (
+        "an entropy bonus that widens the action distribution without limit",
+        "action bounds that are small compared with a standard deviation of 1",
+        "updates so large that the mean has left the bounds",
+    )
+    remedy = (
+        at_most("entropy_coef", 0),
+        "give the environment action bounds of -1 and 1 and rescale inside it",
+        put("value_distribution", "beta", "use a bounded distribution ({})"),
+    )
+    threshold = "clip_fraction"
+    sentence = (
+        "{value:.0%} of the action values of the last {rows} iterations were outside the action "
+        "bounds and the score has not improved"
+    )
+
+    clip_fraction: Annotated[float, Fraction] = 0.9
+    """Fraction of values outside the bounds above which an iteration is sick."""
+
+
+@dataclass(frozen=True)
+class RangeUnused(LateWarning):
+    """The values that the agent sets use less than a third of their range.
+
+    The limit of 30 % is from the causal-optimising post-mortem. The best value may lie in the
+    middle, so the score must not have improved, and the finding is a note until ``warn_from`` of
+    the budget is used.
+    """
+
+    symptom = "range_unused"
+    title = "The action values use only a small part of their range"
+    needs = ("range_utilisation", SCORE)
+    causes = (
+        "a distribution that starts narrow around the middle and is not widened",
+        "a penalty on large values",
+        "a reward that does not depend on the value",
+    )
+    remedy = (
+        increase("entropy_coef", 0.03),
+        put("value_distribution", "bins", "draw from a grid: {}"),
+        at_least("bins", 21),
+        "check whether larger values are rewarded at all",
+    )
+    comparison, threshold = "<", "used_fraction"
+    sentence = (
+        "the values of the last {rows} iterations use {value:.0%} of their range and the score has "
+        "not improved"
+    )
+
+    used_fraction: Annotated[float, Fraction] = 0.3
+    """Fraction of the range below which an iteration is sick."""
+
+
+@dataclass(frozen=True)
 class ChoiceConcentration(Rule):
     """One choice is far more frequent than an even split, and the score has not improved.
 
@@ -195,26 +263,27 @@ class ChoiceConcentration(Rule):
         # With a single choice the excess is 0/0, and there is nothing to concentrate on.
         if even == 1.0 or history.latest("env_steps") < self.steps:
             return None
-        severity = grade((fraction - even) / (1 - even), self.note, self.warn, self.stop)
-        if severity is None:
+        excess = (fraction - even) / (1 - even)
+        beyond: list[Severity] = [s for s in SEVERITIES if excess > getattr(self, s)]
+        if not beyond:
             return None
         rises = self._rises(history)
-        excess = (history.series("choice_fraction_max") - even) / (1 - even)
+        excesses = (history.series("choice_fraction_max") - even) / (1 - even)
         which = f" (number {max(range(len(latest)), key=latest.__getitem__)})" if latest else ""
         return self.report(
-            "note" if rises else severity,
-            history.find_onset(excess > self.note, self.rows),
+            "note" if rises else beyond[-1],
+            history.find_onset(excesses > self.note, self.rows),
             f"one choice{which} takes {fraction:.0%} of the steps in the last "
             f"{history.count_last(self.rows)} iterations and the score "
             + ("rises, but not yet beyond its noise" if rises else "has not improved"),
         )
 
     def _rises(self, history: History) -> bool:
-        scores = history.known_scores
+        scores = history.progress.known_scores
         # The first score is a noisy start, so all recent ones must be above it.
         first, recent = scores[0], scores[1:][-self.rows :]
         above = recent.size == self.rows and recent.min() > first + self.above * abs(first)
-        return bool(above) or history.trend > self.tau
+        return bool(above) or history.progress.trend > self.tau
 
 
 def _latest_fractions(history: History) -> Sequence[float]:

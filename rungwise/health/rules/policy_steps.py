@@ -10,15 +10,7 @@ import numpy as np
 from rungwise.health.finding import Finding, Severity
 from rungwise.health.history import SCORE, History
 from rungwise.health.improvement import is_constant, keep_finite, median
-from rungwise.health.remedy import (
-    SCALED_REWARDS,
-    Remedy,
-    at_least,
-    at_most,
-    increase,
-    limit,
-    lower,
-)
+from rungwise.health.remedy import SCALED_REWARDS, Remedy, at_least, at_most, increase, limit, lower
 from rungwise.health.rule import Rule
 from rungwise.validation import AtLeastOne, Between, Fraction, Positive
 
@@ -76,7 +68,7 @@ class FrozenPolicy(Rule):
 
     def judge(self, history: History) -> Finding | None:
         """Return a finding when neither KL nor the entropy has moved since the start."""
-        if history.improved or is_constant(history.recent(history.return_name, len(history))):
+        if history.progress.improved or is_constant(history.progress.returns):
             return None
         rewards = history.recent("reward_abs_max", len(history))
         if rewards.size and not rewards.any():
@@ -97,7 +89,7 @@ class FrozenPolicy(Rule):
         if moved > self.spread * float(np.abs(entropy).max()) or not self._is_kl_zero(history):
             return None
         # None is too early to say that the score has not improved.
-        rises = history.improved is None and history.trend > self.tau
+        rises = history.progress.improved is None and history.progress.trend > self.tau
         losses = np.abs(history.recent("policy_loss", len(history)))
         waits = losses.size > 0 and median(losses) == 0
         severity: Severity = "warn" if rises or waits else "stop"
@@ -266,7 +258,7 @@ class UpdateRatio(Rule):
     def judge(self, history: History) -> Finding | None:
         """Return a finding when all recent ratios are too high or all are too low."""
         ratios = history.recent("update_ratio", self.rows)
-        if ratios.size == 0 or history.trend > self.tau:
+        if ratios.size == 0 or history.progress.trend > self.tau:
             return None
         if ratios.min() > self.high:
             sick, severity = history.series("update_ratio") > self.high, "warn"

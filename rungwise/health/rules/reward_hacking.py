@@ -9,7 +9,7 @@ from typing import Annotated
 import numpy as np
 
 from rungwise.health.finding import Finding
-from rungwise.health.history import POOLED, History
+from rungwise.health.history import History
 from rungwise.health.improvement import (
     FloatArray,
     Improvement,
@@ -19,6 +19,7 @@ from rungwise.health.improvement import (
     pool_scores,
     slide_mean,
 )
+from rungwise.health.progress import POOLED
 from rungwise.health.rule import Rule
 from rungwise.validation import AtLeastOne, Fraction, Positive
 
@@ -93,7 +94,7 @@ class RewardHacking(Rule):
         rate, gain = history.series("success_rate"), history.series("return_mean")
         known = np.flatnonzero(np.isfinite(rate) & np.isfinite(gain))
         # A harder stage of a curriculum may pay more, and success falls with it.
-        known = known[known >= history.stage_start]
+        known = known[known >= history.progress.stage_start]
         # The rate of a few episodes is 0 or 1 by luck.
         counts = np.nan_to_num(history.series("episodes")[known], nan=POOLED)
         rows, rates, episodes = pool_scores(rate[known], counts, POOLED)

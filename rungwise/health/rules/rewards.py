@@ -9,12 +9,11 @@ import numpy as np
 
 from rungwise.health.finding import Finding, Severity
 from rungwise.health.history import SCORE, History
-from rungwise.health.improvement import CONSTANT, BoolArray, FloatArray, Rise, is_constant
+from rungwise.health.improvement import CONSTANT, BoolArray, FloatArray, is_constant, is_rising
 from rungwise.health.remedy import WARM_START, increase, use
 from rungwise.health.rule import Rule
 from rungwise.validation import AtLeastOne, Fraction, NonNegative, Positive
 
-_rises = Rise()
 FEWEST = 3
 """Returns that can be called constant, however short the budget."""
 
@@ -107,7 +106,7 @@ class ZeroReward(Rule):
     def _choose_severity(self, history: History) -> Severity:
         rewarded = history.recent("rewarded_episode_fraction", len(history))
         recent = history.recent("rewarded_episode_fraction", self.rows)
-        if _rises(rewarded) or (recent.size and self.seldom <= recent.mean() < 1):
+        if is_rising(rewarded) or (recent.size and self.seldom <= recent.mean() < 1):
             return "note"
         # Without the fraction of rewarded episodes none may have been paid: then no stop.
         never = rewarded.size and not rewarded.any()
@@ -129,8 +128,8 @@ class ConstantReward(Rule):
     of 61 with at least 50 scores that were constant for 90 % none. Hence ``stop_from``. Where steps
     without reward are counted, ``zero_reward`` reports a return of zero. A task that pays once, at
     its goal, has one return however soon it is reached: there the length of the episodes says
-    whether the agent learns (:attr:`History.improved`). In self-play of zero sum the mean return is
-    constant although that of each agent is not: nothing is reported.
+    whether the agent learns (:attr:`Progress.improved`). In self-play of zero sum the mean return
+    is constant although that of each agent is not: nothing is reported.
     """
 
     symptom = "constant_reward"
@@ -163,13 +162,13 @@ class ConstantReward(Rule):
     def judge(self, history: History) -> Finding | None:
         """Return a finding when no return has ever differed from the first."""
         # The whole run: one that has converged at the cap of the task ends constant as well.
-        returns = history.recent(history.return_name, len(history))
+        progress, returns = history.progress, history.progress.returns
         episodes = np.nansum(history.series("episodes"))
         if returns.size < max(FEWEST, min(self.rows, len(history)) / 2) or (
             episodes < self.episodes and history.has("episodes")
         ):
             return None
-        if not is_constant(returns, self.spread) or history.improved or history.cancels:
+        if not is_constant(returns, self.spread) or progress.improved or progress.cancels:
             return None
         # One fault, one finding: `zero_reward` knows more about a return of zero.
         if not returns.any() and history.has("zero_reward_fraction"):
@@ -177,7 +176,7 @@ class ConstantReward(Rule):
         return self.report(
             "stop" if history.budget_fraction_used >= self.stop_from else "warn",
             history.iteration(0),
-            f"{history.return_name} has been {returns[-1]:.6g} in all {returns.size} iterations",
+            f"{progress.return_name} has been {returns[-1]:.6g} in all {returns.size} iterations",
         )
 
 
@@ -241,9 +240,9 @@ class NoSuccess(Rule):
             enough, seen = rows >= self.rows, f"no episode succeeded in {rows:,} iterations"
         if not enough:
             return None
-        hopeless = history.improved is False and history.budget_fraction_used >= self.stop_from
+        late = history.budget_fraction_used >= self.stop_from
         return self.report(
-            "stop" if hopeless else "warn",
+            "stop" if late and history.progress.improved is False else "warn",
             history.iteration(0),
             f"{seen}, although rewards vary",
         )
@@ -252,5 +251,5 @@ class NoSuccess(Rule):
 def _do_rewards_vary(history: History) -> bool:
     """Return whether rewards vary within iterations or between them."""
     spread = history.recent("reward_std", len(history))
-    returns = history.recent(history.return_name, len(history))
+    returns = history.progress.returns
     return bool(np.any(spread > 0)) or bool(returns.size and np.any(returns != returns[0]))

@@ -88,7 +88,7 @@ class PerformanceCollapse(Rule):
 
     def _judge_stuck(self, history: History) -> Finding | None:
         """Return a warning when most scores are one number, and many before were better."""
-        scores = history.scores[history.settled_rows]
+        scores = history.progress.scores[history.progress.settled_rows]
         others = np.flatnonzero(np.abs(scores - scores[-1:]) > CONSTANT * np.abs(scores[-1:]))
         start = int(others[-1]) + 1 if others.size else 0
         rows, before = scores.size - start, scores[:start]
@@ -97,14 +97,14 @@ class PerformanceCollapse(Rule):
         best, level = quantile(before, 0.9), float(scores[-1])
         if best - level < self.better * np.ptp(before):
             return None
-        sign = 1 if history.mode == "max" else -1
+        sign = history.progress.sign
         seen = f"has been exactly {sign * level:.6g} in all {rows} scores"
         more = f", after a tenth of the scores before were {sign * best:.3g} or better"
         return self._report(history, rows, seen, more)
 
     def _judge_fall(self, history: History) -> Finding | None:
         """Return a warning when all recent scores are lower than any healthy run stays."""
-        scores = history.scores[history.settled_rows]
+        scores = history.progress.scores[history.progress.settled_rows]
         patience = max(self.rows, math.ceil(self.patience_fraction * history.score_budget))
         if scores.size < self.rows + patience:
             return None
@@ -129,13 +129,13 @@ class PerformanceCollapse(Rule):
             return None
         rows_below = scores.size - 1 - int(above[-1])
         now = float(np.median(scores[-patience:]))
-        sign = 1 if history.mode == "max" else -1
+        sign = history.progress.sign
         went = f"went from {sign * level:.3g} at its {reference} to {sign * now:.3g}"
         return self._report(history, rows_below, f"{went} and has stayed there")
 
     def _report(self, history: History, rows: int, seen: str, more: str = "") -> Finding:
         """Report what was seen in all of the last ``rows`` scores; a note until that lasts."""
-        since = history.iteration(int(history.settled_rows[-rows]))
+        since = history.iteration(int(history.progress.settled_rows[-rows]))
         lasts = rows >= self.warn_after * history.score_budget
         severity = "warn" if lasts or history.is_over else "note"
         return self.report(severity, since, f"{history.score} {seen} since iteration {since}{more}")
@@ -267,8 +267,8 @@ class FellFromBest(Rule):
 
     def judge(self, history: History) -> Finding | None:
         """Return a finding where the end is below the best by more than noise."""
-        known = history.settled_rows
-        scores = history.scores[known]
+        known = history.progress.settled_rows
+        scores = history.progress.scores[known]
         size = max(self.window, math.ceil(self.window_fraction * scores.size))
         if scores.size < 2 * size or PerformanceCollapse()(history) is not None:
             return None
@@ -284,7 +284,7 @@ class FellFromBest(Rule):
         least = max(least, self.visible * abs(float(means[best])))
         if not (fall > least and gain > least and fall > self.loss * gain):
             return None
-        sign = 1 if history.mode == "max" else -1
+        sign = history.progress.sign
         at = history.iteration(int(known[best + size - 1]))
         return self.report(
             "note",
@@ -296,8 +296,9 @@ class FellFromBest(Rule):
 
 def _estimate_row_errors(history: History) -> FloatArray:
     """Return the standard error of the score of each row [R]."""
-    by_jumps = estimate_score_sd(history.scores[history.score_rows])
+    progress = history.progress
+    by_jumps = estimate_score_sd(progress.scores[progress.score_rows])
     if history.score != "return_mean":  # the scatter of no other metric is reported
         return np.full(len(history), by_jumps)
-    of_episodes = history.series("return_std") / np.sqrt(np.maximum(history.episodes_per_score, 1))
+    of_episodes = history.series("return_std") / np.sqrt(np.maximum(progress.episodes_per_score, 1))
     return np.fmax(of_episodes, by_jumps)

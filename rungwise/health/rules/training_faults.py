@@ -65,7 +65,7 @@ class NotFinite(Rule):
         """Return a stop at the first row with a non-finite number."""
         # Of a long run most rows are sound: only those that may not be are looked at.
         suspects = set(np.flatnonzero(history.series("nonfinite") > 0).tolist())
-        suspects.update(history.find_odd_rows((*WATCHED, "return_mean")))
+        suspects.update(history.table.find_odd_rows((*WATCHED, "return_mean")))
         if not suspects:
             return None
         begins = {name: _find_begin(history, name) for name in WATCHED}
@@ -200,7 +200,7 @@ class NoEpisodeEnds(Rule):
 
     def judge(self, history: History) -> Finding | None:
         """Return a finding when the steps increase and no episode ends."""
-        if history.improved:
+        if history.progress.improved:
             return None
         if _has_any_episode_ended(history):
             return self._judge_last_rows(history)

@@ -1,4 +1,4 @@
-"""Rules for V*, the value that A*-PO compares returns with."""
+"""Rules for V*, which A*-PO compares returns with, and for the advantages over it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from rungwise.health.finding import Finding
 from rungwise.health.history import SCORE, History
-from rungwise.health.remedy import at_least, increase, lower, put
+from rungwise.health.remedy import SCALED_REWARDS, at_least, increase, lower, put
 from rungwise.health.rule import Rule
 from rungwise.health.threshold_rule import ByImprovement, ThresholdRule
 from rungwise.validation import AtLeastOne, Fraction, NonNegative, Positive
@@ -264,3 +264,46 @@ class VStarPessimistic(Rule):
             f"all episodes of the last {history.count_last(self.rows)} iterations {what} and the "
             "score has not improved",
         )
+
+
+@dataclass(frozen=True)
+class AdvantageClipping(ThresholdRule):
+    """More than half of the advantages exceed the clip limit.
+
+    The limit of one half is from the shopping post-mortem. Only the sign of a clipped advantage is
+    left. That is enough for slow learning, so a run whose score has improved gets a note.
+    Normalised advantages rarely trigger the rule: at most 4 % of any sample lie beyond 5 standard
+    deviations.
+    """
+
+    symptom = "advantage_clipping"
+    title = "Most advantages are clipped and no longer differ in size"
+    needs = ("advantage_clip_fraction", SCORE)
+    highest = "warn"
+    causes = (
+        "advantages that are clipped without being normalised first",
+        "rewards much larger than the clip limit",
+        "V* far from all returns",
+    )
+    remedy = (
+        put(
+            "normalise_advantages",
+            True,
+            "normalise the advantages ({})",
+            without=put("loss", "regression", "train by {}, which clips no advantage"),
+        ),
+        SCALED_REWARDS,
+        "then look for `v_star_optimistic` and `v_star_pessimistic`",
+    )
+    threshold = "clip_fraction"
+    # Early in a run large advantages are normal, as V* or the critic is still off.
+    by_improvement = ByImprovement("note", "note", "warn")
+    sentence = "{value:.0%} of the advantages of the last {rows} iterations were clipped{stagnant}"
+
+    clip_fraction: Annotated[float, Fraction] = 0.5
+    """Fraction of clipped advantages above which an iteration is sick."""
+
+    def describe(self, history: History) -> Mapping[str, object]:
+        """Return what the score has done."""
+        stagnant = history.progress.improved is False
+        return {"stagnant": " and the score has not improved" if stagnant else ""}

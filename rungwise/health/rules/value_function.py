@@ -89,7 +89,7 @@ class RewardScale(Rule):
         if not (large or 0 < size < self.small) or not effect:
             return None
         # A trend at vast returns is no evidence of health: Adam learns a little at any scale.
-        if history.trend > self.tau and size < self.vast:
+        if history.progress.trend > self.tau and size < self.vast:
             return None
         sizes = np.abs(history.series(name))
         return self.report(
@@ -164,10 +164,10 @@ class ValueDivergence(Rule):
 
     def judge(self, history: History) -> Finding | None:
         """Return a finding when values exceed their targets or the value loss explodes."""
-        if history.improved is None:
+        if history.progress.improved is None:
             return None
         # Sizes alone are no fault in a run that learns: the scale of its returns may still grow.
-        runaway = None if history.improved else self._judge_sizes(history)
+        runaway = None if history.progress.improved else self._judge_sizes(history)
         return runaway or self._judge_loss(history)
 
     def _judge_sizes(self, history: History) -> Finding | None:
@@ -195,7 +195,7 @@ class ValueDivergence(Rule):
         errors, third = _compute_relative_loss(history), math.ceil(len(history) / 3)
         early, late = _compute_ends(errors)
         standardised = history.settings.get("normalise_values") is True
-        raw = not (standardised or history.has(history.return_name))
+        raw = not (standardised or history.has(history.progress.return_name))
         if standardised or raw:
             early = max(early, self.least)
         exploded = late > self.explosion * early
@@ -213,7 +213,7 @@ class ValueDivergence(Rule):
     def _report(
         self, history: History, since: int, seen: str, severity: Severity = "stop"
     ) -> Finding:
-        if history.improved:
+        if history.progress.improved:
             return self.report("warn", since, seen)
         return self.report(severity, since, f"{seen} and the score has not improved")
 
@@ -246,12 +246,12 @@ def _compute_relative_loss(history: History) -> FloatArray:
     Of standardised values, whose loss is relative to the returns as it is, it is the loss itself.
     So it is without any return, unless an improving score may explain its growth.
     """
-    name = history.return_name
+    name = history.progress.return_name
     if history.settings.get("normalise_values") is True:
         # Before the first reward there is nothing to predict, and hardly a loss.
         paid = np.logical_or.accumulate(np.nan_to_num(history.series(name)) != 0)
         return np.where(paid | ~paid.any(), history.series("value_loss"), np.nan)
-    if not (history.has(name) or history.improved):
+    if not (history.has(name) or history.progress.improved):
         return history.series("value_loss")
     size = np.abs(np.nan_to_num(history.series(name), posinf=0.0, neginf=0.0))
     # The largest so far: a collapsing run would divide old errors by returns near zero.
@@ -330,7 +330,7 @@ class LowExplainedVariance(Rule):
         explained = history.series("explained_variance")
         sick = np.flatnonzero((explained < -self.exploded) & np.isfinite(explained))
         sick = sick[sick >= len(history) // 3]  # every critic begins by explaining nothing
-        if not sick.size or is_constant(keep_finite(history.scores[sick[0] :])):
+        if not sick.size or is_constant(keep_finite(history.progress.scores[sick[0] :])):
             return None
         since = history.iteration(int(sick[0]))
         return self.report(
@@ -342,7 +342,7 @@ class LowExplainedVariance(Rule):
 
     def _judge_level(self, history: History) -> Finding | None:
         """Return a finding when even the better rows explain almost nothing."""
-        if history.improved is None:
+        if history.progress.improved is None:
             return None
         # The first third is left out, because every critic begins by explaining nothing.
         window = math.ceil(len(history) * 2 / 3)
@@ -373,4 +373,4 @@ class LowExplainedVariance(Rule):
 
     def is_disproved(self, history: History) -> bool:
         """Return whether the score has improved, if before a dip, or tends upwards."""
-        return history.has_improved_lately(self.rows) or history.trend > self.tau
+        return history.progress.has_improved_lately(self.rows) or history.progress.trend > self.tau

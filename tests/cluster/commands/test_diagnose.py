@@ -8,7 +8,7 @@ import pytest
 from command_line import answer, call
 
 from rungwise.health import RULES
-from rungwise.health.remedy import COMMON, worded
+from rungwise.health.remedy import COMMON, OtherLibrary, worded
 
 
 def write(path, count=40, **columns):
@@ -49,7 +49,7 @@ def test_doctor_says_what_is_wrong_since_when_and_what_to_try(sick, tmp_path):
     said = " ".join(done.stdout.split())
     assert "sick.csvCSV,40iterations" in said.replace(" ", "")  # a long path is wrapped
     assert "stop entropy_collapse since iteration 10 entropy is" in said
-    assert worded(RULES["entropy_collapse"].remedy, names=COMMON) in said
+    assert worded(RULES["entropy_collapse"].remedy, other=OtherLibrary(COMMON)) in said
     assert "hung (no runners_lost)" in said
     assert "call for a stop: entropy_collapse." in done.stderr
     assert not any(line.endswith(" ") for line in done.stdout.splitlines())

@@ -108,7 +108,7 @@ def test_rare_success_that_becomes_common_is_rarely_a_collapse():
 def test_what_never_happened_is_withdrawn_once_it_has():
     success = [0.0] * 28 + [0.5] * 12
     run = history(40, success_rate=success, score=flat(40), episodes=50, reward_std=0.3)
-    assert not run.improved
+    assert not run.progress.improved
     assert find_disproved([("no_success", "warn")], run) == [("no_success", "warn")]
     early = history(28, 40, success_rate=success, score=flat(28), episodes=50, reward_std=0.3)
     assert find_disproved([("no_success", "warn")], early) == []

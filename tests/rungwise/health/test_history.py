@@ -60,8 +60,8 @@ def sparse(values, budget=None):
 
 
 def test_score_rows_are_the_rows_with_a_score():
-    assert sparse([1.0, 2.0, 3.0]).score_rows.tolist() == [0, 10, 20]
-    assert history(4, entropy=1.0).score_rows.tolist() == [0, 1, 2, 3]
+    assert sparse([1.0, 2.0, 3.0]).progress.score_rows.tolist() == [0, 10, 20]
+    assert history(4, entropy=1.0).progress.score_rows.tolist() == [0, 1, 2, 3]
 
 
 def test_the_score_budget_scales_with_the_pace_of_scores():
@@ -75,7 +75,7 @@ def test_the_score_budget_scales_with_the_pace_of_scores():
 def test_before_scores_drops_whole_scores():
     known = sparse([1.0, 2.0, 3.0])
     assert [len(known.before_scores(ago)) for ago in range(5)] == [30, 20, 10, 0, 0]
-    assert np.nanmax(known.before_scores(1).scores) == 2.0
+    assert np.nanmax(known.before_scores(1).progress.scores) == 2.0
 
 
 def test_before_scores_is_without_last_if_every_row_has_one():
@@ -87,8 +87,8 @@ def test_recent_improvement_is_looked_for_among_scores():
     # Improved up to its twelfth score, and then four bad ones: 40 rows, but four checks.
     values = [*np.linspace(0.0, 10.0, 12), -30.0, 30.0, -30.0, 30.0]
     known = sparse(values)
-    assert known.before_scores(4).improved and not known.improved
-    assert known.has_improved_lately(8)
+    assert known.before_scores(4).progress.improved and not known.progress.improved
+    assert known.progress.has_improved_lately(8)
 
 
 @pytest.mark.parametrize(("after", "found"), [(8, False), (30, True)])
@@ -111,61 +111,6 @@ def test_collapse_lasts_for_a_tenth_of_the_scores():
     finding = PerformanceCollapse()(sparse(values))
     assert finding and finding.since == 201
     assert finding.evidence.endswith("since iteration 201")
-
-
-LANDER = [
-    (20, -184), (23, -149), (21, -103), (24, -97), (18, -81), (19, -103), (13, -102), (11, -72),
-    (15, -60), (18, -19), (15, 0), (13, -3), (4, 8), (5, 22), (5, 70), (4, 58), (1, 148), (1, 139),
-    (3, 153), (5, 87), (2, 74), (2, 79), (1, 113), (4, 139), (1, 137), (2, 146), (3, -12), (5, 110),
-    (4, 88), (4, 42), (4, 29), (2, 115), (7, 38), (4, -65), (2, -27), (3, 28), (3, 138), (4, 42),
-    (1, -107), (3, 97), (3, 71), (2, 40), (2, -28), (5, 56), (4, 28), (2, -49), (2, 178), (4, 117),
-    (3, 39), (2, -62), (2, 0), (6, -17), (1, -94), (2, 13),
-]  # fmt: skip
-"""Episodes and their mean return in each iteration of a PPO run on LunarLander-v3."""
-
-
-FISHING = [
-    207.6, 256.9, 311.3, 339.9, 359.4, 354.3, 359.8, 357.0, 360.3, 360.3, 358.0, 356.6, 358.0,
-    353.9, 328.5, 354.1, 352.4, 358.4, 333.5, 311.5, 331.6, 340.8, 332.3, 342.0, 346.6,
-]  # fmt: skip
-"""Returns of eight episodes each, of Fishwood in MO-Gymnasium, which had been learnt within 40."""
-
-
-def test_where_all_episodes_are_as_long_the_first_ones_are_the_start():
-    """Elsewhere short episodes finish first, so that fifty are skipped."""
-    for lengths, improved in ((200.0, True), (lambda i: 200.0 - (i == 1), False)):
-        run = history(15, score=FISHING[:15], episodes=8, episode_length=lengths)
-        assert run.improved is improved
-
-
-def test_a_dip_after_learning_is_no_lack_of_it():
-    run = history(25, score=FISHING, episodes=8, episode_length=200.0, explained_variance=0.0)
-    dip = run.without_last(3)
-    assert dip.improved is False and run.improved
-    found = [diagnose(run.without_last(ago)).findings for ago in range(10)]
-    assert not any(f.symptom == "low_explained_variance" for findings in found for f in findings)
-
-
-def test_a_gain_is_seen_through_the_noise_of_few_episodes():
-    rows = [
-        {"iteration": i, "episodes": episodes, "score": mean}
-        for i, (episodes, mean) in enumerate(LANDER, 1)
-    ]
-    assert History(rows, 60).improved is True
-    assert NoImprovement()(History(rows, 60)) is None
-    # Where the episodes are not counted, nothing is known of the noise.
-    uncounted = [{name: row[name] for name in ("iteration", "score")} for row in rows]
-    assert History(uncounted, 60).improved is False
-
-
-@pytest.mark.parametrize("length", [math.nan, 200.0])
-@pytest.mark.parametrize("episodes", [1, 3, 8])
-def test_noise_of_few_episodes_is_no_gain(episodes, length):
-    rng = np.random.default_rng(episodes)
-    noise = rng.normal(-100, 30 / math.sqrt(episodes), (100, 60))
-    counted = {"episodes": episodes, "episode_length": length}
-    improved = [history(60, score=row.tolist(), **counted).improved for row in noise]
-    assert sum(found is True for found in improved) <= 3
 
 
 def late_learner(n: int = 20, budget: int = 20, **changed: Any) -> History:

@@ -11,7 +11,7 @@ from rungwise.health import History
 from rungwise.health.improvement import (
     FloatArray,
     Improvement,
-    Rise,
+    is_rising,
     kendall_tau,
     median,
     pool_scores,
@@ -25,7 +25,7 @@ def improved(
     scores: list[float], mode: Literal["min", "max"] = "max", **metrics: Curve
 ) -> bool | None:
     rows = make_rows(len(scores), score=scores, **metrics)
-    return History(rows, len(rows), mode=mode).improved
+    return History(rows, len(rows), mode=mode).progress.improved
 
 
 def naive_tau(values: list[int]) -> float:
@@ -142,13 +142,13 @@ def naive_rise(values: FloatArray, rows: int = 10, deviations: float = 3.0) -> b
 @given(st.lists(st.integers(-3, 9), max_size=24), st.integers(0, 12))
 def test_a_rise_is_that_of_any_stretch_of_last_scores(values: list[int], steps: int):
     scores = np.array([*values, *range(steps)], float)
-    assert Rise()(scores) == naive_rise(scores)
+    assert is_rising(scores) == naive_rise(scores)
 
 
 def test_noise_rarely_rises():
     rng = np.random.default_rng(0)
     runs = [rng.normal(size=60) for _ in range(100)]
-    rises = [Rise()(run[:n]) for run in runs for n in range(30, 61)]
+    rises = [is_rising(run[:n]) for run in runs for n in range(30, 61)]
     assert np.mean(rises) < 0.02
 
 
@@ -157,20 +157,20 @@ def test_a_run_rises_while_it_recovers_from_a_dip():
     recovery = [-1472, -1442, -1471, -1487, -1468, -1475, -1456, -1487, -1409, -1391, -1421, -1436]
     recovery += [-1375, -1349, -1368, -1301, -1308]
     run = [-1126.0, -1048.0, -1159.0, -1090.0, -1150.0, -1243.0, -1334.0, -1412.0, *recovery]
-    assert history(len(run), score=run).rising
-    assert not history(len(run) - 8, score=run[:-8]).rising
+    assert history(len(run), score=run).progress.rising
+    assert not history(len(run) - 8, score=run[:-8]).progress.rising
 
 
 def test_rows_without_a_score_do_not_hide_a_rise():
     score = [math.nan if i % 2 else float(i) for i in range(24)]
-    assert history(24, score=score).rising
-    assert not history(16, score=score[:16]).rising
+    assert history(24, score=score).progress.rising
+    assert not history(16, score=score[:16]).progress.rising
 
 
 def test_a_start_that_scatters_more_is_no_low_start():
     # RLlib on CartPole, paid with noise: it learnt to end its episodes soon.
     start = [-2, 0.52, -1.68, 1.03, -2.52, 0.58, -0.5, 0.33, -0.21, -0.67, 0.81, -0.06]
-    assert history(30, score=[*start, *flat(18, 0.3, 0.3)], episodes=30).improved is False
+    assert history(30, score=[*start, *flat(18, 0.3, 0.3)], episodes=30).progress.improved is False
 
 
 def test_learning_within_the_skipped_rows_has_improved():
@@ -178,7 +178,7 @@ def test_learning_within_the_skipped_rows_has_improved():
     score = [21, 25, 35, 62, 85, 69, 112, 156, 132, 149, 201, 249, 253, 218, 283, 169, 136, 186]
     score += [302, 238, 234, 324, 500, 172, 127, 268, 313, 139, 160, 166, 207, 118, 195, 157, 192]
     episodes = [23, 18, 13, 7, 5, 8, 6, *[3] * (len(score) - 7)]
-    assert history(len(score), score=score, episodes=episodes).improved is True
+    assert history(len(score), score=score, episodes=episodes).progress.improved is True
 
 
 def test_rows_without_a_score_are_left_out():

@@ -78,7 +78,7 @@ def test_a_long_run_takes_a_tenth_of_the_memory_of_its_rows():
 def test_improvement_is_judged_once_for_the_same_rows_and_anew_for_others():
     rows = [{"iteration": at, "score": float(at)} for at in range(1, 13)]
     table = kept(rows)
-    assert History(table, 12).improved is True and History(table[:9], 12).improved is True
+    assert all(History(seen, 12).progress.improved is True for seen in (table, table[:9]))
     again = table.compute_once("key", object)
     assert table[:12].compute_once("key", object) is again
     assert table[:9].compute_once("key", object) is not again
@@ -88,7 +88,7 @@ def test_improvement_is_judged_once_for_the_same_rows_and_anew_for_others():
     flat = [*rows[:2], *({"iteration": at, "score": 1.0 + at % 2} for at in range(3, 13))]
     for row in flat[2:]:
         table.append(row)
-    assert History(table, 12).improved is History(flat, 12).improved is False
+    assert History(table, 12).progress.improved is History(flat, 12).progress.improved is False
     assert table.compute_once("key", object) is not again
 
 

@@ -101,28 +101,28 @@ def test_settings_that_the_algorithm_lacks_are_not_named():
 def test_settings_of_another_library_have_its_names():
     remedy = (lower("lr", 1e-4), SCALED_REWARDS, increase("entropy_coef", 0.03), WARM_START)
     other = OtherLibrary({"lr": "learning_rate"}, {"lr": 3e-4})
-    assert worded(remedy, other.values, names=other.names) == (
+    assert worded(remedy, other.values, other=other) == (
         "Set `learning_rate` to at most 1e-4; multiply the rewards by a constant so that returns "
         "are between 1 and 100; shape the reward."
     )
-    used = worded(remedy, {"lr": 1e-5}, names=other.names)
+    used = worded(remedy, {"lr": 1e-5}, other=other)
     assert used.startswith("Lower `learning_rate` further (it is 1e-5)")
 
 
 @pytest.mark.parametrize("symptom", ["no_improvement", "frozen_policy", "not_finite", "kl_runaway"])
 def test_a_language_model_is_told_no_rate_check_or_scale_of_other_policies(symptom: str):
-    said = worded(RULES[symptom].remedy, {"lr": 2e-6}, names={"lr": "rate"}, chooses_tokens=True)
+    said = worded(RULES[symptom].remedy, {"lr": 2e-6}, other=OtherLibrary({"lr": "rate"}, {}, True))
     assert "`rate`" in said and "e-4" not in said
     assert "check ENV" not in said and "rewards by" not in said
 
 
 def test_a_learning_rate_of_a_language_model_changes_by_a_factor():
     steps = (lower("lr", 1e-4), at_least("lr", 3e-4), put("lr", 3e-4, "try {}"), SCALED_REWARDS)
-    assert worded(steps, names=None, chooses_tokens=True) == (
+    assert worded(steps, other=OtherLibrary(chooses_tokens=True)) == (
         "Lower `lr` by a factor of 3; raise `lr` by a factor of 3; try `lr` larger or smaller by a "
         "factor of 3."
     )
-    assert worded(steps[:1], {"lr": 1e-6}, chooses_tokens=True) == (
+    assert worded(steps[:1], {"lr": 1e-6}, other=OtherLibrary(chooses_tokens=True)) == (
         "Lower `lr` further (it is 1e-6)."
     )
 

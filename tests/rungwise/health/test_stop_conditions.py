@@ -48,7 +48,7 @@ def test_copies_of_one_score_confirm_nothing():
     known = history(90, 90, score=flat(90, every=10), **SICK)
     rule = RULES["entropy_collapse"]
     eighth = known.without_last(10)
-    assert eighth.improved is False and rule(eighth).severity == "stop"
+    assert eighth.progress.improved is False and rule(eighth).severity == "stop"
     assert not CONDITIONS.allows_stop(rule, eighth)
     assert CONDITIONS.allows_stop(rule, known)
     assert stopped_at(90, every=10) == 81
@@ -84,4 +84,4 @@ def test_a_stop_by_the_score_alone_is_a_note_while_the_score_rises():
     for symptom, severity in (("no_improvement", "note"), ("entropy_collapse", "warn")):
         always = type("Always", (type(RULES[symptom]),), asks)()
         (found,) = diagnose(run, rules={symptom: always}).findings
-        assert run.rising and found.severity == severity
+        assert run.progress.rising and found.severity == severity

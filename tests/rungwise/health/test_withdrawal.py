@@ -30,7 +30,7 @@ def rows(n, clipped=1.0):
 def test_a_finding_the_score_has_disproved_is_withdrawn():
     gone = [n for n in range(1, 41) if find_disproved([(SYMPTOM, "note")], History(rows(n), 40))]
     assert gone == list(range(gone[0], 41))
-    first = next(n for n in range(21, 41) if History(rows(n), 40).improved)
+    first = next(n for n in range(21, 41) if History(rows(n), 40).progress.improved)
     assert gone[0] == first + RULES[SYMPTOM].silent_checks - 1
 
 
@@ -57,7 +57,7 @@ def test_a_beaten_best_withdraws_that_it_stands_though_the_score_has_not_improve
         for n in range(46, 61)
         if find_disproved([("no_improvement", "note")], History(run[:n], 100))
     ]
-    assert later and not History(run[: later[0]], 100).improved
+    assert later and not History(run[: later[0]], 100).progress.improved
 
 
 def test_the_last_check_withdraws_what_no_later_one_could():

@@ -134,7 +134,7 @@ def test_values_that_are_no_numbers_are_left_out_with_a_warning(caplog):
 
 
 def test_a_rule_that_raises_leaves_no_row_behind(monkeypatch):
-    judged, sound = [], run_judge.make_history
+    judged, sound = [], run_judge.History
     watch, calls = make(budget=100_000), iter(range(1000))
 
     def make_history(rows, *args, **options):
@@ -143,7 +143,7 @@ def test_a_rule_that_raises_leaves_no_row_behind(monkeypatch):
             raise ZeroDivisionError
         return sound(rows, *args, **options)
 
-    monkeypatch.setattr(run_judge, "make_history", make_history)
+    monkeypatch.setattr(run_judge, "History", make_history)
     feed(watch, rising(40))
     # Two rows are one part of the budget: the last one counts while it is not complete.
     assert judged == [(number + 1) // 2 for number in range(1, 41)]

@@ -4,7 +4,6 @@ from foreign_logs import write_columns
 
 from rungwise.logs.log import SHORTEST, Log
 from rungwise.logs.read_logs import read_logs
-from rungwise.logs.smoothed import SmoothedHistory
 
 
 def test_rows_are_counted_where_the_log_skips_iterations(tmp_path):
@@ -21,8 +20,8 @@ def test_rows_are_counted_where_the_log_skips_iterations(tmp_path):
 def test_a_log_of_means_of_100_episodes_is_judged_as_smoothed():
     rows = [{"iteration": i, "return_mean_100": float(i)} for i in (1, 2)]
     smoothed = Log("a", "x", rows, [], score="return_mean_100").history
-    assert isinstance(smoothed, SmoothedHistory)
-    assert not isinstance(Log("a", "x", rows, []).history, SmoothedHistory)
+    assert smoothed.is_smoothed
+    assert not Log("a", "x", rows, []).history.is_smoothed
 
 
 def test_the_budget_is_at_least_what_was_logged():

@@ -154,7 +154,7 @@ OF_OURS = ("theatre", "v_star_", "advantages_flat")
 @pytest.mark.parametrize("algo", ["rllib/SAC", "rllib/PPO"])
 def test_no_remedy_names_a_setting_that_the_algorithm_lacks(symptom: str, algo: str):
     other = describe_rllib_settings(algo, {})
-    said = worded(RULES[symptom].remedy, other.values, names=other.names)
+    said = worded(RULES[symptom].remedy, other.values, other=other)
     ours = {field.name for field in fields(PPOSettings)} | {"group_size", "starts"}
     named = set(re.findall(r"`(\w+)", said)) & ours
     assert named <= set(other.names.values())

@@ -5,18 +5,8 @@ import math
 
 import numpy as np
 import pytest
-import rule_checks
-from health_runs import (
-    Case,
-    Metrics,
-    case,
-    cases,
-    flat,
-    from_row,
-    history,
-    rising,
-    scores_with_tau,
-)
+from health_runs import Case, Metrics, case, cases, flat, from_row, history, rising, scores_with_tau
+from rule_checks import assert_evidence, assert_needs_last, assert_skips_nan, assert_starts_at
 
 from rungwise.health import RULES
 from rungwise.health.remedy import OtherLibrary
@@ -164,6 +154,18 @@ CASES = [
         n=40,
     ),
     case("std_blowup", "warn", {"action_std": lambda i: float(i)}, 40, score=rising),
+    # Half of the run may explore.
+    *cases(
+        "exploration_never_decays",
+        {},
+        (("warn", 1), {"exploration_rate": 1.0}),
+        (None, {"exploration_rate": lambda i: max(0.05, 1 - 0.05 * i)}),
+        ("warn", {"exploration_rate": 0.91}),
+        (None, {"exploration_rate": 0.89}),
+        n=40,
+        score=None,
+    ),
+    case("exploration_never_decays", None, {"exploration_rate": 1.0}, 20, 40, score=None),
 ]
 
 
@@ -203,18 +205,22 @@ def test_a_rising_entropy_of_an_unknown_language_model_only_warns():
 
 
 def test_a_rule_waits_for_rows_and_budget():
-    rule_checks.assert_starts_at("entropy_collapse", 8, 30, entropy=0.01, score=1.0)
-    rule_checks.assert_starts_at("entropy_stuck_at_max", 12, 36, **MOVES)
-    rule_checks.assert_starts_at("entropy_stuck_at_max", 20, 100, **MOVES)
-    rule_checks.assert_starts_at("std_blowup", 10, 30, entropy=lambda i: 0.5 * i)
+    assert_starts_at("entropy_collapse", 8, 30, entropy=0.01, score=1.0)
+    assert_starts_at("entropy_stuck_at_max", 12, 36, **MOVES)
+    assert_starts_at("entropy_stuck_at_max", 20, 100, **MOVES)
+    assert_starts_at("std_blowup", 10, 30, entropy=lambda i: 0.5 * i)
+    assert_starts_at("exploration_never_decays", 60, 100, exploration_rate=1.0)
 
 
 def test_the_evidence_has_the_values():
-    rule_checks.assert_evidence(
-        "no_exploration", "after a warm start", entropy=0.01, warm_start_loss=0.3
-    )
-    rule_checks.assert_evidence("no_exploration", "above 0.01 in 60 iterations", entropy=0.01)
+    assert_evidence("no_exploration", "after a warm start", entropy=0.01, warm_start_loss=0.3)
+    assert_evidence("no_exploration", "above 0.01 in 60 iterations", entropy=0.01)
 
 
 def test_rows_without_the_metric_are_left_out():
-    rule_checks.assert_skips_nan("no_exploration", "entropy", 0.01)
+    assert_skips_nan("no_exploration", "entropy", 0.01)
+    assert_skips_nan("exploration_never_decays", "exploration_rate", 1.0)
+
+
+def test_all_of_the_last_rows_must_be_sick():
+    assert_needs_last("exploration_never_decays", 5, "exploration_rate", 1.0, 0.5)

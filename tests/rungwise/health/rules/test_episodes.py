@@ -5,8 +5,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-import rule_checks
 from health_runs import Case, Metrics, case, cases, flat, from_row, history, rising
+from rule_checks import (
+    assert_evidence,
+    assert_judges_median,
+    assert_needs_last,
+    assert_skips_nan,
+    assert_starts_at,
+)
 
 from rungwise.health import RULES
 from rungwise.health.diagnosis import diagnose
@@ -98,13 +104,28 @@ CASES = [
     ),
     # Of four groups none has a signal in most of the last rows, by chance.
     case(
-        "groups_without_signal",
-        "warn",
-        {"group_signal": lambda i: 0.25 if i in (22, 24) else 0.0},
+        "groups_without_signal", "warn", {"group_signal": lambda i: 0.25 if i in (22, 24) else 0.0}
     ),
     # A goal that is found late looks like this until it is found.
     case("groups_without_signal", "warn", {"group_signal": 0.0, "return_mean": 0.0}, 89, 100),
     case("groups_without_signal", "stop", {"group_signal": 0.0, "return_mean": 0.0}, 90, 100),
+    case(
+        "no_progress_in_episode",
+        ("note", 6),
+        {"episode_improvement": from_row(6, -0.1, 0.1)},
+        39,
+        100,
+    ),
+    case(
+        "no_progress_in_episode",
+        ("warn", 6),
+        {"episode_improvement": from_row(6, -0.1, 0.1)},
+        40,
+        100,
+    ),
+    case("no_progress_in_episode", None, {"episode_improvement": -0.1}, 60, score=rising),
+    case("no_progress_in_episode", "warn", {"episode_improvement": 0.0}, 60),
+    case("no_progress_in_episode", None, {"episode_improvement": 0.01}, 60),
 ]
 
 
@@ -114,21 +135,24 @@ def test_severity_and_onset(run: Case):
 
 
 def test_the_last_rows_are_judged():
-    rule_checks.assert_judges_median("groups_without_signal", 5, "group_signal", 0.0, 1.0, 0.3)
-    rule_checks.assert_needs_last("always_truncated", 10, "truncated_fraction", 1.0, 0.9, **CUT)
+    assert_judges_median("groups_without_signal", 5, "group_signal", 0.0, 1.0, 0.3)
+    assert_needs_last("always_truncated", 10, "truncated_fraction", 1.0, 0.9, **CUT)
+    assert_judges_median("no_progress_in_episode", 10, "episode_improvement", -0.1, 2.0, 2.0)
 
 
 def test_a_rule_waits_for_rows_and_budget():
-    rule_checks.assert_starts_at("always_truncated", 20, 100, **CUT)
-    rule_checks.assert_starts_at("groups_without_signal", 20, 200, group_signal=0.0)
+    assert_starts_at("always_truncated", 20, 100, **CUT)
+    assert_starts_at("groups_without_signal", 20, 200, group_signal=0.0)
+    assert_starts_at("no_progress_in_episode", 20, 100, episode_improvement=-0.1)
 
 
 def test_rows_without_the_metric_are_left_out():
-    rule_checks.assert_skips_nan("always_truncated", "truncated_fraction", 1.0, **CUT)
+    assert_skips_nan("always_truncated", "truncated_fraction", 1.0, **CUT)
+    assert_skips_nan("no_progress_in_episode", "episode_improvement", -0.1)
 
 
 def test_the_evidence_says_what_was_gained():
-    words: Any = rule_checks.assert_evidence
+    words: Any = assert_evidence
     words("always_truncated", "all of the episodes were truncated after 200 steps", **CUT)
     dead: Metrics = {**UNPAID, "return_mean": 0.0}
     words("always_truncated", "at least 96% of the episodes", **dead)

@@ -82,7 +82,7 @@ def test_a_memory_without_effect_is_found(memory, plant):
 @pytest.mark.parametrize("memory", ["gru", "lstm"])
 def test_a_memory_that_has_not_learnt_yet_is_healthy(memory):
     history = record(CARDS, 16, **TRAINING, memory=memory, sequence_length=8)
-    assert history.improved is False and history.series(MEMORY).min() > 0.05
+    assert history.progress.improved is False and history.series(MEMORY).min() > 0.05
     assert "memory_unused" not in findings(history)
 
 
@@ -90,9 +90,9 @@ def test_a_memory_that_has_not_learnt_yet_is_healthy(memory):
 def test_a_task_without_memory_gets_a_note_at_most():
     chosen = TRAINING | {"memory": "gru", "sequence_length": 8, "lr": 0.01}
     history = record("sick_worlds:SickTargets-v0", 30, lose_state, **chosen)
-    assert history.improved and findings(history)["memory_unused"] == "note"
+    assert history.progress.improved and findings(history)["memory_unused"] == "note"
     healthy = record("sick_worlds:SickTargets-v0", 30, **chosen)
-    assert healthy.improved and "memory_unused" not in findings(healthy)
+    assert healthy.progress.improved and "memory_unused" not in findings(healthy)
 
 
 def test_differences_too_small_to_normalise_are_found():

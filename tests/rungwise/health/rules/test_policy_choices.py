@@ -5,24 +5,14 @@ import math
 
 import numpy as np
 import pytest
-import rule_checks
-from health_runs import (
-    Case,
-    Metrics,
-    case,
-    cases,
-    flat,
-    from_row,
-    history,
-    rising,
-    scores_with_tau,
-)
+from health_runs import Case, Metrics, case, cases, flat, from_row, history, rising, scores_with_tau
+from rule_checks import assert_judges_median, assert_skips_nan, assert_starts_at
 
 from rungwise.health import RULES, diagnose
 
 LOW: Metrics = {"gamma": 0.0, "episode_length": 20}
 THOUGHTS: Metrics = {
-    **{"log_p_with": -0.05, "log_p_without": -1.6, "log_p_shuffled": -4.0, "log_p_random": -3.3},
+    **{"log_p_with": -0.05, "log_p_without": -1.6, "log_p_shuffled": -4.0, "log_p_random": -3.3}
 }
 
 
@@ -119,6 +109,22 @@ CASES = [
     case("choice_concentration", "note", one_takes(0.98), score=[1.0, *flat(26, 1.06, 0.01)]),
     case("choice_concentration", ("note", 1), one_takes(0.87), 8, 40, SLIGHTLY_UP),
     case("choice_concentration", ("warn", 1), one_takes(0.87), 8, 40, [3.8, *SLIGHTLY_UP[1:]]),
+    # Values that nearly always lie outside; bang-bang control that was learnt is healthy.
+    *cases(
+        "action_clipping",
+        {},
+        (("warn", 8), {"action_clip_fraction": from_row(8, 0.97, 0.3)}),
+        ("warn", {"action_clip_fraction": 0.91}),
+        (None, {"action_clip_fraction": 0.89}),
+        (None, {"action_clip_fraction": 0.33}),
+    ),
+    case("action_clipping", None, {"action_clip_fraction": 1.0}, 60, score=rising),
+    case("action_clipping", None, {"action_clip_fraction": 1.0}, 4, 27),
+    case("range_unused", ("note", 6), {"range_utilisation": from_row(6, 0.1, 0.5)}, 39, 100),
+    case("range_unused", ("warn", 6), {"range_utilisation": from_row(6, 0.1, 0.5)}, 40, 100),
+    case("range_unused", None, {"range_utilisation": 0.1}, 60, score=rising),
+    case("range_unused", "warn", {"range_utilisation": 0.29}, 60),
+    case("range_unused", None, {"range_utilisation": 0.31}, 60),
 ]
 
 
@@ -128,15 +134,18 @@ def test_severity_and_onset(run: Case):
 
 
 def test_the_median_of_the_last_rows_is_judged():
-    rule_checks.assert_judges_median("theatre", 10, "log_p_with", -1.6, -0.05, -0.05, **THOUGHTS)
-    rule_checks.assert_judges_median(
+    assert_judges_median("theatre", 10, "log_p_with", -1.6, -0.05, -0.05, **THOUGHTS)
+    assert_judges_median(
         "choice_concentration", 5, "choice_fraction_max", 1.0, 0.0, 0.5, **one_takes(0.98)
     )
+    assert_judges_median("action_clipping", 5, "action_clip_fraction", 1.0, 0.3, 0.85)
+    assert_judges_median("range_unused", 10, "range_utilisation", 0.1, 1.0, 1.0)
 
 
 def test_a_rule_waits_for_rows_and_budget():
-    rule_checks.assert_starts_at("gamma_too_low", 15, 45, **LOW)
-    rule_checks.assert_starts_at("theatre", 30, 100, **THOUGHTS | {"log_p_with": -1.6})
+    assert_starts_at("gamma_too_low", 15, 45, **LOW)
+    assert_starts_at("theatre", 30, 100, **THOUGHTS | {"log_p_with": -1.6})
+    assert_starts_at("range_unused", 20, 100, range_utilisation=0.1)
 
 
 @pytest.mark.parametrize(("rows", "named"), [(8, 8), (30, 10)])
@@ -155,8 +164,10 @@ def test_the_evidence_names_the_iterations_that_there_were(rows, named, symptom,
 
 
 def test_rows_without_the_metric_are_left_out():
-    rule_checks.assert_skips_nan("theatre", "log_p_with", -1.6, **THOUGHTS)
-    rule_checks.assert_skips_nan("gamma_too_low", "episode_length", 20.0, **LOW)
+    assert_skips_nan("theatre", "log_p_with", -1.6, **THOUGHTS)
+    assert_skips_nan("gamma_too_low", "episode_length", 20.0, **LOW)
+    assert_skips_nan("action_clipping", "action_clip_fraction", 1.0)
+    assert_skips_nan("range_unused", "range_utilisation", 0.1)
 
 
 def test_a_solved_run_that_takes_one_choice_for_a_while_is_not_ended():

@@ -4,8 +4,8 @@ import math
 from typing import Any
 
 import pytest
-import rule_checks
 from health_runs import Case, Metrics, case, cases, flat, from_row, history, rising, scores_with_tau
+from rule_checks import assert_evidence, assert_needs_last, assert_skips_nan, assert_starts_at
 
 from rungwise.health import RULES
 
@@ -16,11 +16,7 @@ FIRST_UPDATES = [0.14, 0.089, 0.106, 0.058, 0.293, 0.028, 0.131, 0.028, 0.011, 0
 """KL of a healthy run of DPO after a warm start, whose first updates move a policy furthest."""
 
 
-STILL: Metrics = {
-    "kl": 1e-9,
-    "clip_fraction": 0.0,
-    "entropy": lambda i: 1.38 + 1e-4 * (i % 3),
-}
+STILL: Metrics = {"kl": 1e-9, "clip_fraction": 0.0, "entropy": lambda i: 1.38 + 1e-4 * (i % 3)}
 CONVERGED: Metrics = {
     "kl": from_row(20, 0.0, 0.01),
     "clip_fraction": from_row(20, 0.0, 0.1),
@@ -214,11 +210,7 @@ CASES = [
         for n in range(1, 301)
     ),
     # KL is compared in the first quarter and at the end.
-    *frozen_policy(
-        (("stop", 1), {"kl": [1e-9] * 10 + [0.01] * 27 + [1e-9] * 3}),
-        base=STILL,
-        n=40,
-    ),
+    *frozen_policy((("stop", 1), {"kl": [1e-9] * 10 + [0.01] * 27 + [1e-9] * 3}), base=STILL, n=40),
 ]
 
 
@@ -228,22 +220,22 @@ def test_severity_and_onset(run: Case):
 
 
 def test_all_of_the_last_rows_must_be_sick():
-    rule_checks.assert_needs_last("clip_range_too_small", 5, "clip_fraction", 0.99, 0.1, **CLIP)
-    rule_checks.assert_needs_last("update_ratio", 5, "update_ratio", 0.6, 0.05)
+    assert_needs_last("clip_range_too_small", 5, "clip_fraction", 0.99, 0.1, **CLIP)
+    assert_needs_last("update_ratio", 5, "update_ratio", 0.6, 0.05)
 
 
 def test_a_rule_waits_for_rows_and_budget():
-    rule_checks.assert_starts_at("update_ratio", 20, 200, update_ratio=0.6)
-    rule_checks.assert_starts_at("frozen_policy", 7, 27, **STILL)
-    rule_checks.assert_starts_at("frozen_policy", 10, 100, **STILL)
+    assert_starts_at("update_ratio", 20, 200, update_ratio=0.6)
+    assert_starts_at("frozen_policy", 7, 27, **STILL)
+    assert_starts_at("frozen_policy", 10, 100, **STILL)
 
 
 def test_rows_without_the_metric_are_left_out():
-    rule_checks.assert_skips_nan("update_ratio", "update_ratio", 0.6)
+    assert_skips_nan("update_ratio", "update_ratio", 0.6)
 
 
 def test_the_evidence_has_the_values():
-    rule_checks.assert_evidence(
+    assert_evidence(
         "update_ratio", "by 0.6 of their size at a learning rate of 0.1", update_ratio=0.6, lr=0.1
     )
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import rule_checks
 from health_runs import (
     Case,
     Metrics,
@@ -19,6 +18,7 @@ from health_runs import (
     seen,
     severity,
 )
+from rule_checks import assert_evidence, assert_needs_last, assert_starts_at
 
 from rungwise.health import RULES
 from rungwise.health.diagnosis import find_disproved
@@ -315,7 +315,7 @@ def test_a_finding_is_withdrawn_where_most_episodes_are_paid_at_last():
     assert withdrawn
     assert withdrawn == list(range(withdrawn[0], 61))
     # Long before the score of a run that was flat for most of it has improved.
-    assert not history(withdrawn[0], 40, **run).improved
+    assert not history(withdrawn[0], 40, **run).progress.improved
 
 
 def test_a_finding_stays_where_nothing_is_paid():
@@ -325,13 +325,13 @@ def test_a_finding_stays_where_nothing_is_paid():
 
 
 def test_all_of_the_last_rows_must_be_sick():
-    rule_checks.assert_needs_last("zero_reward", 5, "zero_reward_fraction", 1.0, 0.5, **DEAD)
+    assert_needs_last("zero_reward", 5, "zero_reward_fraction", 1.0, 0.5, **DEAD)
 
 
 def test_the_evidence_has_the_fractions():
     hacked = {**RETURNS, "success_rate": falling(60)}
-    rule_checks.assert_evidence("zero_reward", "0% of the episodes had any reward", **ZERO)
-    rule_checks.assert_evidence("reward_hacking", "from 76% to 41%", **hacked)
+    assert_evidence("zero_reward", "0% of the episodes had any reward", **ZERO)
+    assert_evidence("reward_hacking", "from 76% to 41%", **hacked)
 
 
 def test_the_evidence_is_silent_about_episodes_that_are_not_counted():
@@ -373,14 +373,14 @@ def test_hacking_and_no_success_exclude_each_other():
 
 def test_a_rule_waits_for_rows_and_budget():
     few = {**ZERO, "episodes": ZeroReward.episodes / 20}
-    rule_checks.assert_starts_at("zero_reward", 20, 100, **ZERO)
-    rule_checks.assert_starts_at("zero_reward", 20, 27, **few)
+    assert_starts_at("zero_reward", 20, 100, **ZERO)
+    assert_starts_at("zero_reward", 20, 27, **few)
     for rows, budget in ((15, 45), (20, 100)):
         hacked = {"success_rate": stepped(0.8, 0.2, rows), "return_mean": stepped(10, 20, rows)}
-        rule_checks.assert_starts_at("reward_hacking", rows, budget, **hacked)
-    rule_checks.assert_starts_at("reward_hacking", 60, 100, **RETURNS, success_rate=0.3)
-    rule_checks.assert_starts_at("constant_reward", 10, 30, **SAME | {"episodes": 20})
-    rule_checks.assert_starts_at("constant_reward", 20, 100, **SAME | {"episodes": 20})
+        assert_starts_at("reward_hacking", rows, budget, **hacked)
+    assert_starts_at("reward_hacking", 60, 100, **RETURNS, success_rate=0.3)
+    assert_starts_at("constant_reward", 10, 30, **SAME | {"episodes": 20})
+    assert_starts_at("constant_reward", 20, 100, **SAME | {"episodes": 20})
 
 
 def test_a_late_goal_is_never_stopped():

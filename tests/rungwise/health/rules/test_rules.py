@@ -9,9 +9,10 @@ from health_runs import HEALTHY, Metrics, flat, history, rising, seen, severity
 from rungwise.health import RULES, SCORE, History, Rule, diagnose
 from rungwise.health.rules.entropy import EntropyCollapse
 from rungwise.health.rules.episodes import GroupsWithoutSignal
+from rungwise.health.rules.gradients import GradientsAlwaysClipped
+from rungwise.health.rules.observations import DeadUnits
 from rungwise.health.rules.policy_choices import ChoiceConcentration
 from rungwise.health.rules.policy_steps import UpdateRatio
-from rungwise.health.rules.thresholds_of_updates import DeadUnits, GradientsAlwaysClipped
 from rungwise.health.rules.value_function import LowExplainedVariance, ValueDivergence
 
 
@@ -63,7 +64,7 @@ def test_a_score_on_its_way_turns_a_warning_into_a_note():
     concentrated: Metrics = {"choice_fraction_max": 0.87, "env_steps": 9999.0}
     concentrated["choice_fractions"] = lambda i: [0.87, 0.04, 0.03, 0.03, 0.03]
     unexplained: Metrics = {"explained_variance": 0.0, "value_loss": 1.0}
-    assert history(15, 60, score=score).improved is False
+    assert history(15, 60, score=score).progress.improved is False
     assert severity(ChoiceConcentration(), 15, 60, score=score, **concentrated) == "note"
     assert severity(ChoiceConcentration(), 15, 60, score=flat(15), **concentrated) == "warn"
     assert severity(LowExplainedVariance(), 15, 30, score=score, **unexplained) is None

@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-import rule_checks
 from health_runs import Case, case, flat, history, rising, scores_with_tau
+from rule_checks import assert_starts_at
 
 from rungwise.health import RULES, History
 from rungwise.health.improvement import is_at_ceiling
 from rungwise.health.rules.no_improvement import NoImprovement
-from rungwise.logs.smoothed import SmoothedHistory
 
 RISE = [*np.linspace(20.0, 500.0, 44), *[500.0] * 6]
 SOLVED = [*np.linspace(0.05, 0.92, 12), *flat(48, 0.957, 0.003)]
@@ -185,19 +184,19 @@ def test_noise_is_no_fall(symptom: str, make_score: Any, seeds: int, ends: Seque
 
 
 def test_no_improvement_waits_for_thirty_rows_and_two_fifths_of_the_budget():
-    rule_checks.assert_starts_at("no_improvement", 30, 70, score=1.0)
-    rule_checks.assert_starts_at("no_improvement", 40, 100, score=1.0)
+    assert_starts_at("no_improvement", 30, 70, score=1.0)
+    assert_starts_at("no_improvement", 40, 100, score=1.0)
 
 
 def test_a_trend_equal_to_the_threshold_does_not_excuse():
     runs = history(30, score=[1.0, 1.2, *([1.1] * 28)])
-    assert NoImprovement(tau=runs.trend)(runs)
-    assert NoImprovement(tau=runs.trend - 1e-9)(runs) is None
+    assert NoImprovement(tau=runs.progress.trend)(runs)
+    assert NoImprovement(tau=runs.progress.trend - 1e-9)(runs) is None
 
 
 def test_a_fall_is_left_alone_for_the_sake_of_earlier_checks():
     # Without a look at these the run would be ended.
-    assert history(90, 97, score=FALLS_FOR_A_WHILE).improved is False
+    assert history(90, 97, score=FALLS_FOR_A_WHILE).progress.improved is False
 
 
 COSTS = [3.0, 2.5, *([3.0] * 28)]
@@ -288,20 +287,20 @@ def test_episodes_that_ended_at_once_are_no_start():
         counted,
         History(no_lengths, 60, "return_mean", has_ended=True),
     ):
-        assert run.settled_rows[0] == 5
+        assert run.progress.settled_rows[0] == 5
         assert collapse(run) is None
         assert RULES["fell_from_best"](run) is None
     rise = [*FIRST, *np.linspace(2.5, 7.5, 55)]
-    assert survivors(rise, lengths).improved
-    assert survivors(rise, [100.0] * 60).improved is False
+    assert survivors(rise, lengths).progress.improved
+    assert survivors(rise, [100.0] * 60).progress.improved is False
 
 
 def test_a_mean_of_few_episodes_is_no_start_where_others_are_of_100():
     # 4 episodes more in each row: the first was lucky, and the means forget it.
     score = [11.0, *np.linspace(-1.0, -20.0, 19), *flat(120, -20.0, 0.2)]
     rows = [{"return_mean_100": value, "episodes": 4.0} for value in score]
-    run = SmoothedHistory(rows, len(rows), "return_mean_100", has_ended=True)
-    assert run.settled_rows[0] == 18
+    run = History(rows, len(rows), "return_mean_100", has_ended=True, is_smoothed=True)
+    assert run.progress.settled_rows[0] == 18
     assert RULES["performance_collapse"](run) is None
     assert RULES["performance_collapse"](History(rows, len(rows), run.score, has_ended=True))
 
@@ -313,15 +312,15 @@ def test_a_fall_from_the_start_is_found_as_before():
     for run in (counted, survivors([*FIRST, *LEVEL], [200.0] * 60)):
         found = collapse(run)
         assert found and found.severity == "warn" and "at its start" in found.evidence
-        assert run.settled_rows[0] == 0
+        assert run.progress.settled_rows[0] == 0
     # At most a fifth of the rows is left out, and a better policy's first rows are its start.
     slow = survivors(np.linspace(9.0, 2.0, 60).tolist(), np.linspace(20.0, 500.0, 60).tolist())
-    assert slow.settled_rows[0] == 12
+    assert slow.progress.settled_rows[0] == 12
     assert collapse(slow)
     assert (
         survivors(
             np.linspace(2.0, 9.0, 60).tolist(), np.linspace(20.0, 500.0, 60).tolist()
-        ).settled_rows[0]
+        ).progress.settled_rows[0]
         == 0
     )
 
@@ -419,7 +418,7 @@ AT_CEILING = [1000.0] * 9 + [940.0]
 def test_a_ceiling_is_the_most_frequent_and_best_score(scores: list[float], is_solved: bool):
     assert is_at_ceiling(np.array(scores)) is is_solved
     run = history(100, score=scores)
-    assert bool(run.improved) is is_solved
+    assert bool(run.progress.improved) is is_solved
 
 
 def evaluate_every(rows: int, held_out: Any, training: Any = lambda t: t, seed: int = 0) -> History:

@@ -3,8 +3,8 @@
 import math
 
 import pytest
-import rule_checks
 from health_runs import Case, Metrics, case, cases, from_row, history, make_rows, rising
+from rule_checks import assert_skips_nan, assert_starts_at
 
 from rungwise.health import RULES, History, diagnose
 from rungwise.health.remedy import worded
@@ -190,7 +190,7 @@ def test_a_log_without_steps_and_losses_is_not_judged():
 
 
 def test_the_length_of_episodes_is_judged_from_ten_rows_on():
-    rule_checks.assert_starts_at("no_episode_ends", 10, 200, **ENDLESS)
+    assert_starts_at("no_episode_ends", 10, 200, **ENDLESS)
 
 
 COUNTED: Metrics = {
@@ -228,8 +228,8 @@ def test_a_number_that_is_not_finite_is_found_where_it_was_first_met():
 
 
 def test_a_rule_waits_for_rows_and_budget():
-    rule_checks.assert_starts_at("no_updates", 8, 24, updates=0)
-    rule_checks.assert_starts_at("no_updates", 20, 100, updates=0)
+    assert_starts_at("no_updates", 8, 24, updates=0)
+    assert_starts_at("no_updates", 20, 100, updates=0)
 
 
 def test_rows_of_several_iterations_are_no_slower():
@@ -242,8 +242,8 @@ def test_rows_of_several_iterations_are_no_slower():
 
 def test_iterations_are_compared_with_ten_before_the_last_ten():
     slower: Metrics = {"iteration_s": from_row(12, 3.0, 1.0)}
-    rule_checks.assert_starts_at("slower_iterations", 21, 40, **slower)
+    assert_starts_at("slower_iterations", 21, 40, **slower)
 
 
 def test_rows_without_the_metric_are_left_out():
-    rule_checks.assert_skips_nan("no_updates", "updates", 0.0)
+    assert_skips_nan("no_updates", "updates", 0.0)

@@ -3,8 +3,14 @@
 import math
 
 import pytest
-import rule_checks
 from health_runs import Case, Metrics, case, cases, from_row, rising
+from rule_checks import (
+    assert_evidence,
+    assert_judges_median,
+    assert_needs_last,
+    assert_skips_nan,
+    assert_starts_at,
+)
 
 from rungwise.health import RULES, History, diagnose
 from rungwise.health.rules.v_star import AdvantagesFlat
@@ -12,7 +18,7 @@ from rungwise.health.rules.v_star import AdvantagesFlat
 NAN = math.nan
 NEGATIVE: Metrics = {"advantage_negative_fraction": 1.0, "advantage_mean": -0.8}
 POSITIVE: Metrics = {
-    **{"advantage_negative_fraction": 0.0, "advantage_mean": 0.4, "advantage_std": 0.2},
+    **{"advantage_negative_fraction": 0.0, "advantage_mean": 0.4, "advantage_std": 0.2}
 }
 STAGE_1: Metrics = {"v_star_starts": 100, "v_star_starts_left": 0, "reference_samples": 8}
 FLAT: Metrics = {"v_star_flat_fraction": 1.0} | STAGE_1
@@ -108,6 +114,17 @@ CASES = [
         100,
         score=None,
     ),
+    # A few outliers are healthy, and a run that learns gets a note.
+    *cases(
+        "advantage_clipping",
+        {},
+        (("warn", 7), {"advantage_clip_fraction": from_row(7, 0.7, 0.1)}),
+        ("warn", {"advantage_clip_fraction": 0.52}),
+        (None, {"advantage_clip_fraction": 0.48}),
+        (None, {"advantage_clip_fraction": 0.04}),
+    ),
+    case("advantage_clipping", "note", {"advantage_clip_fraction": 0.7}, score=rising),
+    case("advantage_clipping", None, {"advantage_clip_fraction": 0.9}, 3, 27),
 ]
 
 
@@ -117,47 +134,43 @@ def test_severity_and_onset(run: Case):
 
 
 def test_the_median_of_the_last_rows_is_judged():
-    rule_checks.assert_judges_median(
+    assert_judges_median(
         "v_star_optimistic", 5, "advantage_negative_fraction", 1.0, 0.5, 0.94, **NEGATIVE
     )
+    assert_judges_median("advantage_clipping", 5, "advantage_clip_fraction", 1.0, 0.0, 0.45)
 
 
 def test_all_of_the_last_rows_must_be_sick():
-    rule_checks.assert_needs_last(
-        "v_star_pessimistic", 5, "advantage_negative_fraction", 0.0, 0.5, **POSITIVE
-    )
+    assert_needs_last("v_star_pessimistic", 5, "advantage_negative_fraction", 0.0, 0.5, **POSITIVE)
 
 
 def test_a_rule_waits_for_rows_and_budget():
-    rule_checks.assert_starts_at("v_star_optimistic", 20, 100, **NEGATIVE)
-    rule_checks.assert_starts_at("v_star_pessimistic", 20, 100, **POSITIVE)
+    assert_starts_at("v_star_optimistic", 20, 100, **NEGATIVE)
+    assert_starts_at("v_star_pessimistic", 20, 100, **POSITIVE)
 
 
 def test_rows_without_the_metric_are_left_out():
-    rule_checks.assert_skips_nan(
-        "v_star_pessimistic", "advantage_negative_fraction", 0.0, advantage_mean=0.4
-    )
+    assert_skips_nan("v_star_pessimistic", "advantage_negative_fraction", 0.0, advantage_mean=0.4)
+    assert_skips_nan("advantage_clipping", "advantage_clip_fraction", 1.0)
 
 
 def test_the_evidence_has_the_values():
-    rule_checks.assert_evidence(
+    assert_evidence(
         "v_star_optimistic",
         "by 0.8 on average (returns 0.1, V* 0.9), 16 times the",
         **NEGATIVE | {"return_mean": 0.1, "advantage_std": 0.05},
     )
-    rule_checks.assert_evidence(
+    assert_evidence(
         "v_star_optimistic", "times the standard deviation", **NEGATIVE | {"advantage_std": 0.078}
     )
-    rule_checks.assert_evidence(
+    assert_evidence(
         "v_star_optimistic", "by 0.8 on average, and", **NEGATIVE | {"advantage_std": 0.082}
     )
-    rule_checks.assert_evidence(
-        "v_star_pessimistic", "beat V* (the last by 0.4 on average)", **POSITIVE
-    )
-    rule_checks.assert_evidence(
+    assert_evidence("v_star_pessimistic", "beat V* (the last by 0.4 on average)", **POSITIVE)
+    assert_evidence(
         "v_star_without_success", "100% of 100 starts none of the reference's 8 samples", **FAILED
     )
-    rule_checks.assert_evidence("advantages_flat", "from 100% of 100 starts all samples", **FLAT)
+    assert_evidence("advantages_flat", "from 100% of 100 starts all samples", **FLAT)
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-import rule_checks
 from health_runs import Case, Metrics, case, cases, flat, from_row, history, rising, scores_with_tau
+from rule_checks import assert_evidence, assert_judges_median, assert_skips_nan, assert_starts_at
 
 from rungwise.health import RULES
 from rungwise.health.rules.value_function import ValueDivergence
@@ -276,27 +276,27 @@ def test_severity_and_onset(run: Case):
 
 
 def test_the_median_of_the_last_rows_is_judged():
-    rule_checks.assert_judges_median("reward_scale", 10, "target_abs_max", 150, 10, 10, **LARGE)
+    assert_judges_median("reward_scale", 10, "target_abs_max", 150, 10, 10, **LARGE)
 
 
 def test_rows_without_the_metric_are_left_out():
-    rule_checks.assert_skips_nan("reward_scale", "target_abs_max", 50000.0, **LARGE)
+    assert_skips_nan("reward_scale", "target_abs_max", 50000.0, **LARGE)
 
 
 def test_a_rule_waits_for_rows_and_budget():
-    rule_checks.assert_starts_at("low_explained_variance", 15, 30, explained_variance=0.0)
-    rule_checks.assert_starts_at("low_explained_variance", 50, 100, explained_variance=0.0)
-    rule_checks.assert_starts_at("reward_scale", 20, 100, **LARGE)
+    assert_starts_at("low_explained_variance", 15, 30, explained_variance=0.0)
+    assert_starts_at("low_explained_variance", 50, 100, explained_variance=0.0)
+    assert_starts_at("reward_scale", 20, 100, **LARGE)
 
 
 def test_the_evidence_has_the_values():
-    rule_checks.assert_evidence(
+    assert_evidence(
         "reward_scale",
         "target_abs_max is 5e+04 in size over the last 10 iterations, explained variance is 0",
         **LARGE,
     )
     growth = "times the largest possible return and grow"
-    rule_checks.assert_evidence("value_divergence", growth, **SICK)
+    assert_evidence("value_divergence", growth, **SICK)
 
 
 def test_the_loss_of_standardised_values_is_judged_as_it_is():

@@ -1,4 +1,4 @@
-"""Rules that compare one metric of the updates or of the network with a limit."""
+"""Rules for gradients that are zero, or always clipped."""
 
 from __future__ import annotations
 
@@ -8,17 +8,7 @@ from typing import Annotated
 
 from rungwise.health.finding import Severity
 from rungwise.health.history import SCORE, History
-from rungwise.health.remedy import (
-    SCALED_OBSERVATIONS,
-    SCALED_REWARDS,
-    Remedy,
-    at_least,
-    at_most,
-    increase,
-    limit,
-    lower,
-    put,
-)
+from rungwise.health.remedy import SCALED_REWARDS, Remedy, at_least, at_most, increase, lower, put
 from rungwise.health.threshold_rule import ByImprovement, ThresholdRule
 from rungwise.validation import AtLeastOne, Between, Fraction, Positive
 
@@ -59,184 +49,6 @@ class PolicyWithoutGradient(ThresholdRule):
 
     rows: Annotated[int, AtLeastOne] = 9
     """Number of last iterations, all of which must be sick: three measurements, one in four."""
-
-
-@dataclass(frozen=True)
-class DeadUnits(ThresholdRule):
-    """Most hidden units are saturated for every row, and the score has not improved.
-
-    A ``relu`` unit that is off for half of the rows is normal; a dead unit has the same saturated
-    output for all. RLExplorer and SageMaker's debugger raise an alarm above half of a network. A
-    network that has learnt may need few units, hence the condition on the score.
-    """
-
-    symptom = "dead_units"
-    title = "Hidden units give the same output for every observation"
-    needs = ("dead_unit_fraction", SCORE)
-    stagnant_only = True
-    causes = (
-        "updates too large for the network, above all with relu",
-        "observations so large that tanh saturates",
-        "an observation that does not change",
-    )
-    remedy = (
-        SCALED_OBSERVATIONS,
-        lower("lr", 1e-4, "then lower {}"),
-        limit("grad_clip", 0.5, "clip with {}"),
-        put("activation", "tanh", "use {}"),
-    )
-    # Up to a half is normal with relu, and a small task needs few units of a large network.
-    threshold, grades = "warn", ("warn", "stop")
-    sentence = (
-        "{value:.0%} of the hidden units had the same output for all rows of the last {rows} "
-        "iterations and the score has not improved"
-    )
-
-    warn: Annotated[float, Fraction] = 0.5
-    """Fraction of dead units above which the finding is a warning."""
-    stop: Annotated[float, Fraction] = 0.99
-    """Fraction above which it asks for a stop: the output no longer depends on the observation."""
-
-
-@dataclass(frozen=True)
-class EncoderConstant(ThresholdRule):
-    """All features of a part of the observation are equal, though the part itself changes.
-
-    The policy cannot see this part. Some constant features (rectifiers that are off, categories
-    that do not occur) are normal: up to 51 % of a part's in healthy runs on MiniGrid, 17 % of
-    one-hot numbers, 5 % in Catch (images), 0 % in CartPole. So it must be all of them, which only
-    dead layers showed. A part may be of no use to the task, so a stop is asked for only where the
-    features of all parts are constant: the policy then acts without seeing anything.
-    """
-
-    symptom = "encoder_constant"
-    title = "An encoder gives the same features for every observation"
-    needs = ("encoder_constant_fraction", SCORE)
-    stagnant_only = True
-    causes = (
-        "updates too large for the network: all of its rectifiers are off",
-        "pixels so large or so small that the first layer saturates or rounds them away",
-        "an observation whose changes are lost in its size, such as 1 in 1e8",
-    )
-    remedy = (
-        lower("lr", 1e-4, "lower {} and train anew: such an encoder does not recover"),
-        limit("grad_clip", 0.5, "clip with {}"),
-        "give images as bytes (uint8), which are divided by 255, or as floats between 0 and 1",
-        "subtract the usual value from numbers that vary little compared with their size",
-    )
-    statistic, is_complete = "every", True
-    comparison, threshold = ">=", 1
-    sentence = (
-        "all features of {which} were the same for every row in the last {rows} iterations, though "
-        "the observation changes, and the score has not improved"
-    )
-
-    rows: Annotated[int, AtLeastOne] = 9
-    """Number of last iterations, all of which must be sick: three measurements, one in four."""
-
-    def choose_severity(self, history: History, value: float) -> Severity:
-        """Return a stop where the policy sees nothing at all."""
-        return "stop" if self._is_blind(history) else "warn"
-
-    def describe(self, history: History) -> Mapping[str, object]:
-        """Return how much of the observation it is."""
-        part = "an encoder of a part of the observation"
-        return {"which": "the encoder" if self._is_blind(history) else part}
-
-    def _is_blind(self, history: History) -> bool:
-        of_all = history.recent("feature_constant_fraction", self.rows)
-        return of_all.size == self.rows and bool(of_all.min() >= 1)
-
-
-@dataclass(frozen=True)
-class MemoryUnused(ThresholdRule):
-    """The policy's outputs do not depend on the recurrent state.
-
-    The effect of the state is compared with that of the present observation, because the outputs of
-    a policy that has learnt nothing hardly depend on either. In 18 healthy trainings (GRU and LSTM)
-    the share of memory was .07 at the start to .98 where the task needs memory, and at least .18 in
-    CartPole, Catch and MiniGrid, which need none. The lowest was .016, when all that paid was the
-    present observation and the task had been solved for long. Lost states and closed gates give 0.
-
-    So a share near zero is a fault of the memory itself, and a large one does not mean that the
-    task needs memory. It is a warning while the score does not improve. Once it has improved, all
-    that can be said is that memory costs time: a note.
-    """
-
-    symptom = "memory_unused"
-    title = "The policy acts the same whatever it remembers"
-    needs = ("memory_effect_fraction", SCORE)
-    highest = "warn"
-    causes = (
-        "episodes of a single step, in which there is nothing to remember",
-        "gates of the recurrent layer that updates which were too large have closed",
-        "a runner or policy of your own that does not carry the state from step to step",
-    )
-    remedy = (
-        "`rungwise check ENV` shows whether rewards depend on what was seen earlier",
-        lower("lr", 1e-4, "if they do, lower {}"),
-        put("memory", "none", "if they do not, set {}, which is faster"),
-    )
-    statistic, is_complete = "every", True
-    comparison, threshold = "<", "limit"
-    by_improvement = ByImprovement("note", None, "warn")
-    sentence = (
-        "at most {value:.1%} of what the policy's outputs depend on was memory in the last {rows} "
-        "iterations, and the score has {improved}"
-    )
-
-    limit: Annotated[float, Fraction] = 0.005
-    """Share of memory in what the outputs depend on, below which it counts as unused."""
-    rows: Annotated[int, AtLeastOne] = 9
-    """Number of last iterations, all of which must be sick: three measurements, one in four."""
-
-    def describe(self, history: History) -> Mapping[str, object]:
-        """Return what the score has done."""
-        without = "improved without it: memory costs time"
-        return {"improved": without if history.improved else "not improved"}
-
-
-@dataclass(frozen=True)
-class AdvantageClipping(ThresholdRule):
-    """More than half of the advantages exceed the clip limit.
-
-    The limit of one half is from the shopping post-mortem. Only the sign of a clipped advantage is
-    left. That is enough for slow learning, so a run whose score has improved gets a note.
-    Normalised advantages rarely trigger the rule: at most 4 % of any sample lie beyond 5 standard
-    deviations.
-    """
-
-    symptom = "advantage_clipping"
-    title = "Most advantages are clipped and no longer differ in size"
-    needs = ("advantage_clip_fraction", SCORE)
-    highest = "warn"
-    causes = (
-        "advantages that are clipped without being normalised first",
-        "rewards much larger than the clip limit",
-        "V* far from all returns",
-    )
-    remedy = (
-        put(
-            "normalise_advantages",
-            True,
-            "normalise the advantages ({})",
-            without=put("loss", "regression", "train by {}, which clips no advantage"),
-        ),
-        SCALED_REWARDS,
-        "then look for `v_star_optimistic` and `v_star_pessimistic`",
-    )
-    threshold = "clip_fraction"
-    # Early in a run large advantages are normal, as V* or the critic is still off.
-    by_improvement = ByImprovement("note", "note", "warn")
-    sentence = "{value:.0%} of the advantages of the last {rows} iterations were clipped{stagnant}"
-
-    clip_fraction: Annotated[float, Fraction] = 0.5
-    """Fraction of clipped advantages above which an iteration is sick."""
-
-    def describe(self, history: History) -> Mapping[str, object]:
-        """Return what the score has done."""
-        stagnant = history.improved is False
-        return {"stagnant": " and the score has not improved" if stagnant else ""}
 
 
 @dataclass(frozen=True)
@@ -371,7 +183,7 @@ class GradientsAlwaysClipped(ThresholdRule):
 
     def is_excused(self, history: History) -> bool:
         """Return whether a few bad iterations only make a gain uncertain."""
-        return history.has_improved_lately(self.rows)
+        return history.progress.has_improved_lately(self.rows)
 
     def choose_severity(self, history: History, value: float) -> Severity:
         """Return a stop where the norm is far beyond the limit.

@@ -1,16 +1,13 @@
-"""A history whose score is a moving average, as SB3 logs it: its rows repeat each other."""
+"""The progress of a score that is a moving average, as SB3 logs it: its rows repeat each other."""
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 
-from rungwise.health.history import History
 from rungwise.health.improvement import (
     FloatArray,
     IndexArray,
@@ -18,17 +15,15 @@ from rungwise.health.improvement import (
     estimate_jump_sd,
     is_at_ceiling,
     kendall_tau,
+    median,
 )
-from rungwise.health.metric_table import MetricTable, Row
-from rungwise.health.remedy import OtherLibrary
-from rungwise.metrics import STAGE
+from rungwise.health.metric_table import MetricTable
+from rungwise.health.progress import Progress
 
 WINDOW = 100
 """Number of episodes that a ``return_mean_100`` is the mean of."""
 CHANCE = 1.96
 """Standard deviations of Kendall's tau that noise stays within in 95 % of runs."""
-NOISE = 3.0
-"""Standard errors that a gain must be larger than, as in :class:`Improvement`."""
 
 
 def repeats_episodes(rows: MetricTable) -> bool:
@@ -37,8 +32,8 @@ def repeats_episodes(rows: MetricTable) -> bool:
     return bool(np.isfinite(smooth).any()) and np.array_equal(smooth, exact, equal_nan=True)
 
 
-@dataclasses.dataclass(frozen=True)
-class SmoothedHistory(History):
+@dataclass(frozen=True)
+class SmoothedProgress(Progress):
     """The same rows, judged as fewer independent ones.
 
     The mean of the last 100 episodes walks at random where nothing is learnt: three PPO runs on
@@ -51,28 +46,28 @@ class SmoothedHistory(History):
     @cached_property
     def repeats(self) -> float:
         """How many neighbouring rows are means over the same episodes, at least 1."""
-        episodes = self.series("episodes")
+        episodes = self.table.column("episodes")
         episodes = episodes[episodes > 0]
         # The median, because the many short episodes of the first rows would hide how much later
         # rows overlap.
-        return max(1.0, WINDOW / float(np.median(episodes))) if episodes.size else 1.0
+        return max(1.0, WINDOW / median(episodes)) if episodes.size else 1.0
 
     @cached_property
     def stage_start(self) -> int:
         """The first row of the current stage that is a mean over none of the episodes before it."""
-        start = self._table.find_last_change(STAGE)
+        start = super().stage_start
         return start and start + math.ceil(self.repeats)
 
     @property
     def episodes_per_score(self) -> FloatArray:
         """Number of episodes [R] that each score is the mean of."""
-        return np.full(len(self), float(WINDOW))
+        return np.full(len(self.table), float(WINDOW))
 
     @cached_property
     def settled_rows(self) -> IndexArray:
         """The same without the first means, if better, of fewer episodes than later ones."""
         rows = super().settled_rows
-        sizes = np.minimum(np.cumsum(np.nan_to_num(self.series("episodes"))), WINDOW)[rows]
+        sizes = np.minimum(np.cumsum(np.nan_to_num(self.table.column("episodes"))), WINDOW)[rows]
         unknown = np.full(rows.size, np.nan)
         return rows[count_unsettled(self.scores[rows], sizes, unknown, unknown) :]
 
@@ -86,11 +81,11 @@ class SmoothedHistory(History):
             return None
         rows = self.settled_rows
         r = self.scores[rows]
-        rose = self.improvement(r, self.series("episodes")[rows])
+        rose = self.improvement(r, self.table.column("episodes")[rows])
         if not rose or is_at_ceiling(r):
             return rose
         last = math.ceil(r.size / 3)
-        plateau, first = float(np.median(r[-last:])), float(r[0])
+        plateau, first = median(r[-last:]), float(r[0])
         # Rows that differ by e new episodes have jumps of sd sqrt(2e) / 100 of an episode's sd.
         sd = estimate_jump_sd(r) * math.sqrt(self.repeats / 2)
         end = min(1.0, self.repeats / last)
@@ -98,14 +93,12 @@ class SmoothedHistory(History):
             # The first row is the mean of one row's episodes only, so its variance is larger by
             # this factor.
             fewer = self.repeats if self.is_even else 1.0
-            if plateau - first > NOISE * sd * math.sqrt(fewer + end):
+            if plateau - first > self.improvement.noise * sd * math.sqrt(fewer + end):
                 return True
-        return plateau - self._settled_start(r) > NOISE * sd * math.sqrt(1 + end)
-
-    def _settled_start(self, r: FloatArray) -> float:
-        """Return the mean of the first rows [R] with a full window: short episodes finish first."""
-        start = min(math.ceil(self.repeats), r.size // 5)
-        return float(r[start : start + math.ceil(r.size / 10)].mean())
+        # The mean of the first rows with a full window, because short episodes finish first.
+        full = min(math.ceil(self.repeats), r.size // 5)
+        start = float(r[full : full + math.ceil(r.size / 10)].mean())
+        return plateau - start > self.improvement.noise * sd * math.sqrt(1 + end)
 
     @property
     def independent_scores(self) -> FloatArray:
@@ -125,19 +118,3 @@ class SmoothedHistory(History):
         # Few rows are left after thinning, and among few rows chance alone often exceeds a tau of
         # 0.2.
         return tau if abs(tau) > CHANCE * math.sqrt(2 * (2 * n + 5) / (9 * n * (n - 1))) else 0.0
-
-
-def make_history(
-    rows: Sequence[Row],
-    budget: int,
-    score: str,
-    mode: Literal["min", "max"],
-    *,
-    is_smoothed: bool,
-    settings: Mapping[str, object] | None = None,
-    other: OtherLibrary | None = None,
-    has_ended: bool = False,
-) -> History:
-    """Return what the rules judge of a run whose score may be a moving average."""
-    kind = SmoothedHistory if is_smoothed else History
-    return kind(rows, budget, score, mode, settings or {}, other, has_ended=has_ended)
