@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,14 +19,13 @@ from rungwise.run_log.stop_requests import is_stop_requested
 from rungwise.validation import InputError
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.trials import TrialPlan
-from tune_jobs.programs.followed_program import FollowedProgram
+from tune_jobs.programs.followed_program import POLL_S, FollowedProgram, Reached
 from tune_jobs.programs.log_follower import LogFollower
 from tune_jobs.programs.process import ProgramProcess, find_program
 from tune_jobs.programs.trial_program import (
     can_continue,
-    follow_trial_program,
     get_program_folder,
-    start_trial_program,
+    open_trial_program,
 )
 from tune_jobs.session.recorder import EventRecorder
 from tune_jobs.session.stopper import TrialStopper
@@ -35,8 +35,6 @@ from tune_jobs.stopping.sweep_health import SweepHealth
 if TYPE_CHECKING:
     from tune_jobs.trackers.prometheus_gauges import RunGauges
 
-POLL_S = 0.5
-"""Time between two looks at whether the program still runs."""
 SHARE = 0.005
 """Share of the time that reading and judging its log may take: half a per cent of a core."""
 BEFORE = "before_s"
@@ -75,9 +73,9 @@ class ProgramSession:
             InputError: it cannot be started, or its log is lost, is not one, or has no score.
         """
         for plan in plans:
-            reached, program = self._open(plan)
+            program = self._open(plan)
             try:
-                self._follow(plan.trial, program, reached)
+                self._follow(program)
             except InputError as error:
                 hint = self._explain_how_to_continue(program)
                 raise InputError(f"{error} {hint}") from error
@@ -85,35 +83,27 @@ class ProgramSession:
                 program.end()
                 raise
 
-    def _open(self, plan: TrialPlan) -> tuple[int, FollowedProgram]:
-        """Start the program, or find it where an earlier session left it running.
-
-        Returns:
-            The last iteration that is in the event log already, and the program.
-        """
+    def _open(self, plan: TrialPlan) -> FollowedProgram:
+        """Start the program, or find it where an earlier session left it running."""
         settings, folder = self.job.program, get_program_folder(self.directory, plan.trial)
-        process = find_program(folder)
-        if not settings.command:  # it was not started by Rungwise
-            started = process.started if process else time.time()
-            log = LogFollower([Path(settings.log)], rename=settings.rename)
-            return self._find_last_iteration(), FollowedProgram(self.job, process, log, started)
-        reached, before_s = self._find_last_iteration(), 0.0
-        continues = can_continue(self.job, plan.trial, self.directory, reached)
-        if process is None or not self._was_left(process):
-            reached = reached if continues else 0
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / BEFORE).write_text(str(self._results[-1].seconds if reached else 0.0))
-            process = start_trial_program(self.job, plan, self.directory, continues=continues)
-        with suppress(FileNotFoundError):  # an earlier version has started it
-            before_s = float((folder / BEFORE).read_text())
-        return reached, follow_trial_program(
-            self.job,
-            plan.trial,
-            self.directory,
-            process,
-            continues=continues,
-            before_s=before_s,
+        left, iteration = (
+            find_program(folder),
+            max((row.iteration for row in self._results), default=0),
         )
+        reached = Reached(iteration)
+        if not settings.command:  # it was not started by Rungwise
+            log = LogFollower([Path(settings.log)], rename=settings.rename)
+            return FollowedProgram(self.job, plan.trial, left, log, reached)
+        if left is not None and self._was_left(left):
+            reached = replace(reached, started=left.started)
+            with suppress(FileNotFoundError):  # an earlier version has started it
+                reached = replace(reached, before_s=float((folder / BEFORE).read_text()))
+        else:
+            left, continues = None, can_continue(self.job, folder, iteration)
+            reached = Reached(iteration, self._results[-1].seconds) if continues else Reached()
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / BEFORE).write_text(str(reached.trained_s))
+        return open_trial_program(self.job, plan, self.directory, left, reached)
 
     def _was_left(self, process: ProgramProcess) -> bool:
         """Return whether the session before this one left the program running."""
@@ -125,24 +115,20 @@ class ProgramSession:
         last_session = self.earlier[starts[-2] :] if len(starts) > 1 else []
         return not any(isinstance(row, EndRow) for row in last_session)
 
-    def _find_last_iteration(self) -> int:
-        return max((row.iteration for row in self._results), default=0)
-
-    def _follow(self, trial: str, program: FollowedProgram, reached: int) -> None:
+    def _follow(self, program: FollowedProgram) -> None:
         start = time.process_time()
-        for iterations in program.follow(reached):
-            self._report_log(trial, program)
-            self._report_problems(trial, reached, program)
+        for iterations in program.follow():
+            self._report_log(program)
+            self._report_problems(program)
             for iteration in iterations:
                 # Of what was logged since the last look the newest iteration is judged, with all
                 # before it.
                 is_newest = iteration is iterations[-1]
-                result = program.make_result(trial, iteration, is_last=is_newest)
+                result = program.make_result(iteration, is_last=is_newest)
                 if self.stopper("", result | {"is_judged": is_newest}):
                     if not program.is_over:
                         program.end()
                     return
-                reached = iteration.number
             if program.is_over:
                 continue
             if not program.follower.behind:
@@ -152,14 +138,17 @@ class ProgramSession:
                 program.end()
                 return
             start = time.process_time()
-        self.recorder.write_end(trial, reached, StopVerdict(*program.explain_end()))
+        verdict = StopVerdict(*program.explain_end())
+        self.recorder.write_end(program.trial, program.reached.iteration, verdict)
 
-    def _report_log(self, trial: str, program: FollowedProgram) -> None:
+    def _report_log(self, program: FollowedProgram) -> None:
         """Write once which log is followed."""
         log = program.follower.chosen
         if log is not None and not self._has_log:
             others = [str(path) for path in program.follower.others]
-            row = LogRow(trial=trial, path=str(log.files[0]), format=log.name, others=others)
+            row = LogRow(
+                trial=program.trial, path=str(log.files[0]), format=log.name, others=others
+            )
             self.recorder.write(row)
             self._has_log = True
 
@@ -171,7 +160,7 @@ class ProgramSession:
             if is_stop_requested(self.directory):
                 return
 
-    def _report_problems(self, trial: str, iteration: int, program: FollowedProgram) -> None:
+    def _report_problems(self, program: FollowedProgram) -> None:
         """Write once each what is wrong with the log that does not end the program."""
         log = program.follower.chosen
         doctor = log and format_command("rungwise", "doctor", log.files[0])
@@ -184,7 +173,8 @@ class ProgramSession:
             if not evidence or symptom in self._reported:
                 continue
             self._reported.add(symptom)
-            self.recorder.write_warning(trial, iteration, symptom, evidence, remedy)
+            iteration = program.reached.iteration
+            self.recorder.write_warning(program.trial, iteration, symptom, evidence, remedy)
 
     def _explain_how_to_continue(self, program: FollowedProgram) -> str:
         resume = format_command("rungwise", "resume", self.directory)

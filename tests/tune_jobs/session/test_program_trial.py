@@ -12,10 +12,9 @@ from programs import ENDLESS, describe_resumable, look_often, write_logger
 from waiting import wait_until
 
 from tune_jobs.jobs.job_yaml import make_job
-from tune_jobs.programs import followed_program
+from tune_jobs.programs import followed_program, trial_program
 from tune_jobs.programs.process import find_program
 from tune_jobs.programs.trial_program import get_program_folder
-from tune_jobs.session import program_trial
 from tune_jobs.session.program_trial import make_program_trainable
 
 PLAN = {"trial": "01", "config": {"pause": 0.02}, "hang_report_dir": "", "resume_from": ""}
@@ -179,7 +178,7 @@ def test_a_finished_program_is_not_run_again_on_another_host(tmp_path, monkeypat
 def test_a_trial_beside_its_driver_is_so_under_any_name(start, monkeypatch):
     """A guard would end its program with the trial's process."""
     guarded = []
-    monkeypatch.setattr(program_trial, "end_with_this_process", guarded.append)
+    monkeypatch.setattr(trial_program, "end_with_this_process", guarded.append)
     trial = start(rows=500)
     monkeypatch.setattr(socket, "gethostname", lambda: "another-name")
     trial.step()
