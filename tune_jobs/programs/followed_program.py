@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Generator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from rungwise.logs.formats.tail import WHOLE_LOGS
@@ -33,15 +33,9 @@ class Reached:
     """The last one reported."""
     trained_s: float = 0.0
     before_s: float = 0.0
-    """The part of this time before the last start of the program."""
     started: float = 0.0
-    """When that was, in seconds since 1970."""
-
-    def since(self, started: float) -> Reached:
-        """Return this for a program that started at a time: that time may be a later one."""
-        if started == self.started:
-            return self
-        return replace(self, before_s=self.trained_s, started=started)
+    """Last start of the program, and the time trained before it. Only earlier versions wrote them:
+    now that time is in a file of the program's folder."""
 
 
 class FollowedProgram:
@@ -53,6 +47,7 @@ class FollowedProgram:
         process: the program; None for one that only its log is known of.
         follower: finds and reads its log.
         reached: what is reported already.
+        before_s: training time before its start.
     """
 
     def __init__(
@@ -62,10 +57,10 @@ class FollowedProgram:
         process: ProgramProcess | None,
         follower: LogFollower,
         reached: Reached,
+        before_s: float = 0.0,
     ) -> None:
         self.job, self.settings, self.trial = job, job.program, trial
-        self.process, self.follower = process, follower
-        self.reached = reached.since(process.started if process else time.time())
+        self.process, self.follower, self.reached = process, follower, reached
         self.rows: LogRows | None = None
         """Its log as iterations; None while no log is found."""
         self.is_over = False
@@ -74,8 +69,8 @@ class FollowedProgram:
         """A sentence on a log in which no return is known; empty where one is, or may still be."""
         # Measured once: the clock may be set while the program runs.
         ended = process.ended if process else None
-        trained_s = (ended or time.time()) - self.reached.started + self.reached.before_s
-        self._trained_before_s = max(trained_s, 0.0)
+        started = process.started if process else time.time()
+        self._trained_before_s = max((ended or time.time()) - (started - before_s), 0.0)
         self._had_ended, self._attached = ended is not None, time.monotonic()
         self._lost_since: float | None = None
         self._was_ended = False
@@ -91,12 +86,19 @@ class FollowedProgram:
         """Whether it is known to run no more."""
         return self.process is not None and not self.process.is_running
 
-    def poll(self) -> list[Iteration]:
-        """Return the iterations that its log has completed since the last call.
+    def follow(self) -> Generator[list[Iteration]]:
+        """Yield the iterations that each look at its log brings, until the program is over.
+
+        The caller makes results of them and waits between two looks.
 
         Raises:
             InputError: the log is lost, is not one, or does not have the score.
         """
+        while not self.is_over:
+            yield [i for i in self._poll() if i.number > self.reached.iteration]
+
+    def _poll(self) -> list[Iteration]:
+        """Return the iterations that its log has completed since the last call."""
         # Asked first: what a program writes before it ends is then read below.
         ended = self.has_ended
         is_whole = ended and self.process is not None and self.process.has_finished
@@ -112,17 +114,6 @@ class FollowedProgram:
             self._check_names(self.rows)
         self.is_over = ended
         return iterations
-
-    def follow(self) -> Generator[list[Iteration]]:
-        """Yield the iterations that each look at its log brings, until the program is over.
-
-        The caller makes results of them and waits between two looks.
-
-        Raises:
-            InputError: the log is lost, is not one, or does not have the score.
-        """
-        while not self.is_over:
-            yield [i for i in self.poll() if i.number > self.reached.iteration]
 
     def _check_names(self, rows: LogRows) -> None:
         """Refuse a log without the progress, or without the score that trials are compared by."""
@@ -183,7 +174,7 @@ class FollowedProgram:
     def make_result(self, iteration: Iteration, *, is_last: bool = False) -> dict[str, Any]:
         """Return an iteration as the result of a trial; the last one says how the program ended."""
         number, trained_s = iteration.number, self.trained_s
-        self.reached = replace(self.reached, iteration=number, trained_s=trained_s)
+        self.reached = Reached(number, trained_s)
         other = self.rows.other if self.rows else None
         ended = {"ended": self.explain_end()} if is_last and self.is_over else {}
         return {

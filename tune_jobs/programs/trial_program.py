@@ -27,6 +27,8 @@ from tune_jobs.programs.process import (
 
 CLOCK_S = 2.0
 """How far the clocks of two file systems may be apart."""
+BEFORE = "before_s"
+"""File of a program's folder: the training time before its start, whatever clocks say."""
 CUT = "half_lines.json"
 """What an end without warning left of the last lines of its logs; see ``HALF_LINES``."""
 
@@ -45,18 +47,18 @@ def open_trial_program(
     job: Job,
     plan: TrialPlan,
     directory: Path,
-    left: ProgramProcess | None,
+    process: ProgramProcess | None,
     reached: Reached,
     *,
     is_guarded: bool = False,
 ) -> FollowedProgram:
-    """Follow the program of a trial, which is started unless it was left to this process.
+    """Follow the program of a trial, and start it first unless it was left to be followed.
 
     Args:
         job: whose trials are programs.
         plan: the trial.
         directory: the run directory.
-        left: its program, running or ended, where its output is to be followed.
+        process: its program, running or ended, where one was left; None to start it.
         reached: what is reported already.
         is_guarded: whether a program that is started ends with this process.
 
@@ -65,13 +67,19 @@ def open_trial_program(
     """
     folder = get_program_folder(directory, plan.trial)
     continues = can_continue(job, folder, reached.iteration)
-    process = left or _start(job, plan, folder, continues=continues)
-    if is_guarded and left is None:
-        end_with_this_process(folder)
+    if process is None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / BEFORE).write_text(str(reached.trained_s))
+        process = _start(job, plan, folder, continues=continues)
+        if is_guarded:
+            end_with_this_process(folder)
+    before_s = reached.before_s if process.started == reached.started else reached.trained_s
+    with suppress(FileNotFoundError):  # an earlier version has started it
+        before_s = float((folder / BEFORE).read_text())
     if continues:
         _know_half_lines(folder)
-    follower = _make_follower(job, folder, process, continues=continues)
-    return FollowedProgram(job, plan.trial, process, follower, reached)
+    log = _find_log(job, folder, process, continues=continues)
+    return FollowedProgram(job, plan.trial, process, log, reached, before_s)
 
 
 def _start(job: Job, plan: TrialPlan, folder: Path, *, continues: bool) -> ProgramProcess:
@@ -99,10 +107,8 @@ def _start(job: Job, plan: TrialPlan, folder: Path, *, continues: bool) -> Progr
     )
 
 
-def _make_follower(
-    job: Job, folder: Path, process: ProgramProcess, *, continues: bool
-) -> LogFollower:
-    """Return what finds the log, which what was written before the start may belong to."""
+def _find_log(job: Job, folder: Path, process: ProgramProcess, *, continues: bool) -> LogFollower:
+    """Return the log of a program; what is older than its start is part of it if continued."""
     roots, pattern = _find_places(job, folder, process.directory)
     same_clock = len({path.stat().st_dev for path in (folder, *roots)}) == 1
     since = 0 if continues else read_start_time(folder) - (0 if same_clock else CLOCK_S)

@@ -8,8 +8,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,11 +20,7 @@ from tune_jobs.jobs.trials import TrialPlan
 from tune_jobs.programs.followed_program import POLL_S, FollowedProgram, Reached
 from tune_jobs.programs.log_follower import LogFollower
 from tune_jobs.programs.process import ProgramProcess, find_program
-from tune_jobs.programs.trial_program import (
-    can_continue,
-    get_program_folder,
-    open_trial_program,
-)
+from tune_jobs.programs.trial_program import can_continue, get_program_folder, open_trial_program
 from tune_jobs.session.recorder import EventRecorder
 from tune_jobs.session.stopper import TrialStopper
 from tune_jobs.stopping.stop_rules import StopVerdict
@@ -37,8 +31,6 @@ if TYPE_CHECKING:
 
 SHARE = 0.005
 """Share of the time that reading and judging its log may take: half a per cent of a core."""
-BEFORE = "before_s"
-"""File of a program's folder: the training time before its start, whatever clocks say."""
 LONGEST_S = 60.0
 """Longest time between two looks at its log, whatever they take."""
 
@@ -62,7 +54,6 @@ class ProgramSession:
         sweep = SweepHealth(job, earlier)
         self.recorder = EventRecorder(directory, sweep, listener, _make_gauges(directory))
         self.stopper = TrialStopper(job, directory, sweep, self.recorder)
-        self._results = [row for row in earlier if isinstance(row, ResultRow)]
         self._has_log = False
         self._reported: set[str] = set()
 
@@ -86,23 +77,15 @@ class ProgramSession:
     def _open(self, plan: TrialPlan) -> FollowedProgram:
         """Start the program, or find it where an earlier session left it running."""
         settings, folder = self.job.program, get_program_folder(self.directory, plan.trial)
-        left, iteration = (
-            find_program(folder),
-            max((row.iteration for row in self._results), default=0),
-        )
+        results = [row for row in self.earlier if isinstance(row, ResultRow)]
+        left, iteration = find_program(folder), max((row.iteration for row in results), default=0)
         reached = Reached(iteration)
         if not settings.command:  # it was not started by Rungwise
             log = LogFollower([Path(settings.log)], rename=settings.rename)
             return FollowedProgram(self.job, plan.trial, left, log, reached)
-        if left is not None and self._was_left(left):
-            reached = replace(reached, started=left.started)
-            with suppress(FileNotFoundError):  # an earlier version has started it
-                reached = replace(reached, before_s=float((folder / BEFORE).read_text()))
-        else:
+        if left is None or not self._was_left(left):
             left, continues = None, can_continue(self.job, folder, iteration)
-            reached = Reached(iteration, self._results[-1].seconds) if continues else Reached()
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / BEFORE).write_text(str(reached.trained_s))
+            reached = Reached(iteration, results[-1].seconds) if continues else Reached()
         return open_trial_program(self.job, plan, self.directory, left, reached)
 
     def _was_left(self, process: ProgramProcess) -> bool:
@@ -145,10 +128,8 @@ class ProgramSession:
         """Write once which log is followed."""
         log = program.follower.chosen
         if log is not None and not self._has_log:
-            others = [str(path) for path in program.follower.others]
-            row = LogRow(
-                trial=program.trial, path=str(log.files[0]), format=log.name, others=others
-            )
+            trial, others = program.trial, [str(path) for path in program.follower.others]
+            row = LogRow(trial=trial, path=str(log.files[0]), format=log.name, others=others)
             self.recorder.write(row)
             self._has_log = True
 

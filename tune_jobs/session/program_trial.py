@@ -51,8 +51,7 @@ class ProgramTrainable(tune.Trainable):
         # Not started here: Tune calls `load_checkpoint` next where the trial is to be continued,
         # and a program that begins anew would overwrite what it should continue from.
         self.program: FollowedProgram | None = None
-        known = self.plan.resume_from
-        self.reached = self._read_reached(known) if known else Reached()
+        self.reached = self._read_reached(self.plan.resume_from)
 
     def _open(self) -> FollowedProgram:
         """Start the program, or find it where a process that died has left it.
@@ -79,20 +78,24 @@ class ProgramTrainable(tune.Trainable):
         """
         if self.program is None:
             self.program = self._open()
-            self.results = self._follow(self.program)
+            self.iterations = self._follow(self.program)
         try:
-            return next(self.results)
+            iteration, is_last = next(self.iterations)
         except InputError as error:  # started again it would fail again, so the trial ends
             self.program.discard()
             nothing = Iteration(self.reached.iteration, 0, None, {})
             return self.program.make_result(nothing) | {"fault": str(error), "done": True}
+        result = self.program.make_result(iteration, is_last=is_last)
+        self.reached, is_end = self.program.reached, "ended" in result
+        if is_end and (failure := self.program.describe_failure()):
+            raise RuntimeError(failure)
+        return result | {TRAINING_ITERATION: iteration.number, "done": is_end}
 
-    def _follow(self, program: FollowedProgram) -> Generator[dict[str, Any]]:
-        """Yield the results of the program; the last one repeats an iteration if it brings none.
+    def _follow(self, program: FollowedProgram) -> Generator[tuple[Iteration, bool]]:
+        """Yield each iteration and whether a look ends with it; an end without one repeats it.
 
         Raises:
             InputError: there is no log, or it is lost, is not one, or does not have the score.
-            RuntimeError: the program failed.
         """
         newest = Iteration(self.reached.iteration, 0, None, {})
         for iterations in program.follow():
@@ -103,17 +106,8 @@ class ProgramTrainable(tune.Trainable):
             elif not iterations and not program.is_over:
                 time.sleep(POLL_S)
             for newest in iterations:
-                yield self._report(program, newest, is_last=newest is iterations[-1])
-        yield self._report(program, newest, is_last=True)
-
-    def _report(
-        self, program: FollowedProgram, iteration: Iteration, *, is_last: bool
-    ) -> dict[str, Any]:
-        result = program.make_result(iteration, is_last=is_last)
-        self.reached, is_end = program.reached, "ended" in result
-        if is_end and (failure := program.describe_failure()):
-            raise RuntimeError(failure)
-        return result | {TRAINING_ITERATION: iteration.number, "done": is_end}
+                yield newest, newest is iterations[-1]
+        yield newest, True
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Write how far the log was read."""
@@ -132,6 +126,6 @@ class ProgramTrainable(tune.Trainable):
 
     def _read_reached(self, checkpoint: str) -> Reached:
         """Return what need not run again."""
-        if not self.job.program.resume:
+        if not checkpoint or not self.job.program.resume:
             return Reached()
         return Reached(**json.loads(Path(checkpoint, REACHED).read_text()))

@@ -217,6 +217,21 @@ def test_what_was_ended_is_run_again(start, tmp_path):
     second.cleanup()
 
 
+@pytest.mark.parametrize(("earlier", "before_s"), [(False, 1e6), (True, 2e6)])
+def test_reached_of_earlier_version_has_its_time(start, tmp_path, earlier, before_s):
+    trial = start(rows=ENDLESS, value='held(i, 3, "go")', resume="--load {checkpoint}")
+    trial.step()
+    folder, saved = get_program_folder(tmp_path / "run", "01"), tmp_path / "saved"
+    (folder / "before_s").unlink()  # which earlier versions did not write
+    started = find_program(folder).started - earlier
+    reached = {"iteration": 1, "trained_s": 2e6, "before_s": 1e6, "started": started}
+    saved.mkdir()
+    (saved / "reached.json").write_text(json.dumps(reached))
+    again = type(trial)({"plan": PLAN | {"resume_from": str(saved)}})
+    result = again.step()
+    assert result["iteration"] == 2 and before_s < result["trained_s"] < before_s + 1e5
+
+
 def wait_for_end(folder):
     while find_program(folder).is_running:
         time.sleep(0.02)
