@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import time
 from collections.abc import Generator
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from rungwise.logs.formats.tail import WHOLE_LOGS
@@ -17,27 +17,50 @@ from tune_jobs.programs.process import STDERR, ProgramProcess, read_last_lines
 
 CHECKED_ROWS = 20
 """Rows of a log after which it must have had the score: the first rows often lack it."""
+POLL_S = 0.5
+"""Time between two looks at a program and its log, at least."""
 LOST_S = 60.0
 """Seconds for which a log may be missing or unreadable before it counts as lost."""
 OVERRUN = 1.1
 """Share of its budget at which a trial that does not end by itself is ended."""
 
 
+@dataclass(frozen=True)
+class Reached:
+    """How far the program of a trial has come, over all its starts."""
+
+    iteration: int = 0
+    """The last one reported."""
+    trained_s: float = 0.0
+    before_s: float = 0.0
+    started: float = 0.0
+    """Last start of the program, and the time trained before it. Only earlier versions wrote them:
+    now that time is in a file of the program's folder."""
+
+
 class FollowedProgram:
-    """A running program, and what its log says as iterations.
+    """The program of a trial, and what its log says as iterations.
 
     Args:
         job: whose settings are those of a program.
+        trial: its trial.
         process: the program; None for one that only its log is known of.
         follower: finds and reads its log.
-        started: when it started, in seconds since 1970, less the time of its earlier starts.
+        reached: what is reported already.
+        before_s: training time before its start.
     """
 
     def __init__(
-        self, job: Job, process: ProgramProcess | None, follower: LogFollower, started: float
+        self,
+        job: Job,
+        trial: str,
+        process: ProgramProcess | None,
+        follower: LogFollower,
+        reached: Reached,
+        before_s: float = 0.0,
     ) -> None:
-        self.job, self.settings = job, job.program
-        self.process, self.follower = process, follower
+        self.job, self.settings, self.trial = job, job.program, trial
+        self.process, self.follower, self.reached = process, follower, reached
         self.rows: LogRows | None = None
         """Its log as iterations; None while no log is found."""
         self.is_over = False
@@ -46,7 +69,8 @@ class FollowedProgram:
         """A sentence on a log in which no return is known; empty where one is, or may still be."""
         # Measured once: the clock may be set while the program runs.
         ended = process.ended if process else None
-        self._trained_before_s = max((ended or time.time()) - started, 0.0)
+        started = process.started if process else time.time()
+        self._trained_before_s = max((ended or time.time()) - (started - before_s), 0.0)
         self._had_ended, self._attached = ended is not None, time.monotonic()
         self._lost_since: float | None = None
         self._was_ended = False
@@ -62,12 +86,19 @@ class FollowedProgram:
         """Whether it is known to run no more."""
         return self.process is not None and not self.process.is_running
 
-    def poll(self) -> list[Iteration]:
-        """Return the iterations that its log has completed since the last call.
+    def follow(self) -> Generator[list[Iteration]]:
+        """Yield the iterations that each look at its log brings, until the program is over.
+
+        The caller makes results of them and waits between two looks.
 
         Raises:
             InputError: the log is lost, is not one, or does not have the score.
         """
+        while not self.is_over:
+            yield [i for i in self._poll() if i.number > self.reached.iteration]
+
+    def _poll(self) -> list[Iteration]:
+        """Return the iterations that its log has completed since the last call."""
         # Asked first: what a program writes before it ends is then read below.
         ended = self.has_ended
         is_whole = ended and self.process is not None and self.process.has_finished
@@ -83,22 +114,6 @@ class FollowedProgram:
             self._check_names(self.rows)
         self.is_over = ended
         return iterations
-
-    def follow(self, reached: int) -> Generator[list[Iteration]]:
-        """Yield the iterations that each look at its log brings, until the program is over.
-
-        The caller waits between two looks.
-
-        Args:
-            reached: the last iteration that is reported already, with those before it.
-
-        Raises:
-            InputError: the log is lost, is not one, or does not have the score.
-        """
-        while not self.is_over:
-            iterations = [i for i in self.poll() if i.number > reached]
-            reached = iterations[-1].number if iterations else reached
-            yield iterations
 
     def _check_names(self, rows: LogRows) -> None:
         """Refuse a log without the progress, or without the score that trials are compared by."""
@@ -156,20 +171,20 @@ class FollowedProgram:
         if self.process is not None:
             self.process.discard()
 
-    def make_result(
-        self, trial: str, iteration: Iteration, *, is_last: bool = False
-    ) -> dict[str, Any]:
+    def make_result(self, iteration: Iteration, *, is_last: bool = False) -> dict[str, Any]:
         """Return an iteration as the result of a trial; the last one says how the program ended."""
+        number, trained_s = iteration.number, self.trained_s
+        self.reached = Reached(number, trained_s)
         other = self.rows.other if self.rows else None
         ended = {"ended": self.explain_end()} if is_last and self.is_over else {}
         return {
             **ended,
-            "trial": trial,
-            "library": json.dumps(dataclasses.asdict(other) if other else {}),
-            "iteration": iteration.number,
+            "trial": self.trial,
+            "library": json.dumps(asdict(other) if other else {}),
+            "iteration": number,
             "score": iteration.score,
             "metrics": json.dumps(iteration.metrics),
-            "trained_s": self.trained_s,
+            "trained_s": trained_s,
             "fault": "",
             "took": "",
             "left_out": self.follower.chosen.left_out if self.follower.chosen else "",

@@ -13,12 +13,13 @@ from rungwise.logs.formats.tail import HALF_LINES, find_half_line
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.program_settings import fill, fill_command, list_placeholders, split_command
 from tune_jobs.jobs.trials import TrialPlan, derive_trial_seed, get_trial_number
-from tune_jobs.programs.followed_program import FollowedProgram
+from tune_jobs.programs.followed_program import FollowedProgram, Reached
 from tune_jobs.programs.log_follower import LogFollower
 from tune_jobs.programs.log_places import LogPlaces
 from tune_jobs.programs.process import (
     GRACE_S,
     ProgramProcess,
+    end_with_this_process,
     find_program,
     read_start_time,
     start_program,
@@ -26,6 +27,8 @@ from tune_jobs.programs.process import (
 
 CLOCK_S = 2.0
 """How far the clocks of two file systems may be apart."""
+BEFORE = "before_s"
+"""File of a program's folder: the training time before its start, whatever clocks say."""
 CUT = "half_lines.json"
 """What an end without warning left of the last lines of its logs; see ``HALF_LINES``."""
 
@@ -35,28 +38,53 @@ def get_program_folder(directory: Path, trial: str) -> Path:
     return directory.absolute() / "programs" / trial
 
 
-def can_continue(job: Job, trial: str, directory: Path, reached: int) -> bool:
+def can_continue(job: Job, folder: Path, reached: int) -> bool:
     """Return whether a start of a trial's program continues what it wrote until an iteration."""
-    out = get_program_folder(directory, trial) / "out"
-    return bool(job.program.resume) and reached > 0 and out.exists()
+    return bool(job.program.resume) and reached > 0 and (folder / "out").exists()
 
 
-def start_trial_program(
-    job: Job, plan: TrialPlan, directory: Path, *, continues: bool = False
-) -> ProgramProcess:
-    """Start the program of a trial.
+def open_trial_program(
+    job: Job,
+    plan: TrialPlan,
+    directory: Path,
+    process: ProgramProcess | None,
+    reached: Reached,
+    *,
+    is_guarded: bool = False,
+) -> FollowedProgram:
+    """Follow the program of a trial, and start it first unless it was left to be followed.
 
     Args:
         job: whose trials are programs.
         plan: the trial.
         directory: the run directory.
-        continues: whether it continues from what it wrote before to its folder.
+        process: its program, running or ended, where one was left; None to start it.
+        reached: what is reported already.
+        is_guarded: whether a program that is started ends with this process.
 
     Raises:
         InputError: there is no such program.
     """
-    settings, folder = job.program, get_program_folder(directory, plan.trial)
-    out = folder / "out"
+    folder = get_program_folder(directory, plan.trial)
+    continues = can_continue(job, folder, reached.iteration)
+    if process is None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / BEFORE).write_text(str(reached.trained_s))
+        process = _start(job, plan, folder, continues=continues)
+        if is_guarded:
+            end_with_this_process(folder)
+    before_s = reached.before_s if process.started == reached.started else reached.trained_s
+    with suppress(FileNotFoundError):  # an earlier version has started it
+        before_s = float((folder / BEFORE).read_text())
+    if continues:
+        _know_half_lines(folder)
+    log = _find_log(job, folder, process, continues=continues)
+    return FollowedProgram(job, plan.trial, process, log, reached, before_s)
+
+
+def _start(job: Job, plan: TrialPlan, folder: Path, *, continues: bool) -> ProgramProcess:
+    """Start the program of a trial, which may continue what it wrote before to its folder."""
+    settings, out = job.program, folder / "out"
     if out.exists() and not continues:
         # Its old log would be read as that of the new start.
         others = (folder.with_name(f"{plan.trial}-{i}") for i in count(1))
@@ -79,37 +107,16 @@ def start_trial_program(
     )
 
 
-def follow_trial_program(
-    job: Job,
-    trial: str,
-    directory: Path,
-    process: ProgramProcess,
-    *,
-    continues: bool = False,
-    before_s: float = 0.0,
-) -> FollowedProgram:
-    """Follow the log of a program that was started for a trial.
-
-    Args:
-        job: whose trials are programs.
-        trial: the trial.
-        directory: the run directory.
-        process: its program.
-        continues: whether what it wrote before its start belongs to its log.
-        before_s: training time of its earlier starts.
-    """
-    settings, folder = job.program, get_program_folder(directory, trial)
+def _find_log(job: Job, folder: Path, process: ProgramProcess, *, continues: bool) -> LogFollower:
+    """Return the log of a program; what is older than its start is part of it if continued."""
     roots, pattern = _find_places(job, folder, process.directory)
-    if continues:
-        _know_half_lines(folder)
-    # What was written before the program was started is not its log.
     same_clock = len({path.stat().st_dev for path in (folder, *roots)}) == 1
     since = 0 if continues else read_start_time(folder) - (0 if same_clock else CLOCK_S)
     outside = None
-    if not settings.log and job.trials == 1:  # of several trials, places outside may be shared
-        outside = LogPlaces(process, split_command(settings.command), [folder, process.directory])
-    follower = LogFollower(roots, pattern, settings.rename, since, outside)
-    return FollowedProgram(job, process, follower, process.started - before_s)
+    if not job.program.log and job.trials == 1:  # of several, places outside may be shared
+        command = split_command(job.program.command)
+        outside = LogPlaces(process, command, [folder, process.directory])
+    return LogFollower(roots, pattern, job.program.rename, since, outside)
 
 
 def _find_places(job: Job, folder: Path, working: Path) -> tuple[list[Path], str]:

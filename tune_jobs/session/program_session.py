@@ -8,7 +8,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,15 +17,10 @@ from rungwise.run_log.stop_requests import is_stop_requested
 from rungwise.validation import InputError
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.trials import TrialPlan
-from tune_jobs.programs.followed_program import FollowedProgram
+from tune_jobs.programs.followed_program import POLL_S, FollowedProgram, Reached
 from tune_jobs.programs.log_follower import LogFollower
 from tune_jobs.programs.process import ProgramProcess, find_program
-from tune_jobs.programs.trial_program import (
-    can_continue,
-    follow_trial_program,
-    get_program_folder,
-    start_trial_program,
-)
+from tune_jobs.programs.trial_program import can_continue, get_program_folder, open_trial_program
 from tune_jobs.session.recorder import EventRecorder
 from tune_jobs.session.stopper import TrialStopper
 from tune_jobs.stopping.stop_rules import StopVerdict
@@ -35,12 +29,8 @@ from tune_jobs.stopping.sweep_health import SweepHealth
 if TYPE_CHECKING:
     from tune_jobs.trackers.prometheus_gauges import RunGauges
 
-POLL_S = 0.5
-"""Time between two looks at whether the program still runs."""
 SHARE = 0.005
 """Share of the time that reading and judging its log may take: half a per cent of a core."""
-BEFORE = "before_s"
-"""File of a program's folder: the training time before its start, whatever clocks say."""
 LONGEST_S = 60.0
 """Longest time between two looks at its log, whatever they take."""
 
@@ -64,7 +54,6 @@ class ProgramSession:
         sweep = SweepHealth(job, earlier)
         self.recorder = EventRecorder(directory, sweep, listener, _make_gauges(directory))
         self.stopper = TrialStopper(job, directory, sweep, self.recorder)
-        self._results = [row for row in earlier if isinstance(row, ResultRow)]
         self._has_log = False
         self._reported: set[str] = set()
 
@@ -75,9 +64,9 @@ class ProgramSession:
             InputError: it cannot be started, or its log is lost, is not one, or has no score.
         """
         for plan in plans:
-            reached, program = self._open(plan)
+            program = self._open(plan)
             try:
-                self._follow(plan.trial, program, reached)
+                self._follow(program)
             except InputError as error:
                 hint = self._explain_how_to_continue(program)
                 raise InputError(f"{error} {hint}") from error
@@ -85,35 +74,19 @@ class ProgramSession:
                 program.end()
                 raise
 
-    def _open(self, plan: TrialPlan) -> tuple[int, FollowedProgram]:
-        """Start the program, or find it where an earlier session left it running.
-
-        Returns:
-            The last iteration that is in the event log already, and the program.
-        """
+    def _open(self, plan: TrialPlan) -> FollowedProgram:
+        """Start the program, or find it where an earlier session left it running."""
         settings, folder = self.job.program, get_program_folder(self.directory, plan.trial)
-        process = find_program(folder)
+        results = [row for row in self.earlier if isinstance(row, ResultRow)]
+        left, iteration = find_program(folder), max((row.iteration for row in results), default=0)
+        reached = Reached(iteration)
         if not settings.command:  # it was not started by Rungwise
-            started = process.started if process else time.time()
             log = LogFollower([Path(settings.log)], rename=settings.rename)
-            return self._find_last_iteration(), FollowedProgram(self.job, process, log, started)
-        reached, before_s = self._find_last_iteration(), 0.0
-        continues = can_continue(self.job, plan.trial, self.directory, reached)
-        if process is None or not self._was_left(process):
-            reached = reached if continues else 0
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / BEFORE).write_text(str(self._results[-1].seconds if reached else 0.0))
-            process = start_trial_program(self.job, plan, self.directory, continues=continues)
-        with suppress(FileNotFoundError):  # an earlier version has started it
-            before_s = float((folder / BEFORE).read_text())
-        return reached, follow_trial_program(
-            self.job,
-            plan.trial,
-            self.directory,
-            process,
-            continues=continues,
-            before_s=before_s,
-        )
+            return FollowedProgram(self.job, plan.trial, left, log, reached)
+        if left is None or not self._was_left(left):
+            left, continues = None, can_continue(self.job, folder, iteration)
+            reached = Reached(iteration, results[-1].seconds) if continues else Reached()
+        return open_trial_program(self.job, plan, self.directory, left, reached)
 
     def _was_left(self, process: ProgramProcess) -> bool:
         """Return whether the session before this one left the program running."""
@@ -125,24 +98,20 @@ class ProgramSession:
         last_session = self.earlier[starts[-2] :] if len(starts) > 1 else []
         return not any(isinstance(row, EndRow) for row in last_session)
 
-    def _find_last_iteration(self) -> int:
-        return max((row.iteration for row in self._results), default=0)
-
-    def _follow(self, trial: str, program: FollowedProgram, reached: int) -> None:
+    def _follow(self, program: FollowedProgram) -> None:
         start = time.process_time()
-        for iterations in program.follow(reached):
-            self._report_log(trial, program)
-            self._report_problems(trial, reached, program)
+        for iterations in program.follow():
+            self._report_log(program)
+            self._report_problems(program)
             for iteration in iterations:
                 # Of what was logged since the last look the newest iteration is judged, with all
                 # before it.
                 is_newest = iteration is iterations[-1]
-                result = program.make_result(trial, iteration, is_last=is_newest)
+                result = program.make_result(iteration, is_last=is_newest)
                 if self.stopper("", result | {"is_judged": is_newest}):
                     if not program.is_over:
                         program.end()
                     return
-                reached = iteration.number
             if program.is_over:
                 continue
             if not program.follower.behind:
@@ -152,13 +121,14 @@ class ProgramSession:
                 program.end()
                 return
             start = time.process_time()
-        self.recorder.write_end(trial, reached, StopVerdict(*program.explain_end()))
+        verdict = StopVerdict(*program.explain_end())
+        self.recorder.write_end(program.trial, program.reached.iteration, verdict)
 
-    def _report_log(self, trial: str, program: FollowedProgram) -> None:
+    def _report_log(self, program: FollowedProgram) -> None:
         """Write once which log is followed."""
         log = program.follower.chosen
         if log is not None and not self._has_log:
-            others = [str(path) for path in program.follower.others]
+            trial, others = program.trial, [str(path) for path in program.follower.others]
             row = LogRow(trial=trial, path=str(log.files[0]), format=log.name, others=others)
             self.recorder.write(row)
             self._has_log = True
@@ -171,7 +141,7 @@ class ProgramSession:
             if is_stop_requested(self.directory):
                 return
 
-    def _report_problems(self, trial: str, iteration: int, program: FollowedProgram) -> None:
+    def _report_problems(self, program: FollowedProgram) -> None:
         """Write once each what is wrong with the log that does not end the program."""
         log = program.follower.chosen
         doctor = log and format_command("rungwise", "doctor", log.files[0])
@@ -184,7 +154,8 @@ class ProgramSession:
             if not evidence or symptom in self._reported:
                 continue
             self._reported.add(symptom)
-            self.recorder.write_warning(trial, iteration, symptom, evidence, remedy)
+            iteration = program.reached.iteration
+            self.recorder.write_warning(program.trial, iteration, symptom, evidence, remedy)
 
     def _explain_how_to_continue(self, program: FollowedProgram) -> str:
         resume = format_command("rungwise", "resume", self.directory)

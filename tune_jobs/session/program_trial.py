@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Generator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,32 +17,13 @@ from rungwise.logs.log_rows import Iteration
 from rungwise.validation import InputError
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.trials import TrialPlan
-from tune_jobs.programs.followed_program import FollowedProgram
-from tune_jobs.programs.process import end_with_this_process, find_program, identify_machine
-from tune_jobs.programs.trial_program import (
-    can_continue,
-    follow_trial_program,
-    get_program_folder,
-    start_trial_program,
-)
+from tune_jobs.programs.followed_program import POLL_S, FollowedProgram, Reached
+from tune_jobs.programs.process import find_program, identify_machine
+from tune_jobs.programs.trial_program import get_program_folder, open_trial_program
 
-POLL_S = 0.5
-"""Time between two reads of a log."""
 REACHED = "reached.json"
 """File of a checkpoint: the last iteration reported, and the time until then. What the program
 saves is in its folder."""
-
-
-@dataclass(frozen=True)
-class Reached:
-    """How far the program of a trial has come, over all its starts."""
-
-    iteration: int = 0
-    trained_s: float = 0.0
-    before_s: float = 0.0
-    """The part of this time before the last start of the program."""
-    started: float = 0.0
-    """When that was, in seconds since 1970."""
 
 
 def make_program_trainable(job: Job, directory: Path) -> type[ProgramTrainable]:
@@ -70,8 +51,7 @@ class ProgramTrainable(tune.Trainable):
         # Not started here: Tune calls `load_checkpoint` next where the trial is to be continued,
         # and a program that begins anew would overwrite what it should continue from.
         self.program: FollowedProgram | None = None
-        known = self.plan.resume_from
-        self.reached = self._read_reached(known) if known else Reached()
+        self.reached = self._read_reached(self.plan.resume_from)
 
     def _open(self) -> FollowedProgram:
         """Start the program, or find it where a process that died has left it.
@@ -80,26 +60,14 @@ class ProgramTrainable(tune.Trainable):
         run again. On another machine than the driver's it ends with its process: nothing else
         would end it, and a resume may run the trial elsewhere.
         """
-        folder = get_program_folder(self.directory, self.plan.trial)
-        process, is_guarded = find_program(folder), identify_machine() != self.driver_host
-        reached = self.reached.iteration
-        continues = can_continue(self.job, self.plan.trial, self.directory, reached)
-        if process is not None and (process.is_discarded or is_guarded):
-            process.end()  # the actor that the trial had before, or its guard, may be ending it
-        if process is None or not (process.is_running or process.has_finished):
-            process = start_trial_program(self.job, self.plan, self.directory, continues=continues)
-            if is_guarded:
-                end_with_this_process(folder)
-        if process.started != self.reached.started:  # what was reached is of an earlier start
-            before_s = self.reached.trained_s
-            self.reached = replace(self.reached, before_s=before_s, started=process.started)
-        return follow_trial_program(
-            self.job,
-            self.plan.trial,
-            self.directory,
-            process,
-            continues=continues,
-            before_s=self.reached.before_s,
+        left = find_program(get_program_folder(self.directory, self.plan.trial))
+        is_guarded = identify_machine() != self.driver_host
+        if left is not None and (left.is_discarded or is_guarded):
+            left.end()  # the actor that the trial had before, or its guard, may be ending it
+        if left is not None and not (left.is_running or left.has_finished):
+            left = None
+        return open_trial_program(
+            self.job, self.plan, self.directory, left, self.reached, is_guarded=is_guarded
         )
 
     def step(self) -> dict[str, Any]:
@@ -110,24 +78,27 @@ class ProgramTrainable(tune.Trainable):
         """
         if self.program is None:
             self.program = self._open()
-            self.results = self._follow(self.program)
+            self.iterations = self._follow(self.program)
         try:
-            return next(self.results)
+            iteration, is_last = next(self.iterations)
         except InputError as error:  # started again it would fail again, so the trial ends
             self.program.discard()
             nothing = Iteration(self.reached.iteration, 0, None, {})
-            result = self.program.make_result(self.plan.trial, nothing)
-            return result | {"fault": str(error), "done": True}
+            return self.program.make_result(nothing) | {"fault": str(error), "done": True}
+        result = self.program.make_result(iteration, is_last=is_last)
+        self.reached, is_end = self.program.reached, "ended" in result
+        if is_end and (failure := self.program.describe_failure()):
+            raise RuntimeError(failure)
+        return result | {TRAINING_ITERATION: iteration.number, "done": is_end}
 
-    def _follow(self, program: FollowedProgram) -> Generator[dict[str, Any]]:
-        """Yield the results of the program; the last one repeats an iteration if it brings none.
+    def _follow(self, program: FollowedProgram) -> Generator[tuple[Iteration, bool]]:
+        """Yield each iteration and whether a look ends with it; an end without one repeats it.
 
         Raises:
             InputError: there is no log, or it is lost, is not one, or does not have the score.
-            RuntimeError: the program failed.
         """
         newest = Iteration(self.reached.iteration, 0, None, {})
-        for iterations in program.follow(self.reached.iteration):
+        for iterations in program.follow():
             if problem := program.find_log_problem():
                 raise InputError(problem)
             if program.is_overdue:
@@ -135,19 +106,8 @@ class ProgramTrainable(tune.Trainable):
             elif not iterations and not program.is_over:
                 time.sleep(POLL_S)
             for newest in iterations:
-                yield self._report(program, newest, is_last=newest is iterations[-1])
-        yield self._report(program, newest, is_last=True)
-
-    def _report(
-        self, program: FollowedProgram, iteration: Iteration, *, is_last: bool
-    ) -> dict[str, Any]:
-        result = program.make_result(self.plan.trial, iteration, is_last=is_last)
-        number, trained_s = iteration.number, result["trained_s"]
-        self.reached = replace(self.reached, iteration=number, trained_s=trained_s)
-        is_end = "ended" in result
-        if is_end and (failure := program.describe_failure()):
-            raise RuntimeError(failure)
-        return result | {TRAINING_ITERATION: number, "done": is_end}
+                yield newest, newest is iterations[-1]
+        yield newest, True
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Write how far the log was read."""
@@ -166,6 +126,6 @@ class ProgramTrainable(tune.Trainable):
 
     def _read_reached(self, checkpoint: str) -> Reached:
         """Return what need not run again."""
-        if not self.job.program.resume:
+        if not checkpoint or not self.job.program.resume:
             return Reached()
         return Reached(**json.loads(Path(checkpoint, REACHED).read_text()))

@@ -12,10 +12,9 @@ from programs import ENDLESS, describe_resumable, look_often, write_logger
 from waiting import wait_until
 
 from tune_jobs.jobs.job_yaml import make_job
-from tune_jobs.programs import followed_program
+from tune_jobs.programs import followed_program, trial_program
 from tune_jobs.programs.process import find_program
 from tune_jobs.programs.trial_program import get_program_folder
-from tune_jobs.session import program_trial
 from tune_jobs.session.program_trial import make_program_trainable
 
 PLAN = {"trial": "01", "config": {"pause": 0.02}, "hang_report_dir": "", "resume_from": ""}
@@ -179,7 +178,7 @@ def test_a_finished_program_is_not_run_again_on_another_host(tmp_path, monkeypat
 def test_a_trial_beside_its_driver_is_so_under_any_name(start, monkeypatch):
     """A guard would end its program with the trial's process."""
     guarded = []
-    monkeypatch.setattr(program_trial, "end_with_this_process", guarded.append)
+    monkeypatch.setattr(trial_program, "end_with_this_process", guarded.append)
     trial = start(rows=500)
     monkeypatch.setattr(socket, "gethostname", lambda: "another-name")
     trial.step()
@@ -216,6 +215,21 @@ def test_what_was_ended_is_run_again(start, tmp_path):
     second.step()
     assert find_program(folder).is_running
     second.cleanup()
+
+
+@pytest.mark.parametrize(("earlier", "before_s"), [(False, 1e6), (True, 2e6)])
+def test_reached_of_earlier_version_has_its_time(start, tmp_path, earlier, before_s):
+    trial = start(rows=ENDLESS, value='held(i, 3, "go")', resume="--load {checkpoint}")
+    trial.step()
+    folder, saved = get_program_folder(tmp_path / "run", "01"), tmp_path / "saved"
+    (folder / "before_s").unlink()  # which earlier versions did not write
+    started = find_program(folder).started - earlier
+    reached = {"iteration": 1, "trained_s": 2e6, "before_s": 1e6, "started": started}
+    saved.mkdir()
+    (saved / "reached.json").write_text(json.dumps(reached))
+    again = type(trial)({"plan": PLAN | {"resume_from": str(saved)}})
+    result = again.step()
+    assert result["iteration"] == 2 and before_s < result["trained_s"] < before_s + 1e5
 
 
 def wait_for_end(folder):
