@@ -21,12 +21,12 @@ from pathlib import Path
 from cluster.commands.groups import COMMANDS, print_overview, print_version
 from cluster.errors import Answer, CommandEnded, Terminal, WrongCall, error_answer, parsing
 from envs.checking.guarded_import import describe_exit
+from rungwise.interruption import get_exit_status, treat_sigterm_as_ctrl_c
 from rungwise.optional_imports import TRAIN, TRAIN_PACKAGES, is_installed, missing_package_error
 from rungwise.quick_imports import quick_imports
 from rungwise.user_frames import find_user_frame
 from rungwise.user_packages import extend_packages
 from rungwise.validation import InputError, InputWarning, unknown_name_error
-from tune_jobs.interruption import get_exit_status, treat_sigterm_as_ctrl_c
 from tune_jobs.ray_session import RayStartError
 
 

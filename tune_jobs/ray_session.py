@@ -17,9 +17,9 @@ from typing import Any
 
 import psutil
 
+from rungwise.interruption import received_sigterm
 from rungwise.user_packages import ROOT, has_user_packages, make_claim
 from rungwise.validation import InputError
-from tune_jobs.interruption import received_sigterm
 from tune_jobs.ray_internals import find_default_folder, start_less
 
 MOST_PER_CORE = 8

@@ -91,11 +91,11 @@ def run_with_progress(
         RunInterrupted: Ctrl-C or SIGTERM stopped the run.
     """
     from cluster.terminal.progress import ProgressDisplay
+    from rungwise.interruption import run_last_words
     from rungwise.run_log.driver_lock import hold_driver_lock
     from rungwise.run_log.evaluation_status import EvaluationStatus
     from rungwise.run_log.events import JobRow
     from tune_jobs.disk_space import DiskFullError
-    from tune_jobs.interruption import run_last_words
     from tune_jobs.session.prepare import open_run
     from tune_jobs.session.run_lifecycle import DriverError, drive, end_interrupted
 

@@ -10,16 +10,16 @@ import sys
 from pathlib import Path
 
 from cluster.queue.orders import Order, read_order, write_order
-from rungwise.run_log.driver_lock import hold_driver_lock
-from rungwise.user_packages import extend_packages
-from rungwise.validation import InputError
-from tune_jobs.env_module import restore_module
-from tune_jobs.interruption import (
+from rungwise.interruption import (
     TERMINATED,
     received_sigterm,
     run_last_words,
     treat_sigterm_as_ctrl_c,
 )
+from rungwise.run_log.driver_lock import hold_driver_lock
+from rungwise.user_packages import extend_packages
+from rungwise.validation import InputError
+from tune_jobs.env_module import restore_module
 from tune_jobs.ray_session import RayStartError, ray_session
 
 

@@ -15,10 +15,10 @@ from ray.tune.execution.placement_groups import PlacementGroupFactory
 from ray.tune.stopper import Stopper
 
 from algos.settings.training import TrainingSettings
+from rungwise.interruption import run_last_words
 from rungwise.run_log.events import JobRow, Row, TrialRow
 from rungwise.run_log.score_noise import NoiseSource
 from tune_jobs.evaluation.checkpoint_keeper import CheckpointKeeper
-from tune_jobs.interruption import run_last_words
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.resources import list_bundles
 from tune_jobs.jobs.trials import TrialPlan

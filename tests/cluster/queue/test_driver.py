@@ -7,8 +7,8 @@ import pytest
 
 from cluster.queue import driver
 from cluster.queue.orders import Order, read_order, write_order
+from rungwise.interruption import TERMINATED
 from rungwise.validation import InputError
-from tune_jobs.interruption import TERMINATED
 
 
 def drive_with(monkeypatch, directory, error=None, sigterm=False):

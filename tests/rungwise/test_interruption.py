@@ -13,7 +13,7 @@ STUB = """
 import sys, time
 from pathlib import Path
 from cluster import cli
-from tune_jobs import interruption
+from rungwise import interruption
 from cluster.commands.listings import Envs
 from cluster.errors import RunInterrupted
 def ready():
