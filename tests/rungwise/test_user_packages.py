@@ -81,6 +81,17 @@ def test_what_judges_leaves_the_packages_of_a_project_alone(project):
     assert printed.split() == ["7", str(ROOT / "envs" / "__init__.py")]
 
 
+def test_a_module_of_a_project_takes_the_name_of_one_that_moved(project):
+    (project / "envs" / "agents.py").write_text("mine = 7\n")
+    printed = run_in(
+        project,
+        "import rungwise\nrungwise.Job(env='CartPole-v1')\nimport envs.agents\n"
+        "print(envs.agents.mine)\ntry:\n    import envs.masked\n"
+        "except ModuleNotFoundError as error:\n    print(error)\n",
+    )
+    assert printed.splitlines() == ["7", "envs.masked is now envs.contract.masked."]
+
+
 def test_a_worker_claims_our_packages_before_it_imports_any(project):
     claim = dumps(user_packages.make_claim(str(ROOT)))
     printed = run_in(
