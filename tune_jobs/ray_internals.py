@@ -33,16 +33,6 @@ def are_known() -> bool:
     return ray.__version__.startswith(tuple(f"{release}." for release in TESTED))
 
 
-def find_default_folder() -> str:
-    """Return the folder in which Ray keeps its sessions if none is given."""
-    if not are_known():
-        return "/tmp/ray"
-    from ray._common.utils import get_default_ray_temp_dir
-
-    folder: str = get_default_ray_temp_dir()
-    return folder
-
-
 @contextmanager
 def start_less() -> Generator[None]:
     """Let ``ray.init`` start what trials need and no more: 2 s less, and 1 s at the end.
@@ -128,8 +118,32 @@ def forget_decision(controller: TuneController, trial_id: str) -> None:
     Of a trial that saves while it is paused Tune remembers "stop after this save": it would end
     without a word at its next one (ray#57906).
     """
+    vars(controller).get("_cached_trial_decisions", {}).pop(trial_id, None)
+
+
+def use_token() -> None:
+    """Let the job client use Ray's token of this machine, as a driver does when it joins a Ray."""
     if are_known():
-        controller._cached_trial_decisions.pop(trial_id, None)  # pyright: ignore[reportPrivateUsage]
+        from ray._private.authentication import authentication_token_setup as setup
+
+        # Ray before 2.59 asks for a token only where RAY_AUTH_MODE says so, and reads it itself.
+        if enable := vars(setup).get("maybe_enable_token_auth_if_token_available"):
+            enable(warn_if_disabled=False)
+
+
+def complete_launcher(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the contents of a launcher file as ``ray up`` completes them, without credentials.
+
+    Raises:
+        Exception: what Ray refuses them with.
+    """
+    if not are_known():
+        return config
+    from ray.autoscaler._private.util import prepare_config, validate_config
+
+    config = prepare_config(config)
+    validate_config(config)
+    return config
 
 
 def silence_workers() -> None:

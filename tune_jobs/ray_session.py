@@ -20,7 +20,7 @@ import psutil
 from rungwise.interruption import received_sigterm
 from rungwise.user_packages import ROOT, has_user_packages, make_claim
 from rungwise.validation import InputError
-from tune_jobs.ray_internals import find_default_folder, start_less
+from tune_jobs.ray_internals import start_less
 
 MOST_PER_CORE = 8
 """CPUs that a local Ray may offer for each core of the machine."""
@@ -155,7 +155,8 @@ def ray_session(address: str = "local", cpus: int | None = None) -> Generator[No
 
 def find_ray_folder() -> str:
     """Return the folder of Ray's sessions: its own choice, unless it is too long for sockets."""
-    folder = find_default_folder()
+    # As Ray finds it, which has no public function for this.
+    folder = str(Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp") / "ray")
     longest = f"{folder}/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store"
     return folder if len(os.fsencode(longest)) <= 107 else "/tmp/ray"  # 107: Linux's own limit
 

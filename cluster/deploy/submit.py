@@ -150,17 +150,15 @@ def load_launcher_file(file: Path) -> dict[str, Any]:
     """
     import yaml
     from jsonschema import ValidationError
-    from ray.autoscaler._private.util import prepare_config, validate_config
+
+    from tune_jobs.ray_internals import complete_launcher
 
     if not file.is_file():
         raise InputError(
             f"There is no {file}: copy {TEMPLATE_DIR / 'launcher.yaml'} and fill it in."
         )
     try:
-        # Ray has no public check. These two functions are what `ray up` calls, and need no
-        # credentials.
-        config = prepare_config(yaml.safe_load(file.read_text()))
-        validate_config(config)
+        return complete_launcher(yaml.safe_load(file.read_text()))
     except ValidationError as error:
         path = ".".join(map(str, error.absolute_path))
         raise InputError(
@@ -168,7 +166,6 @@ def load_launcher_file(file: Path) -> dict[str, Any]:
         ) from error
     except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(f"{file} is not a launcher file of Ray ({error!r}).") from error
-    return config
 
 
 def submit_to_ray(address: str, job: Path, run: Path) -> str:
@@ -177,16 +174,16 @@ def submit_to_ray(address: str, job: Path, run: Path) -> str:
     Raises:
         InputError: there is no Ray at the address, or it refuses the job.
     """
-    from ray._private.authentication import authentication_token_setup
     from ray.exceptions import AuthenticationError
     from ray.job_submission import JobSubmissionClient
+
+    from tune_jobs.ray_internals import use_token
 
     # The process leaves the folder that Ray made for the job: if nodes share a disk, the first that
     # is done deletes it, and a process with a deleted working directory fails.
     tune = f'rungwise tune "$job" --out {shlex.quote(str(run))} --address auto'
     tune = f'job="$PWD/job.yaml" && cd / && {tune}'
-    # A driver does this when it joins a Ray; the job client does not.
-    authentication_token_setup.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
+    use_token()
     try:
         client = JobSubmissionClient(address)
         # The folder holds the job file only: rungwise is installed on the cluster.

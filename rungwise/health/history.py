@@ -190,7 +190,7 @@ class History:
         """How many scores the whole budget has, at the pace so far; at least 1."""
         # Per iteration and not per row: a program may log a row in every tenth iteration only.
         learning = self.iteration(-1) - self.warm_up if self.rows else 0
-        # Of all stages: those of a new one say nothing about the pace yet.
+        # Over all stages, because those of a new one say nothing about the pace yet.
         scored = int(np.isfinite(self.series(self.score)).sum()) or len(self)
         pace = scored / max(1, learning) if self.rows else 1.0
         return max(1, math.ceil(pace * (self.budget - self.warm_up)))

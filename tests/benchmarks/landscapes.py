@@ -135,7 +135,7 @@ class RankAlone(ReplayedHalving):
 
     def __init__(self, *words, **more) -> None:
         super().__init__(*words, **more)
-        for bracket in self.brackets.brackets:
+        for bracket in self.brackets:
             for rung in bracket.rungs:
                 rung.is_explained = lambda trial, allowed: False
 

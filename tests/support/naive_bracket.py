@@ -26,11 +26,11 @@ class NaiveBracket:
         self.waiting.pop(trial, None)
 
     def ranked(self, rung):
-        finite = [one for one in self.seen[rung] if math.isfinite(one.score)]
-        return sorted(finite, key=lambda one: (-one.stage, self.sign * one.score))
+        finite = [entry for entry in self.seen[rung] if math.isfinite(entry.score)]
+        return sorted(finite, key=lambda entry: (-entry.stage, self.sign * entry.score))
 
     def rank(self, rung, trial):
-        names = [one.trial for one in self.ranked(rung)]
+        names = [entry.trial for entry in self.ranked(rung)]
         return names.index(trial) + 1 if trial in names else len(self.seen[rung])
 
     def decide(self, kind, rung, trial, allowed, *, compared=True):
@@ -38,26 +38,26 @@ class NaiveBracket:
         rank, of = self.rank(rung, trial), len(self.seen[rung])
         return (kind, self.levels[rung], rank, of, allowed, cut)
 
-    def enter(self, iteration, one):
+    def enter(self, iteration, entry):
         reached = [i for i, level in enumerate(self.levels) if level <= iteration]
-        if one.trial not in self.heading or self.heading[one.trial] not in reached:
+        if entry.trial not in self.heading or self.heading[entry.trial] not in reached:
             return None
         rung = reached[-1]
-        if one.score is None:
-            self.heading[one.trial] = rung
+        if entry.score is None:
+            self.heading[entry.trial] = rung
             return None
-        del self.heading[one.trial]
-        self.seen[rung].append(one)
-        if not math.isfinite(one.score):
-            return self.decide("stop", rung, one.trial, 0, compared=False)
+        del self.heading[entry.trial]
+        self.seen[rung].append(entry)
+        if not math.isfinite(entry.score):
+            return self.decide("stop", rung, entry.trial, 0, compared=False)
         if self.pauses:
-            self.waiting[one.trial] = rung
-            return self.decide("pause", rung, one.trial, self.allowed(rung), compared=False)
+            self.waiting[entry.trial] = rung
+            return self.decide("pause", rung, entry.trial, self.allowed(rung), compared=False)
         allowed = math.ceil(len(self.seen[rung]) / self.factor)
-        if self.rank(rung, one.trial) > allowed and not self.is_noise(rung, one.trial, allowed):
-            return self.decide("stop", rung, one.trial, allowed)
-        self.heading[one.trial] = rung + 1
-        return self.decide("promote", rung, one.trial, allowed)
+        if self.rank(rung, entry.trial) > allowed and not self.is_noise(rung, entry.trial, allowed):
+            return self.decide("stop", rung, entry.trial, allowed)
+        self.heading[entry.trial] = rung + 1
+        return self.decide("promote", rung, entry.trial, allowed)
 
     def expected(self, rung):
         """How many more can reach a rung: those on their way, and those that wait below."""
@@ -66,8 +66,8 @@ class NaiveBracket:
 
     def can_pass(self, rung):
         waiting, coming = self.list_waiting(rung), self.expected(rung)
-        scores = [(one.stage, one.score) for one in self.ranked(rung)]
-        noisy = len(set(scores)) < len(scores) or any(one.error for one in self.ranked(rung))
+        scores = [(entry.stage, entry.score) for entry in self.ranked(rung)]
+        noisy = len(set(scores)) < len(scores) or any(entry.error for entry in self.ranked(rung))
         most = max(1, (len(self.seen[rung]) + coming) // self.factor)
         return coming + len(waiting) if noisy else min(most, coming + len(waiting))
 
@@ -77,24 +77,26 @@ class NaiveBracket:
 
     def list_waiting(self, rung):
         """Those that wait at a rung, the best first."""
-        return [one for one in self.ranked(rung) if self.waiting.get(one.trial) == rung]
+        return [entry for entry in self.ranked(rung) if self.waiting.get(entry.trial) == rung]
 
     def is_noise(self, rung, trial, allowed):
-        (one,) = [one for one in self.seen[rung] if one.trial == trial]
+        (entry,) = [entry for entry in self.seen[rung] if entry.trial == trial]
         cut = self.ranked(rung)[:allowed][-1]
-        errors = [one.error, cut.error]
-        if 0 in errors:  # what is known of the other one
+        errors = [entry.error, cut.error]
+        if 0 in errors:  # the other error is the best guess
             errors = [max(error or 0 for error in errors)] * 2
         noise = math.hypot(*(error or 0 for error in errors))
-        return one.stage == cut.stage and self.sign * (one.score - cut.score) <= 1.001 * noise
+        return entry.stage == cut.stage and self.sign * (entry.score - cut.score) <= 1.001 * noise
 
     def find_promotable(self):
         for rung in reversed(range(len(self.levels))):
-            for one in self.list_waiting(rung):
+            for entry in self.list_waiting(rung):
                 allowed = self.allowed(rung)
-                within = self.rank(rung, one.trial) <= allowed
-                if within or (not self.expected(rung) and self.is_noise(rung, one.trial, allowed)):
-                    return one.trial
+                within = self.rank(rung, entry.trial) <= allowed
+                if within or (
+                    not self.expected(rung) and self.is_noise(rung, entry.trial, allowed)
+                ):
+                    return entry.trial
         return None
 
     def promote(self, trial):
@@ -107,9 +109,9 @@ class NaiveBracket:
         ends = []
         for rung in range(len(self.levels)):
             allowed = max(1, (len(self.seen[rung]) + self.expected(rung)) // self.factor)
-            for one in reversed(self.list_waiting(rung)):
-                below = self.rank(rung, one.trial) > allowed
-                if below and not self.is_noise(rung, one.trial, allowed):
-                    del self.waiting[one.trial]
-                    ends.append((one.trial, self.decide("stop", rung, one.trial, allowed)))
+            for entry in reversed(self.list_waiting(rung)):
+                below = self.rank(rung, entry.trial) > allowed
+                if below and not self.is_noise(rung, entry.trial, allowed):
+                    del self.waiting[entry.trial]
+                    ends.append((entry.trial, self.decide("stop", rung, entry.trial, allowed)))
         return ends

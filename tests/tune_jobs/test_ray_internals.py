@@ -3,14 +3,14 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from paths import ROOT
 from ray.air._internal import usage
 from ray.tune.execution import class_cache
 
 from tune_jobs import ray_internals
-from tune_jobs.ray_internals import are_known, find_default_folder, start_trials_quickly
+from tune_jobs.ray_internals import are_known, complete_launcher, start_trials_quickly
 
 START = """
 import os, psutil, ray, sys
@@ -38,7 +38,7 @@ def test_start_less_only_on_tested_versions(tested, printed):
 
 
 def test_versions_in_range_are_known():
-    ranges = Path("pyproject.toml").read_text()
+    ranges = (ROOT / "pyproject.toml").read_text()
     assert f">={ray_internals.TESTED[0]}," in ranges
     assert are_known()
 
@@ -48,4 +48,4 @@ def test_unknown_version_is_left_as_it_is(monkeypatch):
     before = usage.tag_callbacks, class_cache.DEFAULT_ENV_VARS
     start_trials_quickly(inherits=True)
     assert (usage.tag_callbacks, class_cache.DEFAULT_ENV_VARS) == before
-    assert find_default_folder() == "/tmp/ray"
+    assert complete_launcher({"anything": 1}) == {"anything": 1}

@@ -48,20 +48,28 @@ def draw_trials(
     curves: Mapping[str, Curve], focus: Sequence[str], best: TrialOutcome | None
 ) -> list[dict[str, Any]]:
     """Draw one line for each trial in focus, above the others as one grey line with gaps."""
-    others: dict[str, list[Any]] = {"x": [], "y": [], "customdata": []}
-    for trial, curve in curves.items():
-        if trial in focus:
-            continue
-        others["x"] += [*curve.x, None]
-        others["y"] += [*curve.y, None]
-        others["customdata"] += [trial] * (len(curve.x) + 1)
-    data = [draw_line(**others, name="other trials", colour=GREY, width=1, legend=bool(focus))]
+    others = {trial: curve for trial, curve in curves.items() if trial not in focus}
+    lines = {trial: curve for trial, curve in others.items() if len(curve.x) != 1}
+    data = [_join(lines, legend=bool(focus))]
     for place, trial in enumerate(t for t in focus if t in curves):
         x, y = curves[trial].x, curves[trial].y
         is_best = best is not None and trial == best.id
         name = escape(f"trial {trial}") + (", the best" if is_best else "")
         data.append(draw_line(x, y, [trial] * len(x), name, PALETTE[place % len(PALETTE)], width=3))
+    # A line through a single point would not be seen.
+    if points := {trial: curve for trial, curve in others.items() if trial not in lines}:
+        data.append(_join(points, legend=False) | {"mode": "markers"})
     return data
+
+
+def _join(curves: Mapping[str, Curve], *, legend: bool) -> dict[str, Any]:
+    """Draw curves as one line with gaps, which browsers draw faster than many."""
+    joined: dict[str, list[Any]] = {"x": [], "y": [], "customdata": []}
+    for trial, curve in curves.items():
+        joined["x"] += [*curve.x, None]
+        joined["y"] += [*curve.y, None]
+        joined["customdata"] += [trial] * (len(curve.x) + 1)
+    return draw_line(**joined, name="other trials", colour=GREY, width=1, legend=legend)
 
 
 def draw_line(
@@ -73,21 +81,17 @@ def draw_line(
     width: int,
     legend: bool = True,
 ) -> dict[str, Any]:
-    """Draw a line, with markers where a single point would not be seen."""
-    alone = any(
-        here is not None and before is None and after is None
-        for before, here, after in zip([None, *y], y, [*y[1:], None], strict=False)
-    )
+    """Draw a line, whose points are marked while there are few."""
     return {
         "type": "scatter",
         "x": x,
         "y": y,
         "customdata": customdata,
-        "mode": "lines+markers" if alone or len(x) == 2 else "lines",
+        "mode": "lines" if len(x) > 2 else "lines+markers",
         "name": name,
         "showlegend": legend,
         "line": {"width": width, "color": colour},
-        "marker": {"size": 5},
+        "marker": {"size": 5, "color": colour},
         "hovertemplate": "trial %{customdata}, %{x:,.6~g}: %{y:.4g}<extra></extra>",
     }
 

@@ -152,7 +152,7 @@ class RecordedASHA(FIFOScheduler):
 
     def _promote(self, is_ready: Callable[[str], bool]) -> str | None:
         """Promote the first trial of a bracket that is ready; None where there is none."""
-        for rungs in self.brackets.brackets:
+        for rungs in self.brackets:
             if (name := rungs.find_promotable()) is not None and is_ready(name):
                 self.verdicts.append(rungs.promote(name))
                 return name
@@ -161,13 +161,11 @@ class RecordedASHA(FIFOScheduler):
     @property
     def done(self) -> bool:
         """Whether no trial of a bracket runs, waits or is still to start."""
-        return not any(
-            one.next_rung_index or one.waiting_rung_index for one in self.brackets.brackets
-        )
+        return not any(rungs.next_rung_index or rungs.waiting_rung_index for rungs in self.brackets)
 
     def _end_hopeless(self) -> None:
         """End the waiting trials that cannot be promoted any more."""
-        for rungs in self.brackets.brackets:
+        for rungs in self.brackets:
             self._end(rungs.end_hopeless())
 
     def _end(self, verdicts: Iterable[Verdict]) -> None:

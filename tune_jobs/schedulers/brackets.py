@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rungwise.run_log.events import DecisionRow, EndRow, JobRow, ResultRow, Row, TrialEvent
@@ -27,15 +27,18 @@ class Brackets:
     """
 
     def __init__(self, brackets: Sequence[Bracket], noise: NoiseSource = UNKNOWN_NOISE) -> None:
-        self.brackets, self._noise = brackets, noise
+        self._brackets, self._noise = brackets, noise
         # Taken now: a bracket forgets a trial that has ended, and later rows may still name it.
-        self.by_trial = {trial: one for one in brackets for trial in one.next_rung_index}
+        self.by_trial = {trial: b for b in brackets for trial in b.next_rung_index}
         self._curves: defaultdict[str, TrialCurve] = defaultdict(TrialCurve)
         """By trial."""
         self._ends: dict[str, EndRow] = {}
         """By trial, of those that ended for good in earlier sessions."""
         self._reopened: set[str] = set()
         """Trials that wait again where they had ended, without a decision since."""
+
+    def __iter__(self) -> Iterator[Bracket]:
+        return iter(self._brackets)
 
     def report(
         self, trial: str, iteration: int, score: float | None, metrics: Mapping[str, Any]
@@ -64,8 +67,8 @@ class Brackets:
                 job = row
             elif isinstance(row, TrialEvent) and row.trial in self.by_trial:
                 self._replay(row, self.by_trial[row.trial])
-        waiting = ((one, trial) for one in self.brackets for trial in one.waiting_rung_index)
-        return [one.explain_reopened(trial) for one, trial in waiting if trial in self._reopened]
+        waiting = ((bracket, t) for bracket in self for t in bracket.waiting_rung_index)
+        return [bracket.explain_reopened(t) for bracket, t in waiting if t in self._reopened]
 
     def _replay(self, row: TrialEvent, bracket: Bracket) -> None:
         """Repeat what followed from a row of a trial."""

@@ -126,7 +126,7 @@ class ReplayedHalving:
 
     def called(self) -> str | None:
         """Return a trial that waited at a rung and is promoted."""
-        for rungs in self.brackets.brackets:
+        for rungs in self.brackets:
             rungs.end_hopeless()
             if (name := rungs.find_promotable()) is not None:
                 rungs.promote(name)

@@ -74,7 +74,8 @@ def test_every_trial_is_drawn_and_named_and_the_selected_ones_stand_out(sweep):
     figure = draw(sweep, selected=("04",))
     names = [trace["name"] for trace in figure["data"]]
     assert names[:3] == ["other trials", "trial 08, the best", "trial 04"]
-    others, scored = set(figure["data"][0]["customdata"]), sweep.outcome.trials
+    grey = [trace["customdata"] for trace in figure["data"] if trace["name"] == "other trials"]
+    others, scored = set().union(*grey), sweep.outcome.trials
     assert others == {t.id for t in scored if t.id in sweep.trial_results} - {"08", "04"}
     ends = [trace for trace in figure["data"] if trace["name"].startswith("ended: ")]
     assert sum(len(trace["x"]) for trace in ends) == len([t for t in scored if t.finite_scores])

@@ -59,7 +59,7 @@ def test_the_result_names_best_comparison_compute_and_report():
         "Report: runs/causal-1/report.html",
         "Continue: rungwise resume runs/causal-1",
         "Too short to judge: the budget is 9 iterations, and below 20 the health rules only warn, "
-        "except for NaN and infinity.",  # by which one of its trials has ended
+        "except for NaN and infinity.",  # one of its trials has ended by them
     ]
 
 

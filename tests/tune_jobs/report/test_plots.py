@@ -1,6 +1,5 @@
 """The plots of the report."""
 
-# pyright: basic
 from typing import Any
 
 import pytest
@@ -45,7 +44,7 @@ def test_a_curve_joins_scores_that_were_measured_now_and_then():
     rows += [result("00", i, 1.0 / i if i % 3 == 1 else None) for i in range(1, 8)]
     rows += [result("01", i, 0.5 if i == 1 else None) for i in range(1, 8)]
     figure: Any = plot_learning_curves(Outcome.from_rows(rows))
-    drawn = {trace.name.split(",")[0]: (trace.mode, [*trace.x]) for trace in figure.data}
+    drawn = [(trace.name.split(",")[0], trace.mode, [*trace.x]) for trace in figure.data]
     # A line through a single point would not be seen.
-    assert drawn["other trials"] == ("lines+markers", [1, None])
-    assert drawn["trial 00"] == ("lines", [1, 4, 7])
+    assert ("other trials", "markers", [1, None]) in drawn
+    assert ("trial 00", "lines", [1, 4, 7]) in drawn

@@ -25,7 +25,7 @@ def make_sweep(count, levels=(3, 9), factor=3, **changed):
 
 
 def state(sweep):
-    (bracket,) = sweep.brackets
+    (bracket,) = sweep
     rungs = [vars(rung) for rung in bracket.rungs]
     return bracket.next_rung_index, bracket.waiting_rung_index, rungs
 
@@ -40,7 +40,7 @@ def measure(score, error):
 
 def play(sweep, scores, order, rows=()):
     """Run a sweep with one worker from these rows on; return all its rows."""
-    (bracket,), rows, coming = sweep.brackets, list(rows), list(order)
+    (bracket,), rows, coming = sweep, list(rows), list(order)
     for _ in range(20 * len(scores) + 20):
         rows += map(make_decision, bracket.end_hopeless())
         if trial := bracket.find_promotable():
@@ -82,7 +82,7 @@ def test_best_trial_is_promoted_on_arrival():
 
 def test_no_success_in_thousands_of_episodes_is_noisy():
     sweep = make_brackets([*"abcd"], [1, 3], "max", 2, 1, noise=NoiseSource("success_rate"))
-    (bracket,) = sweep.brackets
+    (bracket,) = sweep
     for trial, successes in zip("abcd", (2, 2, 0, 0), strict=True):
         rate = successes / 4000
         sweep.report(trial, 1, rate, {"success_rate": rate, "episodes": 4000})
@@ -135,8 +135,8 @@ def test_resumed_session_knows_which_trials_were_undecided():
     assert [live.report("00", iteration, None, {}) for iteration in (3, 9)] == [None, None]
     rows.append(make_decision(live.report("01", 3, 1.0, {})))
     restored.restore(rows)
-    assert restored.brackets[0].next_rung_index == {"00": 1, "01": 1}
-    assert live.brackets[0].next_rung_index == {"00": 1, "01": 1}
+    assert next(iter(restored)).next_rung_index == {"00": 1, "01": 1}
+    assert next(iter(live)).next_rung_index == {"00": 1, "01": 1}
 
 
 def row(trial, rung=3, score=1.0, keep=True, waits=True):
@@ -148,7 +148,7 @@ def row(trial, rung=3, score=1.0, keep=True, waits=True):
 
 def test_recalled_decisions_put_every_trial_where_it_was():
     sweep = make_sweep(6)
-    (bracket,) = sweep.brackets
+    (bracket,) = sweep
     diverged = result("03", 3, None, metrics={"nonfinite": 2})
     sweep.restore([row("00"), row("01", score=2.0), row("02", keep=False, waits=False)])
     sweep.restore([diverged, row("03", score=None, keep=False, waits=False)])
@@ -166,16 +166,16 @@ def test_recalled_decisions_put_every_trial_where_it_was():
 def test_recalled_end_counts_unless_the_trial_continues(reason, ends):
     sweep = make_sweep(2)
     sweep.restore([EndRow(trial="00", iteration=1, reason=reason)])
-    assert ("00" not in sweep.brackets[0].next_rung_index) == ends
+    assert ("00" not in next(iter(sweep)).next_rung_index) == ends
 
 
 def test_brackets_skip_low_rungs_at_about_equal_cost():
     names = [f"{i:03d}" for i in range(100)]
-    three = make_brackets(names, [3, 9, 27], "max", 3, 3).brackets
+    three = [*make_brackets(names, [3, 9, 27], "max", 3, 3)]
     assert [bracket.levels for bracket in three] == [[3, 9, 27], [9, 27], [27]]
     sizes = [len(bracket.next_rung_index) for bracket in three]
     assert sizes == [60, 27, 13], "the weights are 27 / 4, 9 / 3 and 3 / 2"
-    few = make_brackets(names[:30], [3, 9, 27], "max", 3, 3).brackets
+    few = [*make_brackets(names[:30], [3, 9, 27], "max", 3, 3)]
     for one, all_of in zip(few, three, strict=True):
         assert one.next_rung_index.keys() <= all_of.next_rung_index.keys(), "where some join later"
     assert three[1].enter_rung("001", 9, 1.0).bracket == 2

@@ -30,7 +30,7 @@ def bracket_of(trials, iterations):
 
 def play(sweep, scores, iterations, most=math.inf, reopened=()):
     """Drive trials one after the other; return the rows of at most so many decisions and ends."""
-    (rungs,), rows = sweep.brackets, list(map(make_decision, reopened))
+    (rungs,), rows = sweep, list(map(make_decision, reopened))
     while len(rows) < most and (rungs.next_rung_index or rungs.waiting_rung_index):
         if (trial := rungs.find_promotable()) is not None:
             rows.append(make_decision(rungs.promote(trial)))
@@ -75,7 +75,7 @@ def test_an_extended_sweep_killed_at_any_time_ends_without_a_wrong_stop(order, f
     for trial in outcome.trials:
         if trial.end_reason == "asha":
             (last,) = [row for row in trial.decisions if not row.keep]
-            (bracket,) = resumed.brackets
+            (bracket,) = resumed
             rung = bracket.rungs[bracket.levels.index(last.rung)]
             assert rung.rank(trial.id) > len(rung.entries) // FACTOR, "one of the best ended"
 
@@ -86,19 +86,19 @@ def test_a_trial_that_was_ended_waits_again_where_trials_join():
     assert list_ends(rows) == {"00": "budget", "01": "budget", "02": "asha", "03": "asha"}
     again = bracket_of(8, 8)
     decisions = list(map(make_decision, again.restore([*rows, start(8, 8)])))
-    assert again.brackets[0].waiting_rung_index == {"02": 1, "03": 0}
+    assert next(iter(again)).waiting_rung_index == {"02": 1, "03": 0}
     (sentence,) = [row.sentence for row in decisions if row.trial == "03" and row.waits]
     assert sentence == "paused again at rung 2: 4th of 4; trials have joined, of which 4 may come"
     # Its row stands for it in the session after that one, which says nothing anew.
     later = bracket_of(8, 8)
     assert later.restore([*rows, start(8, 8), *decisions, start(8, 8)]) == []
-    assert later.brackets[0].waiting_rung_index == again.brackets[0].waiting_rung_index
+    assert next(iter(later)).waiting_rung_index == next(iter(again)).waiting_rung_index
 
 
 def test_decisions_stand_where_only_the_budget_of_a_trial_grows():
     rows = [start(4, 8), *play(bracket_of(4, 8), [3.0, 2.0, 1.0, 0.0], 8)]
     sweep = bracket_of(4, 32)
-    (again,) = sweep.brackets
+    (again,) = sweep
     assert sweep.restore([*rows, start(4, 32)]) == [] and not again.waiting_rung_index
     assert again.next_rung_index == {"00": 2, "01": 2}, "they enter the rung where they had ended"
     assert sweep.report("00", 9, 3.0, {}).rung == 8
@@ -107,7 +107,7 @@ def test_decisions_stand_where_only_the_budget_of_a_trial_grows():
 def test_a_diverged_trial_and_one_that_cannot_pause_stay_ended():
     rows = [start(2, 8), *play(bracket_of(2, 8), [math.nan, 1.0], 8)]
     sweep = bracket_of(8, 8)
-    (again,) = sweep.brackets
+    (again,) = sweep
     assert sweep.restore([*rows, start(8, 8)]) == []
     assert "00" not in again.waiting_rung_index and "00" not in again.next_rung_index
     unable = job_row(mode="max", trials=8, iterations=8, scheduler={"pauses": False})
@@ -132,5 +132,5 @@ def test_each_trial_stays_in_its_bracket_where_rungs_follow(tmp_path):
     before = make_scheduler(job, tmp_path, [first])
     after = make_scheduler(longer, tmp_path, [first, second])
     assert (len(job.rungs), len(longer.rungs)) == (3, 4)
-    for old, new in zip(before.brackets.brackets, after.brackets.brackets, strict=True):
+    for old, new in zip(before.brackets, after.brackets, strict=True):
         assert old.next_rung_index == new.next_rung_index

@@ -108,7 +108,7 @@ def test_a_damaged_log_lacks_the_trial_that_was_repeated():
 def test_rungs_and_sampler_leave_repeats_alone(tmp_path):
     search = {"lr": Space("loguniform", (1e-4, 1e-2))}
     session = make_session(tmp_path, trials=6, repeats=2, searcher="optuna", search=search)
-    assert [sorted(b.next_rung_index) for b in session.scheduler.brackets.brackets] == [
+    assert [sorted(b.next_rung_index) for b in session.scheduler.brackets] == [
         ["00", "01", "02", "03"]
     ]
     assert session.sampler.num_left == 4
