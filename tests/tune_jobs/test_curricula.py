@@ -160,7 +160,7 @@ def test_a_trial_of_a_later_stage_comes_first_at_a_rung():
     sweep, resumed = (
         make_brackets("ABCD", [10], "max", 2, 1, noise=NoiseSource("won")) for _ in range(2)
     )
-    (bracket,), rows, ends = sweep.brackets, [], []
+    (bracket,), rows, ends = sweep, [], []
     for trial, value, stage in (
         ("A", 0.3, 1.0),
         ("B", 0.7, 0.0),
@@ -180,7 +180,7 @@ def test_a_trial_of_a_later_stage_comes_first_at_a_rung():
     why = "stage 0, cut-off stage 1 (top 2 of 4 continue)"
     assert ends[1].sentence == f"stopped at iteration 10: {why}"
     resumed.restore([*rows, *ends])
-    assert resumed.brackets[0].rungs[0].order == bracket.rungs[0].order
+    assert next(iter(resumed)).rungs[0].order == bracket.rungs[0].order
 
 
 def test_a_member_of_a_later_stage_is_the_donor(tmp_path):

@@ -25,7 +25,6 @@ REST = {
     "progress": "time/total_timesteps",
     **{"budget": 10_000, "iterations": 10, "trials": 4, "mode": "max"},
 }
-SLOW = {"plan": PLAN | {"config": {"pause": 0.1}}}
 
 
 @pytest.fixture(autouse=True)
@@ -101,22 +100,28 @@ def test_a_program_without_a_log_is_a_fault(start):
 
 
 def test_a_process_that_died_leaves_its_program_to_the_next(start, tmp_path):
-    first = start(rows=10, config=SLOW)
+    go = tmp_path / "go"
+    first = start(rows=10, value=f'held(i, 3, "{go}")')
     first.step()
     pid = find_program(get_program_folder(tmp_path / "run", "01")).pid
-    second = make_program_trainable(first.job, tmp_path / "run")(SLOW)
-    assert [r["iteration"] for r in steps(second)] == list(range(1, 11))
+    second = make_program_trainable(first.job, tmp_path / "run")(CONFIG)
+    assert second.step()["iteration"] == 1
+    go.touch()
+    assert [r["iteration"] for r in steps(second)] == list(range(2, 11))
     assert find_program(get_program_folder(tmp_path / "run", "01")).pid == pid
 
 
 def test_a_program_left_running_on_another_host_is_started_anew(start, tmp_path):
     """Its guard is about to end it."""
-    first = start(rows=10, config=SLOW)
+    go = tmp_path / "go"
+    first = start(rows=10, value=f'held(i, 3, "{go}")')
     type(first).driver_host = "another"
     first.step()
     left = find_program(get_program_folder(tmp_path / "run", "01"))
-    second = type(first)(SLOW)
-    assert [r["iteration"] for r in steps(second)] == list(range(1, 11))
+    second = type(first)(CONFIG)
+    assert second.step()["iteration"] == 1
+    go.touch()
+    assert [r["iteration"] for r in steps(second)] == list(range(2, 11))
     assert not left.is_running
     assert find_program(get_program_folder(tmp_path / "run", "01")).pid != left.pid
 
