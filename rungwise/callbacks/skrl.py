@@ -13,6 +13,9 @@ from rungwise.callbacks.scalars import copy_scalars, read_budget
 from rungwise.judging.watch import Watch
 from rungwise.validation import InputError
 
+# Where skrl is not installed, pyright takes this file for it.
+_processes: Any = config.torch  # pyright: ignore
+
 
 class HealthCallback:
     """Judges what an agent writes, and ends ``train`` where a finding calls for it.
@@ -25,7 +28,7 @@ class HealthCallback:
     """
 
     def __init__(self, trainer: Any, **options: Any) -> None:
-        agent, self._envs, is_first = trainer.agents, trainer.env.num_envs, not config.torch.rank
+        agent, self._envs, is_first = trainer.agents, trainer.env.num_envs, not _processes.rank
         known: dict[str, Any] = {"budget": read_budget(trainer.cfg.timesteps * self._envs)}
         self.watch = Watch(**known | options)
         if is_first and not hasattr(agent, "writer"):
@@ -52,7 +55,7 @@ class HealthCallback:
             self.watch.feed({**self._scalars, "env_steps": (timestep + 1) * self._envs})
         self._scalars.clear()
         stop = self.watch.should_stop
-        if config.torch.is_distributed:  # All processes ask at the same hundred steps.
+        if _processes.is_distributed:  # All processes ask at the same hundred steps.
             asks = timestep % max(timesteps // 100, 1) == 0
             stop = asks and share_decision(stop, self._agent.device)
         if stop and self._loops:
