@@ -119,7 +119,7 @@ class EnvironmentCommand(Command):
     @classmethod
     def parse(cls, argv: Sequence[str]) -> Self:
         """Read the flags, with environment arguments also in the form `--env-kwargs.largest 12`."""
-        from tune_jobs.jobs.cli_flags import split_pairs
+        from cluster.commands.job_flags import split_pairs
 
         rest, pairs = split_pairs(argv, ["env_kwargs"])
         if pairs:
@@ -133,7 +133,7 @@ class EnvironmentCommand(Command):
         Raises:
             InputError: a value is not YAML.
         """
-        from tune_jobs.jobs.cli_flags import read_values
+        from cluster.commands.job_flags import read_values
 
         return read_values("env_kwargs", self.env_kwargs)
 

@@ -136,7 +136,7 @@ def find_target_env(name: str) -> None:
     """
     from algos.rollouts.env_factory import find_env_spec
     from envs.checking.import_probe import probe_import
-    from tune_jobs.jobs.job import resolve_env_id
+    from tune_jobs.jobs.given_fields import resolve_env_id
     from tune_jobs.jobs.job_yaml import list_presets
 
     if name not in list_presets() and not name.endswith((".yaml", ".yml")):

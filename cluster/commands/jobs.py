@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext, suppress
-from dataclasses import dataclass, field, make_dataclass, replace
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 import tyro
 from rich.console import Console
 
-from cluster.commands.command import Command, find_env_module, parse_flags
+from cluster.commands.command import Command, find_env_module
 from cluster.commands.live_run import (
     announce_job,
     check_and_describe_machine,
@@ -67,34 +67,11 @@ class Tune(RayCommand):
 
     @classmethod
     def parse(cls, argv: Sequence[str]) -> Self:
-        """Read the flags of the command and those of its job.
+        """Read the flags of the command and those of its job."""
+        from cluster.commands.job_flags import parse_job_command
 
-        Raises:
-            InputError: no job is named, or something in it cannot be used.
-            SystemExit: help was requested, or a flag is wrong; tyro has printed which.
-        """
-        command = cls.get_name()
-        name = argv[0] if argv and not argv[0].startswith("-") else None
-        from algos.settings.training import is_rllib_name
-        from tune_jobs.jobs.cli_flags import find_job_fields, make_job_flags, split_pairs
-
-        # The flags depend on the job: its algorithm has settings, its environment arguments.
-        # So the words that determine the job are looked up before the rest is parsed.
-        given = find_job_fields(argv)
-        # Settings of ours need no engine; those of RLlib's algorithms are RLlib's.
-        with show_imports() if is_rllib_name(given.get("algo", "")) else nullcontext():
-            base = _load_base_job(command, argv, name, given)
-            flags = make_job_flags(base, given)
-        rest, pairs = split_pairs(argv[1:] if name else argv, flags.pairs)
-
-        flat = tyro.conf.arg(name="")
-        fields = [("command", Annotated[cls, flat]), ("job", Annotated[flags.type, flat])]
-        call_type = make_dataclass("Call", fields, frozen=True)
-        call_type.__doc__ = cls.__doc__
-        prog = f"rungwise {command} {name or '[PRESET or FILE.yaml]'}"
-        call = parse_flags(call_type, rest, prog, call_type(cls(), flags.defaults))
-        job = flags.make_job(call.job, pairs)
-        return replace(call.command, job=shorten_job(job) if call.command.quick else job)
+        command, job = parse_job_command(cls, argv)
+        return replace(command, job=shorten_job(job) if command.quick else job)
 
     def __call__(self, console: Console) -> Answer:
         """Run the sweep."""
@@ -145,7 +122,7 @@ class Resume(RayCommand):
     @classmethod
     def parse(cls, argv: Sequence[str]) -> Self:
         """Read the flags; refuse those of a job that no resume may change."""
-        from tune_jobs.jobs.cli_flags import split_pairs
+        from cluster.commands.job_flags import split_pairs
         from tune_jobs.jobs.extension import check_extendable
 
         for word, value in zip(argv, [*argv[1:], ""], strict=False):
@@ -157,7 +134,7 @@ class Resume(RayCommand):
         return super().parse([*rest, *(["--search", *flat] if flat else [])])
 
     def _read_extension(self) -> dict[str, Any]:
-        from tune_jobs.jobs.cli_flags import read_values
+        from cluster.commands.job_flags import read_values
 
         search = read_values("search", self.search)
         given = {"trials": self.trials, "iterations": self.iterations, "steps": self.steps}
@@ -262,12 +239,12 @@ def _read_outcome(run: Path) -> tuple[list[Row], Outcome]:
     check_is_run(run)  # a wrong path is refused at once
     from rungwise.run_log.driver_lock import make_lost_end
     from rungwise.run_log.outcome import Outcome
-    from tune_jobs.jobs.job_yaml import read_job
+    from tune_jobs.jobs.job_yaml import load_job
     from tune_jobs.session.prepare import read_rows
 
     # Refuses a damaged one. The light install cannot read the settings of an algorithm.
     with suppress(ModuleNotFoundError):
-        read_job(run / JOB)
+        load_job(run / JOB)
     rows = read_rows(run)
     if not rows:
         raise InputError(
@@ -367,25 +344,3 @@ def shorten_job(job: Job) -> Job:
     )
     limits = {s: job.health.get(s, rule.highest) for s, rule in RULES.items()}
     return replace(short, health=job.health | {s: "warn" for s in limits if limits[s] == "stop"})
-
-
-def _load_base_job(
-    command: str, argv: Sequence[str], name: str | None, given: Mapping[str, Any]
-) -> Job:
-    """Load the job that flags are then applied to: a preset's, a file's, or ``--env``'s."""
-    from algos.rollouts.env_factory import find_env_spec
-    from tune_jobs.jobs.job import resolve_env_id
-    from tune_jobs.jobs.job_yaml import list_presets, load_job, make_job
-
-    if name:
-        return load_job(name)
-    if "env" in given:
-        # First, as it says best what is wrong with a name.
-        find_env_spec(resolve_env_id(given["env"]))
-        return make_job({"env": given["env"], "algo": given.get("algo", "ppo")})
-    if set(argv) & {"-h", "--help"}:
-        return load_job("causal")
-    raise InputError(
-        f"`rungwise {command}` needs a preset ({', '.join(list_presets())}), a job file "
-        "ending in .yaml, or --env."
-    )

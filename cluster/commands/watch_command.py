@@ -129,7 +129,7 @@ class WatchCommand(Command):
 
     def _prepare(self) -> Path:
         """Prepare the run directory of a new run, and return it."""
-        from tune_jobs.jobs.job_yaml import make_job
+        from tune_jobs.jobs.job import make_job
         from tune_jobs.programs.process import find_process, remember_program
         from tune_jobs.programs.trial_program import get_program_folder
         from tune_jobs.session.prepare import prepare_job
@@ -165,22 +165,13 @@ class WatchCommand(Command):
             **{"command": command, "log": log, "progress": self.progress, "budget": self.budget},
             **{"rename": parse_renames(self.rename), "patience_s": self.patience_s},
         }
+        higher = [s for s, rule in RULES.items() if SEVERITIES.index(rule.highest) > limit]
+        same = ("metric", "mode", "patience", "max_wrong", "observe", "notify")
         return {
             "env": name_program(command) if command else Path(log).stem,
-            "algo": PROGRAM,
-            "settings": settings,
-            "metric": self.metric,
-            "mode": self.mode,
-            "patience": self.patience,
-            "max_wrong": self.max_wrong,
-            "observe": self.observe,
-            "notify": self.notify,
-            "scheduler": "none",
-            "health": {
-                symptom: self.health
-                for symptom, rule in RULES.items()
-                if SEVERITIES.index(rule.highest) > limit
-            },
+            **{"algo": PROGRAM, "settings": settings, "scheduler": "none"},
+            **{name: getattr(self, name) for name in same},
+            "health": dict.fromkeys(higher, self.health),
         }
 
 

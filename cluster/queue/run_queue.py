@@ -97,11 +97,15 @@ class RunQueue:
         Raises:
             InputError: something in it cannot be used, or the name is taken.
         """
-        from tune_jobs.jobs.job_yaml import load_job, make_job, replace_fields
+        from tune_jobs.jobs.given_fields import merge_fields
+        from tune_jobs.jobs.job import make_job
+        from tune_jobs.jobs.job_yaml import load_fields
         from tune_jobs.session.prepare import prepare_job
 
         try:
-            job = make_job(fields if preset is None else replace_fields(load_job(preset), fields))
+            if preset is not None:
+                fields = merge_fields(load_fields(preset), fields)
+            job = make_job(fields)
         except InputError:
             raise
         except (TypeError, AttributeError, LookupError, ValueError, RecursionError) as error:

@@ -211,7 +211,7 @@ class ApiHandlers:
 
 def make_job_state(directory: Path) -> JobState:
     """Return the state of a run, from its small files and the ends of its log."""
-    from tune_jobs.jobs.job_yaml import read_job
+    from tune_jobs.jobs.job_yaml import load_job
 
     state, message = get_run_state(directory)
     order, log = read_order(directory), directory / "events.jsonl"
@@ -219,7 +219,7 @@ def make_job_state(directory: Path) -> JobState:
     job: JobRow | Job | None = row
     if row is None and (file := directory / "job.yaml").is_file():
         try:
-            job = read_job(file)
+            job = load_job(file)
         except InputError as error:  # of another version, perhaps: the other runs are listed, too
             message = "; ".join(filter(None, [message, str(error)]))
     trials = read_number_of_trials(directory, job.trials) if job else 0

@@ -34,7 +34,8 @@ from envs.contract.violations import Clock
 from rungwise.health.remedy import OtherLibrary
 from rungwise.validation import InputError
 from tune_jobs.evaluation.evaluation_world import make_scm_kwargs
-from tune_jobs.jobs.job import Job, resolve_env_id
+from tune_jobs.jobs.given_fields import resolve_env_id
+from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.job_yaml import list_presets, load_job
 from tune_jobs.jobs.rllib_settings import RLlibSettings, describe_rllib_settings
 

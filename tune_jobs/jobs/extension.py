@@ -8,8 +8,9 @@ from typing import Any
 
 from algos.settings.training import TrainingSettings
 from rungwise.validation import AtLeastOne, InputError, check_value, get_fields, unknown_name_error
-from tune_jobs.jobs.job import Job
-from tune_jobs.jobs.job_yaml import make_job, make_plain, replace_fields
+from tune_jobs.jobs.given_fields import merge_fields
+from tune_jobs.jobs.job import Job, make_job
+from tune_jobs.jobs.job_yaml import make_plain
 from tune_jobs.jobs.rllib_settings import RLlibSettings
 
 EXTENDABLE = ("trials", "iterations", "steps", "search")
@@ -102,7 +103,7 @@ def _keep_pace(job: Job, changed: Mapping[str, Any]) -> dict[str, Any]:
         each = job.steps / job.iterations
         iterations = changed.get("iterations") or max(1, round(changed["steps"] / each))
         return {"iterations": iterations, "steps": math.ceil(each * iterations)}
-    plain = replace_fields(job, changed)
+    plain = merge_fields(make_plain(job), changed)
     kept = {name: plain[name] for name in ("iterations", "steps")}
     if not isinstance(job.settings, TrainingSettings):
         return kept

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
 from algos.settings.training import TrainingSettings
-from envs import FAMILIES
 from rungwise.health import Limit, check_limits
 from rungwise.health.record import hold_unproven
 from rungwise.validation import InputError, validate
 from tune_jobs.jobs.budget import choose_first_rung, fit_settings, resolve_iterations
-from tune_jobs.jobs.job_fields import JobFields, get_settings_class, to_tuples
+from tune_jobs.jobs.given_fields import build_parts, clean_fields, resolve_env_id
+from tune_jobs.jobs.job_fields import JobFields, to_tuples
 from tune_jobs.jobs.notify_url import check_notify_url
 from tune_jobs.jobs.program_settings import ProgramSettings, list_placeholders
 from tune_jobs.jobs.resources import check_gpus
@@ -32,11 +32,6 @@ PBT_INTERVAL = 3
 """Without ``grace``: iterations between exploits."""
 REPEATS, REPEATS_FROM = 3, 40
 """Without ``repeats``: how many of the trials repeat others, and from how many trials on."""
-
-
-def resolve_env_id(name: str) -> str:
-    """Return the full Gymnasium id of an environment; ours may be named without their module."""
-    return f"envs:{name}" if name in FAMILIES else name
 
 
 def _refuse_class(env: object) -> None:
@@ -62,18 +57,12 @@ class Job(JobFields):
     def __post_init__(self) -> None:
         _refuse_class(self.env)
         check_notify_url(self.notify)  # first: other errors show the value seen
+        # A job made in Python may have plain values, as a YAML file has. The dataclass is frozen,
+        # so they are set the way its own constructor sets fields.
+        for name, value in build_parts(vars(self)).items():
+            object.__setattr__(self, name, value)
         validate(self)
-        settings_class = get_settings_class(self.algo)
-        # A job made in Python may leave these to their defaults, as a YAML file may. The dataclass
-        # is frozen, so they are set the way its own constructor sets fields.
         object.__setattr__(self, "env", resolve_env_id(self.env))
-        if self.settings == TrainingSettings():
-            object.__setattr__(self, "settings", settings_class())
-        if type(self.settings) is not settings_class:
-            raise InputError(
-                f"settings must be {settings_class.__name__} for algo {self.algo!r}, "
-                f"but they are {type(self.settings).__name__}."
-            )
         check_search(self)
         object.__setattr__(self, "iterations", resolve_iterations(self))
         check_limits(self.health)
@@ -228,3 +217,8 @@ class Job(JobFields):
         settings = {k: v for k, v in config.items() if not k.startswith(ENV_PREFIX)}
         env = {k.removeprefix(ENV_PREFIX): v for k, v in config.items() if k.startswith(ENV_PREFIX)}
         return settings, self.env_kwargs | env
+
+
+def make_job(given: Mapping[str, Any], where: str = "the job") -> Job:
+    """Make a job from plain fields; validate them, and set the others to their defaults."""
+    return Job(**build_parts(clean_fields(given, where), where))

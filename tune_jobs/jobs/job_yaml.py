@@ -4,31 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import yaml
 
-from algos.settings.training import is_rllib_name
-from envs import FAMILIES
 from rungwise.formatting import format_values
 from rungwise.run_log.events import PROGRAM
-from rungwise.validation import InputError, get_fields, unknown_name_error
+from rungwise.validation import InputError, unknown_name_error
 from tune_jobs.jobs.budget import DEFAULT_ITERATIONS
-from tune_jobs.jobs.job import Job, resolve_env_id
-from tune_jobs.jobs.job_fields import get_settings_class, to_tuples
-from tune_jobs.jobs.program_settings import MASK, ProgramSettings, name_program
+from tune_jobs.jobs.given_fields import PARTS, clean_fields
+from tune_jobs.jobs.job import Job, make_job
+from tune_jobs.jobs.job_fields import JobFields
+from tune_jobs.jobs.program_settings import MASK
 from tune_jobs.jobs.rllib_settings import RLlibSettings
-from tune_jobs.jobs.search_space import Space
 
 PRESETS = Path(__file__).with_name("presets")
-PARTS = ("settings", "env_kwargs", "evaluation_env_kwargs", "search", "health")
-"""Fields of a job that hold names and values; the other fields are the part ``job``."""
-REMOVED_FIELDS = {
-    "packs": (0, "a fraction as gpus_per_trial (0.1) lets the trials of small networks share a GPU")
-}
-"""Fields of earlier versions that a job may have: the value without effect, and what to do now."""
 SHOWN_ELSEWHERE = ("env", "algo", "metric", "mode", "trials", "scheduler", "points")
 """Fields that every display of a job names, or that are too long for one."""
 
@@ -76,22 +68,18 @@ def find_preset(name: str) -> Path:
     raise unknown_name_error("preset", name, list_presets(), "(a job file ends in .yaml)")
 
 
-def load_job(name: str) -> Job:
+def load_job(name: str | Path) -> Job:
     """Load the job of a preset, given by name, or of a YAML file, given by path.
 
     Raises:
         InputError: no such preset or file, or a part of it is not valid.
     """
-    is_file = Path(name).suffix in {".yaml", ".yml"}
-    return read_job(Path(name) if is_file else find_preset(name))
+    return make_job(load_fields(name), str(name))
 
 
-def read_job(path: Path) -> Job:
-    """Read the job in a YAML file.
-
-    Raises:
-        InputError: no such file, or a part of it is not valid.
-    """
+def load_fields(name: str | Path) -> dict[str, Any]:
+    """Load the plain fields that a preset or a YAML file gives."""
+    path = Path(name) if Path(name).suffix in {".yaml", ".yml"} else find_preset(str(name))
     try:
         # -sig: editors on Windows put a byte order mark first, which YAML would take for text.
         text = path.read_text(encoding="utf-8-sig")
@@ -103,7 +91,7 @@ def read_job(path: Path) -> Job:
             f"The job file {path} is not UTF-8 text: line {line} has the byte "
             f"0x{error.object[error.start]:02x}. Save it as UTF-8."
         ) from error
-    return parse_job(text, str(path))
+    return _parse_fields(text, str(path))
 
 
 def parse_job(text: str, where: str) -> Job:
@@ -112,6 +100,10 @@ def parse_job(text: str, where: str) -> Job:
     Raises:
         InputError: a part of it is not valid; the message names it and what to write instead.
     """
+    return make_job(_parse_fields(text, where), where)
+
+
+def _parse_fields(text: str, where: str) -> dict[str, Any]:
     try:
         loader = JobLoader(text)
         loader.name = where
@@ -124,105 +116,10 @@ def parse_job(text: str, where: str) -> Job:
         ) from error
     if not isinstance(given, dict):
         raise InputError(f"{where} must hold the fields of a job, such as `env: CartPole-v1`.")
-    return make_job(given, where)
+    return clean_fields(cast("dict[str, Any]", given), where)
 
 
-def make_job(given: Mapping[str, Any], where: str = "the job") -> Job:
-    """Make a job from plain fields; validate them, and set the others to their defaults."""
-    _check_names_are_text(given, where)
-    given = _fold_program(_drop_removed(given, where), where)
-    _check_known_names(given, get_fields(Job), f"in {where}")
-    if "env" not in given:
-        raise InputError(f"{where} must name an environment, such as `env: CartPole-v1`.")
-    for name in ("env_kwargs", "evaluation_env_kwargs", "settings", "search", "health"):
-        if not isinstance(given.get(name) or {}, Mapping):
-            raise InputError(
-                f"{name} in {where} must hold names and values: {given[name]!r} does not."
-            )
-    values = dict(given)
-    values["env"] = resolve_env_id(str(given["env"]))
-    if values["env"].removeprefix("envs:") in FAMILIES:
-        ours = ("env_kwargs", "evaluation_env_kwargs", "search")
-        values |= {name: resolve_paths(given[name]) for name in ours if name in given}
-    settings = get_settings_class(str(values.get("algo", "ppo")))
-    chosen = values.get("settings") or {}
-    chosen = {"values": dict(chosen)} if settings is RLlibSettings else chosen
-    values["settings"] = _dataclass(settings, chosen, f"settings in {where}")
-    if isinstance(health := given.get("health"), Mapping):
-        limits = cast("Mapping[str, Any]", health).items()
-        # YAML 1.1 reads the word off as false.
-        values["health"] = {n: "off" if limit is False else limit for n, limit in limits}
-    search = values.get("search") or {}
-    values["search"] = {name: Space.parse(name, space) for name, space in search.items()}
-    values["points"] = list(map(to_tuples, _read_points(values.get("points") or [], where)))
-    return Job(**values)
-
-
-def _drop_removed(given: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Return the fields without those of earlier versions that had no effect."""
-    for name, (default, instead) in REMOVED_FIELDS.items():
-        if given.get(name, default) != default:
-            raise InputError(f"{name} in {where} is {given[name]!r}, but is removed: {instead}.")
-    return {name: value for name, value in given.items() if name not in REMOVED_FIELDS}
-
-
-def _fold_program(given: Mapping[str, Any], where: str) -> Mapping[str, Any]:
-    """Return the fields of a job with those of its program, if it has one, as its settings."""
-    if "command" not in given:
-        return given
-    if wrong := [name for name in ("env", "algo", "settings") if name in given]:
-        raise InputError(
-            f"{where} has a command and {wrong[0]}: a program is trained as it is. Remove one."
-        )
-    known = get_fields(ProgramSettings)
-    return {
-        **{name: value for name, value in given.items() if name not in known},
-        "env": name_program(str(given["command"])),
-        "algo": PROGRAM,
-        "settings": {name: value for name, value in given.items() if name in known}
-        | _read_environment(given),
-    }
-
-
-def _read_environment(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the environment variables of a program, where it has any, with numbers as text."""
-    variables = given.get("environment")
-    if not isinstance(variables, Mapping):
-        return {}
-    # Only whole numbers: of 1.10 YAML keeps 1.1, and of `on` it keeps true.
-    whole = {n: str(v) for n, v in variables.items() if type(v) is int}  # type: ignore[misc]
-    return {"environment": {**variables, **whole}}
-
-
-def replace_fields(job: Job, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the plain fields of a job with some replaced, by flags or by a request.
-
-    Settings are replaced one by one. Another environment has its own arguments and score, another
-    algorithm its own settings and search, and a budget replaces one in the other unit.
-    """
-    plain = make_plain(job)
-    env = resolve_env_id(str(fields.get("env", job.env)))
-    if env != job.env:
-        plain |= {"env_kwargs": {}, "evaluation_env_kwargs": {}}
-        plain |= {"metric": "", "mode": "", "target": None}
-    algo = fields.get("algo", job.algo)
-    if algo != job.algo:
-        # Without a search there is one setting to train, until the fields name another.
-        alone = {"search": {}, "points": [], "trials": 1, "repeats": None}
-        plain |= {"settings": {}, **alone}
-    # Of RLlib's algorithms a job may state both.
-    if job.steps and (algo != job.algo or not is_rllib_name(str(algo))):
-        plain["iterations"] = 0  # as many as the steps hold, whatever is made of the rollouts
-    for unit, other in (("steps", "iterations"), ("iterations", "steps")):
-        if unit in fields:
-            plain[other] = 0
-    settings = fields.get("settings", {})
-    if isinstance(settings, Mapping):
-        settings = plain["settings"] | dict(cast("Mapping[str, Any]", settings))
-    return {**plain, **fields, "env": env, "settings": settings}
-
-
-def make_plain(job: Job) -> dict[str, Any]:
+def make_plain(job: JobFields) -> dict[str, Any]:
     """Return the fields of a job as YAML holds them, with every default."""
     plain = dataclasses.asdict(job)
     if isinstance(job.settings, RLlibSettings):
@@ -249,57 +146,6 @@ def dump_job(job: Job) -> str:
 def dump_plain(plain: Mapping[str, Any]) -> str:
     """Write the plain fields of a job as YAML."""
     return yaml.dump(plain, Dumper=JobDumper, sort_keys=False, width=100)
-
-
-def resolve_paths(value: object) -> Any:
-    """Make the file names in a value absolute, so that workers in any directory find them.
-
-    As in the environments, a text names a file (or folder) if it has a suffix or a slash.
-    """
-    if isinstance(value, dict):
-        return {name: resolve_paths(part) for name, part in cast("dict[str, Any]", value).items()}
-    if isinstance(value, list):
-        return [resolve_paths(part) for part in cast("list[Any]", value)]
-    if not isinstance(value, str) or not ("/" in value or Path(value).suffix):
-        return value
-    path = Path(value).expanduser()
-    # Other texts may have a slash or a point, too; what does not exist is left as it is.
-    return str(path.absolute()) if path.exists() else value
-
-
-def _dataclass(cls: type, given: object, where: str) -> Any:
-    if not isinstance(given, Mapping):
-        raise InputError(f"{where} must hold fields, but it is {given!r}.")
-    known = get_fields(cls)
-    _check_known_names(given, known, f"in {where}")
-    return cls(**to_tuples(given))
-
-
-def _read_points(given: object, where: str) -> list[Mapping[str, Any]]:
-    if not isinstance(given, list) or not all(isinstance(p, Mapping) for p in given):
-        raise InputError(
-            f"points in {where} must be a list of settings, such as [{{lr: 0.001}}], but it is "
-            f"{given!r}."
-        )
-    return cast("list[Mapping[str, Any]]", given)
-
-
-def _check_names_are_text(given: Mapping[str, Any], where: str) -> None:
-    """Refuse a name that YAML has read as a number or a truth value, such as ``1`` or ``on``."""
-    for field, value in given.items():
-        parts = cast("list[Any]", value) if isinstance(value, list) else [value]
-        for name in (name for part in parts if isinstance(part, Mapping) for name in part):
-            if not isinstance(name, str):
-                raise InputError(
-                    f"A name in {field} of {where} must be text, but it is {name!r}: put it in "
-                    "quotes if it is meant."
-                )
-
-
-def _check_known_names(given: Mapping[str, Any], known: Collection[str], where: str) -> None:
-    for name in given:
-        if name not in known:
-            raise unknown_name_error("field", str(name), known, where)
 
 
 def mask_environment(plain: Mapping[str, Any]) -> dict[str, Any]:

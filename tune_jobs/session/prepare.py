@@ -27,7 +27,7 @@ from tune_jobs.env_module import describe_commit, remember_module
 from tune_jobs.evaluation.scoring import resolve_metric
 from tune_jobs.jobs.extension import extend_job
 from tune_jobs.jobs.job import Job
-from tune_jobs.jobs.job_yaml import dump_job, get_file_mode, list_changes, read_job
+from tune_jobs.jobs.job_yaml import dump_job, get_file_mode, list_changes, load_job
 from tune_jobs.jobs.notify_url import VARIABLE, check_notify_url, save_notify_url
 from tune_jobs.jobs.program_validation import validate_program_job
 from tune_jobs.jobs.resources import check_resources, list_bundles
@@ -196,7 +196,7 @@ def open_run(directory: Path) -> tuple[Job, list[Row]]:
         InputError: the directory is not that of a run.
     """
     check_is_run(directory)
-    return read_job(directory / JOB), read_rows(directory)
+    return load_job(directory / JOB), read_rows(directory)
 
 
 def is_complete(job: Job, rows: Sequence[Row]) -> bool:

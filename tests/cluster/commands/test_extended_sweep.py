@@ -10,7 +10,7 @@ from live_runs import read_rows, start
 from waiting import wait_until
 
 from rungwise.run_log.events import CheckpointRow, EndRow, JobRow, ResultRow, TrialRow
-from tune_jobs.jobs.job_yaml import make_job, read_job
+from tune_jobs.jobs.job_yaml import load_job, make_job
 from tune_jobs.jobs.trials import add_default_point
 
 SWEEP = """
@@ -73,7 +73,7 @@ def test_a_sweep_is_extended_after_ctrl_c_killed_and_resumed(tmp_path):
     assert refused.returncode == 2 and "trials is 2, but this run has 4" in refused.stderr
     refused = call("resume", run, "--settings.lr", 1, cwd=tmp_path)
     assert refused.returncode == 2 and "extended by settings.lr 1" in refused.stderr
-    assert read_rows(run) == before and read_job(run / "job.yaml").trials == 4
+    assert read_rows(run) == before and load_job(run / "job.yaml").trials == 4
 
     second = start("resume", run, "--trials", 7, "--iterations", 24, "--cpus", 1, **own)
     wait_until(lambda: len(read_rows(run, JobRow)) == 2 and has_begun(run))
@@ -111,7 +111,7 @@ def test_a_sweep_is_extended_after_ctrl_c_killed_and_resumed(tmp_path):
 
 def vars_of(run):
     """The fields of a run's job that a user gave, as plain values."""
-    job = read_job(run / "job.yaml")
+    job = load_job(run / "job.yaml")
     search = {"lr": {"loguniform": [1e-4, 1e-2]}}
     return {"env": job.env, "iterations": job.iterations, "seed": job.seed, "search": search}
 

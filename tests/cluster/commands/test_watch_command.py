@@ -14,7 +14,7 @@ from cluster.dashboard.run_texts import list_events
 from cluster.dashboard.run_view import RunView
 from rungwise.run_log.event_log import read_event_log
 from rungwise.run_log.outcome import Outcome
-from tune_jobs.jobs.job_yaml import read_job
+from tune_jobs.jobs.job_yaml import load_job
 from tune_jobs.programs.process import find_program
 from tune_jobs.programs.trial_program import get_program_folder
 from tune_jobs.report.shared_sections import list_cards
@@ -117,7 +117,7 @@ def test_flags_of_health_and_budget_are_in_the_job(tmp_path, capsys):
     flags = "--health warn --metric rollout/ep_rew_mean --rename own=kl --patience 5"
     flags += " --progress time/total_timesteps --budget 12000"
     watch(capsys, *flags.split(), "--out", "run", "--", *words, "log.csv", 12, 0.01)
-    job = read_job(tmp_path / "run/job.yaml")
+    job = load_job(tmp_path / "run/job.yaml")
     assert (job.env, job.algo, job.iterations, job.patience) == ("train", "program", 100, 5)
     assert job.health["not_finite"] == "warn" and job.metric == "rollout/ep_rew_mean"
     assert job.program.rename == {"own": "kl"} and job.program.budget == 12000

@@ -16,7 +16,7 @@ from rungwise.run_log.driver_lock import LOCK, file_lock
 from rungwise.run_log.event_log import EventLog, read_event_log
 from rungwise.run_log.events import EndRow, JobEndRow, TrialRow
 from rungwise.run_log.stop_requests import is_stop_requested
-from tune_jobs.jobs.job_yaml import dump_job, make_job, read_job
+from tune_jobs.jobs.job_yaml import dump_job, load_job, make_job
 
 pytestmark = [pytest.mark.system, needs_browser]
 
@@ -208,7 +208,7 @@ def test_a_finished_run_is_extended_by_a_form(tmp_path):
         enter("Iterations", 8)
         press(tab, "Extend")
         wait_until(lambda: read_order(run) is not None)
-        job = read_job(run / "job.yaml")
+        job = load_job(run / "job.yaml")
         assert (job.trials, job.iterations, job.rungs) == (4, 8, [2, 4])
         assert tab.ask("document.documentElement.scrollWidth <= innerWidth")
         assert tab.errors == []

@@ -23,7 +23,7 @@ from rungwise.run_log.events import JobEndRow, TrialRow
 from rungwise.run_log.stop_requests import is_stop_requested
 from rungwise.validation import InputError
 from tune_jobs.jobs.job import Job
-from tune_jobs.jobs.job_yaml import read_job
+from tune_jobs.jobs.job_yaml import load_job
 from tune_jobs.session.remaining_work import find_remaining_work
 
 TINY = {"env": "CartPole-v1", "iterations": 2, "evaluation_episodes": 0}
@@ -82,7 +82,7 @@ def test_a_job_is_extended_where_it_is_resumed(idle):
     assert get_run_state(run)[0] == "ended"
     status, _, said = resume(trials=6, iterations=4)
     assert status == 200 and json.loads(said)["state"] == "queued"
-    job = read_job(run / "job.yaml")
+    job = load_job(run / "job.yaml")
     assert (job.trials, job.iterations) == (6, 4)
     assert [state.trials for state in client.list_jobs()] == [6], "and not those of the first start"
 

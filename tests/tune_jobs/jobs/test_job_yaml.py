@@ -4,17 +4,17 @@ import dataclasses
 import pytest
 
 import envs
+from cluster.commands.job_flags import make_job_flags
 from envs.factory import make_params
 from rungwise.validation import InputError
 from tune_jobs.evaluation.scoring import resolve_metric
-from tune_jobs.jobs.cli_flags import make_job_flags
 from tune_jobs.jobs.job_yaml import (
     dump_job,
     list_presets,
     load_job,
     make_job,
+    make_plain,
     parse_job,
-    replace_fields,
 )
 
 
@@ -29,8 +29,8 @@ def test_every_preset_loads_and_survives_being_written_out(name):
 @pytest.mark.parametrize("name", list_presets())
 def test_a_job_survives_the_way_through_command_line_flags(name):
     job = load_job(name)
-    flags = make_job_flags(job, {})
-    again = flags.make_job(flags.defaults, {})
+    flags = make_job_flags(make_plain(job), name)
+    again = make_job(flags.read_fields(flags.defaults, {}))
     # What a preset says although it is the default is left out of a job's copy.
     assert world(again) == world(job)
     assert dataclasses.replace(again, env_kwargs={}) == dataclasses.replace(job, env_kwargs={})
@@ -123,9 +123,9 @@ def test_yaml_off_switches_a_health_rule_off():
     job = parse_job("env: CartPole-v1\nhealth: {entropy_collapse: off}\n", "job.yaml")
     assert job.health == {"entropy_collapse": "off"}
     assert parse_job(dump_job(job), "copy").health == job.health
-    flags = make_job_flags(make_job({"env": "CartPole-v1"}), {})
+    flags = make_job_flags({"env": "CartPole-v1"}, "the job")
     given = {"health": {"entropy_collapse": "off"}}
-    assert flags.make_job(flags.defaults, given).health == job.health
+    assert make_job(flags.read_fields(flags.defaults, given)).health == job.health
 
 
 def test_short_environment_names_resolve_with_their_score():
@@ -142,63 +142,3 @@ def test_an_unknown_metric_or_an_unclear_direction_is_refused():
         resolve_metric(make_job({"env": "CartPole-v1", "metric": "entropy"}))
     job = make_job({"env": "CartPole-v1", "metric": "entropy", "mode": "max"})
     assert resolve_metric(job) == ("entropy", "max")
-
-
-def test_files_named_in_a_job_are_found_from_anywhere(tmp_path, monkeypatch):
-    (tmp_path / "my.yaml").write_text("nodes: {A: {}}")
-    monkeypatch.chdir(tmp_path)
-    job = make_job({"env": "CausalLearning-v0", "env_kwargs": {"scm": "my.yaml", "largest": 5}})
-    assert job.env_kwargs == {"scm": str(tmp_path / "my.yaml"), "largest": 5}
-    assert make_job({"env": "CausalLearning-v0", "env_kwargs": {"scm": "ace5"}}).env_kwargs == {
-        "scm": "ace5"
-    }
-    searched = make_job(
-        {"env": "CausalLearning-v0", "search": {"env.scm": {"choice": ["my.yaml"]}}}
-    )
-    assert searched.search["env.scm"].values == (str(tmp_path / "my.yaml"),)
-    # What others' environments take for a name is theirs.
-    job = make_job({"env": "CartPole-v1", "env_kwargs": {"render_mode": "my.yaml"}})
-    assert job.env_kwargs == {"render_mode": "my.yaml"}
-
-
-@pytest.mark.parametrize(
-    ("preset", "fields", "steps", "iterations"),
-    [
-        ("acrobot", {"steps": 20_000}, 20_000, 19),
-        ("acrobot", {"iterations": 3}, 0, 3),
-        ("acrobot", {"settings": {"num_envs": 4}}, 200_000, 195),
-        ("cartpole", {"steps": 20_480}, 20_480, 5),
-        ("cartpole", {"iterations": 7, "grace": 1}, 0, 7),
-    ],
-)
-def test_a_budget_replaces_that_of_the_other_unit(preset, fields, steps, iterations):
-    job = make_job(replace_fields(load_job(preset), fields))
-    assert (job.steps, job.iterations) == (steps, iterations)
-
-
-def test_another_algorithm_has_its_own_settings_and_search():
-    job = make_job(replace_fields(load_job("acrobot"), {"algo": "reinforce"}))
-    assert job.algo == "reinforce" and job.steps == load_job("acrobot").steps
-    assert not job.search and not job.points
-
-
-@pytest.mark.parametrize("preset", ["acrobot", "lunarlander"])
-def test_a_budget_of_steps_is_kept_for_an_algorithm_of_rllib(preset):
-    job = make_job(replace_fields(load_job(preset), {"algo": "rllib/PPO"}))
-    assert job.steps == load_job(preset).steps
-
-
-def test_settings_are_replaced_one_by_one():
-    preset = load_job("acrobot")
-    job = make_job(replace_fields(preset, {"settings": {"gamma": 0.5}}))
-    assert job.training.gamma == 0.5 and job.training.lr == preset.training.lr
-
-
-def test_another_environment_has_its_own_arguments_and_score():
-    own = {"env": "Acrobot-v1", "env_kwargs": {"render_mode": "rgb_array"}, "metric": "kl"}
-    own |= {"evaluation_env_kwargs": {"render_mode": None}, "mode": "min", "target": -100}
-    job = make_job(replace_fields(make_job(own), {"env": "CartPole-v1"}))
-    assert (job.env, job.env_kwargs, job.evaluation_env_kwargs) == ("CartPole-v1", {}, {})
-    assert (job.metric, job.mode, job.target) == ("", "", None)
-    given = {"env": "CartPole-v1", "target": 475.0}
-    assert make_job(replace_fields(make_job(own), given)).target == 475

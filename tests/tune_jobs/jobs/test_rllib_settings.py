@@ -8,12 +8,12 @@ from dataclasses import fields
 import pytest
 
 from algos.ppo import PPOSettings
+from cluster.commands.job_flags import make_job_flags, split_pairs
 from rungwise.health import RULES
 from rungwise.health.remedy import worded
 from rungwise.validation import InputError
-from tune_jobs.jobs.cli_flags import make_job_flags, split_pairs
 from tune_jobs.jobs.job_validation import validate_job
-from tune_jobs.jobs.job_yaml import dump_job, list_changes, make_job, parse_job
+from tune_jobs.jobs.job_yaml import dump_job, list_changes, make_job, make_plain, parse_job
 from tune_jobs.jobs.resources import list_bundles
 from tune_jobs.jobs.rllib_settings import RLLIB_NAMES, describe_rllib_settings
 
@@ -28,18 +28,21 @@ def test_a_job_is_read_back_as_it_was_written():
 
 
 def test_flags_change_any_setting_of_rllib():
-    flags = make_job_flags(make_job(JOB | {"settings": {"gamma": 0.9}}), {})
+    flags = make_job_flags(JOB | {"settings": {"gamma": 0.9}}, "the job")
     argv = ["--settings.lr", "1e-3", "--settings.model-config", "{fcnet_hiddens: [8]}"]
     rest, pairs = split_pairs(argv, flags.pairs)
-    settings = flags.make_job(flags.defaults, pairs).settings
     assert not rest
-    assert settings.values == {"gamma": 0.9, "lr": 1e-3, "model_config": {"fcnet_hiddens": [8]}}
+    assert flags.read_fields(flags.defaults, pairs)["settings"] == {
+        "gamma": 0.9,
+        "lr": 1e-3,
+        "model_config": {"fcnet_hiddens": [8]},
+    }
 
 
 def test_flags_keep_the_parts_of_a_budget_in_steps():
     job = make_job(JOB | {"algo": "rllib/DQN", "steps": 2000, "iterations": 10})
-    flags = make_job_flags(job, {})
-    assert flags.make_job(flags.defaults, {}) == job
+    flags = make_job_flags(make_plain(job), "the job")
+    assert make_job(flags.read_fields(flags.defaults, {})) == job
 
 
 @pytest.mark.parametrize(

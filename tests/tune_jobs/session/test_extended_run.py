@@ -18,7 +18,7 @@ from rungwise.run_log.events import (
 from rungwise.run_log.ledger_lines import list_ledger_lines
 from rungwise.run_log.outcome import Outcome
 from rungwise.validation import InputError
-from tune_jobs.jobs.job_yaml import make_job, read_job
+from tune_jobs.jobs.job_yaml import load_job, make_job
 from tune_jobs.session.prepare import extend_run, make_job_row, prepare_job
 from tune_jobs.session.remaining_work import find_remaining_work
 
@@ -58,7 +58,7 @@ def run(tmp_path):
 def begin(run):
     """The rows of a run, and the start of its next session."""
     rows = read_event_log(run / "events.jsonl")
-    return [*rows, make_job_row(read_job(run / "job.yaml"), run, rows)]
+    return [*rows, make_job_row(load_job(run / "job.yaml"), run, rows)]
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def begin(run):
 )
 def test_an_extended_run_takes_up_what_its_budget_concerns(run, fields, reopened, said):
     extend_run(run, fields)
-    assert extend_run(run, fields) == read_job(run / "job.yaml"), "twice is once"
+    assert extend_run(run, fields) == load_job(run / "job.yaml"), "twice is once"
     rows = begin(run)
     assert (rows[-1].extension, rows[-1].version) == (said, LOG_VERSION)
     outcome = Outcome.from_rows(rows)
@@ -90,7 +90,7 @@ def test_an_extended_run_takes_up_what_its_budget_concerns(run, fields, reopened
     run_so_far = sum(line["iterations_run"] for line in lines)
     assert run_so_far + saved + outcome.iterations_open == outcome.budget
     # Killed right after its first row: the next session has the same to do.
-    again = [*rows, make_job_row(read_job(run / "job.yaml"), run, rows)]
+    again = [*rows, make_job_row(load_job(run / "job.yaml"), run, rows)]
     assert again[-1].extension == ""
     assert {plan.trial for plan in find_remaining_work(run, again).plans} == reopened
 
@@ -118,7 +118,7 @@ def test_a_stop_that_the_kill_left_without_its_end_waits_again(run):
     missing = find_remaining_work(run, rows).missing_rows
     assert [row.reason for row in missing if isinstance(row, EndRow)] == ["asha"]
     extend_run(run, {"trials": 8})
-    rows = [*rows[:-1], make_job_row(read_job(run / "job.yaml"), run, rows)]
+    rows = [*rows[:-1], make_job_row(load_job(run / "job.yaml"), run, rows)]
     work = find_remaining_work(run, rows)
     assert not work.missing_rows and {plan.trial for plan in work.plans} == {"02"}
 

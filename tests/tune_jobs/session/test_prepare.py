@@ -6,7 +6,7 @@ import stat
 import pytest
 
 from rungwise.validation import InputError
-from tune_jobs.jobs.job_yaml import make_job, read_job
+from tune_jobs.jobs.job_yaml import load_job, make_job
 from tune_jobs.session import prepare
 from tune_jobs.session.prepare import claim_run_directory, extend_run, prepare_job
 
@@ -48,7 +48,7 @@ def test_an_extended_job_keeps_its_secrets_from_others(tmp_path):
     for trials in (2, 3):
         extend_run(tmp_path, {"trials": trials})
         assert stat.S_IMODE((tmp_path / "job.yaml").stat().st_mode) == 0o600
-    assert read_job(tmp_path / "job.yaml").trials == 3
+    assert load_job(tmp_path / "job.yaml").trials == 3
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from cluster.commands.job_flags import make_job_flags
 from envs.causal.learning.metric import Risk
 from envs.causal.learning.params import Params
 from envs.causal.learning.reward import (
@@ -21,8 +22,7 @@ from envs.causal.learning.reward import (
 )
 from envs.factory import make_params
 from rungwise.validation import InputError
-from tune_jobs.jobs.cli_flags import make_job_flags
-from tune_jobs.jobs.job_yaml import dump_job, make_job, parse_job
+from tune_jobs.jobs.job_yaml import dump_job, make_job, make_plain, parse_job
 
 ALL = np.ones((1, 4), bool)
 
@@ -114,8 +114,8 @@ def test_a_weight_given_besides_the_post_mortems_stays():
 
 def test_the_post_mortems_reward_is_one_field_of_a_job():
     job = make_job({"env": "CausalLearning-v0", "env_kwargs": {"reward": {"postmortem": True}}})
-    flags = make_job_flags(job, {})
-    again = flags.make_job(flags.defaults, {})
+    flags = make_job_flags(make_plain(job), "the job")
+    again = make_job(flags.read_fields(flags.defaults, {}))
     for found in (job, again, parse_job(dump_job(again), "copy")):
         assert make_params(Params, found.env_kwargs).reward == RewardTerms(postmortem=True)
 

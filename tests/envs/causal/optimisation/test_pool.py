@@ -15,7 +15,7 @@ from envs.causal.optimisation.world import CausalOptimisation
 from envs.contract import counter_rng
 from rungwise.validation import InputError
 from tune_jobs.evaluation.evaluation_world import make_scm_kwargs
-from tune_jobs.jobs.job_yaml import resolve_paths
+from tune_jobs.jobs.job import Job
 
 MODELS = DATA / "causal_models"
 LINEAR = """
@@ -213,6 +213,7 @@ def test_a_missing_pool_is_refused():
 def test_a_pool_path_is_absolute_and_reset_for_one_model(pool, monkeypatch):
     monkeypatch.chdir(Path(pool).parent)
     relative = f"{Path(pool).name}/"
-    assert resolve_paths({"pool": relative}) == {"pool": pool}
+    job = Job(env="CausalOptimisation-v0", env_kwargs={"pool": relative})
+    assert job.env_kwargs == {"pool": pool}
     changed = make_scm_kwargs("toy_graph", "envs:CausalOptimisation-v0", {"pool": pool})
     CausalOptimisation(Params(**{**FAMILY, "pool": pool, **changed}))

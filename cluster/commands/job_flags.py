@@ -1,4 +1,4 @@
-"""A job's fields as command-line flags: the words become a mapping like that of a YAML file.
+"""The command line of a job: a preset or a file, the flags over it, and from both one job.
 
 ``settings`` has the fields of the chosen algorithm and ``env_kwargs`` those of a family of ours;
 tyro reads and lists them with their types. Searches, health limits, RLlib's settings and the
@@ -8,32 +8,89 @@ arguments of other environments are name-value pairs of any names, whose values 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass, is_dataclass
+from contextlib import nullcontext, suppress
+from dataclasses import asdict, dataclass, is_dataclass, make_dataclass
 from typing import Annotated, Any, TypedDict
 
 import tyro
 import yaml
 
 import envs
+from algos.rollouts.env_factory import find_env_spec
+from algos.settings.training import is_rllib_name
+from cluster.commands.command import Command, parse_flags
+from cluster.terminal.startup import show_imports
 from envs.factory import make_params
-from rungwise.validation import InputError, check_value, get_fields
+from rungwise.validation import InputError, check_value, get_fields, validate
+from tune_jobs.jobs.budget import resolve_iterations
 from tune_jobs.jobs.field_docs import get_field_groups, read_field_docs
-from tune_jobs.jobs.job import Job, resolve_env_id
-from tune_jobs.jobs.job_fields import get_settings_class, to_tuples
+from tune_jobs.jobs.given_fields import build_parts, merge_fields, resolve_env_id
+from tune_jobs.jobs.job import Job, make_job
+from tune_jobs.jobs.job_fields import JobFields, to_tuples
 from tune_jobs.jobs.job_yaml import (
     JobDumper,
     JobLoader,
-    make_job,
-    replace_fields,
+    list_presets,
+    load_fields,
+    make_plain,
 )
 from tune_jobs.jobs.rllib_settings import RLlibSettings
 
+DECIDING = ("env", "algo", "steps", "iterations")
+"""Fields that decide which flags there are, or what help shows for others."""
 PAIRS = ("env_kwargs", "evaluation_env_kwargs", "search", "health")
 ALIASES = {"evaluation_episodes": ("--episodes",), "videos": ("--video",)}
 """The same flags as of `rungwise evaluate`."""
 SECRETS = ("notify",)
 """Fields whose value in a job file is not shown as the default of their flag."""
+
+
+def parse_job_command(cls: type[Command], argv: Sequence[str]) -> tuple[Any, Job]:
+    """Read the flags of a command and those of its job, which depend on the job.
+
+    Raises:
+        InputError: no job is named, or something in it cannot be used.
+        SystemExit: help was requested, or a flag is wrong; tyro has printed which.
+    """
+    command = cls.get_name()
+    name = argv[0] if argv and not argv[0].startswith("-") else None
+    # The algorithm has settings, the environment arguments: the words that name them come first.
+    words = find_job_fields(argv)
+    # Settings of ours need no engine; those of RLlib's algorithms are RLlib's.
+    with show_imports() if is_rllib_name(words.get("algo", "")) else nullcontext():
+        base = _read_base(command, argv, name, words)
+        base = merge_fields(base, {n: words[n] for n in DECIDING if n in words})
+        flags = make_job_flags(base, name or "the command line")
+    rest, pairs = split_pairs(argv[1:] if name else argv, flags.pairs)
+
+    flat = tyro.conf.arg(name="")
+    fields = [("command", Annotated[cls, flat]), ("job", Annotated[flags.type, flat])]
+    call_type = make_dataclass("Call", fields, frozen=True)
+    call_type.__doc__ = cls.__doc__
+    prog = f"rungwise {command} {name or '[PRESET or FILE.yaml]'}"
+    call = parse_flags(call_type, rest, prog, call_type(cls(), flags.defaults))
+    return call.command, make_job(flags.read_fields(call.job, pairs), "the command line")
+
+
+def _read_base(
+    command: str, argv: Sequence[str], name: str | None, words: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the fields that flags are then applied to: a preset's, a file's, or ``--env``."""
+    if name:
+        base = load_fields(name)
+        if base.get("steps") and base.get("iterations"):
+            make_job(base, name)  # refuses a contradiction, which flags would hide
+        return base
+    if "env" in words:
+        # First, as it says best what is wrong with a name.
+        find_env_spec(resolve_env_id(words["env"]))
+        return {"env": words["env"]}
+    if set(argv) & {"-h", "--help"}:
+        return load_fields("causal")
+    raise InputError(
+        f"`rungwise {command}` needs a preset ({', '.join(list_presets())}), a job file "
+        "ending in .yaml, or --env."
+    )
 
 
 @dataclass(frozen=True)
@@ -49,22 +106,19 @@ class JobFlags:
     pairs: list[str]
     """Fields that are name-value pairs."""
 
-    def make_job(self, values: Mapping[str, Any], given: Mapping[str, Mapping[str, str]]) -> Job:
-        """Return the job of these values of the flags and these name-value pairs by field.
-
-        Raises:
-            InputError: values that cannot be used.
-        """
+    def read_fields(
+        self, values: Mapping[str, Any], given: Mapping[str, Mapping[str, str]]
+    ) -> dict[str, Any]:
+        """Return the plain fields of the job from the values of its flags and pairs."""
         fields = dict(values)
         for name in self.pairs:
             fields[name] = self.fields[name] | read_values(name, given.get(name, {}))
         if "env_kwargs" not in self.pairs:
             # Only what differs from the defaults, so that a job's copy shows the choice.
-            params = envs.FAMILIES[resolve_env_id(fields["env"]).removeprefix("envs:")].params
-            defaults = asdict(params())
+            defaults = asdict(envs.FAMILIES[self.fields["env"].removeprefix("envs:")].params())
             chosen = fields["env_kwargs"].items()
             fields["env_kwargs"] = {name: v for name, v in chosen if v != defaults[name]}
-        return make_job(fields, "the command line")
+        return fields
 
 
 def find_job_fields(argv: Sequence[str]) -> dict[str, Any]:
@@ -82,42 +136,38 @@ def find_job_fields(argv: Sequence[str]) -> dict[str, Any]:
         if known[name][0] is str:
             given[name] = text
             continue
-        for read in (float, int):
-            with suppress(ValueError):  # no number: the parser of the flags says so
-                given[name] = read(text)
+        with suppress(ValueError):  # no number: the parser of the flags says so
+            given[name] = float(text)
+            given[name] = int(text)
         # First: a default of another type makes the parser of the flags warn at length.
         if isinstance(value := given.get(name), int | float):
             check_value(name, value, *known[name])
     return given
 
 
-def make_job_flags(job: Job, given: Mapping[str, Any]) -> JobFlags:
-    """Return the flags of a job.
-
-    Args:
-        job: the preset or file.
-        given: its fields that the words replace, some of which decide which flags there are.
-    """
-    deciding = {"env", "algo", "steps", "iterations"}
-    fields = replace_fields(job, {n: v for n, v in given.items() if n in deciding})
+def make_job_flags(given: Mapping[str, Any], where: str) -> JobFlags:
+    """Return the flags of a job from its plain fields so far; ``where`` is their file."""
+    job = JobFields(**build_parts(given, where))
+    validate(job)  # first: a default of another type makes the parser of the flags warn at length
+    fields = make_plain(job)
+    if not job.steps:
+        fields["iterations"] = resolve_iterations(job)
     types: dict[str, Any] = {name: hint for name, (hint, _) in get_fields(Job).items()}
     docs, groups = read_field_docs(Job), get_field_groups(Job)
     defaults, pairs = dict(fields), list[str](PAIRS)
-    if family := envs.FAMILIES.get(fields["env"].removeprefix("envs:")):
+    if family := envs.FAMILIES.get(job.env.removeprefix("envs:")):
         pairs.remove("env_kwargs")
         types["env_kwargs"] = make_flags_type(family.params)
-        params = make_params(family.params, fields["env_kwargs"])
-        defaults["env_kwargs"] = asdict(params)
-    settings = get_settings_class(fields["algo"])
-    if settings is RLlibSettings:
+        defaults["env_kwargs"] = asdict(make_params(family.params, job.env_kwargs))
+    if isinstance(job.settings, RLlibSettings):
         from algos.rllib.rllib_algorithms import list_settings  # as slow to import as RLlib
 
         pairs.append("settings")
-        known = ", ".join(sorted(list_settings(fields["algo"])))
+        known = ", ".join(sorted(list_settings(job.algo)))
         docs["settings"] = f"AlgorithmConfig's arguments that differ from its defaults: {known}."
     else:
-        types["settings"] = make_flags_type(settings)
-        defaults["settings"] = asdict(settings()) | to_tuples(fields["settings"])
+        types["settings"] = make_flags_type(type(job.settings))
+        defaults["settings"] = to_tuples(fields["settings"])
     types |= dict.fromkeys(pairs, dict[str, str])
     defaults |= {name: {k: _format_yaml(v) for k, v in fields[name].items()} for name in pairs}
     helps = {name: f"[{groups[name]}] {docs[name]}" for name in types}

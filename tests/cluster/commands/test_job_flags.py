@@ -1,11 +1,11 @@
 # pyright: basic
-"""Name-value pairs on the command line, in both ways to write them."""
+"""The command line of a job: its flags, and name-value pairs in both ways to write them."""
 
 import pytest
 
+from cluster.commands.job_flags import find_job_fields, split_pairs
 from cluster.commands.jobs import Train, Tune
 from rungwise.validation import InputError
-from tune_jobs.jobs.cli_flags import find_job_fields, split_pairs
 
 
 @pytest.mark.parametrize(
