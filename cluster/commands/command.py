@@ -109,6 +109,68 @@ def _describe_unknown_word(word: str, flags: Sequence[str], prog: str) -> str:
     return f"`{prog}` has no place for the word {word!r}: {hint}"
 
 
+def split_pairs(
+    argv: Sequence[str], fields: Sequence[str]
+) -> tuple[list[str], dict[str, dict[str, str]]]:
+    """Separate the name-value pairs of these fields from the other arguments.
+
+    Both ``--env-kwargs.size 3`` and ``--env-kwargs size 3 goal left`` are read: fields with known
+    names are written the first way, so those that take any names may be, too.
+
+    Returns:
+        The other arguments, and the pairs by field.
+
+    Raises:
+        InputError: a name without a value.
+    """
+    flags = {f"--{name.replace('_', '-')}": name for name in fields}
+    rest, kept, pairs = list(argv), list[str](), dict[str, dict[str, str]]()
+    while rest:
+        given = rest.pop(0)
+        spelt, equals, value = given.partition("=")
+        flag, _, name = spelt.replace("_", "-").partition(".")
+        if flag not in flags or (equals and not name):
+            kept.append(given)
+            continue
+        if name:
+            words = [name.replace("-", "_"), *([value] if equals else rest[:1])]
+            rest = rest if equals else rest[1:]
+        else:
+            count = next((i for i, word in enumerate(rest) if word.startswith("--")), len(rest))
+            words, rest = rest[:count], rest[count:]
+        if not words or len(words) % 2:
+            raise InputError(f"{flag} needs names and values, but it got {' '.join(words)!r}.")
+        pairs.setdefault(flags[flag], {}).update(zip(words[::2], words[1::2], strict=True))
+    return kept, pairs
+
+
+def read_values(field: str, pairs: Mapping[str, str]) -> dict[str, Any]:
+    """Return the values of a field's name-value pairs, read as YAML.
+
+    Raises:
+        InputError: a value is not YAML.
+    """
+    import yaml
+
+    from tune_jobs.jobs.job_yaml import JobLoader
+
+    read: dict[str, Any] = {}
+    for name, value in pairs.items():
+        try:
+            read[name] = yaml.load(value, JobLoader)
+        except (yaml.YAMLError, RecursionError) as error:
+            flag = f"--{field.replace('_', '-')} {name} {value!r}"
+            raise InputError(f"{flag} is not YAML: put it in quotes.") from error
+    return read
+
+
+def gather_pairs(argv: Sequence[str], field: str) -> list[str]:
+    """Return the words with all pairs of a field after one flag, as tyro reads them."""
+    rest, pairs = split_pairs(argv, [field])
+    flat = [word for pair in pairs.get(field, {}).items() for word in pair]
+    return [*rest, *([f"--{field.replace('_', '-')}", *flat] if flat else [])]
+
+
 @dataclass(frozen=True, kw_only=True)
 class EnvironmentCommand(Command):
     """A command that builds an environment."""
@@ -119,13 +181,7 @@ class EnvironmentCommand(Command):
     @classmethod
     def parse(cls, argv: Sequence[str]) -> Self:
         """Read the flags, with environment arguments also in the form `--env-kwargs.largest 12`."""
-        from cluster.commands.job_flags import split_pairs
-
-        rest, pairs = split_pairs(argv, ["env_kwargs"])
-        if pairs:
-            flat = (word for pair in pairs["env_kwargs"].items() for word in pair)
-            rest += ["--env-kwargs", *flat]
-        return super().parse(rest)
+        return super().parse(gather_pairs(argv, "env_kwargs"))
 
     def read_env_kwargs(self) -> dict[str, Any]:
         """Return the environment's arguments as YAML reads them.
@@ -133,8 +189,6 @@ class EnvironmentCommand(Command):
         Raises:
             InputError: a value is not YAML.
         """
-        from cluster.commands.job_flags import read_values
-
         return read_values("env_kwargs", self.env_kwargs)
 
 

@@ -18,7 +18,7 @@ import yaml
 import envs
 from algos.rollouts.env_factory import find_env_spec
 from algos.settings.training import is_rllib_name
-from cluster.commands.command import Command, parse_flags
+from cluster.commands.command import Command, parse_flags, read_values, split_pairs
 from cluster.terminal.startup import show_imports
 from envs.factory import make_params
 from rungwise.validation import InputError, check_value, get_fields, validate
@@ -27,13 +27,7 @@ from tune_jobs.jobs.field_docs import get_field_groups, read_field_docs
 from tune_jobs.jobs.given_fields import build_parts, merge_fields, resolve_env_id
 from tune_jobs.jobs.job import Job, make_job
 from tune_jobs.jobs.job_fields import JobFields, to_tuples
-from tune_jobs.jobs.job_yaml import (
-    JobDumper,
-    JobLoader,
-    list_presets,
-    load_fields,
-    make_plain,
-)
+from tune_jobs.jobs.job_yaml import JobDumper, list_presets, load_fields, make_plain
 from tune_jobs.jobs.rllib_settings import RLlibSettings
 
 DECIDING = ("env", "algo", "steps", "iterations")
@@ -95,14 +89,12 @@ def _read_base(
 
 @dataclass(frozen=True)
 class JobFlags:
-    """The flags of a job, and its fields before any flag is read."""
+    """The flags of a job, and their values before any flag is read."""
 
     type: type
     """A TypedDict of the flags: plain values, so that one mistake is reported once, by Job."""
     defaults: dict[str, Any]
     """The values that help shows; pairs are texts."""
-    fields: dict[str, Any]
-    """The job as plain fields."""
     pairs: list[str]
     """Fields that are name-value pairs."""
 
@@ -112,10 +104,11 @@ class JobFlags:
         """Return the plain fields of the job from the values of its flags and pairs."""
         fields = dict(values)
         for name in self.pairs:
-            fields[name] = self.fields[name] | read_values(name, given.get(name, {}))
+            fields[name] = read_values(name, values[name] | given.get(name, {}))
         if "env_kwargs" not in self.pairs:
             # Only what differs from the defaults, so that a job's copy shows the choice.
-            defaults = asdict(envs.FAMILIES[self.fields["env"].removeprefix("envs:")].params())
+            family = envs.FAMILIES[resolve_env_id(fields["env"]).removeprefix("envs:")]
+            defaults = asdict(family.params())
             chosen = fields["env_kwargs"].items()
             fields["env_kwargs"] = {name: v for name, v in chosen if v != defaults[name]}
         return fields
@@ -149,12 +142,11 @@ def make_job_flags(given: Mapping[str, Any], where: str) -> JobFlags:
     """Return the flags of a job from its plain fields so far; ``where`` is their file."""
     job = JobFields(**build_parts(given, where))
     validate(job)  # first: a default of another type makes the parser of the flags warn at length
-    fields = make_plain(job)
+    defaults, pairs = make_plain(job), list[str](PAIRS)
     if not job.steps:
-        fields["iterations"] = resolve_iterations(job)
+        defaults["iterations"] = resolve_iterations(job)
     types: dict[str, Any] = {name: hint for name, (hint, _) in get_fields(Job).items()}
     docs, groups = read_field_docs(Job), get_field_groups(Job)
-    defaults, pairs = dict(fields), list[str](PAIRS)
     if family := envs.FAMILIES.get(job.env.removeprefix("envs:")):
         pairs.remove("env_kwargs")
         types["env_kwargs"] = make_flags_type(family.params)
@@ -167,11 +159,11 @@ def make_job_flags(given: Mapping[str, Any], where: str) -> JobFlags:
         docs["settings"] = f"AlgorithmConfig's arguments that differ from its defaults: {known}."
     else:
         types["settings"] = make_flags_type(type(job.settings))
-        defaults["settings"] = to_tuples(fields["settings"])
+        defaults["settings"] = to_tuples(defaults["settings"])
     types |= dict.fromkeys(pairs, dict[str, str])
-    defaults |= {name: {k: _format_yaml(v) for k, v in fields[name].items()} for name in pairs}
+    defaults |= {name: {k: _format_yaml(v) for k, v in defaults[name].items()} for name in pairs}
     helps = {name: f"[{groups[name]}] {docs[name]}" for name in types}
-    return JobFlags(_make_typed_dict("Job", types, helps), defaults, fields, pairs)
+    return JobFlags(_make_typed_dict("Job", types, helps), defaults, pairs)
 
 
 def make_flags_type(config: type) -> type:
@@ -195,58 +187,6 @@ def _make_typed_dict(name: str, types: Mapping[str, Any], helps: Mapping[str, st
     return TypedDict(name, fields)  # type: ignore[operator]
 
 
-def split_pairs(
-    argv: Sequence[str], fields: Sequence[str]
-) -> tuple[list[str], dict[str, dict[str, str]]]:
-    """Separate the name-value pairs of these fields from the other arguments.
-
-    Both ``--env-kwargs.size 3`` and ``--env-kwargs size 3 goal left`` are read: fields with known
-    names are written the first way, so those that take any names may be, too.
-
-    Returns:
-        The other arguments, and the pairs by field.
-
-    Raises:
-        InputError: a name without a value.
-    """
-    flags = {f"--{name.replace('_', '-')}": name for name in fields}
-    rest, kept, pairs = list(argv), list[str](), dict[str, dict[str, str]]()
-    while rest:
-        given = rest.pop(0)
-        spelt, equals, value = given.partition("=")
-        flag, _, name = spelt.replace("_", "-").partition(".")
-        if flag not in flags or (equals and not name):
-            kept.append(given)
-            continue
-        if name:
-            words = [name.replace("-", "_"), *([value] if equals else rest[:1])]
-            rest = rest if equals else rest[1:]
-        else:
-            count = next((i for i, word in enumerate(rest) if word.startswith("--")), len(rest))
-            words, rest = rest[:count], rest[count:]
-        if not words or len(words) % 2:
-            raise InputError(f"{flag} needs names and values, but it got {' '.join(words)!r}.")
-        pairs.setdefault(flags[flag], {}).update(zip(words[::2], words[1::2], strict=True))
-    return kept, pairs
-
-
-def read_values(field: str, pairs: Mapping[str, str]) -> dict[str, Any]:
-    """Return the values of a field's name-value pairs, read as YAML.
-
-    Raises:
-        InputError: a value is not YAML.
-    """
-    read: dict[str, Any] = {}
-    for name, value in pairs.items():
-        try:
-            read[name] = yaml.load(value, JobLoader)
-        except (yaml.YAMLError, RecursionError) as error:
-            flag = f"--{field.replace('_', '-')} {name} {value!r}"
-            raise InputError(f"{flag} is not YAML: put it in quotes.") from error
-    return read
-
-
 def _format_yaml(value: object) -> str:
-    return (
-        yaml.dump(value, Dumper=JobDumper, default_flow_style=True).removesuffix("\n...\n").strip()
-    )
+    text = yaml.dump(value, Dumper=JobDumper, default_flow_style=True)
+    return text.removesuffix("\n...\n").strip()

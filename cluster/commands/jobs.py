@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import tyro
 from rich.console import Console
 
-from cluster.commands.command import Command, find_env_module
+from cluster.commands.command import Command, find_env_module, gather_pairs, read_values
 from cluster.commands.live_run import (
     announce_job,
     check_and_describe_machine,
@@ -122,20 +122,15 @@ class Resume(RayCommand):
     @classmethod
     def parse(cls, argv: Sequence[str]) -> Self:
         """Read the flags; refuse those of a job that no resume may change."""
-        from cluster.commands.job_flags import split_pairs
         from tune_jobs.jobs.extension import check_extendable
 
         for word, value in zip(argv, [*argv[1:], ""], strict=False):
             flag, equals, text = word.partition("=")
             if flag.startswith("--"):
                 check_extendable(flag[2:].replace("-", "_"), text if equals else value)
-        rest, pairs = split_pairs(argv, ["search"])
-        flat = [word for pair in pairs.get("search", {}).items() for word in pair]
-        return super().parse([*rest, *(["--search", *flat] if flat else [])])
+        return super().parse(gather_pairs(argv, "search"))
 
     def _read_extension(self) -> dict[str, Any]:
-        from cluster.commands.job_flags import read_values
-
         search = read_values("search", self.search)
         given = {"trials": self.trials, "iterations": self.iterations, "steps": self.steps}
         return {name: n for name, n in {**given, "search": search or None}.items() if n is not None}

@@ -34,7 +34,11 @@ def resolve_env_id(name: str) -> str:
 def clean_fields(given: Mapping[str, Any], where: str) -> dict[str, Any]:
     """Return the fields that a user gave; refuse a name that no job has."""
     _check_names_are_text(given, where)
-    fields = _fold_program(_drop_removed(given, where), where)
+    for name, (default, instead) in REMOVED_FIELDS.items():
+        if given.get(name, default) != default:
+            raise InputError(f"{name} in {where} is {given[name]!r}, but is removed: {instead}.")
+    kept = {name: value for name, value in given.items() if name not in REMOVED_FIELDS}
+    fields = _fold_program(kept, where)
     _check_known_names(fields, get_fields(JobFields), f"in {where}")
     if "env" not in fields:
         raise InputError(f"{where} must name an environment, such as `env: CartPole-v1`.")
@@ -51,14 +55,6 @@ def _check_names_are_text(given: Mapping[str, Any], where: str) -> None:
                     f"A name in {field} of {where} must be text, but it is {name!r}: put it in "
                     "quotes if it is meant."
                 )
-
-
-def _drop_removed(given: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Return the fields without those of earlier versions that had no effect."""
-    for name, (default, instead) in REMOVED_FIELDS.items():
-        if given.get(name, default) != default:
-            raise InputError(f"{name} in {where} is {given[name]!r}, but is removed: {instead}.")
-    return {name: value for name, value in given.items() if name not in REMOVED_FIELDS}
 
 
 def _fold_program(given: Mapping[str, Any], where: str) -> Mapping[str, Any]:
@@ -117,8 +113,8 @@ def build_parts(given: Mapping[str, Any], where: str = "the job") -> dict[str, A
     """Return the fields of a job with settings, spaces and points in place of plain values.
 
     Args:
-        given: the fields; those that are built already stay as they are.
-        where: where they are given, for errors.
+        given: the fields; parts that are built already stay as they are.
+        where: the file or other source, for errors.
 
     Raises:
         InputError: a part of another form, or a name or a value that it cannot have.

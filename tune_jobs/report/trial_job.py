@@ -77,11 +77,7 @@ def make_trial_job(job: Job, config: Mapping[str, Any]) -> Job:
     if job.is_program:  # its command names the searched values, which a point gives
         return replace(job, points=[dict(config)] if job.search else [], **alone)
     searched, env_kwargs = job.split_trial_config(dict(config))
-    searched = {n: tuple(v) if isinstance(v, list) else v for n, v in searched.items()}
-    if isinstance(job.settings, RLlibSettings):
-        settings: Any = replace(job.settings, values=job.settings.values | searched)
-    else:
-        settings = replace(job.settings, **searched)
+    settings: Any = make_plain(job)["settings"] | searched
     return replace(job, settings=settings, env_kwargs=env_kwargs, search={}, points=[], **alone)
 
 

@@ -3,7 +3,8 @@
 
 import pytest
 
-from cluster.commands.job_flags import find_job_fields, split_pairs
+from cluster.commands.command import split_pairs
+from cluster.commands.job_flags import find_job_fields
 from cluster.commands.jobs import Train, Tune
 from rungwise.validation import InputError
 

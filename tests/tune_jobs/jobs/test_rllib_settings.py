@@ -8,7 +8,8 @@ from dataclasses import fields
 import pytest
 
 from algos.ppo import PPOSettings
-from cluster.commands.job_flags import make_job_flags, split_pairs
+from cluster.commands.command import split_pairs
+from cluster.commands.job_flags import make_job_flags
 from rungwise.health import RULES
 from rungwise.health.remedy import worded
 from rungwise.validation import InputError
