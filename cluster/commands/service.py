@@ -173,13 +173,12 @@ class Jobs(Command):
         return [asdict(row) for row in rows if self.trial in ("", row.trial)]
 
     def _make_submission(self) -> Submission:
-        import yaml
         from pydantic import ValidationError
 
         from cluster.web.schemas import Submission
-        from tune_jobs.jobs.job_yaml import dump_job, load_job
+        from tune_jobs.jobs.job_yaml import load_job, make_plain
 
-        job = yaml.safe_load(dump_job(load_job(self.job)))
+        job = make_plain(load_job(self.job))
         try:
             return Submission(job=job, name=self.name, priority=self.priority)
         except ValidationError as error:

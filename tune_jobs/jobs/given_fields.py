@@ -100,9 +100,8 @@ def merge_fields(base: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str
     # Of RLlib's algorithms a job may state both.
     if base.get("steps") and (algo != base_algo or not is_rllib_name(str(algo))):
         merged["iterations"] = 0  # as many as the steps hold, whatever is made of the rollouts
-    for unit, other in (("steps", "iterations"), ("iterations", "steps")):
-        if unit in fields:
-            merged[other] = 0
+    units = {"steps": "iterations", "iterations": "steps"}
+    merged |= {other: 0 for unit, other in units.items() if unit in fields}
     if isinstance(settings := fields.get("settings"), Mapping):
         own: Mapping[str, Any] = merged.get("settings") or {}
         fields = {**fields, "settings": {**own, **cast("Mapping[str, Any]", settings)}}
@@ -129,10 +128,9 @@ def build_parts(given: Mapping[str, Any], where: str = "the job") -> dict[str, A
         ours = ("env_kwargs", "evaluation_env_kwargs", "search")
         parts |= {name: _resolve_paths(given[name]) for name in ours if name in given}
     parts["settings"] = _build_settings(algo, given.get("settings") or {}, where)
-    if isinstance(health := given.get("health"), Mapping):
-        limits = cast("Mapping[str, Any]", health).items()
+    if health := given.get("health"):
         # YAML 1.1 reads the word off as false.
-        parts["health"] = {n: "off" if limit is False else limit for n, limit in limits}
+        parts["health"] = {n: "off" if limit is False else limit for n, limit in health.items()}
     search = parts.get("search") or {}
     parts["search"] = {name: Space.parse(name, space) for name, space in search.items()}
     points = given.get("points") or []

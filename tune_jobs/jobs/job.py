@@ -57,10 +57,8 @@ class Job(JobFields):
     def __post_init__(self) -> None:
         _refuse_class(self.env)
         check_notify_url(self.notify)  # first: other errors show the value seen
-        # A job made in Python may have plain values, as a YAML file has. The dataclass is frozen,
-        # so they are set the way its own constructor sets fields.
-        for name, value in build_parts(vars(self)).items():
-            object.__setattr__(self, name, value)
+        # A job made in Python may have plain values, as a YAML file has. The dataclass is frozen.
+        vars(self).update(build_parts(vars(self)))
         validate(self)
         object.__setattr__(self, "env", resolve_env_id(self.env))
         check_search(self)
