@@ -16,7 +16,6 @@ import tyro
 import yaml
 
 import envs
-from algos.rollouts.env_factory import find_env_spec
 from algos.settings.training import is_rllib_name
 from cluster.commands.command import Command, parse_flags, read_values, split_pairs
 from cluster.terminal.startup import show_imports
@@ -76,8 +75,9 @@ def _read_base(
             make_job(base, name)  # refuses a contradiction, which flags would hide
         return base
     if "env" in words:
-        # First, as it says best what is wrong with a name.
-        find_env_spec(resolve_env_id(words["env"]))
+        from algos.rollouts.env_factory import find_env_spec  # slow, and help does without it
+
+        find_env_spec(resolve_env_id(words["env"]))  # says best what is wrong with a name
         return {"env": words["env"]}
     if set(argv) & {"-h", "--help"}:
         return load_fields("causal")

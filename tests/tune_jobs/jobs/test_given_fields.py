@@ -13,11 +13,12 @@ from tune_jobs.jobs.search_space import Space
 
 def test_a_job_in_python_takes_dictionaries():
     search = {"lr": {"loguniform": [1e-5, 1e-2]}, "hidden": {"choice": [[32], [64]]}}
-    given = {"env": "CartPole-v1", "trials": 2, "points": [{"hidden": [32]}]}
-    job = Job(**given, settings={"lr": 1e-3, "hidden": [64]}, search=search)
+    given = {"env": "CartPole-v1", "trials": 2, "points": [{"hidden": [32]}], "search": search}
+    given["settings"] = {"lr": 1e-3, "hidden": [64]}
+    job = Job(**given)
     assert job.settings == PPOSettings(lr=1e-3, hidden=(64,))
     assert job.search["lr"] == Space("loguniform", (1e-5, 1e-2))
-    assert job == make_job(given | {"settings": {"lr": 1e-3, "hidden": [64]}, "search": search})
+    assert job == make_job(given)
 
 
 @pytest.mark.parametrize(
@@ -27,7 +28,7 @@ def test_a_job_in_python_takes_dictionaries():
         {"settings": {"lr": "fast"}},
         {"settings": 5},
         {"search": {"lrr": {"uniform": [0, 1]}}},
-        {"search": {"lr": {"unform": [0, 1]}}},
+        {"search": {"lr": {"unif": [0, 1]}}},
         {"search": {"lr": 5}},
         {"search": 5},
         {"points": 5},
