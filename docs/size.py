@@ -1,19 +1,24 @@
-"""Count the lines of each package: ``python -m docs.size [FOLDER]``.
+"""Count lines and vague words of each package: ``python -m docs.size [FOLDER]``.
 
-Code is what is left without blank lines, comments and docstrings.
+Code is what is left without blank lines, comments and docstrings. ``vague`` counts names that hide
+what they hold where they are bound, ``headless`` comments and docstrings without a verb.
 """
 
 from __future__ import annotations
 
 import ast
 import io
+import re
 import sys
 import tokenize
+from collections.abc import Callable
 from pathlib import Path
 
 PACKAGES = ("rungwise", "envs", "algos", "tune_jobs", "cluster", "tests", "docs")
 SKIPPED = frozenset({tokenize.COMMENT, tokenize.NL, tokenize.ENCODING, tokenize.ENDMARKER})
 LAYOUT = frozenset({tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT})
+VAGUE = frozenset({"found", "known", "place", "own", "seen", "left", "ours", "one"})
+HEADLESS = re.compile(r'(?m)^ *("""|# )(Of|What|Not|By) |without a word')
 
 
 def count_code(text: str) -> int:
@@ -36,16 +41,41 @@ def count_code(text: str) -> int:
     return len(lines)
 
 
+def count_vague(text: str) -> int:
+    """Return how many names of ``VAGUE`` are bound: parameters, targets and loop variables.
+
+    >>> count_vague("left = [one for one in trials]")
+    2
+    """
+    nodes = list(ast.walk(ast.parse(text)))
+    bound = [node.arg for node in nodes if isinstance(node, ast.arg)]
+    bound += [n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
+    return sum(name in VAGUE for name in bound)
+
+
+def count_headless(text: str) -> int:
+    """Return how many comments and docstrings begin like ``# By which it is changed``."""
+    return len(HEADLESS.findall(text))
+
+
+COLUMNS: dict[str, Callable[[list[str]], int]] = {
+    "files": len,
+    "lines": lambda texts: sum(text.count("\n") for text in texts),
+    "code": lambda texts: sum(map(count_code, texts)),
+    "longest": lambda texts: max((text.count("\n") for text in texts), default=0),
+    "vague": lambda texts: sum(map(count_vague, texts)),
+    "headless": lambda texts: sum(map(count_headless, texts)),
+}
+
+
 def main(folder: Path) -> None:
-    """Print lines and lines of code of each package of a checkout."""
-    sys.stdout.write(f"{'package':10} {'files':>6} {'lines':>8} {'code':>8} {'longest':>8}\n")
+    """Print the columns of each package of a checkout."""
+    sys.stdout.write(f"{'package':10}" + "".join(f" {name:>8}" for name in COLUMNS) + "\n")
     for package in PACKAGES:
-        files = [p for p in (folder / package).rglob("*.py") if "data" not in p.parts]
-        texts = [path.read_text() for path in files]
-        lines = [text.count("\n") for text in texts]
-        code = sum(map(count_code, texts))
-        longest = max(lines, default=0)
-        sys.stdout.write(f"{package:10} {len(files):6} {sum(lines):8,} {code:8,} {longest:8}\n")
+        files = (folder / package).rglob("*.py")
+        texts = [path.read_text() for path in files if "data" not in path.parts]
+        counts = "".join(f" {count(texts):8,}" for count in COLUMNS.values())
+        sys.stdout.write(f"{package:10}{counts}\n")
 
 
 if __name__ == "__main__":
