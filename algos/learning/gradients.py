@@ -15,14 +15,14 @@ from algos.learning.optimisers import step_adam
 
 
 class TrainedParts(NamedTuple):
-    """What an update changes, and how."""
+    """The network that an update trains, and how it is trained."""
 
     forward: Callable[[Mapping[str, Any]], dict[str, Any]]
     """The network: its inputs -> its output."""
     params: list[torch.nn.Parameter]
-    """What is trained."""
+    """The parameters that are trained."""
     optimisers: list[Any]
-    """By which the parameters are changed."""
+    """Apply the gradients to the parameters."""
     on_numpy: bool
     """Whether gradients come from ``quick_gradients.py`` where autograd's graph is not needed."""
 

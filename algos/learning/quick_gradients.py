@@ -37,7 +37,7 @@ ROUNDING = 1e-5
 """Rounding errors of a gradient, in units of what the same rows give without cancelling out."""
 
 LOGP, ENTROPY, VALUE = "output.logp", "output.entropy", "output.value"
-"""What a loss is differentiated by: rows [N] that follow from the network's outputs."""
+"""Inputs of a loss, by which it is differentiated: rows [N] computed from the network's outputs."""
 
 
 class _Hidden:
@@ -146,7 +146,7 @@ def is_reusable(batch: Columns) -> bool:
 
 
 class Minibatch(NamedTuple):
-    """What a gradient is computed of."""
+    """The rows and the objective whose gradient is computed."""
 
     network: MLPPolicy
     objective: Objective[Any]
@@ -163,17 +163,17 @@ class _Upstream(NamedTuple):
 
     trace: Trace
     outputs: Array
-    """By the policy's outputs ``[N, size]``."""
+    """Gradient by the policy's outputs ``[N, size]``."""
     log_std: Array
-    """By the log standard deviations ``[L]``."""
+    """Gradient by the log standard deviations ``[L]``."""
     values: Array
-    """By the values ``[N]``."""
+    """Gradient by the values ``[N]``."""
     logps: Array
-    """By the log-probabilities ``[N]``."""
+    """Gradient by the log-probabilities ``[N]``."""
     entropies: Array | float
-    """By the entropies ``[N]``; one number where it is the same for all."""
+    """Gradient by the entropies ``[N]``; one number where it is the same for all."""
     kl: Callable[[], float]
-    """Of the collecting to the new policy; NaN where it is not known."""
+    """KL divergence from the collecting to the new policy; NaN where it is not known."""
     computed: tuple[Array, Array]
     """The outputs ``[N, size]`` and values ``[N]`` of the network."""
 
@@ -188,9 +188,9 @@ class QuickGradients:
         self._differs = False
         """Whether the last compared minibatch differed."""
         self._upstream: _Upstream | None = None
-        """Of the minibatch accumulated last."""
+        """Derivatives of the minibatch accumulated last."""
         self._recorded: dict[int, RecordedLoss] = {}
-        """By the number of rows, of the objective and coefficients below."""
+        """Tapes by number of rows, for the objective and coefficients below."""
         self._recorded_for: tuple[Any, Any] = None, None
 
     def accumulate(

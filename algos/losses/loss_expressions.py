@@ -34,8 +34,7 @@ class Operation(NamedTuple):
 
     value: str
     slopes: tuple[str | None, ...]
-    """By each operand the gradient, from that by the result ``{g}`` and the result ``{y}``; None:
-    it is never differentiated."""
+    """Gradient by each operand (None: not needed), from that by the result ``{y}``, ``{g}``."""
 
 
 class Expression:
@@ -132,15 +131,15 @@ class Expression:
         """Return the mean over the rows."""
         return self.tape.add(None, _MEAN, self, self.rows or 1)
 
-    def __getitem__(self, place: slice) -> Expression:
-        count = len(range(*place.indices(len(self))))
-        return self.tape.add(count, _SELECT, self, place, len(self))
+    def __getitem__(self, part: slice) -> Expression:
+        count = len(range(*part.indices(len(self))))
+        return self.tape.add(count, _SELECT, self, part, len(self))
 
     def sum_by_row(self, ragged: Any) -> Expression:
         """Return the sums [M] of the rows of a ``Ragged``, whose values this has."""
         return self.tape.add(len(ragged), _SUM_BY_ROW, self, ragged)
 
-    # What Python would answer without an error, but not as a tensor does.
+    # Python would answer these without an error, but differently from a tensor.
 
     def __bool__(self) -> NoReturn:
         raise TypeError("A loss that depends on a decision is left to autograd.")
@@ -155,8 +154,8 @@ class Expression:
         cls, function: Any, types: object, args: Any, kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         """Compute a function of torch that was called with expressions."""
-        own = _TORCH_FUNCTIONS.get(function)
-        return NotImplemented if own is None else own(*args, **(kwargs or {}))
+        method = _TORCH_FUNCTIONS.get(function)
+        return NotImplemented if method is None else method(*args, **(kwargs or {}))
 
 
 class _Node(NamedTuple):
@@ -168,7 +167,7 @@ class _Node(NamedTuple):
 
 
 class Tape:
-    """What a loss computes, in order.
+    """The operations of a loss, in order.
 
     Args:
         holds_arrays: whether arrays are constants of it; they cannot be where the tape serves
@@ -213,17 +212,18 @@ class Tape:
         """Return the function that computes the gradient of a scalar by some expressions."""
         if total.rows is not None:
             raise TypeError("Only a scalar has one gradient: take the mean or the sum of the rows.")
-        active = {x.name for x in by}
+        active = {x.name for x in by}  # and what is computed from them
         for node in self._nodes:
             if any(type(x) is Expression and x.name in active for x in node.operands):
                 active.add(node.name)
         lines: list[str] = []
-        found: dict[str, list[str]] = {total.name: ["g"]}
+        # A gradient is the sum of its terms, one for each operation that reads the variable.
+        terms: dict[str, list[str]] = {total.name: ["g"]}
         for node in reversed(self._nodes):
-            if node.name not in found or node.name not in active:
+            if node.name not in terms or node.name not in active:
                 continue
             g = f"g{node.name[1:]}"
-            lines.append(f"{g} = {' + '.join(found[node.name])}")
+            lines.append(f"{g} = {' + '.join(terms[node.name])}")
             names = [x.name if type(x) is Expression else x for x in node.operands]
             for x, slope in zip(node.operands, node.operation.slopes, strict=True):
                 if type(x) is not Expression or x.name not in active:
@@ -233,8 +233,8 @@ class Tape:
                 term = slope.format(*names, g=g, y=node.name)
                 if x.rows is None and node.rows is not None:  # a scalar counts in each row
                     term = f"sum_rows({term}, {self._add_constant(node.rows)})"
-                found.setdefault(x.name, []).append(term)
-        results = [" + ".join(found.get(x.name, ["None"])) for x in by]
+                terms.setdefault(x.name, []).append(term)
+        results = [" + ".join(terms.get(x.name, ["None"])) for x in by]
         return TapeFunction(self, self._write_values(*lines, f"return [{', '.join(results)}]"))
 
     def evaluate(self, result: Expression) -> TapeFunction:
@@ -303,8 +303,8 @@ def differentiable(**slopes: Callable[..., Array]) -> Callable[[FunctionT], Func
     def decorate(function: FunctionT) -> FunctionT:
         names = list(signature(function).parameters)
         args = ", ".join(f"{{{i}}}" for i in range(len(names)))
-        own = [f"{{g}} * {{{len(names) + 1 + i}}}({args})" for i in range(len(slopes))]
-        by_name = dict(zip(slopes, own, strict=True))
+        chained = [f"{{g}} * {{{len(names) + 1 + i}}}({args})" for i in range(len(slopes))]
+        by_name = dict(zip(slopes, chained, strict=True))
         operation = Operation(
             f"call({{{len(names)}}}, {args})",
             (*(by_name.get(name) for name in names), *[None] * (1 + len(slopes))),
@@ -347,10 +347,10 @@ def _share_minimum(a: Array | float, b: Array | float) -> Array:
     return 0.5 * (np.less(a, b).astype(np.float32) + np.less_equal(a, b))
 
 
-def _place(gradient: Array | float, place: slice, rows: int) -> Array:
-    found = np.zeros(rows, np.float32)
-    found[place] = gradient
-    return found
+def _place(gradient: Array | float, part: slice, rows: int) -> Array:
+    placed = np.zeros(rows, np.float32)
+    placed[part] = gradient
+    return placed
 
 
 def _repeat(gradient: Array | float, ragged: Any) -> Array:

@@ -83,7 +83,7 @@ class Layout:
     def split_weights(self, flat: Array) -> dict[str, Array]:
         """Return each weight by name as a view of flat [size]."""
         parts = zip(self.shapes.items(), self._slices, strict=True)
-        return {name: flat[place].reshape(shape) for (name, shape), place in parts}
+        return {name: flat[span].reshape(shape) for (name, shape), span in parts}
 
     def split_trunk_weights(self, flat: Array, trunk: str) -> dict[str, Array]:
         """Return the weights of ``policy`` or ``critic`` by name as views of flat [size]."""

@@ -113,7 +113,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
         count = self.env.num_envs  # of games of several agents a row for each agent
         self.reset_next = np.zeros(count, bool)
         self.episode_starts = np.full(count, self.steps)
-        # Of no copy, until the network that remembers is there: the next step makes it.
+        # Empty until the next step, which has the network that remembers.
         self.state: dict[str, Array] = {}
 
     def make_module(self) -> None:
@@ -204,7 +204,7 @@ class ColumnRunner(EnvRunner, Checkpointable):
             remembered, acted = self.state, self.present
             infos = self._store_step(buffer, policy)
             ended = buffer.terminated[t] | buffer.truncated[t]
-            # What a copy does after its first episode is no experience: do not count it.
+            # Steps of a copy after its first episode are no experience: do not count them.
             statistics.record_step(infos, ended & ~over)
             if same_step and buffer.truncated[t].any():
                 buffer.final_values[t] = self._compute_final_values(infos, buffer.truncated[t])
@@ -239,11 +239,11 @@ class ColumnRunner(EnvRunner, Checkpointable):
     def _store_step(self, buffer: RolloutBuffer, policy: PolicyModule) -> dict[str, Any]:
         """Act and step all copies once, write the step, and return the environment's infos."""
         t = buffer.steps
-        seen, self.state = policy.recall(self.observation, self.state)
-        action, logps, buffer.values[t], recurrent = self._act(seen)
+        columns, self.state = policy.recall(self.observation, self.state)
+        action, logps, buffer.values[t], recurrent = self._act(columns)
         self.state |= recurrent
         # Stored before the step: an environment may reuse the arrays of its observations.
-        buffer.store({**seen, **action, **logps})
+        buffer.store({**columns, **action, **logps})
         observation, buffer.rewards[t], buffer.terminated[t], buffer.truncated[t], infos = (
             self._call_env(self.env.step, policy.head.to_env_action(action))
         )
@@ -263,30 +263,30 @@ class ColumnRunner(EnvRunner, Checkpointable):
         """Return the statistics of a rollout; truncated [T, B]."""
         summary = statistics.summarise(rollout, truncated)
         policy: Any = self.module
-        seen = {n: c for n, c in rollout.columns.items() if n.split(".")[0] == "obs"}
-        seen, observed = policy.normalise_observations(seen), policy.observation_spaces
+        obs = {n: c for n, c in rollout.columns.items() if n.split(".")[0] == "obs"}
+        obs, spaces = policy.normalise_observations(obs), policy.observation_spaces
         lengths = self.statistics.lengths
-        summary["condition"] = compute_environment_metrics(seen, rollout.rewards, lengths, observed)
+        summary["condition"] = compute_environment_metrics(obs, rollout.rewards, lengths, spaces)
         for name, mean in policy.head.compute_action_metrics(rollout.columns).items():
             summary["step_sums"][name] = mean * summary["steps"]
         if self.time_limit:
             summary["condition"]["time_limit"] = self.time_limit
-        # Of the policy that acted: the learner's statistics may not have arrived here.
+        # Statistics of the policy that acted: the learner's may not have arrived here.
         summary["condition"] |= policy.compute_normaliser_metrics()
         return summary
 
     def _act(
-        self, seen: dict[str, Array]
+        self, columns: dict[str, Array]
     ) -> tuple[dict[str, Array], dict[str, Array], Array, dict[str, Array]]:
         """Return action columns [B, ...], other columns of the step, values [B] and state [B, ...].
 
         Args:
-            seen: the columns that the policy reads.
+            columns: those that the policy reads.
         """
         if self.quick:  # log-probabilities and values come after the rollout
-            return self.quick.act(seen), {}, np.zeros(len(self.reset_next), np.float32), {}
+            return self.quick.act(columns), {}, np.zeros(len(self.reset_next), np.float32), {}
         policy: Any = self.module
-        return policy.act_on_arrays(seen, self.generator)
+        return policy.act_on_arrays(columns, self.generator)
 
     def _record_steps(self, rollout: Rollout) -> Columns:
         """Return the steps as they happened, for a recording."""
@@ -309,14 +309,14 @@ class ColumnRunner(EnvRunner, Checkpointable):
     def _compute_values(self, observation: dict[str, Array], state: dict[str, Array]) -> Array:
         """Return the values [B] of observations that are not acted on."""
         policy: Any = self.module
-        seen, _ = policy.recall(observation, state)
+        columns, _ = policy.recall(observation, state)
         # Greedy, as a draw would advance the runner's generator for a value alone.
-        return policy.act(seen, None, greedy=True)[2].numpy()
+        return policy.act(columns, None, greedy=True)[2].numpy()
 
     def _call_env(self, call: Callable[..., Any], *args: object, **kwargs: object) -> Any:
         """Call the environment; turn its exception into a message with the user's own frame."""
-        place = (self.env_id, self.steps, self.worker_index or 0)
-        return call_environment(place, call, *args, **kwargs)
+        origin = (self.env_id, self.steps, self.worker_index or 0)
+        return call_environment(origin, call, *args, **kwargs)
 
     def get_metrics(self) -> dict[str, Any]:
         """RLlib's own metrics of this runner; ours travel with the columns."""

@@ -13,12 +13,12 @@ class EnvironmentFault(RuntimeError):
 
 
 def call_environment(
-    place: tuple[str, int, int], call: Callable[..., Any], *args: object, **kwargs: object
+    origin: tuple[str, int, int], call: Callable[..., Any], *args: object, **kwargs: object
 ) -> Any:
     """Return what the call returns.
 
     Args:
-        place: identifier of the environment, step and number of the runner, for the message.
+        origin: identifier of the environment, step and number of the runner, for the message.
         call: a method of the environment.
         args: its arguments.
         kwargs: its arguments.
@@ -30,7 +30,7 @@ def call_environment(
         return call(*args, **kwargs)
     except (Exception, SystemExit) as error:  # an exit would end a trial without a word
         frame = find_user_frame(error)
-        env_id, step, runner = place
+        env_id, step, runner = origin
         raise EnvironmentFault(
             f"{env_id} failed in {call.__name__}() at step {step} of runner {runner}: "
             f"{type(error).__name__}: {error}{f' ({frame})' if frame else ''}"
