@@ -84,14 +84,10 @@ def _find_separating_setting(sick: Sequence[Sibling], well: Sequence[Sibling]) -
     # A setting that some trials lack (a resume with another search) cannot be compared.
     names = [name for name in sick[0].config if all(name in t.config for t in (*sick, *well))]
     gaps = [
-        (gap, sentence)
+        _measure_gap(name, [t.config[name] for t in sick], [t.config[name] for t in well])
         for name in names
-        for gap, sentence in [
-            _measure_gap(name, [t.config[name] for t in sick], [t.config[name] for t in well])
-        ]
-        if gap > 0
     ]
-    return max(gaps, default=(0.0, ""), key=lambda entry: entry[0])[1]
+    return max((gap for gap in gaps if gap[0] > 0), default=(0.0, ""), key=lambda gap: gap[0])[1]
 
 
 def _measure_gap(name: str, sick: Sequence[Any], well: Sequence[Any]) -> tuple[float, str]:
