@@ -148,7 +148,7 @@ def _choose_form(
 ) -> Iterator[LogReader | LeftOut]:
     """Yield the logs of one form, the first that is not empty, and the files of the others."""
     forms = [form for form in FORMATS if form in by_form]
-    # A generator: no form after the chosen one is opened, since that reads its files.
+    # A generator: forms after the chosen one are not opened, which would read their files.
     opened = (form.open_all(by_form[form], rename, directory) for form in forms)
     chosen = next((at for at, logs in enumerate(opened) if len(forms) == 1 or _have_rows(logs)), 0)
     for at, form in enumerate(forms):
@@ -203,6 +203,7 @@ def list_columns(path: Path) -> list[str]:
 
 def _is_log(names: list[str], rename: Mapping[str, str], needs_return: bool) -> bool:
     metrics = {metric.name for metric in match_metrics(names, rename, strict=True).values()}
+    # A success rate alone may be that of anything: another metric must be with it.
     if any(name.startswith("return_mean") for name in metrics) or {"success_rate"} < metrics:
         return True
     return not needs_return and bool(metrics & LEARNING) and len(metrics) > 1

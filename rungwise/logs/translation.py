@@ -94,9 +94,9 @@ def translate_log(
     """
     names = list(dict.fromkeys(key for record in records for key in record.values))
     numbers = {name for name in names if _is_metric(name, records)}
-    # Rows keep their record until the end (RECORD): later steps look up names without a metric.
     taken = match_metrics(names, rename, set(names) - numbers)
-    # The values of the record before: RLlib's counters since the start are compared with them.
+    # RLlib's counters since the start are compared with those of the record before. A row carries
+    # its record (RECORD) until it is finished: later steps look up names that are no metric.
     before = [{}, *(record.values for record in records)]
     rows = [_translate_record(path, r, taken, b) for r, b in zip(records, before, strict=False)]
     # Before rows are merged or left out: a count of a row is its difference to the row before.
@@ -331,8 +331,8 @@ def _normalise_entropy(rows: Sequence[dict[str, Any]], names: Iterable[str]) -> 
     # The differential entropy of a continuous policy may be negative and has no maximum.
     if entropy.size == 0 or entropy.min() < 0 or any("entropy_normalised" in row for row in rows):
         return
-    # Only the start is near the maximum: later the entropy has fallen with learning. Logged numbers
-    # are rounded: hence the margin of 1e-3.
+    # Only the start is near the maximum: later the entropy has fallen with learning. The margin
+    # of 1e-3 allows for rounded numbers.
     most = float(entropy[:3].max())
     highest = next(
         (math.log(k) for k in range(2, MOST_CHOICES + 1) if math.log(k) > most - 1e-3), 0

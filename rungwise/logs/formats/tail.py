@@ -23,7 +23,8 @@ Identity: TypeAlias = tuple[int, int] | str
 """Device and inode, or a text: those of another file that takes the place of one differ."""
 HALF_LINES: dict[Path, dict[int, bytes]] = {}
 """Half lines of killed programs, by log and by the offset of their end in bytes: the program that
-continues such a run writes its next line there, and the two may look like a sound one."""
+continues such a run writes its next line there, and the two may look like a sound one.
+``tune_jobs.programs`` fills this and ``WHOLE_LOGS``, since only it knows how a program ended."""
 WHOLE_LOGS: set[Path] = set()
 """Files and folders with the logs of programs that ended by themselves: there the last number of
 a file is whole without a line break behind it, too."""
@@ -214,7 +215,7 @@ class Lines:
 
     def _drop_half_lines(self, data: bytes) -> bytes:
         """Remove the half lines of killed programs from lines that begin at ``tail.start``."""
-        # From the end: what is removed moves the bytes behind it, not those above.
+        # From the last one: what is removed moves the bytes behind it, not those above.
         for end, half in sorted(HALF_LINES.get(self.tail.path, {}).items(), reverse=True):
             behind = end - self.tail.start
             above, rest = data[: max(behind - len(half), 0)], data[max(behind, 0) :]
@@ -255,7 +256,7 @@ def _is_continued(before: bytes, half: bytes, line: bytes) -> bool:
     Otherwise the program has ended the half first, or has written its log again: the half is the
     start of a sound line then.
     """
-    # Lines of one table have as many separators of each kind.
+    # Lines of one table have equal numbers of each separator.
     shapes = [[text.count(mark) for mark in SEPARATORS] for text in (before, line, half + line)]
     if shapes[1] != shapes[0] or shapes[2] != shapes[0]:
         return shapes[1] == shapes[0]

@@ -173,6 +173,7 @@ def _match_loosely(
         if alike[_spell(name)] == 1 and (match := _look_up_loosely(name))
     )
     metric_names = {metric.name for metric in exact.values()}
+    # Metrics that no other spelling is taken for: with PPO, say, an epsilon is the clip range.
     closed = set[str]() if metric_names.isdisjoint(RETURNS) else {*RETURNS}
     if not OF_PPO.isdisjoint({*metric_names, *(metric.name for *_, metric in candidates)}):
         closed.add("exploration_rate")
