@@ -66,13 +66,13 @@ def __getattr__(name: str) -> Any:
     """Import a name of the API on its first use."""
     if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module, _, own = _PLACES[name].partition(":")
+    module, _, attribute = _PLACES[name].partition(":")
     if not module.startswith(f"{__name__}."):
         from rungwise.user_packages import claim_packages, extend_packages
 
         claim_packages()
         extend_packages()
-    return getattr(import_module(module), own)
+    return getattr(import_module(module), attribute)
 
 
 def __dir__() -> list[str]:

@@ -21,8 +21,8 @@ def pool_episodes(means: Array, deviations: Array, episodes: Array) -> tuple[flo
     Returns:
         The mean over all episodes and its standard error; NaN of fewer than two.
     """
-    known = np.isfinite(means) & np.isfinite(deviations) & (episodes > 0)
-    m, sd, n = means[known], deviations[known], episodes[known]
+    usable = np.isfinite(means) & np.isfinite(deviations) & (episodes > 0)
+    m, sd, n = means[usable], deviations[usable], episodes[usable]
     total = float(n.sum())
     if total < 2:
         return math.nan, math.nan

@@ -34,7 +34,7 @@ class Metric:
     unit: str
     meaning: str
     healthy: str = ""
-    """What it looks like in a healthy run, where that can be said at all."""
+    """Its values in a healthy run, where that can be said at all."""
 
 
 METRICS: dict[str, Metric] = {

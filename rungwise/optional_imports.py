@@ -69,8 +69,8 @@ def is_installed(name: str) -> bool:
 
 def find_versions(packages: Iterable[str]) -> dict[str, str]:
     """Return the versions of those of these packages that are installed."""
-    found: dict[str, str] = {}
+    versions: dict[str, str] = {}
     for package in packages:
         with contextlib.suppress(PackageNotFoundError):
-            found[package] = version(package)
-    return found
+            versions[package] = version(package)
+    return versions

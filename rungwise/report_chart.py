@@ -31,5 +31,5 @@ class ReportChart:
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> Self:
         """Read a chart from an event log."""
-        known = {field.name for field in dataclasses.fields(cls)}
-        return cls(**{name: value for name, value in given.items() if name in known})
+        names = {field.name for field in dataclasses.fields(cls)}
+        return cls(**{name: value for name, value in given.items() if name in names})

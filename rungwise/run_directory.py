@@ -53,7 +53,7 @@ def read_number_of_trials(directory: Path, at_start: int) -> int:
         text = (directory / JOB).read_text(errors="replace")
     except OSError:
         return at_start
-    # Not read as a job, which takes long: lists of runs ask for each of them.
+    # Reading it as a job takes long, and lists of runs ask for each of them.
     given = dict(re.findall(r"^(searcher|trials): (\w+)$", text, re.MULTILINE))
     number = given.get("trials", "")
     # A grid has at most the trials of its job, and cannot be extended.

@@ -29,9 +29,9 @@ def find_user_frame(error: BaseException, installed: bool = True) -> str | None:
         for frame in reversed(traceback.extract_tb(link.__traceback__))
     ]
     for belongs in (_is_user_code, _is_installed) if installed else (_is_user_code,):
-        for path, place in frames:
+        for path, location in frames:
             if path.is_file() and belongs(path):
-                return place
+                return location
     return None
 
 
@@ -49,44 +49,44 @@ def find_running_frame(thread: int) -> str | None:
     """Return ``path:line`` of the innermost frame of user code that a thread runs, if any."""
     running = sys._current_frames().get(thread)  # pyright: ignore[reportPrivateUsage]
     frames = reversed(traceback.extract_stack(running))
-    places = ((Path(frame.filename), f"{frame.filename}:{frame.lineno}") for frame in frames)
-    return next((place for path, place in places if path.is_file() and _is_user_code(path)), None)
+    lines = ((Path(frame.filename), f"{frame.filename}:{frame.lineno}") for frame in frames)
+    return next((line for path, line in lines if path.is_file() and _is_user_code(path)), None)
 
 
 def is_raised_by(error: BaseException, package: str) -> bool:
     """Return whether the line that raised the error is in this installed package."""
     frames = traceback.extract_tb(error.__traceback__)
-    return bool(frames) and _package(Path(frames[-1].filename)) == package
+    return bool(frames) and _get_package(Path(frames[-1].filename)) == package
 
 
-def _walk_causes(link: BaseException | None, seen: set[int]) -> Iterator[BaseException]:
+def _walk_causes(link: BaseException | None, visited: set[int]) -> Iterator[BaseException]:
     """Yield an error and its causes, the innermost first."""
-    if link is None or id(link) in seen:
+    if link is None or id(link) in visited:
         return
-    seen.add(id(link))
+    visited.add(id(link))
     frames = traceback.extract_tb(link.__traceback__)
     anew = bool(frames) and not _is_user_code(Path(frames[-1].filename))
-    yield from _walk_causes(link.__cause__ or (link.__context__ if anew else None), seen)
+    yield from _walk_causes(link.__cause__ or (link.__context__ if anew else None), visited)
     yield link
-    yield from _walk_causes(link.__context__, seen)
+    yield from _walk_causes(link.__context__, visited)
 
 
 def _is_user_code(path: Path) -> bool:
     here = Path(__file__).resolve().parents[1]
-    ours = any(path.is_relative_to(here / name) for name in OURS)
-    return not (ours or _package(path) or _is_standard(path))
+    is_own = any(path.is_relative_to(here / name) for name in OURS)
+    return not (is_own or _get_package(path) or _is_standard(path))
 
 
 def _is_installed(path: Path) -> bool:
-    return _package(path) not in FRAMEWORKS | {""}
+    return _get_package(path) not in FRAMEWORKS | {""}
 
 
 def _is_standard(path: Path) -> bool:
     return any(path.is_relative_to(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib"))
 
 
-def _package(path: Path) -> str:
+def _get_package(path: Path) -> str:
     """Return the name of the installed package that a file belongs to, empty for none."""
     parts = path.parts
-    places = [place for place, part in enumerate(parts[:-1]) if part in LIBRARIES]
-    return parts[places[-1] + 1].removesuffix(".py") if places else ""
+    positions = [i for i, part in enumerate(parts[:-1]) if part in LIBRARIES]
+    return parts[positions[-1] + 1].removesuffix(".py") if positions else ""

@@ -37,13 +37,13 @@ def make_claim(root: str) -> Callable[[], None]:
         import os
         import sys
 
-        found, place = importlib.util.find_spec("rungwise"), root
-        ours = os.path.join(root, "rungwise")  # noqa: PTH118
-        if not os.path.isdir(ours) and found and found.origin:  # noqa: PTH112  # another machine
-            place = os.path.dirname(os.path.dirname(found.origin))  # noqa: PTH120
-        made: dict[str, tuple[Any, Any]] = {}
+        rungwise, base = importlib.util.find_spec("rungwise"), root
+        own_folder = os.path.join(root, "rungwise")  # noqa: PTH118  # none on another machine
+        if not os.path.isdir(own_folder) and rungwise and rungwise.origin:  # noqa: PTH112
+            base = os.path.dirname(os.path.dirname(rungwise.origin))  # noqa: PTH120
+        modules: dict[str, tuple[Any, Any]] = {}
         for name in ("envs", "algos", "tune_jobs", "cluster"):
-            folder = os.path.join(place, name)  # noqa: PTH118
+            folder = os.path.join(base, name)  # noqa: PTH118
             file = os.path.join(folder, "__init__.py")  # noqa: PTH118
             if getattr(sys.modules.get(name), "__file__", None) == file:
                 continue
@@ -54,9 +54,9 @@ def make_claim(root: str) -> Callable[[], None]:
             )
             if spec is None or spec.loader is None:
                 return
-            made[name] = spec.loader, importlib.util.module_from_spec(spec)
-        sys.modules.update({name: module for name, (_, module) in made.items()})
-        for loader, module in made.values():
+            modules[name] = spec.loader, importlib.util.module_from_spec(spec)
+        sys.modules.update({name: module for name, (_, module) in modules.items()})
+        for loader, module in modules.values():
             loader.exec_module(module)
 
     return claim
@@ -66,10 +66,10 @@ def extend_packages() -> None:
     """Let our packages find the modules in the user's folders of their names."""
     for name in NAMES:
         package = sys.modules.get(name)
-        for place in _list_places(name, sys.path) if package else ():
-            known = getattr(package, "__path__", [])
-            if place.is_dir() and str(place) not in known:
-                known.append(str(place))
+        for path in _list_paths(name, sys.path) if package else ():
+            search_path = getattr(package, "__path__", [])
+            if path.is_dir() and str(path) not in search_path:
+                search_path.append(str(path))
                 importlib.invalidate_caches()
 
 
@@ -79,50 +79,50 @@ def has_user_packages(folders: Iterable[str]) -> bool:
     A folder without ``__init__.py`` would not: Python prefers a package, wherever that is.
     """
     entries = list(folders)
-    places = [place for name in NAMES for place in _list_places(name, entries)]
-    return any(place.is_file() or (place / "__init__.py").is_file() for place in places)
+    paths = [path for name in NAMES for path in _list_paths(name, entries)]
+    return any(path.is_file() or (path / "__init__.py").is_file() for path in paths)
 
 
 def explain_hidden(module: str) -> str:
     """Return a sentence about the user's file of a module that ours hides; empty without one."""
     name, *inner = module.split(".")
-    if name not in NAMES or not (own := _find_file(ROOT / name, inner)):
+    if name not in NAMES or not (our_file := _find_file(ROOT / name, inner)):
         return ""
-    for place in _list_places(name, sys.path):
-        theirs = _find_file(place, inner) if place.is_dir() else place
-        if theirs and theirs.stat().st_size and (place.is_dir() or not inner):
+    for path in _list_paths(name, sys.path):
+        user_file = _find_file(path, inner) if path.is_dir() else path
+        if user_file and user_file.stat().st_size and (path.is_dir() or not inner):
             remedy = (
                 f"name a module of that folder itself, such as {name}.my_module"
-                if theirs.name == "__init__.py"
+                if user_file.name == "__init__.py"
                 else "rename it"
             )
             return (
-                f"{theirs} is hidden by {own} of Rungwise, which has the same name {module}: "
-                f"{remedy}."
+                f"{user_file} is hidden by {our_file} of Rungwise, which has the same name {module}"
+                f": {remedy}."
             )
     return ""
 
 
-def _list_places(name: str, entries: Iterable[str]) -> list[Path]:
+def _list_paths(name: str, entries: Iterable[str]) -> list[Path]:
     """Return the folders and files of a top-level name in these folders, without ours.
 
     And those of editable installs, whose folders are known to finders of their own.
     """
-    places = [
+    paths = [
         base / file
         for base in (Path(entry or Path.cwd()).resolve() for entry in entries)
         for file in (name, f"{name}.py")
     ]
     for finder in sys.meta_path:
         if finder is not PathFinder and (spec := finder.find_spec(name, None)):
-            places += map(Path, spec.submodule_search_locations or filter(None, [spec.origin]))
-    found = dict.fromkeys(place for place in places if place.is_dir() or place.is_file())
-    return [place for place in found if not _is_ours(place)]
+            paths += map(Path, spec.submodule_search_locations or filter(None, [spec.origin]))
+    existing = dict.fromkeys(path for path in paths if path.is_dir() or path.is_file())
+    return [path for path in existing if not _is_ours(path)]
 
 
-def _is_ours(place: Path) -> bool:
+def _is_ours(path: Path) -> bool:
     """Return whether a folder is that of this Rungwise, or of another copy of it."""
-    return (place.parent / "rungwise" / Path(__file__).name).is_file()
+    return (path.parent / "rungwise" / Path(__file__).name).is_file()
 
 
 def _find_file(folder: Path, inner: list[str]) -> Path | None:

@@ -60,8 +60,8 @@ class Between:
             return f"{'greater than' if self.low_open else 'at least'} {self.low:g}"
         if math.isinf(self.low):
             return f"{'less than' if self.high_open else 'at most'} {self.high:g}"
-        left, right = "(" if self.low_open else "[", ")" if self.high_open else "]"
-        return f"in {left}{self.low:g}, {self.high:g}{right}"
+        opening, closing = "(" if self.low_open else "[", ")" if self.high_open else "]"
+        return f"in {opening}{self.low:g}, {self.high:g}{closing}"
 
 
 Positive = Between(0, low_open=True)
@@ -98,7 +98,7 @@ def find_nearest(name: str, known: Iterable[str]) -> list[str]:
     # Upper case and hyphens make no other name.
     plain = {_simplify(known_name): known_name for known_name in sorted(known, reverse=True)}
     close = difflib.get_close_matches(_simplify(name), plain, n=2, cutoff=0.5)
-    return [plain[found] for found in close]
+    return [plain[match] for match in close]
 
 
 def _simplify(name: str) -> str:
@@ -154,7 +154,7 @@ def check_value(name: str, value: object, hint: Any, bounds: Between | None = No
         raise InputError(f"{name} must be a number below 2^63, but it is one of {digits}.")
     if math.isnan(value):
         raise InputError(f"{name} must be a number, but it is NaN.")
-    # What may be anything (an environment's own argument) may be infinite.
+    # A value of any type (an environment's own argument) may be infinite.
     if math.isinf(value) and hint is not Any:
         raise InputError(
             f"{name} must be a finite number, but it is {value!r}: take a very large one instead."
@@ -166,8 +166,8 @@ def check_value(name: str, value: object, hint: Any, bounds: Between | None = No
 def _check_parts(name: str, value: Any, hint: object) -> None:
     """Check the entries of a dictionary, by the types of its hint, or the numbers of a tuple."""
     if isinstance(value, tuple):
-        for place, part in enumerate(typing.cast("tuple[Any, ...]", value)):
-            check_value(f"{name}[{place}]", part, type(part))
+        for i, part in enumerate(typing.cast("tuple[Any, ...]", value)):
+            check_value(f"{name}[{i}]", part, type(part))
     elif get_origin(hint) is dict:
         key_hint, value_hint = get_args(hint)
         for key, part in value.items():

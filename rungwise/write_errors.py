@@ -10,7 +10,7 @@ from pathlib import Path
 from rungwise.validation import InputError, InputWarning
 
 IN_OUT = "choose another place with --out"
-"""What to do where the output of a command cannot be written."""
+"""The remedy where the output of a command cannot be written."""
 
 
 @contextmanager

@@ -27,10 +27,10 @@ class HealthObserver:
 
     def after_init(self, algo: Any) -> None:
         """Judge an algorithm from here on."""
-        known: dict[str, Any] = {"budget": read_budget(algo.max_epochs), "progress": "iteration"}
-        known = known if known["budget"] else {"budget": read_budget(algo.max_frames)}
-        self.algo, self.watch = algo, Watch(**known | self._options)
-        # Of several processes only the first writes, and rl_games does what it decides.
+        defaults: dict[str, Any] = {"budget": read_budget(algo.max_epochs), "progress": "iteration"}
+        defaults = defaults if defaults["budget"] else {"budget": read_budget(algo.max_frames)}
+        self.algo, self.watch = algo, Watch(**defaults | self._options)
+        # Only the first of several processes writes, and rl_games does what it decides.
         self._scalars = copy_scalars(algo.writer) if algo.writer else {}
         self._observer.after_init(algo)
 

@@ -44,8 +44,8 @@ class HealthCallback:
         """Log an iteration and judge it."""
         logger = self._runner.logger
         if logger.writer is not self._writer:
-            known: dict[str, Any] = {"budget": read_budget(total_it), "progress": "iteration"}
-            self.watch = Watch(**known | self._options)
+            defaults: dict[str, Any] = {"budget": read_budget(total_it), "progress": "iteration"}
+            self.watch = Watch(**defaults | self._options)
             self._writer, self._scalars = logger.writer, copy_scalars(logger.writer)
         self._log(it, start_it, total_it, *args, **kwargs)
         if self._writer is not None:

@@ -26,8 +26,8 @@ class HealthCallback(BaseCallback, KVWriter):
 
     def _on_training_start(self) -> None:
         if self.locals.get("reset_num_timesteps"):
-            known: dict[str, Any] = {"budget": read_budget(self.locals["total_timesteps"])}
-            self.watch = Watch(**known | self._options)
+            defaults: dict[str, Any] = {"budget": read_budget(self.locals["total_timesteps"])}
+            self.watch = Watch(**defaults | self._options)
         # A row is complete when the logger writes it, for which a callback has no method.
         if self not in self.logger.output_formats:
             self.logger.output_formats.append(self)

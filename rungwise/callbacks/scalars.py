@@ -1,4 +1,4 @@
-"""What a library knows of a training, and gives its writer of TensorBoard, for a watch."""
+"""Read the budget of a library's training, and copy what its TensorBoard writer is given."""
 
 from __future__ import annotations
 
@@ -29,6 +29,6 @@ def copy_scalars(writer: Any) -> dict[str, object]:
         scalars[tag] = value
         write(*args, **kwargs)
 
-    # Of this writer alone: a replacement would not be of its class, which libraries ask for.
+    # Only this writer is changed: a replacement would not be of its class, which libraries ask for.
     writer.add_scalar = add_scalar
     return scalars

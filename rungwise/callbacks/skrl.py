@@ -29,8 +29,8 @@ class HealthCallback:
 
     def __init__(self, trainer: Any, **options: Any) -> None:
         agent, self._envs, is_first = trainer.agents, trainer.env.num_envs, not _processes.rank
-        known: dict[str, Any] = {"budget": read_budget(trainer.cfg.timesteps * self._envs)}
-        self.watch = Watch(**known | options)
+        defaults: dict[str, Any] = {"budget": read_budget(trainer.cfg.timesteps * self._envs)}
+        self.watch = Watch(**defaults | options)
         if is_first and not hasattr(agent, "writer"):
             raise InputError(
                 f"{type(agent).__name__} writes nothing that can be judged: give the trainer one "

@@ -8,7 +8,7 @@ from rungwise.callbacks.scalars import read_budget
 from rungwise.judging.watch import Watch
 
 EPISODES = {"train/reward": "episode_reward", "train/episode_length": "step_count"}
-"""What the transforms ``RewardSum`` and ``StepCounter`` count up to the end of an episode."""
+"""Keys of the transforms ``RewardSum`` and ``StepCounter``, which count until an episode ends."""
 
 
 class HealthHook:
@@ -27,8 +27,8 @@ class HealthHook:
     def register(self, trainer: Any, name: str = "health") -> None:
         """Add the hook to a trainer: after those that log, and at the end."""
         self._trainer = trainer
-        known: dict[str, Any] = {"budget": read_budget(trainer.total_frames)}
-        self.watch = Watch(**known | self._options)
+        defaults: dict[str, Any] = {"budget": read_budget(trainer.total_frames)}
+        self.watch = Watch(**defaults | self._options)
         trainer.register_op("post_steps_log", self)
         trainer.register_op("shutdown", self.watch.judge)
 

@@ -27,8 +27,8 @@ class HealthCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Judge a training anew, as long as it is."""
-        known: dict[str, Any] = {"budget": read_budget(state.max_steps), "progress": "progress"}
-        self.watch = Watch(**known | self._options)
+        defaults: dict[str, Any] = {"budget": read_budget(state.max_steps), "progress": "progress"}
+        self.watch = Watch(**defaults | self._options)
 
     def on_log(
         self,

@@ -23,7 +23,7 @@ class HealthStopper(Stopper):
         # One process judges all trials.
         make_watch = partial(Watch, **{"time_limit": TimeLimit(), **options})
         self.watches: defaultdict[str, Watch] = defaultdict(make_watch)
-        """By the id of a trial."""
+        """The watch of each trial, by its id."""
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Return whether to end the trial at this result."""

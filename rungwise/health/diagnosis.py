@@ -55,7 +55,7 @@ class StopConditions:
         # score falls with the next one. A stop cannot be undone.
         if (history.progress.rising or history.progress.stage_start) and not rule.stops_rising:
             return False
-        # What has worked before may work again; the finding remains a warning.
+        # A policy that had learnt may learn again; the finding remains a warning.
         if rule.stagnant_only and history.progress.had_learnt:
             return False
         checks = 1 if rule.ignores_patience else self.patience

@@ -28,4 +28,4 @@ class Finding:
     evidence: str
     """The values that show it."""
     remedy: str = ""
-    """What to try. A rule leaves it empty; ``diagnose`` phrases it for the settings in use."""
+    """Steps to try. A rule leaves it empty; ``diagnose`` phrases it for the settings in use."""

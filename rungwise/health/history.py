@@ -29,7 +29,7 @@ MIN_WARM_UP = 2
 
 @dataclass(frozen=True)
 class History:
-    """What is known of one run up to now: an immutable snapshot, created for each check.
+    """The state of one run up to now: an immutable snapshot, created for each check.
 
     A rule reads the metrics (:attr:`table`), what the score has done (:attr:`progress`), the
     settings, and where in its budget the run is. A metric that a row lacks is absent, not NaN: an
@@ -74,7 +74,7 @@ class History:
 
     @cached_property
     def progress(self) -> Progress:
-        """What the score has done up to now."""
+        """The progress of the score up to now."""
         kind = SmoothedProgress if self.is_smoothed else Progress
         return kind(self.table, self.score, self.mode)
 
@@ -96,7 +96,7 @@ class History:
 
     @cached_property
     def _latest(self) -> dict[str, float]:
-        """What :meth:`latest` returns of the metrics in the newest row, and of those asked for."""
+        """Answers of :meth:`latest` for the metrics in the newest row, and for those asked for."""
         return self.table.list_newest()
 
     def latest(self, name: str) -> float:
@@ -104,8 +104,8 @@ class History:
         if name not in self._latest:
             last = self.table.latest(name)
             # The logged value goes first, because a schedule may have changed the setting.
-            known = math.isfinite(last) or name not in self.settings
-            self._latest[name] = last if known else as_number(self.settings[name])
+            is_logged = math.isfinite(last) or name not in self.settings
+            self._latest[name] = last if is_logged else as_number(self.settings[name])
         return self._latest[name]
 
     @cached_property
@@ -136,9 +136,9 @@ class History:
         """The known settings: all of our own runs, those that were logged of other tools."""
         if self.settings:
             return self.settings
-        known = dict(self.other.values) if self.other else {}
+        values = dict(self.other.values) if self.other else {}
         logged = {name: self.latest(name) for name in LOGGED_SETTINGS}
-        return known | {name: value for name, value in logged.items() if math.isfinite(value)}
+        return values | {name: value for name, value in logged.items() if math.isfinite(value)}
 
     def has(self, name: str) -> bool:
         """Return whether any row has a finite value of this metric."""
@@ -146,8 +146,8 @@ class History:
 
     def iteration(self, index: int) -> int:
         """Return the iteration of a row; where unknown, the row's position counted from 1."""
-        known = float(self.series("iteration")[index])
-        return int(known) if math.isfinite(known) else self.warm_up + range(1, len(self) + 1)[index]
+        given = float(self.series("iteration")[index])
+        return int(given) if math.isfinite(given) else self.warm_up + range(1, len(self) + 1)[index]
 
     @cached_property
     def budget_fraction_used(self) -> float:
@@ -204,7 +204,7 @@ class History:
         """Return the history as it was ``rows`` rows ago."""
         if rows not in self._earlier:
             # Cached, because patience and withdrawal judge the same earlier checks again and again.
-            left = max(0, len(self) - rows)
+            remaining = max(0, len(self) - rows)
             ended = self.has_ended and not rows
-            self._earlier[rows] = replace(self, rows=self.table[:left], has_ended=ended)
+            self._earlier[rows] = replace(self, rows=self.table[:remaining], has_ended=ended)
         return self._earlier[rows]

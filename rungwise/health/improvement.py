@@ -95,9 +95,9 @@ class Improvement:
     def __call__(self, scores: FloatArray, episodes: FloatArray) -> bool | None:
         """Whether the scores have improved."""
         # A row in which no episode finished has no score; a zero would fake a drop or a gain.
-        known = np.isfinite(scores)
-        finished = np.cumsum(np.nan_to_num(episodes[known], nan=0.0))
-        r = scores[known]
+        is_finite = np.isfinite(scores)
+        finished = np.cumsum(np.nan_to_num(episodes[is_finite], nan=0.0))
+        r = scores[is_finite]
         if r.size < self.rows:
             return None
         # Where the episodes are not counted the sums are 0 and nothing is skipped.
@@ -213,8 +213,8 @@ def keep_finite(values: FloatArray) -> FloatArray:
 
 def median_of_finite(values: FloatArray) -> float:
     """Return the median of the finite values [R], NaN if there is none."""
-    known = keep_finite(values)
-    return median(known) if known.size else math.nan
+    finite = keep_finite(values)
+    return median(finite) if finite.size else math.nan
 
 
 def median(values: FloatArray) -> float:
@@ -235,9 +235,9 @@ def quantile(values: FloatArray, share: float) -> float:
 
     In a fifth of NumPy's time.
     """
-    ordered, place = np.sort(values), share * (values.size - 1)
-    low = int(place)
-    high, rest = min(low + 1, values.size - 1), place - low
+    ordered, position = np.sort(values), share * (values.size - 1)
+    low = int(position)
+    high, rest = min(low + 1, values.size - 1), position - low
     below, above = float(ordered[low]), float(ordered[high])
     # From the nearer end, so that it is exact at both.
     step = above - below

@@ -34,7 +34,7 @@ class MetricTable(Sequence[Row]):
         self._others: dict[str, dict[int, object]] = {}
         self._places = range(0)
         self._computed: dict[object, Any] = {}
-        """What :meth:`compute_once` has computed, of any rows of this table."""
+        """Results of :meth:`compute_once`, for any rows of this table."""
 
     @classmethod
     def from_rows(cls, rows: Sequence[Row]) -> MetricTable:
@@ -63,14 +63,14 @@ class MetricTable(Sequence[Row]):
         """Make room for at least this number of rows, and for these metrics."""
         # New ones, because slices still read the old index and array.
         self._index = {name: at for at, name in enumerate(dict.fromkeys((*self._index, *names)))}
-        before, (known, room) = self._numbers, self._numbers.shape
-        # By a factor, which keeps the total cost of copying linear in the numbers of both.
-        if len(self._index) > known:
-            known = max(len(self._index), known + known // 4)
+        before, (num_metrics, room) = self._numbers, self._numbers.shape
+        # Growth by a factor keeps the total cost of copying linear in the numbers of both.
+        if len(self._index) > num_metrics:
+            num_metrics = max(len(self._index), num_metrics + num_metrics // 4)
         if rows > room:
             room = max(rows, 2 * room)
-        if (known, room) != before.shape:
-            self._numbers = np.full((known, room), np.nan)
+        if (num_metrics, room) != before.shape:
+            self._numbers = np.full((num_metrics, room), np.nan)
             self._numbers[: before.shape[0], : before.shape[1]] = before
 
     def pop(self) -> None:
@@ -144,9 +144,9 @@ class MetricTable(Sequence[Row]):
         if name not in self._index:
             return 0
         values = self.column(name)
-        known = np.flatnonzero(np.isfinite(values))
-        others = known[values[known] != values[known[-1]]] if known.size else known
-        return int(known[known > others[-1]][0]) if others.size else 0
+        rows = np.flatnonzero(np.isfinite(values))
+        others = rows[values[rows] != values[rows[-1]]] if rows.size else rows
+        return int(rows[rows > others[-1]][0]) if others.size else 0
 
     def find_odd_rows(self, names: Iterable[str]) -> list[int]:
         """Return the rows in which one of these metrics was logged as no finite number."""

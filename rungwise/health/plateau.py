@@ -104,8 +104,8 @@ def has_reached_plateau(
         return False
     if means.averaged > 1:
         return kendall_tau(means.scores[-means.recent :]) <= Improvement.tau
-    # Not all scores: a run that climbs for half of its budget and then stays where it is rises
-    # as a whole until the budget is used up, so that its patience would never end it.
+    # Only the last scores: a run that climbs for half of its budget and then stays where it is
+    # rises as a whole until the budget is used up, so that its patience would never end it.
     return not is_rising(means.scores[-max(RISE_ROWS, 2 * means.recent) :])
 
 
@@ -138,8 +138,8 @@ def measure_stagnation(
 
 def _compute_means(scores: FloatArray, iterations: FloatArray, patience: int) -> _Means | None:
     """Return the means to compare; None without a score within the patience."""
-    known = np.isfinite(scores)
-    r, at = scores[known], iterations[known]
+    is_finite = np.isfinite(scores)
+    r, at = scores[is_finite], iterations[is_finite]
     # The patience is in iterations, but a held-out score exists only for some of them.
     recent = int(np.count_nonzero(at > at[-1] - patience)) if at.size else 0
     if not recent:

@@ -216,8 +216,8 @@ class Progress:
         """
         if not scores:
             return self
-        known = scores <= self.score_rows.size
-        return replace(self, table=self.table[: int(self.score_rows[-scores]) if known else 0])
+        exists = scores <= self.score_rows.size
+        return replace(self, table=self.table[: int(self.score_rows[-scores]) if exists else 0])
 
     @cached_property
     def trend(self) -> float:

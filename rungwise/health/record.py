@@ -25,7 +25,7 @@ DATA = Path(__file__).with_name("records.json")
 
 @dataclass(frozen=True)
 class Record:
-    """What a rule did to runs whose ends are known."""
+    """Counts of a rule's stops, right and wrong ones, in runs whose ends are known."""
 
     runs: int = 0
     """Published runs that have all columns that the rule needs."""
@@ -51,8 +51,8 @@ class Record:
     def describe(self) -> str:
         """Return both figures: per run judged, and per stop."""
         if not self.is_measured:
-            seen = f"{self.healthy_ended} of {self.healthy} of our own healthy runs"
-            return f"not measured on published runs; wrongly ended {seen}"
+            share = f"{self.healthy_ended} of {self.healthy} of our own healthy runs"
+            return f"not measured on published runs; wrongly ended {share}"
         of_runs, of_stops = (format_share(self.wrong, of) for of in (self.runs, self.stops))
         return f"wrongly ended {of_runs} published runs; {of_stops} stops"
 

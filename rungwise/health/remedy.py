@@ -25,7 +25,7 @@ class RemedyStep:
     further: bool
     """Whether to go beyond the value where the setting is there already."""
     without: str | RemedyStep
-    """What an algorithm without this setting tries instead: a clause or another step. Empty where
+    """The alternative of an algorithm without this setting: a clause or another step. Empty where
     the algorithm lacks the part of the loss that the setting weighs or limits: nothing of it can
     be at fault."""
 
@@ -70,7 +70,7 @@ def use(setting: str, words: str, without: str | RemedyStep = "", *, value: str 
 
 @dataclasses.dataclass(frozen=True)
 class OtherLibrary:
-    """What is known of a library that is not ours, for remedies in its own words."""
+    """The settings of a library that is not ours, for remedies in its own words."""
 
     names: Mapping[str, str] | None = None
     """Its name of each setting that it has, by ours; None where the library is not known, so that
@@ -120,11 +120,9 @@ def worded(
         complete: whether these are all settings of its algorithm.
         other: the library whose settings they are; without names they are ours.
     """
-    known = in_use or {}
+    settings = in_use or {}
     steps = filter(_suits_tokens, remedy) if other.chooses_tokens else remedy
-    clauses = [
-        step if isinstance(step, str) else _clause(step, known, complete, other) for step in steps
-    ]
+    clauses = [s if isinstance(s, str) else _word_step(s, settings, complete, other) for s in steps]
     sentence = "; ".join(filter(None, clauses))
     return f"{sentence[:1].upper()}{sentence[1:]}." if sentence else ""
 
@@ -143,7 +141,7 @@ def list_remedy_changes(remedy: Remedy, in_use: Mapping[str, object]) -> dict[st
     for step in remedy:
         while isinstance(step, RemedyStep) and step.setting not in in_use:
             step = step.without
-        if isinstance(step, str) or _there(step, used := in_use[step.setting]):
+        if isinstance(step, str) or _is_there(step, used := in_use[step.setting]):
             continue
         if step.change != "use" or step.value:
             changes[step.setting] = step.value
@@ -152,7 +150,7 @@ def list_remedy_changes(remedy: Remedy, in_use: Mapping[str, object]) -> dict[st
     return changes
 
 
-def _clause(
+def _word_step(
     step: RemedyStep, in_use: Mapping[str, object], complete: bool, other: OtherLibrary
 ) -> str:
     """Return the clause of a step; empty if there is nothing left to change."""
@@ -160,14 +158,14 @@ def _clause(
     # Unknown is not absent: a foreign log that does not contain the setting still gets the advice.
     if not setting or (complete and step.setting not in in_use):
         instead = step.without
-        return instead if isinstance(instead, str) else _clause(instead, in_use, complete, other)
-    if step.setting not in in_use or not _there(step, used := in_use[step.setting]):
+        return instead if isinstance(instead, str) else _word_step(instead, in_use, complete, other)
+    if step.setting not in in_use or not _is_there(step, used := in_use[step.setting]):
         if other.chooses_tokens and step.setting == "lr":
             return _word_factor(step, setting)
         return _word_change(step) if other.names is None else _word_other_change(step, setting)
     if not step.further:
         return ""
-    return step.words.format(f"`{setting}` further (it is {_written(used)})")
+    return step.words.format(f"`{setting}` further (it is {_format_value(used)})")
 
 
 def _suits_tokens(step: str | RemedyStep) -> bool:
@@ -189,15 +187,13 @@ def _word_factor(step: RemedyStep, setting: str) -> str:
 
 def _word_change(step: RemedyStep) -> str:
     """Return a step as a setting of a job file."""
-    named = f"`{step.setting}`"
-    return step.words.format(
-        named if step.value == "" else f"`{step.setting}={_written(step.value)}`"
-    )
+    value = "" if step.value == "" else f"={_format_value(step.value)}"
+    return step.words.format(f"`{step.setting}{value}`")
 
 
 def _word_other_change(step: RemedyStep, setting: str) -> str:
     """Return a step in words, since settings of another library stand in code of all kinds."""
-    value = _written(step.value)
+    value = _format_value(step.value)
     bound = {"lower": f" to at most {value}", "raise": f" to at least {value}"}.get(step.change)
     if bound:
         words = step.words.replace("lower {}", "set {}").replace("raise {}", "set {}")
@@ -209,7 +205,7 @@ def _word_other_change(step: RemedyStep, setting: str) -> str:
     return step.words.format(f"`{setting}={value}`")
 
 
-def _there(step: RemedyStep, used: object) -> bool:
+def _is_there(step: RemedyStep, used: object) -> bool:
     """Return whether the setting already has the value of the step, or is beyond it."""
     if step.change == "use":
         return used not in (None, False, "", "none", "constant", 0)
@@ -224,6 +220,6 @@ def _there(step: RemedyStep, used: object) -> bool:
     return beyond or math.isclose(used, value, rel_tol=1e-6)
 
 
-def _written(value: object) -> str:
+def _format_value(value: object) -> str:
     """Return a value in the notation of a job file."""
     return str(value).lower() if isinstance(value, bool) else format_number(value)

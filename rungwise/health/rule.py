@@ -32,13 +32,13 @@ class Rule(ABC):
     stand_ins: ClassVar[Mapping[str, str]] = {}
     """Needed metric -> the one that is enough in logs of others, where it is missing."""
     warm_up: ClassVar[str] = ""
-    """What it waits for, where that is not just ``rows`` and ``budget_fraction``."""
+    """The warm-up in words, where it is not just ``rows`` and ``budget_fraction``."""
     nan_policy: ClassVar[str] = "rows without a number are left out"
-    """What becomes of NaN and of rows without the metric."""
+    """Treatment of NaN and of rows without the metric, in words."""
     causes: ClassVar[tuple[str, ...]]
     """Usual causes, one clause each."""
     remedy: ClassVar[Remedy]
-    """What to try, in order."""
+    """Steps to try, in order."""
     can_recover: ClassVar[bool] = True
     """Whether runs recover from it; if so, no run is stopped for it early in its budget."""
     ignores_patience: ClassVar[bool] = False

@@ -48,7 +48,7 @@ class ThresholdRule(Rule):
     grades: ClassVar[tuple[Severity, ...]] = ()
     """Severities with a threshold of that name each, the mild ones first."""
     statistic: ClassVar[Literal["median", "every", "latest"]] = "median"
-    """What is compared: the median of the last rows (one exceptional row is no symptom), every one
+    """Value compared: the median of the last rows (one exceptional row is no symptom), every one
     of them, or the latest value of the run."""
     is_complete: ClassVar[bool] = False
     """Whether each of the last rows must have the metric."""

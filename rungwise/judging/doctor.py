@@ -42,7 +42,7 @@ def doctor(*paths: str | Path, rename: Mapping[str, str] | None = None) -> Answe
 
 
 def _judge(paths: tuple[Path, ...], logs: list[Log]) -> Answer:
-    entries = [_entry(log) for log in logs]
+    entries = [_judge_log(log) for log in logs]
     judged = [s for s in RULES if any(s in entry["judged"] for entry in entries)]
     not_judged: dict[str, str] = {}
     for entry in entries:
@@ -65,21 +65,21 @@ def _judge(paths: tuple[Path, ...], logs: list[Log]) -> Answer:
             if f["severity"] == "stop"
         },
         "siblings": compare_trials_on_all_symptoms(
-            [_sibling(log, entry) for log, entry in zip(logs, entries, strict=True) if log.rows]
+            [_make_sibling(log, e) for log, e in zip(logs, entries, strict=True) if log.rows]
         ),
         "logs": entries,
     }
 
 
-def _sibling(log: Log, entry: Answer) -> Sibling:
+def _make_sibling(log: Log, entry: Answer) -> Sibling:
     history = log.history
     # Notes occur in healthy runs, so they are no evidence when sibling trials are compared.
     symptoms = [f["symptom"] for f in entry["findings"] if f["severity"] != "note"]
-    found = {symptom: _found_at(symptom, history) for symptom in symptoms}
-    return Sibling(log.name, history.iteration(-1), found)
+    onsets = {symptom: _find_onset(symptom, history) for symptom in symptoms}
+    return Sibling(log.name, history.iteration(-1), onsets)
 
 
-def _found_at(symptom: str, history: History) -> int:
+def _find_onset(symptom: str, history: History) -> int:
     """Return the iteration at which a finding of the whole log would have been reported live."""
     rows = range(1, len(history) + 1)
     # Bisection is exact for a finding that stays; for one that comes and goes it returns one of its
@@ -90,19 +90,19 @@ def _found_at(symptom: str, history: History) -> int:
     return history.iteration(min(length, len(history) - 1))
 
 
-def _entry(log: Log) -> Answer:
+def _judge_log(log: Log) -> Answer:
     limits = RESUMED if log.begins_late else {}
     diagnosis = diagnose(log.history, limits) if log.rows else Diagnosis((), (), {})
     findings = [*_judge_empty_return(log), *diagnosis.findings]
     judged, not_judged = list(diagnosis.judged), diagnosis.not_judged
-    reasons = {symptom: _why(name) for symptom, name in not_judged.items()}
+    reasons = {symptom: _explain_missing(name) for symptom, name in not_judged.items()}
     needed = count_needed_rows(log.history) if log.rows else 1
     # Silence of a short log is no sign of health: what is still in its warm-up counts as not
     # judged, unless the rule has already reported or needs a single check only.
     if len(log.rows) < needed:
-        found = {finding.symptom for finding in findings}
+        reported = {finding.symptom for finding in findings}
         early = [
-            symptom for symptom in judged if symptom in found or RULES[symptom].ignores_patience
+            symptom for symptom in judged if symptom in reported or RULES[symptom].ignores_patience
         ]
         few = f"the log has {count(len(log.rows), 'iteration')} of the {needed} that are needed"
         few = few if log.rows else "the log has no iteration"
@@ -131,15 +131,15 @@ def _judge_empty_return(log: Log) -> list[Finding]:
     if not log.empty_return or len(log.rows) < count_needed_rows(log.history):
         return []
     rule = RULES["not_finite"]
-    found = rule.report(
+    finding = rule.report(
         "stop",
         log.history.iteration(0),
         f"{log.empty_return} is NaN in all {len(log.rows)} rows: rewards are NaN, or no episode "
         "has ended",
     )
-    return [dataclasses.replace(found, remedy=rule.word_remedy(log.history))]
+    return [dataclasses.replace(finding, remedy=rule.word_remedy(log.history))]
 
 
-def _why(missing: str) -> str:
+def _explain_missing(missing: str) -> str:
     meaning = f" ({METRICS[missing].meaning})" if missing in METRICS else ""
     return f"the log has no {missing}{meaning}"

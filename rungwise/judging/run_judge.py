@@ -51,7 +51,7 @@ class RunJudge:
         self.rows = 0
         """Rows of the log that are judged."""
         self.diagnosis = Diagnosis((), (), {})
-        """What the rules find in the rows up to the last judgement."""
+        """The findings in the rows up to the last judgement, and what could not be judged."""
         self.verdict: Verdict = "too_short"
         """The worst severity that they find; ``healthy`` where they find nothing in enough rows."""
         self.stop: Finding | None = None

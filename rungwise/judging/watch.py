@@ -110,7 +110,7 @@ class Watch:
     ) -> None:
         self.stops = stops
         check_value("mode", mode, Mode)
-        # What the settings of a script compute is often a number of NumPy.
+        # A script often computes it from its settings as a number of NumPy.
         budget = budget if (number := _read_number(budget)) is None else number
         check_value("budget", budget, float, NonNegative)
         check_limits(health or {})
@@ -128,7 +128,7 @@ class Watch:
 
     @property
     def diagnosis(self) -> Diagnosis:
-        """What the rules find in the rows up to the last judgement."""
+        """The findings in the rows up to the last judgement, and what could not be judged."""
         return self._run.diagnosis
 
     @property

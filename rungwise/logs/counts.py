@@ -22,13 +22,13 @@ FEWEST_COUNTED = 10
 
 def count_within_rows(rows: Sequence[dict[str, Any]], taken: Mapping[str, CatalogueMetric]) -> None:
     """Turn counts since the start of the run into those of each row."""
-    for ours in taken.values():
-        name, before = ours.name, math.nan
-        if not _counts_from_start(ours, keep_finite(get_column(rows, name))):
+    for metric in taken.values():
+        name, before = metric.name, math.nan
+        if not _counts_from_start(metric, keep_finite(get_column(rows, name))):
             continue
         for row in (row for row in rows if name in row):
             count = row[name]
-            # What a resumed log begins with had ended before its first row.
+            # Episodes that a resumed log has counted in its first row ended before it.
             resumed = name == "episodes" and as_number(row.get("iteration")) > 1
             earlier = (count if resumed else 0.0) if math.isnan(before) else before
             # A count that is missing adds nothing, nor does one that restarts after a resume.
@@ -36,12 +36,12 @@ def count_within_rows(rows: Sequence[dict[str, Any]], taken: Mapping[str, Catalo
             before = before if math.isnan(count) else count
 
 
-def _counts_from_start(ours: CatalogueMetric, column: FloatArray) -> bool:
+def _counts_from_start(metric: CatalogueMetric, column: FloatArray) -> bool:
     """Return whether a column [R] counts since the start: own loops call both counts "episodes"."""
     falls = int((np.diff(column) < 0).sum())
-    if ours.since_start:
-        return not ours.patchy or falls < MOST_OFTEN * column.size
-    is_vague = ours.name == "episodes" and ours.patchy and column.size >= FEWEST_COUNTED
+    if metric.since_start:
+        return not metric.patchy or falls < MOST_OFTEN * column.size
+    is_vague = metric.name == "episodes" and metric.patchy and column.size >= FEWEST_COUNTED
     # Those of a row fall now and then.
     return is_vague and falls == 0 and bool(column[-1] > FEWEST_COUNTED / 2 * column[0])
 
@@ -58,7 +58,7 @@ def drop_steps_of_a_row(rows: Sequence[dict[str, Any]]) -> None:
 def scale_success(rows: Sequence[dict[str, Any]], taken: Mapping[str, CatalogueMetric]) -> None:
     """Turn percentages of success into fractions; take numbers of successes out."""
     most = max(keep_finite(get_column(rows, "success_rate")), default=0.0)
-    names = "".join(n.casefold() for n, ours in taken.items() if ours.name == "success_rate")
+    names = "".join(n.casefold() for n, metric in taken.items() if metric.name == "success_rate")
     is_percentage = most <= 100 and re.search(r"rate|ratio|percent|%", names)
     for row in (row for row in rows if most > 1 and "success_rate" in row):
         rate = row.pop("success_rate")

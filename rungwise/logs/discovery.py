@@ -66,7 +66,7 @@ class LeftOut(FoundFile):
 
 
 Source = LogReader | OwnRun | Unreadable | LeftOut
-"""What is found at a path."""
+"""A log at a path, or a file that looks like one."""
 
 
 def find_readers(path: Path, rename: Mapping[str, str] | None = None) -> list[LogReader]:
@@ -77,8 +77,8 @@ def find_readers(path: Path, rename: Mapping[str, str] | None = None) -> list[Lo
 def find_logs(path: Path, rename: Mapping[str, str]) -> Iterator[Source]:
     """Yield each log at a path: a file, or a directory, which is searched to any depth.
 
-    Of a directory also what looks like a log and is left out. Where nothing else is found, these
-    are logs: a directory never says less than its file.
+    In a directory, files that look like a log and are left out are yielded, too. Where nothing else
+    is there, they are logs: a directory never says less than its file.
 
     Raises:
         InputError: if the path is a file in no known format.
@@ -93,31 +93,31 @@ def find_logs(path: Path, rename: Mapping[str, str]) -> Iterator[Source]:
             raise InputError(f"{path} is none of the files that can be read: {LOOKED_FOR}.")
         yield form([path], rename)
         return
-    found: list[Source] = []
-    for place, inner, names in os.walk(path):
+    sources: list[Source] = []
+    for folder, subfolders, names in os.walk(path):
         # In place, as os.walk requires: the order of logs must not depend on the file system.
-        inner.sort()
-        files = [Path(place, name) for name in sorted(names)]
-        if (events := Path(place, "events.jsonl")) in files and _is_own_run(events):
-            inner.clear()  # what Tune wrote below it says the same
-            found.append(OwnRun(events))
+        subfolders.sort()
+        files = [Path(folder, name) for name in sorted(names)]
+        if (events := Path(folder, "events.jsonl")) in files and _is_own_run(events):
+            subfolders.clear()  # what Tune wrote below it says the same
+            sources.append(OwnRun(events))
         else:
-            found += find_in_directory(Path(place), files, rename)
-    yield from found
-    left = [one for one in found if isinstance(one, LeftOut)]
-    if len(left) == len(found):
-        yield from (one.form([one.file], rename) for one in left)
+            sources += find_in_directory(Path(folder), files, rename)
+    yield from sources
+    left_out = [source for source in sources if isinstance(source, LeftOut)]
+    if len(left_out) == len(sources):
+        yield from (source.form([source.file], rename) for source in left_out)
 
 
 def find_in_directory(
-    place: Path, files: list[Path], rename: Mapping[str, str], *, needs_return: bool = True
+    directory: Path, files: list[Path], rename: Mapping[str, str], *, needs_return: bool = True
 ) -> Iterator[LogReader | Unreadable | LeftOut]:
     """Yield the logs among the files of a directory, and what is left out.
 
     The formats in one directory describe the same run; reading each would report it repeatedly.
 
     Args:
-        place: the directory.
+        directory: where they are.
         files: its files.
         rename: names of the log, each with the catalogue's.
         needs_return: whether a table is a log only by its return; else it is one, too, where other
@@ -139,21 +139,22 @@ def find_in_directory(
         except OSError as error:
             # One unreadable file among many must not hide the others.
             yield Unreadable(file, describe_os_error(file, error))
-    yield from _choose_form(place, by_form, rename)
+    yield from _choose_form(directory, by_form, rename)
     yield from unknown
 
 
 def _choose_form(
-    place: Path, by_form: Mapping[type[LogReader], list[Path]], rename: Mapping[str, str]
+    directory: Path, by_form: Mapping[type[LogReader], list[Path]], rename: Mapping[str, str]
 ) -> Iterator[LogReader | LeftOut]:
     """Yield the logs of one form, the first that is not empty, and the files of the others."""
     forms = [form for form in FORMATS if form in by_form]
-    opened = (form.open_all(by_form[form], rename, place) for form in forms)
+    # A generator: forms after the chosen one are not opened, which would read their files.
+    opened = (form.open_all(by_form[form], rename, directory) for form in forms)
     chosen = next((at for at, logs in enumerate(opened) if len(forms) == 1 or _have_rows(logs)), 0)
     for at, form in enumerate(forms):
         if at == chosen:
             # Anew: those that were looked into are read.
-            yield from form.open_all(by_form[form], rename, place)
+            yield from form.open_all(by_form[form], rename, directory)
             continue
         why = "it has no rows" if at < chosen else "it is of the same run"
         why += f": {by_form[forms[chosen]][0].name} in the same folder is read"
@@ -201,7 +202,8 @@ def list_columns(path: Path) -> list[str]:
 
 
 def _is_log(names: list[str], rename: Mapping[str, str], needs_return: bool) -> bool:
-    known = {ours.name for ours in match_metrics(names, rename, strict=True).values()}
-    if any(name.startswith("return_mean") for name in known) or {"success_rate"} < known:
+    metrics = {metric.name for metric in match_metrics(names, rename, strict=True).values()}
+    # A success rate alone may be that of anything: another metric must be with it.
+    if any(name.startswith("return_mean") for name in metrics) or {"success_rate"} < metrics:
         return True
-    return not needs_return and bool(known & LEARNING) and len(known) > 1
+    return not needs_return and bool(metrics & LEARNING) and len(metrics) > 1

@@ -39,7 +39,7 @@ _PLAIN = {
 
 
 class ReturnName(NamedTuple):
-    """What the words of a return's name say; of several names the smallest is the clearest."""
+    """The rank of a return's name by its words; of several names the smallest is the clearest."""
 
     is_evaluation: bool
     is_unclear: bool  # for other words, which may make it something else
@@ -55,7 +55,7 @@ def rank_likely_returns(columns: Mapping[str, FloatArray]) -> list[str]:
     Args:
         columns: name to its values [R], NaN where a row has none; equals keep their order.
     """
-    return sorted(columns, key=lambda name: (_named(name), *_shaped(columns[name])), reverse=True)
+    return sorted(columns, key=lambda n: (_score_name(n), *_score_values(columns[n])), reverse=True)
 
 
 def advise_rename(likely: str) -> str:
@@ -74,7 +74,7 @@ def advise_rename(likely: str) -> str:
 
 def find_likely_return(names: Iterable[str]) -> str:
     """Return the name that looks most like a return; empty where none may be one."""
-    return max(filter(may_be_return, names), key=_named, default="")
+    return max(filter(may_be_return, names), key=_score_name, default="")
 
 
 @lru_cache(maxsize=1 << 14)
@@ -86,7 +86,7 @@ def is_evaluation(name: str) -> bool:
 @lru_cache(maxsize=1 << 14)
 def parse_return(name: str) -> ReturnName | None:
     """Return the words of a name that is like that of a return; None for any other name."""
-    if _named(name) < 2 or name.startswith("config/"):
+    if _score_name(name) < 2 or name.startswith("config/"):
         return None
     words = list_words(name)
     is_unclear = bool(set(words) - _PLAIN)
@@ -99,13 +99,13 @@ def parse_return(name: str) -> ReturnName | None:
 
 def is_return(name: str) -> bool:
     """Return whether a name is that of a return, or of what a task may reward."""
-    return bool(name) and _named(name) > 0
+    return bool(name) and _score_name(name) > 0
 
 
 def may_be_return(name: str) -> bool:
     """Return whether a name says nothing against a return."""
-    # What ends with an equals sign is a line for Excel (``sep=,``).
-    return bool(name.strip()) and not name.endswith("=") and _named(name) >= 0
+    # A name that ends with an equals sign is a line for Excel (``sep=,``).
+    return bool(name.strip()) and not name.endswith("=") and _score_name(name) >= 0
 
 
 def _separate(name: str) -> str:
@@ -119,7 +119,7 @@ def list_words(name: str) -> tuple[str, ...]:
     return tuple(re.findall(r"[a-z]+", _separate(name)))
 
 
-def _named(name: str) -> int:
+def _score_name(name: str) -> int:
     """Score a name from -1 (something else) to 2 (a return)."""
     words = _separate(name)
     if _OTHER.search(words):
@@ -127,11 +127,11 @@ def _named(name: str) -> int:
     return 2 if _RETURN.search(words) else 1 if _GAIN.search(words) else 0
 
 
-def _shaped(values: FloatArray) -> tuple[int, float]:
+def _score_values(values: FloatArray) -> tuple[int, float]:
     """Score how much values [R] look like a return: noise that may rise, no clock or constant."""
-    known = keep_finite(values)
-    if known.size < 2 or np.ptp(known) == 0:
+    finite = keep_finite(values)
+    if finite.size < 2 or np.ptp(finite) == 0:
         return 0, 0.0
-    trend = kendall_tau(known)
+    trend = kendall_tau(finite)
     # A clock, a count and a schedule never turn back; of noise that is improbable beyond few rows.
     return (1 if abs(trend) == 1 else 2), trend

@@ -69,7 +69,7 @@ class Log:
 
     @property
     def history(self) -> History:
-        """What the rules judge. A run of unknown budget is taken to have used it all."""
+        """The run as the rules judge it. A run of unknown budget is taken to have used it all."""
         last = int(as_number(self.rows[-1].get("iteration"))) if self.rows else 0
         budget, smoothed = self.budget or max(SHORTEST, last), self.score == "return_mean_100"
         return History(

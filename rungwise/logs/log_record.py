@@ -62,6 +62,6 @@ def list_chart_columns(names: Collection[str]) -> dict[str, tuple[str, str]]:
 
     It is called ``run - metric``, and two more have its extremes.
     """
-    own = [name for name in names if not name.endswith(("__MIN", "__MAX"))]
-    parts = {name: name.rpartition(" - ") for name in own if len(own) < len(names)}
+    plain = [name for name in names if not name.endswith(("__MIN", "__MAX"))]
+    parts = {name: name.rpartition(" - ") for name in plain if len(plain) < len(names)}
     return {name: (run, metric) for name, (run, dash, metric) in parts.items() if dash}

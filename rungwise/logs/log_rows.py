@@ -37,7 +37,7 @@ SUCCESS = "success_rate"
 
 @dataclass(frozen=True)
 class Iteration:
-    """What a program logged in one part of its budget."""
+    """The rows that a program logged in one part of its budget, merged."""
 
     number: int
     """From 1."""
@@ -45,7 +45,7 @@ class Iteration:
     """How many rows of the log it holds."""
     score: float | None
     metrics: dict[str, Any]
-    """By the catalogue's names."""
+    """Values by the catalogue's names."""
 
 
 @dataclass
@@ -143,11 +143,11 @@ class LogRows:
             self.score = score
         self.names.update(name for record in records for name in record.values)
         complete: list[Iteration] = []
-        for place, row in zip(log.places, log.rows, strict=True):
-            if place < len(before):
+        for position, row in zip(log.places, log.rows, strict=True):
+            if position < len(before):
                 continue
             self.rows_seen += 1
-            values = self._context[place].values
+            values = self._context[position].values
             if self.progress:
                 self.has_progress |= self.progress in values or self.progress in row
             number = self._number_iteration(values, row)
@@ -187,7 +187,7 @@ class LogRows:
         """Return the score of a row; NaN where it has none."""
         if self.metric in values:
             return as_number(values[self.metric])
-        # Of one kind in all rows: the mean of the last hundred episodes lags behind the exact one.
+        # One kind in all rows: the mean of the last hundred episodes lags behind the exact one.
         return as_number(row.get(self.score))
 
     def _close_group(self, number: int) -> Iteration:
@@ -200,8 +200,8 @@ class LogRows:
         group = self._group
         metrics = merge_rows(group.rows)
         del metrics["iteration"]  # counted within what was read together
-        known = [score for score in group.scores if math.isfinite(score)]
-        score = float(np.mean(known)) if known else None
+        finite = [score for score in group.scores if math.isfinite(score)]
+        score = float(np.mean(finite)) if finite else None
         if score is not None:
             metrics[self.metric] = score
         if metrics.get("nonfinite"):
@@ -280,6 +280,6 @@ def merge_rows(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         else:
             merged[name] = float(np.sum(numbers) if name in SUMMED else np.mean(numbers))
     kl = [as_number(row.get(name)) for row in rows for name in ("kl", "kl_max")]
-    if known := [value for value in kl if math.isfinite(value)]:
-        merged["kl_max"] = max(known)  # a jump of one row, which the mean hides
+    if finite := [value for value in kl if math.isfinite(value)]:
+        merged["kl_max"] = max(finite)  # a jump of one row, which the mean hides
     return merged

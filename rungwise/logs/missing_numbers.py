@@ -48,7 +48,7 @@ def separate_missing(
             reaches the parameters, and in a KL of any kind it comes from them.
         hindsight: whether later rows may show what a NaN says, as they cannot in a live run.
     """
-    watched = {ours.name for ours in taken.values()}.intersection(WATCHED)
+    watched = {metric.name for metric in taken.values()}.intersection(WATCHED)
     columns = [(rows, name) for name in watched]
     columns += [([row[RECORD] for row in rows], name) for name in losses]
     sound, broken = np.zeros(len(rows), np.bool_), np.zeros(len(rows), np.int64)
@@ -56,10 +56,10 @@ def separate_missing(
         finite = np.isfinite(get_column(cells, name))
         sound |= finite
         broken += np.array([name in row for row in cells], np.bool_) & ~finite
-    for theirs, ours in taken.items():
-        _believe(rows, theirs, ours, sound, hindsight)
-    for theirs in losses:
-        _watch(rows, theirs, sound, broken > 1, hindsight)
+    for foreign, metric in taken.items():
+        _believe(rows, foreign, metric, sound, hindsight)
+    for foreign in losses:
+        _watch(rows, foreign, sound, broken > 1, hindsight)
 
 
 def get_column(rows: Sequence[Mapping[str, Any]], name: str) -> FloatArray:
@@ -68,14 +68,14 @@ def get_column(rows: Sequence[Mapping[str, Any]], name: str) -> FloatArray:
 
 
 def count_trained(
-    theirs: str, values: Mapping[str, object], before: Mapping[str, object]
+    foreign: str, values: Mapping[str, object], before: Mapping[str, object]
 ) -> float | None:
     """Return how much RLlib's learner was trained with in an iteration; None if it is not known.
 
     Without an update RLlib says NaN of all that it would have measured. ``before`` is of the
     iteration before.
     """
-    learner = _LEARNER.match(theirs)
+    learner = _LEARNER.match(foreign)
     counter = f"{learner[1]}num_module_steps_trained" if learner else ""
     if counter in values:
         return as_number(values[counter])
@@ -87,19 +87,19 @@ def count_trained(
 
 def _believe(
     rows: Sequence[dict[str, Any]],
-    theirs: str,
-    ours: CatalogueMetric,
+    foreign: str,
+    metric: CatalogueMetric,
     sound: BoolArray,
     hindsight: bool,
 ) -> None:
-    name = ours.name
+    name = metric.name
     column = get_column(rows, name)
     skips = name == "grad_norm"  # mixed precision skips an update whose gradients are too large
     lasting = find_lasting(column, SKIPPED if skips else 1)
     turned = _find_turned(column, UNENDED if name in RETURNS else SKIPPED, hindsight)
     begun = np.logical_or.accumulate(np.isfinite(column))
     waits = ~begun & np.isnan(column)
-    ended = _find_ended(rows, ours.patchy | waits)
+    ended = _find_ended(rows, metric.patchy | waits)
     for at, row in enumerate(rows):
         value = row.get(name)
         if not isinstance(value, float) or math.isfinite(value):
@@ -110,7 +110,7 @@ def _believe(
             # The mean over no episode is NaN by definition, the best of none often infinite.
             after = math.isinf(value) and begun[at] and not sound[at]
             believed = "episodes" not in row and (turned[at] or after)
-        elif math.isinf(value) or not ours.patchy:
+        elif math.isinf(value) or not metric.patchy:
             believed = True
         else:
             # In tables with one row for each logging call, NaN fills the metrics of other calls.
@@ -118,7 +118,7 @@ def _believe(
         if not believed:
             del row[name]
         elif name in (*RETURNS, *WATCHED):
-            row.setdefault(SICK, []).append(f"{theirs} ({value})")
+            row.setdefault(SICK, []).append(f"{foreign} ({value})")
 
 
 def _find_ended(rows: Sequence[Mapping[str, Any]], patchy: BoolArray) -> BoolArray:
@@ -136,7 +136,7 @@ def _find_ended(rows: Sequence[Mapping[str, Any]], patchy: BoolArray) -> BoolArr
 
 def _watch(
     rows: Sequence[dict[str, Any]],
-    theirs: str,
+    foreign: str,
     sound: BoolArray,
     confirmed: BoolArray,
     hindsight: bool,
@@ -146,16 +146,16 @@ def _watch(
     It may be that of a pretraining, a validation or a policy that is not trained: it is believed
     where its learner was trained, or where no other loss of the row is finite.
     """
-    column = get_column([row[RECORD] for row in rows], theirs)
+    column = get_column([row[RECORD] for row in rows], foreign)
     infinite, turned = np.isinf(column), _find_turned(column, SKIPPED, hindsight)
     begun = np.logical_or.accumulate(np.isfinite(column))
     lasting = find_lasting(column)
-    is_main = bool(_TRAINED.fullmatch(theirs)) or is_bare_kl(theirs)
+    is_main = bool(_TRAINED.fullmatch(foreign)) or is_bare_kl(foreign)
     for at, row in enumerate(rows):
         values = row[RECORD]
-        if theirs not in values or math.isfinite(column[at]):
+        if foreign not in values or math.isfinite(column[at]):
             continue
-        trained = count_trained(theirs, values, rows[at - 1][RECORD] if at else {})
+        trained = count_trained(foreign, values, rows[at - 1][RECORD] if at else {})
         if trained is not None:
             believed = trained > 0 and (lasting[at] or infinite[at])
         elif sound[at]:
@@ -165,7 +165,7 @@ def _watch(
         else:
             believed = turned[at]
         if believed:
-            row.setdefault(SICK, []).append(f"{theirs} ({values[theirs]})")
+            row.setdefault(SICK, []).append(f"{foreign} ({values[foreign]})")
 
 
 def _find_turned(column: FloatArray, least: int, hindsight: bool) -> BoolArray:
@@ -178,6 +178,6 @@ def _find_turned(column: FloatArray, least: int, hindsight: bool) -> BoolArray:
     numbers = int(np.isfinite(column).sum())
     turned = np.zeros(column.size, np.bool_)
     if numbers >= SKIPPED and column.size - numbers >= least:
-        known = numbers if hindsight else numbers + least - 1
-        turned[known:] = np.isfinite(column[:numbers]).all()
+        first = numbers if hindsight else numbers + least - 1
+        turned[first:] = np.isfinite(column[:numbers]).all()
     return turned

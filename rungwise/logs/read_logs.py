@@ -44,7 +44,7 @@ def read_logs(path: Path, rename: Mapping[str, str] | None = None) -> list[Log]:
 
 
 def read_all(paths: Sequence[Path], rename: Mapping[str, str] | None = None) -> list[Log]:
-    """Every log at some paths: each a file, a run's directory, or a directory of many runs.
+    """Read every log at some paths: each a file, a run's directory, or a directory of many runs.
 
     A log that cannot be read, or of which nothing is known, is one without rows, whose note says
     why. Of several paths, a log is named as it is found from the working directory, and one that
@@ -62,15 +62,15 @@ def read_all(paths: Sequence[Path], rename: Mapping[str, str] | None = None) -> 
     rename = rename or {}
     check_rename(rename)
     logs: list[Log] = []
-    known: set[Path] = set()
+    files_read: set[Path] = set()
     for path in paths:
         sources, _ = find_sources(path, rename)
         for source in sources:
             # Overlapping paths would otherwise count one run twice, and siblings would seem to
             # agree.
-            if source.files[0].resolve() not in known:
-                logs += _read_or_noted(path if len(paths) == 1 else None, source, rename)
-        known.update(source.files[0].resolve() for source in sources)
+            if source.files[0].resolve() not in files_read:
+                logs += _read_source(path if len(paths) == 1 else None, source, rename)
+        files_read.update(source.files[0].resolve() for source in sources)
     # One unreadable log among many must not hide the others, so it is an error only if all are.
     if not any(log.rows for log in logs):
         raise InputError(logs[0].note)
@@ -87,17 +87,17 @@ def find_sources(path: Path, rename: Mapping[str, str]) -> tuple[list[LogSource]
     if not path.exists():
         raise InputError(f"There is no {path}: give a log file or a directory that has one.")
     try:
-        found = list(find_logs(path, rename))
+        sources = list(find_logs(path, rename))
     except OSError as error:
         raise InputError(describe_os_error(path, error)) from None
-    sources = [source for source in found if not isinstance(source, LeftOut)]
-    if not sources:
+    logs = [source for source in sources if not isinstance(source, LeftOut)]
+    if not logs:
         raise InputError(f"There is no log in {path}. Looked for: {LOOKED_FOR}.")
-    return sources, [source for source in found if isinstance(source, LeftOut)]
+    return logs, [source for source in sources if isinstance(source, LeftOut)]
 
 
-def _read_or_noted(root: Path | None, source: LogSource, rename: Mapping[str, str]) -> list[Log]:
-    """The logs of a source; one that holds only a note if it cannot be read.
+def _read_source(root: Path | None, source: LogSource, rename: Mapping[str, str]) -> list[Log]:
+    """Return the logs of a source; one that holds only a note if it cannot be read.
 
     Args:
         root: the path that the logs are named from; None for the working directory.
@@ -119,7 +119,7 @@ def _read_or_noted(root: Path | None, source: LogSource, rename: Mapping[str, st
     else:
         file = source.files[0]
         return [
-            log if log.rows else dataclasses.replace(log, note=_nothing_known(file, log))
+            log if log.rows else dataclasses.replace(log, note=_describe_empty(file, log))
             for log in logs
         ]
     return [Log(name, source.name, [], [], note=note)]
@@ -134,10 +134,10 @@ def name_source(root: Path | None, source: LogSource) -> str:
     named = generic or files[0].name in USUAL or len(files) > 1
     if root is None or not root.is_dir():
         return str(files[0]) if root is None else root.name
-    place = files[0].parent if named else files[0]
+    source_path = files[0].parent if named else files[0]
     if isinstance(source, LogReader) and source.is_directory and source.directory is not None:
-        place = source.directory
-    name = (root.name or str(root)) if place == root else str(place.relative_to(root))
+        source_path = source.directory
+    name = (root.name or str(root)) if source_path == root else str(source_path.relative_to(root))
     return f"{name}/{source.label}" if isinstance(source, LogReader) and source.label else name
 
 
@@ -205,13 +205,13 @@ def _read_settings(file: Path) -> dict[str, Any]:
     """Return all settings that a job file has of an algorithm of ours; of another one none."""
     try:
         job = yaml.safe_load(file.read_text())
-        ours = "/" not in job["algo"] and not job.get("command")
-        return dict(job["settings"]) if ours else {}
+        is_own_algorithm = "/" not in job["algo"] and not job.get("command")
+        return dict(job["settings"]) if is_own_algorithm else {}
     except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError):
         return {}  # without it the rules judge a run of ours as any other log
 
 
-def _nothing_known(path: Path, log: Log) -> str:
+def _describe_empty(path: Path, log: Log) -> str:
     if not log.unmapped:
         return f"The log at {path} is empty: the run wrote no iteration."
     return (
@@ -221,9 +221,9 @@ def _nothing_known(path: Path, log: Log) -> str:
 
 
 def _check_used(rename: Mapping[str, str], logs: list[Log]) -> None:
-    known = {name for log in logs for name in (*log.unmapped, *log.renamed)}
+    columns = {name for log in logs for name in (*log.unmapped, *log.renamed)}
     for name in rename:
         if not any(name in log.renamed for log in logs):
             raise unknown_name_error(
-                "column", name, known, "in the log that is none of our metrics yet"
+                "column", name, columns, "in the log that is none of our metrics yet"
             )

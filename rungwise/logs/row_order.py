@@ -15,7 +15,7 @@ COUNTERS = ("env_steps", "iteration")
 SHORTEST = 20
 """Rows, and changes of a count, at least: in fewer, lengths of episodes can fall, too."""
 MOST_RESUMES = 5
-"""What begins anew more often counts something else."""
+"""Resumes of a run at most: a counter that begins anew more often counts something else."""
 MOST_RISES = 0.05
 """Rises for each fall where the newest row is the first: they are of runs that were continued
 at an earlier step, or are above each other."""
@@ -28,11 +28,8 @@ def order_records(records: Sequence[Record]) -> list[Record]:
     sorted, rise by the same amount from row to row. Any other order has a meaning of its own:
     several runs one after the other, a resume, or steps of each row.
     """
-    names = [
-        theirs
-        for theirs, ours in match_metrics(records[0].values if records else (), {}).items()
-        if ours.name in COUNTERS
-    ]
+    matches = match_metrics(records[0].values if records else (), {}).items()
+    names = [foreign for foreign, metric in matches if metric.name in COUNTERS]
     columns = [np.array([as_number(r.values.get(name)) for r in records]) for name in names]
     if len(records) <= SHORTEST or not columns or not np.isfinite(columns).all():
         return list(records)
@@ -51,9 +48,9 @@ def join_resumed(records: Sequence[Record]) -> list[Record]:
 
     Only where the score continues: an untrained agent is another run.
     """
-    known = match_metrics(records[0].values if records else (), {}).items()
-    counters = [theirs for theirs, ours in known if ours.name in COUNTERS]
-    scores = [theirs for theirs, ours in known if ours.name.startswith("return_mean")]
+    matches = match_metrics(records[0].values if records else (), {}).items()
+    counters = [foreign for foreign, metric in matches if metric.name in COUNTERS]
+    scores = [foreign for foreign, metric in matches if metric.name.startswith("return_mean")]
     columns = np.array([[as_number(r.values.get(n)) for r in records] for n in counters + scores])
     clocks, returns = columns[: len(counters)], columns[len(counters) :]
     anew = 1 + np.flatnonzero((clocks[:, 1:] <= clocks[:, :1]).all(0)) if counters else ()

@@ -63,12 +63,10 @@ def _stack_charts(records: Sequence[Record]) -> Sequence[Record]:
 
 def _list_choices(records: Sequence[Record]) -> Iterator[tuple[str, ...]]:
     """Yield the columns of a table that may together name a run, the fewest first."""
-    known = records[0].values if records else {}
-    folded = {fold(column): column for column in reversed(list(known))}
-    naming = [folded[n] for n in NAMING if n in folded and _may_name(n, known[folded[n]])]
-    steps = [
-        theirs for theirs, ours in match_metrics(known, {}).items() if ours.name == "env_steps"
-    ]
+    values = records[0].values if records else {}
+    folded = {fold(column): column for column in reversed(list(values))}
+    naming = [folded[n] for n in NAMING if n in folded and _may_name(n, values[folded[n]])]
+    steps = [n for n, metric in match_metrics(values, {}).items() if metric.name == "env_steps"]
     # One run that changes its task counts its steps on, though its epochs may begin anew.
     if any(_rises(records, name) for name in steps):
         naming = []
@@ -99,7 +97,7 @@ def _may_name(folded: str, value: object) -> bool:
 
 def _read_value(record: Record, column: str) -> object:
     value = record.values.get(column, "")
-    # Of a CSV, which has no integers.
+    # A CSV has no integers.
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 

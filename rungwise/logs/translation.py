@@ -53,13 +53,13 @@ from rungwise.metrics import METRICS
 from rungwise.validation import InputError
 
 SB3_UNTRAINED = ("time/fps", "rollout/", "eval/", "env_steps")
-"""What the names in a TensorBoard file of SB3 begin with before the first update."""
+"""Prefixes of the names in a TensorBoard file of SB3 before the first update."""
 HELD_OUT = "held_out_return_mean"
 NO_ROW = {
     *("iteration", "iteration_s", "env_steps", "env_steps_per_s", "lr", "gamma", "updates"),
     *(HELD_OUT, RECORD),
 }
-"""What alone makes no row: a line of an evaluation between two iterations has it too."""
+"""Metrics that alone make no row: an evaluation between two iterations logs them, too."""
 MOST_CHOICES = 18
 """The number of choices is known by its logarithm up to here (the buttons of Atari)."""
 NEAR = 0.015
@@ -78,13 +78,13 @@ def translate_log(
     *,
     hindsight: bool = True,
 ) -> Log:
-    """The log that the records of a file are.
+    """Translate the records of a file to a log.
 
     Args:
         path: the file, for messages.
-        name: the log's.
-        form: of the file.
-        records: in their order.
+        name: the name of the log.
+        form: the format of the file.
+        records: the records of the file, in their order.
         rename: names of the log, each with the catalogue's.
         note: what the log says of itself.
         hindsight: see :func:`separate_missing`.
@@ -95,8 +95,11 @@ def translate_log(
     names = list(dict.fromkeys(key for record in records for key in record.values))
     numbers = {name for name in names if _is_metric(name, records)}
     taken = match_metrics(names, rename, set(names) - numbers)
+    # RLlib's counters since the start are compared with those of the record before. A row carries
+    # its record (RECORD) until it is finished: later steps look up names that are no metric.
     before = [{}, *(record.values for record in records)]
-    rows = [_row(path, record, taken, b) for record, b in zip(records, before, strict=False)]
+    rows = [_translate_record(path, r, taken, b) for r, b in zip(records, before, strict=False)]
+    # Before rows are merged or left out: a count of a row is its difference to the row before.
     count_within_rows(rows, taken)
     _count_updates_of_sb3(rows, names, taken)
     _turn_entropy(rows, taken)
@@ -104,37 +107,37 @@ def translate_log(
     rows = [row for row in rows if row.keys() - NO_ROW]
     drop_steps_of_a_row(rows)
     _widen_range_by_agents(rows, names)
-    rows = _numbered(rows)
+    rows = _number_iterations(rows)
     # Before the NaN are judged: a NaN return is a symptom only where episodes finished.
     _estimate_episodes(rows)
     empty = _find_empty_return(rows, taken)
     unmapped = [n for n in names if n in numbers and n not in taken and not names_run(n)]
-    notes = [note, *(GUESSED.format(theirs) for theirs, ours in taken.items() if ours.is_guessed)]
+    notes = [note, *(GUESSED.format(name) for name, m in taken.items() if m.is_guessed)]
     losses = [name for name in unmapped if "loss" in name.casefold() or is_bare_kl(name)]
     separate_missing(rows, taken, losses, hindsight=hindsight)
     # RLlib alone calls the KL a loss; in other tools a KL of 0 is a measurement.
-    if any(ours.name == "kl" and "kl_loss" in theirs for theirs, ours in taken.items()):
+    if any(metric.name == "kl" and "kl_loss" in foreign for foreign, metric in taken.items()):
         _drop_kl_not_computed(rows)
     _normalise_entropy(rows, names)
     _infer_discount(rows)
     scale_success(rows, taken)
-    place_by_values = {id(record.values): place for place, record in enumerate(records)}
-    places = [place_by_values[id(row[RECORD])] for row in rows]
+    position_by_values = {id(record.values): position for position, record in enumerate(records)}
+    places = [position_by_values[id(row[RECORD])] for row in rows]
     for row in rows:
         _finish_row(row)
     exact, smooth = (sum(n in row for row in rows) for n in RETURNS)
-    has_return = any(ours.name in RETURNS for ours in taken.values())
+    has_return = any(metric.name in RETURNS for metric in taken.values())
     # Exact means are better than moving averages, whose rows repeat each other, unless they exist
     # for few rows (sparse evaluations).
     score, likely = RETURNS[0] if exact >= smooth / 2 else RETURNS[1], ""
     if any("success_rate" in row for row in rows) and not has_return:
         score = "success_rate"
     elif not (exact or smooth):
-        # By this name the catalogue has the mean reward of a step, others often a return.
-        own = [] if recognise_libraries(names) else [n for n in taken if n == "reward_mean"]
-        ranked = rank_likely_returns(_columns([*unmapped, *own], records))
+        # The catalogue's reward_mean is that of a step; in other logs it is often a return.
+        unclear = [] if recognise_libraries(names) else [n for n in taken if n == "reward_mean"]
+        ranked = rank_likely_returns(_get_columns([*unmapped, *unclear], records))
         likely = next(filter(may_be_return, ranked), "")
-        unmapped = [name for name in ranked if name not in own]
+        unmapped = [name for name in ranked if name not in unclear]
     return Log(
         name,
         form,
@@ -157,36 +160,36 @@ def _describe_library(names: Sequence[str]) -> OtherLibrary | None:
     return OtherLibrary(settings, chooses_tokens=of_tokens) if settings or of_tokens else None
 
 
-def _row(
+def _translate_record(
     path: Path, record: Record, taken: Mapping[str, CatalogueMetric], before: Mapping[str, object]
 ) -> dict[str, Any]:
     row: dict[str, Any] = {}
-    for theirs, ours in taken.items():
-        value = record.values.get(theirs)
+    for foreign, metric in taken.items():
+        value = record.values.get(foreign)
         # bool is a subclass of int, so a flag such as Tune's done would pass for a number. Of an
         # episode alone it says whether that was a success.
-        if value is None or (isinstance(value, bool) and ours.name != "success_rate"):
+        if value is None or (isinstance(value, bool) and metric.name != "success_rate"):
             continue
         if isinstance(value, int | float):
-            nothing = math.isnan(value)
-            trained = count_trained(theirs, record.values, before) if nothing else None
-            if trained is not None and not trained > 0:
+            is_nan = math.isnan(value)
+            trained = count_trained(foreign, record.values, before) if is_nan else None
+            if trained is not None and not trained > 0:  # a learner without an update logs NaN
                 continue
-            row[ours.name] = float(value) * ours.times + ours.plus
-        elif ours.is_guessed:
+            row[metric.name] = float(value) * metric.times + metric.plus
+        elif metric.is_guessed:
             continue  # it is no certain return, so that a word in it is no error
-        elif ours.name in METRICS and METRICS[ours.name].unit in ("text", "shares"):
-            row[ours.name] = value
+        elif metric.name in METRICS and METRICS[metric.name].unit in ("text", "shares"):
+            row[metric.name] = value
         else:
             raise InputError(
-                f"{path}, {record.location}: {theirs} is {reprlib.repr(value)}, which is not a "
+                f"{path}, {record.location}: {foreign} is {reprlib.repr(value)}, which is not a "
                 "number."
             )
     return row | {RECORD: record.values} if row else row
 
 
 def _finish_row(row: dict[str, Any]) -> None:
-    """Take what a row carried while it was worked on out of it, and count its sick numbers."""
+    """Take what a row carried while it was translated out of it, and count its sick numbers."""
     row.pop(RECORD, None)
     sick = row.pop(SICK, [])
     if sick and "nonfinite" not in row:  # a log's own count knows more
@@ -206,7 +209,7 @@ def _count_updates_of_sb3(
     waits = not {"rollout/exploration_rate", "time/episodes"}.isdisjoint(names)
     waits |= all(name.startswith(SB3_UNTRAINED) for name in names)
     waits &= not any("loss" in name.casefold() for name in names)
-    counts = any(ours.name == "updates" for ours in taken.values())
+    counts = any(metric.name == "updates" for metric in taken.values())
     if "time/fps" in names and (logs_updates or waits) and not counts:
         for row in rows:
             row["updates"] = float(any(name.startswith("train/") for name in row[RECORD]))
@@ -217,7 +220,7 @@ def _turn_entropy(rows: Sequence[dict[str, Any]], taken: Mapping[str, CatalogueM
 
     SB3's is always the negative entropy, and a policy begins with a positive one.
     """
-    turned = [n for n, ours in taken.items() if ours.name == "entropy" and ours.times < 0]
+    turned = [n for n, metric in taken.items() if metric.name == "entropy" and metric.times < 0]
     first = keep_finite(get_column(rows, "entropy"))[:3]
     if turned and not turned[0].endswith("train/entropy_loss") and np.all(first < 0):
         for row in rows:
@@ -230,14 +233,14 @@ def _widen_range_by_agents(rows: Sequence[dict[str, Any]], names: Iterable[str])
 
     Only by those that vary: in a game of zero sum nothing else shows that returns differ.
     """
-    each = [name for name in names if _OF_AGENT.search(name)]
-    columns = [get_column([row[RECORD] for row in rows], name) for name in each]
+    agents = [name for name in names if _OF_AGENT.search(name)]
+    columns = [get_column([row[RECORD] for row in rows], name) for name in agents]
     columns = [column for column in columns if not is_constant(keep_finite(column))]
     for row, *returns in zip(rows, *columns, strict=True):
-        known = [value for value in returns if math.isfinite(value)]
-        if known:
-            row["return_min"] = min(*known, row.get("return_min", math.inf))
-            row["return_max"] = max(*known, row.get("return_max", -math.inf))
+        finite = [value for value in returns if math.isfinite(value)]
+        if finite:
+            row["return_min"] = min(*finite, row.get("return_min", math.inf))
+            row["return_max"] = max(*finite, row.get("return_max", -math.inf))
 
 
 def _merge_evaluations(rows: Iterable[dict[str, Any]]) -> None:
@@ -245,18 +248,18 @@ def _merge_evaluations(rows: Iterable[dict[str, Any]]) -> None:
 
     With the next, since the one before may have been judged when it comes.
     """
-    found: float | None = None
+    held_out: float | None = None
     for row in rows:
         if row.keys() - NO_ROW:
-            if found is not None:
-                row.setdefault(HELD_OUT, found)
-            found = None
+            if held_out is not None:
+                row.setdefault(HELD_OUT, held_out)
+            held_out = None
         else:
-            found = row.get(HELD_OUT, found)
+            held_out = row.get(HELD_OUT, held_out)
 
 
-def _numbered(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows with the log's own count of iterations if it counts each of them, else with ours.
+def _number_iterations(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Number the rows: by the log's own count of iterations if it counts each, else by ours.
 
     What a resume ran again is taken from the later row. A log that has only every tenth iteration
     is counted by its rows, because the rules' warm-ups are numbers of rows, and so is one with
@@ -268,9 +271,9 @@ def _numbered(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         while kept and repeats <= MOST_OFTEN * len(rows) and _is_repeated(kept[-1], row):
             kept.pop()
         kept.append(row)
-    own = [as_number(row.get("iteration")) for row in kept]
-    dense = all(later - earlier == 1 for earlier, later in pairwise(own))
-    start = int(own[0]) if own and dense and own[0] >= 1 else 1
+    numbers = [as_number(row.get("iteration")) for row in kept]
+    dense = all(later - earlier == 1 for earlier, later in pairwise(numbers))
+    start = int(numbers[0]) if numbers and dense and numbers[0] >= 1 else 1
     for number, row in enumerate(kept, start=start):
         row["iteration"] = number
     return kept
@@ -284,6 +287,7 @@ def _is_repeated(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> bool:
 
 
 def _estimate_episodes(rows: Iterable[dict[str, Any]]) -> None:
+    """Add the number of episodes of each row: its steps divided by their mean length."""
     before = 0.0
     for row in rows:
         steps, length = as_number(row.get("env_steps")), as_number(row.get("episode_length"))
@@ -301,7 +305,7 @@ def _find_empty_return(rows: Sequence[dict[str, Any]], taken: Mapping[str, Catal
     counted = [row[name] for row in rows for name in ("episodes", "episode_length") if name in row]
     if counted and not any(as_number(value) > 0 for value in counted):
         return ""
-    names = [theirs for theirs, ours in taken.items() if ours.name in RETURNS]
+    names = [foreign for foreign, metric in taken.items() if metric.name in RETURNS]
     values = [row[name] for row in rows for name in RETURNS if name in row]
     return names[0] if values and all(math.isnan(value) for value in values) else ""
 
@@ -315,7 +319,7 @@ def _drop_kl_not_computed(rows: Sequence[dict[str, Any]]) -> None:
 
 
 def _normalise_entropy(rows: Sequence[dict[str, Any]], names: Iterable[str]) -> None:
-    """The entropy as a share of its maximum, where the start shows what that is.
+    """Add the entropy as a share of its maximum, where the start shows what that is.
 
     A policy of k choices begins near ln k, and never has more. A normal distribution begins at
     1.419 for each value, which for one value and for two is not just below any ln k.
@@ -323,23 +327,24 @@ def _normalise_entropy(rows: Sequence[dict[str, Any]], names: Iterable[str]) -> 
     # A language model is trained before: its first entropy lies near that of k words by chance.
     if chooses_tokens(names):
         return
-    known = keep_finite(get_column(rows, "entropy"))
+    entropy = keep_finite(get_column(rows, "entropy"))
     # The differential entropy of a continuous policy may be negative and has no maximum.
-    if known.size == 0 or known.min() < 0 or any("entropy_normalised" in row for row in rows):
+    if entropy.size == 0 or entropy.min() < 0 or any("entropy_normalised" in row for row in rows):
         return
-    # Only the start is near the maximum: later the entropy has fallen with learning.
-    most = float(known[:3].max())
+    # Only the start is near the maximum: later the entropy has fallen with learning. The margin
+    # of 1e-3 allows for rounded numbers.
+    most = float(entropy[:3].max())
     highest = next(
         (math.log(k) for k in range(2, MOST_CHOICES + 1) if math.log(k) > most - 1e-3), 0
     )
-    if most > (1 - NEAR) * highest > 0 and known.max() <= highest + 1e-3:
+    if most > (1 - NEAR) * highest > 0 and entropy.max() <= highest + 1e-3:
         for row in rows:
             if "entropy" in row:
                 row["entropy_normalised"] = row["entropy"] / highest
 
 
 def _infer_discount(rows: Sequence[dict[str, Any]]) -> None:
-    """A discount of 0 where no row's explained variance is a number: all targets are the same.
+    """Infer a discount of 0 where no row's explained variance is a number: no target differs.
 
     With any other, steps before the end of an episode and at its end have targets that differ,
     unless nothing is paid; and then the returns do not differ either. (Returns that have become
@@ -362,5 +367,5 @@ def _is_metric(name: str, records: Sequence[Record]) -> bool:
     return any(isinstance(value, int | float) and value is not True for value in values)
 
 
-def _columns(names: Sequence[str], records: Sequence[Record]) -> dict[str, FloatArray]:
+def _get_columns(names: Sequence[str], records: Sequence[Record]) -> dict[str, FloatArray]:
     return {n: np.array([as_number(record.values.get(n)) for record in records]) for n in names}

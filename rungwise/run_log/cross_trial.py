@@ -36,33 +36,33 @@ class Sibling(NamedTuple):
 def compare_trials_on_all_symptoms(trials: Sequence[Sibling]) -> dict[str, str]:
     """Compare a sweep on each of its symptoms; leave out those without a conclusion."""
     symptoms = dict.fromkeys(symptom for trial in trials for symptom in trial.symptom_iterations)
-    said = {symptom: compare_trials_on_symptom(symptom, trials) for symptom in symptoms}
-    return {symptom: sentence for symptom, sentence in said.items() if sentence}
+    sentences = {symptom: compare_trials_on_symptom(symptom, trials) for symptom in symptoms}
+    return {symptom: sentence for symptom, sentence in sentences.items() if sentence}
 
 
 def compare_trials_on_symptom(symptom: str, trials: Sequence[Sibling]) -> str:
     """Describe what a symptom points at; empty while too few trials can be compared."""
     sick, well = split_by_symptom(symptom, trials)
-    of = len(sick) + len(well)
-    if not sick or of < FEWEST:
+    n = len(sick) + len(well)
+    if not sick or n < FEWEST:
         return ""
     if not well:
         return (
-            f"all {of} trials that came as far, so it comes from what they share: the environment, "
+            f"all {n} trials that came as far, so it comes from what they share: the environment, "
             "its reward, or a setting (the search range)"
         )
     apart = _find_separating_setting(sick, well)
     if len(sick) == 1:
         # One of four trials has an extreme value of a setting half of the time, for no reason.
         cause = f"its setting ({apart}) or its seed" if apart else "its seed"
-        return f"only trial {sick[0].trial} of {of}: perhaps by {cause}"
+        return f"only trial {sick[0].trial} of {n}: perhaps by {cause}"
     names = ", ".join(trial.trial for trial in sick[:NAMED])
     if len(sick) > NAMED:
         names += f" and {len(sick) - NAMED} others"
     # Each setting has two ends, and the sick trials may be at one of them by chance.
-    chance = 2 * len(sick[0].config) / math.comb(of, len(sick))
+    chance = 2 * len(sick[0].config) / math.comb(n, len(sick))
     perhaps = ", perhaps by chance" if chance > CHANCE else ""
-    return f"{len(sick)} of {of} trials ({names})" + (f": {apart}{perhaps}" if apart else "")
+    return f"{len(sick)} of {n} trials ({names})" + (f": {apart}{perhaps}" if apart else "")
 
 
 def split_by_symptom(
@@ -83,18 +83,14 @@ def _find_separating_setting(sick: Sequence[Sibling], well: Sequence[Sibling]) -
     """Return the setting whose sick values lie furthest from all others; empty without one."""
     # A setting that some trials lack (a resume with another search) cannot be compared.
     names = [name for name in sick[0].config if all(name in t.config for t in (*sick, *well))]
-    found = [
-        (gap, said)
+    gaps = [
+        _measure_gap(name, [t.config[name] for t in sick], [t.config[name] for t in well])
         for name in names
-        for gap, said in [
-            _gap(name, [t.config[name] for t in sick], [t.config[name] for t in well])
-        ]
-        if gap > 0
     ]
-    return max(found, default=(0.0, ""), key=lambda entry: entry[0])[1]
+    return max((gap for gap in gaps if gap[0] > 0), default=(0.0, ""), key=lambda gap: gap[0])[1]
 
 
-def _gap(name: str, sick: Sequence[Any], well: Sequence[Any]) -> tuple[float, str]:
+def _measure_gap(name: str, sick: Sequence[Any], well: Sequence[Any]) -> tuple[float, str]:
     """Return the gap between sick and other values, as a fraction of their range, and a sentence.
 
     A gap of at most 0 means that the values overlap.
@@ -112,9 +108,9 @@ def _gap(name: str, sick: Sequence[Any], well: Sequence[Any]) -> tuple[float, st
     above, below = min(a) - max(b), min(b) - max(a)
     side = "highest" if above > below else "lowest"
     if lone:
-        said = f"its {short}={format_number(sick[0])} is the {side}"
+        sentence = f"its {short}={format_number(sick[0])} is the {side}"
     else:
         edge, bound = (min(sick), "or more") if above > below else (max(sick), "or less")
-        said = f"those of the {side} {short} ({format_number(edge)} {bound})"
+        sentence = f"those of the {side} {short} ({format_number(edge)} {bound})"
     spread = max(*a, *b) - min(*a, *b)
-    return (max(above, below) / spread if spread else 0.0), said
+    return (max(above, below) / spread if spread else 0.0), sentence

@@ -126,17 +126,17 @@ def decode_row(line: bytes) -> Row:
     """
     data = json.loads(line)
     for *path, last, word in data.pop("nonfinite", ()):
-        place = data
+        container = data
         for key in path:
-            place = place[key]
-        place[last] = float(word)
+            container = container[key]
+        container[last] = float(word)
     row = KINDS[data.pop("kind")]
     if row is JobRow and (version := data.get("version", 1)) > LOG_VERSION:
         raise InputError(
             f"it is of version {version}, and this version of Rungwise reads logs up to version "
             f"{LOG_VERSION}. Install a later one."
         )
-    types, known = _list_field_types(row), dict[str, Any]()
+    types, fields = _list_field_types(row), dict[str, Any]()
     for name, value in data.items():
         # A later version may have added fields: an older reader still shows what it knows.
         if expected := types.get(name):
@@ -148,8 +148,8 @@ def decode_row(line: bytes) -> Row:
             is_large = isinstance(value, int) and abs(value) > limit
             if is_bool or is_large or not isinstance(value, expected):
                 raise TypeError(f"{name} is {json.dumps(value):.40}, which is not of its type")
-            known[name] = value
-    return row(**known)
+            fields[name] = value
+    return row(**fields)
 
 
 @functools.cache

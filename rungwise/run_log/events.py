@@ -47,7 +47,7 @@ class JobRow(Event):
 
     kind: ClassVar[str] = "job"
     version: int = 1
-    """Of the log's format, at most :data:`LOG_VERSION`; 1 where an earlier version wrote it."""
+    """The log format, at most :data:`LOG_VERSION`; 1 where an earlier version wrote it."""
     run: str
     id: str = ""
     """Random id of the run, the same in all sessions; empty in logs of earlier versions."""
@@ -66,7 +66,7 @@ class JobRow(Event):
     """``kind``, ``grace``, ``reduction_factor`` and ``rungs`` (the iterations of its decisions)."""
     choice_names: list[str] = field(default_factory=list[str])
     charts: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-    """What the report draws of the environment's own metrics (:mod:`rungwise.report_chart`)."""
+    """Charts of the environment's own metrics in the report (:mod:`rungwise.report_chart`)."""
     searched: list[str] = field(default_factory=list[str])
     """The fields that differ between trials."""
     keep: str = "last"
@@ -76,7 +76,7 @@ class JobRow(Event):
     observe: bool = False
     """Whether no trial is ended early, and what would have ended one is written instead."""
     changes: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
-    """What differs from the defaults, by part of the job (:mod:`tune_jobs.jobs.job_yaml`)."""
+    """Values that differ from the defaults, by part of the job (:mod:`tune_jobs.jobs.job_yaml`)."""
     seed: int = 0
     seeds: int = 1
     """Agents that a trial trains, each on a seed of its own."""
@@ -90,7 +90,7 @@ class JobRow(Event):
     """``host``, ``cpu`` and ``gpu`` of the driver."""
     resumed: bool = False
     extension: str = ""
-    """What a resume has changed of the job, in words; empty where it continues as it was."""
+    """Changes of the job by a resume, in words; empty where it continues as it was."""
 
     @property
     def is_program(self) -> bool:
@@ -220,7 +220,7 @@ class CheckpointRow(IterationEvent):
     ``keep: last``."""
     best_iteration: int = 0
     best_score: float | None = None
-    """What its policy scored: the mean over the iterations after it."""
+    """The score of its policy: the mean over the iterations after it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,9 +262,9 @@ class EvaluationRow(TrialEvent):
     standard_errors: dict[str, dict[str, float]] = field(
         default_factory=dict[str, dict[str, float]]
     )
-    """By player, the policy among them: standard errors of the figures that are means."""
+    """Standard errors of the figures that are means, by player, the policy among them."""
     cut_off: dict[str, int] = field(default_factory=dict[str, int])
-    """By player: episodes that were cut off before an end."""
+    """Episodes that were cut off before an end, by player."""
     better_than_random: float | None = None
     """Share of the seeds, from 0 to 1."""
     better_than_greedy: float | None = None

@@ -35,11 +35,11 @@ def rises_after(scores: ArrayLike, stop: int, mode: Mode = "max") -> bool:
         stop: number of rows, 0 to R, that the run had when it was stopped.
         mode: whether a smaller or a larger score is better.
     """
-    r, seen = _keep_known(scores, stop, mode)
+    r, rows_run = _keep_finite(scores, stop, mode)
     if r.size < 2:
         return False
     tenth = max(1, r.size // PART)
-    means, before = slide_mean(r, tenth), r[max(0, seen - tenth) : seen]
+    means, before = slide_mean(r, tenth), r[max(0, rows_run - tenth) : rows_run]
     gain = float(means[-1] - before.mean())
     error = math.hypot(_estimate_error(r[-tenth:], r), _estimate_error(before, r))
     return gain > RISE * float(np.ptp(means)) and gain > NOISE * error
@@ -50,29 +50,29 @@ def is_best_at(scores: ArrayLike, stop: int, mode: Mode = "max") -> bool:
 
     Not where it had been as good all the time. The arguments are those of :func:`rises_after`.
     """
-    r, seen = _keep_known(scores, stop, mode)
+    r, rows_run = _keep_finite(scores, stop, mode)
     if not r.size:
         return False
-    means = slide_mean(r[:seen], min(seen, max(1, r.size // PART)))
+    means = slide_mean(r[:rows_run], min(rows_run, max(1, r.size // PART)))
     return bool(means[-1] >= means.max() > means.min())
 
 
 def _estimate_error(part: FloatArray, r: FloatArray) -> float:
     """Return the standard error of the mean of a part of the scores ``r``; 0 of a single one.
 
-    By the larger of two estimates: the scatter of the part, of which a single lucky score is most,
-    and the jumps of the whole run.
+    It is the larger of two: the scatter of the part, of which a single lucky score is most, and the
+    jumps of the whole run.
     """
     if part.size < 2:
         return 0.0
     return max(float(part.std(ddof=1)), estimate_row_noise(r)) / math.sqrt(part.size)
 
 
-def _keep_known(scores: ArrayLike, stop: int, mode: Mode) -> tuple[FloatArray, int]:
-    """Return the finite scores [at most R], higher is better, and how many were known then."""
+def _keep_finite(scores: ArrayLike, stop: int, mode: Mode) -> tuple[FloatArray, int]:
+    """Return the finite scores [at most R], higher is better, and how many came before the stop."""
     rows = np.asarray(scores, np.float64)
-    known = np.isfinite(rows)
-    r = rows[known] if mode == "max" else -rows[known]
+    is_finite = np.isfinite(rows)
+    r = rows[is_finite] if mode == "max" else -rows[is_finite]
     # Diverged runs log numbers near the end of the float range, whose differences overflow.
     r /= np.abs(r).max(initial=0.0) or 1.0
-    return r, max(1, int(np.count_nonzero(known[:stop])))
+    return r, max(1, int(np.count_nonzero(is_finite[:stop])))

@@ -57,8 +57,8 @@ def summarise_spending(places: Sequence[Path]) -> dict[str, Any]:
             # Decisions have no costs; counting them would count their trials twice.
             if row["kind"] == "decision":
                 continue
-            left = row["iterations_not_run"] - row["iterations_saved"]
-            row |= {"trials": 1, "iterations_open": left}
+            iterations_open = row["iterations_not_run"] - row["iterations_saved"]
+            row |= {"trials": 1, "iterations_open": iterations_open}
             of_reason = by_reason.setdefault(row["reason"] or "open", dict.fromkeys(total, 0.0))
             for name in total:
                 total[name] += row[name] or 0
@@ -76,17 +76,17 @@ def find_runs(places: Iterable[Path]) -> list[Path]:
     Raises:
         InputError: a folder has no run.
     """
-    # By resolved path: folders may overlap or be reached through a link, and costs add up.
-    found: dict[Path, Path] = {}
-    for place in places:
-        runs = sorted(path.parent for path in place.rglob("events.jsonl"))
+    # Resolved paths: folders may overlap or be reached through a link, and costs add up.
+    by_path: dict[Path, Path] = {}
+    for folder in places:
+        runs = sorted(path.parent for path in folder.rglob("events.jsonl"))
         if not runs:
             raise InputError(
-                f"There is no run in or below {place}: a run directory has an events.jsonl. Runs "
+                f"There is no run in or below {folder}: a run directory has an events.jsonl. Runs "
                 "are made in runs/ unless --out says otherwise; give their directories."
             )
-        found |= {run.resolve(): run for run in runs}
-    return list(found.values())
+        by_path |= {run.resolve(): run for run in runs}
+    return list(by_path.values())
 
 
 def _read_lines(run: Path) -> list[dict[str, Any]]:

@@ -186,7 +186,7 @@ def append_line(path: Path, line: bytes) -> None:
             break
         finally:
             os.close(file)
-    # Not tried again before as many bytes more: the rows are safe where they are.
+    # Tried again only after as many bytes more: the rows are safe where they are.
     if size // MOVED_BYTES != (size + len(line)) // MOVED_BYTES:
         try:
             _move_rows(path)

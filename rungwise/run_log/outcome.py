@@ -119,7 +119,7 @@ class Outcome:
 
     @property
     def candidates(self) -> list[TrialOutcome]:
-        """Those of which the first play the finals; where settings are repeated, the best ones'."""
+        """The trials whose first play the finals; where settings are repeated, the best ones'."""
         if not self.repeated:
             return self.ranked
         best = {trial.id for trial in self.repeated[0]}
@@ -157,7 +157,7 @@ class Outcome:
 
     @property
     def siblings(self) -> dict[str, str]:
-        """By symptom, whether it points at what all trials share or at one setting."""
+        """Whether a symptom points at what all trials share or at one setting, by symptom."""
         return compare_trials_on_all_symptoms([trial.to_sibling() for trial in self.trials])
 
     @property
@@ -202,8 +202,8 @@ class Outcome:
     def iterations_open(self) -> int:
         """Iterations neither run nor saved, which a resume would run or save."""
         unstarted = max(0, self.job.trials - len(self.trials)) * self.job.iterations
-        left = (trial.iterations_not_run - trial.iterations_saved for trial in self.trials)
-        return unstarted + sum(left)
+        remaining = (trial.iterations_not_run - trial.iterations_saved for trial in self.trials)
+        return unstarted + sum(remaining)
 
     @property
     def compute_saved(self) -> float:
@@ -217,7 +217,7 @@ class Outcome:
 
     @property
     def observed_text(self) -> str:
-        """What the job would have done; empty of a job that was not only observed."""
+        """The ends that the job would have made, in words; empty if it was not only observed."""
         if not self.job.observe:
             return ""
         trials, ended = count(len(self.trials), "trial"), self.observed
@@ -232,17 +232,17 @@ class Outcome:
         best = "among them" if self.best in ended else "not among them"
         text = f"Observed: {len(ended)} of {trials} would have been ended ({reasons}){share}."
         text += f" The best, {self.best.id}, is {best}." if self.best else ""
-        known = [t for t in ended if t.rose_after_observed_end is not None]
-        if known:
-            rose = [trial.id for trial in known if trial.rose_after_observed_end]
+        judged = [t for t in ended if t.rose_after_observed_end is not None]
+        if judged:
+            rose = [trial.id for trial in judged if trial.rose_after_observed_end]
             names = f" ({', '.join(rose)})" if rose else ""
-            text += f" Of {len(known)} not by ASHA, {len(rose)} rose afterwards{names}."
+            text += f" Of {len(judged)} not by ASHA, {len(rose)} rose afterwards{names}."
         return text
 
     def find_result(self, directory: str | Path) -> Path | None:
         """Return the checkpoint of the best trial; None where there is none, or it was deleted."""
-        found = self.best and _locate(Path(directory), self.best.checkpoint)
-        return Path(found) if found else None
+        checkpoint = self.best and _locate(Path(directory), self.best.checkpoint)
+        return Path(checkpoint) if checkpoint else None
 
     def as_dict(self, directory: str | Path = "") -> dict[str, Any]:
         """Return the answer of ``rungwise tune --json``: strict JSON, no NaN.
@@ -309,11 +309,11 @@ class OutcomeBuilder:
         self._finals: dict[str, FinalRow] = {}
         self._videos: dict[str, VideoRow] = {}
         self._cached_outcomes: dict[str, TrialOutcome] = {}
-        """By trial, without those that have had a row since."""
+        """Outcomes by trial, without trials that have had a row since."""
         self._ids: list[str] = []
 
     def add(self, row: Row) -> None:
-        """Take one row; rows come in the order of the log."""
+        """Add one row; rows come in the order of the log."""
         if isinstance(row, JobRow):
             self._begin(row)
         elif isinstance(row, JobEndRow):
@@ -368,7 +368,7 @@ class OutcomeBuilder:
         """
         job = self._require_job()
         if len(self._ids) < len(self._trials):
-            # By length first: ids have equal width up to the job's number of trials, and 9 comes
+            # Length first: ids have equal width up to the job's number of trials, and 9 comes
             # before 10 where a log has more.
             self._ids = sorted(self._trials, key=lambda trial: (len(trial), trial))
         trials = tuple(map(self.build_trial_outcome, self._ids))

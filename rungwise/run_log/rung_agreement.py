@@ -47,13 +47,13 @@ class RungAgreement:
     def sentence(self) -> str:
         """The figure in words."""
         if self.tied > TIED:
-            seen = f"{format_percent(self.tied)} of the trials had equal scores at rung {self.rung}"
+            text = f"{format_percent(self.tied)} of the trials had equal scores at rung {self.rung}"
         else:
-            seen = (
+            text = (
                 f"rung {self.rung} predicted the next one with rank correlation "
                 f"{self.correlation:.2f} ({self.trials} trials)"
             )
-        return seen + (": early stopping was risky here" if self.is_low else "")
+        return text + (": early stopping was risky here" if self.is_low else "")
 
     def as_dict(self) -> dict[str, Any]:
         """Return the answer of ``--json``."""
@@ -103,5 +103,5 @@ def rank(values: np.ndarray) -> np.ndarray:
     >>> rank(np.array([0.3, 0.1, 0.3])).tolist()
     [2.5, 1.0, 2.5]
     """
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts - 1) / 2)[place]
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[inverse]

@@ -90,9 +90,9 @@ class TrialCurve:
             self.scores.clear()
             self.samples.clear()
             self.stage = stage
-        for known in (self.scores, self.samples):
-            while known and known[-1][0] >= iteration:
-                known.pop()
+        for entries in (self.scores, self.samples):
+            while entries and entries[-1][0] >= iteration:
+                entries.pop()
         if score is not None:
             self.scores.append((iteration, score))
         if sample is not None:
@@ -111,12 +111,12 @@ class TrialCurve:
         """
         window = list[EpisodeSample]()
         for at, sample in reversed(self.samples):
-            if at < since and sum(one.episodes for one in window) >= POOLED:
+            if at < since and sum(s.episodes for s in window) >= POOLED:
                 break
             window.append(sample)
         if not window:
             return None
-        columns = np.array([(one.mean, math.sqrt(one.variance), one.episodes) for one in window])
+        columns = np.array([(s.mean, math.sqrt(s.variance), s.episodes) for s in window])
         _, error = pool_episodes(*columns.T)
         # Seeds differ by their episodes, too, so their standard error already holds that of those.
         error = max(error, window[0].seed_error)

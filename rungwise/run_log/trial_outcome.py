@@ -130,7 +130,7 @@ class TrialOutcome:
 
     @functools.cached_property
     def _newest(self) -> events.CheckpointRow | None:
-        # Of rows of one iteration the last one: a resume repeats iterations.
+        # The last of several rows of one iteration: a resume repeats iterations.
         return max(reversed(self.checkpoints), key=lambda row: row.iteration, default=None)
 
     @property
@@ -149,7 +149,7 @@ class TrialOutcome:
 
     @property
     def checkpoint_score(self) -> float | None:
-        """What the policy of that checkpoint scored; None for the last one."""
+        """The score of the policy of that checkpoint; None for the last one."""
         is_earlier = self._newest is not None and self.checkpoint != self._newest.path
         return self._newest.best_score if self._newest and is_earlier else None
 
@@ -302,12 +302,12 @@ class TrialOutcome:
     def to_sibling(self) -> Sibling:
         """Return what the comparison of trials on their symptoms needs."""
         # The first row of a symptom counts, so it goes in last; a note may be fine.
-        found = {
+        iterations = {
             row.symptom: row.iteration
             for row in reversed(self.findings)
             if row.severity != "note" and not row.withdrawn
         }
-        return Sibling(self.id, self.iterations, found, self.config)
+        return Sibling(self.id, self.iterations, iterations, self.config)
 
     @property
     def full_status_text(self) -> str:

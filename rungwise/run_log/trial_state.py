@@ -42,7 +42,7 @@ class TrialState:
     checkpoints: list[events.CheckpointRow] = field(default_factory=list[events.CheckpointRow])
 
     def add(self, row: events.TrialEvent) -> None:
-        """Take one row; rows come in the order of the log."""
+        """Add one row; rows come in the order of the log."""
         match row:
             case events.TrialRow():
                 self.config, self.repeats = row.config, row.repeats
@@ -114,8 +114,8 @@ class TrialState:
         """Keep the first row of a finding; its withdrawal, and a finding after that, replace it."""
         # The first row has the iteration at which the symptom appeared, and the evidence of that
         # time.
-        known = self.findings.get((row.symptom, row.severity))
-        if known is None or known.withdrawn or row.withdrawn:
+        earlier = self.findings.get((row.symptom, row.severity))
+        if earlier is None or earlier.withdrawn or row.withdrawn:
             self.findings[row.symptom, row.severity] = row
 
     def _add_result(self, row: events.ResultRow) -> None:

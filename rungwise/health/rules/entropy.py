@@ -323,10 +323,10 @@ class StdBlowup(Rule):
 
     def _judge_width(self, history: History) -> Finding | None:
         values = history.series("action_std")
-        known = keep_finite(values)
-        if known.size < 5 or not history.is_warmed_up(self.rows, self.budget_fraction):
+        finite = keep_finite(values)
+        if finite.size < 5 or not history.is_warmed_up(self.rows, self.budget_fraction):
             return None
-        first, late = float(known[0]), float(np.median(known[-3:]))
+        first, late = float(finite[0]), float(np.median(finite[-3:]))
         limit = self.width * max(first, 1.0)
         if late <= limit:
             return None
@@ -348,7 +348,7 @@ class StdBlowup(Rule):
             return None
         other = history.other
         return self.report(
-            # Of an unknown library it may be the sum over a completion, which grows with it.
+            # An unknown library may log the sum over a completion, which grows with it.
             "stop" if other and other.chooses_tokens and other.names is not None else "warn",
             history.find_onset(history.series("entropy") - first >= self.rise, 3),
             f"entropy rose from {first:.3g} to {late:.3g} nats and the score has not improved",

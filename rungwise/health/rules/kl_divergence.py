@@ -17,7 +17,7 @@ from rungwise.health.threshold_rule import ThresholdRule
 from rungwise.validation import AtLeastOne, Fraction, Positive
 
 HEALTHY_KL, HEALTHY_MEDIAN_KL = "0.2", "0.03 in their median iteration"
-"""What the KL of healthy runs stays below: in every iteration, and in the median one."""
+"""Limits of the KL of healthy runs: in every iteration, and in the median one."""
 
 
 @dataclass(frozen=True)
@@ -82,10 +82,10 @@ class KlRunaway(Rule):
             is_lost = history.progress.improved is False and np.any(means > self.jump)
             severity: Severity = "stop" if is_lost else "warn"
             since = history.iteration(int(jumps[0]))
-            seen = f"KL {highest[jumps[0]]:.3g} at iteration {since}"
-            return self._report(history, severity, since, seen, HEALTHY_KL)
-        # What DPO has learnt from its pairs it need not collect again: healthy runs move by 0.7 in
-        # their median iteration and by 3 in their worst.
+            evidence = f"KL {highest[jumps[0]]:.3g} at iteration {since}"
+            return self._report(history, severity, since, evidence, HEALTHY_KL)
+        # DPO need not collect again what it learns from: healthy runs move by 0.7 in their
+        # median iteration and by 3 in their worst.
         if history.has("pair_accuracy"):
             return None
         recent = history.recent("kl", self.window)
@@ -95,8 +95,8 @@ class KlRunaway(Rule):
         # Several rows, because a policy may recover from a single large step.
         if sick >= self.high_rows:
             since = history.find_onset(kl > self.high, self.window)
-            seen = f"KL above {self.high:g} in {sick} of the last {recent.size} iterations"
-            return self._report(history, "warn", since, seen, HEALTHY_KL)
+            evidence = f"KL above {self.high:g} in {sick} of the last {recent.size} iterations"
+            return self._report(history, "warn", since, evidence, HEALTHY_KL)
         # The first updates move a policy furthest, above all after a warm start: the limit of later
         # ones flagged a healthy run of DPO.
         limit = self.median if recent.size >= self.window else self.high
@@ -105,22 +105,22 @@ class KlRunaway(Rule):
         rises = history.progress.improved or history.progress.trend > self.rising
         if middle > limit and not rises:
             since = history.find_onset(kl > limit, self.window)
-            seen = f"median KL {middle:.2g} over the last {recent.size} iterations"
-            return self._report(history, "warn", since, seen, HEALTHY_MEDIAN_KL)
+            evidence = f"median KL {middle:.2g} over the last {recent.size} iterations"
+            return self._report(history, "warn", since, evidence, HEALTHY_MEDIAN_KL)
         return None
 
     def _average_parts(self, kl: FloatArray) -> FloatArray:
         """Return the means of equal parts of a series [R]; of a short one its rows."""
         starts = np.arange(0, kl.size, math.ceil(kl.size / self.parts))
-        known = np.add.reduceat(~np.isnan(kl), starts, dtype=np.float64)
-        return np.add.reduceat(np.where(np.isnan(kl), 0, kl), starts) / np.maximum(known, 1)
+        counts = np.add.reduceat(~np.isnan(kl), starts, dtype=np.float64)
+        return np.add.reduceat(np.where(np.isnan(kl), 0, kl), starts) / np.maximum(counts, 1)
 
     def _report(
-        self, history: History, severity: Severity, since: int, seen: str, healthy: str
+        self, history: History, severity: Severity, since: int, evidence: str, healthy: str
     ) -> Finding:
         # Those that learn from pairs move further: by 3 nats in their worst iteration.
         than = "" if history.has("pair_accuracy") else f" (healthy runs stay below {healthy})"
-        return self.report(severity, since, f"{seen}: the updates are too large{than}")
+        return self.report(severity, since, f"{evidence}: the updates are too large{than}")
 
 
 @dataclass(frozen=True)

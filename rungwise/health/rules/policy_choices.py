@@ -61,13 +61,13 @@ class Theatre(Rule):
     def judge(self, history: History) -> Finding | None:
         """Return a finding when the answer would be as likely without these thoughts."""
         gains, losses, random = _compute_differences(history)
-        known = keep_finite(gains)
-        if known.size == 0 or -history.median("log_p_without", self.rows) <= self.gain:
+        finite = keep_finite(gains)
+        if finite.size == 0 or -history.median("log_p_without", self.rows) <= self.gain:
             return None
         gain = median_of_finite(gains[-self.rows :])
         loss, by_random = (median_of_finite(x[-self.rows :]) for x in (losses, random))
         fault = self._describe_fault(gain, loss, by_random)
-        if not fault or (gain <= self.gain and kendall_tau(known) > self.tau):
+        if not fault or (gain <= self.gain and kendall_tau(finite) > self.tau):
             return None
         late = history.budget_fraction_used >= self.stop_from
         sick = (

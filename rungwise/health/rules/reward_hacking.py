@@ -92,32 +92,32 @@ class RewardHacking(Rule):
     def judge(self, history: History) -> Finding | None:
         """Return a finding when the return rises and the success rate does not."""
         rate, gain = history.series("success_rate"), history.series("return_mean")
-        known = np.flatnonzero(np.isfinite(rate) & np.isfinite(gain))
+        indices = np.flatnonzero(np.isfinite(rate) & np.isfinite(gain))
         # A harder stage of a curriculum may pay more, and success falls with it.
-        known = known[known >= history.progress.stage_start]
+        indices = indices[indices >= history.progress.stage_start]
         # The rate of a few episodes is 0 or 1 by luck.
-        counts = np.nan_to_num(history.series("episodes")[known], nan=POOLED)
-        rows, rates, episodes = pool_scores(rate[known], counts, POOLED)
-        _, gains, _ = pool_scores(gain[known], counts, POOLED)
+        counts = np.nan_to_num(history.series("episodes")[indices], nan=POOLED)
+        rows, rates, episodes = pool_scores(rate[indices], counts, POOLED)
+        _, gains, _ = pool_scores(gain[indices], counts, POOLED)
         # Above 1 it counts something else, such as goals, or is in percent.
         if rows.size < 8 or not np.any(rates > 0) or np.any((rates < 0) | (rates > 1 + 1e-6)):
             return None
         rates = np.minimum(rates, 1)
-        known = known[rows]
+        indices = indices[rows]
         return self._judge_fall(
-            history, known, rates, gains, float(np.median(episodes))
-        ) or self._judge_flat(history, known, rates, gains, episodes)
+            history, indices, rates, gains, float(np.median(episodes))
+        ) or self._judge_flat(history, indices, rates, gains, episodes)
 
     def _judge_fall(
         self,
         history: History,
-        known: IndexArray,
+        indices: IndexArray,
         rate: FloatArray,
         gain: FloatArray,
         episodes: float,
     ) -> Finding | None:
         """Compare the last rows with those of the best success rate, given the episodes of one."""
-        width = max(3, min(10, known.size // 5))
+        width = max(3, min(10, indices.size // 5))
         # Means over neighbours: the best single row of a success rate is mostly luck.
         levels = slide_mean(rate, width)
         # The windows must not overlap, or the same rows would count on both sides.
@@ -138,7 +138,7 @@ class RewardHacking(Rule):
         low = now.mean() <= self.stop_below * best.mean()
         return self.report(
             "stop" if low and history.budget_fraction_used >= self.stop_from else "warn",
-            history.iteration(int(known[start + width - 1])),
+            history.iteration(int(indices[start + width - 1])),
             f"since then the return has risen from {before.mean():.3g} to {after.mean():.3g} while "
             f"the success rate fell from {best.mean():.0%} to {now.mean():.0%}",
         )
@@ -146,13 +146,13 @@ class RewardHacking(Rule):
     def _judge_flat(
         self,
         history: History,
-        known: IndexArray,
+        indices: IndexArray,
         rate: FloatArray,
         gain: FloatArray,
         episodes: FloatArray,
     ) -> Finding | None:
         """Compare the whole course of the return with that of the success rate."""
-        # Of the last third, as one good row at the end is no rise.
+        # The mean of the last third, as one good row at the end is no rise.
         now = float(rate[-math.ceil(rate.size / 3) :].mean())
         if (
             history.budget_fraction_used < self.flat_from
@@ -164,12 +164,12 @@ class RewardHacking(Rule):
         # None (too early) of the rate passes here, and that of the return does not.
         if _has_improved(rate, episodes) or not _has_improved(gain, episodes):
             return None
-        lengths = keep_finite(history.series("episode_length")[known])
+        lengths = keep_finite(history.series("episode_length")[indices])
         shorter = bool(_has_improved(-lengths, episodes[-lengths.size :]))
         how = f"; {lengths[0]:,.0f} steps an episode fell to {lengths[-1]:,.0f}" if shorter else ""
         return self.report(
             "note" if shorter else "warn",
-            history.iteration(int(known[0])),
+            history.iteration(int(indices[0])),
             f"the return has improved from {gain[0]:.3g} to {gain[-1]:.3g} while the success rate "
             f"has not ({now:.0%}){how}",
         )

@@ -67,8 +67,8 @@ class ZeroReward(Rule):
     def judge(self, history: History) -> Finding | None:
         """Return a finding when all recent iterations had almost no reward."""
         sick = self._find_sick(history)
-        known = np.isfinite(history.series("zero_reward_fraction"))
-        recent = sick[-self.rows :][known[-self.rows :]]
+        is_logged = np.isfinite(history.series("zero_reward_fraction"))
+        recent = sick[-self.rows :][is_logged[-self.rows :]]
         if not recent.size or not recent.all():
             return None
         if np.nansum(history.series("episodes")) < self.episodes and history.has("episodes"):
@@ -228,23 +228,23 @@ class NoSuccess(Rule):
         if not _do_rewards_vary(history):
             return None
         rates = history.series("success_rate")
-        known = np.isfinite(rates)
-        if not known.any() or np.any(rates[known] > 0):
+        has_rate = np.isfinite(rates)
+        if not has_rate.any() or np.any(rates[has_rate] > 0):
             return None
         # Only rows that report a rate, and their episodes: others might have succeeded.
         if history.has("episodes"):
-            episodes = float(np.nansum(np.where(known, history.series("episodes"), 0.0)))
-            enough, seen = episodes >= self.episodes, f"none of {episodes:,.0f} episodes succeeded"
+            episodes = float(np.nansum(np.where(has_rate, history.series("episodes"), 0.0)))
+            enough, text = episodes >= self.episodes, f"none of {episodes:,.0f} episodes succeeded"
         else:
-            rows = int(known.sum())
-            enough, seen = rows >= self.rows, f"no episode succeeded in {rows:,} iterations"
+            rows = int(has_rate.sum())
+            enough, text = rows >= self.rows, f"no episode succeeded in {rows:,} iterations"
         if not enough:
             return None
         late = history.budget_fraction_used >= self.stop_from
         return self.report(
             "stop" if late and history.progress.improved is False else "warn",
             history.iteration(0),
-            f"{seen}, although rewards vary",
+            f"{text}, although rewards vary",
         )
 
 

@@ -98,9 +98,9 @@ class PerformanceCollapse(Rule):
         if best - level < self.better * np.ptp(before):
             return None
         sign = history.progress.sign
-        seen = f"has been exactly {sign * level:.6g} in all {rows} scores"
+        fact = f"has been exactly {sign * level:.6g} in all {rows} scores"
         more = f", after a tenth of the scores before were {sign * best:.3g} or better"
-        return self._report(history, rows, seen, more)
+        return self._report(history, rows, fact, more)
 
     def _judge_fall(self, history: History) -> Finding | None:
         """Return a warning when all recent scores are lower than any healthy run stays."""
@@ -133,12 +133,12 @@ class PerformanceCollapse(Rule):
         went = f"went from {sign * level:.3g} at its {reference} to {sign * now:.3g}"
         return self._report(history, rows_below, f"{went} and has stayed there")
 
-    def _report(self, history: History, rows: int, seen: str, more: str = "") -> Finding:
-        """Report what was seen in all of the last ``rows`` scores; a note until that lasts."""
+    def _report(self, history: History, rows: int, fact: str, more: str = "") -> Finding:
+        """Report what is true of all of the last ``rows`` scores; a note until that lasts."""
         since = history.iteration(int(history.progress.settled_rows[-rows]))
         lasts = rows >= self.warn_after * history.score_budget
         severity = "warn" if lasts or history.is_over else "note"
-        return self.report(severity, since, f"{history.score} {seen} since iteration {since}{more}")
+        return self.report(severity, since, f"{history.score} {fact} since iteration {since}{more}")
 
 
 @dataclass(frozen=True)
@@ -182,13 +182,13 @@ class Overfitting(Rule):
     def judge(self, history: History) -> Finding | None:
         """Return a warning when one return has risen since the other was best."""
         training, held_out = history.series("return_mean"), history.series(self.needs[0])
-        known = np.flatnonzero(np.isfinite(training) & np.isfinite(held_out))
-        if known.size < self.evaluations:
+        rows = np.flatnonzero(np.isfinite(training) & np.isfinite(held_out))
+        if rows.size < self.evaluations:
             return None
-        size = max(4, min(10, known.size // 5))
-        held = held_out[known]
+        size = max(4, min(10, rows.size // 5))
+        held = held_out[rows]
         # All rows since the evaluation before: a single row would have more noise.
-        trained = np.array([float(np.nanmean(training[a:b])) for a, b in pairwise((0, *known + 1))])
+        trained = np.array([float(np.nanmean(training[a:b])) for a, b in pairwise((0, *rows + 1))])
         means = slide_mean(held, size)
         # The windows must not overlap, or the same rows would count on both sides.
         best = int(np.argmax(means[:-size]))
@@ -199,10 +199,10 @@ class Overfitting(Rule):
         if not (
             fell > max(self.noise * _estimate_swing(held[best:], size), least)
             and rose > 3 * _estimate_swing(trained[best:], size)
-            and held[-max(size, known.size // 4) :].mean() < means[best] - fell / 2
+            and held[-max(size, rows.size // 4) :].mean() < means[best] - fell / 2
         ):
             return None
-        since = history.iteration(int(known[best + size - 1]))
+        since = history.iteration(int(rows[best + size - 1]))
         return self.report(
             "warn",
             since,
@@ -267,17 +267,17 @@ class FellFromBest(Rule):
 
     def judge(self, history: History) -> Finding | None:
         """Return a finding where the end is below the best by more than noise."""
-        known = history.progress.settled_rows
-        scores = history.progress.scores[known]
+        rows = history.progress.settled_rows
+        scores = history.progress.scores[rows]
         size = max(self.window, math.ceil(self.window_fraction * scores.size))
         if scores.size < 2 * size or PerformanceCollapse()(history) is not None:
             return None
         means, start = slide_mean(scores, size), float(scores[: self.window].mean())
         best, last = int(np.argmax(means)), float(means[-1])
-        # Of neighbouring means without a common score: what a policy wins and loses over some
-        # updates is noise, too, and the jumps from score to score do not show it.
+        # The swing of means without a common score: what a policy wins and loses over some updates
+        # is noise, too, and the jumps from score to score do not show it.
         swing = estimate_score_sd(means[::-size][::-1]) if means.size > size else 0.0
-        error = _estimate_row_errors(history)[known]
+        error = _estimate_row_errors(history)[rows]
         errors = [max(swing, average_errors(error[i : i + size])) for i in (best, means.size - 1)]
         least = self.noise * math.hypot(*errors)
         gain, fall = float(means[best]) - start, float(means[best]) - last
@@ -285,7 +285,7 @@ class FellFromBest(Rule):
         if not (fall > least and gain > least and fall > self.loss * gain):
             return None
         sign = history.progress.sign
-        at = history.iteration(int(known[best + size - 1]))
+        at = history.iteration(int(rows[best + size - 1]))
         return self.report(
             "note",
             at,

@@ -63,7 +63,7 @@ class NotFinite(Rule):
 
     def judge(self, history: History) -> Finding | None:
         """Return a stop at the first row with a non-finite number."""
-        # Of a long run most rows are sound: only those that may not be are looked at.
+        # Most rows of a long run are sound: only those that may not be are looked at.
         suspects = set(np.flatnonzero(history.series("nonfinite") > 0).tolist())
         suspects.update(history.table.find_odd_rows((*WATCHED, "return_mean")))
         if not suspects:

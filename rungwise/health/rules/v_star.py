@@ -81,8 +81,8 @@ class StageOneRule(ThresholdRule):
 
     def is_excused(self, history: History) -> bool:
         """Return whether stage 1 is at its beginning."""
-        starts, left = (history.latest(f"v_star_starts{end}") for end in ("", "_left"))
-        return starts < self.starts and left > 0
+        starts, remaining = (history.latest(f"v_star_starts{end}") for end in ("", "_left"))
+        return starts < self.starts and remaining > 0
 
     def describe(self, history: History) -> Mapping[str, object]:
         """Return the numbers of starts and of samples."""
@@ -201,8 +201,8 @@ class VStarOptimistic(ThresholdRule):
 
     def describe(self, history: History) -> Mapping[str, object]:
         """Return V* where the returns are known, and its distance where that is extreme."""
-        mean, known = history.median("advantage_mean", self.rows), history.latest("return_mean")
-        text = f" (returns {known:.3g}, V* {known - mean:.3g})" if np.isfinite(known) else ""
+        mean, returns = history.median("advantage_mean", self.rows), history.latest("return_mean")
+        text = f" (returns {returns:.3g}, V* {returns - mean:.3g})" if np.isfinite(returns) else ""
         spread = history.latest("advantage_std")
         if spread > 0 and -mean > self.beyond * spread:
             text += f", {-mean / spread:.3g} times the standard deviation of the advantages"
@@ -249,8 +249,8 @@ class VStarPessimistic(Rule):
         # fmax ignores NaN: where only one of the two is logged, that one decides.
         size = np.fmax(np.abs(history.series("advantage_mean")), history.series("advantage_std"))
         low, zero = negative < self.negative_fraction, size < self.near_zero
-        known = np.isfinite(negative[-self.rows :])
-        if not known.any() or not np.all((low | zero)[-self.rows :][known]):
+        is_finite = np.isfinite(negative[-self.rows :])
+        if not is_finite.any() or not np.all((low | zero)[-self.rows :][is_finite]):
             return None
         mean = history.latest("advantage_mean")
         what = (

@@ -179,15 +179,15 @@ class ValueDivergence(Rule):
         # Growth is required too: a fresh critic may be far above small targets and shrink to them.
         if recent.size and recent.min() > self.beyond and _grows(values[-self.rows :]):
             since = history.find_onset(ratio > self.beyond, self.rows)
-            seen = f"values are {np.median(recent):.3g} times their targets and grow"
-            return self._report(history, since, seen)
+            evidence = f"values are {np.median(recent):.3g} times their targets and grow"
+            return self._report(history, since, evidence)
         over = targets / _bound_returns(history)
         recent = keep_finite(over[-self.rows :])
         bounded = recent.size and (history.recent("truncated_fraction", self.rows) == 0).any()
         if bounded and recent.min() > self.reach and _grows(targets[-self.rows :]):
             since = history.find_onset(over > self.reach, self.rows)
-            seen = f"targets are {np.median(recent):.3g} times the largest possible return"
-            return self._report(history, since, f"{seen} and grow")
+            evidence = f"targets are {np.median(recent):.3g} times the largest possible return"
+            return self._report(history, since, f"{evidence} and grow")
         return None
 
     def _judge_loss(self, history: History) -> Finding | None:
@@ -204,18 +204,18 @@ class ValueDivergence(Rule):
         if not late > limit or not (exploded or _grows(errors[-third:])):
             return None
         since = history.find_onset(errors > limit, third)
-        seen = f"the value loss grew {late / early:.3g} times"
+        evidence = f"the value loss grew {late / early:.3g} times"
         if not raw:
-            seen += " relative to the squared returns"
+            evidence += " relative to the squared returns"
         # Without the returns, rewards that are found late explain a growth of any size.
-        return self._report(history, since, seen, "stop" if exploded and not raw else "warn")
+        return self._report(history, since, evidence, "stop" if exploded and not raw else "warn")
 
     def _report(
-        self, history: History, since: int, seen: str, severity: Severity = "stop"
+        self, history: History, since: int, evidence: str, severity: Severity = "stop"
     ) -> Finding:
         if history.progress.improved:
-            return self.report("warn", since, seen)
-        return self.report(severity, since, f"{seen} and the score has not improved")
+            return self.report("warn", since, evidence)
+        return self.report(severity, since, f"{evidence} and the score has not improved")
 
 
 def _grows(values: FloatArray) -> bool:
@@ -264,10 +264,10 @@ def _compute_ends(errors: FloatArray) -> tuple[float, float]:
 
     A ratio of them needs a positive start; a loss of zero means that there was no reward yet.
     """
-    known = keep_finite(errors)
-    if known.size < 6 or median(known[:3]) <= 0:
+    finite = keep_finite(errors)
+    if finite.size < 6 or median(finite[:3]) <= 0:
         return math.nan, math.nan
-    return median(known[:3]), median(known[-math.ceil(known.size / 3) :])
+    return median(finite[:3]), median(finite[-math.ceil(finite.size / 3) :])
 
 
 @dataclass(frozen=True)
@@ -358,7 +358,7 @@ class LowExplainedVariance(Rule):
         growth = later / early
         # With learning, a low value is usually a saturated return. A growing loss is what separates
         # the two.
-        # What learns has no fault but such a growth, and disproves an earlier finding.
+        # A run that learns has no fault but such a growth, and disproves an earlier finding.
         learns = self.is_disproved(history)
         if learns and not growth > self.growth:
             return None

@@ -53,7 +53,7 @@ FORMATS: tuple[type[LogReader], ...] = (
     ConsoleReader,
     EvaluationsReader,
 )
-"""Of several formats in one directory, which are of the same run, the first of these is read; a
+"""The formats by preference: several in one directory are of the same run, and the first is read; a
 file has the first format that recognises it."""
 
 __all__ = ["FORMATS", "LogReader"]

@@ -63,11 +63,11 @@ class ConsoleReader(LogReader):
 
     def parse(self, lines: Iterable[tuple[str, str]], final: bool) -> Iterator[Record]:
         """Yield the records that are complete with some more lines, each with its location."""
-        for place, line in lines:
+        for location, line in lines:
             values = parse_line(line)
             # The summary of the Trainer repeats means over the whole run.
             if values and "train_runtime" not in values:
-                yield Record(place, values)
+                yield Record(location, values)
 
 
 def parse_line(line: str) -> dict[str, Any]:
@@ -84,5 +84,5 @@ def parse_line(line: str) -> dict[str, Any]:
     # The words of a sample or a traceback hold dicts too: of metrics they have at least two.
     printed = _DICT.search(line)
     items = _DICT_ITEM.findall(printed[0]) if printed else []
-    known = [(name, value.replace("None", "nan")) for name, _, value in items]
-    return {name: float(value) for name, value in known} if len(items) > 1 else {}
+    metrics = [(name, value.replace("None", "nan")) for name, _, value in items]
+    return {name: float(value) for name, value in metrics} if len(items) > 1 else {}

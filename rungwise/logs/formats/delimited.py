@@ -109,7 +109,7 @@ class DelimitedFile:
         cells: list[str] = []
         try:
             for cells in reader:
-                place = f"line {self._number + reader.line_num}"
+                location = f"line {self._number + reader.line_num}"
                 if not any(cells) or [cell.strip() for cell in cells] == self.header:
                     continue  # a blank line, or the header of a run appended to this one
                 if self._is_header(cells):
@@ -118,11 +118,11 @@ class DelimitedFile:
                 # Two in a row: the columns changed, and values would stand under wrong names.
                 if len(cells) > len(self.header):
                     wrong = f"has {len(cells)} cells, but the header has {len(self.header)}"
-                    self.broken.add_broken(f"{self.path}, {place} {wrong}.")
+                    self.broken.add_broken(f"{self.path}, {location} {wrong}.")
                     if self.broken.damage:
                         break
                     continue
-                records += self._check_row(Record(place, self._name_cells(cells)))
+                records += self._check_row(Record(location, self._name_cells(cells)))
         except csv.Error as error:
             line = self._number + reader.line_num
             self.damage = f"{self.path}, line {line} is broken: {error}."
@@ -140,7 +140,7 @@ class DelimitedFile:
         return records
 
     def _name_cells(self, cells: list[str]) -> dict[str, object]:
-        # Not strict: the last cells of a line may be missing.
+        # The last cells of a line may be missing: hence not strict.
         named = zip(self.header, cells, strict=False)
         if self._delimiter == ";":  # as Excel writes it where the comma is the decimal point
             named = ((name, _DECIMAL_COMMA.sub(r"\1.\2", cell)) for name, cell in named)
@@ -149,8 +149,8 @@ class DelimitedFile:
     def _is_header(self, cells: list[str]) -> bool:
         """Return whether a row names the columns anew: a restarted script appends to its log."""
         names = {cell.strip() for cell in cells}
-        known = len(names & set(self.header))
-        return len(names) == len(cells) and 2 * known > len(cells) and known > 1
+        shared = len(names & set(self.header))
+        return len(names) == len(cells) and 2 * shared > len(cells) and shared > 1
 
     def _check_row(self, row: Record) -> list[Record]:
         """Return the rows that are known to be sound with this one.

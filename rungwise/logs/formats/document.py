@@ -18,7 +18,7 @@ from rungwise.logs.log_record import Record, list_names, parse_json
 LARGEST = 100_000_000
 """Characters of a document that is read as a whole."""
 BROKEN = (ValueError, LookupError, TypeError, EOFError, zipfile.BadZipFile, zlib.error, OSError)
-"""What reading a document raises where it is damaged, or of another content."""
+"""Errors of reading a document that is damaged, or of another content."""
 ARRAYS = {
     "timesteps": "env_steps",
     "results": "return_mean",
@@ -84,7 +84,7 @@ class EvaluationsReader(DocumentReader):
 
     def parse(self, path: Path) -> list[Record]:
         """Return a row for each evaluation."""
-        # Not pickled: a file of a stranger could run code.
+        # No pickles: a file of a stranger could run code.
         with np.load(path, allow_pickle=False) as file:
             names = [name for name in ARRAYS if name in (*file.files, "results")]
             arrays = {name: np.asarray(file[name], float) for name in names}

@@ -19,7 +19,7 @@ EARLY = 0.1
 
 
 class EventSpan(NamedTuple):
-    """What event files cover."""
+    """The tags, times and steps that event files cover."""
 
     tags: frozenset[str] = frozenset()
     times: tuple[float, float] = (math.inf, -math.inf)
@@ -34,8 +34,8 @@ class EventSpan(NamedTuple):
 def measure_span(points: Sequence[Point], times: tuple[float, float]) -> EventSpan:
     """Return what points cover."""
     tags = dict.fromkeys(tag for tag, _, _ in points)
-    known = match_metrics(tags, {}).items()
-    scores = [tag for tag, ours in known if ours.name.startswith("return_mean")]
+    matches = match_metrics(tags, {}).items()
+    scores = [tag for tag, metric in matches if metric.name.startswith("return_mean")]
     score = next((tag for tag in (*scores, *tags) if tag in scores or is_return(tag)), "")
     steps = [step for tag, step, _ in points if tag == score or not score]
     returns = [v for tag, _, v in points if tag == score and math.isfinite(v)]

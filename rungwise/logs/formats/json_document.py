@@ -18,7 +18,7 @@ SHORTEST = 2
 MOST_SET = 10
 """Numbers of a setting at most."""
 NAMES = {"xs": "step", "ys": "score", "method": "algo"}
-"""Of published scores of Dreamer (``scores/*.json.gz``: a list of curves), by what they are."""
+"""Names in published scores of Dreamer (``scores/*.json.gz``: a list of curves), and ours."""
 SCALARS = (int, float, str, type(None))
 
 
@@ -60,8 +60,8 @@ class JsonDocumentReader(DocumentReader):
 
 def find_rows(data: object) -> list[Row]:
     """Return the rows of a document: of several lists the one with a return, then the longest."""
-    found = [rows for rows in _list_tables(data) if len(rows) >= SHORTEST]
-    return max(found, key=lambda rows: (any(map(is_return, rows[0])), len(rows)), default=[])
+    tables = [rows for rows in _list_tables(data) if len(rows) >= SHORTEST]
+    return max(tables, key=lambda rows: (any(map(is_return, rows[0])), len(rows)), default=[])
 
 
 def _list_tables(data: object) -> Iterator[list[Row]]:

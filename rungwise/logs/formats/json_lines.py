@@ -40,8 +40,8 @@ class JsonLinesReader(LogReader):
         lines = self._lines.read_numbered(self.limit, final)
         self.damage = self.damage or self._lines.damage
         records: list[Record] = []
-        for place, line in lines:
-            record = self._parse(place, line)
+        for location, line in lines:
+            record = self._parse(location, line)
             self.damage = self.damage or self._broken.damage
             if self.damage:
                 break
@@ -56,19 +56,19 @@ class JsonLinesReader(LogReader):
         self.left_out = self._broken.note
         return records
 
-    def _parse(self, place: str, line: str) -> Record | None:
+    def _parse(self, location: str, line: str) -> Record | None:
         try:
             data: object = parse_json(line.rstrip())
         except ValueError as error:
-            self._broken.add_broken(f"{self.files[0]}, {place} is not JSON: {error}.")
+            self._broken.add_broken(f"{self.files[0]}, {location} is not JSON: {error}.")
             return None
         self._broken.add_sound()
         if not isinstance(data, dict):
             self.damage = (
-                f"{self.files[0]}, {place} is not a JSON object but {line[:40].rstrip()!r}."
+                f"{self.files[0]}, {location} is not a JSON object but {line[:40].rstrip()!r}."
             )
             return None
-        return Record(place, flatten(data))
+        return Record(location, flatten(data))
 
 
 class TuneResultsReader(JsonLinesReader):

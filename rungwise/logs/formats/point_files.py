@@ -23,7 +23,7 @@ class PointFilesReader(PointsReader):
     """The files of one run; a line that is no point is left out."""
 
     columns: ClassVar[Sequence[str]] = ()
-    """What stands in a line, in this order: a step, a value and more."""
+    """The cells of a line, in their order: a step, a value and more."""
 
     def _open(self) -> None:
         super()._open()
@@ -58,7 +58,7 @@ class PointFilesReader(PointsReader):
             if lines.damage:
                 self.damage, self.behind = lines.damage, False
                 return
-            # Of one source, since the files are of one run, and none repeats another.
+            # One source, since the files are of one run, and none repeats another.
             self._points.add("", [point for line in added for point in self.parse(name, line)])
             self.behind |= lines.behind
 
@@ -108,8 +108,8 @@ class D3rlpyReader(PointFilesReader):
 
     def find_files(self) -> dict[Path, str]:
         """Return the files of the folder and the names of their metrics."""
-        found = self.directory.glob("*.csv") if self.directory else self.files
-        files = {file: file.stem for file in sorted(found) if self.recognises(file)}
+        paths = self.directory.glob("*.csv") if self.directory else self.files
+        files = {file: file.stem for file in sorted(paths) if self.recognises(file)}
         score = next((name for name in RETURNS if name in files.values()), "")
         return {file: "return_mean" if name == score else name for file, name in files.items()}
 

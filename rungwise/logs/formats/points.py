@@ -21,8 +21,6 @@ Point = tuple[str, int, float]
 Series = dict[str, dict[int, list[float]]]
 """Tag to step to what was logged there."""
 EPISODIC = ("return_mean", "episode_length")
-
-
 FEWEST_ALONE = 300
 """Episodes without any other metric after which a live log is taken to have only episodes: losses
 come with the first update, which may be hundreds of short episodes after the start."""
@@ -114,7 +112,7 @@ class Points:
         """Return the iterations that are complete, all of them at the end."""
         series = self._merge_sources(final)
         taken = match_metrics(series, self._rename)
-        single = {tag for tag, ours in taken.items() if ours.per_episode}
+        single = {tag for tag, metric in taken.items() if metric.per_episode}
         together = {t: v for t, v in series.items() if t in taken and t not in single}
         if self._pace & together.keys():
             together = {tag: v for tag, v in together.items() if tag in self._pace}
@@ -210,7 +208,7 @@ def _fill(
             columns[at][tag] = float(np.mean(step_values)) if tag in taken else step_values[-1]
             if tag in taken and taken[tag].per_episode and taken[tag].name == "return_mean":
                 columns[at]["episodes"] = float(len(step_values))
-    if step_name and "env_steps" not in {ours.name for ours in taken.values()}:
+    if step_name and "env_steps" not in {metric.name for metric in taken.values()}:
         for step, column in zip(clock, columns, strict=True):
             column[step_name] = float(step)
     return [Record(f"step {step}", column) for step, column in zip(clock, columns, strict=True)]
@@ -226,7 +224,7 @@ def _find_clock(together: Series) -> list[int]:
     counts = Counter(frozenset(values) for values in together.values() if values)
     if not counts:
         return []
-    # Of equally frequent sets the longest, because a metric that lacks rows is the exception.
+    # The longest of equally frequent sets, because a metric that lacks rows is the exception.
     beat = max(counts, key=lambda steps: (counts[steps], len(steps)))
     kept = [steps for steps in counts if len(steps & beat) >= len(steps) / 2]
     return sorted(set[int]().union(*kept))

@@ -29,7 +29,7 @@ _OF_RSL_RL = {
     "total timesteps": "env_steps",
     "total steps": "env_steps",
 }
-"""What RSL-RL prints, by its own tags; of those that have none by ours."""
+"""The names that RSL-RL prints and its tags for them, or ours where it has none."""
 
 
 class PrintedBlocksReader(ConsoleReader):
@@ -41,7 +41,7 @@ class PrintedBlocksReader(ConsoleReader):
         super()._open()
         self._section = ""
         self._kind: Literal["", "box", "RSL-RL"] = ""
-        self._place, self._values = "", dict[str, object]()
+        self._location, self._values = "", dict[str, object]()
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
@@ -53,25 +53,25 @@ class PrintedBlocksReader(ConsoleReader):
 
     def parse(self, lines: Iterable[tuple[str, str]], final: bool) -> Iterator[Record]:
         """Yield the blocks that are complete with some more lines."""
-        for place, coloured in lines:
+        for location, coloured in lines:
             line = COLOUR.sub("", coloured)
             if started := _START.search(line):
                 yield from self._end("RSL-RL")
-                self._add(place, "iteration", started[1])
+                self._add(location, "iteration", started[1])
             elif self._kind == "RSL-RL":
                 if pair := _PAIR.match(line):
                     key = pair[1].strip()
                     loss = _LOSS.fullmatch(key)
                     tag = loss and f"Loss/{loss[1].replace(' ', '_').lower()}"
-                    self._add(place, tag or _OF_RSL_RL.get(key.casefold(), key), pair[2])
+                    self._add(location, tag or _OF_RSL_RL.get(key.casefold(), key), pair[2])
             elif row := _ROW.match(line):
-                yield from self._add_row(place, row[1], row[2].strip())
+                yield from self._add_row(location, row[1], row[2].strip())
             else:
                 yield from self._end("box" if _DASHES.search(line) else "")
         if final:
             yield from self._end()
 
-    def _add_row(self, place: str, cell: str, value: str) -> Iterator[Record]:
+    def _add_row(self, location: str, cell: str, value: str) -> Iterator[Record]:
         key = cell.strip()
         if self._kind and not value and key.endswith("/"):
             self._section = key
@@ -80,14 +80,14 @@ class PrintedBlocksReader(ConsoleReader):
             if name in self._values:
                 yield from self._end("box")
             if _NUMBER.fullmatch(value):
-                self._add(place, name, value)
+                self._add(location, name, value)
 
-    def _add(self, place: str, name: str, value: str) -> None:
-        self._place = self._place or place
+    def _add(self, location: str, name: str, value: str) -> None:
+        self._location = self._location or location
         self._values.setdefault(name, float(value))
 
     def _end(self, kind: Literal["", "box", "RSL-RL"] = "") -> Iterator[Record]:
         """Yield the block so far, if it has metrics, and begin another."""
         if len(self._values) > 1:
-            yield Record(self._place, self._values)
-        self._kind, self._place, self._values = kind, "", {}
+            yield Record(self._location, self._values)
+        self._kind, self._location, self._values = kind, "", {}

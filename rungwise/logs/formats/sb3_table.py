@@ -35,9 +35,8 @@ class SB3TableReader(DelimitedReader):
 
     def _open(self) -> None:
         super()._open()
-        self._monitors = MonitorFiles(
-            find_monitors(self.directory) if self.directory else (), self.directory
-        )
+        files = find_monitors(self.directory) if self.directory else ()
+        self._monitors = MonitorFiles(files, self.directory)
         self._episodes: list[Episode] = []
         self._steps_assigned = 0.0
         self._waiting: list[Record] = []

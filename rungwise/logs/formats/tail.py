@@ -1,4 +1,4 @@
-"""What is added to a file that another process writes, and lines that do not fit the others."""
+"""Read what is added to a file that another process writes, and recognise half a line."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ the process that follows it."""
 LONGEST_LINE = 1_000_000
 """Bytes of a line, at most, of which a killed program may have left half."""
 SEPARATORS = (b",", b";", b"\t", b":", b"{")
-"""What parts the values of a line, in the formats that are text."""
+"""Separators of the values of a line, in the formats that are text."""
 LEADING_NUMBER = re.compile(rb"[-+]?\d+\.?\d*(?:[eE][-+]?\d+)?")
 Identity: TypeAlias = tuple[int, int] | str
 """Device and inode, or a text: those of another file that takes the place of one differ."""
 HALF_LINES: dict[Path, dict[int, bytes]] = {}
-"""What killed programs left of their last lines, by log and by the place behind it, in bytes: what
-continues such a program writes its next line there, and the two may look like a sound one."""
+"""Half lines of killed programs, by log and by the offset of their end in bytes: the program that
+continues such a run writes its next line there, and the two may look like a sound one.
+``tune_jobs.programs`` fills this and ``WHOLE_LOGS``, since only it knows how a program ended."""
 WHOLE_LOGS: set[Path] = set()
 """Files and folders with the logs of programs that ended by themselves: there the last number of
 a file is whole without a line break behind it, too."""
@@ -61,7 +62,7 @@ def open_as_utf8(path: Path) -> tuple[BinaryIO, Identity, int]:
     file.seek(0)
     if mark in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         with file:
-            # Not final: half of a character at the end is a write that is not complete.
+            # Half of a character at the end is a write that is not complete: hence not final.
             text = codecs.getincrementaldecoder("utf-16")("replace").decode(file.read()).encode()
         return io.BytesIO(text), identity, len(text)
     return file, identity, size
@@ -95,8 +96,7 @@ class Tail:
         self.size = 0
         """Bytes of the file at the last read."""
         self.replaced = False
-        """Whether the last read began anew, since the file was truncated or another took its
-        place."""
+        """Whether the last read began anew: the file was truncated or another took its place."""
         self.rewritten = False
         """Whether the last read began anew, since the first bytes are others than before."""
         self.behind = False
@@ -195,6 +195,7 @@ class Lines:
             self.number = 0
         cut = len(data) if final and not self.tail.behind else data.rfind(b"\n") + 1
         self.tail.keep(data[cut:])
+        # The only line so far may be a header: digits at its end belong to a name.
         is_header = not self._last and b"\n" not in data
         data = self._drop_half_lines(data[:cut])
         data = data if is_header else self._drop_cut_value(data)
@@ -203,8 +204,8 @@ class Lines:
         try:
             decoded = data.decode(encoding, self._errors)
         except UnicodeDecodeError as error:
-            place = f"byte {self.tail.start + error.start} is not UTF-8"
-            self.damage = f"{self.tail.path} is not a text file: {place}."
+            reason = f"byte {self.tail.start + error.start} is not UTF-8"
+            self.damage = f"{self.tail.path} is not a text file: {reason}."
             return []
         lines = decoded.replace("\r\n", "\n").replace("\r", "\n").split("\n")
         last = lines.pop()
@@ -213,20 +214,21 @@ class Lines:
         return lines
 
     def _drop_half_lines(self, data: bytes) -> bytes:
-        """Take off what killed programs left, in lines that begin at ``tail.start``."""
+        """Remove the half lines of killed programs from lines that begin at ``tail.start``."""
+        # From the last one: what is removed moves the bytes behind it, not those above.
         for end, half in sorted(HALF_LINES.get(self.tail.path, {}).items(), reverse=True):
             behind = end - self.tail.start
             above, rest = data[: max(behind - len(half), 0)], data[max(behind, 0) :]
             before = above.splitlines()[-1] if above else self._last
             is_there = data[len(above) : behind] == half and above[-1:] in (b"", b"\n")
-            # What continued that program may have had nothing left to write.
+            # The program that continued may have had nothing left to write.
             if is_there and (not rest or _is_continued(before, half, rest.partition(b"\n")[0])):
                 data = above + rest
         self._last = data.splitlines()[-1] if data else self._last
         return data
 
     def _drop_cut_value(self, data: bytes) -> bytes:
-        """Take off the last number of a file without a line break behind it: it may lack digits."""
+        """Remove the last number of a file without a line break behind it: it may lack digits."""
         cut = LAST_NUMBER.search(data.rpartition(b"\n")[2])
         if cut is None or WHOLE_LOGS.intersection([self.tail.path, *self.tail.path.parents]):
             return data
@@ -254,12 +256,13 @@ def _is_continued(before: bytes, half: bytes, line: bytes) -> bool:
     Otherwise the program has ended the half first, or has written its log again: the half is the
     start of a sound line then.
     """
+    # Lines of one table have equal numbers of each separator.
     shapes = [[text.count(mark) for mark in SEPARATORS] for text in (before, line, half + line)]
     if shapes[1] != shapes[0] or shapes[2] != shapes[0]:
         return shapes[1] == shapes[0]
     # Cut in its first cell: of both numbers the one that is nearer to that above.
-    found = [LEADING_NUMBER.match(text) for text in (before, line, half + line)]
-    numbers = [float(match[0]) for match in found if match]
+    matches = [LEADING_NUMBER.match(text) for text in (before, line, half + line)]
+    numbers = [float(match[0]) for match in matches if match]
     return len(numbers) == 3 and abs(numbers[1] - numbers[0]) < abs(numbers[2] - numbers[0])
 
 
@@ -272,21 +275,21 @@ class BrokenLines:
     """
 
     def __init__(self) -> None:
-        """Know of no line."""
+        """Start without any line."""
         self.damage = ""
-        """What is wrong with the log, in a sentence; empty while it is sound."""
+        """A sentence on what is wrong with the log; empty while it is sound."""
         self.pending = ""
-        """What is wrong with the last line, until the next one decides."""
+        """A sentence on what is wrong with the last line, until the next one decides."""
         self._first, self._count = "", 0
 
     def add_broken(self, sentence: str) -> None:
-        """Take over that a line does not fit, and why."""
+        """Record that a line does not fit, and why."""
         if self.pending:
             self.damage = self.pending
         self.pending = sentence
 
     def add_sound(self) -> None:
-        """Take over that a line fits: a broken one before it stands alone."""
+        """Record that a line fits: a broken one before it stands alone."""
         if self.pending:
             self._first, self._count = self._first or self.pending, self._count + 1
             self.pending = ""

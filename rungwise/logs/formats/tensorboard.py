@@ -70,18 +70,18 @@ class EventFile:
         while at + FRAME <= len(data):
             head = data[at : at + 8]
             length: int = struct.unpack("<Q", head)[0]
-            place = f"record {self._number + 1} (byte {start + at})"
+            location = f"record {self._number + 1} (byte {start + at})"
             # The length is verified before it is used: a wrong one would lead into the middle of
             # the data.
             if struct.unpack_from("<I", data, at + 8)[0] != record_writer.masked_crc32c(head):
-                self.damage = f"{self.path} is damaged at {place}, or is no TensorBoard file."
+                self.damage = f"{self.path} is damaged at {location}, or is no TensorBoard file."
                 break
             if at + FRAME + length > len(data):
                 break
             try:
                 event = event_pb2.Event.FromString(data[at + 12 : at + 12 + length])
             except message.DecodeError:
-                self.damage = f"{self.path} is damaged in {place}."
+                self.damage = f"{self.path} is damaged in {location}."
                 break
             for value in event.summary.value:
                 number = _parse_scalar(value)
@@ -103,7 +103,7 @@ class TensorBoardReader(PointsReader):
         super()._open()
         self._events: dict[Path, EventFile] = {}
         self._shifts: dict[Path, int] = {}
-        """What is added to the steps of each file of the run."""
+        """Number that is added to the steps of each file of the run."""
         self._others: set[Path] = set()
         """Files of other runs in the folder."""
 
@@ -121,7 +121,7 @@ class TensorBoardReader(PointsReader):
         runs = group_files(spans)
         readers: list[LogReader] = []
         for run in runs:
-            # Of a program that has just started, what its new file is to older ones is seen later.
+            # A program may just have started: what its new file is to older ones is seen later.
             if run.keys() <= {*files} or any(f in files and spans[f].tags for f in run):
                 label = next(iter(run)).name if len(runs) > 1 else ""
                 readers.append(cls([*run], rename, directory if run is runs[-1] else None, label))
@@ -131,14 +131,14 @@ class TensorBoardReader(PointsReader):
         files = (self.directory and _find_files(self.directory)) or sorted(self.files)
         if not {*files} <= self._shifts.keys() | self._others:
             self._find_shifts(files)
-        left, self.behind = self.limit, False
+        remaining, self.behind = self.limit, False
         for file, shift in self._shifts.items():
             events = self._events.setdefault(file, EventFile(file))
-            points = events.read(left)
+            points = events.read(remaining)
             self._points.add(str(file), [(tag, step + shift, v) for tag, step, v in points])
             self.behind |= events.behind
             self.damage = self.damage or events.damage
-            left -= events.consumed
+            remaining -= events.consumed
 
     def _find_shifts(self, files: Sequence[Path]) -> None:
         """Find out which files are of this run; of one without a return it may be seen later."""

@@ -67,5 +67,5 @@ def find_newest(directory: Path) -> Path | None:
 def _read_step(path: Path, default: int) -> int:
     """Return the step of a trainer state, which stands above its history."""
     with path.open(encoding="utf-8", errors="replace") as file:
-        found = _STEP.search(file.read(HEAD))
-    return int(found[1]) if found else default
+        match = _STEP.search(file.read(HEAD))
+    return int(match[1]) if match else default

@@ -74,14 +74,14 @@ class WandbReader(PointsReader):
                 return 0, whole
             at = HEAD
         while at < len(data):
-            left = BLOCK - (start + at) % BLOCK
-            if left < HEAD:
-                at += left
+            remaining = BLOCK - (start + at) % BLOCK
+            if remaining < HEAD:
+                at += remaining
                 continue
             if at + HEAD > len(data):
                 break
             _, length, kind = struct.unpack_from("<IHB", data, at)
-            if kind not in range(_WHOLE, _LAST + 1) or length > left - HEAD:
+            if kind not in range(_WHOLE, _LAST + 1) or length > remaining - HEAD:
                 self.damage = f"{self.files[0]} is damaged at byte {start + at}."
                 break
             end = at + HEAD + length

@@ -39,7 +39,7 @@ class Library:
     """Metric to its foreign names in lower case, that which is preferred first; None for names that
     are none of the catalogue's in this library, although they are in others."""
     title: str = ""
-    """What it is called, where ``signs`` show that it wrote a log."""
+    """Its name in messages, where ``signs`` show that it wrote a log."""
     signs: tuple[str, ...] = ()
     """Names that only this library logs. Where a log has one of them, the library's names go before
     those of the catalogue, which it uses for something else; without, they are known anywhere."""
@@ -47,7 +47,7 @@ class Library:
     """The metric that the step of a point is; empty where it is none, such as the steps of each of
     an unknown number of environments."""
     by_update: str = ""
-    """What tags begin with whose step is a number of updates: they belong to the iteration that is
+    """Prefix of tags whose step is a number of updates: they belong to the iteration that is
     logged after them, with one of ``signs``."""
     chooses_tokens: bool = False
     """Whether actions are tokens: their first entropy says nothing about its maximum."""
@@ -59,7 +59,7 @@ class Library:
     def metrics(self) -> Mapping[str, CatalogueMetric | None]:
         """The metric of each foreign name."""
         metrics: dict[str, CatalogueMetric | None] = {}
-        for ours, names in self.table.items():
-            metric = CatalogueMetric(ours) if isinstance(ours, str) else ours
-            metrics |= dict.fromkeys((names,) if isinstance(names, str) else names, metric)
+        for key, foreign in self.table.items():
+            metric = CatalogueMetric(key) if isinstance(key, str) else key
+            metrics |= dict.fromkeys((foreign,) if isinstance(foreign, str) else foreign, metric)
         return metrics

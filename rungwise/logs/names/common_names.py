@@ -16,7 +16,7 @@ _CONVERTED = {
     "percent_explored": CatalogueMetric("exploration_rate", times=0.01, patchy=True),
     "entropy_negated": CatalogueMetric("entropy", times=-1, patchy=True),
 }
-"""What stands in the tables for a metric that is converted, or for no metric."""
+"""Keys of the tables below for a metric that is converted, or for no metric."""
 
 
 def _parse(text: str) -> Library:
@@ -24,8 +24,8 @@ def _parse(text: str) -> Library:
     entries = [entry.partition(": ") for entry in text.replace(",\n    ", ", ").strip().split("\n")]
     return Library(
         {
-            _CONVERTED.get(ours, CatalogueMetric(ours, patchy=True)): tuple(theirs.split(", "))
-            for ours, _, theirs in entries
+            _CONVERTED.get(key, CatalogueMetric(key, patchy=True)): tuple(names.split(", "))
+            for key, _, names in entries
         }
     )
 

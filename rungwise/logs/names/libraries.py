@@ -47,9 +47,7 @@ RLLIB = Library(
         "episode_length": ("env_runners/episode_len_mean", "episode_len_mean"),
         "policy_loss": ("learners/*/policy_loss", _STATS + "policy_loss"),
         # Its vf_loss is cut off at a limit.
-        SQUARED_ERROR: (
-            *("learners/*/vf_loss_unclipped", "learners/*/vf_loss", _STATS + "vf_loss"),
-        ),
+        SQUARED_ERROR: ("learners/*/vf_loss_unclipped", "learners/*/vf_loss", _STATS + "vf_loss"),
         "value_loss": "learners/*/qf_loss",
         "explained_variance": ("learners/*/vf_explained_var", _STATS + "vf_explained_var"),
         "entropy": ("learners/*/entropy", _STATS + "entropy"),
@@ -76,7 +74,7 @@ SB3 = Library(
         CatalogueMetric("return_mean_100", hides="eval/mean_reward"): "rollout/ep_rew_mean",
         "episode_length": ("rollout/ep_len_mean", "eval/mean_ep_length"),
         "success_rate": "rollout/success_rate",
-        "policy_loss": (*("train/policy_gradient_loss", "train/policy_loss", "train/actor_loss"),),
+        "policy_loss": ("train/policy_gradient_loss", "train/policy_loss", "train/actor_loss"),
         SQUARED_ERROR: "train/value_loss",
         # DQN's train/loss; PPO has a value_loss, and there it is the sum.
         "value_loss": ("train/critic_loss", "train/loss"),

@@ -18,7 +18,7 @@ from rungwise.logs.names.libraries import LIBRARIES
 from rungwise.metrics import METRICS
 from rungwise.validation import unknown_name_error
 
-KNOWN = {name: ours for it in LIBRARIES if not it.signs for name, ours in it.metrics.items()}
+KNOWN = {name: m for lib in LIBRARIES if not lib.signs for name, m in lib.metrics.items()}
 """Names that mean the same in every log."""
 OF_PPO = {"kl", "clip_fraction", "entropy"}
 """Metrics of algorithms whose epsilon is the clip range."""
@@ -27,7 +27,7 @@ GROUPS = {
     *("info", "stats", "charts", "metrics", "rollout", "env", "optim", "global", "policy"),
     *("environment", "exploration", "diagnostics"),
 }
-"""What names of trackers begin with that says nothing of what was measured."""
+"""Prefixes of names in trackers that say nothing of what was measured."""
 IN_GROUPS = {
     *("env_steps", "iteration", "policy_loss", "value_loss", "explained_variance", "lr"),
     *("clip_fraction", "grad_norm", "exploration_rate", "success_rate", "episode_length"),
@@ -44,7 +44,9 @@ FEWEST_NAMES = 2
 OF_BONUS = {"entropy", "entropy_coef"}
 """Metrics and settings of an entropy bonus."""
 Rank = tuple[int, int]
-"""Which of several names for one metric is used: the smallest."""
+"""Which of several names for one metric is used: the smallest. It begins with 0 for a name that the
+caller gives, 1 for one of a recognised library, 2 for the catalogue's own and 3 for one of any log;
+the second number is the position in that table."""
 OF_ANY_LOG: Rank = (3, 0)
 """The lowest rank of a name that means the same in every log."""
 
@@ -71,11 +73,12 @@ def fold(name: str) -> str:
 
 
 FOLDED: dict[str, tuple[int, CatalogueMetric | None]] = {}
-"""The metric of each folded name with its rank, the smallest of which is used."""
-for _rank, (_theirs, _ours) in enumerate([*COMMON.metrics.items(), *KNOWN.items()]):
-    if fold(_theirs) not in BARE_KL:
-        _loose = _ours and dataclasses.replace(_ours, patchy=True)
-        FOLDED.setdefault(fold(_theirs), (_rank, _loose))
+"""The metric of each folded name with its rank, the smallest of which is used; None is for names
+that are known to be no metric, so that none is guessed from their words."""
+for _rank, (_foreign, _metric) in enumerate([*COMMON.metrics.items(), *KNOWN.items()]):
+    if fold(_foreign) not in BARE_KL:
+        _loose = _metric and dataclasses.replace(_metric, patchy=True)
+        FOLDED.setdefault(fold(_foreign), (_rank, _loose))
 
 
 def match_metrics(
@@ -104,10 +107,10 @@ def match_metrics(
         return exact
     others = [name for name in names if name not in matches and name not in texts]
     taken = _match_loosely(others, exact)
-    known = {ours.name: theirs for theirs, ours in taken.items()}
-    is_table = known or not strict or any(CLOCKS.fullmatch(fold(name)) for name in others)
-    if is_table and known.keys().isdisjoint(RETURNS):
-        guess = _guess_return([*others, known.get("reward_mean", "")])
+    by_metric = {metric.name: name for name, metric in taken.items()}
+    is_table = by_metric or not strict or any(CLOCKS.fullmatch(fold(name)) for name in others)
+    if is_table and by_metric.keys().isdisjoint(RETURNS):
+        guess = _guess_return([*others, by_metric.get("reward_mean", "")])
         taken |= {guess: CatalogueMetric(RETURNS[0], patchy=True, is_guessed=True)} if guess else {}
     return taken | _match_spreads(others, taken)
 
@@ -118,41 +121,41 @@ def _choose_names(
     """Return the name of each metric of those that are written as a library writes them."""
     alike = Counter(name.casefold() for name in matches)
     candidates = [
-        (rank, place, name, ours)
-        for place, (name, (rank, ours)) in enumerate(matches.items())
-        # Of names that differ in their case alone only the one in small letters is certain.
+        (rank, position, name, metric)
+        for position, (name, (rank, metric)) in enumerate(matches.items())
+        # Where names differ in their case alone only the one in small letters is certain.
         if rank < OF_ANY_LOG or alike[name.casefold()] == 1 or name == name.casefold()
     ]
-    known = {ours.name for *_, ours in candidates}
-    # What the caller names has the rank 0.
+    metric_names = {metric.name for *_, metric in candidates}
+    # Bare names of a KL are left out, unless the caller gives them: their rank begins with 0.
     full = [c for c in candidates if c[3].name != "kl" or not is_bare_kl(c[2]) or not c[0][0]]
     # Where another name says more, such as approx_kl, a bare one is another KL.
-    if any(ours.name == "kl" for *_, ours in full) or not _has_kl_of_updates(names, known):
+    if any(m.name == "kl" for *_, m in full) or not _has_kl_of_updates(names, metric_names):
         candidates = full
     candidates.sort(key=lambda candidate: candidate[:2])
-    hidden = {ours.hides for *_, ours in candidates}
+    hidden = {metric.hides for *_, metric in candidates}
     taken: dict[str, tuple[str, CatalogueMetric]] = {}
-    for _, _, name, ours in candidates:
+    for _, _, name, metric in candidates:
         if strip_tune_prefix(name) not in hidden:
-            taken.setdefault(ours.name, (name, ours))
+            taken.setdefault(metric.name, (name, metric))
     return dict(taken.values())
 
 
 @lru_cache(maxsize=1 << 14)
 def _look_up_loosely(name: str) -> tuple[int, CatalogueMetric] | None:
     """Return the metric of a name in any spelling, with its rank."""
-    found = FOLDED.get(fold(name)) or FOLDED.get(fold(_OF_POLICY.sub("policy/", name)))
+    entry = FOLDED.get(fold(name)) or FOLDED.get(fold(_OF_POLICY.sub("policy/", name)))
     words = parse_return(name)
-    if words and not words.is_unclear and (not found or (found[1] and found[1].name in RETURNS)):
-        ours = CatalogueMetric(RETURNS[words.is_smoothed], patchy=True, is_guessed=not found)
-        return 2 * words.kind + words.is_average, ours
-    if not found:
+    if words and not words.is_unclear and (not entry or (entry[1] and entry[1].name in RETURNS)):
+        metric = CatalogueMetric(RETURNS[words.is_smoothed], patchy=True, is_guessed=not entry)
+        return 2 * words.kind + words.is_average, metric
+    if not entry:
         group, _, rest = name.partition("/")
-        rank, ours = FOLDED.get(fold(rest), (0, None))
-        known = (fold(group) in GROUPS and IN_GROUPS) or (is_evaluation(group) and OF_EVALUATION)
-        return (rank, ours) if ours and known and ours.name in known else None
-    rank, ours = found
-    return ours and (rank, ours)
+        rank, metric = FOLDED.get(fold(rest), (0, None))
+        allowed = (fold(group) in GROUPS and IN_GROUPS) or (is_evaluation(group) and OF_EVALUATION)
+        return (rank, metric) if metric and allowed and metric.name in allowed else None
+    rank, metric = entry
+    return metric and (rank, metric)
 
 
 def _match_loosely(
@@ -165,21 +168,22 @@ def _match_loosely(
     """
     alike = Counter(map(_spell, names))
     candidates = sorted(
-        (is_evaluation(name), match[0], place, name, match[1])
-        for place, name in enumerate(names)
+        (is_evaluation(name), match[0], position, name, match[1])
+        for position, name in enumerate(names)
         if alike[_spell(name)] == 1 and (match := _look_up_loosely(name))
     )
-    known = {ours.name for ours in exact.values()}
-    closed = set[str]() if known.isdisjoint(RETURNS) else {*RETURNS}
-    if not OF_PPO.isdisjoint({*known, *(ours.name for *_, ours in candidates)}):
+    metric_names = {metric.name for metric in exact.values()}
+    # Metrics that no other spelling is taken for: with PPO, say, an epsilon is the clip range.
+    closed = set[str]() if metric_names.isdisjoint(RETURNS) else {*RETURNS}
+    if not OF_PPO.isdisjoint({*metric_names, *(metric.name for *_, metric in candidates)}):
         closed.add("exploration_rate")
     taken = dict(exact)
-    for is_held_out, _, _, name, ours in candidates:
-        if is_held_out and not known.isdisjoint(RETURNS):
+    for is_held_out, _, _, name, metric in candidates:
+        if is_held_out and not metric_names.isdisjoint(RETURNS):
             closed |= {*RETURNS, "episode_length"}
-        if ours.name not in known | closed:
-            known.add(ours.name)
-            taken[name] = ours
+        if metric.name not in metric_names | closed:
+            metric_names.add(metric.name)
+            taken[name] = metric
     return taken
 
 
@@ -187,10 +191,11 @@ def _match_spreads(
     names: Sequence[str], taken: Mapping[str, CatalogueMetric]
 ) -> dict[str, CatalogueMetric]:
     """Return the spreads of the return, which have its words: those of another one are left out."""
-    free = {"std", "min", "max"} - {ours.name.removeprefix("return_") for ours in taken.values()}
+    free = {"std", "min", "max"} - {m.name.removeprefix("return_") for m in taken.values()}
     words = {name: {*list_words(name)} - AVERAGE for name in (*taken, *names)}
-    of = [words[n] for n, ours in taken.items() if ours.name in RETURNS and ours.patchy]
-    matched = {s: n for n in reversed(names) for s in free & words[n] if words[n] - {s} in of}
+    returns = [words[n] for n, m in taken.items() if m.name in RETURNS and m.patchy]
+    # Reversed: of two names with the same words the first one is kept.
+    matched = {s: n for n in reversed(names) for s in free & words[n] if words[n] - {s} in returns}
     return {n: CatalogueMetric(f"return_{s}", patchy=True) for s, n in matched.items()}
 
 
@@ -208,13 +213,13 @@ def _spell(name: str) -> Hashable:
     return words.words if words and not words.is_unclear else fold(name)
 
 
-def _has_kl_of_updates(names: Iterable[str], ours: Container[str]) -> bool:
+def _has_kl_of_updates(names: Iterable[str], metric_names: Container[str]) -> bool:
     """Return whether a bare ``kl`` is that of an update: the log is of PPO or the like."""
     short = {strip_tune_prefix(name).casefold() for name in names}
     # Language models name so the KL to their reference, some summed over a completion.
     if short & _OF_WORLD_MODEL or chooses_tokens(short):
         return False
-    return bool(short & _OF_AN_UPDATE_BY) or any(name in ours for name in _OF_UPDATES)
+    return bool(short & _OF_AN_UPDATE_BY) or any(name in metric_names for name in _OF_UPDATES)
 
 
 def is_bare_kl(name: str) -> bool:
@@ -231,8 +236,8 @@ def recognise_libraries(names: Iterable[str]) -> list[Library]:
 def chooses_tokens(names: Iterable[str]) -> bool:
     """Return whether the actions of a log's policy are tokens."""
     names = [strip_tune_prefix(name).casefold() for name in names]
-    known = any(library.chooses_tokens for library in recognise_libraries(names))
-    return known or any(_OF_TOKENS.search(name) for name in names)
+    by_library = any(library.chooses_tokens for library in recognise_libraries(names))
+    return by_library or any(_OF_TOKENS.search(name) for name in names)
 
 
 def find_setting_names(names: Iterable[str]) -> Mapping[str, str]:
@@ -242,19 +247,19 @@ def find_setting_names(names: Iterable[str]) -> Mapping[str, str]:
     """
     names = [strip_tune_prefix(name).casefold() for name in names]
     if signed := recognise_libraries(names):
-        library, ours = signed[0], _list_metrics(signed[0], names)
+        library, matched = signed[0], _list_metrics(signed[0], names)
     else:
         unsigned = [lib for lib in LIBRARIES if lib.settings and not lib.signs]
-        found = [(lib, _list_metrics(lib, names)) for lib in unsigned]
-        library, ours = max(found, key=lambda pair: len(pair[1]))
-        if len(ours) < FEWEST_NAMES:
+        matches = [(lib, _list_metrics(lib, names)) for lib in unsigned]
+        library, matched = max(matches, key=lambda pair: len(pair[1]))
+        if len(matched) < FEWEST_NAMES:
             return {}
-    metrics = {metric.name for metric in ours if metric}
+    metrics = {metric.name for metric in matched if metric}
     # A library that logs the entropy of a policy does so wherever it has a loss of a value.
     all_names = {metric.name for metric in library.metrics.values() if metric}
     lacks = "value_loss" in metrics and "entropy" in all_names and not metrics & OF_BONUS
     if lacks or "exploration_rate" in metrics:
-        return {name: theirs for name, theirs in library.settings.items() if name not in OF_BONUS}
+        return {name: foreign for name, foreign in library.settings.items() if name not in OF_BONUS}
     return library.settings
 
 
@@ -265,11 +270,11 @@ def _list_metrics(library: Library, names: Iterable[str]) -> list[CatalogueMetri
 
 
 def _merge_signed(names: Iterable[str]) -> dict[str, tuple[int, CatalogueMetric | None]]:
-    """Return the names of the recognised libraries with their place in the table."""
+    """Return the names of the recognised libraries with their position in the table."""
     merged: dict[str, CatalogueMetric | None] = {}
     for library in recognise_libraries(names):
         merged = {**library.metrics, **merged}
-    return {theirs: (place, ours) for place, (theirs, ours) in enumerate(merged.items())}
+    return {name: (position, m) for position, (name, m) in enumerate(merged.items())}
 
 
 def check_rename(rename: Mapping[str, str]) -> None:
@@ -299,15 +304,17 @@ def _look_up_name(
     of_library = _DATA_SET.sub(r"\1\3*\2", short.casefold())
     for given in (of_library, of_library.removeprefix("train/")):  # of Hugging Face's trackers
         if given in signed:
-            place, ours = signed[given]
-            return ours and ((1, place), ours)
-    own = short.removeprefix("metrics/")
-    if own in METRICS:
-        return (2, 0), CatalogueMetric(own, patchy=own == short)
+            position, metric = signed[given]
+            # None: the library means something else by a name that is known in any log.
+            return metric and ((1, position), metric)
+    catalogue_name = short.removeprefix("metrics/")
+    if catalogue_name in METRICS:
+        return (2, 0), CatalogueMetric(catalogue_name, patchy=catalogue_name == short)
     policy = _POLICY.match(short)
     general = _POLICY.sub(r"\1/*/", short).casefold()
-    ours = KNOWN.get(general)
-    if ours is None:
+    metric = KNOWN.get(general)
+    if metric is None:
         return None
-    others = 0 if policy is None or policy[2] == "default_policy" else len(KNOWN)
-    return (OF_ANY_LOG[0], _RANK[general] + others), ours
+    # RLlib's other policies come last: their metrics are used where the default one has none.
+    offset = 0 if policy is None or policy[2] == "default_policy" else len(KNOWN)
+    return (OF_ANY_LOG[0], _RANK[general] + offset), metric
