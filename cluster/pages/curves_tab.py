@@ -6,11 +6,11 @@ import dataclasses
 import json
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nicegui import events, ui
 
-from cluster.dashboard.curves import (
+from cluster.pages.curves import (
     AXES,
     SAME_SETTINGS,
     CurveChoice,
@@ -18,13 +18,11 @@ from cluster.dashboard.curves import (
     list_panels,
     plot_curves,
 )
-from cluster.dashboard.run_view import RunView
 from cluster.pages.frame import PLOT_CONFIG, draw_plot, heading, paragraph, show_plot
+from cluster.pages.run_context import RunContext
+from cluster.web.run_view import RunView
 from rungwise.formatting import format_identifier
 from rungwise.run_log.outcome import Outcome
-
-if TYPE_CHECKING:
-    from cluster.pages.run_context import RunContext
 
 POINTS_PER_S = 10_000
 """Points that a page draws in a second, at most: a plot of 20,000 is drawn again after 2 s."""
@@ -99,7 +97,7 @@ class CurvesTab:
                 view.build_once(one, partial(_encode_curves, view, outcome, one)) for one in choices
             ]
 
-        names, figures = await run.desk.query(run.name, draw)
+        names, figures = await run.query(draw)
         self._next_draw = time.monotonic() + sum(size for size, _ in figures) / POINTS_PER_S
         for (_, plot), (_, figure) in zip(drawn, figures, strict=True):
             draw_plot(plot, figure)

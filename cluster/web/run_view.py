@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from cluster.dashboard.score_history import ScoreHistory
+from cluster.web.score_history import ScoreHistory
 from rungwise.logs.formats.tail import Tail
 from rungwise.run_log.driver_lock import describe_lost_driver, make_lost_end
 from rungwise.run_log.event_log import UNREADABLE, decode_row_or_none, read_result_head
@@ -260,6 +260,11 @@ class RunView:
             full = tuple(row for _, row in self.load_rows(results.points))
             trials = tuple(replace(t, results=full) if t.id == full_trial else t for t in trials)
         return replace(outcome, trials=trials)
+
+    def build_outcome_of_best(self) -> Outcome:
+        """Return the outcome with all stored results of the best trial; errors as above."""
+        best = self.outcome.best if self.outcome else None
+        return self.build_outcome(full_trial=best.id if best else "")
 
     def _add_scores(self, trial: TrialOutcome) -> TrialOutcome:
         """Give a trial the scores of all results, as the same object until it changes."""

@@ -11,20 +11,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from cluster.dashboard.run_view import RunView
+from cluster.web.run_view import RunView
 from rungwise.formatting import format_identifier, format_number
 from rungwise.metrics import GROUPS, METRICS, find_group
 from rungwise.run_log.outcome import Outcome
 from rungwise.run_log.trial_outcome import TrialOutcome
 from tune_jobs.report.axes import set_log_axis
 from tune_jobs.report.curves import Curve, draw_line, draw_trials, label_end, mark_ends, mark_rungs
-from tune_jobs.report.plots import (
-    ENDS,
-    GREY,
-    PALETTE,
-    make_blank_figure,
-    spans_decades,
-)
+from tune_jobs.report.plots import ENDS, GREY, PALETTE, make_blank_figure, spans_decades
 
 PLOT_POINTS = 20_000
 """Points of all trials in a plot: as many as a browser draws without delay."""
