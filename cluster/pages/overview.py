@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 from nicegui import ui
 
 from cluster.pages.frame import Desk, begin_page, heading, paragraph
-from cluster.pages.grid import CHIP, NUMBER, SPARK, Grid
+from cluster.pages.grid import CHIP, NUMERIC, SPARK, Grid, define_column
 from cluster.queue.orders import get_run_state, read_order
 from cluster.web.run_index import RunIndex, SharedView
 from cluster.web.run_view import RunView
@@ -39,28 +39,22 @@ if (s < 100) return Math.round(s) + ' s'; const m = Math.round(s / 60);
 return m < 100 ? m + ' min' : Math.floor(m / 60) + ' h ' + (m % 60) + ' min'; }"""
 LINK = """p => { const a = document.createElement('a'); a.textContent = p.value;
 a.href = 'run/' + encodeURIComponent(p.value); return a; }"""
-
-
-def _column(field: str, name: str, **more: object) -> dict[str, Any]:
-    return {"field": field, "headerName": name} | more
-
-
 COLUMNS = [
-    _column("run", "run", **{":cellRenderer": LINK}, pinned="left"),
-    _column("state", "state", **{":cellRenderer": CHIP}, tooltipField="message"),
-    _column("task", "task", maxWidth=240, tooltipField="task"),
-    _column("algorithm", "algorithm"),
-    _column("tags", "tags", maxWidth=200, tooltipField="tags"),
-    _column("metric", "metric"),
-    _column("best", "best score", **{":valueFormatter": NUMBER}, type="numericColumn"),
-    _column("error", "±", **{":valueFormatter": NUMBER}, type="numericColumn"),
-    _column("curve", "its curve", **{":cellRenderer": SPARK}, sortable=False, filter=False),
-    _column("trials", "trials", type="numericColumn"),
-    _column("saved", "saved", **{":valueFormatter": PERCENT}, type="numericColumn"),
-    _column("findings", "findings", type="numericColumn"),
-    _column("started", "started", **{":valueFormatter": MOMENT}, sort="desc"),
-    _column("seconds", "duration", **{":valueFormatter": SPAN}, type="numericColumn"),
-    _column("bytes", "storage", **{":valueFormatter": BYTES}, type="numericColumn"),
+    define_column("run", "run", **{":cellRenderer": LINK}, pinned="left"),
+    define_column("state", "state", **{":cellRenderer": CHIP}, tooltipField="message"),
+    define_column("task", "task", maxWidth=240, tooltipField="task"),
+    define_column("algorithm", "algorithm"),
+    define_column("tags", "tags", maxWidth=200, tooltipField="tags"),
+    define_column("metric", "metric"),
+    define_column("best", "best score", **NUMERIC),
+    define_column("error", "±", **NUMERIC),
+    define_column("curve", "its curve", **{":cellRenderer": SPARK}, sortable=False, filter=False),
+    define_column("trials", "trials", type="numericColumn"),
+    define_column("saved", "saved", **{":valueFormatter": PERCENT}, type="numericColumn"),
+    define_column("findings", "findings", type="numericColumn"),
+    define_column("started", "started", **{":valueFormatter": MOMENT}, sort="desc"),
+    define_column("seconds", "duration", **{":valueFormatter": SPAN}, type="numericColumn"),
+    define_column("bytes", "storage", **{":valueFormatter": BYTES}, type="numericColumn"),
 ]
 
 

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from nicegui import ui
 
-from cluster.pages.grid import CHIP, NUMBER, Grid
+from cluster.pages.grid import CHIP, NUMERIC, Grid, define_column
 from cluster.pages.run_context import RunContext
 from cluster.web.run_view import RunView, TrialResults
 from rungwise.formatting import format_identifier, format_number
@@ -16,10 +16,8 @@ from rungwise.run_log.events import JobRow
 from rungwise.run_log.json_types import to_json_types
 from rungwise.run_log.trial_outcome import TrialOutcome, to_finite_float
 
-HIDDEN = ("steps", "seconds")
-"""Columns that are shown when they are chosen: a screen has room for the searched settings then."""
-MOST_WIDE = {"reason": 420, "findings": 220}
-"""Widths in pixels of columns of text, which are one line; the rest shows on hover."""
+BOLD_BEST = "{'text-bold': p => p.data.is_best}"
+ONE_LINE = {"suppressAutoSize": True}
 STATES = {
     "budget": "finished",
     "target": "finished",
@@ -39,7 +37,7 @@ class TrialsTab:
     def __init__(self, run: RunContext) -> None:
         self.run = run
         assert run.outcome is not None  # noqa: S101
-        columns = [_define(column) for column in list_columns(run.outcome.job)]
+        columns = list_columns(run.outcome.job)
         self.grid = Grid("trial", columns, "Trials", run.select, self._open)
         self.shown: list[str] = []
 
@@ -57,39 +55,22 @@ class TrialsTab:
         ui.navigate.to(f"/run/{quote(self.run.name)}/trial/{quote(trial)}")
 
 
-def _define(column: dict[str, Any]) -> dict[str, Any]:
-    field = column["field"]
-    defined: dict[str, Any] = {"field": field, "headerName": column["heading"]}
-    if column["numeric"]:
-        defined |= {":valueFormatter": NUMBER, "type": "numericColumn"}
-    if field == "state":
-        defined |= {":cellRenderer": CHIP}
-    if field == "trial":
-        defined |= {"pinned": "left", ":cellClassRules": "{'text-bold': p => p.data.is_best}"}
-    if field in HIDDEN:
-        defined |= {"hide": True}
-    if field in MOST_WIDE:
-        defined |= {"width": MOST_WIDE[field], "tooltipField": field, "suppressAutoSize": True}
-    return defined
-
-
 def list_columns(job: JobRow) -> list[dict[str, Any]]:
-    """List the columns of the table of trials: field, heading, and whether it holds numbers."""
+    """List the columns of the table of trials."""
     metric = format_identifier(job.metric)
-    fixed = [
-        ("trial", "trial", False),
-        ("state", "state", False),
-        ("best", f"{metric}, best", True),
-        ("last", f"{metric}, last", True),
-        ("iterations", "iterations", True),
-        ("steps", "steps", True),
-        ("seconds", "time, s", True),
-    ]
-    searched = [(_get_field(name), format_identifier(name), True) for name in job.searched]
-    ending = [("findings", "findings", False), ("reason", "reason", False)]
+    # Text is cut to one line, the rest shows on hover; steps and time leave room for the searched
+    # settings until they are chosen.
     return [
-        {"field": field, "heading": heading, "numeric": numeric}
-        for field, heading, numeric in [*fixed, *searched, *ending]
+        define_column("trial", "trial", pinned="left", **{":cellClassRules": BOLD_BEST}),
+        define_column("state", "state", **{":cellRenderer": CHIP}),
+        define_column("best", f"{metric}, best", **NUMERIC),
+        define_column("last", f"{metric}, last", **NUMERIC),
+        define_column("iterations", "iterations", **NUMERIC),
+        define_column("steps", "steps", hide=True, **NUMERIC),
+        define_column("seconds", "time, s", hide=True, **NUMERIC),
+        *(define_column(_get_field(n), format_identifier(n), **NUMERIC) for n in job.searched),
+        define_column("findings", "findings", width=220, tooltipField="findings", **ONE_LINE),
+        define_column("reason", "reason", width=420, tooltipField="reason", **ONE_LINE),
     ]
 
 
