@@ -79,8 +79,8 @@ class CurvesTab:
         run = self.run
         if run.outcome is None or trial not in {t.id for t in run.outcome.trials}:
             return
-        left = [one for one in run.selected if one != trial]
-        await run.select(left if trial in run.selected else [*run.selected, trial])
+        others = [t for t in run.selected if t != trial]
+        await run.select(others if trial in run.selected else [*run.selected, trial])
 
     async def show(self) -> None:
         """Draw the curves that are open."""
@@ -94,7 +94,7 @@ class CurvesTab:
         def draw(view: RunView) -> tuple[list[str], list[tuple[int, str]]]:
             choices = [dataclasses.replace(choice, metric=metric) for metric, _ in drawn]
             return view.list_metrics(), [
-                view.build_once(one, partial(_encode_curves, view, outcome, one)) for one in choices
+                view.build_once(c, partial(_encode_curves, view, outcome, c)) for c in choices
             ]
 
         names, figures = await run.query(draw)

@@ -38,7 +38,7 @@ SHOWN = (LogRow, DecisionRow, FindingRow, EndRow, ObservedEndRow, JobEndRow, Job
 
 
 class EventsTab:
-    """What happened, the newest first, by kind and trial."""
+    """The events, the newest first, by kind and trial."""
 
     def __init__(self, run: RunContext) -> None:
         self.run = run

@@ -46,22 +46,22 @@ class FindingsTab(PartsTab):
         for symptom in built:
             self._show_symptom(symptom)
 
-    def _show_symptom(self, found: FoundSymptom) -> None:
-        heading(found.title, 2)
-        if found.siblings:
-            paragraph(found.siblings)
-        self._list_trials(found.rows[:MOST_SHOWN])
-        if more := found.rows[MOST_SHOWN:]:
+    def _show_symptom(self, symptom: FoundSymptom) -> None:
+        heading(symptom.title, 2)
+        if symptom.siblings:
+            paragraph(symptom.siblings)
+        self._list_trials(symptom.rows[:MOST_SHOWN])
+        if more := symptom.rows[MOST_SHOWN:]:
             with ui.expansion(count(len(more), "more trial")).props("dense"):
                 self._list_trials(more)
-        if found.plot is None:
+        if symptom.plot is None:
             paragraph("The log has no metric that this rule reads.", "missing")
         else:
-            show_plot(found.plot)
-        for remedy in found.remedies:
+            show_plot(symptom.plot)
+        for remedy in symptom.remedies:
             paragraph(f"Remedy: {remedy}")
         with ui.element("div").classes("row"):
-            for label, command in found.commands.items():
+            for label, command in symptom.commands.items():
                 offer_text(label, command, "Writes the changed job to a file and trains it")
 
     def _list_trials(self, rows: Sequence[FindingRow]) -> None:
@@ -89,13 +89,13 @@ class FoundSymptom:
     rows: tuple[FindingRow, ...]
     """The latest finding of each trial that has it, in time order."""
     siblings: str
-    """What it points at, by the trials that have it; empty where too few show it."""
+    """The cause it points at, by the trials that have it; empty where too few show it."""
     plot: dict[str, Any] | None
     """The metric that its rule reads, with the onsets; None where the log has none."""
     remedies: tuple[str, ...]
-    """What to try, with the trials where it differs between them."""
+    """The changes to try, with the trials where it differs between them."""
     commands: Mapping[str, str]
-    """What trains a trial with a change of the remedy, by the words of a button."""
+    """Commands that train a trial with a change of the remedy, by the words of a button."""
 
 
 def list_symptoms(view: RunView) -> list[FoundSymptom]:

@@ -1,4 +1,4 @@
-"""What all pages share: the frame with its style, the desk they read from, refusals, following."""
+"""Shared by all pages: the frame with its style, the desk they read from, refusals, following."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ nav.top { display: flex; flex-wrap: wrap; gap: .4rem 1.2rem; align-items: baseli
 
 @dataclass(frozen=True)
 class Desk:
-    """What the pages read from and act on."""
+    """The runs that the pages read, and the API that acts on them."""
 
     runs: RunIndex
     api: ApiHandlers

@@ -119,7 +119,7 @@ class Grid:
         return self.grid.is_deleted
 
     async def _select(self, event: events.GenericEventArguments) -> None:
-        # What `select` below does is not what a reader does.
+        # A selection by `select` below is not one by a reader.
         if self._on_select and not event.args.get("source", "").startswith("api"):
             rows = await self.grid.get_selected_rows()
             await self._on_select([row[self.key] for row in rows])

@@ -21,7 +21,7 @@ class LogsTab:
 
     def __init__(self, run: RunContext) -> None:
         self.run = run
-        self.place = ui.element("div")
+        self.content = ui.element("div")
         self.shown: dict[str, str] | None = None
 
     async def show(self) -> None:
@@ -30,8 +30,8 @@ class LogsTab:
         if texts == self.shown:
             return
         self.shown = texts
-        self.place.clear()
-        with self.place:
+        self.content.clear()
+        with self.content:
             if not texts:
                 paragraph("Nothing was written to a log of the driver or of a program.", "missing")
             for name, text in texts.items():

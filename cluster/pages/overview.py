@@ -134,10 +134,10 @@ class RunRows:
         """List a row for each run, in the order given, with the figures known so far."""
         rows, self._missing = [], []
         for directory in directories:
-            known = self._rows.get(directory)
-            if known is None or known[0] != _stamp(directory):
+            cached = self._rows.get(directory)
+            if cached is None or cached[0] != _stamp(directory):
                 self._missing.append(directory)
-            figures = known[1] if known else {}
+            figures = cached[1] if cached else {}
             rows.append(figures | _describe_run(directory))
         return rows
 

@@ -18,7 +18,7 @@ class PartsTab:
     def __init__(self, run: RunContext, build: Callable[[RunView], Any]) -> None:
         self.run, self.build = run, build
         self.update = ui.button("Update", on_click=self._draw).props("outline dense no-caps")
-        self.place = ui.element("div")
+        self.content = ui.element("div")
         self.is_drawn = False
 
     async def show(self) -> None:
@@ -31,8 +31,8 @@ class PartsTab:
     async def _draw(self) -> None:
         self.is_drawn = True
         built = await self.run.query(self.build)
-        self.place.clear()
-        with self.place:
+        self.content.clear()
+        with self.content:
             self.fill(built)
 
     def fill(self, built: Any) -> None:

@@ -154,11 +154,11 @@ class RunPage:
         # replaced would be lost.
         for label in self.buttons.keys() - {label for label, _ in actions}:
             self.buttons.pop(label).delete()
-        for place, (label, trial) in enumerate(actions):
+        for index, (label, trial) in enumerate(actions):
             if label not in self.buttons:
                 with self.actions:
                     button = ui.button(label, on_click=self._make_action(label, trial))
-                button.props("outline dense no-caps").move(target_index=place)
+                button.props("outline dense no-caps").move(target_index=index)
                 self.buttons[label] = button
         self._offer_extension(outcome)
         can_continue = outcome.end is not None and bool(outcome.iterations_open)

@@ -168,7 +168,7 @@ class NonceMiddleware:
                 if message.get("more_body"):
                     return
                 nonce = secrets.token_urlsafe(16)
-                # What a run says stands in the page as JSON with every < escaped.
+                # Texts of a run stand in the page as JSON with every < escaped.
                 body = body.replace(b"<script", f'<script nonce="{nonce}"'.encode())
                 headers = MutableHeaders(scope=start)
                 headers["content-length"] = str(len(body))

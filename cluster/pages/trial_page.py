@@ -60,9 +60,9 @@ class TrialPage:
         desk.find_run(name)
         await desk.runs.find_view(name).read()
         outcome = await desk.runs.query_run(name, lambda view: view.outcome)
-        known = [one.id for one in outcome.trials] if outcome else []
-        if trial not in known:
-            nearest = name_nearest(trial, known)
+        trials = [t.id for t in outcome.trials] if outcome else []
+        if trial not in trials:
+            nearest = name_nearest(trial, trials)
             raise HTTPException(404, f"{name} has no trial {trial!r}.{nearest}")
         return cls(desk, name, trial)
 
@@ -70,17 +70,17 @@ class TrialPage:
         run = self.run
         run.outcome, directory = await run.query(lambda view: (view.outcome, view.directory))
         outcome = run.outcome
-        found = next((t for t in outcome.trials if t.id == self.trial), None) if outcome else None
-        if outcome is None or found is None:
+        shown = next((t for t in outcome.trials if t.id == self.trial), None) if outcome else None
+        if outcome is None or shown is None:
             return
         parts, settings, texts = await run.query(
             lambda view: (
-                build_trial_parts(found, directory),
-                dump_trial_settings(directory, found.config),
-                read_log_texts(directory, found.id),
+                build_trial_parts(shown, directory),
+                dump_trial_settings(directory, shown.config),
+                read_log_texts(directory, shown.id),
             ),
         )
-        self.about.set_content(escape(found.full_status_text))
+        self.about.set_content(escape(shown.full_status_text))
         self.parts.set_content("".join(parts))
         if settings != self.settings:
             self.settings = settings
@@ -92,7 +92,7 @@ class TrialPage:
                 self.curves = CurvesTab(run, only=self.trial)
         await self.curves.show()
         videos = [row for row in outcome.videos if row.trial == self.trial and row.path]
-        if (drawn := repr((texts, videos, found.checkpoint))) == self.drawn:
+        if (drawn := repr((texts, videos, shown.checkpoint))) == self.drawn:
             return
         self.drawn = drawn
         self.files.clear()
@@ -102,9 +102,9 @@ class TrialPage:
                     "max-width: 640px"
                 )
                 paragraph(describe_video(row), "missing")
-            if found.checkpoint:
+            if shown.checkpoint:
                 offer_command(
-                    "Copy the command that serves it", "serve", directory / found.checkpoint
+                    "Copy the command that serves it", "serve", directory / shown.checkpoint
                 )
             for name, text in texts.items():
                 with ui.expansion(name).props("dense"):
@@ -134,11 +134,11 @@ def _build_trial_settings(trial: TrialOutcome, job: Job | None) -> list[str]:
         settings = None
     if settings is None:  # the log has what differs from the defaults
         changes = trial.job.changes.items()
-        known = trial.config | {f"not default: {part}": format_values(v) for part, v in changes}
-        rows = [[escape(format_identifier(n)), escape(format_number(v))] for n, v in known.items()]
+        values = trial.config | {f"not default: {part}": format_values(v) for part, v in changes}
+        rows = [[escape(format_identifier(n)), escape(format_number(v))] for n, v in values.items()]
         return [table(["setting", "value"], rows, text=2, sentence=True)]
-    first = [one for one in settings if one.differs or one.is_searched]
-    rest = [one for one in settings if not (one.differs or one.is_searched)]
+    first = [s for s in settings if s.differs or s.is_searched]
+    rest = [s for s in settings if not (s.differs or s.is_searched)]
     summary = f"{count(len(rest), 'other setting')} with the default value"
     return [
         _render_settings(first) if first else render_note("All settings have their defaults."),
@@ -149,11 +149,11 @@ def _build_trial_settings(trial: TrialOutcome, job: Job | None) -> list[str]:
 def _render_settings(settings: Sequence[TrialSetting]) -> str:
     rows = [
         [
-            escape(format_identifier(one.name)),
-            escape(format_number(one.value)),
-            escape(format_number(one.default)),
-            "yes" if one.is_searched else "",
+            escape(format_identifier(setting.name)),
+            escape(format_number(setting.value)),
+            escape(format_number(setting.default)),
+            "yes" if setting.is_searched else "",
         ]
-        for one in settings
+        for setting in settings
     ]
     return table(["setting", "value", "default", "searched"], rows, text=4)

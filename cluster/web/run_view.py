@@ -160,7 +160,7 @@ class RunView:
         self._rows: dict[int, Row | None] = {}
         self._forget_outcome()
         self._trials: dict[str, tuple[TrialOutcome, TrialOutcome, dict[object, Any]]] = {}
-        """By trial its outcome, the same with all scores, and what was built of that."""
+        """The outcome of each trial, the same with all scores, and what was built of that."""
         self._built: tuple[int, dict[object, Any]] = (-1, {})
 
     def _forget_outcome(self) -> None:
@@ -271,7 +271,7 @@ class RunView:
         results = self.trial_results.get(trial.id)
         scores = results.scores if results else trial.scores
         base, known, _ = self._trials.get(trial.id, (None, None, None))
-        # What ranks a trial is computed from all of its scores, and remembered by the object.
+        # The rank of a trial is computed from all of its scores, and remembered by the object.
         if known is None or trial is not base or known.scores is not scores:
             known = replace(trial, scores=scores)
             self._trials[trial.id] = trial, known, {}
