@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from starlette.exceptions import HTTPException
 
-from cluster.dashboard.run_view import RunView
 from cluster.pages.frame import Desk, begin_page, heading, show_parts
+from cluster.web.run_view import RunView
 from rungwise.run_log.outcome import Outcome
 from tune_jobs.report.comparison import (
     list_compared_tables,
@@ -35,8 +35,8 @@ async def show_comparison(desk: Desk, names: list[str]) -> None:
     outcomes: dict[str, Outcome] = {}
     for name in names:
         desk.find_run(name)
-        await desk.read(name)
-        outcome = await desk.query(name, _read_best)
+        await desk.runs.find_view(name).read()
+        outcome = await desk.runs.query_run(name, _read_best)
         if outcome is None:
             raise HTTPException(422, f"{name} has not started, so there is nothing to compare.")
         outcomes[name] = outcome
@@ -48,6 +48,4 @@ async def show_comparison(desk: Desk, names: list[str]) -> None:
 
 
 def _read_best(view: RunView) -> Outcome | None:
-    """Return the outcome with all stored results of the best trial, for its curve."""
-    best = view.outcome.best if view.outcome else None
-    return view.build_outcome(full_trial=best.id) if best else view.outcome
+    return view.build_outcome_of_best() if view.job else None

@@ -6,11 +6,11 @@ import dataclasses
 import json
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nicegui import events, ui
 
-from cluster.dashboard.curves import (
+from cluster.pages.curves import (
     AXES,
     SAME_SETTINGS,
     CurveChoice,
@@ -18,13 +18,11 @@ from cluster.dashboard.curves import (
     list_panels,
     plot_curves,
 )
-from cluster.dashboard.run_view import RunView
 from cluster.pages.frame import PLOT_CONFIG, draw_plot, heading, paragraph, show_plot
+from cluster.pages.run_context import RunContext
+from cluster.web.run_view import RunView
 from rungwise.formatting import format_identifier
 from rungwise.run_log.outcome import Outcome
-
-if TYPE_CHECKING:
-    from cluster.pages.run_context import RunContext
 
 POINTS_PER_S = 10_000
 """Points that a page draws in a second, at most: a plot of 20,000 is drawn again after 2 s."""
@@ -81,8 +79,8 @@ class CurvesTab:
         run = self.run
         if run.outcome is None or trial not in {t.id for t in run.outcome.trials}:
             return
-        left = [one for one in run.selected if one != trial]
-        await run.select(left if trial in run.selected else [*run.selected, trial])
+        others = [t for t in run.selected if t != trial]
+        await run.select(others if trial in run.selected else [*run.selected, trial])
 
     async def show(self) -> None:
         """Draw the curves that are open."""
@@ -96,10 +94,10 @@ class CurvesTab:
         def draw(view: RunView) -> tuple[list[str], list[tuple[int, str]]]:
             choices = [dataclasses.replace(choice, metric=metric) for metric, _ in drawn]
             return view.list_metrics(), [
-                view.build_once(one, partial(_encode_curves, view, outcome, one)) for one in choices
+                view.build_once(c, partial(_encode_curves, view, outcome, c)) for c in choices
             ]
 
-        names, figures = await run.desk.query(run.name, draw)
+        names, figures = await run.query(draw)
         self._next_draw = time.monotonic() + sum(size for size, _ in figures) / POINTS_PER_S
         for (_, plot), (_, figure) in zip(drawn, figures, strict=True):
             draw_plot(plot, figure)

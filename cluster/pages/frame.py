@@ -1,26 +1,26 @@
-"""What all pages share: the frame with its style, the desk they read from, refusals, following."""
+"""Shared by all pages: the frame with its style, the desk they read from, refusals, following."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from nicegui import ui
 from starlette.exceptions import HTTPException
 
-from cluster.dashboard.run_index import RunIndex
-from cluster.dashboard.run_view import RunView
 from cluster.web.http_api import ApiHandlers
+from cluster.web.run_index import RunIndex
+from cluster.web.run_view import RunView
 from rungwise.formatting import format_command
 from rungwise.validation import find_nearest
+from tune_jobs.jobs.job_yaml import mask_job_text
 from tune_jobs.report.html_parts import STYLE, Part
-from tune_jobs.report.trial_job import format_training
+from tune_jobs.report.trial_job import dump_trial_job, format_training, read_run_job
 
-T = TypeVar("T")
 CHECK_INTERVAL_S = 0.25
 """Seconds between two checks of a page whether a log has grown."""
 PROGRESS_S = 0.5
@@ -73,7 +73,7 @@ nav.top { display: flex; flex-wrap: wrap; gap: .4rem 1.2rem; align-items: baseli
 
 @dataclass(frozen=True)
 class Desk:
-    """What the pages read from and act on."""
+    """The runs that the pages read, and the API that acts on them."""
 
     runs: RunIndex
     api: ApiHandlers
@@ -95,14 +95,6 @@ class Desk:
         except HTTPException as error:
             names = [directory.name for directory in self.runs.list_runs()]
             raise HTTPException(404, f"{error.detail}{name_nearest(name, names)}") from None
-
-    async def query(self, name: str, query: Callable[[RunView], T]) -> T:
-        """Query the view of a run."""
-        return await self.runs.query_run(name, query)
-
-    async def read(self, name: str) -> None:
-        """Read the log of a run to its end, in parts between which others are served."""
-        await self.runs.find_view(name).read()
 
 
 def name_nearest(name: str, known: Sequence[str]) -> str:
@@ -140,6 +132,12 @@ def offer_text(label: str, text: str, hint: str) -> None:
         ui.notify("Copied")
 
     ui.button(label, on_click=copy).props("flat dense no-caps").tooltip(hint)
+
+
+def dump_trial_settings(directory: Path, config: Mapping[str, Any]) -> str:
+    """Return the settings of a trial as a job file; empty where the job's file is gone."""
+    job = read_run_job(directory)
+    return mask_job_text(dump_trial_job(job, config)) if job else ""
 
 
 def offer_settings(trial: str, job_yaml: str) -> None:
@@ -224,7 +222,7 @@ class Follower:
             told = time.monotonic()
             # One part per query, so that other pages are served between two.
             while True:
-                more, version, fraction = await self.desk.query(self.name, _read_on)
+                more, version, fraction = await self.desk.runs.query_run(self.name, _read_on)
                 if not more:
                     break
                 # A table of a thousand trials that all change takes longer than reading on.

@@ -21,8 +21,14 @@ NUMBER = """p => { const v = p.value; if (v === null || v === undefined) return 
 if (typeof v !== 'number') return String(v); if (Number.isInteger(v)) return v.toLocaleString('en');
 const a = Math.abs(v); return a >= 1e6 || (a < 1e-3 && a > 0) ? v.toExponential(2) :
 a >= 1000 ? Math.round(v).toLocaleString('en') : v.toPrecision(4); }"""
+NUMERIC = {":valueFormatter": NUMBER, "type": "numericColumn"}
 MOST_HIGH = 680
 """Height of a table in pixels above which it scrolls."""
+
+
+def define_column(field: str, heading: str, **more: object) -> dict[str, Any]:
+    """Define a column for AG Grid."""
+    return {"field": field, "headerName": heading} | more
 
 
 class Grid:
@@ -113,7 +119,7 @@ class Grid:
         return self.grid.is_deleted
 
     async def _select(self, event: events.GenericEventArguments) -> None:
-        # What `select` below does is not what a reader does.
+        # A selection by `select` below is not one by a reader.
         if self._on_select and not event.args.get("source", "").startswith("api"):
             rows = await self.grid.get_selected_rows()
             await self._on_select([row[self.key] for row in rows])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from html import escape
 from pathlib import Path
 from typing import Protocol
@@ -11,26 +11,23 @@ from urllib.parse import quote, urlencode
 from nicegui import ui
 from starlette.exceptions import HTTPException
 
-from cluster.dashboard import run_texts
-from cluster.dashboard.run_parts import PART_BUILDERS
-from cluster.dashboard.run_view import RunView
 from cluster.pages.curves_tab import CurvesTab
+from cluster.pages.events_tab import EventsTab
 from cluster.pages.findings_tab import FindingsTab
-from cluster.pages.frame import (
-    Desk,
-    Follower,
-    begin_page,
-    heading,
-    offer_command,
-    paragraph,
-)
-from cluster.pages.part_tabs import EventsTab, LogsTab, PartsTab, ResultTab
+from cluster.pages.frame import Desk, Follower, begin_page, heading, offer_command, paragraph
+from cluster.pages.ledger_tab import build_ledger
+from cluster.pages.logs_tab import LogsTab
+from cluster.pages.parts_tab import PartsTab
+from cluster.pages.result_tab import ResultTab
 from cluster.pages.run_context import RunContext
+from cluster.pages.settings_tab import build_settings
 from cluster.pages.trials_tab import TrialsTab
+from cluster.queue.orders import get_run_state
+from cluster.web.run_view import RunView
 from cluster.web.schemas import Extension
 from rungwise.run_log.outcome import Outcome
 from rungwise.validation import InputError
-from tune_jobs.report.shared_sections import list_cards
+from tune_jobs.report.shared_sections import Card, describe_job, list_cards
 
 
 class Tab(Protocol):
@@ -44,10 +41,10 @@ class Tab(Protocol):
 TABS: dict[str, Callable[[RunContext], Tab]] = {
     "Trials": TrialsTab,
     "Curves": CurvesTab,
-    "Settings": lambda run: PartsTab(run, PART_BUILDERS["settings"]),
+    "Settings": lambda run: PartsTab(run, build_settings),
     "Findings": FindingsTab,
     "Result": ResultTab,
-    "Ledger": lambda run: PartsTab(run, PART_BUILDERS["ledger"]),
+    "Ledger": lambda run: PartsTab(run, build_ledger),
     "Events": EventsTab,
     "Logs": LogsTab,
 }
@@ -60,7 +57,7 @@ def _read_head(view: RunView) -> tuple[Outcome | None, Path, str]:
     if outcome is None:
         refusal = f"Its log cannot be read: {view.refusal}"
         return None, view.directory, refusal if view.refusal else "Its log is empty so far."
-    cards = view.build_once("cards", lambda: run_texts.render_cards(list_cards(outcome)))
+    cards = view.build_once("cards", lambda: render_cards(list_cards(outcome)))
     return outcome, view.directory, cards
 
 
@@ -111,12 +108,12 @@ class RunPage:
 
     async def _show(self) -> None:
         run = self.run
-        outcome, directory, text = await run.desk.query(run.name, _read_head)
+        outcome, directory, text = await run.query(_read_head)
         run.outcome = outcome
         if outcome is None:
             self.about.set_content(text)
             return
-        self.about.set_content(run_texts.describe_run(outcome, directory))
+        self.about.set_content(describe_run(outcome, directory))
         self.cards.set_content(text)
         self._show_actions()
         await self._show_tab()
@@ -150,18 +147,18 @@ class RunPage:
         outcome = self.run.outcome
         if outcome is None:
             return
-        actions = run_texts.list_actions(outcome, self.run.selected, self.run.desk.can_start)
+        actions = list_actions(outcome, self.run.selected, self.run.desk.can_start)
         directory = self.run.desk.find_run(self.run.name)
         has_report = (directory / "report.html").is_file()
         # A button stays as long as what it does is possible: a press on one that has just been
         # replaced would be lost.
         for label in self.buttons.keys() - {label for label, _ in actions}:
             self.buttons.pop(label).delete()
-        for place, (label, trial) in enumerate(actions):
+        for index, (label, trial) in enumerate(actions):
             if label not in self.buttons:
                 with self.actions:
                     button = ui.button(label, on_click=self._make_action(label, trial))
-                button.props("outline dense no-caps").move(target_index=place)
+                button.props("outline dense no-caps").move(target_index=index)
                 self.buttons[label] = button
         self._offer_extension(outcome)
         can_continue = outcome.end is not None and bool(outcome.iterations_open)
@@ -240,3 +237,38 @@ class RunPage:
     def _say(self, sentence: str) -> None:
         self.notice.set_content(escape(sentence))
         self.notice.set_visibility(True)
+
+
+def describe_run(outcome: Outcome, directory: Path) -> str:
+    """Describe a run in one line of HTML: its job and its state."""
+    state, message = get_run_state(directory)
+    return escape(f"{describe_job(outcome.job)} · {message or state}")
+
+
+def render_cards(cards: Sequence[Card]) -> str:
+    """Render the large figures at the top."""
+    return "".join(
+        f"<div><span>{escape(card.name)}</span><strong>{escape(card.value)}</strong>"
+        f"<small>{escape(card.note)}</small></div>"
+        for card in cards
+    )
+
+
+def list_actions(
+    outcome: Outcome, selected: Sequence[str], can_start: bool
+) -> list[tuple[str, str]]:
+    """List what can be done with a run and the selected trials: label, and trial (empty: all)."""
+    ended = outcome.end is not None
+    actions: list[tuple[str, str]] = []
+    if not ended:
+        actions.append(("Stop this job", ""))
+    elif can_start:
+        actions.append(("Resume this job", ""))
+    for trial in outcome.trials:
+        if trial.id not in selected:
+            continue
+        if trial.end_reason is None and not ended:
+            actions.append((f"Stop trial {trial.id}", trial.id))
+        if trial.end_reason == "stopped" and can_start:
+            actions.append((f"Resume trial {trial.id}", trial.id))
+    return actions

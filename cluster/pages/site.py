@@ -15,10 +15,9 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cluster.dashboard.run_rows import RunRows
 from cluster.pages.compare_page import show_comparison
 from cluster.pages.frame import Desk, begin_page, heading, paragraph
-from cluster.pages.overview import OverviewPage
+from cluster.pages.overview import OverviewPage, RunRows
 from cluster.pages.run_page import RunPage
 from cluster.pages.trial_page import TrialPage
 from cluster.queue.run_queue import RunQueue
@@ -100,7 +99,7 @@ def _make_pages(handlers: ApiHandlers) -> FastAPI:
     @toolkit.get("/run/{name}/video/{path:path}")
     async def send_video(name: str, path: str) -> Response:
         directory = desk.find_run(name)
-        outcome = await desk.query(name, lambda view: view.outcome)
+        outcome = await desk.runs.query_run(name, lambda view: view.outcome)
         file = (directory / path).resolve()
         named = outcome is not None and path in {row.path for row in outcome.videos}
         # The log of a run from elsewhere may name any file, such as a page with scripts of its own.
@@ -169,7 +168,7 @@ class NonceMiddleware:
                 if message.get("more_body"):
                     return
                 nonce = secrets.token_urlsafe(16)
-                # What a run says stands in the page as JSON with every < escaped.
+                # Texts of a run stand in the page as JSON with every < escaped.
                 body = body.replace(b"<script", f'<script nonce="{nonce}"'.encode())
                 headers = MutableHeaders(scope=start)
                 headers["content-length"] = str(len(body))

@@ -1,22 +1,34 @@
-"""The tab with a line for each trial."""
+"""The tab with a line for each trial: numbers to sort by, and a sentence for each end."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 from urllib.parse import quote
 
 from nicegui import ui
 
-from cluster.dashboard.trial_rows import list_columns, list_trial_rows
-from cluster.pages.grid import CHIP, NUMBER, Grid
+from cluster.pages.grid import CHIP, NUMERIC, Grid, define_column
+from cluster.pages.run_context import RunContext
+from cluster.web.run_view import RunView, TrialResults
+from rungwise.formatting import format_identifier, format_number
+from rungwise.run_log.events import JobRow
+from rungwise.run_log.json_types import to_json_types
+from rungwise.run_log.trial_outcome import TrialOutcome, to_finite_float
 
-if TYPE_CHECKING:
-    from cluster.pages.run_context import RunContext
-
-HIDDEN = ("steps", "seconds")
-"""Columns that are shown when they are chosen: a screen has room for the searched settings then."""
-MOST_WIDE = {"reason": 420, "findings": 220}
-"""Widths in pixels of columns of text, which are one line; the rest shows on hover."""
+BOLD_BEST = "{'text-bold': p => p.data.is_best}"
+ONE_LINE = {"suppressAutoSize": True}
+STATES = {
+    "budget": "finished",
+    "target": "finished",
+    "asha": "stopped by rung",
+    "health": "stopped by health",
+    "plateau": "stopped by plateau",
+    "stopped": "stopped by hand",
+    "error": "failed",
+    "interrupted": "interrupted",
+}
+"""The state of a trial in a word or two, by the reason of its end."""
 
 
 class TrialsTab:
@@ -25,14 +37,14 @@ class TrialsTab:
     def __init__(self, run: RunContext) -> None:
         self.run = run
         assert run.outcome is not None  # noqa: S101
-        columns = [_define(column) for column in list_columns(run.outcome.job)]
+        columns = list_columns(run.outcome.job)
         self.grid = Grid("trial", columns, "Trials", run.select, self._open)
         self.shown: list[str] = []
 
     async def show(self) -> None:
         """Show the rows that are new or changed, and the selection."""
-        rows = await self.run.desk.query(
-            self.run.name, lambda view: view.build_once("rows", lambda: list_trial_rows(view))
+        rows = await self.run.query(
+            lambda view: view.build_once("rows", lambda: list_trial_rows(view))
         )
         self.grid.show_rows(rows)
         if self.run.selected != self.shown:
@@ -43,17 +55,70 @@ class TrialsTab:
         ui.navigate.to(f"/run/{quote(self.run.name)}/trial/{quote(trial)}")
 
 
-def _define(column: dict[str, Any]) -> dict[str, Any]:
-    field = column["field"]
-    defined: dict[str, Any] = {"field": field, "headerName": column["heading"]}
-    if column["numeric"]:
-        defined |= {":valueFormatter": NUMBER, "type": "numericColumn"}
-    if field == "state":
-        defined |= {":cellRenderer": CHIP}
-    if field == "trial":
-        defined |= {"pinned": "left", ":cellClassRules": "{'text-bold': p => p.data.is_best}"}
-    if field in HIDDEN:
-        defined |= {"hide": True}
-    if field in MOST_WIDE:
-        defined |= {"width": MOST_WIDE[field], "tooltipField": field, "suppressAutoSize": True}
-    return defined
+def list_columns(job: JobRow) -> list[dict[str, Any]]:
+    """List the columns of the table of trials."""
+    metric = format_identifier(job.metric)
+    # Text is cut to one line, the rest shows on hover; steps and time leave room for the searched
+    # settings until they are chosen.
+    return [
+        define_column("trial", "trial", pinned="left", **{":cellClassRules": BOLD_BEST}),
+        define_column("state", "state", **{":cellRenderer": CHIP}),
+        define_column("best", f"{metric}, best", **NUMERIC),
+        define_column("last", f"{metric}, last", **NUMERIC),
+        define_column("iterations", "iterations", **NUMERIC),
+        define_column("steps", "steps", hide=True, **NUMERIC),
+        define_column("seconds", "time, s", hide=True, **NUMERIC),
+        *(define_column(_get_field(n), format_identifier(n), **NUMERIC) for n in job.searched),
+        define_column("findings", "findings", width=220, tooltipField="findings", **ONE_LINE),
+        define_column("reason", "reason", width=420, tooltipField="reason", **ONE_LINE),
+    ]
+
+
+def list_trial_rows(view: RunView) -> list[dict[str, Any]]:
+    """List a row for each trial, the best first."""
+    outcome = view.outcome
+    if outcome is None:
+        return []
+    best, rows = outcome.best, list[dict[str, Any]]()
+    for trial in outcome.best_first:
+        is_best = trial is best
+        build = partial(_build_row, trial, view.trial_results.get(trial.id), is_best)
+        rows.append(view.build_of(trial, ("row", is_best), build))
+    return rows
+
+
+def _build_row(trial: TrialOutcome, results: TrialResults | None, is_best: bool) -> dict[str, Any]:
+    standing = [row for row in trial.findings if not row.withdrawn]
+    scores = results.score_range if results else None
+    return {
+        "trial": trial.id,
+        "is_best": is_best,
+        "best": scores and scores[1 if trial.job.mode == "max" else 0],
+        "state": name_state(trial),
+        "last": trial.finite_score,
+        "iterations": trial.iterations,
+        "steps": trial.env_steps,
+        "seconds": round(trial.seconds, 1),
+        "findings": ", ".join(dict.fromkeys(format_identifier(row.symptom) for row in standing)),
+        "reason": trial.sentence or trial.status_text,
+    } | {_get_field(name): _to_cell(trial.config.get(name)) for name in trial.job.searched}
+
+
+def name_state(trial: TrialOutcome) -> str:
+    """Return the state of a trial in a word or two: finished, stopped by rung, running, ..."""
+    if trial.end_reason is None:
+        return "running" if trial.results else "waiting"
+    return STATES.get(trial.end_reason, trial.end_reason.replace("_", " "))
+
+
+def _get_field(setting: str) -> str:
+    # A prefix, because a searched setting may be called like a column.
+    return f"setting:{setting}"
+
+
+def _to_cell(value: object) -> Any:
+    """Return a number as itself, so that a table can sort by it, all else as text."""
+    number = to_finite_float(value)
+    if number is not None:
+        return to_json_types(value)
+    return format_number(value)

@@ -1,1 +1,1 @@
-"""The HTTP server of dashboard and service: authentication, API, schemas and a client."""
+"""The HTTP server of dashboard and service: views of logs, authentication, API and a client."""

@@ -13,10 +13,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from cluster.dashboard.run_index import RunIndex
-from cluster.dashboard.run_view import RunView
 from cluster.queue.orders import Order, get_run_state, read_order
 from cluster.queue.run_queue import RunQueue, reopen_trial, stop_run
+from cluster.web.run_index import RunIndex
+from cluster.web.run_view import RunView
 from cluster.web.schemas import Curve, ErrorResponse, Extension, JobDetails, JobState, Submission
 from rungwise.run_directory import read_number_of_trials
 from rungwise.run_log.event_log import read_log_ends

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cluster.dashboard.run_index import RunIndex
 from cluster.queue.run_queue import RunQueue
 from cluster.web.auth import TokenMiddleware
 from cluster.web.http_api import ApiHandlers, make_api
+from cluster.web.run_index import RunIndex
 from rungwise.validation import InputError
 
 

@@ -30,10 +30,10 @@ from ray.tune.schedulers import TrialScheduler
 from rich.console import Console
 
 from benchmarks.sweep import JOBS, QUICK, record
-from cluster.dashboard.curves import CurveChoice, plot_curves
-from cluster.dashboard.run_view import RunView
-from cluster.dashboard.trial_rows import list_trial_rows
+from cluster.pages.curves import CurveChoice, plot_curves
+from cluster.pages.trials_tab import list_trial_rows
 from cluster.terminal.progress import ProgressDisplay
+from cluster.web.run_view import RunView
 from rungwise.run_log.event_log import EventLog, read_event_log
 from rungwise.run_log.events import ResultRow, TrialRow
 from rungwise.run_log.ledger import write_ledger

@@ -17,6 +17,7 @@ SUBJECTS = [
     "health rule",
     "log reader",
     "cluster target",
+    "tab or page of the dashboard",
     "tracker",
 ]
 

@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 
 import uvicorn
 
-from cluster.dashboard.run_view import RunView
 from cluster.web.client import Client
 from cluster.web.listening import bind_socket
+from cluster.web.run_view import RunView
 from cluster.web.server import make_app
 from rungwise.run_log.event_log import encode_row
 

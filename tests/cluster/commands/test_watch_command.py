@@ -10,8 +10,8 @@ import pytest
 from programs import look_often, write_logger
 
 from cluster import cli
-from cluster.dashboard.run_texts import list_events
-from cluster.dashboard.run_view import RunView
+from cluster.pages.events_tab import list_events
+from cluster.web.run_view import RunView
 from rungwise.run_log.event_log import read_event_log
 from rungwise.run_log.outcome import Outcome
 from tune_jobs.jobs.job_yaml import load_job

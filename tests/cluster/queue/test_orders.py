@@ -12,12 +12,12 @@ from rich.console import Console
 from synthetic_sweep import job_row, result
 
 from cluster.commands.jobs import Report
-from cluster.dashboard import run_texts
-from cluster.dashboard.run_index import RunIndex
-from cluster.dashboard.run_rows import RunRows
-from cluster.dashboard.run_view import RunView
+from cluster.pages.overview import RunRows
+from cluster.pages.run_page import describe_run
 from cluster.queue.orders import get_run_state
 from cluster.queue.run_queue import reopen_trial
+from cluster.web.run_index import RunIndex
+from cluster.web.run_view import RunView
 from rungwise.run_log.driver_lock import hold_driver_lock
 from rungwise.run_log.event_log import EventLog
 from rungwise.run_log.events import JobEndRow, TrialRow, VideoRow
@@ -54,7 +54,7 @@ def test_a_run_whose_driver_died_has_failed_everywhere(idle):
     assert (row["state"], row["message"]) == ("failed", told.job.message)
     board = RunView(run)
     board.refresh()
-    assert told.job.message in run_texts.describe_run(board.outcome, run)
+    assert told.job.message in describe_run(board.outcome, run)
     (run / "job.yaml").write_text("env: CartPole-v1\n")
     console = Console(file=(printed := io.StringIO()), width=300)
     assert Report(run=run)(console)["failed"] in told.job.message

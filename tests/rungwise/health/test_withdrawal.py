@@ -8,7 +8,7 @@ import pytest
 from sessions import make_result, make_session
 from synthetic_sweep import finding
 
-from cluster.dashboard.run_texts import list_events
+from cluster.pages.events_tab import list_events
 from rungwise.health import RULES, History, diagnose
 from rungwise.health.diagnosis import find_disproved
 from rungwise.run_log.event_log import EventLog, read_event_log

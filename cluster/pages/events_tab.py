@@ -1,14 +1,22 @@
-"""Words of the page about a run: its state, its events each once, and what can be done with it."""
+"""The tab with the events: decisions, findings and ends in words, the newest first."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from html import escape
-from pathlib import Path
 from typing import Any
 
-from cluster.queue.orders import get_run_state
-from rungwise.formatting import count, format_duration, format_end_reason, format_identifier
+from nicegui import events, ui
+
+from cluster.pages.frame import paragraph
+from cluster.pages.run_context import RunContext
+from rungwise.formatting import (
+    count,
+    format_duration,
+    format_end_reason,
+    format_identifier,
+    format_time,
+)
 from rungwise.health.record import describe_record
 from rungwise.run_log.events import (
     DISPROVED,
@@ -21,47 +29,56 @@ from rungwise.run_log.events import (
     ObservedEndRow,
     Row,
 )
-from rungwise.run_log.outcome import Outcome
-from tune_jobs.report.shared_sections import Card, describe_job
 
-
-def describe_run(outcome: Outcome, directory: Path) -> str:
-    """Describe a run in one line of HTML: its job and its state."""
-    state, message = get_run_state(directory)
-    return escape(f"{describe_job(outcome.job)} · {message or state}")
-
-
-def render_cards(cards: Sequence[Card]) -> str:
-    """Render the large figures at the top."""
-    return "".join(
-        f"<div><span>{escape(card.name)}</span><strong>{escape(card.value)}</strong>"
-        f"<small>{escape(card.note)}</small></div>"
-        for card in cards
-    )
-
-
-def list_actions(
-    outcome: Outcome, selected: Sequence[str], can_start: bool
-) -> list[tuple[str, str]]:
-    """List what can be done with a run and the selected trials: label, and trial (empty: all)."""
-    ended = outcome.end is not None
-    actions: list[tuple[str, str]] = []
-    if not ended:
-        actions.append(("Stop this job", ""))
-    elif can_start:
-        actions.append(("Resume this job", ""))
-    for trial in outcome.trials:
-        if trial.id not in selected:
-            continue
-        if trial.end_reason is None and not ended:
-            actions.append((f"Stop trial {trial.id}", trial.id))
-        if trial.end_reason == "stopped" and can_start:
-            actions.append((f"Resume trial {trial.id}", trial.id))
-    return actions
-
-
+EVENT_KINDS = {"": "everything", "finding": "findings", "decision": "decisions", "end": "ends"}
+MOST_EVENTS = 500
+"""Events shown, the newest; a filter reaches the older ones."""
 SHOWN = (LogRow, DecisionRow, FindingRow, EndRow, ObservedEndRow, JobEndRow, JobRow)
 """The rows that are events for people."""
+
+
+class EventsTab:
+    """The events, the newest first, by kind and trial."""
+
+    def __init__(self, run: RunContext) -> None:
+        self.run = run
+        self.kind = ""
+        ui.toggle(EVENT_KINDS, value="", on_change=self._filter).props(
+            "no-caps dense unelevated toggle-color=grey-8"
+        )
+        self.note = paragraph("", "missing")
+        self.list = ui.html("", tag="ol", sanitize=False).classes("events")
+
+    async def _filter(self, event: events.ValueChangeEventArguments) -> None:
+        self.kind = event.value
+        await self.show()
+
+    async def show(self) -> None:
+        """List the events of the kind and of the selected trials."""
+        events = await self.run.query(lambda view: list_events(row for _, row in view.other_rows))
+        selected = self.run.selected
+        shown = [
+            event
+            for event in reversed(events)
+            if (not self.kind or event["kind"] == self.kind)
+            and (not selected or not event["trial"] or event["trial"] in selected)
+        ]
+        note = f"Of the job and of trial {', '.join(selected)}. " if selected else ""
+        note += "" if shown else "No event of this kind yet."
+        if len(shown) > MOST_EVENTS:
+            note += f"The newest {MOST_EVENTS} of {len(shown):,}."
+        self.note.set_content(escape(note))
+        self.list.set_content("".join(map(_render_event, shown[:MOST_EVENTS])))
+
+
+def _render_event(event: dict[str, Any]) -> str:
+    trial = f"Trial {event['trial']}: " if event["trial"] else ""
+    text = f". {event['text']}" if event["text"] else ""
+    severity = escape(event["severity"])
+    word = f'<b class="{severity}">{severity}</b> ' if severity else ""
+    remedy = f"<small>{escape(event['remedy'])}</small>" if event["remedy"] else ""
+    moment = format_time(event["time"])
+    return f"<li><time>{moment}</time>{word}{escape(trial + event['title'] + text)}{remedy}</li>"
 
 
 def list_events(rows: Iterable[Row]) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from dashboard_app import write
 from starlette.exceptions import HTTPException
 from synthetic_sweep import job_row
 
-from cluster.dashboard.run_index import RunIndex
+from cluster.web.run_index import RunIndex
 
 
 def test_runs_have_a_job_file_or_a_log(tmp_path):

@@ -6,7 +6,7 @@ import json
 from dashboard_app import read_whole, write
 from synthetic_sweep import end, finding, job_row, result, synthetic_rows
 
-from cluster.dashboard.trial_rows import list_columns, list_trial_rows
+from cluster.pages.trials_tab import list_columns, list_trial_rows
 from rungwise.run_log.events import TrialRow
 
 

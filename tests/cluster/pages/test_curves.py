@@ -9,7 +9,7 @@ import pytest
 from dashboard_app import read_whole, write
 from synthetic_sweep import finding, job_row, result, synthetic_rows
 
-from cluster.dashboard.curves import (
+from cluster.pages.curves import (
     MIN_POINTS,
     MOST_TRIALS,
     PLOT_POINTS,

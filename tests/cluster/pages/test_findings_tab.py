@@ -9,7 +9,7 @@ from finished_run import job
 from sick_sweep import ONSET, REMEDY, write_sick_sweep
 from synthetic_sweep import finding, job_row, result, synthetic_rows
 
-from cluster.dashboard.found_symptoms import list_symptoms
+from cluster.pages.findings_tab import list_symptoms
 from rungwise.health.remedy import SCALED_OBSERVATIONS, worded
 from rungwise.run_log.event_log import EventLog
 from rungwise.run_log.events import TrialRow

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from cluster.dashboard.score_history import ScoreHistory
+from cluster.web.score_history import ScoreHistory
 from rungwise.logs.formats.tail import Tail
 from rungwise.run_log.driver_lock import describe_lost_driver, make_lost_end
 from rungwise.run_log.event_log import UNREADABLE, decode_row_or_none, read_result_head
@@ -160,7 +160,7 @@ class RunView:
         self._rows: dict[int, Row | None] = {}
         self._forget_outcome()
         self._trials: dict[str, tuple[TrialOutcome, TrialOutcome, dict[object, Any]]] = {}
-        """By trial its outcome, the same with all scores, and what was built of that."""
+        """The outcome of each trial, the same with all scores, and what was built of that."""
         self._built: tuple[int, dict[object, Any]] = (-1, {})
 
     def _forget_outcome(self) -> None:
@@ -261,12 +261,17 @@ class RunView:
             trials = tuple(replace(t, results=full) if t.id == full_trial else t for t in trials)
         return replace(outcome, trials=trials)
 
+    def build_outcome_of_best(self) -> Outcome:
+        """Return the outcome with all stored results of the best trial; errors as above."""
+        best = self.outcome.best if self.outcome else None
+        return self.build_outcome(full_trial=best.id if best else "")
+
     def _add_scores(self, trial: TrialOutcome) -> TrialOutcome:
         """Give a trial the scores of all results, as the same object until it changes."""
         results = self.trial_results.get(trial.id)
         scores = results.scores if results else trial.scores
         base, known, _ = self._trials.get(trial.id, (None, None, None))
-        # What ranks a trial is computed from all of its scores, and remembered by the object.
+        # The rank of a trial is computed from all of its scores, and remembered by the object.
         if known is None or trial is not base or known.scores is not scores:
             known = replace(trial, scores=scores)
             self._trials[trial.id] = trial, known, {}

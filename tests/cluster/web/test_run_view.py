@@ -9,7 +9,7 @@ import pytest
 from dashboard_app import read_whole, write
 from synthetic_sweep import end, job_row, result, synthetic_rows
 
-from cluster.dashboard.run_view import MAX_RESULTS, ResultPoint, RunView, thin_points
+from cluster.web.run_view import MAX_RESULTS, ResultPoint, RunView, thin_points
 from rungwise.run_log.driver_lock import hold_driver_lock
 from rungwise.run_log.event_log import EventLog, encode_row, read_event_log
 from rungwise.run_log.events import FinalRow, ResultRow, Row, TrialRow

@@ -7,8 +7,8 @@ import json
 from dashboard_app import write
 from synthetic_sweep import job_row, synthetic_rows
 
-from cluster.dashboard.run_index import RunIndex
-from cluster.dashboard.run_rows import RunRows
+from cluster.pages.overview import RunRows
+from cluster.web.run_index import RunIndex
 from rungwise.run_log.event_log import EventLog
 from rungwise.run_log.events import JobEndRow
 from tune_jobs.jobs.job_yaml import list_changes, make_job

@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 
 from starlette.exceptions import HTTPException
 
-from cluster.dashboard.run_view import RunView
+from cluster.web.run_view import RunView
 
 T = TypeVar("T")
 

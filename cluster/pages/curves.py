@@ -11,20 +11,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from cluster.dashboard.run_view import RunView
+from cluster.web.run_view import RunView
 from rungwise.formatting import format_identifier, format_number
 from rungwise.metrics import GROUPS, METRICS, find_group
 from rungwise.run_log.outcome import Outcome
 from rungwise.run_log.trial_outcome import TrialOutcome
 from tune_jobs.report.axes import set_log_axis
 from tune_jobs.report.curves import Curve, draw_line, draw_trials, label_end, mark_ends, mark_rungs
-from tune_jobs.report.plots import (
-    ENDS,
-    GREY,
-    PALETTE,
-    make_blank_figure,
-    spans_decades,
-)
+from tune_jobs.report.plots import ENDS, GREY, PALETTE, make_blank_figure, spans_decades
 
 PLOT_POINTS = 20_000
 """Points of all trials in a plot: as many as a browser draws without delay."""
@@ -49,7 +43,7 @@ AXES: dict[Axis, str] = {
 
 @dataclass(frozen=True)
 class CurveChoice:
-    """What a reader of the page has chosen to see."""
+    """The choices of a reader of the page."""
 
     metric: str = ""
     """Empty for the score."""
@@ -79,11 +73,11 @@ def list_panels(metrics: Iterable[str]) -> dict[str, list[str]]:
 
 def describe_metric(metric: str) -> str:
     """Return the catalogue's meaning of a metric, with its unit and what is healthy."""
-    known = METRICS.get(metric)
-    if known is None:
+    entry = METRICS.get(metric)
+    if entry is None:
         return "of the environment"
-    healthy = f"; healthy: {known.healthy}" if known.healthy else ""
-    return f"{known.meaning}{f' ({known.unit})' if known.unit else ''}{healthy}"
+    healthy = f"; healthy: {entry.healthy}" if entry.healthy else ""
+    return f"{entry.meaning}{f' ({entry.unit})' if entry.unit else ''}{healthy}"
 
 
 def smooth(values: Sequence[float | None], weight: float) -> list[float | None]:
@@ -118,7 +112,7 @@ def average_curves(
     Returns:
         ``x``, ``mean``, ``low`` and ``high``, each [:data:`GRID`]; empty without a value.
     """
-    known = [
+    finite = [
         (
             [x for x, y in zip(*curve, strict=True) if y is not None],
             # A power of two changes no digit, and differences of the largest floats stay finite.
@@ -126,16 +120,16 @@ def average_curves(
         )
         for curve in curves
     ]
-    known = [curve for curve in known if curve[0]]
-    if not known:
+    finite = [curve for curve in finite if curve[0]]
+    if not finite:
         return {"x": [], "mean": [], "low": [], "high": []}
-    places = np.linspace(min(xs[0] for xs, _ in known), max(xs[-1] for xs, _ in known), GRID)
-    rows = np.array([np.interp(places, xs, ys, math.nan, math.nan) for xs, ys in known])
+    places = np.linspace(min(xs[0] for xs, _ in finite), max(xs[-1] for xs, _ in finite), GRID)
+    rows = np.array([np.interp(places, xs, ys, math.nan, math.nan) for xs, ys in finite])
     reached = np.isfinite(rows).any(axis=0)
     rows = rows[:, reached]
     low, high = np.nanmin(rows, 0), np.nanmax(rows, 0)
-    found = {"mean": np.clip(np.nanmean(rows, 0), low, high), "low": low, "high": high}
-    scaled = {name: (row * 2.0**32).tolist() for name, row in found.items()}
+    band = {"mean": np.clip(np.nanmean(rows, 0), low, high), "low": low, "high": high}
+    scaled = {name: (row * 2.0**32).tolist() for name, row in band.items()}
     return {"x": places[reached].tolist()} | scaled
 
 
@@ -195,18 +189,18 @@ def _read_curve(view: RunView, trial: str, choice: CurveChoice, size: int) -> Cu
 def _plot_groups(
     curves: Mapping[str, Curve], groups: Mapping[str, Sequence[str]]
 ) -> list[dict[str, Any]]:
-    """The mean of each group as a line, from its lowest to its highest trial as a band."""
+    """Plot the mean of each group as a line, from its lowest to its highest trial as a band."""
     data: list[dict[str, Any]] = []
-    for place, (label, ids) in enumerate(list(groups.items())[:MOST_GROUPS]):
-        found = average_curves([(curves[i].x, curves[i].y) for i in ids])
-        colour = PALETTE[place]
+    for number, (label, ids) in enumerate(list(groups.items())[:MOST_GROUPS]):
+        band = average_curves([(curves[i].x, curves[i].y) for i in ids])
+        colour = PALETTE[number]
         name = escape(f"{label} ({len(ids)})")  # Plotly takes its labels for HTML
         edge = {"type": "scatter", "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
-        edge |= {"x": found["x"], "showlegend": False, "legendgroup": label}
-        data.append(edge | {"y": found["low"]})
+        edge |= {"x": band["x"], "showlegend": False, "legendgroup": label}
+        data.append(edge | {"y": band["low"]})
         shade = f"rgba({','.join(str(int(colour[i : i + 2], 16)) for i in (1, 3, 5))},0.15)"
-        data.append(edge | {"y": found["high"], "fill": "tonexty", "fillcolor": shade})
-        line = draw_line(found["x"], found["mean"], [name] * len(found["x"]), name, colour, 2)
+        data.append(edge | {"y": band["high"], "fill": "tonexty", "fillcolor": shade})
+        line = draw_line(band["x"], band["mean"], [name] * len(band["x"]), name, colour, 2)
         hover = "%{customdata}, %{x:,.6~g}: %{y:.4g}<extra></extra>"
         data.append(line | {"legendgroup": label, "hovertemplate": hover})
     return data
@@ -230,10 +224,10 @@ def plot_evidence(
     log = spans_decades(values, decades=1)
     data: list[dict[str, Any]] = []
     marks: dict[str, list[Any]] = {"x": [], "y": [], "customdata": []}
-    for place, (trial, curve) in enumerate(curves.items()):
+    for number, (trial, curve) in enumerate(curves.items()):
         xs, ys = curve.x, curve.y
         name = escape(f"trial {trial}") + (", the best" if best and trial == best.id else "")
-        colour, width = (PALETTE[place % MOST_GROUPS], 2) if trial in onsets else (GREY, 1)
+        colour, width = (PALETTE[number % MOST_GROUPS], 2) if trial in onsets else (GREY, 1)
         data.append(draw_line(xs, ys, [trial] * len(xs), name, colour, width))
         if trial in onsets and xs:
             # The value at the onset may not be drawn: thinned, or not finite.

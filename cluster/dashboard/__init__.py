@@ -1,1 +1,0 @@
-"""The live page: its views of event logs, and its HTML and JavaScript."""
