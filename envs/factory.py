@@ -9,7 +9,14 @@ from typing import Any
 
 from envs.contract.batched import BatchedVectorEnv, SingleEnv
 from envs.contract.world import World
-from rungwise.validation import get_fields, unknown_name_error
+from rungwise.validation import InputError, get_fields, unknown_name_error
+
+REFUSALS = {
+    "scm": "--scm chooses the model of a causal environment, but {} is none: leave it out.",
+    "matrix": "--matrix is for environments that compare policies with solvers, but this policy "
+    "was trained for {}: leave it out.",
+}
+"""Flag that chooses a case -> the error where an environment has no such cases."""
 
 
 def make_single(world: str, **fields: object) -> SingleEnv[Any]:
@@ -57,3 +64,27 @@ def make_params(cls: type, fields: Mapping[str, Any], where: str = "") -> Any:
         is_table = isinstance(value, Mapping)
         values[name] = make_params(hint, value, name) if nested and is_table else value
     return cls(**values)
+
+
+def make_case_kwargs(
+    env: str,
+    world: World[Any] | type[World[Any]] | None,
+    cases: Mapping[str, str],
+    trained_in: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return the environment arguments that flags such as ``--scm`` choose.
+
+    Args:
+        env: id of the environment.
+        world: its batched world, or the class of that; None for any other Gymnasium environment.
+        cases: by flag, the case that it chooses; empty for none.
+        trained_in: environment arguments of the policy's training.
+
+    Raises:
+        InputError: the environment has no such cases.
+    """
+    flag = world.case_flag if world else ""
+    for name, case in cases.items():
+        if case and name != flag:
+            raise InputError(REFUSALS[name].format(env))
+    return world.make_case_kwargs(cases.get(flag, ""), trained_in) if world else {}

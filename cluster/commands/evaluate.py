@@ -16,7 +16,6 @@ from cluster.commands.command import EnvironmentCommand, choose_checkpoint
 from cluster.commands.jobs import QUICK_EPISODES
 from cluster.errors import Answer
 from rungwise.formatting import count
-from rungwise.validation import InputError
 from tune_jobs.evaluation.episode_budget import STEPS
 
 if TYPE_CHECKING:
@@ -125,19 +124,13 @@ class Evaluate(EnvironmentCommand):
 
     def _choose_env_kwargs(self, policy: Policy) -> dict[str, Any]:
         """Return the environment arguments that differ from those of the job's evaluations."""
-        from tune_jobs.evaluation.evaluation_world import make_scm_kwargs, make_world
+        from envs.factory import make_case_kwargs
+        from tune_jobs.evaluation.evaluation_world import make_world
 
         env, env_kwargs = policy.metadata["env"], policy.metadata["env_kwargs"]
-        chosen = make_scm_kwargs(self.scm, env, env_kwargs) if self.scm else {}
         world = make_world(env, policy.full_evaluation_env_kwargs)
-        fair = world.make_comparison_kwargs(self.matrix) if world else None
-        chosen |= fair or {}
-        if fair is None and self.matrix:
-            raise InputError(
-                "--matrix is for environments that compare policies with solvers, but this policy "
-                f"was trained for {env}: leave it out."
-            )
-        return chosen | self.read_env_kwargs()
+        cases = {"scm": self.scm, "matrix": self.matrix}
+        return make_case_kwargs(env, world, cases, env_kwargs) | self.read_env_kwargs()
 
 
 def make_comparison_table(

@@ -121,6 +121,8 @@ class World(ABC, Generic[StateT]):
     """The episode metric by which policies are compared."""
     score_mode: ClassVar[Literal["min", "max"]]
     """Whether a low or a high score is good."""
+    case_flag: ClassVar[str] = ""
+    """The flag that chooses what a policy is compared on, such as ``matrix``; empty for none."""
     params: Any
     """The configuration, of ``params_type``."""
     observation_space: gymnasium.Space[Any]
@@ -221,13 +223,15 @@ class World(ABC, Generic[StateT]):
         """Return the episode metrics [N] of each solver that is no agent, by name, for keys [N]."""
         return {}
 
-    def make_comparison_kwargs(self, matrix: str) -> dict[str, Any] | None:
-        """Return the environment arguments of a fair comparison with solvers, None without solvers.
+    @classmethod
+    def make_case_kwargs(cls, case: str, trained_in: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the environment arguments of a fair comparison on a case.
 
         Args:
-            matrix: path of the matrix to compare them on; empty for those of the world.
+            case: the value of the flag ``case_flag``; empty for what the world draws by itself.
+            trained_in: environment arguments of the policy's training.
         """
-        return None
+        return {}
 
     def measure_player(self, keys: Keys, act: Callable[[Any], Action]) -> dict[str, Floats]:
         """Return further metrics [N], by name, of a player ``act(observation)`` on keys [N]."""

@@ -24,18 +24,6 @@ _HIDDEN = ("policy", "random", "by_")
 """Prefixes of the players left out of the table of cases, for lack of room."""
 
 
-def make_comparison_kwargs(matrix: str) -> dict[str, Any]:
-    """Return the environment arguments of a fair comparison, on a matrix file if given.
-
-    Training repeats its matrices and predicts iterations from the first five; a comparison needs
-    matrices that the policy has not seen, solved to the end.
-    """
-    fair: dict[str, Any] = {"instances": 0, "solve": True}
-    return fair | (
-        {"matrix": matrix, "family": None, "sizes": (), "epsilons": ()} if matrix else {}
-    )
-
-
 def describe_cases(
     parameters: Mapping[str, Floats], episodes: Mapping[str, Mapping[str, Floats]]
 ) -> Comparison:

@@ -54,6 +54,7 @@ class EdgeSelection(World[State]):
     )
     score_metric: ClassVar = "work_ratio"
     score_mode: ClassVar = "min"
+    case_flag: ClassVar = "matrix"
 
     def __init__(self, params: Params, matrix: Matrix | None = None) -> None:
         """Prepare the world; ``matrix`` is one of a user's own, checked, in place of a file."""
@@ -241,9 +242,15 @@ class EdgeSelection(World[State]):
             seconds[b] = time.perf_counter() - started
         return {"setup_seconds": seconds}
 
-    def make_comparison_kwargs(self, matrix: str) -> dict[str, Any]:
-        """See :class:`~envs.contract.world.World`."""
-        return comparison.make_comparison_kwargs(matrix)
+    @classmethod
+    def make_case_kwargs(cls, case: str, trained_in: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments of a fair comparison, on a matrix file if given.
+
+        Training repeats its matrices and predicts iterations from the first five; a comparison
+        needs matrices that the policy has not seen, solved to the end.
+        """
+        on_file = {"matrix": case, "family": None, "sizes": (), "epsilons": ()} if case else {}
+        return {"instances": 0, "solve": True, **on_file}
 
     def describe_comparison(
         self,

@@ -10,7 +10,6 @@ from algos.policy import Policy, save_policy
 from envs.causal.learning.world import CausalLearning
 from rungwise.validation import InputError
 from tune_jobs.evaluation.evaluate import evaluate
-from tune_jobs.evaluation.evaluation_world import make_scm_kwargs
 
 pytestmark = pytest.mark.usefixtures("local_ray")
 CAUSAL = "envs:CausalLearning-v0"
@@ -68,13 +67,6 @@ def test_a_quick_check_omits_slow_parts_and_shows_baselines(tmp_path, monkeypatc
     assert slow.isdisjoint(quick.episodes) and "parents_first" in quick.episodes
     assert quick.summarise("cheat").keys() == quick.summarise("policy").keys()
     assert slow <= set(evaluate(trained, 4, 0).episodes)
-
-
-def test_the_model_is_chosen_in_causal_environments_only():
-    assert make_scm_kwargs("my.yaml", CAUSAL) == {"scm": "my.yaml"}
-    assert make_scm_kwargs("my.yaml", "envs:CausalOptimisation-v0")["curriculum"] is False
-    with pytest.raises(InputError, match="CartPole-v1 is none: leave it out"):
-        make_scm_kwargs("my.yaml", "CartPole-v1")
 
 
 def _observations(size):

@@ -10,7 +10,7 @@ import pytest
 import envs
 from envs.causal.learning.reward import RewardTerms
 from envs.contract.batched import SingleEnv
-from envs.factory import make_params, make_vector
+from envs.factory import make_case_kwargs, make_params, make_vector
 from rungwise.validation import InputError
 
 
@@ -88,3 +88,31 @@ def test_a_limit_of_a_registered_id_holds_for_its_batch():
 def test_a_limit_below_one_step_is_refused(limit):
     with pytest.raises(InputError, match=f"max_episode_steps must be at least 1.*is {limit}"):
         make_vector("envs.causal.learning.world:CausalLearning", 2, limit)
+
+
+@pytest.mark.parametrize(
+    ("family", "case", "sentence"),
+    [
+        (None, {"scm": "ace5", "matrix": ""}, "--scm .* but X is none: leave it out"),
+        ("EdgeSelection-v0", {"scm": "ace5"}, "--scm .* but X is none: leave it out"),
+        (None, {"matrix": "a.mtx"}, "--matrix .* was trained for X: leave it out"),
+        (
+            "CausalLearning-v0",
+            {"scm": "ace5", "matrix": "a.mtx"},
+            "--matrix .* for X: leave it out",
+        ),
+    ],
+)
+def test_a_case_is_refused_where_there_are_none(family, case, sentence):
+    world = family and envs.FAMILIES[family].world
+    with pytest.raises(InputError, match=sentence):
+        make_case_kwargs("X", world, case, {})
+
+
+def test_a_case_is_chosen_by_the_flag_of_the_world():
+    world = envs.FAMILIES["CausalOptimisation-v0"].world
+    chosen = {"scm": "my.yaml", "curriculum": False}
+    assert make_case_kwargs("X", world, {"scm": "my.yaml", "matrix": ""}, {}) == chosen
+    assert (
+        make_case_kwargs("X", world, {"scm": ""}, {}) == make_case_kwargs("X", None, {}, {}) == {}
+    )

@@ -31,9 +31,9 @@ from envs.checking.import_probe import probe_import
 from envs.contract.agents import count_agents
 from envs.contract.batched import World, get_world
 from envs.contract.violations import Clock
+from envs.factory import make_case_kwargs
 from rungwise.health.remedy import OtherLibrary
 from rungwise.validation import InputError
-from tune_jobs.evaluation.evaluation_world import make_scm_kwargs
 from tune_jobs.jobs.given_fields import resolve_env_id
 from tune_jobs.jobs.job import Job
 from tune_jobs.jobs.job_yaml import list_presets, load_job
@@ -202,7 +202,10 @@ def randomise_weights(module: ModuleT, size: float) -> ModuleT:
 
 
 def load_check_target(
-    name: str, algo: str = "", env_kwargs: Mapping[str, Any] | None = None, scm: str = ""
+    name: str,
+    algo: str = "",
+    env_kwargs: Mapping[str, Any] | None = None,
+    cases: Mapping[str, str] | None = None,
 ) -> CheckTarget:
     """Return the target named by a preset, a job file, a family or a Gymnasium id.
 
@@ -210,7 +213,7 @@ def load_check_target(
         name: the preset, file, family or id.
         algo: the algorithm; empty takes that of the preset or file, or PPO.
         env_kwargs: arguments of the environment, added to those of the preset or file.
-        scm: the model of a causal environment; empty takes its default.
+        cases: by flag, what it chooses in the environment, such as a model.
 
     Raises:
         InputError: the name does not exist, or the algorithm cannot learn the environment.
@@ -225,9 +228,11 @@ def load_check_target(
     probe_import(target.env)
     find_env_spec(target.env)  # an unknown id is an input error, not a finding
     target.env_kwargs = {**target.env_kwargs, **(env_kwargs or {})}
-    target.env_kwargs |= make_scm_kwargs(scm, target.env) if scm else {}
+    family = FAMILIES.get(target.env.removeprefix("envs:"))
+    if cases:
+        target.env_kwargs |= make_case_kwargs(target.env, family and family.world, cases, {})
     check_arguments(target.env, target.env_kwargs)
-    if target.env.removeprefix("envs:") in FAMILIES:
+    if family:
         _ = target.world  # and so are invalid arguments of a batched world
     needs: frozenset[Need] = target.algorithm.objective_class(target.settings).needs
     if algo and needs:

@@ -66,37 +66,6 @@ def _encode(value: object) -> str:
     return json.dumps(value, sort_keys=True, default=str)
 
 
-def make_scm_kwargs(
-    scm: str, env: str, trained_in: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
-    """Return the arguments that give a causal environment the model or family ``scm``.
-
-    Args:
-        scm: a model or a family of models.
-        env: id of the environment.
-        trained_in: environment arguments of the policy's training. A policy trained on a family
-            sees the single model in a family's form, with a student for one model. A target and a
-            pool that belong to another model are reset.
-
-    Raises:
-        InputError: the environment is not a causal one.
-    """
-    family = FAMILIES.get(env.removeprefix("envs:"))
-    if family is None or "scm" not in (known := get_fields(family.params)):
-        raise InputError(
-            f"--scm chooses the model of a causal environment, but {env} is none: leave it out."
-        )
-    before, found = trained_in or {}, dict[str, Any](scm=scm)
-    if "curriculum" in known:
-        found["curriculum"] = False
-    found |= {name: "" for name in ("target", "pool") if before.get(name)}
-    if "like_family" in known:
-        of_family = make_params(family.params, before).is_family
-        if of_family and not make_params(family.params, {"scm": scm}).is_family:
-            found |= {"like_family": True, "interactions": True}
-    return found
-
-
 def check_policy_fits(policy: Policy, env: str, env_kwargs: Mapping[str, Any]) -> None:
     """Refuse an environment whose observations or actions this policy was not made for.
 

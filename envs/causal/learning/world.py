@@ -26,6 +26,7 @@ from envs.causal.learning.params import Params
 from envs.causal.learning.problem import Problem
 from envs.causal.learning.state import State
 from envs.causal.learning.student import BayesLinear, Student
+from envs.causal.models.families import FAMILIES
 from envs.causal.models.scm import Scm
 from envs.contract import counter_rng
 from envs.contract.episode_trace import EpisodeTrace
@@ -49,6 +50,7 @@ class CausalLearning(World[State]):
     score_mode: ClassVar = "min"
     slow_baselines: ClassVar = frozenset({"posterior_variance_design"})
     reference_rule: ClassVar = "round_robin"
+    case_flag: ClassVar = "scm"
 
     def __init__(self, params: Params) -> None:
         super().__init__(params)
@@ -224,6 +226,13 @@ class CausalLearning(World[State]):
     def compute_choice_losses(self, state: State) -> Floats:
         """Return the excess risk [B, n] of each node."""
         return state.risk.node_excess
+
+    @classmethod
+    def make_case_kwargs(cls, case: str, trained_in: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments of a model; a policy of a family sees it in a family's form."""
+        of_family = trained_in.get("scm", Params.scm) in FAMILIES and case not in FAMILIES
+        form = {"like_family": True, "interactions": True} if of_family else {}
+        return {"scm": case, **form} if case else {}
 
     def trace_episode(
         self, states: Sequence[State], actions: Sequence[Mapping[str, Array]]

@@ -64,6 +64,7 @@ class CausalOptimisation(World[State]):
     score_mode: ClassVar = "max"
     slow_baselines: ClassVar = frozenset[str]()
     reference_rule: ClassVar = "obs_ols"
+    case_flag: ClassVar = "scm"
 
     def __init__(self, params: Params) -> None:
         super().__init__(params)
@@ -246,6 +247,12 @@ class CausalOptimisation(World[State]):
             "stage": state.stage,
             FROM_POOL: (state.problem.member > 0).astype(float),
         }
+
+    @classmethod
+    def make_case_kwargs(cls, case: str, trained_in: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments of a model, without the target and pool of another one."""
+        reset = {name: "" for name in ("target", "pool") if trained_in.get(name)}
+        return {"scm": case, "curriculum": False, **reset} if case else {}
 
     def trace_episode(
         self, states: Sequence[State], actions: Sequence[Mapping[str, Array]]

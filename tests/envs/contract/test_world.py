@@ -24,7 +24,7 @@ def test_a_minimal_world_offers_nothing_beyond_its_episodes():
     assert world.compute_choice_losses(state) is None and world.trace_episode([state], []) is None
     assert world.compute_evaluation_metrics(state) == world.evaluate_competitors(KEYS) == {}
     assert world.compare_with_rule({}, {}) == world.measure_player(KEYS, lambda seen: 0) == {}
-    assert world.list_examples(state) == [] and world.make_comparison_kwargs("") is None
+    assert world.list_examples(state) == [] and world.make_case_kwargs("a", {}) == {}
     assert world.describe_comparison(KEYS, {}, (), np.zeros(3), "c") == Comparison()
     with pytest.raises(InputError, match=r"Ladder has no reset options, but it got \['goal'\]"):
         world.reset_to(KEYS, {"goal": 1})

@@ -8,6 +8,7 @@ pytest.importorskip("pyamg")
 
 from envs.edges import comparison
 from envs.edges.params import Params
+from envs.edges.world import EdgeSelection
 
 PARAMETERS = {"epsilon": np.array([0.002, 0.3, 0.002]), "theta": np.array([5.0, 40.0, 7.0])}
 EPISODES = {
@@ -34,10 +35,10 @@ def test_matrices_without_parameters_have_no_cases():
 
 
 def test_a_fair_comparison_draws_new_matrices_and_solves_them():
-    assert comparison.make_comparison_kwargs("") == {"instances": 0, "solve": True}
-    assert comparison.make_comparison_kwargs("a.mtx")["matrix"] == "a.mtx"
+    assert EdgeSelection.make_case_kwargs("", {}) == {"instances": 0, "solve": True}
+    assert EdgeSelection.make_case_kwargs("a.mtx", {})["matrix"] == "a.mtx"
 
 
 @pytest.mark.parametrize("curriculum", [{"sizes": (8,)}, {"epsilons": (0.1,)}])
 def test_a_comparison_on_a_matrix_leaves_the_curriculum_out(curriculum):
-    Params(**curriculum | comparison.make_comparison_kwargs("a.mtx"))
+    Params(**curriculum | EdgeSelection.make_case_kwargs("a.mtx", {}))

@@ -13,9 +13,6 @@ from envs.causal.learning.world import CausalLearning
 from envs.causal.optimisation.params import Params
 from envs.causal.optimisation.world import CausalOptimisation
 from envs.contract import counter_rng
-from tune_jobs.evaluation.evaluation_world import make_scm_kwargs
-
-CAUSAL, DRIVEN = "envs:CausalLearning-v0", "envs:CausalOptimisation-v0"
 
 
 def played(world, name, copies=16):
@@ -83,13 +80,13 @@ def test_all_figures_of_all_rules_fit_on_a_screen():
 def test_a_policy_of_a_family_sees_a_model_in_family_form():
     family = {"scm": "random", "interventions_per_node": 2}
     shown = {"scm": "ace5", "like_family": True, "interactions": True}
-    assert make_scm_kwargs("ace5", CAUSAL, family) == shown
-    assert make_scm_kwargs("chain", CAUSAL, family) == {"scm": "chain"}  # a family itself
-    assert make_scm_kwargs("ace5", CAUSAL, {"scm": "ace15"}) == {"scm": "ace5"}
-    assert make_scm_kwargs("ace5", CAUSAL) == {"scm": "ace5"}
+    assert CausalLearning.make_case_kwargs("ace5", family) == shown
+    assert CausalLearning.make_case_kwargs("chain", family) == {"scm": "chain"}  # a family itself
+    assert CausalLearning.make_case_kwargs("ace5", {"scm": "ace15"}) == {"scm": "ace5"}
+    assert CausalLearning.make_case_kwargs("ace5", {}) == {"scm": "ace5"}
 
 
 def test_a_target_is_forgotten_with_the_model_that_it_belongs_to():
     before = {"scm": "wet.bif", "target": "grass"}
-    assert make_scm_kwargs("toy_graph", DRIVEN, before)["target"] == ""
-    assert "target" not in make_scm_kwargs("toy_graph", DRIVEN)  # it may have been chosen just now
+    assert CausalOptimisation.make_case_kwargs("toy_graph", before)["target"] == ""
+    assert "target" not in CausalOptimisation.make_case_kwargs("toy_graph", {})  # chosen just now

@@ -14,7 +14,6 @@ from envs.causal.optimisation.params import Params
 from envs.causal.optimisation.world import CausalOptimisation
 from envs.contract import counter_rng
 from rungwise.validation import InputError
-from tune_jobs.evaluation.evaluation_world import make_scm_kwargs
 from tune_jobs.jobs.job import Job
 
 MODELS = DATA / "causal_models"
@@ -215,5 +214,5 @@ def test_a_pool_path_is_absolute_and_reset_for_one_model(pool, monkeypatch):
     relative = f"{Path(pool).name}/"
     job = Job(env="CausalOptimisation-v0", env_kwargs={"pool": relative})
     assert job.env_kwargs == {"pool": pool}
-    changed = make_scm_kwargs("toy_graph", "envs:CausalOptimisation-v0", {"pool": pool})
+    changed = CausalOptimisation.make_case_kwargs("toy_graph", {"pool": pool})
     CausalOptimisation(Params(**{**FAMILY, "pool": pool, **changed}))
