@@ -67,24 +67,14 @@ def make_params(cls: type, fields: Mapping[str, Any], where: str = "") -> Any:
 
 
 def make_case_kwargs(
-    env: str,
-    world: World[Any] | type[World[Any]] | None,
-    cases: Mapping[str, str],
-    trained_in: Mapping[str, Any],
+    env: str, world: type[World[Any]] | None, trained_in: Mapping[str, Any], **cases: str
 ) -> dict[str, Any]:
-    """Return the environment arguments that flags such as ``--scm`` choose.
-
-    Args:
-        env: id of the environment.
-        world: its batched world, or the class of that; None for any other Gymnasium environment.
-        cases: by flag, the case that it chooses; empty for none.
-        trained_in: environment arguments of the policy's training.
+    """Return the environment arguments of a comparison on cases by flag, empty where not given.
 
     Raises:
         InputError: the environment has no such cases.
     """
-    flag = world.case_flag if world else ""
-    for name, case in cases.items():
-        if case and name != flag:
-            raise InputError(REFUSALS[name].format(env))
-    return world.make_case_kwargs(cases.get(flag, ""), trained_in) if world else {}
+    for flag, case in cases.items():
+        if case and not (world and world.case_flag == flag):
+            raise InputError(REFUSALS[flag].format(env))
+    return world.make_case_kwargs(cases.get(world.case_flag, ""), trained_in) if world else {}

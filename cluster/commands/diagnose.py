@@ -52,8 +52,7 @@ class Check(EnvironmentCommand):
         def print_probe(question: str, seconds: float) -> None:
             progress.print(f"{question} (up to {seconds:.0f} s)", style="dim", highlight=False)
 
-        cases = {"scm": self.scm} if self.scm else {}
-        target = load_check_target(self.env, self.algo, self.read_env_kwargs(), cases)
+        target = load_check_target(self.env, self.algo, self.read_env_kwargs(), scm=self.scm)
         answer = examine(target, on_probe_start=print_probe)
         for line, style in format_answer(answer, console.width):
             console.print(Text(line, style=style), soft_wrap=True)

@@ -129,8 +129,8 @@ class Evaluate(EnvironmentCommand):
 
         env, env_kwargs = policy.metadata["env"], policy.metadata["env_kwargs"]
         world = make_world(env, policy.full_evaluation_env_kwargs)
-        cases = {"scm": self.scm, "matrix": self.matrix}
-        return make_case_kwargs(env, world, cases, env_kwargs) | self.read_env_kwargs()
+        kind, cases = world and type(world), {"scm": self.scm, "matrix": self.matrix}
+        return make_case_kwargs(env, kind, env_kwargs, **cases) | self.read_env_kwargs()
 
 
 def make_comparison_table(

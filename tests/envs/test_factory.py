@@ -106,13 +106,11 @@ def test_a_limit_below_one_step_is_refused(limit):
 def test_a_case_is_refused_where_there_are_none(family, case, sentence):
     world = family and envs.FAMILIES[family].world
     with pytest.raises(InputError, match=sentence):
-        make_case_kwargs("X", world, case, {})
+        make_case_kwargs("X", world, {}, **case)
 
 
 def test_a_case_is_chosen_by_the_flag_of_the_world():
     world = envs.FAMILIES["CausalOptimisation-v0"].world
     chosen = {"scm": "my.yaml", "curriculum": False}
-    assert make_case_kwargs("X", world, {"scm": "my.yaml", "matrix": ""}, {}) == chosen
-    assert (
-        make_case_kwargs("X", world, {"scm": ""}, {}) == make_case_kwargs("X", None, {}, {}) == {}
-    )
+    assert make_case_kwargs("X", world, {}, scm="my.yaml", matrix="") == chosen
+    assert make_case_kwargs("X", world, {}, scm="") == make_case_kwargs("X", None, {}) == {}

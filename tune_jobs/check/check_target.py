@@ -202,10 +202,7 @@ def randomise_weights(module: ModuleT, size: float) -> ModuleT:
 
 
 def load_check_target(
-    name: str,
-    algo: str = "",
-    env_kwargs: Mapping[str, Any] | None = None,
-    cases: Mapping[str, str] | None = None,
+    name: str, algo: str = "", env_kwargs: Mapping[str, Any] | None = None, **cases: str
 ) -> CheckTarget:
     """Return the target named by a preset, a job file, a family or a Gymnasium id.
 
@@ -213,7 +210,7 @@ def load_check_target(
         name: the preset, file, family or id.
         algo: the algorithm; empty takes that of the preset or file, or PPO.
         env_kwargs: arguments of the environment, added to those of the preset or file.
-        cases: by flag, what it chooses in the environment, such as a model.
+        cases: by flag, what it chooses of the environment; empty takes its default.
 
     Raises:
         InputError: the name does not exist, or the algorithm cannot learn the environment.
@@ -229,8 +226,8 @@ def load_check_target(
     find_env_spec(target.env)  # an unknown id is an input error, not a finding
     target.env_kwargs = {**target.env_kwargs, **(env_kwargs or {})}
     family = FAMILIES.get(target.env.removeprefix("envs:"))
-    if cases:
-        target.env_kwargs |= make_case_kwargs(target.env, family and family.world, cases, {})
+    if any(cases.values()):
+        target.env_kwargs |= make_case_kwargs(target.env, family and family.world, {}, **cases)
     check_arguments(target.env, target.env_kwargs)
     if family:
         _ = target.world  # and so are invalid arguments of a batched world

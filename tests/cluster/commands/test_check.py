@@ -16,8 +16,8 @@ from tune_jobs.check.run_probes import examine
 
 @pytest.fixture(autouse=True)
 def simulated_clock(monkeypatch):
-    def load(*words):
-        target = load_check_target(*words)
+    def load(*words, **cases):
+        target = load_check_target(*words, **cases)
         target.clock = SteppingClock(look_s=0.002)
         return target
 
