@@ -162,8 +162,8 @@ def prompt_text(state: State, copy: int, store: Store) -> str:
     parts = [said, f"{product.title} {product.price_text}"]
     chosen = zip(product.values, state.chosen[copy].tolist(), strict=False)
     parts += [f"chosen {name} {value}" for (name, value), is_chosen in chosen if is_chosen]
-    visited = state.visited[copy] == state.item[copy]
-    seen = int(state.seen[copy][visited].max(initial=0))
+    is_open = state.visited[copy] == state.item[copy]
+    seen = int(state.seen[copy][is_open].max(initial=0))
     parts += [product.description] * bool(seen & DESCRIPTION_SEEN)
     parts += product.features * bool(seen & FEATURES_SEEN)
     return " ; ".join(parts)
