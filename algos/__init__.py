@@ -92,8 +92,8 @@ def get_settings_class(name: str) -> type[TrainingSettings]:
         InputError: no algorithm has that name.
     """
     _, attribute, _ = _get_entry(name)
-    if find_spec(place := f"algos.settings.{name}"):
-        return getattr(importlib.import_module(place), f"{attribute}Settings")
+    if find_spec(module := f"algos.settings.{name}"):
+        return getattr(importlib.import_module(module), f"{attribute}Settings")
     return get_algorithm_class(name).settings_class  # an algorithm of one file
 
 

@@ -191,7 +191,7 @@ class ColumnAlgorithm(Algorithm):
     def _repeat_warm_start(self) -> dict[str, Any]:
         """Imitate the teacher again where the settings ask for it; return the metrics of that."""
         s, done = self.settings, self.iteration + 1
-        # Not at the end: the result would be a policy that nothing corrects any more.
+        # Never at the end: the result would be a policy that nothing corrects any more.
         over = done >= self.config.total_iterations
         if not s.warm_start_interval or done % s.warm_start_interval or over:
             return {}
@@ -306,10 +306,10 @@ class ColumnAlgorithm(Algorithm):
         shards: Any = rows.shard(learners) if learners else rows
         data = TrainingData(batches=shards) if learners else TrainingData(batch=shards)
         results = group.update(training_data=data, timesteps=timesteps)
-        found = defaultdict[str, list[float]](list)
+        metrics = defaultdict[str, list[float]](list)
         for name, value in chain.from_iterable(r[DEFAULT_MODULE_ID].items() for r in results):
-            found[name].append(float(value))  # some are known of one learner's rows alone
-        return {name: sum(values) / len(values) for name, values in found.items()}
+            metrics[name].append(float(value))  # some are known of one learner's rows alone
+        return {name: sum(values) / len(values) for name, values in metrics.items()}
 
     def evaluate(self, parallel_train_future: object = None) -> NoReturn:
         """Refuse RLlib's evaluation: its runners collect episodes, ours columns of steps.
@@ -367,24 +367,24 @@ class ColumnAlgorithm(Algorithm):
 
     def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """RLlib's state and our counters."""
-        own = {"env_steps": self.env_steps, "training_started": self.training_started}
-        own |= {"recent_returns": list(self.recent_returns)}
-        own |= {"recent_lengths": list(self.recent_lengths)}
-        own |= {"curriculum": self.curriculum.get_state()}
-        own |= {"reward_scale": self.reward_scale.get_state()}
-        own |= {"reward_signal": self.reward_signal.get_state()}
-        return super().get_state(*args, **kwargs) | {"rungwise": own}
+        progress = {"env_steps": self.env_steps, "training_started": self.training_started}
+        progress |= {"recent_returns": list(self.recent_returns)}
+        progress |= {"recent_lengths": list(self.recent_lengths)}
+        progress |= {"curriculum": self.curriculum.get_state()}
+        progress |= {"reward_scale": self.reward_scale.get_state()}
+        progress |= {"reward_signal": self.reward_signal.get_state()}
+        return super().get_state(*args, **kwargs) | {"rungwise": progress}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Load a state; every runner holds its weights before this returns."""
         super().set_state(state)
-        if own := state.get("rungwise"):
-            self.env_steps, self.training_started = own["env_steps"], own["training_started"]
-            self.recent_returns = deque(own["recent_returns"], maxlen=100)
-            self.recent_lengths = deque(own.get("recent_lengths", ()), maxlen=100)
-            self.curriculum.set_state(own["curriculum"])
-            self.reward_scale.set_state(own.get("reward_scale", self.reward_scale.get_state()))
-            self.reward_signal.set_state(own.get("reward_signal", self.reward_signal.get_state()))
+        if saved := state.get("rungwise"):
+            self.env_steps, self.training_started = saved["env_steps"], saved["training_started"]
+            self.recent_returns = deque(saved["recent_returns"], maxlen=100)
+            self.recent_lengths = deque(saved.get("recent_lengths", ()), maxlen=100)
+            self.curriculum.set_state(saved["curriculum"])
+            self.reward_scale.set_state(saved.get("reward_scale", self.reward_scale.get_state()))
+            self.reward_signal.set_state(saved.get("reward_signal", self.reward_signal.get_state()))
         self.push_weights()
 
     def restore_from_path(self, path: str | Path, *args: object, **kwargs: object) -> None:

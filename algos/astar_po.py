@@ -96,7 +96,7 @@ class AStarPOObjective(Objective[AStarPOSettings]):
     ) -> Loss:
         """Return regression or policy gradient, and the exploration bonuses."""
         s, dist, collected = self.settings, forward["dist"], batch["logp"]
-        # Of each step, then of all steps of each episode [N].
+        # First one for each step, then their sum over each episode [N].
         step_logp = dist.logp(self.build_network_inputs(batch))
         logp, reference_logp = collected.sum_by_row(step_logp), batch["reference_logp"]
         if s.loss == "clipped_pg":
@@ -185,7 +185,7 @@ class AStarPO(ColumnAlgorithm):
         assert self.learner_group is not None  # noqa: S101
         for name, weight in sorted(self.learner_group.get_weights()["default_policy"].items()):
             digest.update(name.encode() + np.ascontiguousarray(weight).tobytes())
-        # Not part of it: the number of starts. A trial with more of them extends the same
+        # The number of starts is no part of it: a trial with more of them extends the same
         # table.
         about = [self.config.env, dict(self.config.env_config), s.gamma, s.rollout_length]
         about += [s.v_star, s.v_star_beta, s.reference_samples, s.model, s.model_config]
@@ -207,8 +207,8 @@ class AStarPO(ColumnAlgorithm):
         rows, metrics = super().collect_rows(**sample_kwargs)
         # NaN and not 0: stage 1 does not read it, and in stage 2 a missing V* must not pass
         # for a value.
-        known = [
+        values = [
             self.v_star.values.get(start - TRAINING_SEED, np.nan)
             for start in rows["starts"].tolist()
         ]
-        return rows.with_columns(v_star=np.array(known, np.float32)), metrics
+        return rows.with_columns(v_star=np.array(values, np.float32)), metrics

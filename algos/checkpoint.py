@@ -22,7 +22,7 @@ from rungwise.validation import InputError
 
 MANIFEST = "manifest.json"
 ARRAYS = ("low", "high", "nvec")
-"""What RLlib writes into a space as base64 of numpy's own format, which may hold pickles."""
+"""Arrays that RLlib writes into a space as base64 of numpy's own format, which may hold pickles."""
 
 
 class DamagedCheckpoint(InputError):
@@ -127,13 +127,13 @@ def _find_encoded_arrays(space: Any) -> list[str]:
     parts = space.values() if isinstance(space, dict) else space
     if not isinstance(space, dict | list):
         return []
-    own = [space[name] for name in ARRAYS if name in space] if isinstance(space, dict) else []
-    return [*filter(None, own), *(text for part in parts for text in _find_encoded_arrays(part))]
+    arrays = [space[name] for name in ARRAYS if name in space] if isinstance(space, dict) else []
+    return [*filter(None, arrays), *(text for part in parts for text in _find_encoded_arrays(part))]
 
 
 def _list_files(directory: Path) -> list[str]:
-    found = (p.relative_to(directory).as_posix() for p in directory.rglob("*") if p.is_file())
-    return sorted(name for name in found if name != MANIFEST)
+    names = (p.relative_to(directory).as_posix() for p in directory.rglob("*") if p.is_file())
+    return sorted(name for name in names if name != MANIFEST)
 
 
 def _sha256(path: Path) -> str:

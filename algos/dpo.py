@@ -51,7 +51,7 @@ class DPOObjective(Objective[DPOSettings]):
 
     @property
     def needs(self) -> frozenset[Need]:
-        """What the pairs are made of: whole actions, or episodes of them."""
+        """Return the needs of the pairs: whole actions, or episodes of them."""
         if self.settings.pairs in CANDIDATE_SOURCES:
             return frozenset({"candidates", "whole"})
         return frozenset({"starts", "whole"} if self.settings.pairs == "groups" else {"whole"})
@@ -83,7 +83,7 @@ class DPOObjective(Objective[DPOSettings]):
         if s.pairs not in COLLECTED_SOURCES:
             rows = load_recorded_pairs(s.pairs, s.gamma)
         gap = np.asarray(rows["gap"], np.float32)
-        # Of mean 1, so that a learning rate means the same with and without weights.
+        # Their mean is 1, so that a learning rate means the same with and without weights.
         weight = gap / gap.mean() if s.weights == "gap" and len(gap) else np.ones_like(gap)
         metrics = {"pairs": float(len(gap)), "pair_gap": float(gap.mean()) if len(gap) else 0.0}
         return rows.with_columns(weight=weight), metrics

@@ -1,4 +1,4 @@
-"""What an algorithm optimises: pure functions of rollouts, rows and network outputs.
+"""An algorithm's objective: pure functions of rollouts, rows and network outputs.
 
 An algorithm is a frozen dataclass of settings and one file with a subclass of :class:`Objective`.
 The training loop (``algorithm.py``) calls its hooks; none of them starts a process, draws a random
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 SettingsT = TypeVar("SettingsT", bound=TrainingSettings)
 
 Need: TypeAlias = Literal["starts", "candidates", "whole"]
-"""What an objective may need of an environment (see ``rollouts/env_requirements.py``)."""
+"""A need that an objective may have of an environment (``rollouts/env_requirements.py``)."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Objective(Generic[SettingsT]):
 
     @property
     def needs(self) -> frozenset[Need]:
-        """What the environment must offer beyond Gymnasium's rules."""
+        """Return what the environment must offer beyond Gymnasium's rules."""
         return frozenset()
 
     def validate_action_space(self, head: ActionHead) -> None:

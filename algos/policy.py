@@ -49,7 +49,7 @@ logging.getLogger("ray._common.deprecation").addFilter(
 FORMAT = 1
 
 State: TypeAlias = dict[str, np.ndarray[Any, Any]]
-"""What a policy remembers of the episodes in progress: columns [B, ...], zeros at their starts."""
+"""A policy's memory of the episodes in progress: columns [B, ...], zeros at their starts."""
 
 
 def save_policy(
@@ -227,9 +227,9 @@ class Policy:
         if MASK in self.module.observation_spaces:
             forbidden = find_forbidden(self.action_space, batch[MASK_PART])
             if forbidden.any():
-                found = describe_forbidden(self.action_space, batch[MASK_PART][0])
+                text = describe_forbidden(self.action_space, batch[MASK_PART][0])
                 raise InputError(
-                    f"No action is legal by the mask of this observation ({found}): give a 1 for "
+                    f"No action is legal by the mask of this observation ({text}): give a 1 for "
                     "each legal choice."
                 )
         return batch
@@ -254,8 +254,8 @@ class Policy:
         if not isinstance(self.module, PolicyModule):
             taken, after = self.module.act(shown, state or {}, generator, greedy=greedy)
             return taken if state is None else (taken, after)
-        seen, after = self.module.recall(columns, state or {})
-        action, _, _, recurrent = self.module.act_on_arrays(seen, generator, greedy=greedy)
+        inputs, after = self.module.recall(columns, state or {})
+        action, _, _, recurrent = self.module.act_on_arrays(inputs, generator, greedy=greedy)
         taken = self.module.head.to_env_action(action)
         return taken if state is None else (taken, after | recurrent)
 
@@ -306,11 +306,11 @@ def _make_module(
     if device == "auto":
         device = "cuda" if settings.acts_on_gpu and torch.cuda.is_available() else "cpu"
     # A kind that another module adds has weights of the same shapes, and other actions.
-    trained, own = metadata.get("action_kind", module.head.kind), module.head.kind
-    if trained != own:
+    trained, kind = metadata.get("action_kind", module.head.kind), module.head.kind
+    if trained != kind:
         raise InputError(
             f"The policy was trained with actions of the kind {trained}, and here {action_space} "
-            f"is acted in by {own}. Import the module that adds {trained} to KINDS, which is "
+            f"is acted in by {kind}. Import the module that adds {trained} to KINDS, which is "
             "usually that of the environment, before the policy is loaded."
         )
     return module.eval().to(device)

@@ -44,17 +44,17 @@ def space_to_dict(space: spaces.Space[Any]) -> dict[str, Any]:
 
 def space_from_dict(described: Mapping[str, Any]) -> spaces.Space[Any]:
     """Return the space that :func:`space_to_dict`, or an older version, has written."""
-    kind, own = described["space"], dict(described)
+    kind, rest = described["space"], dict(described)
     if kind == "dict":
         # Ordered, or Gymnasium would sort the names.
-        parts = OrderedDict((name, space_from_dict(part)) for name, part in own["spaces"].items())
+        parts = OrderedDict((name, space_from_dict(part)) for name, part in rest["spaces"].items())
         return spaces.Dict(parts)
     if kind == "tuple":
-        return spaces.Tuple([space_from_dict(part) for part in own["spaces"]])
+        return spaces.Tuple([space_from_dict(part) for part in rest["spaces"]])
     if kind != "multi-discrete":
-        return gym_space_from_dict(own)
-    start = own.pop("start", None)
-    read: Any = gym_space_from_dict(own)
+        return gym_space_from_dict(rest)
+    start = rest.pop("start", None)
+    read: Any = gym_space_from_dict(rest)
     if start is None:  # of an older version, which had only those that begin at 0
         return read
     return spaces.MultiDiscrete(read.nvec, read.dtype, start=np.asarray(start, read.dtype))

@@ -48,8 +48,8 @@ def run(argv: list[str]) -> int:
     """Run one command line and return its exit status."""
     # Before anything is parsed: errors of the parser are answers, too.
     # Behind -- are words of another program's command.
-    own = argv[: argv.index("--")] if "--" in argv else argv
-    terminal = Terminal(as_json="--json" in own)
+    words = argv[: argv.index("--")] if "--" in argv else argv
+    terminal = Terminal(as_json="--json" in words)
     with warnings.catch_warnings(), contextlib.ExitStack() as stack:
         warnings.simplefilter("once", InputWarning)
         warnings.showwarning = _show_warning
@@ -102,7 +102,7 @@ def _call(command: Callable[[Terminal], Answer | None], terminal: Terminal) -> A
     """Return the answer of a command.
 
     Raises:
-        InputError: code of the user ended this process, which would leave him without a word.
+        InputError: code of the user ended this process, which would otherwise end silently.
     """
     try:
         return command(terminal)

@@ -34,8 +34,8 @@ class BinnedValue:
         """Return the log-probability of the nearest grid point."""
         # From [-1, 1] to 0 .. K - 1; rounded, as a value that went through an environment
         # or a file may be a float32 step away from its grid point.
-        place = (action["value"] + 1) * 0.5 * (len(self.grid) - 1)
-        return self.bins.logp({"choice": place.round().long()})
+        position = (action["value"] + 1) * 0.5 * (len(self.grid) - 1)
+        return self.bins.logp({"choice": position.round().long()})
 
     def entropy(self) -> Tensor:
         """Return the entropy over the grid."""
@@ -105,9 +105,9 @@ class NormalValue:
     def sample(self, generator: torch.Generator | None = None) -> Action:
         """Draw by the inverse of the distribution function."""
         share = draw_uniform(self.mean, generator)
-        place = self._low + share * (self._high - self._low)
+        erf_value = self._low + share * (self._high - self._low)
         # Where it rounds to 1 its inverse would be infinite.
-        z = math.sqrt(2) * torch.erfinv(place.clamp(-1 + 2**-23, 1 - 2**-23))
+        z = math.sqrt(2) * torch.erfinv(erf_value.clamp(-1 + 2**-23, 1 - 2**-23))
         return {"value": (self.mean + self.std * z).clamp(-1, 1)}
 
     def mode(self) -> Action:

@@ -68,7 +68,7 @@ class ChoiceWithValue:
         return changed
 
     def _value_given_choice(self, action: Mapping[str, Tensor]) -> ValueDistribution:
-        # Of the chosen option only, [N, A, K] -> [N, K]: log p gives the others no
+        # Take the chosen option only, [N, A, K] -> [N, K]: log p gives the others no
         # gradient.
         rows = torch.arange(self.params.shape[0], device=self.params.device)
         return self.value(self.params[rows, action["choice"]])
@@ -84,9 +84,9 @@ class ChoiceWithBinnedValueScores:
         self.outputs, bins = outputs, outputs.shape[-1] - 1
         self.choice = CategoricalScores(logits, choice)
         # As in BinnedValue: the nearest point of the grid.
-        place = np.rint((value + 1) * 0.5 * (bins - 1)).astype(np.int64)
+        index = np.rint((value + 1) * 0.5 * (bins - 1)).astype(np.int64)
         chosen = outputs[self.choice.rows, choice, 1:]
-        self.value = CategoricalScores(chosen, place)
+        self.value = CategoricalScores(chosen, index)
         self.logp = self.choice.logp + self.value.logp
 
     @cached_property
@@ -103,7 +103,7 @@ class ChoiceWithBinnedValueScores:
 
     def backpropagate(self, by_logp: Array, by_entropy: float | Array) -> tuple[Array, Array]:
         """See :class:`Scores`."""
-        found = np.zeros_like(self.outputs)
+        gradient = np.zeros_like(self.outputs)
         if isinstance(by_entropy, np.ndarray) or by_entropy:
             # H = H(choice) + sum_a p_a H_a: by the logit of a choice p_a (H_a - sum_b p_b H_b),
             # by the grid of a choice p_a times that of its entropy.
@@ -112,13 +112,13 @@ class ChoiceWithBinnedValueScores:
             slope = logs + each[..., None]
             slope *= p
             slope *= -weights[..., None]
-            found[..., 1:] = slope
+            gradient[..., 1:] = slope
             mean = np.einsum("na,na->n", self.choice.p, each)
-            found[..., 0] = weights * (each - mean[:, None])
-        found[..., 0] += self.choice.backpropagate(by_logp, by_entropy)[0]
+            gradient[..., 0] = weights * (each - mean[:, None])
+        gradient[..., 0] += self.choice.backpropagate(by_logp, by_entropy)[0]
         rows, choice = self.choice.rows, self.choice.choice
-        found[rows, choice, 1:] += self.value.backpropagate(by_logp, 0.0)[0]
-        return found.reshape(len(found), -1), NO_SPREAD
+        gradient[rows, choice, 1:] += self.value.backpropagate(by_logp, 0.0)[0]
+        return gradient.reshape(len(gradient), -1), NO_SPREAD
 
 
 class ChoiceWithValueHead(ActionHead):
@@ -208,8 +208,8 @@ class ChoiceWithValueHead(ActionHead):
         each = outputs.reshape(len(outputs), -1, self.per_choice)
         first, second = np.split(noise.gumbel, [each.shape[1]], -1)
         choice = (forbid(each[..., 0], mask) + first).argmax(-1)
-        place = (each[np.arange(len(each)), choice, 1:] + second).argmax(-1)
-        return {"choice": choice, "value": _make_grid(self.per_choice - 1)[place]}
+        index = (each[np.arange(len(each)), choice, 1:] + second).argmax(-1)
+        return {"choice": choice, "value": _make_grid(self.per_choice - 1)[index]}
 
 
 @lru_cache

@@ -1,4 +1,4 @@
-"""What every kind of action offers: a distribution, its arithmetic on NumPy, and its translation.
+"""Interface of every kind of action: a distribution, its NumPy arithmetic, and its translation.
 
 RLlib's own distributions take no random generator (a runner could not be reproduced) and have no
 masked or mixed actions. An action is a dict of columns that hold exactly what its log-probability

@@ -99,15 +99,15 @@ class ProductHead(ActionHead):
         if log_std is None:
             log_std = outputs.new_zeros(self.num_log_stds)
         return ProductDistribution(
-            {n: part.dist(*own) for n, part, *own in self._split(outputs, log_std)}
+            {n: part.dist(*inputs) for n, part, *inputs in self._split(outputs, log_std)}
         )
 
     def label_outputs(self, outputs: Tensor, log_std: Tensor) -> dict[str, Tensor]:
         """See :class:`ActionHead`."""
         return {
             f"{name}.{inner}": numbers
-            for name, part, *own in self._split(outputs, log_std)
-            for inner, numbers in part.label_outputs(*own).items()
+            for name, part, *inputs in self._split(outputs, log_std)
+            for inner, numbers in part.label_outputs(*inputs).items()
         }
 
     def _split(
@@ -159,8 +159,8 @@ class ProductHead(ActionHead):
         )
         return JointScores(
             [
-                part.score(own, select_part_columns(name, action), spread, None)
-                for (name, part), own, spread in split
+                part.score(numbers, select_part_columns(name, action), spread, None)
+                for (name, part), numbers, spread in split
             ]
         )
 
@@ -182,7 +182,7 @@ class ProductHead(ActionHead):
         """See :class:`ActionHead`."""
         counts = [part.count_noise() for part in self.parts.values()]
         sizes, spreads = self._sizes
-        own = zip(
+        split = zip(
             self.parts.items(),
             np.split(outputs, sizes, -1),
             np.split(noise.gumbel, list(accumulate(count.gumbel for count in counts))[:-1], -1),
@@ -192,7 +192,7 @@ class ProductHead(ActionHead):
         )
         return {
             f"{name}.{column}": values
-            for (name, part), numbers, gumbel, normal, spread in own
+            for (name, part), numbers, gumbel, normal, spread in split
             for column, values in part.draw(numbers, Noise(gumbel, normal), spread, None).items()
         }
 

@@ -70,6 +70,6 @@ class JointScores:
 
     def backpropagate(self, by_logp: Array, by_entropy: float | Array) -> tuple[Array, Array]:
         """See :class:`Scores`."""
-        found = [part.backpropagate(by_logp, by_entropy) for part in self.parts]
-        outputs, spreads = zip(*found, strict=True)
+        gradients = [part.backpropagate(by_logp, by_entropy) for part in self.parts]
+        outputs, spreads = zip(*gradients, strict=True)
         return np.concatenate(outputs, -1), np.concatenate(spreads)

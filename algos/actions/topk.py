@@ -71,8 +71,8 @@ class TopK:
         backwards = torch.cat([rest, chosen.masked_fill(~real, ILLEGAL_LOGIT).flip(-1)], -1)
         # Without the first entry and turned round: entry j is the log-sum-exp that pick j
         # chose from.
-        left = backwards.logcumsumexp(-1)[..., 1:].flip(-1)
-        return torch.where(real, chosen - left, 0.0).sum(-1)
+        remaining = backwards.logcumsumexp(-1)[..., 1:].flip(-1)
+        return torch.where(real, chosen - remaining, 0.0).sum(-1)
 
     def logp(self, action: Mapping[str, Tensor]) -> Tensor:
         """Sum over the rows ``[N]``.

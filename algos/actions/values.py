@@ -111,7 +111,7 @@ class BoxHead(ActionHead):
         self.size = self.num_log_stds = int(np.prod(space.shape))
         self.bounded = has_bounds(space)
         self.rounds = np.issubdtype(space.dtype, np.integer)
-        # Of whole numbers as float64, in which no range overflows. With a batch axis, so that
+        # Whole numbers become float64, in which no range overflows. With a batch axis, so that
         # NumPy and torch choose the same type for results, of a single value, too.
         ends = [end.astype(np.float64) if self.rounds else end for end in (space.low, space.high)]
         self.low, self.high = (end[None] for end in ends)
@@ -162,7 +162,7 @@ class BoxHead(ActionHead):
         value = np.asarray(action, np.float32)
         if self.bounded:
             width = self.high - self.low
-            # Of a single value any number would do, and 0 is what the network begins with.
+            # A single value could be scaled to any number; 0 is what the network begins with.
             value = np.where(
                 width > 0, 2 * (value - self.low) / np.where(width > 0, width, 1) - 1, 0
             )

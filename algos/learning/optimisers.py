@@ -22,7 +22,7 @@ ADAM_EPS = 1e-5
 """Adam's epsilon: with torch's 1e-8 the first steps along tiny gradients are as long as any."""
 
 _KERNELS: Any = torch._fused_adam_, torch._fused_adamw_  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
-"""What ``fused=True`` calls, weight decay added to the gradient and decoupled from it."""
+"""Kernels of ``fused=True``: weight decay added to the gradient, and decoupled from it."""
 
 
 def make_optimisers(

@@ -1,4 +1,4 @@
-"""What one update did: gathered minibatch by minibatch, then summed up as metrics."""
+"""Metrics of one update: gathered minibatch by minibatch, then summed up."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class UpdateLog:
             total: sum over all learners; every learner calls it in the same order.
         """
         table, rows = average_over_learners(self.metrics, self.rows, total)
-        # By rows: the last minibatch of an epoch may have half as many as the others.
+        # Weighted by rows: the last minibatch of an epoch may have half as many as the others.
         columns = (rows @ table / rows.sum()).tolist(), table.max(0).values.tolist()
         means, largest = (dict(zip(self.metrics[0], of, strict=True)) for of in columns)
         return (

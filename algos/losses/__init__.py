@@ -1,4 +1,4 @@
-"""What an algorithm's loss is made of: losses per row, exploration bonuses, and their metrics.
+"""Parts of an algorithm's loss: losses per row, exploration bonuses, and their metrics.
 
 ``loss_functions.py`` has the formulas, ``exploration.py`` the bonuses; ``loss_expressions.py``
 differentiates a loss of a small network without autograd.

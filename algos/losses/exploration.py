@@ -60,19 +60,19 @@ def compute_entropy_metrics(dist: ActionDistribution) -> dict[str, torch.Tensor]
     so that they can be averaged over minibatches and learners; :func:`over_choices` turns the
     averages into the reported metrics.
     """
-    entropy, found = dist.entropy(), dict[str, torch.Tensor]()
+    entropy, metrics = dist.entropy(), dict[str, torch.Tensor]()
     if (highest := dist.max_entropy()) is not None:
         free = (highest > 0).to(entropy.dtype)  # of a single legal action it is ln 1
         entropy = entropy * free
-        found["entropy_normalised"] = (entropy / highest.clamp_min(1e-6)).mean()
-        found[CHOICE_STEPS] = free.mean()
-    found["entropy"] = entropy.mean()
+        metrics["entropy_normalised"] = (entropy / highest.clamp_min(1e-6)).mean()
+        metrics[CHOICE_STEPS] = free.mean()
+    metrics["entropy"] = entropy.mean()
     if (probabilities := dist.choice_probabilities()) is not None:
-        found["choice_entropy"] = marginal_entropy(probabilities)
-    return found
+        metrics["choice_entropy"] = marginal_entropy(probabilities)
+    return metrics
 
 
-def over_choices(found: Mapping[str, float]) -> dict[str, float]:
+def over_choices(metrics: Mapping[str, float]) -> dict[str, float]:
     """Turn averaged entropy metrics into means over the rows that had a choice.
 
     Without any such row no entropy is reported: a policy without a choice is not certain of one.
@@ -80,7 +80,7 @@ def over_choices(found: Mapping[str, float]) -> dict[str, float]:
     >>> over_choices({"entropy": 0.25, "choice_step_fraction": 0.5})
     {'choice_step_fraction': 0.5, 'entropy': 0.5}
     """
-    share = found.get(CHOICE_STEPS, 1.0)
-    entropies = {n: found[n] for n in ("entropy", "entropy_normalised") if n in found}
-    rest = {name: value for name, value in found.items() if name not in entropies}
+    share = metrics.get(CHOICE_STEPS, 1.0)
+    entropies = {n: metrics[n] for n in ("entropy", "entropy_normalised") if n in metrics}
+    rest = {name: value for name, value in metrics.items() if name not in entropies}
     return rest | {name: value / share for name, value in entropies.items() if share}

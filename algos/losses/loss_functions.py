@@ -130,7 +130,7 @@ def dpo_loss(
     tensor([0.6931])
     """
     margin = (chosen - reference_chosen) - (rejected - reference_rejected)
-    # Not log(sigmoid(..)), which is -inf for a margin far below 0.
+    # log(sigmoid(..)) would be -inf for a margin far below 0.
     return -logsigmoid(beta * margin)
 
 

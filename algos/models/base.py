@@ -210,15 +210,15 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
 
     def normalise_observations(self, batch: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the columns as :meth:`compute_outputs` reads them."""
-        own = self.observation_normaliser
-        return batch if own is None else own.normalise(batch)
+        normaliser = self.observation_normaliser
+        return batch if normaliser is None else normaliser.normalise(batch)
 
     def compute_normaliser_metrics(self) -> dict[str, float]:
         """Return metrics of the statistics that this copy of the policy acts by."""
-        own = self.observation_normaliser
-        if own is None:
+        normaliser = self.observation_normaliser
+        if normaliser is None:
             return {}
-        return {"normaliser_constant_fraction": own.compute_constant_fraction()}
+        return {"normaliser_constant_fraction": normaliser.compute_constant_fraction()}
 
     def restore_values(self, values: Array) -> Array:
         """Return the network's own values [N] in units of the reward."""
@@ -233,8 +233,8 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
         outputs, value, state = self.compute_step(self.normalise_observations(batch))
         return {"dist": self.dist(outputs, batch), "value": value, "state": state}
 
-    # What a policy remembers: state columns "state.*", zeros where an episode begins. The program
-    # that acts carries them from step to step, one row for each copy of the environment.
+    # A policy's memory: state columns "state.*", zeros where an episode begins. The program that
+    # acts carries them from step to step, one row for each copy of the environment.
 
     @property
     def state_layout(self) -> StateLayout:
@@ -350,13 +350,13 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
 
     def get_named_weights(self) -> dict[str, Tensor]:
         """Return the weights as checkpoints and other processes name them, sharing their memory."""
-        own = self.state_dict().items()
-        return {name: weight.detach() for name, weight in own if name not in self.fixed_weights}
+        weights = self.state_dict().items()
+        return {name: weight.detach() for name, weight in weights if name not in self.fixed_weights}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """Return a copy with weights of its own, sharing those that never change."""
-        own = self.named_parameters() if self.fixed_weights else ()
-        memo |= {id(p): p for name, p in own if name in self.fixed_weights}
+        parameters = self.named_parameters() if self.fixed_weights else ()
+        memo |= {id(p): p for name, p in parameters if name in self.fixed_weights}
         copied = type(self).__new__(type(self))
         memo[id(self)] = copied
         copied.__dict__ = deepcopy(self.__dict__, memo)
@@ -373,13 +373,13 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI):
             ValueError: names that are missing or unknown, or weights of another shape; RLlib would
                 silently keep the old values.
         """
-        own = self.get_named_weights()
-        if own.keys() != state.keys():
+        named = self.get_named_weights()
+        if named.keys() != state.keys():
             raise ValueError(
-                f"These weights belong to another network: missing {sorted(own.keys() - state)}, "
-                f"unknown {sorted(state.keys() - own)}."
+                f"These weights belong to another network: missing {sorted(named.keys() - state)}, "
+                f"unknown {sorted(state.keys() - named)}."
             )
-        for name, weight in own.items():
+        for name, weight in named.items():
             # A copy: arrays out of Ray's object store are read-only, which tensors
             # cannot express.
             given = torch.as_tensor(np.array(state[name]))

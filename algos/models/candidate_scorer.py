@@ -31,7 +31,7 @@ HEADS, SIZE = 4, 16
 SCALE = 0.3
 """Scale of a bag of words, which sets how fast words are learnt compared with the other weights."""
 MET, OPEN = 1, 2
-"""Of a word of an instruction: the page has it, or not yet; 0 is a word that it does not have."""
+"""Status of an instruction's word: the page has it, or not yet; 0 marks all other words."""
 INSTRUCTION, PAGE, CANDIDATES = "obs.instruction", "obs.page", "obs.candidates"
 KINDS, FIGURES, CONTEXT = "obs.kinds", "obs.figures", "obs.context"
 TEXTS = (INSTRUCTION, PAGE, CANDIDATES)
@@ -70,14 +70,14 @@ class CandidateScorer(PolicyModule):
         relu = partial(nn.ReLU, inplace=True)  # one large array less to write
         activation = nn.Tanh if config["activation"] == "tanh" else relu
         self.policy = _perceptron((size, *config["hidden"]), activation, 0.01)
-        # Of the sum of likenesses: words that only the perceptron hears of are learnt more slowly.
+        # Weight of the sum of likenesses: words that only the perceptron reads are learnt slower.
         self.direct = nn.Parameter(torch.tensor(0.1))
         critic = config["value_hidden"] or config["hidden"]
         self.critic = _perceptron((2 * size, *critic), activation, 1.0)
 
     def _words(self) -> int:
         """How many different words there are, in an observation that can be scored."""
-        space, known = (
+        space, readable = (
             self.observation_spaces.get(CANDIDATES),
             {*TEXTS, KINDS, FIGURES, CONTEXT, MASK},
         )
@@ -92,14 +92,14 @@ class CandidateScorer(PolicyModule):
                 "are the choices of the action, and an 'instruction' [L], but the observation is "
                 f"{self.observation_space} and the action {self.action_space}."
             )
-        if unread := sorted(set(self.observation_spaces) - known):
+        if unread := sorted(set(self.observation_spaces) - readable):
             raise InputError(
-                f"The scorer reads {', '.join(sorted(known))}; it would ignore {unread}."
+                f"The scorer reads {', '.join(sorted(readable))}; it would ignore {unread}."
             )
-        found: list[Any] = [
+        text_spaces: list[Any] = [
             self.observation_spaces[name] for name in TEXTS if name in self.observation_spaces
         ]
-        return max(int(space.high.max()) for space in found) + 1
+        return max(int(space.high.max()) for space in text_spaces) + 1
 
     def compute_outputs(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """See :class:`PolicyModule`. A row without any legal candidate gets zeros, not NaN."""
@@ -107,16 +107,16 @@ class CandidateScorer(PolicyModule):
         legal = batch[MASK] > 0 if MASK in batch else batch[CANDIDATES].new_ones(N, K) > 0
         places = _find(legal.flatten())  # of M legal candidates among all N K
         rows = places // K
-        seen = self._build_features(batch, rows, places)
-        score = self.policy(seen)[:, 0] + self.direct * seen[:, HEADS]
-        scores = seen.new_zeros(N * K).index_copy(0, places, score).view(N, K)
+        features = self._build_features(batch, rows, places)
+        score = self.policy(features)[:, 0] + self.direct * features[:, HEADS]
+        scores = features.new_zeros(N * K).index_copy(0, places, score).view(N, K)
         # The value sees the candidates averaged by the policy and averaged evenly; its gradient
         # reaches neither the words nor the policy.
-        seen, logits = seen.detach(), scores.detach().masked_fill(~legal, ILLEGAL_LOGIT)
+        features, logits = features.detach(), scores.detach().masked_fill(~legal, ILLEGAL_LOGIT)
         likely = logits.softmax(-1).flatten().index_select(0, places)
         even = (1 / legal.sum(-1).clamp_min(1)).index_select(0, rows)
         means = [
-            seen.new_zeros(N, seen.shape[1]).index_add(0, rows, seen * share[:, None])
+            features.new_zeros(N, features.shape[1]).index_add(0, rows, features * share[:, None])
             for share in (likely, even)
         ]
         return scores, self.critic(torch.cat(means, -1))[:, 0]
@@ -165,15 +165,15 @@ class CandidateScorer(PolicyModule):
         wanted = asked.index_select(0, is_open), whose.index_select(0, is_open), count
         offered, whose = _list_words(candidates)
         entries = (rows * width).index_select(0, whose) + columns.index_select(0, offered)
-        found = said.index_select(0, entries)
+        status = said.index_select(0, entries)
         # Only candidates with new words [S] are compared: the others are like nothing.
-        is_new = _find(found == 0)
+        is_new = _find(status == 0)
         owner = whose.index_select(0, is_new)
         compared, text = owner.unique_consecutive(return_inverse=True)
         new = offered.index_select(0, is_new), text, len(compared)
         number = whose.new_full((len(rows),), -1)
         number[compared] = torch.arange(len(compared), device=number.device)
-        is_met = _find((found == OPEN) & (number.index_select(0, whose) >= 0))
+        is_met = _find((status == OPEN) & (number.index_select(0, whose) >= 0))
         owner = number.index_select(0, whose.index_select(0, is_met))
         meeting, text = owner.unique_consecutive(return_inverse=True)
         met = offered.index_select(0, is_met), text, len(meeting)

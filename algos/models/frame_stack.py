@@ -51,9 +51,9 @@ class FrameStack:
         stacks, after = dict(observation), {FILLED: lib.ones_like(filled)}
         for name in self.names:
             newest = observation[name]
-            known = filled.reshape(-1, *(1,) * newest.ndim)
+            is_filled = filled.reshape(-1, *(1,) * newest.ndim)
             repeated = lib.stack([newest] * (self.depth - 1), 1)
-            earlier = lib.where(known, state[_to_state(name)], repeated)
+            earlier = lib.where(is_filled, state[_to_state(name)], repeated)
             stacks[name] = lib.concatenate([earlier, newest[:, None]], 1)
             after[_to_state(name)] = stacks[name][:, 1:]
         return stacks, after

@@ -95,7 +95,7 @@ def pack_candidates(
     # Padding reads padding: attention over nothing at all would be NaN.
     reads = (owner[:, None] == -1) | (owner[:, None] == owner[:, :, None])
     sees = (reads & (behind <= behind[:, None]))[:, None]
-    # Of numbers: where a model adds its mask to the scores, a boolean one would forbid nothing.
+    # Numbers, as a model may add its mask to the scores: a boolean one would forbid nothing.
     mask = torch.zeros(sees.shape, dtype=dtype, device=device)
     mask.masked_fill_(~sees, torch.finfo(dtype).min)
     # A candidate's first token is predicted from the prompt's last one, wherever it was packed.
@@ -160,7 +160,7 @@ class CandidateLMPolicy(PolicyModule):
             self._score_candidates(prompt[i], candidates[i], legal[i])
             for i in order.split(ROWS_PER_PASS)
         ]
-        scores, value = (torch.cat(found) for found in zip(*parts, strict=True))
+        scores, value = (torch.cat(outputs) for outputs in zip(*parts, strict=True))
         back = order.argsort()
         scores = scores[back]
         if MASK not in batch:  # else the score of no tokens, 0, would be the best of all
@@ -171,28 +171,28 @@ class CandidateLMPolicy(PolicyModule):
         self, prompt: Tensor, candidates: Tensor, legal: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Return scores [N, K], values [N] of prompt [N, P], candidates [N, K, A], legal [N, K]."""
-        own = self._get_model()
-        at = pack_candidates(prompt, candidates, legal, own.dtype)
-        seen: Tensor = own.base_model(
+        model = self._get_model()
+        at = pack_candidates(prompt, candidates, legal, model.dtype)
+        hidden: Tensor = model.base_model(
             input_ids=at.tokens,
             position_ids=at.position_ids,
             attention_mask=at.attention_mask,
             use_cache=False,
         ).last_hidden_state
         parts = zip(
-            seen[at.row, at.before].split(TOKENS_PER_CHUNK),
+            hidden[at.row, at.before].split(TOKENS_PER_CHUNK),
             at.targets.split(TOKENS_PER_CHUNK),
             strict=True,
         )
         # Made anew in the backward pass instead of being kept for it.
         logps = [
-            checkpoint(_compute_token_logps, own, *part, use_reentrant=False) for part in parts
+            checkpoint(_compute_token_logps, model, *part, use_reentrant=False) for part in parts
         ]
         cell = at.row * legal.shape[1] + at.candidate
-        total = seen.new_zeros(legal.numel()).index_add(0, cell, torch.cat(logps))
+        total = hidden.new_zeros(legal.numel()).index_add(0, cell, torch.cat(logps))
         lengths = (candidates > 0).sum(-1).clamp_min(1)
-        rows = torch.arange(len(seen), device=seen.device)
-        last = seen[rows, (prompt > 0).sum(1).clamp_min(1) - 1]
+        rows = torch.arange(len(hidden), device=hidden.device)
+        last = hidden[rows, (prompt > 0).sum(1).clamp_min(1) - 1]
         return total.view(legal.shape) / lengths, self.critic(last.detach())[:, 0]
 
     def check_loaded_model(self) -> None:
@@ -202,11 +202,11 @@ class CandidateLMPolicy(PolicyModule):
         """
         if not (path := self.model_config["language_model"]):
             return
-        generator, own = torch.Generator().manual_seed(0), self._get_model()
-        known: Any = self.observation_spaces
-        high = int(known[PROMPT].high.max()) + 1
+        generator, model = torch.Generator().manual_seed(0), self._get_model()
+        columns: Any = self.observation_spaces
+        high = int(columns[PROMPT].high.max()) + 1
         prompt, candidates = (
-            torch.randint(1, high, (1, *known[part].shape), generator=generator)
+            torch.randint(1, high, (1, *columns[part].shape), generator=generator)
             for part in (PROMPT, CANDIDATES)
         )
         legal = torch.ones(candidates.shape[:2], dtype=torch.bool)
@@ -216,13 +216,13 @@ class CandidateLMPolicy(PolicyModule):
             said = candidates[0, ends] - 1
             texts = torch.cat([(prompt - 1).expand(len(ends), -1), said], 1)
             kept = said.shape[1] + 1  # logits of whole texts would need much memory
-            logits = own(input_ids=texts, use_cache=False, logits_to_keep=kept).logits
+            logits = model(input_ids=texts, use_cache=False, logits_to_keep=kept).logits
             logps = logits[:, -kept:-1].float().log_softmax(-1)
             return logps.gather(-1, said[..., None]).mean((1, 2))
 
         check_against_library(
             path,
-            own,
+            model,
             lambda: self._score_candidates(prompt, candidates, legal)[0][0, ends],
             compute_expected,
         )
@@ -239,9 +239,9 @@ class CandidateLMPolicy(PolicyModule):
             auto.from_pretrained(path, local_files_only=True).save_pretrained(folder)
 
 
-def _compute_token_logps(lm: Any, seen: Tensor, wanted: Tensor) -> Tensor:
+def _compute_token_logps(lm: Any, hidden: Tensor, wanted: Tensor) -> Tensor:
     """Return the log-probabilities [M] of tokens [M] after hidden states [M, w]."""
-    logits = scale_logits(lm.config, lm.get_output_embeddings()(seen))
+    logits = scale_logits(lm.config, lm.get_output_embeddings()(hidden))
     return -nn.functional.cross_entropy(logits.float(), wanted, reduction="none")
 
 

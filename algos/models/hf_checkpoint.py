@@ -12,7 +12,7 @@ import torch
 from rungwise.validation import InputError
 
 BYTES = 4
-"""Of a weight: models are trained in single precision."""
+"""Size of a weight: models are trained in single precision."""
 
 
 def check_language_model(folder: str, lora_rank: int, runners: int, gpus: float = 0) -> None:
@@ -73,7 +73,7 @@ def get_available_memory() -> int:
     """Return the bytes of memory that are free on this machine."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
-        found = next(line for line in lines if line.startswith("MemAvailable"))
-        return int(found.split()[1]) * 1024
+        available = next(line for line in lines if line.startswith("MemAvailable"))
+        return int(available.split()[1]) * 1024
     except (OSError, StopIteration):
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -23,7 +23,7 @@ from algos.models.fused_mlp import (
 
 
 class Trace(NamedTuple):
-    """What a backward pass needs of a forward pass."""
+    """Intermediate results of a forward pass that the backward pass needs."""
 
     x: Array
     """The flattened observations [N, I]."""
@@ -58,7 +58,7 @@ class ObservationFlattener:
             columns = shifted.flatten(1).unbind(-1)
             hot = [nn.functional.one_hot(c, n) for c, n in zip(columns, sizes, strict=True)]
             return torch.cat(hot, -1).float()
-        # Not its len: an exported network is for any number of rows.
+        # Its len would be a constant in an exported network, which takes any number of rows.
         return to_float32(column.reshape(column.shape[0], -1))
 
 

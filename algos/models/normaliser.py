@@ -146,17 +146,17 @@ class ObservationNormaliser(nn.Module):
     def compute_constant_fraction(self) -> float:
         """Return the fraction of normalised entries in which all rows so far were alike."""
         moments = self._by_column().values()
-        entries = sum(own.variance.numel() for own in moments)
-        return sum(own.constant_entries for own in moments) / max(entries, 1)
+        entries = sum(m.variance.numel() for m in moments)
+        return sum(m.constant_entries for m in moments) / max(entries, 1)
 
     def normalise(self, columns: Mapping[str, Array]) -> dict[str, Array]:
         """Return the columns [N, ...] with normalised observations, clipped, in float32."""
-        found = dict(columns)
+        normalised = dict(columns)
         for name, moments in self._by_column().items():
             column = moments.standardise(columns[name])
             lib = get_array_module(column)
-            found[name] = to_float32(lib.clip(column, -LIMIT, LIMIT))
-        return found
+            normalised[name] = to_float32(lib.clip(column, -LIMIT, LIMIT))
+        return normalised
 
     def _by_column(self) -> dict[str, Any]:
         return {name: self.moments[key] for name, key in self.names.items()}

@@ -36,7 +36,7 @@ class QuietStarPolicy(TokenPolicy):
 
     def _forward(self, batch: Mapping[str, Tensor], **kwargs: object) -> dict[str, Any]:
         forward = super()._forward(batch, **kwargs)
-        # What follows is not known while acting.
+        # The text that follows is not known while acting.
         return (
             forward | {"likelihood": self._compute_likelihood(batch)}
             if ANSWER in batch
@@ -79,9 +79,9 @@ class QuietStarPolicy(TokenPolicy):
         What stands to the right of them in the text does not matter.
         """
         rows = torch.arange(len(text), device=text.device)[:, None]
-        place = end[:, None] + torch.arange(answer.shape[1], device=text.device)
-        text[rows, place + 1] = answer
-        return self.gpt.hidden(text)[rows, place]
+        positions = end[:, None] + torch.arange(answer.shape[1], device=text.device)
+        text[rows, positions + 1] = answer
+        return self.gpt.hidden(text)[rows, positions]
 
 
 def _compute_answer_logp(logits: Tensor, answer: Tensor) -> Tensor:

@@ -92,25 +92,25 @@ class TokenPolicy(PolicyModule):
         tokens = batch[TOKENS]
         lengths = (tokens > 0).sum(-1).clamp_min(1)
         # Nothing stands to the right of the longest text: it need not be read.
-        seen = self.gpt.hidden(tokens[:, : int(lengths.max())])
-        last = seen[torch.arange(len(seen), device=seen.device), lengths - 1]
-        known = torch.cat([last.detach(), self._compute_token_logps(seen, tokens)], -1)
-        return self.gpt.words(last)[:, -self.head.size :], self.critic(known)[:, 0]
+        hidden = self.gpt.hidden(tokens[:, : int(lengths.max())])
+        last = hidden[torch.arange(len(hidden), device=hidden.device), lengths - 1]
+        features = torch.cat([last.detach(), self._compute_token_logps(hidden, tokens)], -1)
+        return self.gpt.words(last)[:, -self.head.size :], self.critic(features)[:, 0]
 
     @torch.no_grad()
-    def _compute_token_logps(self, seen: Tensor, tokens: Tensor) -> Tensor:
+    def _compute_token_logps(self, hidden: Tensor, tokens: Tensor) -> Tensor:
         """Return the log-probability [N, L] of each token; 0 of the first and of padding."""
         # The state at position t predicts token t + 1: states up to the last but one,
         # tokens from 1.
-        written = tokens[:, 1 : seen.shape[1], None]
+        written = tokens[:, 1 : hidden.shape[1], None]
         # Over the vocabulary of a language model the logits of all rows at once would not fit.
-        rows = max(LOGITS_PER_CHUNK // (self.gpt.vocabulary * seen.shape[1]), 1)
+        rows = max(LOGITS_PER_CHUNK // (self.gpt.vocabulary * hidden.shape[1]), 1)
         logp = torch.cat(
             [
-                torch.log_softmax(self.gpt.words(part), -1).gather(-1, follows)[..., 0]
-                for part, follows in zip(seen[:, :-1].split(rows), written.split(rows), strict=True)
+                torch.log_softmax(self.gpt.words(part), -1).gather(-1, token)[..., 0]
+                for part, token in zip(hidden[:, :-1].split(rows), written.split(rows), strict=True)
             ]
         )
-        found = torch.zeros(tokens.shape, device=tokens.device)
-        found[:, 1 : seen.shape[1]] = logp.clamp_min(MIN_TOKEN_LOGP) * (written[..., 0] > 0)
-        return found
+        logps = torch.zeros(tokens.shape, device=tokens.device)
+        logps[:, 1 : hidden.shape[1]] = logp.clamp_min(MIN_TOKEN_LOGP) * (written[..., 0] > 0)
+        return logps

@@ -66,12 +66,12 @@ OF_THE_JOB = {
 """Arguments that a job states elsewhere, and where."""
 WITHOUT_EFFECT = frozenset(
     {
-        # Of RLlib's old API stack.
+        # RLlib's old API stack.
         *("observation_filter", "exploration_config", "preprocessor_pref", "optimizer"),
         *("enable_tf1_exec_eagerly", "remote_worker_envs", "remote_env_batch_wait_ms"),
         *("use_worker_filter_stats", "update_worker_filter_stats", "compress_observations"),
         *("keep_per_episode_custom_metrics", "sampler_perf_stats_ema_coef"),
-        # Of processes that a trial does not reserve, and of spaces that its environment has.
+        # Processes that a trial does not reserve, and spaces that its environment has.
         *("custom_resources_per_env_runner", "custom_resources_per_learner", "local_gpu_idx"),
         *("num_aggregator_actors_per_learner", "observation_space", "action_space", "render_env"),
     }
@@ -104,8 +104,8 @@ def get_default_config(algo: str) -> AlgorithmConfig:
     Raises:
         InputError: there is no such algorithm, or it needs a package that is not installed.
     """
-    if algo not in (known := list_rllib_algorithms()):
-        raise unknown_name_error("algorithm", algo, known)
+    if algo not in (algorithms := list_rllib_algorithms()):
+        raise unknown_name_error("algorithm", algo, algorithms)
     try:
         return ALGORITHMS[algo.removeprefix(RLLIB)]()[1]
     except ImportError as error:
@@ -156,10 +156,10 @@ def check_setting(algo: str, name: str, value: object, where: str = "settings") 
     if name == "model_config":
         if not isinstance(value, Mapping):
             raise InputError(f"{where}.{name} must hold names and values, not {value!r}.")
-        known = {field.name for field in fields(DefaultModelConfig)}
+        field_names = {field.name for field in fields(DefaultModelConfig)}
         for part in value:
-            if part not in known:
-                raise unknown_name_error("field of model_config", str(part), known)
+            if part not in field_names:
+                raise unknown_name_error("field of model_config", str(part), field_names)
 
 
 def make_config(algo: str, settings: Mapping[str, Any]) -> AlgorithmConfig:
@@ -219,7 +219,7 @@ class TrainingEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
     Args:
         config: the id ``env`` and the arguments ``env_kwargs`` of the environment, and
             ``fault_file``, to which its failure is written: RLlib ends the process of a remote env
-            runner without a word of why. Empty for none.
+            runner without its reason. Empty for none.
 
     Raises:
         InputError: a space that RLlib would read wrongly.
@@ -251,8 +251,8 @@ class TrainingEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
         kept: dict[str, Any] = {}
         if terminated or truncated:
             figures = {n: read_number(info[n]) for n in self.metric_names if n in info}
-            known = {n: figure for n, figure in figures.items() if figure is not None}
-            kept = {EPISODE_METRICS: known}
+            numbers = {n: figure for n, figure in figures.items() if figure is not None}
+            kept = {EPISODE_METRICS: numbers}
         return observation, reward, terminated, truncated, kept
 
     def _call(self, call: Callable[..., Any], *args: object, **kwargs: object) -> Any:
@@ -294,7 +294,7 @@ def log_step_metrics(*, metrics_logger: Any, samples: Any, **_: object) -> None:
 
 
 def check_starts(space: Space[Any], kind: str) -> None:
-    """Refuse choices that are not counted from 0: RLlib counts all from there, without a word.
+    """Refuse choices that are not counted from 0: RLlib silently counts all from there.
 
     Raises:
         InputError: such a part of the space.

@@ -56,15 +56,15 @@ class RLlibModule:
         self.env_steps = env_steps
         config = make_config(algo, settings)
         single = (observation_space, action_space)
-        known: Any = {
+        named: Any = {
             INPUT_ENV_SINGLE_SPACES: single,
             INPUT_ENV_SPACES: tuple(batch_space(space) for space in single),
         }
         try:
-            self._before: Any = config.build_env_to_module_connector(spaces=known, device="cpu")
-            self._after: Any = config.build_module_to_env_connector(spaces=known)
-            known[DEFAULT_MODULE_ID] = (self._before.observation_space, action_space)
-            self.module: Any = config.get_rl_module_spec(spaces=known, inference_only=True).build()
+            self._before: Any = config.build_env_to_module_connector(spaces=named, device="cpu")
+            self._after: Any = config.build_module_to_env_connector(spaces=named)
+            named[DEFAULT_MODULE_ID] = (self._before.observation_space, action_space)
+            self.module: Any = config.get_rl_module_spec(spaces=named, inference_only=True).build()
         except Exception as error:  # RLlib raises many types
             # After an AttributeError RLlib tries a way of old, whose own error says nothing.
             cause = error.__context__ if "RLModuleConfig" in str(error) else error
@@ -102,7 +102,7 @@ class RLlibModule:
         seed = int(torch.randint(2**62, (), generator=generator))
         rows = _count_rows(observations)
         each = iterate(batch_space(self.observation_space, rows), observations)
-        episodes = [self._make_episode(row, state, place) for place, row in enumerate(each)]
+        episodes = [self._make_episode(row, state, index) for index, row in enumerate(each)]
         passed: dict[str, Any] = {
             "rl_module": self.module,
             "episodes": episodes,

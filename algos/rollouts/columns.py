@@ -275,16 +275,16 @@ def _repeat(values: Array, times: Array) -> Array:
 
 
 def _positions(sorted_ids: Array, ids: Array) -> Array:
-    found = (
+    positions = (
         torch.searchsorted(sorted_ids, ids)
         if isinstance(sorted_ids, torch.Tensor)
         else np.searchsorted(sorted_ids, ids)
     )
     # An id above all others gets the position len(sorted_ids), which must not be indexed.
-    inside = found < len(sorted_ids)
-    if not bool(inside.all()) or not bool((sorted_ids[found] == ids).all()):
+    inside = positions < len(sorted_ids)
+    if not bool(inside.all()) or not bool((sorted_ids[positions] == ids).all()):
         raise ValueError("A column holds ids that its side table, sorted by id, does not have.")
-    return found
+    return positions
 
 
 def _tensor(array: Array, device: torch.device | str) -> torch.Tensor:

@@ -66,8 +66,8 @@ def find_env_spec(env_id: str) -> EnvSpec:
             _run_entry_points(module, env_id)
         made_by = getattr(sys.modules[module], name, None)
         if name not in gymnasium.registry and callable(made_by):
-            # Not by its name alone, which may be that of Gymnasium's own (`CartPole`), of another
-            # module's, or of what the function itself registers.
+            # Its name alone may be that of one of Gymnasium (`CartPole`), of another module, or of
+            # what the function itself registers.
             entry, name = f"{module}:{name}", f"{module.replace('.', '-')}/{name}"
             if name not in gymnasium.registry:
                 # The metadata of a wrapper are those of its environment: Gymnasium would not find
@@ -110,11 +110,11 @@ def _import_module(module: str, env_id: str) -> None:
             remedy = f"Install {missing}, or put the folder that holds it on PYTHONPATH."
         else:
             remedy = "Correct this import, or install a version that has the name."
-        place = frame.removesuffix(" in <module>")
+        where = frame.removesuffix(" in <module>")
         raise InputError(
-            f"The module of {env_id!r} cannot be imported: {error} (imported in {place}). {remedy}"
+            f"The module of {env_id!r} cannot be imported: {error} (imported in {where}). {remedy}"
         ) from error
-    # SystemExit would end this process without a word.
+    # SystemExit would end this process silently.
     except (Exception, SystemExit) as error:
         if isinstance(error, AttributeError) and isinstance(error.obj, ModuleType):
             _refuse_hidden(error.obj.__name__, env_id)
@@ -166,9 +166,9 @@ def _run_entry_points(module: str, env_id: str) -> None:
 
 def _hint(name: str) -> str:
     """Return how to name the module that registers an environment."""
-    known = next((m for start, m in MODULES.items() if name.startswith(start)), None)
-    if known:
-        return f"It is registered by {known}: write `{known}:{name}`."
+    module = next((m for start, m in MODULES.items() if name.startswith(start)), None)
+    if module:
+        return f"It is registered by {module}: write `{module}:{name}`."
     return f"If a module registers it, name that first: `my_module:{name}`."
 
 
@@ -204,8 +204,8 @@ def check_arguments(env_id: str, env_kwargs: Mapping[str, Any]) -> None:
 def list_arguments(env_id: str, env_kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments that an environment is made with, those of its constructor included."""
     spec = find_env_spec(env_id)
-    own = {p.name: p.default for p in _list_parameters(spec) or () if p.default is not p.empty}
-    return {**own, **spec.kwargs, **env_kwargs}
+    defaults = {p.name: p.default for p in _list_parameters(spec) or () if p.default is not p.empty}
+    return {**defaults, **spec.kwargs, **env_kwargs}
 
 
 def _list_parameters(spec: EnvSpec) -> list[inspect.Parameter] | None:

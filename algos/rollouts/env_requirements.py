@@ -1,4 +1,4 @@
-"""What an objective may need of an environment, and whether an environment has it."""
+"""Needs that an objective may have of an environment, and whether an environment meets them."""
 
 from __future__ import annotations
 

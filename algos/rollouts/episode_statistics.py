@@ -270,7 +270,7 @@ def _combine_extremes(conditions: list[dict[str, float]]) -> dict[str, float]:
     """
     return {
         name: (min if name.endswith("_constant_fraction") else max)(
-            found[name] for found in conditions
+            metrics[name] for metrics in conditions
         )
         for name in conditions[0]
     }

@@ -46,10 +46,10 @@ class EpisodeStep(NamedTuple):
     state: Any
     """State of the world that was acted on; of an environment that of :class:`EnvStep`."""
     observation: Any
-    """What was acted on."""
+    """The observation that was acted on."""
     action: Any
     moved: Step[Any] | EnvStep
-    """What came of it, for all copies."""
+    """The result of the step, for all copies."""
     running: Bools
     """[B]: the copies whose first episode had not ended before this step."""
     ended: Bools

@@ -42,16 +42,16 @@ class FinishedEpisodes:
         final = infos.get("final_info", infos)
         for name in self._names:
             if name in final:
-                values, known = _read_figures(final, name, done)
-                self._figures.setdefault(name, []).append(values[known])
+                values, reported = _read_figures(final, name, done)
+                self._figures.setdefault(name, []).append(values[reported])
         if not self._success_names:
             return
         success = np.zeros(int(done.sum()))
         for name in self._success_names:
             if name in final:
-                values, known = _read_figures(final, name, done)
-                success[known] = values[known].reshape(-1)
-                self.reports_success = self.reports_success or bool(known.any())
+                values, reported = _read_figures(final, name, done)
+                success[reported] = values[reported].reshape(-1)
+                self.reports_success = self.reports_success or bool(reported.any())
         self._successes.append(success)
         self._last_success[done] = success
 
@@ -72,13 +72,13 @@ def _read_figures(final: Mapping[str, Any], name: str, done: Array) -> tuple[Arr
     """Return the figures [N, ...] of the copies that finished, and which of them [N] have one."""
     values = np.asarray(final[name])[done]
     # Without a mask every copy has it: Gymnasium's batches have one, those of others need not.
-    known = np.asarray(final.get(f"_{name}", np.ones(len(done), bool)))[done].astype(bool)
+    reported = np.asarray(final.get(f"_{name}", np.ones(len(done), bool)))[done].astype(bool)
     if values.dtype.kind in "biuf":
-        return values, known
+        return values, reported
     # Text, None where a copy has nothing, or of several types: what is a number counts.
     numbers = [read_number(value) for value in values.reshape(len(values), -1)[:, 0]]
-    known = known & np.array([number is not None for number in numbers], bool)
-    return np.array([number or 0.0 for number in numbers]), known
+    reported = reported & np.array([number is not None for number in numbers], bool)
+    return np.array([number or 0.0 for number in numbers]), reported
 
 
 def merge_figures(parts: Iterable[Mapping[str, Array]]) -> dict[str, Array]:

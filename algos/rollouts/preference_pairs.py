@@ -34,18 +34,18 @@ class CandidateRunner(ColumnRunner):
     """A runner that tries K actions from the same state before each step, and judges them."""
 
     def _act(
-        self, seen: dict[str, Array]
+        self, columns: dict[str, Array]
     ) -> tuple[dict[str, Array], dict[str, Array], Array, dict[str, Array]]:
         """Return the step to execute (see :class:`ColumnRunner`), one of K candidates."""
         if "candidates" not in self.needs:
-            return super()._act(seen)
+            return super()._act(columns)
         policy: Any = self.module
         K, B, world = self.settings.candidates, self.env.num_envs, self.env.world
         # Candidates of one copy are neighbouring rows [B K]: reshape(B, K) separates them
         # again.
         again = np.repeat(np.arange(B), K)
         every, logps, value, _ = policy.act_on_arrays(
-            {name: column[again] for name, column in seen.items()}, self.generator
+            {name: column[again] for name, column in columns.items()}, self.generator
         )
         state, tried = take(self.env.state, again), policy.head.to_env_action(every)
         if self.settings.pairs == IMAGINED:
@@ -56,14 +56,14 @@ class CandidateRunner(ColumnRunner):
             self.env.state = world.charge_lookahead(self.env.state, K - 1)
         judged = judged.reshape(B, K)
         # Candidate 0 was drawn like any other, so executing it keeps the data on-policy.
-        place = np.arange(B) * K
-        found = {
+        rows = np.arange(B) * K
+        extra = {
             f"candidates.{name}": part.reshape(B, K, *part.shape[1:])
             # With their log-probabilities, from which the KL of the update is estimated.
             for name, part in (every | {"logp": logps["logp"]}).items()
         }
-        found |= {"judged": judged, "logp": logps["logp"][place]}
-        return {name: part[place] for name, part in every.items()}, found, value[place], {}
+        extra |= {"judged": judged, "logp": logps["logp"][rows]}
+        return {name: part[rows] for name, part in every.items()}, extra, value[rows], {}
 
 
 def check_reward_prediction(world: World[Any] | None, env_id: str) -> None:
@@ -96,10 +96,10 @@ def make_candidate_pairs(steps: Columns) -> Columns:
     gap = judged[every, best] - judged[every, worst]
     start = "candidates."
     tried = {name.removeprefix(start): steps[name] for name in steps if name.startswith(start)}
-    seen = {name: steps[name] for name in steps if name.split(".")[0] == "obs"}
+    observation = {name: steps[name] for name in steps if name.split(".")[0] == "obs"}
     pairs = {"gap": gap}
-    for side, place in (("chosen", best), ("rejected", worst)):
-        columns = seen | {name: column[every, place] for name, column in tried.items()}
+    for side, index in (("chosen", best), ("rejected", worst)):
+        columns = observation | {name: column[every, index] for name, column in tried.items()}
         pairs |= {f"{side}.{name}": _to_single_steps(column) for name, column in columns.items()}
     # Equal candidates state no preference. A NaN compares false and is left out as well.
     return Columns(pairs).select(np.flatnonzero(gap > 0))

@@ -35,9 +35,9 @@ class QuickActor:
         self.drawer = ActionDrawer(policy.head, copies, self.log_std, generator)
         self.compute_policy_outputs = policy.freeze_policy_trunk()
 
-    def act(self, seen: Mapping[str, Array]) -> dict[str, Array]:
+    def act(self, columns: Mapping[str, Array]) -> dict[str, Array]:
         """Return action columns ``[B, ...]`` for the columns that the policy reads."""
-        return self.drawer.draw(self.compute_policy_outputs(seen), seen.get(MASK))
+        return self.drawer.draw(self.compute_policy_outputs(columns), columns.get(MASK))
 
     def score(self, columns: Mapping[str, Array]) -> tuple[Array, Array]:
         """Return log-probabilities and values, each ``[T, B]``, of steps with their actions."""
@@ -48,8 +48,8 @@ class QuickActor:
         for start in range(0, count, CHUNK_ROWS):
             part = slice(start, start + CHUNK_ROWS)
             steps = {name: column[part] for name, column in rows.items()}
-            _, outputs, own = self.policy.trace(steps)
+            _, outputs, features = self.policy.trace(steps)
             mask = steps.get(MASK)
             logps[part] = self.policy.head.score(outputs, steps, self.log_std, mask).logp
-            values[part] = self.policy.restore_values(own)
+            values[part] = self.policy.restore_values(features)
         return logps.reshape(shape), values.reshape(shape)

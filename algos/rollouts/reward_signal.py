@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 WITHOUT_SIGNAL = 0.25
-"""What advantages are multiplied by before there is a signal. With 1 one of six runs of Acrobot had
-become too certain to learn in its budget; with 0 MountainCar, which is explored by following those
-errors, was never solved."""
+"""Factor of advantages before there is a signal. With 1 one of six runs of Acrobot had become too
+certain to learn in its budget; with 0 MountainCar, which is explored by following those errors, was
+never solved."""
 
 
 class RewardSignal:

@@ -81,8 +81,8 @@ class Rollout:
         """
         if "row_reward" not in self.columns:
             return {}
-        own = self.columns["row_reward"] - self.rewards[..., None]
-        return {"row_advantages": advantages[..., None] + own}
+        deviations = self.columns["row_reward"] - self.rewards[..., None]
+        return {"row_advantages": advantages[..., None] + deviations}
 
     def to_group_rows(
         self, advantages: Array, has_signal: Array, row_advantages: Array | None = None

@@ -213,22 +213,22 @@ def _check_same_columns(files: Sequence[Path], parts: Sequence[Columns]) -> None
     for file, part in zip(files, parts, strict=True):
         kinds = _describe_columns(part)
         for name in sorted(first.keys() | kinds.keys()):
-            seen, expected = kinds.get(name, "missing"), first.get(name, "missing")
-            if seen != expected:
+            actual, expected = kinds.get(name, "missing"), first.get(name, "missing")
+            if actual != expected:
                 raise InputError(
                     f"The recordings of one folder must have the same columns, but {name!r} is "
-                    f"{seen} in {file} and {expected} in {files[0].name}; use a folder for each."
+                    f"{actual} in {file} and {expected} in {files[0].name}; use a folder for each."
                 )
 
 
 def _describe_columns(rows: Columns, under: str = "") -> dict[str, str]:
     """Return dtype and shape by column name, side tables included; text widths are ignored."""
-    found: dict[str, str] = {}
+    kinds: dict[str, str] = {}
     for name, column in rows.rows.items():
         values = column.values if isinstance(column, Ragged) else column
         dtype = values.dtype if values.dtype.kind not in "US" else values.dtype.type.__name__
         ragged = "ragged " if isinstance(column, Ragged) else ""
-        found[under + name] = f"{ragged}{dtype} {['N', *values.shape[1:]]}".replace("'", "")
+        kinds[under + name] = f"{ragged}{dtype} {['N', *values.shape[1:]]}".replace("'", "")
     for name, table in rows.tables.items():
-        found |= _describe_columns(table, f"{under}{name}.")
-    return found
+        kinds |= _describe_columns(table, f"{under}{name}.")
+    return kinds

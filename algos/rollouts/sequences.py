@@ -88,7 +88,7 @@ def split_sequences(rows: Columns, size: int, generator: torch.Generator) -> lis
     offsets = torch.cat([first, torch.full_like(first[:1], len(rows))])
     whole = {name: Ragged(column, offsets) for name, column in rows.items()}
     order = torch.randperm(len(first), generator=generator).to(first.device)
-    # By the number of rows, which is the same in all learners: with different numbers of
+    # Count by rows, whose number is the same in all learners: with different numbers of
     # minibatches they would wait for each other for ever.
     count = max((len(rows) + size // 2) // size, 1)
     return [

@@ -28,9 +28,9 @@ class VStarTable:
     values: dict[int, float] = field(default_factory=dict[int, float])
     """V* by start."""
     flat: dict[int, bool] = field(default_factory=dict[int, bool])
-    """By start whether all samples had the same return."""
+    """Whether all samples of a start had the same return."""
     solved: dict[int, bool] = field(default_factory=dict[int, bool])
-    """By start whether any sample succeeded; empty where the environment reports no success."""
+    """Whether any sample of a start succeeded; empty where the environment reports no success."""
     seconds: float = 0.0
     """Time that this process has spent on :attr:`num_timed` starts."""
     num_timed: int = 0
@@ -64,22 +64,22 @@ class VStarTable:
     def summarise(self, num_starts: int) -> dict[str, float]:
         """Return the progress through ``num_starts`` starts, by the names in ``metrics.py``."""
         # The cache may hold more starts than this trial has.
-        known = [start for start in range(num_starts) if start in self.values]
-        left = num_starts - len(known)
-        metrics: dict[str, float] = {"v_star_starts": len(known), "v_star_starts_left": left}
-        if known:
-            values = np.array([self.values[start] for start in known], np.float32)
+        estimated = [start for start in range(num_starts) if start in self.values]
+        missing = num_starts - len(estimated)
+        metrics: dict[str, float] = {"v_star_starts": len(estimated), "v_star_starts_left": missing}
+        if estimated:
+            values = np.array([self.values[start] for start in estimated], np.float32)
             metrics |= {
                 "v_star_mean": float(values.mean()),
                 "v_star_std": float(values.std()),
                 "v_star_max": float(values.max()),
-                "v_star_flat_fraction": float(np.mean([self.flat[start] for start in known])),
+                "v_star_flat_fraction": float(np.mean([self.flat[start] for start in estimated])),
             }
-        if solved := [self.solved[start] for start in known if start in self.solved]:
+        if solved := [self.solved[start] for start in estimated if start in self.solved]:
             metrics["v_star_failed_fraction"] = 1 - float(np.mean(solved))
         if self.num_timed:
             metrics["v_star_s"] = self.seconds
-            metrics["v_star_left_s"] = left * self.seconds / self.num_timed
+            metrics["v_star_left_s"] = missing * self.seconds / self.num_timed
         return metrics
 
     def get_state(self) -> dict[str, Any]:

@@ -73,7 +73,7 @@ def take_hang_reports(directory: Path, process_name: str) -> list[str]:
 
     Reports of stretches under way are left alone.
     """
-    found: list[str] = []
+    reports: list[str] = []
     for path in sorted(directory.glob(f"{process_name}*.hang")):
         text = path.read_text(errors="replace")
         frames = re.findall(r'File "(.+)", line (\d+) in (\S+)', text)
@@ -82,7 +82,7 @@ def take_hang_reports(directory: Path, process_name: str) -> list[str]:
         path.unlink(missing_ok=True)
         # The user's frame, if there is one: a library's only shows where waiting is
         # implemented.
-        own = [f for f in frames if "site-packages" not in f[0] and "/lib/python" not in f[0]]
-        file, line, function = (own or frames)[0]
-        found.append(f"{path.stem} hung in {function} ({file}:{line}) and {text.splitlines()[0]}")
-    return found
+        user = [f for f in frames if "site-packages" not in f[0] and "/lib/python" not in f[0]]
+        file, line, function = (user or frames)[0]
+        reports.append(f"{path.stem} hung in {function} ({file}:{line}) and {text.splitlines()[0]}")
+    return reports

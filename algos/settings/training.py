@@ -22,7 +22,7 @@ from rungwise.validation import (
 )
 
 RLLIB = "rllib/"
-"""What the names of RLlib's own algorithms begin with."""
+"""Prefix of the names of RLlib's own algorithms."""
 
 
 def is_rllib_name(algo: str) -> bool:
@@ -129,7 +129,7 @@ class ExplorationSettings:
 
 @dataclass(frozen=True)
 class WarmStartSettings:
-    """What the policy imitates before it is trained."""
+    """Policies to imitate before training."""
 
     group: ClassVar[str] = "warm start"
     warm_start: str = ""
@@ -145,7 +145,7 @@ class WarmStartSettings:
 
 @dataclass(frozen=True)
 class NetworkSettings:
-    """What the policy network is made of."""
+    """Size and parts of the policy network."""
 
     group: ClassVar[str] = "network"
     model: Literal["auto", "mlp", "set", "graph", "gin", "scorer", "language", "thinker", "lm"] = (
@@ -294,11 +294,11 @@ class TrainingSettings(
             )
 
     prepared_with: ClassVar[tuple[str, ...]] = ()
-    """What is computed before training depends on these settings: they stay as they are."""
+    """Settings of what is computed before training: they stay as they are."""
     learns_sequences: ClassVar[bool] = False
     """Whether its loss is a sum over steps that keep their order, which a memory needs."""
     row_description: ClassVar[str] = "steps (rollout_length * num_envs * runners)"
-    """What an optimiser step is made of, in words."""
+    """Rows of an optimiser step, in words."""
 
     @property
     def runners(self) -> int:
@@ -330,7 +330,7 @@ class TrainingSettings(
 
     @property
     def model_config(self) -> dict[str, Any]:
-        """What the policy network is built from."""
+        """Return the arguments of the policy network."""
         names = ("hidden", "value_hidden", "activation", "value_distribution", "bins")
         names += ("language_model", "lora_rank", "frame_stack", "memory", "normalise_observations")
         spread = ("initial_log_std", "log_std_schedule")

@@ -46,7 +46,7 @@ class AuditCommand(Command):
     """Only rules end a run whose rate of wrongly ended published runs is at most this (a fraction,
     with 95 % confidence); the others warn."""
     scheduler: Literal["asha", "hyperband", "none"] = "asha"
-    """What is replayed, too, on groups of eight runs or more."""
+    """Scheduler that is replayed, too, on groups of eight runs or more."""
     workers: int = 0
     """Processes; by default one for each core."""
     out: Path = Path("audit.html")
@@ -127,7 +127,7 @@ def format_account(result: Audit, seconds: float) -> list[str]:
     at = f", after {format_percent(result.median_share)} of their length (median)"
     ended = len(result.ended)
     lines.append(f"ended early   {count(ended, 'run')}{at if ended else ''}")
-    best = sum(one.verdict == "wrong" and one.is_among_best for one in result.ended)
+    best = sum(r.verdict == "wrong" and r.is_among_best for r in result.ended)
     for verdict, words in WORDS.items():
         if verdicts[verdict] or (verdict in ("right", "wrong") and ended):
             into = f" ({best} of them into the best third)" if verdict == "wrong" and best else ""
@@ -156,7 +156,7 @@ def format_account(result: Audit, seconds: float) -> list[str]:
     lines += [f"not judged    {run.note}" for run in result.unread[:MOST_LISTED]]
     if len(result.unread) > MOST_LISTED:
         lines.append(f"              and {len(result.unread) - MOST_LISTED} more, on the page")
-    lines += [f"left out      {one.file}: {one.why}" for one in result.left_out[:MOST_LISTED]]
+    lines += [f"left out      {r.file}: {r.why}" for r in result.left_out[:MOST_LISTED]]
     if len(result.left_out) > MOST_LISTED:
         lines.append(f"              and {len(result.left_out) - MOST_LISTED} more, on the page")
     return lines

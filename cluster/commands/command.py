@@ -90,13 +90,13 @@ def _describe_unknown_word(word: str, flags: Sequence[str], prog: str) -> str:
     spelt, _, value = word.partition("=")
     spelt = spelt.replace("_", "-")
     group, _, name = spelt.rpartition(".")
-    # By its last part, among the flags of its group first: `--lr` and `lr` mean `--settings.lr`.
+    # Its last part counts, among the flags of its group first: `lr` means `--settings.lr`.
     by_name = {flag.rpartition(".")[2].lstrip("-"): flag for flag in reversed(flags)}
     in_group = {n: f"{group}.{n}" for n in by_name if f"{group}.{n}" in flags}
     near = [
-        known[close]
-        for known in (in_group, by_name)
-        for close in difflib.get_close_matches(name.lstrip("-"), known, n=1, cutoff=0.7)
+        flags_of[close]
+        for flags_of in (in_group, by_name)
+        for close in difflib.get_close_matches(name.lstrip("-"), flags_of, n=1, cutoff=0.7)
     ]
     if near:
         hint = f"did you mean `{near[0]} {value or 'VALUE'}`?"

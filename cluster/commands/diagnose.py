@@ -30,7 +30,7 @@ class Check(EnvironmentCommand):
     algo: str = ""
     """The algorithm to check it with; by default the preset's, or ppo."""
     scm: str = ""
-    """Of a causal environment: its model or family, by name or file (my_scm.yaml)."""
+    """Model or family of a causal environment, by name or file (my_scm.yaml)."""
 
     def __call__(self, console: Console) -> Answer:
         """Run the probes and print their findings.
@@ -152,12 +152,12 @@ def parse_renames(pairs: Sequence[str]) -> dict[str, str]:
     """
     renames: dict[str, str] = {}
     for pair in pairs:
-        theirs, equals, ours = pair.rpartition("=")
-        if not (theirs and equals and ours):
+        logged, equals, name = pair.rpartition("=")
+        if not (logged and equals and name):
             raise InputError(
                 f"--rename must be LOG_NAME=NAME, such as profit=return_mean, but it is {pair!r}."
             )
-        renames[theirs] = ours
+        renames[logged] = name
     return renames
 
 

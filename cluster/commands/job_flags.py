@@ -120,13 +120,13 @@ def find_job_fields(argv: Sequence[str]) -> dict[str, Any]:
     Raises:
         InputError: a number has the wrong type or is out of bounds.
     """
-    known, given = get_fields(Job), dict[str, Any]()
+    fields, given = get_fields(Job), dict[str, Any]()
     for word, following in zip(argv, [*argv[1:], ""], strict=False):
         flag, equals, value = word.partition("=")
         name, text = flag.removeprefix("--").replace("-", "_"), value if equals else following
-        if not (flag.startswith("--") and name in known and text):
+        if not (flag.startswith("--") and name in fields and text):
             continue
-        if known[name][0] is str:
+        if fields[name][0] is str:
             given[name] = text
             continue
         with suppress(ValueError):  # no number: the parser of the flags says so
@@ -134,7 +134,7 @@ def find_job_fields(argv: Sequence[str]) -> dict[str, Any]:
             given[name] = int(text)
         # First: a default of another type makes the parser of the flags warn at length.
         if isinstance(value := given.get(name), int | float):
-            check_value(name, value, *known[name])
+            check_value(name, value, *fields[name])
     return given
 
 
@@ -155,8 +155,8 @@ def make_job_flags(given: Mapping[str, Any], where: str) -> JobFlags:
         from algos.rllib.rllib_algorithms import list_settings  # as slow to import as RLlib
 
         pairs.append("settings")
-        known = ", ".join(sorted(list_settings(job.algo)))
-        docs["settings"] = f"AlgorithmConfig's arguments that differ from its defaults: {known}."
+        names = ", ".join(sorted(list_settings(job.algo)))
+        docs["settings"] = f"AlgorithmConfig's arguments that differ from its defaults: {names}."
     else:
         types["settings"] = make_flags_type(type(job.settings))
         defaults["settings"] = to_tuples(defaults["settings"])

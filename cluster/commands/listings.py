@@ -31,7 +31,7 @@ class PresetRow(NamedTuple):
     steps: int
     """Environment steps of one trial."""
     score: PresetScore | None
-    """What a training has reached; None where it was not measured."""
+    """Score that a training has reached; None where it was not measured."""
     shows: str
     """The first sentence of the comment that the file starts with."""
 

@@ -163,7 +163,7 @@ def print_and_check_outcome(
     broken = [t for t in outcome.trials if t.end_reason in ("error", "health")]
     if len(broken) == len(outcome.trials) or outcome.best is None:
         why = broken[0].sentence if broken else _explain_unscored(outcome, directory)
-        # What was learnt before the end can be evaluated, and continued.
+        # The policy learnt before the end can be evaluated, and continued.
         has_result = outcome.best is not None and outcome.best.checkpoint
         lead = "The run ended early" if has_result else "The run produced no result"
         raise CommandFailed(answer, f"{lead}: {why}")

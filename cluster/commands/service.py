@@ -90,7 +90,7 @@ class Jobs(Command):
     action: tyro.conf.Positional[
         Literal["list", "submit", "show", "stop", "resume", "findings", "checkpoints", "metrics"]
     ] = "list"
-    """What to do."""
+    """The action to take."""
     job: tyro.conf.Positional[str] = ""
     """Name of the job; with `submit`, a preset or a job file ending in .yaml."""
     trial: str = ""

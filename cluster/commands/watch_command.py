@@ -75,8 +75,8 @@ class WatchCommand(Command):
         """
         words, command = list(argv), list[str]()
         if "--" in words:
-            place = words.index("--")
-            words, command = words[:place], words[place + 1 :]
+            end = words.index("--")
+            words, command = words[:end], words[end + 1 :]
             if not command:
                 raise InputError("There is no command after --: write -- python train.py, say.")
         watch = replace(super().parse(words), command=tuple(command))

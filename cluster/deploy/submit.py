@@ -21,7 +21,7 @@ from rungwise.validation import InputError
 from rungwise.write_errors import refuse_unwritable
 
 IN_FILES = "choose another folder with --files"
-"""What to do where the files of a cluster cannot be written."""
+"""Remedy where the files of a cluster cannot be written."""
 
 
 def submit_job(
@@ -92,8 +92,8 @@ def submit_job(
     while submit and commands and (output := run_if_installed(commands[0])) is not None:
         messages.append(output)
         commands = commands[1:]
-    left = [shlex.join(command) for command in commands]
-    return {"files": list(map(str, written)), "messages": messages, "commands_left": left}
+    remaining = [shlex.join(command) for command in commands]
+    return {"files": list(map(str, written)), "messages": messages, "commands_left": remaining}
 
 
 def make_submission_folder(files: Path, name: str) -> Path:

@@ -304,7 +304,7 @@ def _report_lost_driver(directory: Path, start: int, last_line: str) -> None:
     resume = f"It is given up: `rungwise jobs resume {directory.name}` tries again."
     follows = f"Start {start + 1} of {MAX_STARTS} follows." if start < MAX_STARTS else resume
     text = f"its driver was lost: it has written no end. {follows} It printed last: {last_line}"
-    # Not waited for: the queue has other runs to drive.
+    # Sent without waiting: the queue has other runs to drive.
     notifier = Notifier(directory)
     notifier.send("driver_lost", text)
     notifier.finish()

@@ -83,26 +83,26 @@ class GreedyPolicy(nn.Module):
 
     def forward(self, *columns: Tensor) -> tuple[Tensor, ...]:
         """Return actions, outputs [B, head.size], value [B] and next state of inputs [B]."""
-        seen, after = self._recall(dict(zip(self.inputs, columns, strict=True)))
+        inputs, after = self._recall(dict(zip(self.inputs, columns, strict=True)))
         if not isinstance(self.policy, MLPPolicy):
-            return self._collect(seen, *self._compute_step(seen), after)
-        x = self.policy.flatten(self.policy.normalise_observations(seen))
+            return self._collect(inputs, *self._run_step(inputs), after)
+        x = self.policy.flatten(self.policy.normalise_observations(inputs))
         layout = self.policy.layout
         outputs, values = (
             forward_trunk(x, layout.split_trunk_layers(self.policy.flat, trunk), layout.activation)
             for trunk in ("policy", "critic")
         )
-        return self._collect(seen, outputs, values[:, 0], {}, after)
+        return self._collect(inputs, outputs, values[:, 0], {}, after)
 
     def compute_expected(self, columns: ObservationColumns) -> list[np.ndarray[Any, Any]]:
         """Compute the same as the policy acts, as the reference of a comparison."""
-        seen, after = self._recall({n: torch.from_numpy(column) for n, column in columns.items()})
-        step = self._compute_step(seen)
-        found = dict(zip(self.outputs, self._collect(seen, *step, after), strict=True))
+        inputs, after = self._recall({n: torch.from_numpy(column) for n, column in columns.items()})
+        step = self._run_step(inputs)
+        outputs = dict(zip(self.outputs, self._collect(inputs, *step, after), strict=True))
         # On arrays, where a policy acts: the export translates tensors.
-        mode = self._find_mode(seen, step[0]).items()
+        mode = self._find_mode(inputs, step[0]).items()
         action = self.policy.head.to_env_action({name: part.numpy() for name, part in mode})
-        expected = {name: tensor.numpy() for name, tensor in found.items()} | name_parts(action)
+        expected = {name: tensor.numpy() for name, tensor in outputs.items()} | name_parts(action)
         return [expected[name] for name in self.outputs]
 
     def _recall(self, columns: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -112,23 +112,23 @@ class GreedyPolicy(nn.Module):
         )
         return self.policy.recall(observation, state)
 
-    def _compute_step(self, seen: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    def _run_step(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Return outputs [B, head.size], the network's own values [B], and recurrent states."""
-        return self.policy.compute_step(self.policy.normalise_observations(seen))
+        return self.policy.compute_step(self.policy.normalise_observations(inputs))
 
-    def _find_mode(self, seen: Mapping[str, Tensor], outputs: Tensor) -> dict[str, Tensor]:
+    def _find_mode(self, inputs: Mapping[str, Tensor], outputs: Tensor) -> dict[str, Tensor]:
         """Return the columns of the most likely actions."""
-        return self.policy.head.dist(outputs, self.policy.log_std, seen.get(MASK)).mode()
+        return self.policy.head.dist(outputs, self.policy.log_std, inputs.get(MASK)).mode()
 
     def _collect(
         self,
-        seen: Mapping[str, Tensor],
+        inputs: Mapping[str, Tensor],
         outputs: Tensor,
         value: Tensor,
         recurrent: Mapping[str, Tensor],
         after: Mapping[str, Tensor],
     ) -> tuple[Tensor, ...]:
-        mode: Any = self._find_mode(seen, outputs)
+        mode: Any = self._find_mode(inputs, outputs)
         states = {**recurrent, **after}
         return (
             *name_parts(self.policy.head.to_env_action(mode)).values(),
@@ -369,7 +369,7 @@ def _describe_interface(
         **{name: metadata[name] for name in ("env", "env_kwargs", "algo", "iteration")},
         "inputs": describe(greedy.inputs, list(columns.values())),
         "outputs": describe(greedy.outputs, results),
-        # What a policy remembers: zeros at the start of an episode, then the results of the step.
+        # The policy's memory: zeros at the start of an episode, then the results of the step.
         "states": {name: f"next.{name}" for name in greedy.states},
         # Actions are what the environment's step takes: scaled, clipped, counted from the start.
         "action_space": str(policy.action_space),

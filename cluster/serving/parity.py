@@ -25,26 +25,26 @@ def measure_difference(
     next one is no difference.
     """
     largest, differ = 0.0, np.zeros(len(expected[0]), bool)
-    for name, ours, theirs in zip(names, expected, actual, strict=True):
+    for name, wanted, got in zip(names, expected, actual, strict=True):
         # Choices, and whole numbers among what a policy remembers.
-        if not np.issubdtype(ours.dtype, np.floating):
-            apart = ours != theirs
+        if not np.issubdtype(wanted.dtype, np.floating):
+            apart = wanted != got
             if name in rounded:
-                gap = np.abs(ours.astype(np.float64) - theirs)
-                apart = gap > 1 + TOLERANCE * np.abs(ours.astype(np.float64)).max(0)
-            differ |= apart.reshape(len(ours), -1).any(-1)
-    for name, ours, theirs in zip(names, expected, actual, strict=True):
-        if np.issubdtype(ours.dtype, np.floating):
+                gap = np.abs(wanted.astype(np.float64) - got)
+                apart = gap > 1 + TOLERANCE * np.abs(wanted.astype(np.float64)).max(0)
+            differ |= apart.reshape(len(wanted), -1).any(-1)
+    for name, wanted, got in zip(names, expected, actual, strict=True):
+        if np.issubdtype(wanted.dtype, np.floating):
             # The value part of an action depends on the choice: compare it on equal choices only.
             same = ~differ if name.startswith("action") else slice(None)
             with np.errstate(invalid="ignore"):  # of infinities
                 # Per column and not per number: a value near 0 is the rounded sum of larger ones.
-                scale = np.abs(ours).max(0, initial=1.0, where=np.isfinite(ours))
-                gap = np.abs(ours - theirs) / scale
+                scale = np.abs(wanted).max(0, initial=1.0, where=np.isfinite(wanted))
+                gap = np.abs(wanted - got) / scale
             # Every comparison with NaN is false, so that max() would leave it out. The same number
             # that is not finite is no difference: a damaged policy is refused elsewhere.
-            equal = (ours == theirs) | (np.isnan(ours) & np.isnan(theirs))
-            step = np.finfo(ours.dtype).eps
+            equal = (wanted == got) | (np.isnan(wanted) & np.isnan(got))
+            step = np.finfo(wanted.dtype).eps
             if step > TOLERANCE:
                 equal |= gap <= step
             gap = np.where(equal, 0.0, np.where(np.isnan(gap), np.inf, gap))

@@ -120,7 +120,7 @@ def act_on_batches(
         actions, after = policy.act_batch(observations, given)
         for row, index in enumerate(indices):
             state = {name: column[row : row + 1] for name, column in after.items()}
-            # Of numpy: its scalars, too, become plain numbers by this method.
+            # The tolist of numpy makes plain numbers of its scalars, too.
             plain = tree.map_structure(methodcaller("tolist"), take(actions, row))
             answers[index] = plain, state
     return answers
@@ -288,9 +288,9 @@ def find_newest_checkpoint(checkpoint: Path) -> Path:
     if trial.parent.name.startswith("session-"):  # in a run, where a resume begins another session
         folders = [path / trial.name for path in trial.parent.parent.glob("session-*")]
     # The manifest is written last: a directory without one is incomplete.
-    found = [m.parent for path in folders for m in path.glob("checkpoint_*/manifest.json")]
-    # By length first: session-10 comes after session-9.
-    return max(found, default=checkpoint, key=lambda path: (len(str(path.parent)), path))
+    checkpoints = [m.parent for path in folders for m in path.glob("checkpoint_*/manifest.json")]
+    # Sorted by length first: session-10 comes after session-9.
+    return max(checkpoints, default=checkpoint, key=lambda path: (len(str(path.parent)), path))
 
 
 def follow_checkpoints(
@@ -343,7 +343,7 @@ async def _act(holder: SupportsAct, body: bytes) -> dict[str, Any]:
                 f"`sessions` must be a list of {len(observations)} ids, one for each observation "
                 "and null where an episode begins."
             )
-    batches = [validate_observation(policy, one) for one in observations]
+    batches = [validate_observation(policy, observation) for observation in observations]
     sessions: list[tuple[str, State]] = []
     try:
         sessions.extend(holder.sessions.open(policy, session) for session in given)
@@ -353,8 +353,8 @@ async def _act(holder: SupportsAct, body: bytes) -> dict[str, Any]:
         ]
         answers = await asyncio.gather(*waiting)
     except BaseException:  # also where the client has gone
-        for known, (session, state) in zip(given, sessions, strict=False):
-            holder.sessions.store(session if known else "", state)
+        for session_id, (session, state) in zip(given, sessions, strict=False):
+            holder.sessions.store(session if session_id else "", state)
         raise
     ids = [session for session, _ in sessions]
     for session, (_, state) in zip(ids, answers, strict=True):

@@ -133,7 +133,7 @@ def _format_repeats(outcome: Outcome) -> list[str]:
         f"then {format_measurement(again.settled_score)}"
         for first, again in outcome.repeated
     ]
-    # Not the last scores, which the table has.
+    # The table has the last scores.
     return [f"Trained again on another seed (means of the later half): {'; '.join(pairs)}"]
 
 

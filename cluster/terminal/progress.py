@@ -35,7 +35,7 @@ LINE_INTERVAL_S = 5.0
 START_TRIALS = "Starting the trials: importing PyTorch, building environments"
 START_PROGRAM = "Waiting for the first row of the program's log"
 FINISH = "Writing the report, and stopping the processes"
-"""What is being done before the first result, and after the end."""
+"""Work before the first result, and after the end."""
 FRAME_LINES = 5
 """Lines of a screen that are not trials: heading, hidden trials, summary, cursor."""
 
@@ -163,8 +163,8 @@ class ProgressDisplay:
 
     def _summarise(self, outcome: Outcome) -> str:
         done = outcome.iterations_run - self._iterations_before
-        left = estimate_seconds_left(outcome, done, self._now - self._started_at)
-        return summarise_outcome(outcome, left)
+        seconds = estimate_seconds_left(outcome, done, self._now - self._started_at)
+        return summarise_outcome(outcome, seconds)
 
 
 class EvaluationProgress:

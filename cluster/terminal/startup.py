@@ -1,4 +1,4 @@
-"""What is being done before the first result, and how long it has taken so far."""
+"""Work before the first result, and how long it has taken so far."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def make_trial_table(
         curve_width,
         STATE_WIDTH,
     )
-    # By all trials, not by those shown: the columns would change with them.
+    # Chosen by all trials: by those shown the columns would change with them.
     free = width - sum(columns) - 2 * len(columns)
     searched = choose_settings(job.searched, outcome.trials, free)
     table = Table(box=None, padding=(0, 1), width=width, header_style="bold")

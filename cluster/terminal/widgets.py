@@ -95,9 +95,9 @@ def estimate_seconds_left(outcome: Outcome, done: int, seconds: float) -> float 
         return None
     usual = sum(ended) / len(ended)
     running = [trial for trial in outcome.trials if trial.end_reason is None]
-    left = sum(
+    iterations = sum(
         usual - trial.iterations if trial.iterations < usual else trial.iterations_not_run
         for trial in running
     )
-    left += usual * max(0, outcome.job.trials - len(outcome.trials))
-    return left * seconds / done
+    iterations += usual * max(0, outcome.job.trials - len(outcome.trials))
+    return iterations * seconds / done

@@ -198,10 +198,10 @@ class ApiHandlers:
 
     async def _find_trial(self, name: str, trial: str) -> TrialOutcome:
         trials = (await self._query_run(name, RunView.build_outcome)).trials
-        found = next((one for one in trials if one.id == trial), None)
-        if found is None:
+        outcome = next((t for t in trials if t.id == trial), None)
+        if outcome is None:
             raise HTTPException(404, f"{name} has no trial {trial!r}.")
-        return found
+        return outcome
 
     def _require_queue(self) -> RunQueue:
         if self.queue is None:

@@ -24,8 +24,8 @@ def _close(name: str, close: Callable[[], None]) -> None:
     try:
         close()
     except (Exception, SystemExit) as error:
-        place = f" ({frame})" if (frame := find_user_frame(error)) else ""
-        _warn_once(f"close() of {name} raised {type(error).__name__}: {error}{place}")
+        location = f" ({frame})" if (frame := find_user_frame(error)) else ""
+        _warn_once(f"close() of {name} raised {type(error).__name__}: {error}{location}")
 
 
 @functools.cache  # the filter "once" forgets whenever filters change

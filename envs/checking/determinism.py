@@ -35,19 +35,19 @@ def check_same_seed(
         TimeLimitError: the environment is registered as nondeterministic.
     """
     _require_time(deadline, clock)
-    one = call_guarded("make", make)
+    first = call_guarded("make", make)
     try:
-        if one.spec is not None and one.spec.nondeterministic:
+        if first.spec is not None and first.spec.nondeterministic:
             raise TimeLimitError("the environment is registered as nondeterministic")
         _require_time(deadline, clock)
-        two = call_guarded("make", make)
+        second = call_guarded("make", make)
         try:
-            with locate_violations(one):
-                return _play_twice(one, two, deadline, clock)
+            with locate_violations(first):
+                return _play_twice(first, second, deadline, clock)
         finally:
-            two.close()
+            second.close()
     finally:
-        one.close()
+        first.close()
 
 
 def _require_time(deadline: float, clock: Clock) -> None:
@@ -61,14 +61,14 @@ def _require_time(deadline: float, clock: Clock) -> None:
 
 
 def _play_twice(
-    one: gymnasium.Env[Any, Any], two: gymnasium.Env[Any, Any], deadline: float, clock: Clock
+    first: gymnasium.Env[Any, Any], second: gymnasium.Env[Any, Any], deadline: float, clock: Clock
 ) -> list[Violation]:
-    left = reset_env(one, seed=SEED)
+    left = reset_env(first, seed=SEED)
     _require_time(deadline, clock)
-    right = reset_env(two, seed=SEED)
+    right = reset_env(second, seed=SEED)
     # Only one space is sampled, and both environments get its action. A derived seed keeps actions
     # independent of the environment's numbers.
-    one.action_space.seed(derive_seed(SEED, "actions"))
+    first.action_space.seed(derive_seed(SEED, "actions"))
     informal: list[Violation] = []
     for step in range(STEPS + 1):
         if not _are_equal(left[0], right[0], TOLERANCE):
@@ -99,17 +99,17 @@ def _play_twice(
             informal.append(_info_violation(names, step))
         if (step and (left[2] or left[3])) or clock() > deadline:
             break
-        mask = find_mask(one, left[0], left[-1])
-        action = sample_legal(one.action_space, mask and mask.legal)
-        left, right = take_step(one, action, step + 1), take_step(two, action, step + 1)
+        mask = find_mask(first, left[0], left[-1])
+        action = sample_legal(first.action_space, mask and mask.legal)
+        left, right = take_step(first, action, step + 1), take_step(second, action, step + 1)
     return informal
 
 
-def _list_differences(one: object, two: object) -> list[str]:
+def _list_differences(a: object, b: object) -> list[str]:
     """List the entries in which two infos differ."""
-    if not (isinstance(one, Mapping) and isinstance(two, Mapping)):
+    if not (isinstance(a, Mapping) and isinstance(b, Mapping)):
         return []
-    first, second = cast("Mapping[Any, Any]", one), cast("Mapping[Any, Any]", two)
+    first, second = cast("Mapping[Any, Any]", a), cast("Mapping[Any, Any]", b)
     return [
         repr(name)
         for name in {**first, **second}
@@ -119,40 +119,38 @@ def _list_differences(one: object, two: object) -> list[str]:
     ]
 
 
-def _have_same_value(one: object, two: object) -> bool:
+def _have_same_value(a: object, b: object) -> bool:
     try:
-        return _are_equal(one, two, TOLERANCE)
+        return _are_equal(a, b, TOLERANCE)
     except Exception:  # a comparison of the user's own objects that fails or has no single answer
         return False
 
 
-def _are_equal(one: Any, two: Any, tolerance: float = 0.0) -> bool:
+def _are_equal(a: Any, b: Any, tolerance: float = 0.0) -> bool:
     """Return whether two values, or trees of them, are equal; NaN equals NaN.
 
     Not Gymnasium's ``data_equivalence``, which raises at arrays of text and by which no NaN equals
     another.
     """
-    if type(one) is not type(two):
+    if type(a) is not type(b):
         return False
-    if isinstance(one, Mapping):
-        return one.keys() == two.keys() and all(
-            _are_equal(one[name], two[name], tolerance) for name in one
+    if isinstance(a, Mapping):
+        return a.keys() == b.keys() and all(_are_equal(a[name], b[name], tolerance) for name in a)
+    if isinstance(a, tuple | list):
+        return len(a) == len(b) and all(
+            _are_equal(*pair, tolerance) for pair in zip(a, b, strict=True)
         )
-    if isinstance(one, tuple | list):
-        return len(one) == len(two) and all(
-            _are_equal(*pair, tolerance) for pair in zip(one, two, strict=True)
-        )
-    if not isinstance(one, np.ndarray):
+    if not isinstance(a, np.ndarray):
         # Exactly: times of two plays may differ by less than the tolerance.
-        both_nan = isinstance(one, float | np.floating) and np.isnan(one) and np.isnan(two)
-        return bool(both_nan or one == two)
-    if one.shape != two.shape or one.dtype != two.dtype:
+        both_nan = isinstance(a, float | np.floating) and np.isnan(a) and np.isnan(b)
+        return bool(both_nan or a == b)
+    if a.shape != b.shape or a.dtype != b.dtype:
         return False
-    if one.dtype == object:
-        return _are_equal(one.ravel().tolist(), two.ravel().tolist(), tolerance)
-    if np.issubdtype(one.dtype, np.number):
-        return np.allclose(one, two, rtol=tolerance, atol=tolerance, equal_nan=True)
-    return np.array_equal(one, two)
+    if a.dtype == object:
+        return _are_equal(a.ravel().tolist(), b.ravel().tolist(), tolerance)
+    if np.issubdtype(a.dtype, np.number):
+        return np.allclose(a, b, rtol=tolerance, atol=tolerance, equal_nan=True)
+    return np.array_equal(a, b)
 
 
 def _info_violation(names: list[str], step: int) -> Violation:

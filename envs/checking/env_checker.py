@@ -58,7 +58,7 @@ def examine(
         seconds: time after which no further step is taken.
         clock: the clock of this time.
     """
-    found: list[Violation] = []
+    violations: list[Violation] = []
     cut: dict[str, str] = {}
     started = clock()
     # Shares of the time limit: a slow environment must leave time for random play.
@@ -68,21 +68,21 @@ def examine(
     ):
         try:
             deadline = started + share * seconds
-            found += _collect_violations(
+            violations += _collect_violations(
                 lambda check=check, deadline=deadline: check(make, deadline, clock)
             )
         except TimeLimitError as why:
             cut[rule] = str(why)
     deadline = started + seconds
     try:
-        steps = _random_episodes(make, episodes, max_steps, deadline, found, clock)
+        steps = _random_episodes(make, episodes, max_steps, deadline, violations, clock)
         if steps < FEW_STEPS and clock() > deadline:
             cut["random_play"] = f"there was time for only {steps} of its steps"
     except BrokenEnvironmentError as broken:
-        found.append(broken.violation)
+        violations.append(broken.violation)
     # Reversed, because a dict keeps the last value: of several violations of a rule this is the
     # first.
-    return Conformance(list({v.rule: v for v in reversed(found)}.values())[::-1], cut)
+    return Conformance(list({v.rule: v for v in reversed(violations)}.values())[::-1], cut)
 
 
 def check_random_play(

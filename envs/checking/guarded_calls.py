@@ -113,10 +113,10 @@ def _add_place(violation: Violation, env: gymnasium.Env[Any, Any]) -> Violation:
     sentence = violation.sentence
     is_of_step = (violation.step or "step()" in sentence) and "reset()" not in sentence
     name = "step" if is_of_step else "reset"
-    if (place := find_definition(getattr(type(env.unwrapped), name))) is None:
+    if (location := find_definition(getattr(type(env.unwrapped), name))) is None:
         return violation
     return dataclasses.replace(
-        violation, sentence=f"{sentence.removesuffix('.')} ({name}() is at {place})."
+        violation, sentence=f"{sentence.removesuffix('.')} ({name}() is at {location})."
     )
 
 
@@ -134,7 +134,7 @@ def note_interrupts(source: str) -> Generator[None]:
 def make_violation(source: str, error: BaseException, step: int | None) -> Violation:
     """Describe an exception of an environment, with the line of user code that raised it."""
     frame, cause = find_user_frame(error), error.__cause__
-    place = f" ({frame})" if frame else ""
+    location = f" ({frame})" if frame else ""
     remedy = "mend that line; a legal action must never raise"
     if source == "reset()" and re.search(
         "unexpected keyword argument '(seed|options)'", str(error)
@@ -146,7 +146,7 @@ def make_violation(source: str, error: BaseException, step: int | None) -> Viola
     what = (
         f"called {describe_exit(error)}" if is_exit else f"raised {type(error).__name__}: {error}"
     )
-    told = f"{what}{why}{when}{place}"
+    told = f"{what}{why}{when}{location}"
     if source == "make":
         return Violation("cannot_be_made", f"Expected an environment, but making it {told}.")
     return Violation(

@@ -27,7 +27,7 @@ def describe_exit(error: SystemExit) -> str:
 
 @contextmanager
 def guard_exit() -> Generator[None]:
-    """Raise ProcessExit where ``os._exit`` is called, which would leave the user without a word."""
+    """Raise ProcessExit where ``os._exit`` is called, which would end the command silently."""
     end_process, process, thread = os._exit, os.getpid(), threading.get_ident()
 
     def raise_exit(status: int) -> NoReturn:
@@ -56,10 +56,10 @@ def guard_import(module: str) -> Generator[None]:
     thread = threading.get_ident()
 
     def report_late_import() -> None:
-        place = find_running_frame(thread)
+        frame = find_running_frame(thread)
         sys.stderr.write(
             f"rungwise: the module {module} is still being imported after {LATE_S:.0f} s"
-            f"{f', at {place}' if place else ''}: if that does not end, put what only a script "
+            f"{f', at {frame}' if frame else ''}: if that does not end, put what only a script "
             'should do below `if __name__ == "__main__":`.\n'
         )
 

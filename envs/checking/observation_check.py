@@ -22,12 +22,12 @@ SYMPTOM = "observation_in_space"
 class Mismatch(NamedTuple):
     """One difference between an observation and its space."""
 
-    seen: str
+    difference: str
     """The value seen, and the value expected."""
     fatal: bool
     """Whether the observation cannot be used."""
     effect: str = ""
-    """What is done with it, where it can be used."""
+    """How training treats it, where it can be used."""
 
 
 class ObservationCheck:
@@ -68,17 +68,17 @@ class ObservationCheck:
             return
         expected = f"Expected an observation inside {self._space}, but {where} gave"
         mismatches = list(_find_mismatches(self._space, observation))
-        for seen, fatal, _ in mismatches:
+        for difference, fatal, _ in mismatches:
             if fatal:
                 remedy = "correct the space, or convert the observation"
                 raise BrokenEnvironmentError(
-                    Violation(SYMPTOM, f"{expected} {seen}: {remedy}.", step)
+                    Violation(SYMPTOM, f"{expected} {difference}: {remedy}.", step)
                 )
-        for seen, _, effect in mismatches:
+        for difference, _, effect in mismatches:
             if effect not in self._noted:
                 self._noted.add(effect)
                 self._notes.append(
-                    Violation(SYMPTOM, f"{expected} {seen}: {effect}.", step, "note")
+                    Violation(SYMPTOM, f"{expected} {difference}: {effect}.", step, "note")
                 )
 
 
@@ -106,7 +106,7 @@ def _find_mismatches(space: spaces.Space[Any], observation: object) -> Iterator[
         return
     for name, part in inner.items():
         for mismatch in _find_mismatches(part, parts[name]):
-            yield mismatch._replace(seen=f"in {name!r} {mismatch.seen}")
+            yield mismatch._replace(difference=f"in {name!r} {mismatch.difference}")
 
 
 def _compare_with_numbers(
@@ -125,10 +125,10 @@ def _compare_with_numbers(
             )
     beyond = np.argwhere((array < low) | (array > high))
     if len(beyond):
-        place = tuple(beyond[0].tolist())
-        bounds = f"from {low[place]} to {high[place]}"
+        index = tuple(beyond[0].tolist())
+        bounds = f"from {low[index]} to {high[index]}"
         yield Mismatch(
-            f"{array[place]!s} at {place} instead of a value {bounds}",
+            f"{array[index]!s} at {index} instead of a value {bounds}",
             fatal=False,
             effect="training takes it as it is and clips nothing; if it is no rounding error, "
             "widen the space",
@@ -143,8 +143,8 @@ def _list_leaves(observation: object, name: str = "the observation") -> list[tup
         values = cast("tuple[Any, ...]", observation)
         return [
             leaf
-            for place, part in enumerate(values)
-            for leaf in _list_leaves(part, f"part {place}")
+            for index, part in enumerate(values)
+            for leaf in _list_leaves(part, f"part {index}")
         ]
     array = _read_array(observation)
     return [] if array is None else [(name, array)]

@@ -1,1 +1,1 @@
-"""What an environment is here: worlds, batches, games of several agents, masks, random numbers."""
+"""Contract of an environment: worlds, batches, games of several agents, masks, random numbers."""

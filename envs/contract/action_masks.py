@@ -143,7 +143,7 @@ def sample_legal(space: spaces.Space[Any], legal: Array | None) -> Any:
     """Draw an action that the mask allows; None allows all."""
     if legal is None:
         return space.sample()
-    # What is not 0 is legal, as policies read it; Gymnasium takes nothing but 0 and 1.
+    # Any number but 0 is legal, as policies read it; Gymnasium takes nothing but 0 and 1.
     bits = (np.asarray(legal) != 0).astype(np.int8)
     if isinstance(space, spaces.Dict):
         return space.sample(mask={name: bits if name == "choice" else None for name in space})
@@ -180,12 +180,12 @@ def add_mask_space(
     if form not in PARTS:
         parts = space.spaces if isinstance(space, spaces.Dict) else {OBSERVATION_PART: space}
         return spaces.Dict({**parts, MASK_PART: spaces.MultiBinary(count)})
-    known = cast("spaces.Dict", space)
-    parts = dict(known.spaces)
+    observed = cast("spaces.Dict", space)
+    parts = dict(observed.spaces)
     mask = parts.pop(form)
     if mask.shape != (count,):
         raise MaskError(describe_wrong_size(form, f"the shape {mask.shape}", action_space))
-    return known if form == MASK_PART else spaces.Dict({**parts, MASK_PART: mask})
+    return observed if form == MASK_PART else spaces.Dict({**parts, MASK_PART: mask})
 
 
 def add_mask(
@@ -205,13 +205,13 @@ def add_mask(
     >>> add_mask(space, 1, [0, 1])
     {'observation': 1, 'mask': array([0, 1])}
     """
-    known = space.spaces if isinstance(space, spaces.Dict) else {}
-    if MASK_PART not in known:
+    observed = space.spaces if isinstance(space, spaces.Dict) else {}
+    if MASK_PART not in observed:
         if mask is None:
             return observation
         raise InputError("This policy was trained without a mask of actions: leave out `mask`.")
     whole = not isinstance(observation, Mapping)
-    if whole and OBSERVATION_PART not in known:
+    if whole and OBSERVATION_PART not in observed:
         return observation  # not what the policy reads, with or without a mask
     parts = {OBSERVATION_PART: observation} if whole else dict(cast("Any", observation))
     if MASK_PART not in parts:
@@ -226,9 +226,9 @@ def add_mask(
     return parts
 
 
-def flatten_mask(found: object) -> Array | None:
+def flatten_mask(mask: object) -> Array | None:
     """Return a mask, or one for each part of a MultiDiscrete, as one array; None for others."""
-    parts = found if isinstance(found, tuple | list) else [found]
+    parts = mask if isinstance(mask, tuple | list) else [mask]
     try:
         return np.concatenate([np.asarray(part).reshape(-1) for part in parts]).astype(np.int8)
     except (TypeError, ValueError):

@@ -100,7 +100,7 @@ def find_shared_spaces(name: str, game: Any) -> tuple[spaces.Space[Any], spaces.
     groups: list[tuple[Any, list[str]]] = []
     for agent in agents:
         pair = (game.observation_space(agent), game.action_space(agent))
-        members = next((members for known, members in groups if known == pair), None)
+        members = next((members for other, members in groups if other == pair), None)
         if members is None:
             groups.append((pair, [str(agent)]))
         else:
@@ -154,15 +154,15 @@ class AgentsVectorEnv(VectorEnv[Any, Any, Array]):
     def step(self, actions: object) -> tuple[Any, Array, Array, Array, dict[str, Any]]:
         """Let all agents act; the actions of absent ones are ignored."""
         rows, count = _Rows(self), len(self.agents)
-        one = self.single_action_space
-        chosen = [restore_scalars(one, row) for row in iterate(self.action_space, actions)]
+        space = self.single_action_space
+        chosen = [restore_scalars(space, row) for row in iterate(self.action_space, actions)]
         rewards = np.zeros(self.num_envs, np.float32)
         terminated, truncated = np.zeros(self.num_envs, bool), np.zeros(self.num_envs, bool)
         final: list[Any] = [self.placeholder] * self.num_envs
         for number, game in enumerate(self.games):
             row_of = {agent: number * count + a for a, agent in enumerate(self.agents)}
             acting = list(game.agents)
-            seen, paid, ends, cuts, infos = game.step({a: chosen[row_of[a]] for a in acting})
+            observed, paid, ends, cuts, infos = game.step({a: chosen[row_of[a]] for a in acting})
             for agent, row in row_of.items():
                 # Absent agents, too: a game may pay an agent, or end for it, while it is away.
                 rewards[row] = paid.get(agent, 0.0)
@@ -170,16 +170,16 @@ class AgentsVectorEnv(VectorEnv[Any, Any, Array]):
                 if terminated[row] or truncated[row]:
                     self.kept |= {agent}.intersection(game.agents)
                     # A copy: the game may reuse its arrays when it starts anew below.
-                    final[row] = copy.deepcopy(seen.get(agent, self.placeholder))
+                    final[row] = copy.deepcopy(observed.get(agent, self.placeholder))
             if game.agents:
-                rows.show(number, seen, infos)
+                rows.show(number, observed, infos)
                 continue
             # The rows of all agents end with their game, also of those that left it before. A time
             # limit that cuts the others off keeps an absent agent from coming back.
-            own = slice(number * count, (number + 1) * count)
+            of_game = slice(number * count, (number + 1) * count)
             absent = np.array([agent not in acting for agent in self.agents])
-            truncated[own] |= absent & ~terminated[own] & truncated[own].any()
-            terminated[own] |= ~(terminated[own] | truncated[own])
+            truncated[of_game] |= absent & ~terminated[of_game] & truncated[of_game].any()
+            terminated[of_game] |= ~(terminated[of_game] | truncated[of_game])
             rows.show(number, *_reset(game))
             self._count_game()
         infos = rows.make_infos()
@@ -254,7 +254,7 @@ def locate_row(env: VectorEnv[Any, Any, Any], row: int) -> str:
 
 
 class _Rows:
-    """What the rows of a batch show after a step."""
+    """Observations and masks of a batch's rows after a step."""
 
     def __init__(self, env: AgentsVectorEnv) -> None:
         self.env = env
@@ -262,31 +262,31 @@ class _Rows:
         self.present = np.zeros(env.num_envs, bool)
         self.masks: list[Any] = [None] * env.num_envs
 
-    def show(self, number: int, seen: Mapping[Any, Any], infos: Mapping[Any, Any]) -> None:
+    def show(self, number: int, observed: Mapping[Any, Any], infos: Mapping[Any, Any]) -> None:
         """Show what the agents of a game see."""
         env, game = self.env, self.env.games[number]
         for a, agent in enumerate(env.agents):
-            if agent not in game.agents or agent not in seen:
+            if agent not in game.agents or agent not in observed:
                 continue
             row = number * len(env.agents) + a
             env.unseen.discard(agent)
-            self.present[row], self.observations[row] = True, seen[agent]
+            self.present[row], self.observations[row] = True, observed[agent]
             self.masks[row] = infos.get(agent, {}).get("action_mask")
             if _is_waiting(game, agent):
                 self._force_first(row)
 
     def _force_first(self, row: int) -> None:
         """Leave one legal action to an agent whose turn it is not: no choice, nothing to learn."""
-        space, seen = self.env.single_action_space, self.observations[row]
+        space, view = self.env.single_action_space, self.observations[row]
         if count_choices(space) < 0:
             return
         sizes = space.nvec if isinstance(space, spaces.MultiDiscrete) else [count_choices(space)]
         forced = np.concatenate([np.arange(size) == 0 for size in sizes]).astype(np.int8)
-        part = next((p for p in PARTS if isinstance(seen, Mapping) and p in seen), None)
+        part = next((p for p in PARTS if isinstance(view, Mapping) and p in view), None)
         if part is None:
             self.masks[row] = forced
         else:
-            self.observations[row] = {**seen, part: forced.astype(np.asarray(seen[part]).dtype)}
+            self.observations[row] = {**view, part: forced.astype(np.asarray(view[part]).dtype)}
 
     def batch_observations(self) -> Any:
         """Return the observations [rows, ...]."""
@@ -370,21 +370,21 @@ class AgentView(gymnasium.Env[Any, Any]):
         info = dict(self.infos.get(self.agent, {}))
         return self.seen[self.agent], paid, ended, cut, info
 
-    def _play(self, own: Mapping[Any, Any]) -> tuple[float, bool, bool]:
+    def _play(self, moves: Mapping[Any, Any]) -> tuple[float, bool, bool]:
         """Take a step in which others act at random; return the agent's reward and ends."""
         agent = self.agent
         actions = {other: self._draw(other) for other in self.game.agents}
-        seen, paid, ends, cuts, self.infos = self.game.step({**actions, **own})
+        observed, paid, ends, cuts, self.infos = self.game.step({**actions, **moves})
         # The final observation is kept where the game shows none after the end.
-        self.seen = {**self.seen, **seen}
+        self.seen = {**self.seen, **observed}
         cut = bool(cuts.get(agent, False))
         ended = bool(ends.get(agent, False)) or (agent not in self.game.agents and not cut)
         return float(paid.get(agent, 0.0)), ended, cut
 
     def _draw(self, agent: object) -> Any:
         """Return a random legal action."""
-        seen, info = self.seen.get(agent), self.infos.get(agent, {})
-        parts: Mapping[str, Any] = seen if isinstance(seen, Mapping) else {}
+        observed, info = self.seen.get(agent), self.infos.get(agent, {})
+        parts: Mapping[str, Any] = observed if isinstance(observed, Mapping) else {}
         mask = next((parts[part] for part in PARTS if part in parts), info.get("action_mask"))
         return sample_legal(self.others, mask)
 

@@ -227,11 +227,11 @@ def _mask_figures(info: Mapping[str, Array], mask: Bools) -> dict[str, Any]:
     # One mask per name, because Gymnasium lets the caller write into each of them.
     masks = np.tile(mask, (len(info), 1))
     others = ~mask
-    found: dict[str, Any] = {}
-    for (name, leaf), own in zip(info.items(), masks, strict=True):
-        found[name], found[f"_{name}"] = leaf.copy(), own
-        found[name][others] = 0
-    return found
+    figures: dict[str, Any] = {}
+    for (name, leaf), name_mask in zip(info.items(), masks, strict=True):
+        figures[name], figures[f"_{name}"] = leaf.copy(), name_mask
+        figures[name][others] = 0
+    return figures
 
 
 def _only(tree: object) -> Any:

@@ -218,7 +218,7 @@ class MaskedVectorEnv(VectorWrapper):
         """Take a step in every copy."""
         observations, rewards, terminated, truncated, infos = self.env.step(actions)
         ended = terminated | truncated
-        # Of a copy that ended the observation is the first of its next episode, or the last of all.
+        # A copy that ended observes the first state of its next episode, or the last of all.
         self.steps = np.where(ended & self.same_step, 0, self.steps + 1)
         legal = self._read_masks(observations, infos, ~ended | self.same_step)
         # A next-step copy only resets in the step after its end.

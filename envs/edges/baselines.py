@@ -57,7 +57,7 @@ def oracle(task: Task, state: State, keys: Keys) -> Array:
 
 def _follow(score: int, task: Task, state: State, keys: Keys) -> Array:
     """Act by one score alone."""
-    # Of a sparsifier's batch, edges may overlap by a quarter.
+    # Edges of a sparsifier's batch may overlap by a quarter.
     threshold = -0.5 if isinstance(task.objective, Sparsifier) else QUARTER
     latent = make_rule_action(score, threshold, task.objective.latent)
     return np.stack([_action(task, state, b, latent) for b in range(len(state.keys))])

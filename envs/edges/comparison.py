@@ -39,9 +39,9 @@ def describe_cases(
     names = [name for name in rows[0]["work_ratio"] if not name.startswith(_HIDDEN)]
     cells: list[tuple[str, ...]] = []
     for row in rows:
-        (low, high), (left, right) = row["epsilon"], row["theta"]
+        (low, high), (least, most) = row["epsilon"], row["theta"]
         ratios = [f"{row['work_ratio'][name]:.3f}" for name in names]
-        case = (f"{low:.2g}-{high:.2g}", f"{left:.0f}-{right:.0f}°", str(row["episodes"]))
+        case = (f"{low:.2g}-{high:.2g}", f"{least:.0f}-{most:.0f}°", str(row["episodes"]))
         cells.append((*case, *ratios))
     return Comparison(
         answer={"cases": rows},

@@ -83,10 +83,10 @@ def entries(matrix: Matrix, rows: Ints, columns: Ints) -> Floats:
     # Rows and columns become one sorted number, so any set of entries is one binary search; int64,
     # because n^2 overflows 32 bits.
     row_of = np.repeat(np.arange(n, dtype=np.int64), np.diff(matrix.indptr))
-    known, wanted = row_of * n + matrix.indices, rows * n + columns
+    stored, wanted = row_of * n + matrix.indices, rows * n + columns
     # Clipped, because a wanted entry behind the last one would be out of range.
-    place = np.searchsorted(known, wanted).clip(max=len(known) - 1)
-    return np.where(known[place] == wanted, matrix.data[place], 0.0)
+    index = np.searchsorted(stored, wanted).clip(max=len(stored) - 1)
+    return np.where(stored[index] == wanted, matrix.data[index], 0.0)
 
 
 def strength(measure: Floats, rows: Ints, columns: Ints, nodes: int) -> Floats:
@@ -166,7 +166,7 @@ def pad_graph(
             those that may still be chosen.
     """
     N, E = graph.matrix.shape[0], len(graph.rows)
-    found = {
+    padded = {
         "nodes": np.zeros((nodes, NODE_FEATURES), np.float32),
         "edges": np.zeros((2, edges), np.int64),
         "edge_features": np.zeros((edges, EDGE_FEATURES), np.float32),
@@ -174,12 +174,12 @@ def pad_graph(
         "edge_mask": np.zeros(edges, np.float32),
         "legal": np.zeros(edges, np.float32),
     }
-    found["nodes"][:N] = _node_features(graph)
-    found["edges"][:, :E] = graph.rows, graph.columns
-    found["edge_features"][:E] = _edge_features(graph, scores, kept)
-    found["node_mask"][:N] = found["edge_mask"][:E] = 1
-    found["legal"][:E] = ~kept
-    return found
+    padded["nodes"][:N] = _node_features(graph)
+    padded["edges"][:, :E] = graph.rows, graph.columns
+    padded["edge_features"][:E] = _edge_features(graph, scores, kept)
+    padded["node_mask"][:N] = padded["edge_mask"][:E] = 1
+    padded["legal"][:E] = ~kept
+    return padded
 
 
 def _node_features(graph: Graph) -> Floats:

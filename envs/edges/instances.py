@@ -73,8 +73,8 @@ def capacity(family: Family, size: int) -> tuple[int, int]:
     """Return the largest numbers of nodes and off-diagonal entries of a family's matrices."""
     n = size * size
     if family == "gallery":
-        found = [_example(name) for name in _GALLERY]
-        return max(A.shape[0] for A in found), max(A.nnz - A.shape[0] for A in found)
+        matrices = [_example(name) for name in _GALLERY]
+        return max(A.shape[0] for A in matrices), max(A.nnz - A.shape[0] for A in matrices)
     if family in ("mesh", "random_graph"):
         # A planar graph has fewer than three edges a node, each of them two entries.
         return n, 6 * n + (2 * int(_LONG_EDGES * n) if family == "random_graph" else 0)
@@ -104,8 +104,8 @@ def parameters(
     """
     if family not in ANISOTROPIC:
         return {}
-    own = counter_rng.fold(key, 1) if family == "mesh" else key
-    theta, epsilon = anisotropy(own, smallest_epsilon)
+    law_key = counter_rng.fold(key, 1) if family == "mesh" else key
+    theta, epsilon = anisotropy(law_key, smallest_epsilon)
     quarter = np.rad2deg(theta) % 90
     return {"epsilon": epsilon, "theta": min(quarter, 90 - quarter)}
 

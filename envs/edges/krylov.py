@@ -40,23 +40,23 @@ def residuals(A: Matrix, b: Floats, M: Preconditioner, most: int) -> Floats:
     r = b.copy()
     p = z = M(r)
     rz = float(r @ z)
-    found = [float(np.sqrt(b @ b))]
-    while len(found) <= most and found[-1] > TOLERANCE * found[0]:
+    norms = [float(np.sqrt(b @ b))]
+    while len(norms) <= most and norms[-1] > TOLERANCE * norms[0]:
         Ap = A @ p
         curvature = float(p @ Ap)
         # Either sign proves that A or M is indefinite: the theory ends here, and NaN marks the
         # failure.
         if not (curvature > 0 and rz > 0):
-            found.append(np.nan)
+            norms.append(np.nan)
             break
         r = r - (rz / curvature) * Ap
-        found.append(float(np.sqrt(r @ r)))
+        norms.append(float(np.sqrt(r @ r)))
         z = M(r)
         # The Fletcher-Reeves form; it needs a preconditioner that is the same linear map in every
         # iteration.
         rz, old = float(r @ z), rz
         p = z + (rz / old) * p
-    return np.array(found)
+    return np.array(norms)
 
 
 def quality(A: Matrix, sides: Floats, M: Preconditioner, solve: bool = True) -> Quality:

@@ -41,9 +41,9 @@ def load_matrix(path: str, largest: int = LARGEST) -> Matrix:
     name = file.name.lower()
     try:
         if name.endswith((".mtx", ".mtx.gz")):
-            found: Any = io.mmread(file)
+            matrix: Any = io.mmread(file)
         elif name.endswith(".npz"):
-            found = sparse.load_npz(file)
+            matrix = sparse.load_npz(file)
         else:
             raise InputError(
                 f"{path} is no matrix file that can be read here: save it as .mtx or .mtx.gz "
@@ -56,7 +56,7 @@ def load_matrix(path: str, largest: int = LARGEST) -> Matrix:
             f"{path} cannot be read as a matrix ({error}): save it again with scipy.io.mmwrite "
             "(.mtx) or scipy.sparse.save_npz (.npz)."
         ) from error
-    return validate_matrix(found, path, largest)
+    return validate_matrix(matrix, path, largest)
 
 
 def validate_matrix(matrix: Any, name: str = "The matrix", largest: int = LARGEST) -> Matrix:

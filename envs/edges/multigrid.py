@@ -74,9 +74,9 @@ def build_hierarchy(A: Matrix, builder: str, strength: Any) -> Hierarchy:
 def make_pattern(graph: Graph, chosen: Bools) -> Matrix:
     """Return the strength of connection C [N, N] of chosen edges [E]: symmetric ones."""
     n = graph.matrix.shape[0]
-    rows, columns, own = graph.rows[chosen], graph.columns[chosen], np.arange(n)
+    rows, columns, diagonal = graph.rows[chosen], graph.columns[chosen], np.arange(n)
     # C = S + S^T + I, as in the post-mortem, whatever directions were chosen.
-    places = np.concatenate([rows, columns, own]), np.concatenate([columns, rows, own])
+    places = np.concatenate([rows, columns, diagonal]), np.concatenate([columns, rows, diagonal])
     C: Matrix = sparse.coo_array((np.ones(len(places[0])), places), shape=(n, n)).tocsr()
     # Both directions of an edge may be chosen; duplicates were summed to 2.
     C.data[:] = 1.0
@@ -107,15 +107,15 @@ def measure_hierarchy(
     A: Matrix, made: Hierarchy, sides: Floats, solve: bool
 ) -> tuple[Quality, float]:
     """Measure a hierarchy's quality, and its work for each digit in products with A."""
-    found = quality(A, sides, made.solver.aspreconditioner("V").matvec, solve)
+    measured = quality(A, sides, made.solver.aspreconditioner("V").matvec, solve)
     # Iterations per digit times the work of a cycle: fast convergence by an expensive hierarchy is
     # no gain.
-    return found, found.iterations / -np.log10(TOLERANCE) * made.cycle_complexity
+    return measured, measured.iterations / -np.log10(TOLERANCE) * made.cycle_complexity
 
 
-def work_score(found: Quality, made: Hierarchy) -> float:
+def work_score(measured: Quality, made: Hierarchy) -> float:
     """Compute s = reduction of an iteration / work of a cycle; not positive on divergence."""
-    return found.reduction / made.cycle_complexity
+    return measured.reduction / made.cycle_complexity
 
 
 def try_build_hierarchy(A: Matrix, builder: Builder, C: Matrix) -> Hierarchy | None:
@@ -153,9 +153,9 @@ def energy_reward(A: Matrix, made: Hierarchy, key: Keys) -> float:
     return float(-np.log(np.maximum(ratio, 1e-12)).mean()) - _penalty(made)
 
 
-def residual_reward(found: Quality, made: Hierarchy) -> float:
+def residual_reward(measured: Quality, made: Hierarchy) -> float:
     """Compute the original's ``pcg_residual_reduction``: ln(|r_0| / |r_5|) / 5 - penalty."""
-    return found.reduction - _penalty(made)
+    return measured.reduction - _penalty(made)
 
 
 def _penalty(made: Hierarchy) -> float:

@@ -130,9 +130,9 @@ class Multigrid(EdgeObjective):
         # Always smoothed aggregation, whatever builder the task uses: rewards of both builders then
         # share one scale.
         made = multigrid.build_hierarchy(matrix, "smoothed_aggregation", "symmetric")
-        found, work = multigrid.measure_hierarchy(matrix, made, sides, solve)
-        score = multigrid.work_score(found, made)
-        usual = Result(0.0, score, found.iterations, work, made.operator_complexity)
+        measured, work = multigrid.measure_hierarchy(matrix, made, sides, solve)
+        score = multigrid.work_score(measured, made)
+        usual = Result(0.0, score, measured.iterations, work, made.operator_complexity)
         return Instance(key, graph, nothing, sides, usual, usual)
 
     def choose_edges(self, graph: Graph, kept: Bools, scores: Floats, latent: Floats) -> Bools:
@@ -153,8 +153,8 @@ class Multigrid(EdgeObjective):
         )
         if made is None:
             return self._make_failed_result(instance)
-        found, work = multigrid.measure_hierarchy(A, made, instance.sides, solve)
-        score = multigrid.work_score(found, made)
+        measured, work = multigrid.measure_hierarchy(A, made, instance.sides, solve)
+        score = multigrid.work_score(measured, made)
         if not np.isfinite(score):
             return self._make_failed_result(instance)
         if self.reward == "work":
@@ -163,8 +163,8 @@ class Multigrid(EdgeObjective):
         elif self.reward == "vcycle_energy":
             reward = multigrid.energy_reward(A, made, counter_rng.fold(instance.key, 3))
         else:
-            reward = multigrid.residual_reward(found, made)
-        return Result(reward, score, found.iterations, work, made.operator_complexity)
+            reward = multigrid.residual_reward(measured, made)
+        return Result(reward, score, measured.iterations, work, made.operator_complexity)
 
     def _make_failed_result(self, instance: Instance) -> Result:
         # Each reward keeps the failure value of its own scale.
@@ -216,12 +216,12 @@ class Fsai(EdgeObjective):
 
     def _result(self, graph: Graph, sides: Floats, kept: Bools, solve: bool) -> Result:
         rewards = fsai.row_rewards(graph, kept)
-        found = quality(graph.matrix, sides, fsai.preconditioner(graph, kept), solve)
+        measured = quality(graph.matrix, sides, fsai.preconditioner(graph, kept), solve)
         # G and its transpose.
         share = 2 * (int(kept.sum()) + len(rewards)) / graph.matrix.nnz
-        work = found.iterations / _DIGITS * (1 + share)
+        work = measured.iterations / _DIGITS * (1 + share)
         earned = float(rewards.mean())
-        return Result(earned, earned, found.iterations, work, 1 + share, rewards)
+        return Result(earned, earned, measured.iterations, work, 1 + share, rewards)
 
 
 class Sparsifier(EdgeObjective):
@@ -280,13 +280,13 @@ class Sparsifier(EdgeObjective):
         self, graph: Graph, sides: Floats, kept: Bools, level: float, solve: bool
     ) -> Result:
         factor = sparsifier.Factor(graph, kept)
-        found = quality(graph.matrix, sides, factor.preconditioner(), solve)
+        measured = quality(graph.matrix, sides, factor.preconditioner(), solve)
         # The log residual reduction after five iterations; rewards are differences of it, so they
         # sum to the gain of the episode.
-        now = found.reduction * EARLY
+        now = measured.reduction * EARLY
         share = factor.entries / graph.matrix.nnz
-        work = found.iterations / _DIGITS * (1 + share)
-        return Result(now - level, now, found.iterations, work, 1 + share)
+        work = measured.iterations / _DIGITS * (1 + share)
+        return Result(now - level, now, measured.iterations, work, 1 + share)
 
 
 def select_picked_edges(picks: Ints, graph: Graph, kept: Bools) -> Bools:

@@ -39,7 +39,7 @@ def trace_episode(task: Task, states: Sequence[State]) -> EpisodeTrace:
             ratio = result.work / usual.work
             cells += [f"{result.iterations:.1f}", f"{result.work:.2f}", f"{ratio:.2f}"]
         force = _in_force(graph, now, nodes)
-        cut = [place for place, pair in enumerate(pairs) if tuple(pair) not in force]
+        cut = [index for index, pair in enumerate(pairs) if tuple(pair) not in force]
         frames.append(Frame(caption, cells + [""] * (len(COLUMNS) - len(cells)), cut=cut))
     return EpisodeTrace(
         about=f"{len(nodes)} of {graph.matrix.shape[0]:,} nodes and what may be chosen among them, "
@@ -70,7 +70,7 @@ def neighbourhood(graph: Graph, max_nodes: int) -> Ints:
 
 def compute_spectral_layout(graph: Graph, nodes: Ints) -> tuple[Floats, Floats]:
     """Return coordinates by the two lowest non-constant eigenvectors of the nodes' Laplacian."""
-    # By the size of entries, so that nodes with the same neighbours do not lie on each other.
+    # Weighted by the size of entries: nodes with the same neighbours must not lie on each other.
     joined = abs(graph.matrix[nodes][:, nodes]).toarray()
     np.fill_diagonal(joined, 0.0)
     _, vectors = np.linalg.eigh(np.diag(joined.sum(axis=1)) - joined)
@@ -86,7 +86,7 @@ def list_drawn_edges(graph: Graph, kept: Bools, nodes: Ints) -> list[list[int]]:
 
 def _in_force(graph: Graph, kept: Bools, nodes: Ints) -> set[tuple[int, int]]:
     """Return pairs of node positions that kept edges [E] join, smaller first."""
-    place = np.full(graph.matrix.shape[0], -1)
-    place[nodes] = np.arange(len(nodes))
-    ends = np.sort(np.stack([place[graph.rows[kept]], place[graph.columns[kept]]], 1), 1)
+    index = np.full(graph.matrix.shape[0], -1)
+    index[nodes] = np.arange(len(nodes))
+    ends = np.sort(np.stack([index[graph.rows[kept]], index[graph.columns[kept]]], 1), 1)
     return set(map(tuple, ends[ends[:, 0] >= 0].tolist()))

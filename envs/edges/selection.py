@@ -66,8 +66,8 @@ def best_picks(priority: Floats, starts: Ints, k: int, free: Bools | None = None
     """Return the same choice as picks [R, k], best first; -1 where there is no further edge."""
     decision = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
     taken = np.zeros(len(priority)) if free is None else ~free
-    # By decision, then free before taken, then by priority; lexsort is stable, so ties go to the
-    # first.
+    # Sorted by decision, then free before taken, then by priority; lexsort is stable, so ties go to
+    # the first.
     order = np.lexsort((-priority, taken, decision))
     rank = np.arange(len(order)) - starts[decision[order]]
     good = (rank < k) & (taken[order] == 0)
@@ -87,11 +87,11 @@ def select_picks(picks: Ints, starts: Ints, free: Bools | None = None) -> Bools:
     chosen = np.zeros_like(taken)
     # reduceat returns the element itself for an empty segment; the appended False keeps the last
     # index valid, and the mask sets empty rows to 0.
-    left = degree - np.add.reduceat(np.append(taken, False), starts[:-1]) * (degree > 0)
+    remaining = degree - np.add.reduceat(np.append(taken, False), starts[:-1]) * (degree > 0)
     # One pick of every row at a time: rows are independent, picks within a row are not.
     for column in picks.T:
-        rows = np.flatnonzero(left > 0)
-        left[rows] -= 1
+        rows = np.flatnonzero(remaining > 0)
+        remaining[rows] -= 1
         slot = column[rows] % degree[rows]
         # Linear probing; it ends because rows with nothing left were dropped before.
         while len(rows):

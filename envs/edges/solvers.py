@@ -55,8 +55,8 @@ def evaluate_solver(name: str, matrix: Matrix, key: Keys) -> Competitor:
         )
     made = multigrid.build_hierarchy(matrix, builder, strength)
     sides = multigrid.right_hand_sides(matrix.shape[0], counter_rng.fold(key, 2))
-    found, work = multigrid.measure_hierarchy(matrix, made, sides, solve=True)
-    return Competitor(found.iterations, work, made.operator_complexity, made.setup_seconds)
+    measured, work = multigrid.measure_hierarchy(matrix, made, sides, solve=True)
+    return Competitor(measured.iterations, work, made.operator_complexity, made.setup_seconds)
 
 
 def evaluate_competitors(
@@ -97,13 +97,13 @@ def _evaluate_on_instance(
     return figures
 
 
-def _list_solver_figures(found: Competitor) -> dict[str, float]:
+def _list_solver_figures(competitor: Competitor) -> dict[str, float]:
     return {
-        "work_per_digit": found.work,
-        "iterations": found.iterations,
-        "operator_complexity": found.operator_complexity,
+        "work_per_digit": competitor.work,
+        "iterations": competitor.iterations,
+        "operator_complexity": competitor.operator_complexity,
         "selected_fraction": np.nan,
-        "setup_seconds": found.setup_seconds,
+        "setup_seconds": competitor.setup_seconds,
     }
 
 

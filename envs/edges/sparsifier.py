@@ -127,9 +127,9 @@ class Factor:
         ends, alive = np.append(graph.rows, graph.columns), np.where(self.kept, 0.0, stretch)
         np.maximum.at(greatest, ends, np.tile(alive, 2))
         rival = np.maximum(greatest[graph.rows], greatest[graph.columns])
-        found = [self._log(measure) for measure in (weight, stretch, trace)]
-        found.append(self._log(np.divide(alive, rival, out=np.zeros_like(alive), where=rival > 0)))
-        return np.stack(found, 1)
+        parts = [self._log(measure) for measure in (weight, stretch, trace)]
+        parts.append(self._log(np.divide(alive, rival, out=np.zeros_like(alive), where=rival > 0)))
+        return np.stack(parts, 1)
 
     def _log(self, measure: Floats) -> Floats:
         alive = np.where(self.kept, 0.0, measure)
@@ -173,14 +173,14 @@ def spread(priority: Floats, sketch: Floats, k: int, limit: float, free: Bools) 
     chosen = np.zeros_like(free)
     most = min(k, int(free.sum()))
     taken, count = np.empty((most, unit.shape[1]), unit.dtype), 0
-    left = np.flatnonzero(free)
-    left = left[np.argsort(-priority[left], kind="stable")]
+    remaining = np.flatnonzero(free)
+    remaining = remaining[np.argsort(-priority[remaining], kind="stable")]
     while count < most:
         # An edge is compared with those taken in this pass alone, so that passed ones may return in
         # the next.
         first, passed = count, list[int]()
         # Compared with the few that are taken, not all others with each of these.
-        for edge in left.tolist():
+        for edge in remaining.tolist():
             if count == most:
                 break
             if ((taken[first:count] @ unit[edge]) ** 2 > limit).any():
@@ -188,7 +188,7 @@ def spread(priority: Floats, sketch: Floats, k: int, limit: float, free: Bools) 
                 continue
             taken[count], chosen[edge] = unit[edge], True
             count += 1
-        left = np.array(passed)
+        remaining = np.array(passed)
     return chosen
 
 

@@ -33,12 +33,12 @@ class State:
 
 
 class Task(Protocol):
-    """What stays the same in all episodes, and the accessors of a state that depend on it."""
+    """Data of all episodes, and the accessors of a state that depend on it."""
 
     params: Params
     """The arguments of the environment."""
     objective: EdgeObjective
-    """What the edges are chosen for."""
+    """The purpose of the edges."""
     matrix: Matrix | None
     """The matrix of all episodes, None where each draws its own."""
     sides: tuple[int, ...]

@@ -110,8 +110,8 @@ class EdgeSelection(World[State]):
         named, stage = self._get_matrix_key(key), self.stage if stage is None else stage
         matrix = self.matrix
         if matrix is None:
-            own, law = counter_rng.fold(named, 1), self.params.law
-            matrix = instances.draw_matrix(law, self.sides[stage], own, self.epsilons[stage])
+            matrix_key, law = counter_rng.fold(named, 1), self.params.law
+            matrix = instances.draw_matrix(law, self.sides[stage], matrix_key, self.epsilons[stage])
         return matrix, counter_rng.fold(named, 2)
 
     def choose_on_matrix(
@@ -121,17 +121,17 @@ class EdgeSelection(World[State]):
 
         The computation of an episode without its rewards, which a user of the edges needs.
         """
-        found, kept = self.objective.start(matrix, key)
-        scores = found.scores
+        matrix_graph, kept = self.objective.start(matrix, key)
+        scores = matrix_graph.scores
         for step in range(self.objective.steps):
             action = self._validate_action(
-                act(self._observe_copy(found, kept, scores, step))[None], 1
+                act(self._observe_copy(matrix_graph, kept, scores, step))[None], 1
             )[0]
-            kept = kept | self.choose_edges(found, kept, scores, action)
+            kept = kept | self.choose_edges(matrix_graph, kept, scores, action)
             # Scores after the last batch would cost a factorisation that no choice reads.
             if step + 1 < self.objective.steps:
-                scores = self.objective.scores(found, kept)
-        return found, kept
+                scores = self.objective.scores(matrix_graph, kept)
+        return matrix_graph, kept
 
     @property
     def episode_limit(self) -> int:
@@ -159,9 +159,9 @@ class EdgeSelection(World[State]):
         kept, scores, level = state.kept.copy(), state.scores.copy(), state.level.copy()
         results: list[Result] = []
         # Matrices differ in sparsity from copy to copy, so copies are evaluated one by one.
-        for b, own in enumerate(actions):
+        for b, choice in enumerate(actions):
             instance, kept_b, scores_b = self.unpad_copy(state, b)
-            now = kept_b | self.choose_edges(instance.graph, kept_b, scores_b, own)
+            now = kept_b | self.choose_edges(instance.graph, kept_b, scores_b, choice)
             result = self.objective.evaluate(instance, now, float(level[b]), self.params.solve)
             E = len(now)
             kept[b, :E], scores[b, :E] = now, self.objective.scores(instance.graph, now)
@@ -199,8 +199,8 @@ class EdgeSelection(World[State]):
         """
         ratio = float(np.exp(np.log(episodes["work_ratio"]).mean()))
         means = [n for n in (*self.episode_metrics[1:-2], "setup_seconds") if n in episodes]
-        found = {name: float(episodes[name].mean()) for name in means}
-        return {"work_ratio": ratio} | {n: mean for n, mean in found.items() if not np.isnan(mean)}
+        rest = {name: float(episodes[name].mean()) for name in means}
+        return {"work_ratio": ratio} | {n: mean for n, mean in rest.items() if not np.isnan(mean)}
 
     def draw_case_parameters(self, keys: Keys) -> dict[str, Floats]:
         """Return ``epsilon`` and ``theta`` [N] of episodes [N]; empty where matrices have none."""
@@ -214,7 +214,7 @@ class EdgeSelection(World[State]):
             )
             for b in range(len(keys))
         ]
-        return {name: np.array([own[name] for own in each]) for name in each[0]}
+        return {name: np.array([case[name] for case in each]) for name in each[0]}
 
     def trace_episode(self, states: Sequence[State], actions: Sequence[Array]) -> EpisodeTrace:
         """See :class:`~envs.contract.world.World`: a part of the graph."""
@@ -225,8 +225,8 @@ class EdgeSelection(World[State]):
         """Return the episode metrics [N] of solvers, by name, on the matrices of keys [N]."""
         instances = (self.get_instance(keys[b : b + 1]) for b in range(len(keys)))
         constant = {"stage": np.full(len(keys), float(self.stage)), "length": np.ones(len(keys))}
-        found = solvers.evaluate_competitors(self.objective, instances)
-        return {name: figures | constant for name, figures in found.items()}
+        competitors = solvers.evaluate_competitors(self.objective, instances)
+        return {name: figures | constant for name, figures in competitors.items()}
 
     def measure_player(self, keys: Keys, act: Callable[[Any], Array]) -> dict[str, Floats]:
         """Return ``setup_seconds`` [N] from a matrix to a usable solver, on episodes of keys [N].
@@ -306,13 +306,13 @@ class EdgeSelection(World[State]):
         )
 
     def _observe(self, state: State) -> Observation:
-        seen: list[Any] = []
+        views: list[Any] = []
         for b in range(len(state.keys)):
             instance, kept, scores = self.unpad_copy(state, b)
-            seen.append(self._observe_copy(instance.graph, kept, scores, int(state.step[b])))
+            views.append(self._observe_copy(instance.graph, kept, scores, int(state.step[b])))
         if self.params.observation == "summary":
-            return np.stack(seen)
-        return {name: np.stack([part[name] for part in seen]) for name in seen[0]}
+            return np.stack(views)
+        return {name: np.stack([part[name] for part in views]) for name in views[0]}
 
     def _observe_copy(self, edge_graph: graph.Graph, kept: Bools, scores: Floats, step: int) -> Any:
         """Return the observation of one copy after ``step`` steps."""
@@ -343,22 +343,22 @@ class EdgeSelection(World[State]):
         }
         if any(result.row_rewards is not None for result in results):
             info["row_reward"] = np.zeros((len(results), self.nodes), np.float32)
-            for own, result in zip(info["row_reward"], results, strict=True):
+            for row, result in zip(info["row_reward"], results, strict=True):
                 if result.row_rewards is not None:
-                    own[: len(result.row_rewards)] = result.row_rewards
+                    row[: len(result.row_rewards)] = result.row_rewards
         return info
 
     def _validate_action(self, action: Array, copies: int) -> Array:
         """Check that an action [B, ...] has the space's shape and is finite."""
-        found, shape = np.asarray(action), self.action_space.shape or ()
-        if found.shape != (copies, *shape):
+        array, shape = np.asarray(action), self.action_space.shape or ()
+        if array.shape != (copies, *shape):
             raise InputError(
                 f"An action of {copies} copies has the shape {(copies, *shape)}, but this one has "
-                f"{found.shape}."
+                f"{array.shape}."
             )
-        if not np.isfinite(found).all():
+        if not np.isfinite(array).all():
             raise InputError("The action must be finite, but it has NaN or infinite numbers.")
-        return found.astype(np.float64 if self.params.action == "latent" else np.int64)
+        return array.astype(np.float64 if self.params.action == "latent" else np.int64)
 
 
 def _objective(params: Params) -> EdgeObjective:

@@ -63,7 +63,7 @@ def explorer(task: Task, state: State, keys: Keys) -> Ints:
     value = _next_value(task, state, likeness + chance / 2)
     on_item = np.where(value >= 0, LISTED + value, BUY)
     on_item = np.where(draw[:, 2] < 0.12, TO_FEATURES, on_item)
-    # Not late in an episode: going back then would leave no steps to buy.
+    # Only early in an episode: going back late would leave no steps to buy.
     on_item = np.where((draw[:, 2] > 0.92) & (state.step < 10), PREV, on_item)
     query = LISTED + (draw[:, 3] * 3).astype(np.int64)
     return np.select(
@@ -82,9 +82,9 @@ def oracle(task: Task, state: State, keys: Keys) -> Ints:
     for b in np.flatnonzero((state.page == RESULTS) | (state.page == ITEM)):
         goal = int(state.goal[b])
         if state.page[b] == RESULTS:
-            found = [p for p in state.results[b, :WINDOW].tolist() if p >= 0]
-            worths = [_best_purchase(task, goal, p)[0] for p in found]
-            action[b] = LISTED + int(np.argmax(worths)) if found else BACK
+            shown = [p for p in state.results[b, :WINDOW].tolist() if p >= 0]
+            worths = [_best_purchase(task, goal, p)[0] for p in shown]
+            action[b] = LISTED + int(np.argmax(worths)) if shown else BACK
         else:
             _, slots = _best_purchase(task, goal, int(state.item[b]))
             missing = [slot for slot in slots if not state.chosen[b, slot]]
@@ -110,12 +110,12 @@ def _get_first_listed(task: Task, state: State) -> Ints:
 
 def _best_values(task: Task, state: State) -> Floats:
     """Return the similarity [B, V] of the open items' option values to the instruction, else 0."""
-    found = np.zeros(state.chosen.shape)
+    values = np.zeros(state.chosen.shape)
     for b in np.flatnonzero(state.page == ITEM):
-        found[b] = task.store.compute_matches(int(state.goal[b]), int(state.item[b]))[:, :2].sum(
+        values[b] = task.store.compute_matches(int(state.goal[b]), int(state.item[b]))[:, :2].sum(
             axis=1
         )
-    return found
+    return values
 
 
 def _next_value(task: Task, state: State, liking: Floats) -> Ints:

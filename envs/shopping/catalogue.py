@@ -107,23 +107,23 @@ def load(
     records: Sequence[Mapping[str, Any]] = _read(products, list)
     about: Mapping[str, Mapping[str, Any]] = _read(attributes, dict)
     asked: Mapping[str, Any] | None = _read(human, dict) if human else None
-    found: dict[str, Product] = {}
-    for place, record in enumerate(records[:limit]):
+    loaded: dict[str, Product] = {}
+    for index, record in enumerate(records[:limit]):
         try:
             asin = str(record["asin"])
-            # The original drops these without a word, too.
-            if asin == "nan" or len(asin) > 10 or asin in found:
+            # The original silently drops these, too.
+            if asin == "nan" or len(asin) > 10 or asin in loaded:
                 continue
-            own = about.get(asin, {})
-            requests = _synthetic(own) if asked is None else _human(asked.get(asin, ()))
-            found[asin] = _product(record, own, requests, nouns, family=len(found))
+            facts = about.get(asin, {})
+            requests = _synthetic(facts) if asked is None else _human(asked.get(asin, ()))
+            loaded[asin] = _product(record, facts, requests, nouns, family=len(loaded))
         except (KeyError, TypeError, ValueError) as error:
             what = f"has no {error}" if isinstance(error, KeyError) else f"cannot be read: {error}"
             raise InputError(
-                f"Record {place} of {products} {what}: it should be a product of WebShop's "
+                f"Record {index} of {products} {what}: it should be a product of WebShop's "
                 "items_shuffle files."
             ) from error
-    return list(found.values())
+    return list(loaded.values())
 
 
 def find_files(directory: Path, human: bool) -> tuple[Path, Path, Path | None]:
@@ -133,7 +133,7 @@ def find_files(directory: Path, human: bool) -> tuple[Path, Path, Path | None]:
         InputError: a file that is not there.
     """
     wanted = ["items_shuffle*.json*", "items_ins_v2*.json*", *(["items_human_ins.json*"] * human)]
-    found: list[Path] = []
+    paths: list[Path] = []
     for pattern in wanted:
         files = sorted(directory.glob(pattern))
         if not files:
@@ -141,8 +141,8 @@ def find_files(directory: Path, human: bool) -> tuple[Path, Path, Path | None]:
                 f"There is no {pattern} in {directory}: data must be a folder with "
                 "WebShop's files (see its setup.sh), or empty for a generated catalogue."
             )
-        found.append(files[0])
-    return found[0], found[1], found[2] if human else None
+        paths.append(files[0])
+    return paths[0], paths[1], paths[2] if human else None
 
 
 def _read(path: Path, kind: type) -> Any:

@@ -59,9 +59,9 @@ def from_requests(products: Sequence[Product], rng: Random) -> list[Goal]:
     combined: list[bool] = []
     for product in products:
         for request in product.requests:
-            found = _goals_of(product, request, price_limit(product.price, rng))
-            goals += found
-            combined += [request.options is None] * len(found)
+            requested = _goals_of(product, request, price_limit(product.price, rng))
+            goals += requested
+            combined += [request.options is None] * len(requested)
     # Weights need the counts over all goals, so they are set in a second pass.
     counts = Counter(attribute for goal in goals for attribute in goal.attributes)
     return [
@@ -104,8 +104,8 @@ def price_phrase(price_upper: float) -> str:
 
 def limit_in(instruction: str) -> float:
     """Parse the price limit in an instruction, infinite where it has none."""
-    found = _LIMIT.search(instruction)
-    return float(found[1]) if found else float("inf")
+    match = _LIMIT.search(instruction)
+    return float(match[1]) if match else float("inf")
 
 
 SEARCHES = 5
@@ -134,8 +134,8 @@ def families_of(families: Sequence[int], split: Split, seed: int) -> Bools:
     # Cumulative shares are rounded, not the shares: the splits then cover every family exactly
     # once.
     ends = np.round(np.cumsum([0.0, *SHARES.values()]) * len(order)).astype(int)
-    place = list(SHARES).index(split)
-    return np.isin(families, order[ends[place] : ends[place + 1]])
+    index = list(SHARES).index(split)
+    return np.isin(families, order[ends[index] : ends[index + 1]])
 
 
 _SPLIT = 0x73706C69

@@ -142,10 +142,10 @@ class LanguageObservation:
                 # word.
                 kept = kept[: min(len(kept) - 1, len(kept) * length // len(numbers) + 1)]
                 numbers = encode(" ".join(kept))
-            found = np.zeros(length, np.int32)
+            padded = np.zeros(length, np.int32)
             # Shifted by 1, because 0 is padding.
-            found[: len(numbers)] = np.array(numbers[:length]) + 1
-            return found
+            padded[: len(numbers)] = np.array(numbers[:length]) + 1
+            return padded
 
         return row
 
@@ -162,8 +162,8 @@ def prompt_text(state: State, copy: int, store: Store) -> str:
     parts = [said, f"{product.title} {product.price_text}"]
     chosen = zip(product.values, state.chosen[copy].tolist(), strict=False)
     parts += [f"chosen {name} {value}" for (name, value), is_chosen in chosen if is_chosen]
-    known = state.visited[copy] == state.item[copy]
-    seen = int(state.seen[copy][known].max(initial=0))
+    is_open = state.visited[copy] == state.item[copy]
+    seen = int(state.seen[copy][is_open].max(initial=0))
     parts += [product.description] * bool(seen & DESCRIPTION_SEEN)
     parts += product.features * bool(seen & FEATURES_SEEN)
     return " ; ".join(parts)
@@ -180,10 +180,10 @@ def action_texts(state: State, copy: int, mask: Array, store: Store) -> list[str
     if page == START:
         listed = list(searches(store.goals[own.goal[0]].instruction))
     elif page == RESULTS:
-        found = [
+        shown = [
             store.products[p] if p >= 0 else None for p in pages.get_shown_products(own)[0].tolist()
         ]
-        listed = [f"{i} : {p.title} {p.price_text}" if p else "" for i, p in enumerate(found)]
+        listed = [f"{i} : {p.title} {p.price_text}" if p else "" for i, p in enumerate(shown)]
     elif page == ITEM:
         listed = [f"{name} {value}" for name, value in store.products[own.item[0]].values]
     texts = [*BUTTONS, *listed, *[""] * (len(mask) - LISTED - len(listed))]

@@ -62,9 +62,9 @@ def count_slots(store: Store) -> int:
 
 def get_shown_products(state: State) -> Ints:
     """Return the products [B, WINDOW] on pages of results, -1 for none."""
-    place = (state.number[:, None] - 1) * WINDOW + np.arange(WINDOW)
-    found = np.take_along_axis(state.results, np.minimum(place, RETURNED - 1), axis=1)
-    return np.where((place < RETURNED) & (state.page == RESULTS)[:, None], found, -1)
+    rank = (state.number[:, None] - 1) * WINDOW + np.arange(WINDOW)
+    products = np.take_along_axis(state.results, np.minimum(rank, RETURNED - 1), axis=1)
+    return np.where((rank < RETURNED) & (state.page == RESULTS)[:, None], products, -1)
 
 
 def compute_legal_mask(state: State, store: Store) -> Bools:
@@ -89,12 +89,12 @@ def get_option_groups(state: State, store: Store) -> Ints:
 def find_decided_options(state: State, store: Store) -> Bools:
     """Return whether the option [B, V] that each value belongs to has a choice."""
     of = get_option_groups(state, store)
-    found = np.zeros(of.shape, np.bool_)
+    decided = np.zeros(of.shape, np.bool_)
     # Over options (a few) and not over copies.
     for group in range(int(store.group_count.max())):
-        own = of == group
-        found |= own & (own & state.chosen).any(axis=1)[:, None]
-    return found
+        members = of == group
+        decided |= members & (members & state.chosen).any(axis=1)[:, None]
+    return decided
 
 
 def click(state: State, slot: Ints, store: Store) -> State:
@@ -132,10 +132,10 @@ def click(state: State, slot: Ints, store: Store) -> State:
 def search(state: State, who: Ints, results: Ints) -> State:
     """Return the states after searches by copies ``who`` [b] that found ``results`` [b, 50]."""
     page, number, item = state.page.copy(), state.number.copy(), state.item.copy()
-    found, chosen = state.results.copy(), state.chosen.copy()
-    page[who], number[who], item[who], found[who], chosen[who] = RESULTS, 1, -1, results, False
+    listed, chosen = state.results.copy(), state.chosen.copy()
+    page[who], number[who], item[who], listed[who], chosen[who] = RESULTS, 1, -1, results, False
     return dataclasses.replace(
-        state, page=page, number=number, item=item, results=found, chosen=chosen
+        state, page=page, number=number, item=item, results=listed, chosen=chosen
     )
 
 
@@ -153,16 +153,16 @@ def _choose_value(state: State, value: Ints, leaves: Bools, store: Store) -> Boo
 def _remember_products(state: State, opened: Bools) -> State:
     """Record items that were opened or read in the memory of the states."""
     visited, seen = state.visited.copy(), state.seen.copy()
-    known = (visited == state.item[:, None]) & (state.item >= 0)[:, None]
-    new = opened & ~known.any(axis=1)
+    is_open = (visited == state.item[:, None]) & (state.item >= 0)[:, None]
+    new = opened & ~is_open.any(axis=1)
     # New items take the next free place; an episode opens at most one item per step, so the memory
     # [B, steps] suffices.
-    place = np.where(new, np.minimum((visited >= 0).sum(axis=1), visited.shape[1] - 1), 0)
-    place = np.where(known.any(axis=1), known.argmax(axis=1), place)
+    slot = np.where(new, np.minimum((visited >= 0).sum(axis=1), visited.shape[1] - 1), 0)
+    slot = np.where(is_open.any(axis=1), is_open.argmax(axis=1), slot)
     who = np.flatnonzero(state.item >= 0)
-    visited[who, place[who]] = state.item[who]
+    visited[who, slot[who]] = state.item[who]
     read = np.select(
         [state.page == DESCRIPTION, state.page == FEATURES], [DESCRIPTION_SEEN, FEATURES_SEEN], 0
     )
-    seen[who, place[who]] |= read[who]
+    seen[who, slot[who]] |= read[who]
     return dataclasses.replace(state, visited=visited, seen=seen)

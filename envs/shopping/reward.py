@@ -65,7 +65,7 @@ def _title_score(bought: Sequence[str], wanted: Sequence[str]) -> float:
 
 
 def _places(product: Product) -> set[str]:
-    return {place.strip() for place in product.category.split(CATEGORY_STEP)}
+    return {part.strip() for part in product.category.split(CATEGORY_STEP)}
 
 
 def _type(is_match: bool, title: float, compat: Compat) -> float:
@@ -83,8 +83,8 @@ def _type(is_match: bool, title: float, compat: Compat) -> float:
 
 def _has(product: Product, attribute: str) -> bool:
     # Fuzzy against the shop's records, then literal in the text of the page.
-    known = any(alike(own, attribute) for own in product.attributes)
-    return known or any(attribute in text for text in product.searchable)
+    listed = any(alike(a, attribute) for a in product.attributes)
+    return listed or any(attribute in text for text in product.searchable)
 
 
 def _options(
@@ -93,17 +93,17 @@ def _options(
     if compat == "strict":
         return sum(_chosen_exactly(name, value, chosen) for name, value in wanted)
     values = [first_color(value) for _, value in chosen]
-    found = 0
+    matched = 0
     for name, value in wanted:
         # A tuple on purpose: the original passes pairs where the goal names the option, and its
         # result differs.
         phrase = first_color((name, value) if name else value)
-        found += any(alike(own, phrase) for own in values)
-    return found
+        matched += any(alike(v, phrase) for v in values)
+    return matched
 
 
 def _chosen_exactly(name: str, value: str, chosen: Iterable[tuple[str, str]]) -> bool:
     return any(
-        name in ("", own_name) and alike(whole_color(own), whole_color(value))
-        for own_name, own in chosen
+        name in ("", own_name) and alike(whole_color(picked), whole_color(value))
+        for own_name, picked in chosen
     )

@@ -65,11 +65,9 @@ class Tantivy:
             return []
         any_term = query_type.boolean_query([(self._should, term) for term in terms])
         hits = self._searcher.search(any_term, count, count=False)
-        found = hits.hits
-        places = self._searcher.fast_field_values("place", [address for _, address in found])
-        return [
-            place for _, place in sorted((-s, p) for (s, _), p in zip(found, places, strict=True))
-        ]
+        ranked = hits.hits
+        places = self._searcher.fast_field_values("place", [address for _, address in ranked])
+        return [p for _, p in sorted((-s, p) for (s, _), p in zip(ranked, places, strict=True))]
 
 
 _FORMAT = "1"
@@ -100,8 +98,8 @@ def _build(documents: Sequence[str], path: Path) -> None:
         index.register_tokenizer("english", _english(tantivy))
         # One thread and room enough for one segment: the same index every time.
         writer = index.writer(heap_size=256_000_000, num_threads=1)
-        for place, text in enumerate(documents):
-            writer.add_document(tantivy.Document(text=text, place=place))
+        for number, text in enumerate(documents):
+            writer.add_document(tantivy.Document(text=text, place=number))
         writer.commit()
         writer.wait_merging_threads()
         try:

@@ -43,7 +43,7 @@ class State:
 
 
 class Task(Protocol):
-    """What stays the same in all episodes."""
+    """Data of all episodes."""
 
     params: Params
     """The arguments of the environment."""

@@ -73,8 +73,8 @@ class Store:
                 "use more products."
             )
         self.engine = Tantivy([product.document for product in self.products], get_cache_folder())
-        place = {product.id: p for p, product in enumerate(self.products)}
-        self.targets: Ints = np.array([place[goal.target.id] for goal in self.goals])
+        index = {product.id: p for p, product in enumerate(self.products)}
+        self.targets: Ints = np.array([index[goal.target.id] for goal in self.goals])
         # Cumulative, so that drawing a goal is one binary search per copy.
         weights = np.cumsum([goal.weight for goal in self.goals])
         self.cumulative_weights: Floats = weights / weights[-1]
@@ -85,7 +85,7 @@ class Store:
         self.value_slots = max(_VALUE_SLOTS, int(self.value_count.max()))
         self.group_of: Ints = _groups(self.products, self.value_slots)
         self.group_count: Ints = self.group_of.max(axis=1) + 1
-        # Of all splits the same words, from training instructions only.
+        # All splits have the same words, from training instructions only.
         self.vocabulary_instructions = [
             goal.instruction for goal in goals_of("train", _HEARD)[:_HEARD]
         ]
@@ -112,10 +112,10 @@ class Store:
 
     def _search(self, query: str) -> Ints:
         """Search: indices [RETURNED] of products, best first, -1 behind the last."""
-        found = np.full(RETURNED, -1)
+        listed = np.full(RETURNED, -1)
         places = self.engine.search(query)
-        found[: len(places)] = places
-        return found
+        listed[: len(places)] = places
+        return listed
 
     def _matches(self, goal: int, product: int) -> Array:
         """Compute how well a product's option values match an instruction's words [V, 3].
@@ -124,15 +124,15 @@ class Store:
         """
         fuzz = import_extra("rapidfuzz.fuzz", "shop")
         instruction = self.goals[goal].instruction.lower()
-        found = np.zeros((self.value_slots, 3), np.float32)
+        matches = np.zeros((self.value_slots, 3), np.float32)
         best: dict[str, tuple[float, int]] = {}
         for slot, (name, value) in enumerate(self.products[product].values):
-            found[slot, 0] = a = fuzz.token_set_ratio(instruction, value) / 100
-            found[slot, 1] = b = fuzz.partial_ratio(instruction, value) / 100
+            matches[slot, 0] = a = fuzz.token_set_ratio(instruction, value) / 100
+            matches[slot, 1] = b = fuzz.partial_ratio(instruction, value) / 100
             if name not in best or a + b > best[name][0]:
                 best[name] = a + b, slot
-        found[[slot for _, slot in best.values()], 2] = 1
-        return found
+        matches[[slot for _, slot in best.values()], 2] = 1
+        return matches
 
     def _compute_reward(
         self, goal: int, product: int, slots: tuple[int, ...], compat: Compat
@@ -162,8 +162,8 @@ def _load_products(source: Source) -> tuple[Sequence[Product], Callable[[Split, 
         products = generator.generate_catalogue(source.products, source.seed)
 
         def generate(split: Split, count: int) -> list[Goal]:
-            own = _select_split(products, split, source.seed)
-            return generator.generate_goals(own, count, f"{source.seed} {split}") if own else []
+            part = _select_split(products, split, source.seed)
+            return generator.generate_goals(part, count, f"{source.seed} {split}") if part else []
 
         return products, generate
     files = catalogue.find_files(Path(source.data), source.human)
@@ -187,7 +187,7 @@ def _groups(products: Sequence[Product], value_slots: int) -> Ints:
     """Return the index of the option [P, V] that each value belongs to; -1 for no value."""
     groups = np.full((len(products), value_slots), -1)
     for p, product in enumerate(products):
-        places = {name: place for place, name in enumerate(product.options)}
+        places = {name: index for index, name in enumerate(product.options)}
         groups[p, : len(product.values)] = [places[name] for name, _ in product.values]
     return groups
 

@@ -108,12 +108,12 @@ class Texts:
             for seen in range(4):
                 more = features * (seen // FEATURES_SEEN)
                 put(1 + 4 * p + seen, [*title, *more, *description * (seen & DESCRIPTION_SEEN)])
-        for place, name in enumerate(names):
-            put(first_value + place, encode(name))
+        for index, name in enumerate(names):
+            put(first_value + index, encode(name))
         for g, goal in enumerate(goals):
             for i, text in enumerate(searches(goal.instruction)):
                 put(first_goal + g * SEARCHES + i, encode(text))
-        place_of = {name: first_value + place for place, name in enumerate(names)}
+        place_of = {name: first_value + index for index, name in enumerate(names)}
         values = np.zeros((len(products), value_slots), np.int64)
         for p, product in enumerate(products):
             values[p, : len(product.values)] = [place_of[value] for _, value in product.values]

@@ -52,7 +52,7 @@ class Shopping(World[State]):
             _make_language_observation(self.store, params) if params.text == "language" else None
         )
         listed = range(1, self.slots - LISTED + 1)
-        self.choice_names = (*pages.BUTTONS, *(f"listed {place}" for place in listed))
+        self.choice_names = (*pages.BUTTONS, *(f"listed {number}" for number in listed))
         self.observation_space = (
             self.language.space if self.language else observation.make_space(self.store, params)
         )
@@ -127,8 +127,8 @@ class Shopping(World[State]):
             return after
         instructions = (self.store.goals[goal].instruction for goal in before.goal[who])
         queries = [
-            searches(instruction)[place]
-            for instruction, place in zip(instructions, slot[who] - LISTED, strict=True)
+            searches(instruction)[choice]
+            for instruction, choice in zip(instructions, slot[who] - LISTED, strict=True)
         ]
         searched = before.searched.copy()
         searched[asks, slot[asks] - LISTED] = True
@@ -165,12 +165,12 @@ class Shopping(World[State]):
 
     def _compute_purchase_reward(self, state: State, which: Bools) -> Floats:
         """Compute the reward [B] of buying the open item in copies ``which`` [B]; 0 elsewhere."""
-        found = np.zeros(len(which))
+        rewards = np.zeros(len(which))
         for b in np.flatnonzero(which):
             slots = tuple(np.flatnonzero(state.chosen[b]).tolist())
             goal, item = int(state.goal[b]), int(state.item[b])
-            found[b] = self.store.compute_reward(goal, item, slots, self.params.compat).total
-        return found
+            rewards[b] = self.store.compute_reward(goal, item, slots, self.params.compat).total
+        return rewards
 
     def summarise(self, episodes: Mapping[str, Floats]) -> dict[str, float]:
         """Return means over episodes [N]: score 0 to 100, success and purchases 0 to 1."""

@@ -144,11 +144,11 @@ class Problems(Corpus):
 
     def partial(self, elements: Ints) -> Ints:
         """Return the products [B, K - 1] of the first 2, 3, ... K elements of [B, K]."""
-        so_far, found = elements[:, 0], list[Ints]()
+        so_far, products = elements[:, 0], list[Ints]()
         for term in elements.T[1:]:
             so_far = self.table[so_far, term]
-            found.append(so_far)
-        return np.stack(found, 1)
+            products.append(so_far)
+        return np.stack(products, 1)
 
     def infer_answer(self, passages: Passages, thought: Ints) -> Ints:
         """See :class:`Corpus`; a thought's last token is taken for the product so far."""
@@ -157,8 +157,8 @@ class Problems(Corpus):
         so_far = np.maximum(last - self.first, 0)
         elements = passages.context[:, :terms] - self.first
         for k in range(1, terms):  # the terms that the thought has not reached yet
-            left = k >= terms - self.steps + length
-            so_far = np.where(left, self.table[so_far, elements[:, k] % len(self.table)], so_far)
+            unread = k >= terms - self.steps + length
+            so_far = np.where(unread, self.table[so_far, elements[:, k] % len(self.table)], so_far)
         return np.where(passages.problem & (length > 0), so_far + self.first, -1)
 
 
@@ -174,14 +174,14 @@ class PlainText(Corpus):
 
     separator = ""
     unit = "letters"
-    """What the text is counted in."""
+    """The unit in which the text is counted."""
 
     def __init__(self, text: str, context: int, ahead: int, longest: int) -> None:
         self.context, self.ahead, self.longest = context, ahead, longest
         self.about = repr((text, context, ahead, longest, HELD_OUT))
         self.first = MARKS
-        own, numbers = self._tokenise(text)
-        self.words = ("", "(", ")", *own)
+        tokens, numbers = self._tokenise(text)
+        self.words = ("", "(", ")", *tokens)
         self.text = self.first + np.array(numbers, np.int64)
         # The training part ends a span before the border: no training passage reaches into the text
         # for evaluation.
@@ -206,7 +206,7 @@ class PlainText(Corpus):
                 f"The text is written in {len(letters)} different letters, and a thought may be "
                 f"made of at most {MOST_LETTERS}: reduce it to those that matter."
             )
-        number = {letter: place for place, letter in enumerate(letters)}
+        number = {letter: index for index, letter in enumerate(letters)}
         return letters, [number[letter] for letter in text]
 
     @classmethod
@@ -256,8 +256,8 @@ class Tokens(PlainText):
         """See :class:`Corpus`."""
         marks, text = {1: "(", 2: ")"}, ""
         for mark, run in itertools.groupby((t for t in tokens.tolist() if t), lambda t: min(t, 3)):
-            own = [token - MARKS for token in run]
-            text += marks.get(mark) or self.tokenizer.decode(own)
+            numbers = [token - MARKS for token in run]
+            text += marks.get(mark) or self.tokenizer.decode(numbers)
         return text
 
 
@@ -270,8 +270,8 @@ def cyclic(modulus: int) -> tuple[Ints, tuple[str, ...]]:
 def symmetric(degree: int) -> tuple[Ints, tuple[str, ...]]:
     """Return the composition table of the permutations of a number of things, and their names."""
     each = list(itertools.permutations(range(degree)))
-    place = {permutation: number for number, permutation in enumerate(each)}
-    table = [[place[tuple(then[i] for i in first)] for then in each] for first in each]
+    index = {permutation: number for number, permutation in enumerate(each)}
+    table = [[index[tuple(then[i] for i in first)] for then in each] for first in each]
     return np.array(table, np.int64), tuple("".join(map(str, p)) for p in each)
 
 

@@ -71,13 +71,13 @@ class PretrainedNetwork(nn.Module):
 
     def _compare_with_library(self, folder: str) -> None:
         """Compare a random text; attention needs no long one, as it is the library's."""
-        words, own = self.vocabulary - MARKS, self._get_model()
+        words, model = self.vocabulary - MARKS, self._get_model()
         text = torch.randint(words, (1, CHECKED), generator=torch.Generator().manual_seed(0))
         check_against_library(
             folder,
-            own,
+            model,
             lambda: self.words(self.hidden(text + MARKS))[..., MARKS:].log_softmax(-1),
-            lambda: own(text, use_cache=False).logits[..., :words].log_softmax(-1),
+            lambda: model(text, use_cache=False).logits[..., :words].log_softmax(-1),
         )
 
     def hidden(self, tokens: Tensor) -> Tensor:
@@ -94,9 +94,9 @@ class PretrainedNetwork(nn.Module):
     def words(self, hidden: Tensor) -> Tensor:
         """Compute the logits [..., V] of the token that follows hidden states [..., w]."""
         lm = self._get_model()
-        own = lm.get_output_embeddings()(hidden)[..., : self.vocabulary - MARKS]
-        never = torch.full_like(own[..., :2], NEVER)
-        written = torch.cat([(hidden @ self.end)[..., None], own], -1)
+        logits = lm.get_output_embeddings()(hidden)[..., : self.vocabulary - MARKS]
+        never = torch.full_like(logits[..., :2], NEVER)
+        written = torch.cat([(hidden @ self.end)[..., None], logits], -1)
         return torch.cat([never, scale_logits(lm.config, written)], -1)
 
     def list_fixed_weights(self) -> frozenset[str]:

@@ -95,12 +95,12 @@ def judge_episodes(episodes: Mapping[str, Floats]) -> dict[str, float]:
     gain, low, high = bootstrap_interval(gains)
     own, own_low, own_high = bootstrap_interval(with_own - episodes["log_p_shuffled"])
     noisy = float((episodes["log_p_random"] - without).mean())
-    found = {
+    figures = {
         **{"gain": gain, "gain_low": low, "gain_high": high},
         **{"own": own, "own_low": own_low, "own_high": own_high, "random_gain": noisy},
     }
     if "followed" not in episodes:
-        return found
+        return figures
     divergence = float(_drop_unknown(episodes["divergence"]).mean())
     # Thoughts and noise together: among good thoughts alone the coherence hardly varies, and its
     # correlation would be noise.
@@ -118,14 +118,14 @@ def judge_episodes(episodes: Mapping[str, Floats]) -> dict[str, float]:
     }
     if np.isfinite(episodes["followed"]).any():
         followed, low, high = bootstrap_interval(_drop_unknown(episodes["followed"]))
-        found |= {"followed": followed, "followed_low": low, "followed_high": high}
+        figures |= {"followed": followed, "followed_low": low, "followed_high": high}
         tests["followed"] = followed > FOLLOWED
-    found |= {"divergence": divergence, "coherence": coherence}
-    found |= {"gain_over_baked": baked, "gain_over_baked_low": baked_low}
-    found |= {"gain_over_baked_high": baked_high}
-    found["mean_coherence"] = float(_drop_unknown(episodes["coherence"]).mean())
-    found |= {f"passed_{name}": float(passed) for name, passed in tests.items()}
-    return found | {"proved": float(all(tests.values()))}
+    figures |= {"divergence": divergence, "coherence": coherence}
+    figures |= {"gain_over_baked": baked, "gain_over_baked_low": baked_low}
+    figures |= {"gain_over_baked_high": baked_high}
+    figures["mean_coherence"] = float(_drop_unknown(episodes["coherence"]).mean())
+    figures |= {f"passed_{name}": float(passed) for name, passed in tests.items()}
+    return figures | {"proved": float(all(tests.values()))}
 
 
 def bootstrap_interval(values: Floats, level: float = 0.95) -> tuple[float, float, float]:
@@ -139,15 +139,15 @@ def bootstrap_interval(values: Floats, level: float = 0.95) -> tuple[float, floa
 
 def _drop_unknown(values: Floats) -> Floats:
     """Return the values that are not NaN; a single 0 if all of them are."""
-    known = values[np.isfinite(values)]
-    return known if known.size else np.zeros(1)
+    finite = values[np.isfinite(values)]
+    return finite if finite.size else np.zeros(1)
 
 
 def correlation(x: Floats, y: Floats) -> float:
     """Return Pearson's correlation of x, y [N] where both are known; 0 if one is constant."""
-    known = np.isfinite(x) & np.isfinite(y)
-    x, y = x[known], y[known]
-    if not known.any() or np.ptp(x) == 0 or np.ptp(y) == 0:
+    finite = np.isfinite(x) & np.isfinite(y)
+    x, y = x[finite], y[finite]
+    if not finite.any() or np.ptp(x) == 0 or np.ptp(y) == 0:
         return 0.0
     return float(np.corrcoef(x, y)[0, 1])
 

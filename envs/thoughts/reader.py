@@ -91,16 +91,16 @@ class Reader:
             plain = self._hidden(*encode_text(self.corpus, context, thought[:, :0], answer))
             logits = self.mixing(self.network.words, hidden, plain)
         logits = torch.log_softmax(logits, -1)
-        found = logits.gather(-1, self._move(answer)[..., None])[..., 0].sum(-1)
-        return found.cpu().double().numpy(), logits.argmax(-1).cpu().numpy()
+        logp = logits.gather(-1, self._move(answer)[..., None])[..., 0].sum(-1)
+        return logp.cpu().double().numpy(), logits.argmax(-1).cpu().numpy()
 
     def write_continuation(self, context: Ints, count: int) -> Ints:
         """Write greedy continuations [B, count] of contexts [B, C], without a thought."""
-        text, place = encode_text(self.corpus, context, np.zeros((len(context), 0), np.int64))
+        text, positions = encode_text(self.corpus, context, np.zeros((len(context), 0), np.int64))
         # The whole text is read again for every token: it is short, and a cache of keys would not
         # pay.
         for step in range(count):
-            guess = self._logits(text, place + step)[:, :1].argmax(-1).cpu().numpy()
+            guess = self._logits(text, positions + step)[:, :1].argmax(-1).cpu().numpy()
             text = np.concatenate([text, guess], 1)
         return text[:, -count:]
 
@@ -120,15 +120,15 @@ class Reader:
         logits = self._logits(begun[:, : last.max() + 1], last[:, None])[:, 0]
         return torch.log_softmax(logits[:, self.corpus.end :], -1).cpu().double().numpy()
 
-    def _logits(self, text: Ints, place: Ints) -> Tensor:
+    def _logits(self, text: Ints, positions: Ints) -> Tensor:
         """Return log-probabilities [B, n, V] of what follows positions [B, n] of texts [B, L]."""
-        return torch.log_softmax(self.network.words(self._hidden(text, place)), -1)
+        return torch.log_softmax(self.network.words(self._hidden(text, positions)), -1)
 
     @torch.inference_mode()
-    def _hidden(self, text: Ints, place: Ints) -> Tensor:
+    def _hidden(self, text: Ints, positions: Ints) -> Tensor:
         """Return the hidden states [B, n, w] at positions [B, n] of texts [B, L]."""
         hidden = self.network.hidden(self._move(text))
-        return hidden[self._move(np.arange(len(text)))[:, None], self._move(place)]
+        return hidden[self._move(np.arange(len(text)))[:, None], self._move(positions)]
 
     def _move(self, tokens: Ints) -> Tensor:
         """Return an array as a tensor where the network is."""
@@ -157,12 +157,12 @@ def encode_text(
     text[:, C + 1 : C + 1 + most] = thought[:, :most]
     # Position of the end mark and of each answer token but the last: what they predict is the
     # answer.
-    place = C + 1 + length[:, None] + np.arange(ahead)
+    positions = C + 1 + length[:, None] + np.arange(ahead)
     rows = np.arange(B)[:, None]
-    text[rows, place[:, :1]] = corpus.end
+    text[rows, positions[:, :1]] = corpus.end
     if answer is not None:
-        text[rows, place + 1] = answer
-    return (text if answer is not None else text[:, :-1]), place
+        text[rows, positions + 1] = answer
+    return (text if answer is not None else text[:, :-1]), positions
 
 
 def load_or_bake_reader(corpus: Corpus, baking: Baking) -> Reader:
@@ -178,13 +178,13 @@ def load_or_bake_reader(corpus: Corpus, baking: Baking) -> Reader:
         return Reader(corpus, network)
     try:  # before the baking, which takes a while
         path.parent.mkdir(parents=True, exist_ok=True)
-        place = tempfile.TemporaryDirectory(dir=path.parent, prefix="baking-")
+        temporary = tempfile.TemporaryDirectory(dir=path.parent, prefix="baking-")
     except OSError as error:
         raise InputError(
             f"The reader of thoughts cannot be kept in {path.parent}: {error}. Set RUNGWISE_CACHE "
             "to a folder that can be written."
         ) from error
-    with place as folder:
+    with temporary as folder:
         network = bake(corpus, baking)
         unfinished = Path(folder) / "reader"
         save_file(network.state_dict(), unfinished)
@@ -210,7 +210,7 @@ def make_shared_reader(baked: Reader, baking: Baking, weights: Mapping[str, Any]
         InputError: weights of a policy that does not read, or of another size.
     """
     corpus, network = baked.corpus, baked.network
-    own = {
+    parts = {
         part: {
             name.removeprefix(part): torch.as_tensor(np.array(weight))
             for name, weight in weights.items()
@@ -221,12 +221,12 @@ def make_shared_reader(baked: Reader, baking: Baking, weights: Mapping[str, Any]
     try:
         with _alone(baking.seed):
             if isinstance(network, PretrainedNetwork):
-                reading = network.with_weights(own["gpt."])
+                reading = network.with_weights(parts["gpt."])
             else:
                 reading = GPT(len(corpus.words), corpus.length, baking.width, baking.layers)
-                reading.load_state_dict(own["gpt."])
+                reading.load_state_dict(parts["gpt."])
             mixing = Mixing(network.width)
-            mixing.load_state_dict(own[MIXING])
+            mixing.load_state_dict(parts[MIXING])
     except RuntimeError as error:
         size = f"hidden to {baking.layers} times {baking.width}, the reader's own"
         if isinstance(network, PretrainedNetwork):
@@ -245,7 +245,7 @@ def bake(corpus: Corpus, baking: Baking) -> GPT:
         falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(baking.steps, 1))
         for step in range(baking.steps):
             tokens = torch.from_numpy(make_lesson(corpus, baking, step))
-            # What is learnt: the thought, its end and the answer. The context is given.
+            # The thought, its end and the answer are learnt. The context is given.
             target = tokens[:, corpus.context + 1 :]
             logits = network(tokens[:, :-1])[:, corpus.context :]
             loss = nn.functional.cross_entropy(

@@ -1,4 +1,4 @@
-"""What the reader predicts after a thought, and after the controls it is compared with."""
+"""Predictions of the reader after a thought, and after the controls it is compared with."""
 
 from __future__ import annotations
 

@@ -185,8 +185,8 @@ class QuietThoughts(World[State]):
         info["length"] = state.step
         info["answer"] = np.where(ended[:, None], state.passages.answer, 0)
         if ended.any():
-            found = read_thoughts(self, take(state, ended))
-            for name, figures in found.items():
+            readings = read_thoughts(self, take(state, ended))
+            for name, figures in readings.items():
                 info[name][ended] = figures
         return info
 

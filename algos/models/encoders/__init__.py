@@ -27,22 +27,22 @@ def make_encoders(space: spaces.Space[Any], config: Mapping[str, Any]) -> dict[s
     Raises:
         InputError: a part that no encoder reads.
     """
-    own = get_column_spaces(space)
-    stacked = stack_spaces(own, config["frame_stack"])
-    found: dict[str, Encoder] = {}
-    for name, part in own.items():
+    columns = get_column_spaces(space)
+    stacked = stack_spaces(columns, config["frame_stack"])
+    encoders: dict[str, Encoder] = {}
+    for name, part in columns.items():
         if name == MASK:
             continue
         check_readable(name, part)
         whole = stacked[name]
         # Judged before it is stacked: a stack of tables has the three axes of an image.
         if is_image(part) and isinstance(part, spaces.Box):
-            found[name] = ImageEncoder(describe_column(name), part, config["frame_stack"])
+            encoders[name] = ImageEncoder(describe_column(name), part, config["frame_stack"])
         elif isinstance(whole, spaces.Discrete | spaces.MultiDiscrete):
-            found[name] = DiscreteEncoder(whole)
+            encoders[name] = DiscreteEncoder(whole)
         else:
-            found[name] = VectorEncoder(whole, config["hidden"][0], config["activation"])
-    return found
+            encoders[name] = VectorEncoder(whole, config["hidden"][0], config["activation"])
+    return encoders
 
 
 def list_images(space: spaces.Space[Any]) -> dict[str, spaces.Space[Any]]:
@@ -89,5 +89,5 @@ def describe_encoders(space: spaces.Space[Any], config: Mapping[str, Any]) -> li
         ]
     # Without weights, which would take seconds and a gigabyte for the largest images.
     with torch.device("meta"):
-        found = make_encoders(space, config)
-    return [f"{describe_column(name)}: {encoder.describe()}" for name, encoder in found.items()]
+        encoders = make_encoders(space, config)
+    return [f"{describe_column(name)}: {encoder.describe()}" for name, encoder in encoders.items()]

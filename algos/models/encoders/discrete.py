@@ -25,7 +25,7 @@ class DiscreteEncoder(Encoder):
         super().__init__()
         sizes: Any = space.n if isinstance(space, spaces.Discrete) else space.nvec
         self.categories = [int(n) for n in np.asarray(sizes).flatten()]
-        # Not a buffer: it belongs to the space, and no checkpoint must hold it.
+        # No buffer: it belongs to the space, and no checkpoint must hold it.
         self.start = np.broadcast_to(np.asarray(space.start), np.shape(sizes)).flatten()
         self.tables = nn.ModuleList(
             nn.Embedding(n, EMBEDDING_SIZE) for n in self.categories if n > LARGEST_ONE_HOT

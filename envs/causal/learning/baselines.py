@@ -25,21 +25,21 @@ _GOLDEN = (np.sqrt(5) - 1) / 2
 
 def make_agents(params: Params) -> Mapping[str, Agent]:
     """Return the agents by name that a task allows."""
-    known: dict[str, Agent] = {"random": random_choice, "round_robin": round_robin}
+    agents: dict[str, Agent] = {"random": random_choice, "round_robin": round_robin}
     if params.is_family:
-        known["most_children_first"] = most_children_first
+        agents["most_children_first"] = most_children_first
     else:
-        known["parents_first"] = parents_first
+        agents["parents_first"] = parents_first
     if params.student == "bayes_linear":
-        known["posterior_variance_design"] = posterior_variance_design
-    return known
+        agents["posterior_variance_design"] = posterior_variance_design
+    return agents
 
 
 def random_choice(task: Task, state: State, keys: Keys) -> dict[str, Array]:
     """Set any free node to any value."""
     free = task.compute_mask(state)
-    place = counter_rng.integers(counter_rng.fold(keys, 1), free.sum(axis=1))
-    return _action(_among(free, place), _any_value(keys))
+    rank = counter_rng.integers(counter_rng.fold(keys, 1), free.sum(axis=1))
+    return _action(_among(free, rank), _any_value(keys))
 
 
 def round_robin(task: Task, state: State, keys: Keys) -> dict[str, Array]:
@@ -129,10 +129,10 @@ def posterior_variance_design(task: Task, state: State, keys: Keys) -> dict[str,
     return _action(node[every, best], position[every, best])
 
 
-def _among(marked: Bools, place: Ints) -> Ints:
-    """Return the nodes [B] of rank ``place`` [B] among those marked [C, n]."""
+def _among(marked: Bools, rank: Ints) -> Ints:
+    """Return the nodes [B] of ranks ``rank`` [B] among those marked [C, n]."""
     nodes = np.argsort(~marked, axis=1, kind="stable")
-    return nodes[np.arange(len(place)) % len(nodes), place]
+    return nodes[np.arange(len(rank)) % len(nodes), rank]
 
 
 def _next(order: Ints, count: Ints, step: Ints, free: Bools) -> Ints:

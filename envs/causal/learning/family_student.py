@@ -121,7 +121,7 @@ class FamilyStudent:
         Rows in which a node was set say nothing about its mechanism, and nor do rows in which a
         parent lies out of reach.
         """
-        known = FamilyKnowledge(
+        knowledge = FamilyKnowledge(
             graph=state.graph,
             # Copied, because set nodes keep their sums and are not visited below.
             sums=state.sums.copy(),
@@ -141,15 +141,15 @@ class FamilyStudent:
             phi[(np.abs(x) > REACH).any(axis=-1)] = 0
             sums = compute_sums(phi, values[copy, node])
             sums += state.sums[copy, node, : b.rank, : b.rank + 1]
-            known.sums[copy, node, : b.rank, : b.rank + 1] = sums
+            knowledge.sums[copy, node, : b.rank, : b.rank + 1] = sums
             weights, variance, factor = fit(sums, b.energy)
-            known.weights[copy, node, : b.rank] = weights
-            known.variance[copy, node] = variance
+            knowledge.weights[copy, node, : b.rank] = weights
+            knowledge.variance[copy, node] = variance
             # With covariance F^T F, the variance of the mean over a part is |F m|^2 for its mean
             # direction m.
             local = np.square(factor @ self._local[p - 1]).sum(axis=1)
-            known.local[copy, node, :p] = local.reshape(-1, p, PARTS)
-        return known
+            knowledge.local[copy, node, :p] = local.reshape(-1, p, PARTS)
+        return knowledge
 
     def predict(self, state: FamilyKnowledge, x: Floats) -> Floats:
         """Return learnt means [B, n, rows] at node values x [B, rows, n]; 0 for roots."""
@@ -166,9 +166,9 @@ class FamilyStudent:
         for p, copy, node in self._groups(graph, np.ones(graph.degree.shape, np.bool_)):
             b = self.bases[p - 1]
             x = np.zeros((len(copy), P, scm.nodes), np.float32)
-            for place in range(p):
-                parent = graph.inputs[copy, node, place]
-                points = np.broadcast_to(self._probes[:, place], (len(copy), P))
+            for slot in range(p):
+                parent = graph.inputs[copy, node, slot]
+                points = np.broadcast_to(self._probes[:, slot], (len(copy), P))
                 if self._units:
                     middle, size = self._units.middle[parent], self._units.size[parent]
                     points = middle[:, None] + points * size[:, None]
@@ -201,12 +201,12 @@ class FamilyStudent:
         """Return the uncertainty about each node's children [B, n, PARTS], by the node's value."""
         B, n, p = state.graph.inputs.shape
         unsure = np.zeros((B, n, PARTS))
-        for place in range(p):
-            copy, child = np.nonzero(state.graph.degree > place)
-            parent = state.graph.inputs[copy, child, place]
+        for slot in range(p):
+            copy, child = np.nonzero(state.graph.degree > slot)
+            parent = state.graph.inputs[copy, child, slot]
             # add.at, because a node may be the parent of several children; plain indexing would add
             # one only.
-            np.add.at(unsure, (copy, parent), state.local[copy, child, place])
+            np.add.at(unsure, (copy, parent), state.local[copy, child, slot])
         return unsure
 
     def roots(self, state: FamilyKnowledge) -> Roots:
@@ -287,5 +287,5 @@ def _local_means(b: Basis, probes: Floats) -> Floats:
     width = np.abs(probes).max()
     part = np.clip((probes + width) / (2 * width) * PARTS, 0, PARTS - 1).astype(np.int64)
     phi = b.directions(probes[:, b.parents]).astype(float)
-    means = [phi[part[:, place] == k].mean(axis=0) for place in b.parents for k in range(PARTS)]
+    means = [phi[part[:, parent] == k].mean(axis=0) for parent in b.parents for k in range(PARTS)]
     return np.stack(means, axis=1)

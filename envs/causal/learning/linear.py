@@ -48,9 +48,9 @@ class Units:
     def of(cls, scm: Scm) -> Units:
         """Return the units of a single model; those of a node without a domain are its own."""
         low, high = scm.low[0], scm.high[0]
-        known = high > low
-        middle = np.where(known, (low + high) / 2, 0.0)
-        return cls(middle, np.where(known, (high - low) / (2 * REACH), 1.0))
+        bounded = high > low
+        middle = np.where(bounded, (low + high) / 2, 0.0)
+        return cls(middle, np.where(bounded, (high - low) / (2 * REACH), 1.0))
 
     def to_node_units(self, z: Floats) -> Floats:
         """Return values [..., n] in the nodes' own units."""
@@ -60,8 +60,8 @@ class Units:
         """Return frequencies and phases [p + 1, D] for values in the parents' own units."""
         # Frequencies divide by the unit, and the shift of the middle moves into the phase, so
         # features need no rescaled copy of the rows.
-        own = affine[:-1] / self.size[parents, None]
-        return np.vstack((own, affine[-1] - self.middle[parents] @ own))
+        scaled = affine[:-1] / self.size[parents, None]
+        return np.vstack((scaled, affine[-1] - self.middle[parents] @ scaled))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,10 +116,10 @@ def joint_features(parents: int, features: int, length_scale: float) -> Floats:
 
 def additive_features(parents: int, features: int, length_scale: float) -> Floats:
     """Return frequencies and phases [p + 1, p D] of features that read one parent each."""
-    one = joint_features(1, features, length_scale)
+    single = joint_features(1, features, length_scale)
     # The Kronecker product repeats one parent's frequencies block by block with zeros elsewhere, so
     # no feature reads two parents.
-    return np.vstack((np.kron(np.eye(parents), one[:1]), np.tile(one[1:], parents)))
+    return np.vstack((np.kron(np.eye(parents), single[:1]), np.tile(single[1:], parents)))
 
 
 @one_thread

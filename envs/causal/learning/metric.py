@@ -39,7 +39,7 @@ def probe_points(nodes: int) -> Floats:
 
 @dataclasses.dataclass(frozen=True)
 class Risk:
-    """What B students have not learnt yet."""
+    """Errors of B students: what they have not learnt yet."""
 
     node_excess: Floats
     """[B, n]: excess risk of each node, at most CAP."""
@@ -51,7 +51,7 @@ class Risk:
 
 @dataclasses.dataclass(frozen=True)
 class Truth:
-    """What there is to learn, for all copies (C = 1) or one each (C = B); a tree of arrays."""
+    """Mechanisms to learn, for all copies (C = 1) or one each (C = B); a tree of arrays."""
 
     target: Any
     """The mechanisms at the probe points, in the form in which the student takes them."""
@@ -79,7 +79,7 @@ def make_truth(scm: Scm, student: Student[Any]) -> Truth:
     return Truth(
         target=student.make_target(scm),
         is_root=is_root,
-        # Of a node that is none its noise may be 0 and its mechanism without a value there.
+        # The noise of other nodes may be 0, and their mechanism without a value there.
         mean=np.where(is_root, np.stack(means, axis=1), 0.0),
         deviation=np.where(is_root, scm.noise[:, student.root_nodes], 1.0),
         is_effect=is_effect,

@@ -112,12 +112,12 @@ class MlpStudent:
         """Train on rows [B, rows, n] in which the nodes chosen [B, n] were set."""
         B, R, n = rows.shape
         # A ring buffer: the oldest batch is overwritten, first in, first out.
-        place = (np.arange(B), state.batches % self.params.buffer)
+        slot = (np.arange(B), state.batches % self.params.buffer)
         memory, use = state.rows.copy(), state.use.copy()
         # Cleared first, because a batch may have fewer rows than the capacity.
-        memory[place], use[place] = 0, 0
-        memory[(*place, slice(R))] = rows
-        use[(*place, slice(R))] = ~chosen[:, None]
+        memory[slot], use[slot] = 0, 0
+        memory[(*slot, slice(R))] = rows
+        use[(*slot, slice(R))] = ~chosen[:, None]
         state = dataclasses.replace(
             state,
             rows=memory,
@@ -129,7 +129,7 @@ class MlpStudent:
         )
         # The post-mortem's fast phase sees the new rows alone, before the epochs over the whole
         # buffer.
-        state = self._train(state, memory[place], use[place], self.params.fast_epochs)
+        state = self._train(state, memory[slot], use[slot], self.params.fast_epochs)
         # All copies train on the same number of slots; rows of copies with fewer are empty and
         # unused.
         filled = min(int(state.batches.max()), self.params.buffer)

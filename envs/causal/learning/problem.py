@@ -35,7 +35,7 @@ class Problem:
     horizon: Ints
     """[C]: how many interventions an episode has."""
     truth: Truth
-    """What there is to learn."""
+    """The mechanisms to learn."""
 
 
 def load_named_model(params: Params) -> Model:
@@ -59,15 +59,15 @@ def _check_learnable(model: Model) -> None:
     scm = model.scm
     points = Units.of(scm).to_node_units(probe_points(len(model.names)))[None]
     for node, name in enumerate(model.names):
-        own = scm.mechanism(np.array([node]), points)[0]
-        wrong = np.flatnonzero(~np.isfinite(own))
+        y = scm.mechanism(np.array([node]), points)[0]
+        wrong = np.flatnonzero(~np.isfinite(y))
         parents = np.flatnonzero(scm.parents[0, node])
         if len(wrong):
             where = " and ".join(
                 f"{model.names[i]} is {points[0, wrong[0], i]:.3g}" for i in parents
             )
             raise InputError(
-                f"The mechanism of {name} is {own[wrong[0]]:g} where {where}, but CausalLearning "
+                f"The mechanism of {name} is {y[wrong[0]]:g} where {where}, but CausalLearning "
                 "compares mechanisms over the inner four fifths of their parents' domains: keep it "
                 "to finite numbers there, for example with max, min or clip."
             )

@@ -88,7 +88,7 @@ def compute_bonuses(
     terms: RewardTerms, recent: Ints, real: Bools, chosen: Ints
 ) -> tuple[Floats, ...]:
     """Compute the three terms [B] that depend on the recent choices [B, window] alone."""
-    # By default none of them has a weight.
+    # The default gives none of them a weight.
     if not (terms.concentration or terms.coverage or terms.undersampled):
         return (np.zeros(len(chosen)),) * 3
     counts = count_choices(recent, real.shape[1])

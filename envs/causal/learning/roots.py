@@ -48,11 +48,11 @@ def empty(copies: int, roots: int) -> Roots:
 
 def learn(roots: Roots, values: Floats, natural: Bools) -> Roots:
     """Add rows of root values [B, rows, r]; only roots that were not set, [B, r], learn."""
-    seen, values = natural.astype(float), values.astype(float)
+    used, values = natural.astype(float), values.astype(float)
     return Roots(
-        count=roots.count + seen * values.shape[1],
-        total=roots.total + seen * values.sum(axis=1),
-        square=roots.square + seen * np.square(values).sum(axis=1),
+        count=roots.count + used * values.shape[1],
+        total=roots.total + used * values.sum(axis=1),
+        square=roots.square + used * np.square(values).sum(axis=1),
     )
 
 

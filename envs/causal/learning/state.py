@@ -21,7 +21,7 @@ class State:
     step: Ints
     """[B]: interventions done."""
     drawn: Problem | tuple[()]
-    """What each copy is to learn, if that is not the same for all."""
+    """The problem of each copy, if it is not the same for all."""
     student: Any
     """The students' own states."""
     histogram: Floats
@@ -29,7 +29,7 @@ class State:
     recent: Ints
     """[B, window]: the latest choices, -1 where there is none yet."""
     risk: Risk
-    """What is not learnt yet."""
+    """The errors that remain."""
     at_start: Floats
     """[B]: the excess risk before the first intervention."""
     best: Floats
@@ -45,7 +45,7 @@ class State:
 
 
 class Task(Protocol):
-    """What stays the same in all episodes, and the accessors of a state that depend on it."""
+    """Data of all episodes, and the accessors of a state that depend on it."""
 
     params: Params
     """The arguments of the environment."""

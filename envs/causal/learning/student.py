@@ -139,12 +139,12 @@ class BayesLinear:
         self._low, self._high = ends
         self.bases: tuple[Basis, ...] = tuple(
             basis(
-                own,
-                units.frequencies(joint_features(len(own), features, length_scale), own),
+                inputs,
+                units.frequencies(joint_features(len(inputs), features, length_scale), inputs),
                 self._probes,
                 box,
             )
-            for own in (np.flatnonzero(parents[node]) for node in self.slots)
+            for inputs in (np.flatnonzero(parents[node]) for node in self.slots)
         )
 
     def reset(self, keys: Keys, scm: Scm) -> Knowledge:
@@ -164,7 +164,7 @@ class BayesLinear:
 
         Rows in which a node was set say nothing about its mechanism.
         """
-        known = Knowledge(
+        knowledge = Knowledge(
             # Copied, because set nodes keep their sums and are not visited below.
             sums=tuple(part.copy() for part in state.sums),
             weights=tuple(part.copy() for part in state.weights),
@@ -181,11 +181,11 @@ class BayesLinear:
                 phi = self._compute_teaching_directions(slot, rows[copies])
                 sums = compute_sums(phi, rows[copies, :, node])
                 sums += state.sums[slot][copies]
-                known.sums[slot][copies] = sums
-                known.weights[slot][copies], known.variance[copies, slot], _ = fit(
+                knowledge.sums[slot][copies] = sums
+                knowledge.weights[slot][copies], knowledge.variance[copies, slot], _ = fit(
                     sums, self.bases[slot].energy
                 )
-        return known
+        return knowledge
 
     def predict(self, state: Knowledge, x: Floats) -> Floats:
         """Return learnt means [B, k, rows] at node values x [B, rows, n]."""
@@ -201,7 +201,7 @@ class BayesLinear:
         targets: list[Floats] = []
         for slot, b in enumerate(self.bases):
             projected = f[:, slot] @ b.probe_basis
-            # What no weights can reach: a floor of the error, the same in every step.
+            # No weights can reach the remainder: a floor of the error, the same in every step.
             remainder = f[:, slot] - projected @ b.probe_basis.T
             length = np.linalg.norm(remainder, axis=-1, keepdims=True)
             targets.append(np.concatenate((projected, length), axis=-1))

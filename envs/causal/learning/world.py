@@ -66,7 +66,7 @@ class CausalLearning(World[State]):
             self.student = _student(params, model.scm)
             self._common = learning_problem.make_common_problem(params, model, self.student)
             names = model.names
-            # Of a family every episode has other nodes: their mean would say nothing.
+            # In a family every episode has other nodes: their mean would say nothing.
             self.list_metrics = ("node_excess",)
             self.charts = (_NODE_LOSSES,)
         self.choice_names = names
@@ -265,8 +265,8 @@ class CausalLearning(World[State]):
         # Only the copies that are due are computed; the rest keep their student untouched.
         noise = counter_rng.normal(keys[due], (self.params.observation_rows, scm.nodes))
         nothing = np.zeros((len(noise), scm.nodes), np.bool_)
-        own = scm if self._common else take(scm, due)
-        rows = own.sample(noise, nothing, np.zeros(nothing.shape))
+        due_scm = scm if self._common else take(scm, due)
+        rows = due_scm.sample(noise, nothing, np.zeros(nothing.shape))
         return put(student, due, self.student.learn(take(student, due), rows, nothing))
 
 

@@ -47,7 +47,7 @@ class DiscreteScm(Scm):
     """A discrete Bayesian network (C = 1), whose noise is on average over a node's parents."""
 
     tables: tuple[Table, ...]
-    """Of each node."""
+    """The table of each node."""
 
     @property
     def parents(self) -> Bools:

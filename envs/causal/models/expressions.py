@@ -121,9 +121,7 @@ def from_expressions(
     # Hidden nodes go last, the order that every model here relies on.
     names = [*(name for name in expressions if name not in hidden), *hidden]
     formulas = {name: parse_expression(expressions[name] or "0", name, names) for name in names}
-    noises = {
-        n: NodeNoise(own) if isinstance(own, float | int) else own for n, own in noise.items()
-    }
+    noises = {n: NodeNoise(v) if isinstance(v, float | int) else v for n, v in noise.items()}
     return assemble_model(formulas, noises, domains, target, len(hidden))
 
 
@@ -146,13 +144,13 @@ def assemble_model(
     bounds = np.array([domains.get(name, (0.0, 0.0)) for name in names])
     scm = ExpressionScm(
         formulas=tuple(
-            _shift(formula, own.mean)
-            for (formula, _), own in zip(formulas.values(), noises, strict=True)
+            _shift(formula, node_noise.mean)
+            for (formula, _), node_noise in zip(formulas.values(), noises, strict=True)
         ),
         reads=reads,
-        quantiles=tuple(own.quantiles for own in noises),
+        quantiles=tuple(node_noise.quantiles for node_noise in noises),
         order=evaluation_order(reads, names)[None],
-        noise=np.array([[own.std for own in noises]]),
+        noise=np.array([[node_noise.std for node_noise in noises]]),
         low=bounds[None, :, 0],
         high=bounds[None, :, 1],
         real=np.ones((1, len(names)), np.bool_),
@@ -228,9 +226,9 @@ class _Reader:
             case ast.Call(func=ast.Name(id=name), args=args, keywords=[]):
                 return self._call(name, args)
             case _:
-                seen = ast.get_source_segment(self.text.strip(), part) or self.text
+                source = ast.get_source_segment(self.text.strip(), part) or self.text
                 raise InputError(
-                    f"The expression of {self.node}, {self.text!r}, contains {seen!r}, which may "
+                    f"The expression of {self.node}, {self.text!r}, contains {source!r}, which may "
                     f"not be there: use {_ALLOWED}."
                 )
 
@@ -242,8 +240,8 @@ class _Reader:
                 "node", name, others, f"for {self.node}'s expression {self.text!r}"
             )
         self.read.add(name)
-        place = self.names.index(name)
-        return lambda x: x[..., place]
+        index = self.names.index(name)
+        return lambda x: x[..., index]
 
     def _call(self, name: str, args: list[ast.expr]) -> Formula:
         where = f"for {self.node}'s expression {self.text!r}"

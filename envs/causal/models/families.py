@@ -92,7 +92,7 @@ _MIXES = np.array(
 
 _PROBES = np.stack([f(np.linspace(-4, 4, 2001)) for f in FUNCTIONS.values()])
 _MEAN, _COVARIANCE = _PROBES.mean(axis=1), np.cov(_PROBES, bias=True)
-"""Of the functions of a parent that is uniform in (-4, 4), where the excess risk is measured."""
+"""Moments of the functions of a parent, uniform in (-4, 4), where the excess risk is measured."""
 
 
 def _coefficients(keys: Keys, low: float, high: float, shape: tuple[int, ...]) -> Floats:
@@ -293,4 +293,4 @@ FAMILIES: dict[str, Family] = {
         hidden=1,
     ),
 }
-"""By name: those called ``linear_`` and ``hard`` are for optimising, the others for learning."""
+"""Families: those called ``linear_`` and ``hard`` are for optimising, the others for learning."""

@@ -92,8 +92,8 @@ def from_table(table: Mapping[str, Any]) -> Model:
             f"A model needs nodes, which have names, but they are {nodes!r}: add them."
         )
     entries = {
-        _name(name): _entry(str(name), own or {})
-        for name, own in cast("dict[Any, Any]", nodes).items()
+        _name(name): _entry(str(name), node or {})
+        for name, node in cast("dict[Any, Any]", nodes).items()
     }
     if target and target not in entries:
         raise unknown_name_error("node", str(target), entries, "to be the target")
@@ -118,15 +118,15 @@ def _name(name: object) -> str:
     return name
 
 
-def _entry(name: str, own: object) -> Entry:
-    if not isinstance(own, dict):
-        raise InputError(f"The node {name} must have entries like noise: 1, but it is {own!r}.")
+def _entry(name: str, entries: object) -> Entry:
+    if not isinstance(entries, dict):
+        raise InputError(f"The node {name} must have entries like noise: 1, but it is {entries!r}.")
     fields = get_fields(Entry)
-    for key, value in cast("dict[Any, Any]", own).items():
+    for key, value in cast("dict[Any, Any]", entries).items():
         if key not in fields:
             raise unknown_name_error("entry", str(key), fields, f"for the node {name}")
         check_value(f"The {key} of the node {name}", value, fields[key][0])
-    return Entry(**own)
+    return Entry(**entries)
 
 
 def _formula(name: str, entry: Entry, names: list[str]) -> tuple[Formula, set[str]]:
@@ -157,7 +157,7 @@ def _additive(
     terms: list[tuple[int, float]], function: Callable[[Floats], Floats], offset: float
 ) -> Formula:
     def formula(x: Floats) -> Any:
-        return sum((weight * function(x[..., place]) for place, weight in terms), offset)
+        return sum((weight * function(x[..., parent]) for parent, weight in terms), offset)
 
     return formula
 
@@ -178,13 +178,13 @@ def _noise(name: str, entry: Entry) -> NodeNoise:
 
 
 def _domain(name: str, entry: Entry, default: list[float] | None) -> tuple[float, float]:
-    own = entry.domain if entry.domain is not None else default
-    if own is None:
+    domain = entry.domain if entry.domain is not None else default
+    if domain is None:
         raise InputError(
             f"The node {name} has no domain, from which its value could be chosen: give it one, "
             "such as domain: [-5, 5], or settable: false."
         )
-    return _range(f"domain of the node {name}", own)
+    return _range(f"domain of the node {name}", domain)
 
 
 def _range(what: str, given: object) -> tuple[float, float]:
@@ -236,14 +236,14 @@ def _read_graph(path: Path) -> Model:
     if not graph.is_directed():
         raise InputError("Its edges have no direction: write it as a directed graph.")
     nodes = {
-        str(name): _select_known_attributes(own, _ENTRIES, f"of the node {name}")
-        for name, own in graph.nodes(data=True)
+        str(name): _select_known_attributes(attributes, _ENTRIES, f"of the node {name}")
+        for name, attributes in graph.nodes(data=True)
     }
-    for name, own in nodes.items():
+    for name, attributes in nodes.items():
         parents = {
             str(i): _value(data.get("weight", 1)) for i, _, data in graph.in_edges(name, True)
         }
-        own["parents"] = list(parents) if "expr" in own else parents
+        attributes["parents"] = list(parents) if "expr" in attributes else parents
     top = {**graph.graph, **graph.graph.get("graph", {})}
     top = _select_known_attributes(top, ("target", "domain"), "of the graph")
     return from_table({"domain": [-5.0, 5.0], **top, "nodes": nodes})
@@ -259,9 +259,9 @@ def _select_known_attributes(
     for name in attributes:
         if name not in keys and difflib.get_close_matches(str(name), keys, 1, _NEARLY):
             raise unknown_name_error("attribute", str(name), keys, where)
-    found = {key: _value(attributes[key]) for key in keys if key in attributes}
-    texts = {key: str(attributes[key]).strip('"') for key in ("expr", "target") if key in found}
-    return found | texts
+    selected = {key: _value(attributes[key]) for key in keys if key in attributes}
+    texts = {key: str(attributes[key]).strip('"') for key in ("expr", "target") if key in selected}
+    return selected | texts
 
 
 def _value(attribute: object) -> Any:
@@ -282,6 +282,6 @@ _READERS: dict[str, Callable[[Path], Model]] = {
     ".dot": _read_graph,
     ".bif": read_bif,
 }
-"""By the ending of a file."""
+"""The reader for each ending of a file."""
 FORMATS = tuple(_READERS)
 """The endings of files that hold a model."""

@@ -96,7 +96,7 @@ def best_setting(model: Model) -> Optimum:
     values = means[target] + effects[target] * (bounds - means)
     # Infinity, not removal, so that argmin still returns node numbers.
     values[:, ~np.array(model.settable)] = np.inf
-    side, node = (int(place) for place in np.unravel_index(values.argmin(), values.shape))
+    side, node = (int(index) for index in np.unravel_index(values.argmin(), values.shape))
     return Optimum(float(values[side, node]), {model.names[node]: float(bounds[side, node])})
 
 

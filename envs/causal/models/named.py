@@ -39,9 +39,9 @@ def load_model(name_or_path: str) -> Model:
         from envs.causal.models.files import read
 
         return read(Path(name_or_path))
-    known = [*MODELS, "hierarchical-30", "fixed-chain-3", *FAMILIES]
+    names = [*MODELS, "hierarchical-30", "fixed-chain-3", *FAMILIES]
     raise unknown_name_error(
-        "model or family", name_or_path, known, "(a file's name needs its ending)"
+        "model or family", name_or_path, names, "(a file's name needs its ending)"
     )
 
 
@@ -49,8 +49,8 @@ def find_optimum(name: str) -> Optimum | None:
     """Return the optimum of a named model: published, or computed for a linear one."""
     if name in OPTIMA:
         return OPTIMA[name]
-    found = load_model(name)
-    return best_setting(found) if isinstance(found.scm, AdditiveScm) and found.target else None
+    model = load_model(name)
+    return best_setting(model) if isinstance(model.scm, AdditiveScm) and model.target else None
 
 
 def ace5() -> Model:
@@ -111,9 +111,9 @@ def hierarchical(nodes: int) -> Model:
             for_count, for_order, for_weights = counter_rng.split(counter_rng.fold(drawn, j), 3)
             one_more = int(counter_rng.integers(for_count, 2)[0])
             count = (1 + one_more, 1 + (index % 3 == 0), 2 + one_more, 1)[layer - 1]
-            own = above[np.argsort(counter_rng.uniform(for_order, (len(above),))[0])][:count]
-            weights = 0.3 + 0.4 * counter_rng.uniform(for_weights, (len(own),))[0]
-            total = " + ".join(f"{w:.3f}*X{i + 1}" for i, w in zip(own, weights, strict=True))
+            parents = above[np.argsort(counter_rng.uniform(for_order, (len(above),))[0])][:count]
+            weights = 0.3 + 0.4 * counter_rng.uniform(for_weights, (len(parents),))[0]
+            total = " + ".join(f"{w:.3f}*X{i + 1}" for i, w in zip(parents, weights, strict=True))
             wave = f" + 0.2*sin({total})" if (j + 1) % 5 == 0 else ""
             expressions[f"X{j + 1}"] = total + wave
     noise = {

@@ -139,8 +139,8 @@ class AdditiveScm(Scm):
         marks = np.zeros((C, n, n), np.bool_)
         # Inputs are padded with node 0 at weight 0: an edge exists only where a weight differs from
         # 0.
-        copy, node, place = np.nonzero((self.weights != 0).any(axis=-1) | (self.outside != 0))
-        marks[copy, node, self.inputs[copy, node, place]] = True
+        copy, node, slot = np.nonzero((self.weights != 0).any(axis=-1) | (self.outside != 0))
+        marks[copy, node, self.inputs[copy, node, slot]] = True
         return marks
 
     def mechanism(self, node: Ints, x: Floats) -> Floats:
@@ -155,9 +155,9 @@ class AdditiveScm(Scm):
         )
         # Only functions that at least one copy uses: most models are linear, and sines or
         # exponentials of whole batches would dominate the time.
-        for place, kind in np.argwhere(weights.any(axis=0)).tolist():
-            values = tuple(FUNCTIONS.values())[kind](column(x, inputs[:, place]))
-            total += weights[:, place, kind, None] * values
+        for slot, kind in np.argwhere(weights.any(axis=0)).tolist():
+            values = tuple(FUNCTIONS.values())[kind](column(x, inputs[:, slot]))
+            total += weights[:, slot, kind, None] * values
         shapes = take_node_entries(self.shape, node)
         # Number 0 is the plain sum, so families without shapes skip the loop body.
         for number, function in enumerate(SHAPES.values()):
@@ -171,8 +171,8 @@ class AdditiveScm(Scm):
             + take_node_entries(self.shift, node)[:, None]
         )
         outside = take_node_entries(self.outside, node)
-        for place in np.flatnonzero(outside.any(axis=0)).tolist():
-            total += outside[:, place, None] * column(x, inputs[:, place])
+        for slot in np.flatnonzero(outside.any(axis=0)).tolist():
+            total += outside[:, slot, None] * column(x, inputs[:, slot])
         return total
 
 
@@ -193,9 +193,9 @@ class Model:
 
     def with_target(self, target: str) -> Model:
         """Return the same model with another target node, which may not be set itself."""
-        seen = self.names[: len(self.names) - self.hidden]
-        if target not in seen:
-            raise unknown_name_error("node", target, seen, "to be the target")
+        visible = self.names[: len(self.names) - self.hidden]
+        if target not in visible:
+            raise unknown_name_error("node", target, visible, "to be the target")
         may = (name != target and may for name, may in zip(self.names, self.settable, strict=True))
         return dataclasses.replace(self, target=target, settable=tuple(may))
 
@@ -264,18 +264,18 @@ def from_terms(
 ) -> Model:
     """Make a model from a table: node -> {(parent, function): weight}."""
     names = tuple(terms)
-    n, place, kinds = len(names), {name: i for i, name in enumerate(names)}, list(FUNCTIONS)
-    inputs = [sorted({place[parent] for parent, _ in parts}) for parts in terms.values()]
+    n, index, kinds = len(names), {name: i for i, name in enumerate(names)}, list(FUNCTIONS)
+    inputs = [sorted({index[parent] for parent, _ in parts}) for parts in terms.values()]
     # Inputs are padded to the widest node, so that weights form one array [1, n, p, functions].
-    width = max((len(own) for own in inputs), default=0)
+    width = max((len(row) for row in inputs), default=0)
     sources = np.zeros((1, n, width), np.int64)
     weights = np.zeros((1, n, width, len(kinds)))
     parents = np.zeros((n, n), np.bool_)
-    for j, (own, parts) in enumerate(zip(inputs, terms.values(), strict=True)):
-        sources[0, j, : len(own)] = own
-        parents[j, own] = True
+    for j, (row, parts) in enumerate(zip(inputs, terms.values(), strict=True)):
+        sources[0, j, : len(row)] = row
+        parents[j, row] = True
         for (parent, kind), weight in parts.items():
-            weights[0, j, own.index(place[parent]), kinds.index(kind)] = weight
+            weights[0, j, row.index(index[parent]), kinds.index(kind)] = weight
     shapes = [list(SHAPES).index((shape or {}).get(name, "sum")) for name in names]
     scm = AdditiveScm(
         inputs=sources,

@@ -143,10 +143,10 @@ class Lessons(ProblemSource):
         num_visible = max(least, *(lesson.largest for lesson in lessons))
         self.names = tuple(f"X{i + 1}" for i in range(num_visible))
         self.nodes = num_visible + max(least_hidden, *self.hidden.values())
-        one = counter_rng.make_keys(0, 1)
+        key = counter_rng.make_keys(0, 1)
         # The width of the inputs is a fixed property of a family and size, so one draw shows it.
         self.inputs = max(
-            families.draw_family(family, one, lesson.smallest, lesson.largest).scm.inputs.shape[2]
+            families.draw_family(family, key, lesson.smallest, lesson.largest).scm.inputs.shape[2]
             for lesson in lessons
             for family in lesson.families
         )

@@ -28,7 +28,7 @@ ALONE = 3
 
 @dataclasses.dataclass(frozen=True)
 class Experiments:
-    """What B experimenters have observed, of n nodes in O rows and up to T interventions."""
+    """Observations of B experimenters, of n nodes in O rows and up to T interventions."""
 
     target: Ints
     """[B]: the node to be driven down."""

@@ -158,8 +158,8 @@ def _try_single_interventions(
     # A node that is set is one without inputs whose noise is the value. That may differ from row to
     # row, so that a whole grid takes one pass.
     scm = take(scm, copy)
-    own = {"weights": 0, "outside": 0, "offset": 0, "shape": 0, "shift": 0, "scale": 1, "noise": 1}
-    for name, number in own.items():
+    new = {"weights": 0, "outside": 0, "offset": 0, "shape": 0, "shift": 0, "scale": 1, "noise": 1}
+    for name, number in new.items():
         getattr(scm, name)[each, node] = number  # arrays of our own: take has copied them
     rows = np.tile(noise, (M, K, 1))
     # Row r of grid value k carries the value in place of the node's noise.

@@ -55,13 +55,13 @@ def trace_episode(
                 cut=drawn.find_edges_into(chosen),
             )
         )
-    known = "" if graph_observed else " The policy did not see the graph."
+    note = "" if graph_observed else " The policy did not see the graph."
     return EpisodeTrace(
         about=(
             f"{drawn.names[target]}, in two rings, is the target to be lowered; its number is "
             "its true expectation, the number at a set node its value. A square marks what is set, "
             "dashes the edges that this cut; the fuller a node's colour, the more often it was "
-            f"set. A score of 1 is the best single intervention.{known}"
+            f"set. A score of 1 is the best single intervention.{note}"
         ),
         columns=["step", "set", "to", "seen", "expected", "best so far", "score"],
         frames=frames,

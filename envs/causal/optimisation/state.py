@@ -20,7 +20,7 @@ class State:
     problem: Problem
     """The truth."""
     experiments: Experiments
-    """What the experimenters know."""
+    """The experimenters' observations."""
     chosen: Ints
     """[B, T]: the node chosen at each step, -1 for those to come."""
     last_chosen_step: Ints

@@ -301,8 +301,8 @@ def _source(params: Params) -> ProblemSource:
         return Pooled(lessons, pool, params.pool_fraction, params.precision)
     if lessons:
         return Lessons(lessons, params.precision)
-    one = load_model(params.scm)
-    return OneModel(one.with_target(params.target) if params.target else one, params.precision)
+    model = load_model(params.scm)
+    return OneModel(model.with_target(params.target) if params.target else model, params.precision)
 
 
 _MODEL, _OBSERVED = 2**32, 2**32 + 1
