@@ -118,7 +118,7 @@ def forget_decision(controller: TuneController, trial_id: str) -> None:
     Of a trial that saves while it is paused Tune remembers "stop after this save": it would end
     without a word at its next one (ray#57906).
     """
-    vars(controller).get("_cached_trial_decisions", {}).pop(trial_id, None)
+    getattr(controller, "_cached_trial_decisions", {}).pop(trial_id, None)
 
 
 def use_token() -> None:

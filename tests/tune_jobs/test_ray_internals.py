@@ -1,6 +1,7 @@
 # pyright: basic
 """Private parts of Ray: what they save, and that an unknown Ray does without."""
 
+import os
 import subprocess
 import sys
 
@@ -33,7 +34,10 @@ with ray_session(cpus=1):
     [("2", "True False False 0 True False"), ("1", "True True True None True False")],
 )
 def test_start_less_only_on_tested_versions(tested, printed):
-    done = subprocess.run([sys.executable, "-c", START, tested], capture_output=True, text=True)
+    # Another test may have set what a Ray that is started here would inherit.
+    own = {name: text for name, text in os.environ.items() if name not in ray_internals.INHERITED}
+    words = [sys.executable, "-c", START, tested]
+    done = subprocess.run(words, env=own, capture_output=True, text=True)
     assert done.stdout.split() == printed.split(), done.stderr[-2000:]
 
 
