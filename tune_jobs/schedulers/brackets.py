@@ -31,9 +31,9 @@ class Brackets:
         # Taken now: a bracket forgets a trial that has ended, and later rows may still name it.
         self.by_trial = {trial: b for b in brackets for trial in b.next_rung_index}
         self._curves: defaultdict[str, TrialCurve] = defaultdict(TrialCurve)
-        """By trial."""
+        """Scores of each trial so far."""
         self._ends: dict[str, EndRow] = {}
-        """By trial, of those that ended for good in earlier sessions."""
+        """End of each trial that ended for good in an earlier session."""
         self._reopened: set[str] = set()
         """Trials that wait again where they had ended, without a decision since."""
 

@@ -57,7 +57,7 @@ class OptunaSampler:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.job, self.directory = job, directory
         self._optuna = optuna
-        # What they score is already known of the settings, so they teach nothing new.
+        # The sampler knows the scores of their settings already: repeats teach nothing new.
         self._repeats = set[str]()
         self._settings: dict[str, dict[str, Any]] = {}
         self._scores: defaultdict[str, dict[int, float]] = defaultdict(dict)
@@ -73,7 +73,7 @@ class OptunaSampler:
         self._distributions = {n: _distribution(optuna, s) for n, s in job.search.items()}
         # An end that a later session undid, as one with a larger budget, is not learnt from: the
         # trial would count twice, the first time with a score of half-way.
-        ends = {one.id: one.end for one in Outcome.from_rows(rows).trials} if rows else {}
+        ends = {trial.id: trial.end for trial in Outcome.from_rows(rows).trials} if rows else {}
         for row in rows:
             if not isinstance(row, EndRow) or ends[row.trial] is row:
                 self.observe_row(row)
@@ -153,7 +153,7 @@ class OptunaSampler:
 
 def _distribution(optuna: ModuleType, space: Space) -> Any:
     if space.kind == "choice":
-        # By index: Optuna takes no lists as values.
+        # Indices stand for the values, because Optuna takes no lists as values.
         return optuna.distributions.CategoricalDistribution(range(len(space.values)))
     low, high = space.values
     if space.kind == "int":

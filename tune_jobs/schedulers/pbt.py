@@ -64,7 +64,7 @@ class RecordedPBT(PopulationBasedTraining):
         self.job, self.directory = job, directory.absolute()
         self._noise = NoiseSource(job.metric, job.seeds)
         self._curves: defaultdict[str, TrialCurve] = defaultdict(TrialCurve)
-        """By trial, its own or that of the donor that it continues from."""
+        """Scores of each trial so far; up to an exploit, those of its donor."""
         self.exploits: dict[str, ExploitRow] = {}
         """The latest exploit of each trial that has not reported since."""
         # A stream per session: with the job's seed alone a resumed run would repeat the draws of
@@ -139,13 +139,13 @@ class RecordedPBT(PopulationBasedTraining):
 
     def _continue_curve(self, trial: str, donor: str, iteration: int) -> None:
         """Give a trial the scores of its donor up to an iteration: it has that policy then."""
-        own, donated = self._curves[trial], self._curves[donor]
+        curve, donated = self._curves[trial], self._curves[donor]
         self._curves[trial] = TrialCurve(
             [s for s in donated.scores if s[0] <= iteration]
-            + [s for s in own.scores if s[0] > iteration],
+            + [s for s in curve.scores if s[0] > iteration],
             [s for s in donated.samples if s[0] <= iteration]
-            + [s for s in own.samples if s[0] > iteration],
-            max(donated.stage, own.stage),
+            + [s for s in curve.samples if s[0] > iteration],
+            max(donated.stage, curve.stage),
         )
 
     def _quantiles(self) -> tuple[list[Any], list[Any]]:
@@ -168,7 +168,7 @@ class RecordedPBT(PopulationBasedTraining):
         states: dict[Any, Any] = self._trial_state
         if (stage := self._rank(trial)[0]) != (other := self._rank(donor)[0]):
             return stage < other
-        noise = math.hypot(*(self._estimate_error(one) for one in (trial, donor)))
+        noise = math.hypot(*(self._estimate_error(t) for t in (trial, donor)))
         return states[donor].last_score - states[trial].last_score > NOISE * noise
 
     def _estimate_error(self, trial: Trial) -> float:

@@ -29,8 +29,8 @@ class RecordedTrial(Protocol):
 class StoppingWay(Protocol):
     """A way of stopping trials."""
 
-    def goes_on(self, trial: RecordedTrial, place: int) -> bool:
-        """Return whether a trial continues after its result at ``place``; else a worker is free."""
+    def goes_on(self, trial: RecordedTrial, index: int) -> bool:
+        """Return whether a trial continues after its result ``index``; else its worker is free."""
         ...
 
     def called(self) -> str | None:
@@ -58,30 +58,30 @@ def replay_trials(trials: Iterable[RecordedTrial], way: StoppingWay, workers: in
         workers: trials that run at the same time.
     """
     waiting = iter(trials)
-    known: dict[str, RecordedTrial] = {}
+    started: dict[str, RecordedTrial] = {}
     running: list[tuple[float, str, int]] = []
     reached: dict[str, int] = {}
     wall = 0.0
 
     def begin(name: str) -> None:
-        rows, place = known[name].results, reached[name]
-        took = rows[place].seconds - (rows[place - 1].seconds if place else 0.0)
-        heapq.heappush(running, (wall + took, name, place))
+        rows, index = started[name].results, reached[name]
+        took = rows[index].seconds - (rows[index - 1].seconds if index else 0.0)
+        heapq.heappush(running, (wall + took, name, index))
 
     while True:
         while len(running) < workers:
             if (name := way.called()) is not None:
                 begin(name)
             elif (trial := next(waiting, None)) is not None:
-                known[trial.id], reached[trial.id] = trial, 0
+                started[trial.id], reached[trial.id] = trial, 0
                 begin(trial.id)
             else:
                 break
         if not running:
             return Replay(sum(reached.values()), wall, reached)
-        wall, name, place = heapq.heappop(running)
-        reached[name] = place + 1
-        if way.goes_on(known[name], place):
+        wall, name, index = heapq.heappop(running)
+        reached[name] = index + 1
+        if way.goes_on(started[name], index):
             begin(name)
 
 
@@ -95,7 +95,7 @@ class ReplayedHalving:
         grace: iterations before the first rung.
         factor: reduction factor.
         number: brackets.
-        sick: place of the result after which the health rules would end a trial.
+        sick: index of the result after which the health rules would end a trial.
         noise: where the noise of scores is read from.
     """
 
@@ -115,10 +115,10 @@ class ReplayedHalving:
         self.brackets = make_brackets(names, levels, mode, factor, number, noise=noise)
         self.sick = sick or {}
 
-    def goes_on(self, trial: RecordedTrial, place: int) -> bool:
+    def goes_on(self, trial: RecordedTrial, index: int) -> bool:
         """Return whether it runs on now."""
-        row = trial.results[place]
-        if place + 1 == len(trial.results) or self.sick.get(trial.id) == place:
+        row = trial.results[index]
+        if index + 1 == len(trial.results) or self.sick.get(trial.id) == index:
             self.brackets.by_trial[trial.id].remove_trial(trial.id)
             return False
         verdict = self.brackets.report(trial.id, row.iteration, row.score, row.metrics)

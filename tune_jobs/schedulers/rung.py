@@ -26,7 +26,7 @@ class Rung:
         self.iteration, self.bracket = iteration, bracket
         self._sign = -1.0 if mode == "max" else 1.0
         self.entries: dict[str, Entry] = {}
-        """By trial, of all that have reached the rung."""
+        """Entry of each trial that has reached the rung."""
         self.order: list[Entry] = []
         """Those with a finite score, the best first."""
         self.waiting: list[Entry] = []
@@ -76,9 +76,9 @@ class Rung:
         entry, cut = self.entries[trial], self.find_cut(allowed)
         # Episodes that were all alike, as without one success in thousands, show no noise where
         # there is some: what is known of the other trial is the best guess.
-        ours = cut.error if entry.error == 0 else entry.error
-        theirs = entry.error if cut.error == 0 else cut.error
-        noise = math.hypot(ours or 0.0, theirs or 0.0)
+        entry_error = cut.error if entry.error == 0 else entry.error
+        cut_error = entry.error if cut.error == 0 else cut.error
+        noise = math.hypot(entry_error or 0.0, cut_error or 0.0)
         difference = entry.key[1] - cut.key[1]
         return entry.stage == cut.stage and difference <= (NOISE + ROUNDING) * noise
 

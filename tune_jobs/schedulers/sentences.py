@@ -15,13 +15,13 @@ VERBS = {"pause": "paused", "reopen": "paused again", "promote": "promoted", "st
 def describe_verdict(verdict: Verdict) -> str:
     """Return what is decided about a trial, where, and why."""
     rung, iteration = f"rung {verdict.rung}", f"iteration {verdict.entry.iteration}"
-    place, other = (
+    where, other = (
         (iteration, rung) if verdict.kind == "stop" else (rung, f"entered at {iteration}")
     )
     notes = [f"bracket {verdict.bracket}"] if verdict.bracket else []
     notes += [other] if verdict.entry.iteration > verdict.rung else []
     note = f" ({', '.join(notes)})" if notes else ""
-    return f"{VERBS[verdict.kind]} at {place}{note}: {_explain(verdict)}"
+    return f"{VERBS[verdict.kind]} at {where}{note}: {_explain(verdict)}"
 
 
 def _explain(verdict: Verdict) -> str:
@@ -80,8 +80,8 @@ def describe_exploit(row: ExploitRow, applied_settings: dict[str, Any]) -> str:
     score, donor_score = format_measurement(row.score), format_measurement(row.donor_score)
     sentence = f"continues from trial {row.donor}, {donor_score} to its {score}"
     sentence += f", with {', '.join(changes)}" if changes else ", with the same settings"
-    # What the learner reports counts, not what was asked for: a restored learner brings the donor's
-    # coefficients with it (ray#62173), and the log must show any that are not replaced.
+    # The values count that the learner reports, not those asked for: a restored learner brings its
+    # donor's coefficients with it (ray#62173), and the log must show any that are not replaced.
     differences = {
         n: v for n, v in applied_settings.items() if n in row.after and not _same(v, row.after[n])
     }
@@ -91,8 +91,8 @@ def describe_exploit(row: ExploitRow, applied_settings: dict[str, Any]) -> str:
     return sentence
 
 
-def _same(one: object, other: object) -> bool:
-    if isinstance(one, int | float) and isinstance(other, int | float):
+def _same(applied: object, wanted: object) -> bool:
+    if isinstance(applied, int | float) and isinstance(wanted, int | float):
         # The settings went through JSON and the learner, which may hold a number as float32.
-        return math.isclose(one, other, rel_tol=1e-6)
-    return one == (tuple(cast("list[Any]", other)) if isinstance(other, list) else other)
+        return math.isclose(applied, wanted, rel_tol=1e-6)
+    return applied == (tuple(cast("list[Any]", wanted)) if isinstance(wanted, list) else wanted)

@@ -58,7 +58,7 @@ class Bracket:
         self.levels = sorted(levels)
         self.rungs = [Rung(at, mode, number) for at in self.levels]
         self.next_rung_index = dict.fromkeys(trials, 0)
-        """Index of the next rung of each trial that runs or has not started."""
+        """Next rung of each trial that runs or has not started; ``len(rungs)`` past the last."""
         self.waiting_rung_index: dict[str, int] = {}
         """Index of the rung of each trial that waits."""
         # Counts instead of lists of trials: they are read at every step of Tune, and a sweep may
@@ -89,9 +89,10 @@ class Bracket:
         index = self.find_reached_rung(trial, iteration)
         if index is None:
             return None
+        # It leaves its place among those on their way; each path below gives it a new one, or none.
         self.remove_trial(trial)
         if score is None:
-            # It enters none of the rungs passed, so their waiting trials need not expect it.
+            # It still heads for this rung; trials that wait at those it passed need not expect it.
             self.head_for(trial, index)
             return None
         # A trial that was undecided may have passed several rungs: it enters only the highest, as
@@ -115,6 +116,7 @@ class Bracket:
         """
         rung = self.rungs[index]
         rung.remove_waiting(trial)
+        # Rounded up: rounded down, the first trials at a rung would all end.
         allowed = math.ceil(len(rung.entries) / self.reduction_factor)
         if rung.rank(trial) > allowed and not rung.is_explained(trial, allowed):
             return rung.judge("stop", trial, allowed)
@@ -208,6 +210,8 @@ class Bracket:
             come += heading
             expected.append(come)
             come += len(rung.waiting)
+            # Without noise a rung promotes at most the best 1/eta of all it can ever see. Those
+            # it has promoted already count among these: a bound that is too high is safe.
             if not rung.has_noise:  # else any of them may be promoted
                 come = min(
                     max(1, (len(rung.entries) + expected[-1]) // self.reduction_factor), come

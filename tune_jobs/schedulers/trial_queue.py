@@ -49,9 +49,9 @@ class Repeats:
         """
         chosen, self.num_left = self._list_due(), 0
         return [
-            (TrialPlan(name, one.config, str(get_hang_report_dir(self.directory, name))), one.id)
-            for one in chosen
-            for name in [one.id + REPEAT]
+            (TrialPlan(name, t.config, str(get_hang_report_dir(self.directory, name))), t.id)
+            for t in chosen
+            for name in [t.id + REPEAT]
         ]
 
     def drop_needless(self) -> None:

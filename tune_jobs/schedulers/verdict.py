@@ -16,12 +16,12 @@ class Entry(NamedTuple):
     """Stage and score, with the signs that make low good, and the number of its arrival."""
     trial: str
     iteration: int
-    """At which it entered: later than the rung's if it had no score there."""
+    """Iteration of its entry; later than the rung's if it had no score there."""
     score: float
     error: float | None
     """Standard error of the score; None where it is not known."""
     stage: float
-    """Of a curriculum: scores of two stages do not compare."""
+    """Stage of a curriculum; scores of two stages do not compare."""
 
 
 @dataclass(frozen=True)
