@@ -1,1 +1,1 @@
-"""What runs a job: one trial, the sweep around it, its recorder, its winner."""
+"""Run a job: one trial, the sweep around it, its recorder, its winner."""

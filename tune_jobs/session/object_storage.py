@@ -189,17 +189,17 @@ class Mirror:
         """Copy the files of a folder that have changed; delete those that the run has deleted."""
         root = self.directory / folder
         errors = list[OSError]()
-        found = {
-            (Path(place) / name).relative_to(self.directory).as_posix()
-            for place, _, names in os.walk(root, onerror=errors.append)
+        paths = {
+            (Path(parent) / name).relative_to(self.directory).as_posix()
+            for parent, _, names in os.walk(root, onerror=errors.append)
             for name in names
         }
-        for path in sorted(found):
+        for path in sorted(paths):
             self._attempt(self._copy_file, path)
-        # What is in a folder that cannot be listed has not been deleted.
+        # The files of a folder that cannot be listed have not been deleted.
         if all(isinstance(error, FileNotFoundError) for error in errors):
             for path in [path for path in self.files if path.startswith(f"{folder}/")]:
-                if path not in found:
+                if path not in paths:
                     self._attempt(self._delete, path)
 
     def _copy_file(self, path: str) -> None:

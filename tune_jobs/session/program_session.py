@@ -78,15 +78,15 @@ class ProgramSession:
         """Start the program, or find it where an earlier session left it running."""
         settings, folder = self.job.program, get_program_folder(self.directory, plan.trial)
         results = [row for row in self.earlier if isinstance(row, ResultRow)]
-        left, iteration = find_program(folder), max((row.iteration for row in results), default=0)
+        process, iteration = find_program(folder), max((r.iteration for r in results), default=0)
         reached = Reached(iteration)
         if not settings.command:  # it was not started by Rungwise
             log = LogFollower([Path(settings.log)], rename=settings.rename)
-            return FollowedProgram(self.job, plan.trial, left, log, reached)
-        if left is None or not self._was_left(left):
-            left, continues = None, can_continue(self.job, folder, iteration)
+            return FollowedProgram(self.job, plan.trial, process, log, reached)
+        if process is None or not self._was_left(process):
+            process, continues = None, can_continue(self.job, folder, iteration)
             reached = Reached(iteration, results[-1].seconds) if continues else Reached()
-        return open_trial_program(self.job, plan, self.directory, left, reached)
+        return open_trial_program(self.job, plan, self.directory, process, reached)
 
     def _was_left(self, process: ProgramProcess) -> bool:
         """Return whether the session before this one left the program running."""
@@ -104,8 +104,7 @@ class ProgramSession:
             self._report_log(program)
             self._report_problems(program)
             for iteration in iterations:
-                # Of what was logged since the last look the newest iteration is judged, with all
-                # before it.
+                # Only the newest iteration since the last look is judged, with all before it.
                 is_newest = iteration is iterations[-1]
                 result = program.make_result(iteration, is_last=is_newest)
                 if self.stopper("", result | {"is_judged": is_newest}):

@@ -33,8 +33,8 @@ def make_program_trainable(job: Job, directory: Path) -> type[ProgramTrainable]:
         job: whose trials are programs.
         directory: the run directory, which every machine of the cluster can write.
     """
-    known = {"job": job, "directory": directory.absolute(), "driver_host": identify_machine()}
-    return type(ProgramTrainable.__name__, (ProgramTrainable,), known)
+    attributes = {"job": job, "directory": directory.absolute(), "driver_host": identify_machine()}
+    return type(ProgramTrainable.__name__, (ProgramTrainable,), attributes)
 
 
 class ProgramTrainable(tune.Trainable):
@@ -48,8 +48,8 @@ class ProgramTrainable(tune.Trainable):
     def setup(self, config: dict[str, Any]) -> None:
         """Become a trial; its program starts with the first step."""
         self.plan = TrialPlan(**config["plan"])
-        # Not started here: Tune calls `load_checkpoint` next where the trial is to be continued,
-        # and a program that begins anew would overwrite what it should continue from.
+        # It is not started yet: Tune calls `load_checkpoint` next where the trial is to be
+        # continued, and a program that begins anew would overwrite what it should continue from.
         self.program: FollowedProgram | None = None
         self.reached = self._read_reached(self.plan.resume_from)
 
@@ -60,14 +60,14 @@ class ProgramTrainable(tune.Trainable):
         run again. On another machine than the driver's it ends with its process: nothing else
         would end it, and a resume may run the trial elsewhere.
         """
-        left = find_program(get_program_folder(self.directory, self.plan.trial))
+        process = find_program(get_program_folder(self.directory, self.plan.trial))
         is_guarded = identify_machine() != self.driver_host
-        if left is not None and (left.is_discarded or is_guarded):
-            left.end()  # the actor that the trial had before, or its guard, may be ending it
-        if left is not None and not (left.is_running or left.has_finished):
-            left = None
+        if process is not None and (process.is_discarded or is_guarded):
+            process.end()  # the actor that the trial had before, or its guard, may be ending it
+        if process is not None and not (process.is_running or process.has_finished):
+            process = None
         return open_trial_program(
-            self.job, self.plan, self.directory, left, self.reached, is_guarded=is_guarded
+            self.job, self.plan, self.directory, process, self.reached, is_guarded=is_guarded
         )
 
     def step(self) -> dict[str, Any]:

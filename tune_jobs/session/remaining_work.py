@@ -17,7 +17,7 @@ DAMAGED = "damaged_checkpoint"
 
 @dataclass(frozen=True)
 class RemainingWork:
-    """What a resume still has to run, and to write."""
+    """The trials that a resume still has to run, and the rows that it has to write."""
 
     plans: list[TrialPlan] = field(default_factory=list[TrialPlan])
     """The trials to run."""
@@ -35,7 +35,7 @@ def find_remaining_work(directory: Path, rows: Sequence[Row]) -> RemainingWork:
         directory: the run directory.
         rows: all rows of its event log, and the start of the session that continues it.
     """
-    left = RemainingWork()
+    remaining = RemainingWork()
     planned = {row.trial for row in rows if isinstance(row, TrialRow)}
     # Built from the rows alone: Tune's own snapshots lag behind the checkpoints.
     for trial in Outcome.from_rows(rows).trials:
@@ -46,17 +46,17 @@ def find_remaining_work(directory: Path, rows: Sequence[Row]) -> RemainingWork:
         if stopped is not None and not trial.job.observe:
             # The kill came between a decision and the end that follows from it. The decision holds:
             # other trials were promoted or ended by comparison with it.
-            left.missing_rows.append(stopped.make_end())
+            remaining.missing_rows.append(stopped.make_end())
             continue
         sound, damage = find_newest_intact(directory / row.path for row in trial.checkpoints)
         if damage:
-            left.missing_rows.append(make_damage_finding(trial.id, directory, damage, sound))
+            remaining.missing_rows.append(make_damage_finding(trial.id, directory, damage, sound))
         # Absolute: the trial's process may have another working directory.
         start = str(sound.absolute()) if sound else ""
-        left.plans.append(
+        remaining.plans.append(
             TrialPlan(trial.id, trial.config, str(get_hang_report_dir(directory, trial.id)), start)
         )
-    return left
+    return remaining
 
 
 def make_damage_finding(

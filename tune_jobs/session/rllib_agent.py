@@ -78,7 +78,7 @@ class RLlibAgent:
         fault_file: Path,
     ) -> None:
         self.job, self.settings, self.env_kwargs = job, settings, dict(env_kwargs)
-        # Of its own: RLlib loses the error of a remote runner that cannot make its environment.
+        # Made here, too: RLlib loses the error of a remote runner that cannot make its environment.
         env = make_single_env(job.env, self.env_kwargs)
         self.spaces = (env.observation_space, env.action_space)
         limit = find_time_limit(env)

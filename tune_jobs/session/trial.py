@@ -71,7 +71,7 @@ class TrialTrainable(tune.Trainable):
     """One trial under Ray Tune: an agent per seed, flat metrics and one score."""
 
     job: Job
-    """Of all trials of a run; :func:`make_trainable` sets it."""
+    """The job of the run; :func:`make_trainable` sets it."""
 
     def setup(self, config: dict[str, Any]) -> None:
         """Build the agents; continue from the plan's checkpoint, if it names one."""
@@ -95,7 +95,7 @@ class TrialTrainable(tune.Trainable):
         # A hung runner is replaced while the trial waits: the trial itself must wait longer.
         patience = settings.hang_limit_s * (4 if settings.num_env_runners else 1)
         self.watchdog = Watchdog(Path(plan["hang_report_dir"]), "trial", patience)
-        # Of its own: parts of stage 1 take seconds, and say nothing about the time that a first
+        # A second one: parts of stage 1 take seconds, and say nothing about the time that a first
         # iteration with its update may take.
         self.preparation_watchdog = Watchdog(Path(plan["hang_report_dir"]), "trial", patience)
         self.unprepared = self._list_column_agents()
@@ -126,7 +126,7 @@ class TrialTrainable(tune.Trainable):
         progress = json.loads((directory / PROGRESS).read_text())
         self.trained_s, self.scores = progress["trained_s"], progress["scores"]
         self.trained = progress["trained"]
-        # Of another trial's checkpoint, too: they are the episodes of the policy that came with it.
+        # Those of another trial's checkpoint, too: they are the episodes of the policy in it.
         rewards = progress.get("rewards", [[]] * len(self.agents))
         self.agent_scores = [
             AgentScore(self.job.metric, self.job.iterations, *saved)
@@ -158,15 +158,15 @@ class TrialTrainable(tune.Trainable):
         except EnvironmentFault as error:
             if isinstance(self.job.settings, RLlibSettings):
                 raise  # its state is lost: Tune restarts the trial from the last checkpoint
-            # What it had learnt stands, and so does its last score.
+            # The policy learnt so far stands, and so does its last score.
             fault = describe_last_failure(str(error), self.failures.count)
             return self._make_result({}, None, fault)
         trained, self.trained = self.trained, []
         metrics, score = merge_agent_metrics(trained), self._take_scores(trained)
-        known = [score for score in self.scores if score is not None]
+        measured = [score for score in self.scores if score is not None]
         # One seed has no spread, and 0 would read as perfect agreement.
-        if score is not None and len(known) > 1:
-            metrics[SPREAD] = float(np.std(known, ddof=1))
+        if score is not None and len(measured) > 1:
+            metrics[SPREAD] = float(np.std(measured, ddof=1))
         scored = [s.scored_reward for s in self.agent_scores if s.scored_reward is not None]
         if scored:
             metrics[PER_STEP] = float(np.mean(scored))
@@ -283,8 +283,8 @@ class TrialTrainable(tune.Trainable):
         sign = -1 if self.job.mode == "min" else 1
         # An undecided or diverged agent comes last; where all are, max takes the first.
         order = [
-            (known.stage, sign * s) if s is not None and math.isfinite(s) else (-1.0, 0.0)
-            for known, s in zip(self.agent_scores, self.scores, strict=True)
+            (agent_score.stage, sign * s) if s is not None and math.isfinite(s) else (-1.0, 0.0)
+            for agent_score, s in zip(self.agent_scores, self.scores, strict=True)
         ]
         self._save_policy(self.agents[order.index(max(order))], directory)
         progress: dict[str, Any] = {"trained_s": self.trained_s, "scores": self.scores}

@@ -119,7 +119,7 @@ class TuneSession:
 
     def _make_tuner(self, param_space: dict[str, Any], queue: TrialQueue | None) -> tune.Tuner:
         job, folder = self.job, self.directory.absolute() / "trials"
-        # Not their number: where one was deleted, that would be the name of another.
+        # One more than the highest: where one was deleted, their count is the name of another.
         names = [path.name.removeprefix("session-") for path in folder.glob("session-*")]
         session = max((int(name) for name in names if name.isdecimal()), default=-1) + 1
         return tune.Tuner(
@@ -150,7 +150,7 @@ class TuneSession:
             return make_program_trainable(self.job, self.directory)
         job, ids = self.job, (row.id for row in self.earlier if isinstance(row, JobRow))
         if isinstance(job.settings, TrainingSettings):
-            # By its id: another run may have the same name.
+            # Its id comes first: another run may have the same name.
             name = next(ids, "") or self.directory.absolute().name
             job = replace(job, settings=job.settings.record_below(name))
         return make_trainable(job)

@@ -200,8 +200,8 @@ def play_final(
         seed,
         with_baselines=False,
         steps=steps,
-        # Of the job, not of these episodes and steps: returns until different steps do not compare,
-        # whether of several finalists or of several sessions.
+        # The limit of the job, not of these episodes and steps: returns until different steps do
+        # not compare, whether of several finalists or of several sessions.
         longest=limit_episode_steps(math.inf, players=1, episodes=job.most_evaluated),
         on_progress=on_progress,
     )
