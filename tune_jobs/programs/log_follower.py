@@ -99,19 +99,19 @@ class LogFollower:
         for root in self.roots:
             if root.is_file():  # named as the log, so it need not look like one
                 self._add_readers(find_readers(root, self.rename))
-        by_place: dict[Path, list[Path]] = {}
+        by_folder: dict[Path, list[Path]] = {}
         for file in self.list_new_files():
-            by_place.setdefault(file.parent, []).append(file)
-        for place, files in by_place.items():
-            self._search_folder(place, sorted(files))
+            by_folder.setdefault(file.parent, []).append(file)
+        for folder, files in by_folder.items():
+            self._search_folder(folder, sorted(files))
         took = time.process_time() - started
         self._next_search = time.monotonic() + max(SEARCH_S, self.pause_after(took, SEARCH_SHARE))
 
-    def _search_folder(self, place: Path, files: list[Path]) -> None:
+    def _search_folder(self, folder: Path, files: list[Path]) -> None:
         """Add the logs of a folder; tables without a return only where no other log is in it."""
         for needs_return in (True, False):
-            found = find_in_directory(place, files, self.rename, needs_return=needs_return)
-            readers = [log for log in found if isinstance(log, LogReader)]
+            logs = find_in_directory(folder, files, self.rename, needs_return=needs_return)
+            readers = [log for log in logs if isinstance(log, LogReader)]
             self._add_readers(readers)
             if readers:
                 return
@@ -131,9 +131,9 @@ class LogFollower:
 
     def _list_below(self, root: Path) -> list[Path]:
         if self.pattern:
-            found = list(root.glob(self.pattern))
-            inside = [file for folder in found if folder.is_dir() for file in folder.iterdir()]
-            return [file for file in (*found, *inside) if file.is_file()]
+            matches = list(root.glob(self.pattern))
+            inside = [file for match in matches if match.is_dir() for file in match.iterdir()]
+            return [file for file in (*matches, *inside) if file.is_file()]
         return list(walk_files(root))
 
     def _is_new(self, file: Path) -> bool:
@@ -161,13 +161,13 @@ class LogFollower:
     def _rank(self, reader: LogReader, records: list[Record]) -> tuple[bool, bool, int]:
         """Return whether a log has a return, is surely the program's, and its known metrics."""
         names = {name for record in records for name in record.values}
-        known = match_metrics(names, reader.rename).values()
-        has_return = any(ours.name.startswith("return_mean") for ours in known)
-        # What is written in a folder that the command names may be another program's.
+        metrics = match_metrics(names, reader.rename).values()
+        has_return = any(metric.name.startswith("return_mean") for metric in metrics)
+        # The files in a folder that the command names may be another program's.
         is_own = self._open_files.issuperset(reader.files) or any(
             reader.files[0].is_relative_to(root) for root in self.roots
         )
-        return has_return, is_own, len(known)
+        return has_return, is_own, len(metrics)
 
 
 def explain_missing_log(follower: LogFollower, waited_s: float) -> str:

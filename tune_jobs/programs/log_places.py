@@ -58,7 +58,7 @@ class LogPlaces:
 
     def list_named_files(self) -> list[Path]:
         """Return the files at the named places, at most :data:`MOST_FILES`."""
-        return list(islice((f for place in self.list_named() for f in _walk(place)), MOST_FILES))
+        return list(islice((f for path in self.list_named() for f in _walk(path)), MOST_FILES))
 
     def _is_expected(self, path: Path) -> bool:
         return any(path.is_relative_to(root) for root in self.roots)
@@ -66,13 +66,13 @@ class LogPlaces:
 
 def walk_files(root: Path) -> Iterator[Path]:
     """Yield the files below a folder in which a program may log."""
-    for place, inner, names in os.walk(root):
+    for folder, inner, names in os.walk(root):
         inner[:] = [name for name in inner if name[0] != "." and name not in SKIPPED]
         # A run of ours is not the log of the program, and may hold another program's output.
-        if "job.yaml" in names and "events.jsonl" in names and Path(place) != root:
+        if "job.yaml" in names and "events.jsonl" in names and Path(folder) != root:
             inner.clear()
             continue
-        yield from (Path(place, name) for name in names)
+        yield from (Path(folder, name) for name in names)
 
 
 def _walk(path: Path) -> Iterator[Path]:

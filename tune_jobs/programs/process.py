@@ -30,7 +30,7 @@ from rungwise.validation import InputError
 from tune_jobs.jobs.program_settings import check_command
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
-"""What ends a program, the next one where it has not ended after :data:`GRACE_S`."""
+"""Signals that end a program, the next one where it has not ended after :data:`GRACE_S`."""
 GRACE_S = 10.0
 POLL_S = 0.05
 STDOUT, STDERR, STATUS, PROCESS = "stdout.log", "stderr.log", "status", "process.json"
@@ -155,24 +155,24 @@ class ProgramProcess:
         """Whether all of its group is to be ended and not only itself."""
         if self.folder is not None:
             return True
-        # Of a process that Rungwise did not start, the group may hold that one's shell as well.
+        # The group of a process that Rungwise did not start may hold that one's shell as well.
         with suppress(ProcessLookupError):
             return os.getpgid(self.pid) == self.pid
         return False
 
-    def _find_members(self, known: Collection[psutil.Process]) -> list[psutil.Process]:
+    def _find_members(self, former: Collection[psutil.Process]) -> list[psutil.Process]:
         """Return its processes that are alive.
 
         Args:
-            known: those that were its processes a moment ago.
+            former: those that were its processes a moment ago.
         """
         if not self._has_group:
             return [psutil.Process(self.pid)] if self.is_running else []
         members = list_group(self.pid)
         # Its id may be that of another group by now, even where no process has it: that group's
         # leader may have ended, too. An id is not given anew while its group has members, so one
-        # member that is known makes the group its own.
-        is_own = self._exists() or any(process in known for process in members)
+        # former member makes the group its own.
+        is_own = self._exists() or any(process in former for process in members)
         return members if is_own or is_any_of(members, self.token) else []
 
 
@@ -208,11 +208,11 @@ def start_program(
             env={**env, TOKEN: token},
             cwd=directory,
         )
-    place = directory or Path.cwd()
+    cwd = directory or Path.cwd()
     try:
-        program = _describe(pid, folder, place, token)
+        program = _describe(pid, folder, cwd, token)
     except psutil.NoSuchProcess:  # it has ended already
-        program = ProgramProcess(pid, "", time.time(), folder, place, token)
+        program = ProgramProcess(pid, "", time.time(), folder, cwd, token)
     remember_program(program, folder)
     return program
 
@@ -253,7 +253,7 @@ def _start_detached(command: Sequence[str], out: Path, **options: Any) -> int:
 
 def remember_program(program: ProgramProcess, folder: Path) -> None:
     """Write which process a program is, for :func:`find_program`."""
-    known = {
+    record = {
         "pid": program.pid,
         "start_id": program.start_id,
         "started": program.started,
@@ -262,7 +262,7 @@ def remember_program(program: ProgramProcess, folder: Path) -> None:
         "is_ours": program.folder is not None,
         "host": socket.gethostname(),
     }
-    (folder / PROCESS).write_text(json.dumps(known))
+    (folder / PROCESS).write_text(json.dumps(record))
 
 
 def read_start_time(folder: Path) -> float:
@@ -273,14 +273,14 @@ def read_start_time(folder: Path) -> float:
 def find_program(folder: Path) -> ProgramProcess | None:
     """Return the program that a folder remembers; one of another machine does not run here."""
     try:
-        known = json.loads((folder / PROCESS).read_text())
-        ours = folder if known["is_ours"] else None
-        place = Path(known["directory"])
-        start_id, started, token = known["start_id"], known["started"], known["token"]
-        program = ProgramProcess(int(known["pid"]), start_id, float(started), ours, place, token)
+        record = json.loads((folder / PROCESS).read_text())
+        output = folder if record["is_ours"] else None
+        cwd = Path(record["directory"])
+        start_id, started, token = record["start_id"], record["started"], record["token"]
+        program = ProgramProcess(int(record["pid"]), start_id, float(started), output, cwd, token)
         # No file says how one ended that Rungwise did not start: it may run there.
-        is_elsewhere = known["host"] != socket.gethostname() and not program.is_running
-        return None if ours is None and is_elsewhere else program
+        is_elsewhere = record["host"] != socket.gethostname() and not program.is_running
+        return None if output is None and is_elsewhere else program
     except (OSError, ValueError, LookupError, TypeError):
         return None  # none was started, or the machine stopped while the file was written
 

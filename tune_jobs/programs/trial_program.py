@@ -30,7 +30,7 @@ CLOCK_S = 2.0
 BEFORE = "before_s"
 """File of a program's folder: the training time before its start, whatever clocks say."""
 CUT = "half_lines.json"
-"""What an end without warning left of the last lines of its logs; see ``HALF_LINES``."""
+"""File of the last lines of its logs, as an end without warning left them: see ``HALF_LINES``."""
 
 
 def get_program_folder(directory: Path, trial: str) -> Path:
@@ -101,9 +101,9 @@ def _start(job: Job, plan: TrialPlan, folder: Path, *, continues: bool) -> Progr
         "out": out,
         "checkpoint": out,
     }
-    own = {name: fill(text, values) for name, text in settings.environment.items()}
+    variables = {name: fill(text, values) for name, text in settings.environment.items()}
     return start_program(
-        fill_command(settings, values, continues=continues), folder, os.environ | own
+        fill_command(settings, values, continues=continues), folder, os.environ | variables
     )
 
 
@@ -131,13 +131,13 @@ def _find_places(job: Job, folder: Path, working: Path) -> tuple[list[Path], str
 
 def _remember_half_lines(folder: Path, logs: LogFollower) -> None:
     """Add what stands behind the last line breaks now, before the program is continued."""
-    known = _read_half_lines(folder)
+    half_lines = _read_half_lines(folder)
     for path in logs.list_new_files():
         with suppress(OSError):  # not ours to read
             size, half = find_half_line(path)
             if half:
-                known.setdefault(str(path), {})[str(size)] = half.decode("latin-1")
-    (folder / CUT).write_text(json.dumps(known))
+                half_lines.setdefault(str(path), {})[str(size)] = half.decode("latin-1")
+    (folder / CUT).write_text(json.dumps(half_lines))
 
 
 def _know_half_lines(folder: Path) -> None:
@@ -167,7 +167,7 @@ def end_programs(directory: Path, grace_s: float = GRACE_S) -> None:
         grace_s: seconds between two signals.
     """
     folders = (directory.absolute() / "programs").glob("*")
-    left = [found for folder in folders if (found := find_program(folder)) and found.is_running]
-    with ThreadPoolExecutor(len(left) or 1) as threads:
-        for program in left:
+    running = [p for folder in folders if (p := find_program(folder)) and p.is_running]
+    with ThreadPoolExecutor(len(running) or 1) as threads:
+        for program in running:
             threads.submit(program.end, grace_s)
