@@ -141,17 +141,17 @@ def stop_at_plateau(observation: TrialObservation) -> StopVerdict | None:
     if not has_reached_plateau(values, iterations, job.patience, job.min_delta):
         return None
     sentence = f"the score has not improved for {job.patience} iterations"
-    if (seen := _measure_stagnation(job, rows)) is not None:
-        best, latest = (format_measurement(sign * value) for value in (seen.best, seen.latest))
-        averaged = f" (means of {seen.averaged} scores)" if seen.averaged > 1 else ""
-        sentence += f": best {best} at iteration {seen.best_at}, now {latest}{averaged}"
+    if (plateau := _measure_stagnation(job, rows)) is not None:
+        best, latest = map(format_measurement, (sign * plateau.best, sign * plateau.latest))
+        averaged = f" (means of {plateau.averaged} scores)" if plateau.averaged > 1 else ""
+        sentence += f": best {best} at iteration {plateau.best_at}, now {latest}{averaged}"
     return StopVerdict("plateau", sentence)
 
 
 def count_stagnant_iterations(job: Job, history: MetricTable) -> int:
     """Return the number of iterations without a better score, at most the patience; 0 without."""
-    seen = _measure_stagnation(job, _drop_incomparable(job, history)) if job.patience else None
-    return min(seen.iterations, job.patience) if seen else 0
+    plateau = _measure_stagnation(job, _drop_incomparable(job, history)) if job.patience else None
+    return min(plateau.iterations, job.patience) if plateau else 0
 
 
 def find_stage_start(job: Job, history: MetricTable) -> int:

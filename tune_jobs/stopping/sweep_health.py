@@ -45,15 +45,15 @@ class SweepHealth:
         self._configs: defaultdict[str, dict[str, Any]] = defaultdict(dict)
         self._symptom_iterations: defaultdict[str, dict[str, int]] = defaultdict(dict)
         self._settings: dict[str, tuple[dict[str, Any], dict[str, Any], OtherLibrary | None]] = {}
-        """By trial its searched values, and what :meth:`_describe_settings` returns with them."""
+        """Searched values of each trial, and what :meth:`_describe_settings` returns for them."""
         self._libraries: dict[str, OtherLibrary] = {}
         self._open: defaultdict[str, dict[tuple[str, str], FindingRow]] = defaultdict(dict)
-        """By trial, symptom and severity: what is reported and not withdrawn."""
+        """Findings of each trial that are not withdrawn, by symptom and severity."""
         self._any_reward_seen = False
         """Whether any step of any trial had a reward other than zero."""
         self._sick_trial_counts: Counter[str] = Counter()
         self._cached_comparisons: dict[str, tuple[int, str]] = {}
-        """By symptom the number of sick trials at its last comparison, and that comparison."""
+        """Last comparison of each symptom, after the number of sick trials that it is of."""
         for row in earlier:
             if isinstance(row, ResultRow):
                 self.add_result(row.trial, row.iteration, row.env_steps, row.metrics)
@@ -90,10 +90,10 @@ class SweepHealth:
         rows.append({**metrics, "iteration": iteration, "env_steps": env_steps})
         self._last_iterations[trial] = iteration
 
-    def set_library(self, trial: str, known: Mapping[str, Any]) -> None:
-        """Take over what is known of the library that a program's log is by, empty if nothing."""
-        if known:
-            self._libraries[trial] = OtherLibrary(**known)
+    def set_library(self, trial: str, library: Mapping[str, Any]) -> None:
+        """Set the library that a program's log is by, from its fields; empty where not known."""
+        if library:
+            self._libraries[trial] = OtherLibrary(**library)
 
     def has_results(self, trial: str) -> bool:
         """Return whether a trial has reported an iteration."""
@@ -135,7 +135,7 @@ class SweepHealth:
     def _make_history(self, trial: str) -> History:
         rows = self._histories[trial]
         # Nothing of our own training is smoothed; what other libraries log may be.
-        own = isinstance(self._job.settings, TrainingSettings)
+        is_own = isinstance(self._job.settings, TrainingSettings)
         last, budget = self.get_last_iteration(trial), self._job.iterations
         if last > budget:  # of a program whose budget is not known, or was too small
             budget = assume_budget(last)
@@ -145,7 +145,7 @@ class SweepHealth:
             budget,
             self._job.metric,
             self._job.mode or "max",
-            is_smoothed=not own and repeats_episodes(rows),
+            is_smoothed=not is_own and repeats_episodes(rows),
             settings=settings,
             other=other,
         )
