@@ -1,4 +1,4 @@
-"""What a configuration says about its fields: the docstring under each, and its group."""
+"""Read what documents the fields of a configuration: the docstring under each, and its group."""
 
 from __future__ import annotations
 

@@ -65,21 +65,21 @@ def _fold_program(given: Mapping[str, Any], where: str) -> Mapping[str, Any]:
         raise InputError(
             f"{where} has a command and {wrong[0]}: a program is trained as it is. Remove one."
         )
-    known = get_fields(ProgramSettings)
-    settings = {name: value for name, value in given.items() if name in known}
+    names = get_fields(ProgramSettings)
+    settings = {name: value for name, value in given.items() if name in names}
     if isinstance(variables := given.get("environment"), Mapping):
         # Only whole numbers as text: of 1.10 YAML keeps 1.1, and of `on` it keeps true.
         whole = {n: str(v) for n, v in variables.items() if type(v) is int}  # type: ignore[misc]
         settings["environment"] = {**variables, **whole}
-    others = {name: value for name, value in given.items() if name not in known}
+    others = {name: value for name, value in given.items() if name not in names}
     program = {"env": name_program(str(given["command"])), "algo": PROGRAM}
     return {**others, **program, "settings": settings}
 
 
-def _check_known_names(given: Mapping[str, Any], known: Collection[str], where: str) -> None:
+def _check_known_names(given: Mapping[str, Any], valid: Collection[str], where: str) -> None:
     for name in given:
-        if name not in known:
-            raise unknown_name_error("field", str(name), known, where)
+        if name not in valid:
+            raise unknown_name_error("field", str(name), valid, where)
 
 
 def merge_fields(base: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,14 +97,14 @@ def merge_fields(base: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str
     if algo != base_algo:
         # Without a search there is one setting to train, until the fields name another.
         merged |= {"settings": {}, "search": {}, "points": [], "trials": 1, "repeats": None}
-    # Of RLlib's algorithms a job may state both.
+    # A job with one of RLlib's algorithms may state both.
     if base.get("steps") and (algo != base_algo or not is_rllib_name(str(algo))):
         merged["iterations"] = 0  # as many as the steps hold, whatever is made of the rollouts
     units = {"steps": "iterations", "iterations": "steps"}
     merged |= {other: 0 for unit, other in units.items() if unit in fields}
     if isinstance(settings := fields.get("settings"), Mapping):
-        own: Mapping[str, Any] = merged.get("settings") or {}
-        fields = {**fields, "settings": {**own, **cast("Mapping[str, Any]", settings)}}
+        base_settings: Mapping[str, Any] = merged.get("settings") or {}
+        fields = {**fields, "settings": {**base_settings, **cast("Mapping[str, Any]", settings)}}
     return {**merged, **fields, "env": env}
 
 
@@ -125,8 +125,8 @@ def build_parts(given: Mapping[str, Any], where: str = "the job") -> dict[str, A
             )
     parts, algo = dict(given), str(given.get("algo", "ppo"))
     if str(given["env"]).removeprefix("envs:") in FAMILIES:
-        ours = ("env_kwargs", "evaluation_env_kwargs", "search")
-        parts |= {name: _resolve_paths(given[name]) for name in ours if name in given}
+        path_fields = ("env_kwargs", "evaluation_env_kwargs", "search")
+        parts |= {name: _resolve_paths(given[name]) for name in path_fields if name in given}
     parts["settings"] = _build_settings(algo, given.get("settings") or {}, where)
     if health := given.get("health"):
         # YAML 1.1 reads the word off as false.

@@ -177,15 +177,15 @@ class Job(JobFields):
         """Return the searched values of each trial known before the start, the points first."""
         rest = self.trials - self.num_repeats - len(self.points)
         if self.searcher == "grid" and rest:
-            found = make_grid(self.search, rest)
+            configs = make_grid(self.search, rest)
         elif self.searcher == "optuna":
-            found = []
+            configs = []
         else:
-            found = sample_configs(self.search, rest, self.seed)
+            configs = sample_configs(self.search, rest, self.seed)
         # Another seed: the samples of the other trials must not depend on the number of points.
         defaults = sample_configs(self.search, len(self.points), self.seed + 1)
         points = [config | point for config, point in zip(defaults, self.points, strict=True)]
-        return points + found
+        return points + configs
 
     def sample_configs_to_validate(self) -> list[dict[str, Any]]:
         """Return searched values like those of the trials, to validate before the start."""
@@ -206,8 +206,8 @@ class Job(JobFields):
         """
         settings = self.training
         searched, env_kwargs = self.split_trial_config(config)
-        own = {f.name: getattr(settings, f.name) for f in fields(settings)}
-        return type(settings)(**(own | searched)), env_kwargs
+        values = {f.name: getattr(settings, f.name) for f in fields(settings)}
+        return type(settings)(**(values | searched)), env_kwargs
 
     def split_trial_config(self, config: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return a trial's searched settings, and all arguments of its environment."""

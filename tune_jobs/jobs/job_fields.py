@@ -46,7 +46,7 @@ def to_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class TaskFields:
-    """What is trained, and by what."""
+    """The task, and the algorithm that learns it."""
 
     group: ClassVar[str] = "task"
     env: str
@@ -91,7 +91,7 @@ class SearchFields:
 
 @dataclass(frozen=True)
 class ScoreFields:
-    """What trials are compared by."""
+    """The score that trials are compared by."""
 
     group: ClassVar[str] = "score"
     metric: str = ""
@@ -180,7 +180,7 @@ class EvaluationFields:
 
 @dataclass(frozen=True)
 class CheckpointFields:
-    """What is kept of a trial."""
+    """The checkpoints that are kept of a trial."""
 
     group: ClassVar[str] = "checkpoints"
     checkpoint_interval: Annotated[int, AtLeastOne] = 5
@@ -193,7 +193,7 @@ class CheckpointFields:
 
 @dataclass(frozen=True)
 class ResourceFields:
-    """What a trial holds of the machine."""
+    """The parts of the machine that a trial holds."""
 
     group: ClassVar[str] = "resources"
     cpus_per_trial: Annotated[float, Between(0, low_open=True)] = 1.0

@@ -138,8 +138,8 @@ def _validate_rllib_job(job: Job, settings: RLlibSettings) -> None:
 
 
 def _play(env_id: str, env_kwargs: dict[str, Any]) -> None:
-    found = check_random_play(lambda: make_bare_env(env_id, env_kwargs), EPISODES, STEPS, SECONDS)
-    for violation in found:
+    faults = check_random_play(lambda: make_bare_env(env_id, env_kwargs), EPISODES, STEPS, SECONDS)
+    for violation in faults:
         if violation.severity == "stop":
             raise InputError(
                 f"{violation.sentence} (`rungwise check {env_id}` checks it at length.)"

@@ -184,14 +184,14 @@ def list_changes(job: Job) -> dict[str, dict[str, Any]]:
     """
     plain = mask_environment(make_plain(job))
     default = make_plain(Job(env=job.env, algo=job.algo))
-    own = {name: value for name, value in plain.items() if value != default[name]}
+    changed = {name: value for name, value in plain.items() if value != default[name]}
     if job.steps or job.iterations == DEFAULT_ITERATIONS:
-        own.pop("iterations", None)  # resolved from the steps, or the default
+        changed.pop("iterations", None)  # resolved from the steps, or the default
     settings = plain["settings"].items()
     changes = {part: plain[part] for part in PARTS}
     # RLlib's defaults are as slow to read as RLlib: all that a job sets differs from them.
     changes["settings"] = {n: v for n, v in settings if v != default["settings"].get(n, ...)}
-    changes["job"] = {n: v for n, v in own.items() if n not in (*PARTS, *SHOWN_ELSEWHERE)}
+    changes["job"] = {n: v for n, v in changed.items() if n not in (*PARTS, *SHOWN_ELSEWHERE)}
     return {part: values for part, values in changes.items() if values}
 
 

@@ -1,4 +1,4 @@
-"""What the presets have reached, as data next to them."""
+"""The scores that the presets have reached, as data next to them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class PresetScore:
     """The scores of trainings with a preset, measured on held-out seeds."""
 
     figure: str
-    """What was measured, in words."""
+    """The measured quantity, in words."""
     scores: tuple[float, ...]
     """One for each training seed."""
     minutes: float | None = None

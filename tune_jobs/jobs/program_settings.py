@@ -25,7 +25,7 @@ PLACEHOLDER = re.compile(rf"\{{{_NAME}\}}|{_NAME}")
 
 @dataclass(frozen=True)
 class ProgramSettings:
-    """What a job says about the program that its trials are."""
+    """The program that a job's trials are: how to start, continue and follow it."""
 
     # A program is one process to Ray, whatever it starts itself.
     num_env_runners: ClassVar[int] = 0
@@ -128,11 +128,11 @@ def check_command(command: Sequence[str], env: Mapping[str, str]) -> None:
         raise InputError("There is no command: write it after --, e.g. -- python train.py.")
     name = command[0]
     path = Path(name)
-    found = _is_executable(path) if path.name != name else _find_on_path(name, env)
-    if not found:
-        seen = "may not be executed" if path.is_file() else "does not exist"
+    can_run = _is_executable(path) if path.name != name else _find_on_path(name, env)
+    if not can_run:
+        reason = "may not be executed" if path.is_file() else "does not exist"
         hint = f" (`python {name}`?)" if path.suffix == ".py" else ""
-        raise InputError(f"The command {name!r} {seen}{hint}.")
+        raise InputError(f"The command {name!r} {reason}{hint}.")
 
 
 def _find_on_path(name: str, env: Mapping[str, str]) -> bool:

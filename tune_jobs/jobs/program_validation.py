@@ -74,7 +74,7 @@ def check_sweep(job: Job) -> None:
             f"search names {', '.join(job.search)}, but trials is 1, so that nothing is compared: "
             "set --trials, to 8 for example, or train the settings as they are (`rungwise train`)."
         )
-    # Of a single iteration nothing can be saved, and the budget of a program may be unknown.
+    # Nothing can be saved of a single iteration, and the budget of a program may be unknown.
     if job.scheduler == "none" or min(job.trials, job.iterations) < 2:
         return
     if job.decision_interval < job.iterations:

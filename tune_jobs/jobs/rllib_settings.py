@@ -29,7 +29,7 @@ EPOCHS_OF = ("rllib/PPO",)
 
 @dataclass(frozen=True)
 class RLlibSettings:
-    """What differs from the defaults of an algorithm's AlgorithmConfig."""
+    """Settings that differ from the defaults of an algorithm's AlgorithmConfig."""
 
     # Its env runners act on the CPU.
     acts_on_gpu: ClassVar[bool] = False
@@ -84,11 +84,11 @@ def describe_rllib_settings(algo: str, values: Mapping[str, Any]) -> OtherLibrar
     # RLlib takes seconds to import, and most jobs do not need it.
     from algos.rllib.rllib_algorithms import list_settings
 
-    known = {name: default for name, (_, default) in list_settings(algo).items()} | dict(values)
+    settings = {name: default for name, (_, default) in list_settings(algo).items()} | dict(values)
     names: dict[str, str] = {}
-    for ours, theirs in RLLIB_NAMES.items():
-        present = [name for name in theirs if name in known]
-        if present and (ours != "epochs" or algo in EPOCHS_OF):
+    for setting, rllib_names in RLLIB_NAMES.items():
+        present = [name for name in rllib_names if name in settings]
+        if present and (setting != "epochs" or algo in EPOCHS_OF):
             # SAC's common rate is none: it has one for each network.
-            names[ours] = next((n for n in present if known[n] is not None), present[0])
-    return OtherLibrary(names, {ours: known[name] for ours, name in names.items()})
+            names[setting] = next((n for n in present if settings[n] is not None), present[0])
+    return OtherLibrary(names, {setting: settings[name] for setting, name in names.items()})

@@ -1,4 +1,4 @@
-"""What a job's search may look like: its fields, points, population and repeats."""
+"""Validate a job's search: its fields, points, population and repeats."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def check_search(job: JobFields) -> None:
     elif isinstance(settings, RLlibSettings):
         check_settings(algo, settings, searched)
     else:
-        known = get_fields(type(settings))
+        field_types = get_fields(type(settings))
         for name, space in searched.items():
-            if name not in known:
-                raise unknown_name_error(f"setting of {algo} to search", name, known)
+            if name not in field_types:
+                raise unknown_name_error(f"setting of {algo} to search", name, field_types)
             for value in space.values:
-                check_value(f"search.{name}", value, *known[name])
+                check_value(f"search.{name}", value, *field_types[name])
 
 
 def check_points(job: JobFields) -> None:
@@ -45,18 +45,18 @@ def check_points(job: JobFields) -> None:
     # Both change or model the values of a point by their place in the space.
     proposed_by = "searcher optuna" if job.searcher == "optuna" else ""
     outside_by = "scheduler pbt" if job.scheduler == "pbt" else proposed_by
-    ours = isinstance(job.settings, TrainingSettings)
-    known = get_fields(type(job.settings)) if ours else {}
+    is_training = isinstance(job.settings, TrainingSettings)
+    field_types = get_fields(type(job.settings)) if is_training else {}
     kinds: dict[str, Any] = {"int": int, "choice": Any}
-    for place, point in enumerate(points):
+    for index, point in enumerate(points):
         for name, value in point.items():
             if name not in search:
-                raise unknown_name_error("searched field", name, search, f"in points[{place}]")
+                raise unknown_name_error("searched field", name, search, f"in points[{index}]")
             number = kinds.get(search[name].kind, float)
-            check_value(f"points[{place}].{name}", value, *known.get(name, (number, None)))
+            check_value(f"points[{index}].{name}", value, *field_types.get(name, (number, None)))
             if outside_by and not search[name].contains(value):
                 raise InputError(
-                    f"points[{place}].{name} is {value!r}, which is not in its search space "
+                    f"points[{index}].{name} is {value!r}, which is not in its search space "
                     f"{{{search[name].kind}: {list(search[name].values)}}}, as {outside_by} "
                     "needs it: widen the space, or change the point."
                 )

@@ -139,9 +139,9 @@ def _steps(space: Space, steps: int) -> list[Any]:
     if space.kind == "choice":
         return list(space.values)
     # A single value is the middle of the space; the ends are the least typical values.
-    places = [step / (steps - 1) for step in range(steps)] if steps > 1 else [0.5]
+    positions = [step / (steps - 1) for step in range(steps)] if steps > 1 else [0.5]
     # Integers of a narrow range repeat: each would be a trial of the same settings.
-    return list(dict.fromkeys(_at(space, place) for place in places))
+    return list(dict.fromkeys(_at(space, position) for position in positions))
 
 
 def sample_configs(spaces: Mapping[str, Space], count: int, seed: int) -> list[dict[str, Any]]:
@@ -177,9 +177,9 @@ def _near(space: Space, value: Any, rng: np.random.Generator) -> Any:
     up = rng.uniform() < 0.5
     if space.kind == "choice":
         # A list read from a log was a tuple in the job.
-        known = tuple(cast("list[Any]", value)) if isinstance(value, list) else value
-        place = space.values.index(known) + (1 if up else -1)
-        return space.values[min(max(place, 0), len(space.values) - 1)]
+        choice = tuple(cast("list[Any]", value)) if isinstance(value, list) else value
+        index = space.values.index(choice) + (1 if up else -1)
+        return space.values[min(max(index, 0), len(space.values) - 1)]
     low, high = space.values
     if space.kind == "int":
         step = max(1, round(0.2 * abs(value)))
@@ -190,50 +190,50 @@ def _near(space: Space, value: Any, rng: np.random.Generator) -> Any:
 def _spread(
     space: Space, count: int, rng: np.random.Generator, *, is_rate: bool = False
 ) -> list[Any]:
-    places = _draw_places(count, rng)
+    positions = _draw_positions(count, rng)
     if is_rate and space.kind == "loguniform":
-        places = _prefer_usual_rates(space, places)
+        positions = _prefer_usual_rates(space, positions)
     if space.kind == "choice":
-        return [space.values[int(p * len(space.values))] for p in places]
-    return [_at(space, place) for place in places]
+        return [space.values[int(p * len(space.values))] for p in positions]
+    return [_at(space, position) for position in positions]
 
 
-def _draw_places(count: int, rng: np.random.Generator) -> np.ndarray:
-    """Return places [N] between 0 and 1: of the first 2, 4, 8, … one in each equal cell.
+def _draw_positions(count: int, rng: np.random.Generator) -> np.ndarray:
+    """Return positions [N] between 0 and 1: of the first 2, 4, 8, … one in each equal cell.
 
     So a sweep that is extended has the settings of one that was as large from the start.
     """
     cells, offsets = np.zeros(1, int), rng.uniform(size=1)
-    while (known := len(cells)) < count:
-        # Each cell is cut in two: the half that is empty gets a place, in random order.
+    while (size := len(cells)) < count:
+        # Each cell is cut in two: the half that is empty gets a position, in random order.
         halves = (offsets >= 0.5).astype(int)
         cells, offsets = 2 * cells + halves, 2 * offsets - halves
         cells = np.append(cells, rng.permutation(cells ^ 1))
-        offsets = np.append(offsets, rng.uniform(size=known))
+        offsets = np.append(offsets, rng.uniform(size=size))
     return ((cells + offsets) / len(cells))[:count]
 
 
-def _prefer_usual_rates(space: Space, places: np.ndarray) -> np.ndarray:
-    """Return places [N] on a range of learning rates of which few are outside the usual ones."""
+def _prefer_usual_rates(space: Space, positions: np.ndarray) -> np.ndarray:
+    """Return positions [N] on a range of learning rates of which few are outside the usual ones."""
     low, high = space.values
     ends = np.log(np.clip([low, *USUAL_RATES, high], low, high))
     weights = np.diff(ends) * (UNUSUAL, 1.0, UNUSUAL)
     if weights[1] in (0.0, weights.sum()):
-        return places  # all of them are usual, or none
+        return positions  # all of them are usual, or none
     parts = np.concatenate([[0.0], np.cumsum(weights) / weights.sum()])
-    return np.interp(places, parts, (ends - ends[0]) / (ends[-1] - ends[0]))
+    return np.interp(positions, parts, (ends - ends[0]) / (ends[-1] - ends[0]))
 
 
-def _at(space: Space, place: float) -> Any:
-    """Return the value at a place between 0 and 1 of a range of numbers."""
+def _at(space: Space, position: float) -> Any:
+    """Return the value at a position between 0 and 1 of a range of numbers."""
     low, high = space.values
     if space.kind == "int":
-        # Equal cells for all integers, both ends included; place 1.0 would be one too many.
-        return min(math.floor(low + place * (high - low + 1)), high)
+        # Equal cells for all integers, both ends included; position 1.0 would be one too many.
+        return min(math.floor(low + position * (high - low + 1)), high)
     if space.kind == "loguniform":
         start, end = math.log(low), math.log(high)
-        return _round_within(math.exp(start + place * (end - start)), low, high)
-    return _round_within(low + place * (high - low), low, high)
+        return _round_within(math.exp(start + position * (end - start)), low, high)
+    return _round_within(low + position * (high - low), low, high)
 
 
 def _round_within(value: float, low: float, high: float) -> float:
