@@ -32,7 +32,7 @@ WORDS: dict[StopVerdict, str] = {
     "good": "did not rise afterwards, but were at their best, or in the best third of their group",
     "unknown": "have no score by which that could be said",
 }
-"""What each verdict says of the runs that would have been ended."""
+"""The words of each verdict, about the runs that would have been ended."""
 FEW, CHUNK = 8, 4
 """Logs that are not worth other processes, and those that one gets at a time."""
 Progress = Callable[[int, int], None]
@@ -58,7 +58,7 @@ class Audit:
     """In the order in which their logs were found; a log that cannot be read is one, too."""
     groups: tuple[RunGroup, ...]
     sweeps: tuple[SweepSavings, ...]
-    """What a scheduler would have done with each group of eight runs or more."""
+    """The savings of a scheduler in each group of eight runs or more."""
     left_out: tuple[LeftOut, ...] = ()
     """Files that look like logs and were not read."""
 
@@ -160,7 +160,7 @@ class Audit:
             "unread": [
                 {"name": run.name, "path": run.path, "why": run.note} for run in self.unread
             ],
-            "left_out": [{"path": str(one.file), "why": one.why} for one in self.left_out],
+            "left_out": [{"path": str(f.file), "why": f.why} for f in self.left_out],
             "notes": [{"name": run.name, "note": run.note} for run in self.judged if run.note],
             "health": dict.fromkeys(self.wrong_rules, "warn"),
         }
@@ -194,7 +194,7 @@ def audit(
     sources, left_out = _find_sources(paths, options)
     runs = [run for of_log in _replay_all(sources, options, workers, on_progress) for run in of_log]
     groups = group_runs(runs, group)
-    sweeps = [] if scheduler == "none" else [replay_group(one, scheduler) for one in groups]
+    sweeps = [] if scheduler == "none" else [replay_group(g, scheduler) for g in groups]
     return Audit(tuple(runs), tuple(groups), tuple(sweep for sweep in sweeps if sweep), left_out)
 
 
@@ -204,20 +204,20 @@ def _find_sources(
     """Return all logs at the paths with their names, each once, and the files that are left out."""
     root = paths[0] if len(paths) == 1 else None
     sources: dict[str, LogSource] = {}
-    left: dict[Path, LeftOut] = {}
-    known: set[tuple[Path, str]] = set()
+    left_out: dict[Path, LeftOut] = {}
+    identities: set[tuple[Path, str]] = set()
     for path in paths:
-        found, left_out = find_sources(path, options.rename)
-        left |= {one.file.resolve(): one for one in left_out}
-        for source in found:
+        logs, others = find_sources(path, options.rename)
+        left_out |= {f.file.resolve(): f for f in others}
+        for source in logs:
             file, name = source.files[0], name_source(root, source)
             identity = (file.resolve(), getattr(source, "label", ""))
-            if identity not in known:
-                known.add(identity)
+            if identity not in identities:
+                identities.add(identity)
                 sources[name if name not in sources else f"{file} {identity[1]}".strip()] = source
-    # What another path, or the lack of any other log, makes a log is none of them.
-    read = {file for file, _ in known}
-    return list(sources.items()), tuple(one for file, one in left.items() if file not in read)
+    # A file that is a log by another path, or for lack of any other log, is not left out.
+    read = {file for file, _ in identities}
+    return list(sources.items()), tuple(f for file, f in left_out.items() if file not in read)
 
 
 def _replay_all(
@@ -228,18 +228,18 @@ def _replay_all(
 ) -> list[list[ReplayedRun]]:
     """Return the runs of each log, in the order of the logs."""
     with closing(AuditCache(options)) as cache:
-        found = [cache.find(*source) for source in sources]
-        waiting = [place for place, runs in enumerate(found) if runs is None]
+        replayed = [cache.find(*source) for source in sources]
+        waiting = [i for i, runs in enumerate(replayed) if runs is None]
         done = len(sources) - len(waiting)
         on_progress(done, len(sources))
-        tasks = [(*sources[place], options) for place in waiting]
+        tasks = [(*sources[i], options) for i in waiting]
         judged = _run_tasks(tasks, workers or os.cpu_count() or 1)
-        for place, runs in zip(waiting, judged, strict=True):
-            found[place] = runs
-            cache.keep(sources[place][1], runs)
+        for index, runs in zip(waiting, judged, strict=True):
+            replayed[index] = runs
+            cache.keep(sources[index][1], runs)
             done += 1
             on_progress(done, len(sources))
-    return [runs or [] for runs in found]
+    return [runs or [] for runs in replayed]
 
 
 def _run_tasks(
@@ -249,16 +249,16 @@ def _run_tasks(
     if workers == 1 or len(tasks) < FEW:
         yield from map(_run_task, tasks)
         return
-    # Not forked: a thread of the caller may hold a lock.
-    context, left = multiprocessing.get_context("spawn"), iter(tasks)
+    # Spawned, because a thread of the caller may hold a lock.
+    context, remaining = multiprocessing.get_context("spawn"), iter(tasks)
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
         try:
             for runs in pool.map(_run_task, tasks, chunksize=CHUNK):
-                next(left)
+                next(remaining)
                 yield runs
         except BrokenProcessPool:
             why = "a process that judges was killed, or ran out of memory: give fewer --workers"
-            for name, source, _ in left:
+            for name, source, _ in remaining:
                 yield [ReplayedRun(name, str(source.files[0]), source.name, note=why)]
 
 

@@ -29,7 +29,7 @@ class AuditCache:
 
     def __init__(self, options: JudgingOptions) -> None:
         self._states: dict[str, str] = {}
-        """By log: the state of its files before it was read. Rows may be added while it is."""
+        """State of each log's files before it was read: rows may be added while it is."""
         self._how = _fingerprint_code() + json.dumps(asdict(options), sort_keys=True, default=str)
         folder = get_cache_folder()
         try:
@@ -38,10 +38,10 @@ class AuditCache:
         except (OSError, sqlite3.Error):
             self._open(":memory:")
 
-    def _open(self, place: str | Path) -> None:
+    def _open(self, database: str | Path) -> None:
         # Each log is written at once: an audit that is interrupted has lost none, and another one
         # need not wait for its end.
-        self._database = sqlite3.connect(place, timeout=LONGEST_WAIT_S, isolation_level=None)
+        self._database = sqlite3.connect(database, timeout=LONGEST_WAIT_S, isolation_level=None)
         self._database.execute("pragma synchronous = off")  # what is lost is only judged again
         self._database.execute(
             "create table if not exists logs (log text primary key, state text, runs text)"

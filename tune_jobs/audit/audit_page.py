@@ -17,7 +17,7 @@ from tune_jobs.report.html_parts import render_note, section, table
 from tune_jobs.report.report import make_page, replace_file
 
 WIDTH, HEIGHT, POINTS = 150, 34, 100
-"""Of a small curve: pixels, and the means that are drawn of a long run."""
+"""Size of a small curve in pixels, and how many means are drawn of a long run."""
 HEAD = ("run", "group", "rule", "verdict", "ended at", "final score", "score, ended at |", "why")
 STYLE = """<style>
 .spark polyline { fill: none; stroke: #1f6fb4; stroke-width: 1.3; }
@@ -99,7 +99,7 @@ def _render_body(audit: Audit) -> str:
         rows = [[escape(run.name), escape(run.note)] for run in audit.unread]
         parts.append(section("Not judged", table(["log", "why"], rows, 2, sentence=True)))
     if audit.left_out:
-        rows = [[escape(str(one.file)), escape(one.why)] for one in audit.left_out]
+        rows = [[escape(str(f.file)), escape(f.why)] for f in audit.left_out]
         parts.append(section("Left out", table(["file", "why"], rows, 2, sentence=True)))
     return "".join(parts)
 
@@ -108,8 +108,8 @@ def _render_ended(ended: Sequence[EndedRun]) -> list[str]:
     if not ended:
         return [render_note("Nothing: no rule would have ended any of these runs.")]
     words = [f"{verdict}: {text}" for verdict, text in WORDS.items()]
-    lines = [(one, one.run.stop) for one in ended if one.run.stop is not None]
-    rows = [_list_cells(one, stop) for one, stop in lines]
+    lines = [(e, e.run.stop) for e in ended if e.run.stop is not None]
+    rows = [_list_cells(e, stop) for e, stop in lines]
     filters = "".join(
         _render_filter(name, HEAD.index(name), sorted({row[HEAD.index(name)] for row in rows}))
         for name in ("group", "rule", "verdict")
@@ -121,10 +121,10 @@ def _render_ended(ended: Sequence[EndedRun]) -> list[str]:
     ]
 
 
-def _list_cells(one: EndedRun, stop: ReplayedStop) -> list[str]:
-    run, score = one.run, format_measurement(one.run.final_score)
+def _list_cells(ended: EndedRun, stop: ReplayedStop) -> list[str]:
+    run, score = ended.run, format_measurement(ended.run.final_score)
     cut = " (the log is cut)" if run.is_cut else ""
-    texts = [run.name + cut, one.group, stop.symptom, one.verdict]
+    texts = [run.name + cut, ended.group, stop.symptom, ended.verdict]
     curve = draw_curve(run, stop)
     return [*map(escape, texts), format_percent(stop.share), score, curve, escape(stop.evidence)]
 
@@ -140,8 +140,8 @@ def _render_filter(name: str, column: int, values: Sequence[str]) -> str:
 def _render_rules(audit: Audit) -> str:
     counts = [(rule, audit.count_verdicts(rule)) for rule in audit.rules]
     rows = [
-        [escape(rule), f"{found.total():,}", *(f"{found[verdict]:,}" for verdict in WORDS)]
-        for rule, found in counts
+        [escape(rule), f"{verdicts.total():,}", *(f"{verdicts[verdict]:,}" for verdict in WORDS)]
+        for rule, verdicts in counts
     ]
     return table(["rule", "ended", *WORDS], rows, 1)
 
@@ -149,8 +149,8 @@ def _render_rules(audit: Audit) -> str:
 def _render_groups(audit: Audit) -> str:
     rows: list[list[str]] = []
     for group in audit.groups:
-        ended = [one for one in audit.ended if one.group == group.name]
-        wrong = sum(one.verdict == "wrong" for one in ended)
+        ended = [e for e in audit.ended if e.group == group.name]
+        wrong = sum(e.verdict == "wrong" for e in ended)
         ends = [run.final_score for run in group.runs if run.final_score is not None]
         scores = [format_measurement(f(ends)) if ends else "-" for f in (min, np.median, max)]
         sizes = [f"{n:,}" for n in (len(group.runs), len(ended), wrong)]
@@ -177,16 +177,16 @@ def _render_sweeps(audit: Audit) -> list[str]:
 
 def draw_curve(run: ReplayedRun, stop: ReplayedStop) -> str:
     """Return the scores of a run as a small drawing with a line where it would have been ended."""
-    known = [(x, s) for x, s in zip(run.shares, run.scores, strict=True) if s is not None]
-    place = 1 + stop.share * (WIDTH - 2)
+    scored = [(x, s) for x, s in zip(run.shares, run.scores, strict=True) if s is not None]
+    stop_x = 1 + stop.share * (WIDTH - 2)
     title = f"ended at {format_percent(stop.share)} of the run"
-    line = f'<line x1="{place:.1f}" x2="{place:.1f}" y1="0" y2="{HEIGHT}"/>'
+    line = f'<line x1="{stop_x:.1f}" x2="{stop_x:.1f}" y1="0" y2="{HEIGHT}"/>'
     opening = (
         f'<svg class="spark" role="img" aria-label="{title}" width="{WIDTH}" height="{HEIGHT}">'
     )
-    if len(known) < 2:
+    if len(scored) < 2:
         return f"{opening}{line}</svg>"
-    bins = np.array_split(np.array(known), min(POINTS, len(known)))
+    bins = np.array_split(np.array(scored), min(POINTS, len(scored)))
     x, y = np.array([part.mean(0) for part in bins]).T
     extent = float(np.ptp(y)) or 1.0
     if not math.isfinite(extent):

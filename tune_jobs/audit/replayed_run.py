@@ -83,7 +83,7 @@ class ReplayedRun:
     seconds: float | None = None
     """How long it took; None where the log does not say."""
     scores: tuple[float | None, ...] = ()
-    """Of each part [R]; None where it has none."""
+    """Score of each part [R]; None where it has none."""
     shares: tuple[float, ...] = ()
     """How much of the length had passed after each part [R]."""
     stop: ReplayedStop | None = None
@@ -114,8 +114,8 @@ class ReplayedRun:
     def final_score(self) -> float | None:
         """The mean score of the last tenth of its parts; None where it has no score."""
         last = self.scores[-max(1, len(self.scores) // 10) :]
-        known = [s for s in last if s is not None and math.isfinite(s)]
-        return float(np.mean(known)) if known else None
+        finite = [s for s in last if s is not None and math.isfinite(s)]
+        return float(np.mean(finite)) if finite else None
 
 
 def replay_source(source: LogSource, name: str, options: JudgingOptions) -> list[ReplayedRun]:
@@ -217,10 +217,10 @@ def _replay_own(log: Log, path: str, options: JudgingOptions) -> ReplayedRun:
 
 @dataclass
 class _Replay:
-    """What is known of a run after some of its parts."""
+    """The state of a replayed run after some of its parts."""
 
     rows: int
-    """Of the whole log."""
+    """Number of rows of the whole log."""
     scores: list[float | None] = dataclasses.field(default_factory=list[float | None])
     shares: list[float] = dataclasses.field(default_factory=list[float])
     stop: ReplayedStop | None = None
@@ -303,5 +303,5 @@ def _name_kind(form: str, names: set[str]) -> str:
 
 def _find_env(path: Path) -> str:
     """Return the environment that a path names last; empty where it names none."""
-    found = [match[0] for part in path.parts for match in ENV_ID.finditer(part)]
-    return found[-1] if found else ""
+    names = [match[0] for part in path.parts for match in ENV_ID.finditer(part)]
+    return names[-1] if names else ""

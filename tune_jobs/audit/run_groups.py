@@ -12,8 +12,8 @@ from typing import Literal
 from tune_jobs.audit.replayed_run import ReplayedRun
 
 StopVerdict = Literal["right", "wrong", "good", "unknown"]
-"""Of a stop: ``wrong`` if the score rose afterwards, ``good`` if it did not, but the run was at its
-best then or ended in the best third of its group, ``unknown`` where the log has no score."""
+"""``wrong`` if the score rose after a stop, ``good`` if it did not but the run was at its best then
+or ended in the best third of its group, ``unknown`` where the log has no score."""
 FEWEST_RANKED = 3
 """Runs of a group that has a best third."""
 
@@ -74,5 +74,5 @@ def _name_group(run: ReplayedRun, pattern: str) -> str:
         match = re.search(pattern, run.path)
         # A group that is optional may have matched nothing.
         return (match and match[min(match.re.groups, 1)]) or "the others"
-    place = run.env or PurePath(run.name).parent.as_posix()
-    return f"{place}, {run.metric}"
+    task = run.env or PurePath(run.name).parent.as_posix()
+    return f"{task}, {run.metric}"

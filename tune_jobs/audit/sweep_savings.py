@@ -1,4 +1,4 @@
-"""What a scheduler would have saved and lost on runs that are there in full."""
+"""Estimate what a scheduler would have saved and lost on runs that are there in full."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _list_results(run: ReplayedRun) -> list[ResultRow]:
 
 def _settle(trial: _Trial) -> float:
     """Return what a finished trial is ranked by: as in a sweep, the mean of its later half."""
-    known = [
+    scores = [
         (result.iteration, result.score) for result in trial.results if result.score is not None
     ]
-    return average_later_half(known, known[-1][0])
+    return average_later_half(scores, scores[-1][0])
