@@ -38,17 +38,17 @@ def choose_log_ticks(low: float, high: float) -> list[float]:
     return ticks if len(ticks) > 1 else sorted({low, *ticks, high})
 
 
-def set_log_axis(figure: go.Figure, values: Iterable[float], axis: str = "y", **place: Any) -> None:
+def set_log_axis(figure: go.Figure, values: Iterable[float], axis: str = "y", **panel: Any) -> None:
     """Make an axis of a figure logarithmic over positive values, with labels of its own.
 
     Args:
         figure: the figure.
         values: all that is drawn along the axis.
         axis: ``x`` or ``y``.
-        place: ``row`` and ``col`` of a figure with several panels.
+        panel: ``row`` and ``col`` of a figure with several panels.
     """
-    known = list(values)
-    low, high = min(known), max(known)
+    drawn = list(values)
+    low, high = min(drawn), max(drawn)
     # A flat line lies in the middle of an axis that shows where it lies.
     low, high = (low / 1.5, high * 1.5) if high < 1.2 * low else (low / 1.12, high * 1.12)
     ticks = choose_log_ticks(low, high)
@@ -58,5 +58,5 @@ def set_log_axis(figure: go.Figure, values: Iterable[float], axis: str = "y", **
         range=[math.log10(low), math.log10(high)],
         tickvals=ticks,
         ticktext=[escape(format_number(tick)) for tick in ticks],
-        **place,
+        **panel,
     )

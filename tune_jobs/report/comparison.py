@@ -72,7 +72,7 @@ def list_compared_tables(outcomes: Outcomes) -> list[ComparedTable]:
         list_findings(outcomes),
         list_origins(outcomes),
     ]
-    return [one for one in tables if one.rows]
+    return [t for t in tables if t.rows]
 
 
 def list_scores(outcomes: Outcomes) -> ComparedTable:
@@ -99,8 +99,8 @@ def list_scores(outcomes: Outcomes) -> ComparedTable:
 def _subtract(score: ResultScore, base: ResultScore | None) -> str:
     if base is None or score.value is None or base.value is None or score.metric != base.metric:
         return "-"
-    known = score.error is not None and base.error is not None
-    error = math.hypot(score.error or 0.0, base.error or 0.0) if known else None
+    has_error = score.error is not None and base.error is not None
+    error = math.hypot(score.error or 0.0, base.error or 0.0) if has_error else None
     return format_estimate(score.value - base.value, error)
 
 
@@ -114,11 +114,11 @@ def format_interval(value: float | None, error: float | None) -> str:
 def list_different_settings(outcomes: Outcomes) -> ComparedTable:
     """Return the settings that are not the same in all runs; searched ones are the winner's."""
     settings = {name: collect_settings(outcome) for name, outcome in outcomes.items()}
-    names = dict.fromkeys(name for own in settings.values() for name in own)
+    names = dict.fromkeys(name for values in settings.values() for name in values)
     rows = [
-        [name, *(format_setting(own, name) for own in settings.values())]
+        [name, *(format_setting(values, name) for values in settings.values())]
         for name in names
-        if len({repr(own.get(name)) for own in settings.values()}) > 1
+        if len({repr(values.get(name)) for values in settings.values()}) > 1
     ]
     note = "Searched settings are those of the winner. The other settings are the same."
     return ComparedTable("Settings that differ", ["setting", *outcomes], rows, note)
@@ -184,18 +184,18 @@ def list_findings(outcomes: Outcomes) -> ComparedTable:
     rows: list[list[str]] = []
     for symptom in symptoms:
         cells = [format_identifier(symptom)]
-        for name, found in standing.items():
-            own = [row for row in found if row.symptom == symptom]
-            worst = max((row.severity for row in own), key=SEVERITIES.index, default="")
-            trials = f"{len({row.trial for row in own})} of {len(outcomes[name].trials)}"
-            cells.append(f"{worst} in {trials} trials" if own else "-")
+        for name, findings in standing.items():
+            matching = [row for row in findings if row.symptom == symptom]
+            worst = max((row.severity for row in matching), key=SEVERITIES.index, default="")
+            trials = f"{len({row.trial for row in matching})} of {len(outcomes[name].trials)}"
+            cells.append(f"{worst} in {trials} trials" if matching else "-")
         rows.append(cells)
     return ComparedTable("Findings", ["finding", *outcomes], rows)
 
 
 def list_origins(outcomes: Outcomes) -> ComparedTable:
     """Return when, where and with which code and versions each run was made."""
-    made = [
+    origins = [
         {
             "started": format_time(job.time),
             "commit": job.commit,
@@ -204,15 +204,15 @@ def list_origins(outcomes: Outcomes) -> ComparedTable:
         }
         for job in (outcome.job for outcome in outcomes.values())
     ]
-    names = dict.fromkeys(name for one in made for name in one)
-    rows = [[name, *(one.get(name) or "-" for one in made)] for name in names]
+    names = dict.fromkeys(name for origin in origins for name in origin)
+    rows = [[name, *(origin.get(name) or "-" for origin in origins)] for name in names]
     rows = [row for row in rows if set(row[1:]) != {"-"}]
     return ComparedTable("Code, versions and machine", ["", *outcomes], rows)
 
 
 def plot_compared_curves(outcomes: Outcomes) -> Plot:
     """Plot the best trial of each run over environment steps, with a band over several seeds."""
-    curves = {name: curve for name, one in outcomes.items() if (curve := make_curve(one))}
+    curves = {name: curve for name, outcome in outcomes.items() if (curve := make_curve(outcome))}
     metrics = Counter(outcomes[name].job.metric for name in curves)
     if not curves:
         return "No run has a finite score."
@@ -222,8 +222,8 @@ def plot_compared_curves(outcomes: Outcomes) -> Plot:
     figure = make_blank_figure(height=430, legend=True)
     drawn = [y for curve in curves.values() for y in (*curve.scores, *curve.low, *curve.high)]
     log = spans_decades(drawn, decades=1)
-    for place, (name, curve) in enumerate(curves.items()):
-        colour = PALETTE[place % len(PALETTE)]
+    for index, (name, curve) in enumerate(curves.items()):
+        colour = PALETTE[index % len(PALETTE)]
         if curve.low:
             figure.add_scatter(
                 x=[*curve.steps, *reversed(curve.steps)],
@@ -275,15 +275,15 @@ def make_curve(outcome: Outcome) -> Curve | None:
 
 def _average(trials: Iterable[TrialOutcome]) -> Curve:
     """Return the mean of trainings of the same settings at the steps of the first, and a band."""
-    lines = [
+    curves = [
         [(row.env_steps, y) for row in t.results if (y := to_finite_float(row.score)) is not None]
         for t in trials
     ]
-    shortest = min(line[-1][0] for line in lines)
-    steps = [float(at) for at, _ in lines[0] if at <= shortest]
-    values = np.array([np.interp(steps, [x for x, _ in one], [y for _, y in one]) for one in lines])
+    shortest = min(curve[-1][0] for curve in curves)
+    steps = [float(at) for at, _ in curves[0] if at <= shortest]
+    values = np.array([np.interp(steps, [x for x, _ in c], [y for _, y in c]) for c in curves])
     mean, low, high = values.mean(0), values.min(0), values.max(0)
-    about = f"mean of {count(len(lines), 'training')} with their range"
+    about = f"mean of {count(len(curves), 'training')} with their range"
     return Curve(about, steps, mean.tolist(), low.tolist(), high.tolist())
 
 
@@ -303,7 +303,7 @@ def render_compared_table(compared: ComparedTable) -> str:
 
 def write_comparison(outcomes: Outcomes, path: Path) -> None:
     """Write a page that compares runs, replacing an older one in one step."""
-    sections = [render_compared_table(one) for one in list_compared_tables(outcomes)]
+    sections = [render_compared_table(t) for t in list_compared_tables(outcomes)]
     curves = section("Learning curves", draw("curves", "", plot_compared_curves(outcomes)))
     names = " and ".join(filter(None, [", ".join([*outcomes][:-1]), [*outcomes][-1]]))
     title = f"<header><h1>{escape(names)}</h1></header>"

@@ -36,8 +36,8 @@ class Curve:
     @classmethod
     def join(cls, points: Iterable[tuple[float, float | None]]) -> Curve:
         """Return the curve through points, of which those without a value are left out."""
-        known = [(x, y) for x, y in points if y is not None]
-        return cls([x for x, _ in known], [y for _, y in known])
+        measured = [(x, y) for x, y in points if y is not None]
+        return cls([x for x, _ in measured], [y for _, y in measured])
 
     def keep_positive(self) -> Curve:
         """Return the curve without what a logarithmic axis cannot show."""
@@ -51,11 +51,11 @@ def draw_trials(
     others = {trial: curve for trial, curve in curves.items() if trial not in focus}
     lines = {trial: curve for trial, curve in others.items() if len(curve.x) != 1}
     data = [_join(lines, legend=bool(focus))]
-    for place, trial in enumerate(t for t in focus if t in curves):
+    for index, trial in enumerate(t for t in focus if t in curves):
         x, y = curves[trial].x, curves[trial].y
         is_best = best is not None and trial == best.id
         name = escape(f"trial {trial}") + (", the best" if is_best else "")
-        data.append(draw_line(x, y, [trial] * len(x), name, PALETTE[place % len(PALETTE)], width=3))
+        data.append(draw_line(x, y, [trial] * len(x), name, PALETTE[index % len(PALETTE)], width=3))
     # A line through a single point would not be seen.
     if points := {trial: curve for trial, curve in others.items() if trial not in lines}:
         data.append(_join(points, legend=False) | {"mode": "markers"})
@@ -174,7 +174,7 @@ def _plot_by_iteration(
     if log is None:
         drawn = [trial for trial in outcome.trials if trial.id in curves]
         figure.add_traces(mark_ends(curves, drawn, label_end))
-    # Of a program whose budget is not known the axis ends with the newest iteration.
+    # The axis ends with the newest iteration where the budget of a program is not known.
     budget = outcome.job.iterations
     figure.update_xaxes(title="iteration", range=[0, budget * 1.02] if budget else None)
     figure.update_yaxes(title=escape(f"{title} (log scale)" if is_log else title))

@@ -70,9 +70,9 @@ def _pictures(experiment: EpisodeTrace) -> list[str]:
         caption = escape(f"{steps}. {frame.caption}" if run[0] else frame.caption)
         drawing = draw_graph(experiment, layout, frame)
         figures += f"<figure><figcaption>{caption}</figcaption>{drawing}</figure>"
-    left = sum(map(len, runs)) - sum(map(len, shown))
+    rest = sum(map(len, runs)) - sum(map(len, shown))
     note = (
-        render_note(f"{count(left, 'step')} between these are in the table only.") if left else ""
+        render_note(f"{count(rest, 'step')} between these are in the table only.") if rest else ""
     )
     columns = f"repeat(auto-fill, minmax(min(100%, {max(layout.width, NARROWEST):.0f}px), 1fr))"
     return [f'<div class="steps" style="grid-template-columns: {columns}">{figures}</div>', note]
@@ -88,15 +88,15 @@ def choose_shown_runs(runs: Sequence[range], most: int) -> list[range]:
     """Choose at most ``most`` runs, evenly spread, including the first and the last."""
     if len(runs) <= most:
         return list(runs)
-    return [runs[round(place * (len(runs) - 1) / (most - 1))] for place in range(most)]
+    return [runs[round(i * (len(runs) - 1) / (most - 1))] for i in range(most)]
 
 
 def draw_graph(experiment: EpisodeTrace, layout: GraphLayout, frame: Frame) -> str:
     """Draw the graph after one step, as SVG."""
     lines = [
-        f'<path class="edge{" cut" if place in frame.cut else ""}" '
+        f'<path class="edge{" cut" if index in frame.cut else ""}" '
         f'd="{_line(points, experiment.directed)}"/>'
-        for place, points in enumerate(layout.edges)
+        for index, points in enumerate(layout.edges)
     ]
     nodes = [_node(experiment, layout, frame, node) for node in range(len(experiment.nodes))]
     size = f'viewBox="0 0 {layout.width:.0f} {layout.height:.0f}" width="{layout.width:.0f}"'
@@ -149,7 +149,7 @@ def make_layered_layout(experiment: EpisodeTrace) -> GraphLayout:
     layer, links, chains = dict(enumerate(depth)), list[tuple[int, int]](), list[list[int]]()
     for start, end in experiment.edges:
         between = range(len(layer), len(layer) + depth[end] - depth[start] - 1)
-        layer |= {place: depth[start] + 1 + i for i, place in enumerate(between)}
+        layer |= {node: depth[start] + 1 + i for i, node in enumerate(between)}
         chains.append([start, *between, end])
         links += pairwise(chains[-1])
     rows = [[p for p in layer if layer[p] == d] for d in range(max(depth, default=0) + 1)]
@@ -162,11 +162,11 @@ def make_layered_layout(experiment: EpisodeTrace) -> GraphLayout:
     at: dict[int, tuple[float, float]] = {}
     for number, (row, width) in enumerate(zip(rows, widths, strict=True)):
         x = (max(widths) - width) / 2
-        for place in row:
-            own = RADIUS + 6 if place < count_ else PASSING / 2
-            at[place] = (x + own, RADIUS + 6 + number * LAYER)
-            x += full if place < count_ else PASSING
-    lines = [_clear([at[place] for place in chain]) for chain in chains]
+        for node in row:
+            offset = RADIUS + 6 if node < count_ else PASSING / 2
+            at[node] = (x + offset, RADIUS + 6 + number * LAYER)
+            x += full if node < count_ else PASSING
+    lines = [_clear([at[node] for node in chain]) for chain in chains]
     height = 2 * (RADIUS + 6) + (len(rows) - 1) * LAYER
     return GraphLayout(max(widths), height, [at[node] for node in range(count_)], lines)
 
@@ -204,12 +204,12 @@ def _untangle(rows: list[list[int]], links: Sequence[tuple[int, int]]) -> None:
         below.setdefault(start, []).append(end)
     for _ in range(4):
         for linked, ordered in ((above, rows), (below, rows[::-1])):
-            rank = {place: i / max(len(row) - 1, 1) for row in rows for i, place in enumerate(row)}
+            rank = {node: i / max(len(row) - 1, 1) for row in rows for i, node in enumerate(row)}
             for row in ordered:
                 row.sort(
                     key=lambda p: fmean(rank[q] for q in linked[p]) if p in linked else rank[p]
                 )
-                rank |= {place: i / max(len(row) - 1, 1) for i, place in enumerate(row)}
+                rank |= {node: i / max(len(row) - 1, 1) for i, node in enumerate(row)}
 
 
 def _clear(points: list[tuple[float, float]]) -> list[tuple[float, float]]:

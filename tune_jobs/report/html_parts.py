@@ -147,10 +147,10 @@ def table(
         sentence: whether the last column is a sentence, which may wrap.
     """
 
-    def kind(place: int, width: int) -> str:
-        if sentence and place == width - 1:
+    def kind(index: int, width: int) -> str:
+        if sentence and index == width - 1:
             return ' class="text sentence"'
-        return ' class="text"' if place < text else ""
+        return ' class="text"' if index < text else ""
 
     def line(tag: str, cells: Sequence[str]) -> str:
         inner = (f"<{tag}{kind(i, len(cells))}>{c}</{tag}>" for i, c in enumerate(cells))

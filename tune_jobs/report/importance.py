@@ -33,11 +33,11 @@ class Importance:
     """Shares of the searched settings in what a forest explains of the trials' ranks."""
 
     explained: float
-    """Of the variance of the ranks, for trials that a tree has not seen (out of bag)."""
+    """Share of the variance of the ranks, for trials that a tree has not seen (out of bag)."""
     shares: dict[str, float]
-    """By setting, the largest first; they add up to 1."""
+    """Share of each setting, the largest first; they add up to 1."""
     spread: dict[str, float]
-    """By setting: standard deviation of its share over the trees, each of which sees a resample."""
+    """Standard deviation of each share over the trees, each of which sees a resample."""
 
     @property
     def sentence(self) -> str:

@@ -37,20 +37,20 @@ def plot_lineage(outcome: Outcome) -> Plot:
     exploits = [row for trial in outcome.trials for row in trial.exploits]
     if not exploits:
         return "No trial continued from another one."
-    place = {trial.id: -row for row, trial in enumerate(outcome.trials)}
-    figure = make_blank_figure(height=80 + 22 * len(place))
+    heights = {trial.id: -row for row, trial in enumerate(outcome.trials)}
+    figure = make_blank_figure(height=80 + 22 * len(heights))
     for trial in outcome.trials:
-        figure.add_trace(_line([0, trial.iterations], [place[trial.id]] * 2, LINE, 1, ""))
+        figure.add_trace(_line([0, trial.iterations], [heights[trial.id]] * 2, LINE, 1, ""))
     for row in exploits:
-        xs, ys = [row.iteration] * 2, [place[row.donor], place[row.trial]]
+        xs, ys = [row.iteration] * 2, [heights[row.donor], heights[row.trial]]
         figure.add_trace(_line(xs, ys, LINE, 1, f"trial {row.trial} {row.sentence}"))
     if best := outcome.best:
         past = trace_ancestry(outcome, best.id)
         xs = [at for _, first, last in past for at in (first, last)]
-        ys = [place[trial] for trial, _, _ in past for _ in range(2)]
+        ys = [heights[trial] for trial, _, _ in past for _ in range(2)]
         figure.add_trace(_line(xs, ys, WINNER, 3, f"trial {best.id}"))
     figure.update_yaxes(
-        tickvals=list(place.values()), ticktext=[f"trial {escape(trial)}" for trial in place]
+        tickvals=list(heights.values()), ticktext=[f"trial {escape(trial)}" for trial in heights]
     )
     figure.update_xaxes(title="iteration")
     return figure

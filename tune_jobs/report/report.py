@@ -207,8 +207,8 @@ def _unfinished(outcome: Outcome) -> str:
     else:
         how = "stopped" if outcome.end.reason == "stopped" else "interrupted"
         sentence = f"This run was {how} before all of its trials ended."
-    left = count(outcome.iterations_open, "iteration")
-    return f'<p class="notice">{sentence} Of its budget {left} are neither run nor saved.</p>'
+    rest = count(outcome.iterations_open, "iteration")
+    return f'<p class="notice">{sentence} Of its budget {rest} are neither run nor saved.</p>'
 
 
 def render_comparison(evaluation: EvaluationRow | None, failure: str = "") -> str:
@@ -290,14 +290,14 @@ def _inside(outcome: Outcome) -> list[Part]:
     }
     for title, name in (
         ("Gradient norm", "grad_norm"),
-        # Not every network has a head of its own.
+        # Some networks have no head of their own.
         ("Gradient norm of the policy's head", "grad_norm_head"),
         ("Gradient norm of the policy's backbone", "grad_norm_backbone"),
     ):
         plots[title] = plot_metric_curves(outcome, name, "gradient norm", log=True)
     parts = [
-        draw(f"inside-{place}", title, plot)
-        for place, (title, plot) in enumerate(plots.items())
+        draw(f"inside-{i}", title, plot)
+        for i, (title, plot) in enumerate(plots.items())
         if not isinstance(plot, str)
     ]
     return [f'<div class="pair">{"".join(map(render, parts))}</div>'] if parts else []

@@ -76,8 +76,8 @@ def read_curves(outcome: Outcome, chart: ReportChart) -> dict[str, dict[int, flo
                 else [(label, value)]
             )
             for name, number in named:
-                if (known := to_finite_float(number)) is not None:
-                    curves.setdefault(name, {})[row.iteration] = known
+                if (finite := to_finite_float(number)) is not None:
+                    curves.setdefault(name, {})[row.iteration] = finite
     return curves
 
 
@@ -85,8 +85,8 @@ def plot_overlaid(outcome: Outcome, chart: ReportChart) -> go.Figure:
     """Plot the curves of a chart in one figure, with rings for their values on held-out seeds."""
     plot = make_blank_figure(height=340, legend=True)
     rows = _get_results(outcome)
-    for place, (metric, label) in enumerate(chart.curves.items()):
-        stroke = STROKES[place % len(STROKES)]
+    for index, (metric, label) in enumerate(chart.curves.items()):
+        stroke = STROKES[index % len(STROKES)]
         plot.add_scatter(**_read_series(rows, metric), name=label, mode="lines", line=stroke)
         held = _read_series(rows, HELD_OUT + metric)
         if any(y is not None for y in held["y"]):
@@ -168,11 +168,11 @@ def _repeats(outcome: Outcome) -> list[str]:
         return []
     rows = [
         [
-            f"{'<b>best</b> ' if place == 0 else ''}those of trial {escape(pair[0].id)}",
+            f"{'<b>best</b> ' if index == 0 else ''}those of trial {escape(pair[0].id)}",
             *(format_measurement(trial.settled_score) for trial in pair),
             format_measurement(average_trials(pair)),
         ]
-        for place, pair in enumerate(outcome.repeated)
+        for index, pair in enumerate(outcome.repeated)
     ]
     note = (
         f"Mean {format_identifier(outcome.job.metric)} in the later half of each training. The "
@@ -191,8 +191,8 @@ def _finals(outcome: Outcome) -> list[str]:
     trained = {trial.id: trial.score for trial in outcome.trials}
     sign = -1 if outcome.finals[-1].mode == "max" else 1
 
-    def place(row: FinalRow) -> float:
-        """Return the place of a final: the winner's first, those without a finite score last."""
+    def rank(row: FinalRow) -> float:
+        """Return the rank of a final: the winner's first, those without a finite score last."""
         score = to_finite_float(row.score)
         return math.inf if score is None else sign * score
 
@@ -202,7 +202,7 @@ def _finals(outcome: Outcome) -> list[str]:
             format_estimate(row.score, row.error),
             format_measurement(trained.get(row.trial)),
         ]
-        for row in sorted(outcome.finals, key=place)
+        for row in sorted(outcome.finals, key=rank)
     ]
     last = outcome.finals[-1]
     note = (
@@ -229,7 +229,7 @@ def render_video_section(outcome: Outcome, directory: Path) -> list[str]:
     if not outcome.videos:
         return []
     parts: list[str] = []
-    left = MOST_BYTES
+    bytes_left = MOST_BYTES
     for row in outcome.videos:
         if row.failure:
             parts.append(render_note(f"Trial {row.trial} was not recorded: {row.failure}."))
@@ -239,8 +239,8 @@ def render_video_section(outcome: Outcome, directory: Path) -> list[str]:
             parts.append(render_note(f"{row.path} is not there any more."))
             continue
         size = path.stat().st_size
-        inside = size <= left
-        left -= size if inside else 0
+        inside = size <= bytes_left
+        bytes_left -= size if inside else 0
         parts.append(_render_video(row, path if inside else None))
     return [section("Videos", f'<div class="pair">{"".join(parts)}</div>')]
 

@@ -61,8 +61,8 @@ def plot_slices(outcome: Outcome) -> dict[str, go.Figure] | str:
             y=scores,
             mode="markers",
             marker={
-                "size": [11 if one else 7 for one in is_best],
-                "color": [ACCENT if one else MUTED for one in is_best],
+                "size": [11 if b else 7 for b in is_best],
+                "color": [ACCENT if b else MUTED for b in is_best],
                 "opacity": 0.8,
             },
             text=[f"trial {escape(trial.id)}" for trial, _ in scored],
@@ -89,14 +89,14 @@ def caption_slice(name: str, values: Sequence[Any], scores: Sequence[float]) -> 
         return f"{name}: rank correlation {correlation:+.2f}, {len(scores)} trials"
     from scipy.stats import spearmanr
 
-    found: Any = spearmanr(numbers, scores)
-    probability = "p < 0.001" if found.pvalue < 0.001 else f"p = {found.pvalue:.2g}"
-    return f"{name}: rank correlation {found.statistic:+.2f}, {probability}, {len(scores)} trials"
+    result: Any = spearmanr(numbers, scores)
+    probability = "p < 0.001" if result.pvalue < 0.001 else f"p = {result.pvalue:.2g}"
+    return f"{name}: rank correlation {result.statistic:+.2f}, {probability}, {len(scores)} trials"
 
 
 def read_numbers(values: Sequence[Any]) -> list[float] | None:
     """Return the values as floats; None where one is no number."""
-    numbers = [known for value in values if (known := to_finite_float(value)) is not None]
+    numbers = [number for value in values if (number := to_finite_float(value)) is not None]
     return numbers if len(numbers) == len(values) else None
 
 

@@ -94,8 +94,8 @@ def dump_trial_job(job: Job, config: Mapping[str, Any]) -> str:
     if not job.is_program:
         default = make_plain(Job(env=job.env, algo=job.algo))
         if not isinstance(job.settings, RLlibSettings):
-            own, usual = plain["settings"], default["settings"]
-            plain["settings"] = {n: v for n, v in own.items() if v != usual[n]}
+            settings, usual = plain["settings"], default["settings"]
+            plain["settings"] = {n: v for n, v in settings.items() if v != usual[n]}
         if job.steps:
             plain["iterations"] = default["iterations"]  # as many as the steps hold
         kept = ("env", "algo")
@@ -129,7 +129,7 @@ def list_trial_settings(job: Job, config: Mapping[str, Any]) -> list[TrialSettin
     values = dict(config) if job.is_program else {}
     values |= plain["settings"] | {ENV_PREFIX + name: value for name, value in of_env.items()}
     defaults = default["settings"] | {ENV_PREFIX + name: value for name, value in usual.items()}
-    found = [
+    settings = [
         TrialSetting(n, v, d := defaults.get(n, UNKNOWN), n in config, v != d)
         for n, v in values.items()
     ]
@@ -138,9 +138,9 @@ def list_trial_settings(job: Job, config: Mapping[str, Any]) -> list[TrialSettin
     of_sweep = {f.name for part in (SearchFields, SchedulerFields) for f in fields(part)}
     left_out = {*PARTS, *SHOWN_ELSEWHERE, *of_sweep} - {"seeds"}
     left_out |= {"iterations"} if job.steps else set()  # as many as the steps hold
-    found += [
+    settings += [
         TrialSetting(name, value, default[name], False, name in changed)
         for name, value in make_plain(job).items()
         if name not in left_out
     ]
-    return found
+    return settings

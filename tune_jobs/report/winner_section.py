@@ -1,4 +1,4 @@
-"""What to do with the winner of a run: load it, train its settings further, serve it."""
+"""Render what to do with the winner of a run: load it, train its settings further, serve it."""
 
 from __future__ import annotations
 
@@ -94,8 +94,8 @@ def list_commands(outcome: Outcome, directory: Path, has_checkpoint: bool = True
     longer = ("--steps", 2 * job.steps) if job.steps else ("--iterations", 2 * job.iterations)
     commands: dict[str, str] = {}
     if outcome.iterations_open:
-        left = count(outcome.iterations_open, "iteration")
-        commands[f"finish the run ({left} left)"] = format_command("rungwise", "resume", directory)
+        rest = count(outcome.iterations_open, "iteration")
+        commands[f"finish the run ({rest} left)"] = format_command("rungwise", "resume", directory)
     if longer[1] and not job.is_program:  # how long a program trains is up to its command
         # A trial that has ended is never continued: `resume` runs what was left open.
         commands["train it twice as long, from the start"] = format_command(
