@@ -21,7 +21,7 @@ from rungwise.validation import InputError
 FILE = "module.json"
 """File of a run directory: ``module``, its ``folder`` and, in a git checkout, its ``commit``."""
 GAMES = "pettingzoo"
-"""What precedes the module of a game of several agents."""
+"""Prefix before the module of a game of several agents."""
 
 
 def remember_module(env_id: str, directory: Path) -> None:
@@ -32,11 +32,11 @@ def remember_module(env_id: str, directory: Path) -> None:
         return
     folder = _locate(module, file)
     installed = [Path(sysconfig.get_paths()[kind]).resolve() for kind in ("purelib", "platlib")]
-    own = Path(__file__).resolve().parents[1]
-    if folder in installed or folder == own:
+    root = Path(__file__).resolve().parents[1]
+    if folder in installed or folder == root:
         return
-    found = {"module": module, "folder": str(folder), "commit": read_commit(folder)}
-    (directory / FILE).write_text(json.dumps(found))
+    record = {"module": module, "folder": str(folder), "commit": read_commit(folder)}
+    (directory / FILE).write_text(json.dumps(record))
 
 
 def restore_module(path: Path, *, required: bool) -> str:
@@ -53,10 +53,10 @@ def restore_module(path: Path, *, required: bool) -> str:
     Raises:
         InputError: it is required, but is found nowhere.
     """
-    known = _read_file(path)
-    if known is None:
+    record = _read_file(path)
+    if record is None:
         return ""
-    module, folder, commit = known["module"], known["folder"], known["commit"]
+    module, folder, commit = record["module"], record["folder"], record["commit"]
     if file := _find_file(module):
         here = _locate(module, file)
         return "" if str(here) == folder else f"The module {module} is that of {here}."
@@ -85,8 +85,8 @@ def describe_commit(directory: Path) -> str:
     It is that of the environment's module where the run directory remembers one, else that of the
     working directory; empty without a git checkout.
     """
-    known = _read_file(directory)
-    folder = known["folder"] if known else "."
+    record = _read_file(directory)
+    folder = record["folder"] if record else "."
     if not (commit := read_commit(folder)):
         return ""
     words = [
@@ -111,12 +111,12 @@ def _read_file(path: Path) -> dict[str, str] | None:
     """Return what the run remembers that a path lies in; None where none does."""
     for folder in (path.resolve(), *path.resolve().parents):
         try:
-            known = json.loads((folder / FILE).read_text())
-            found = {name: str(known[name]) for name in ("module", "folder", "commit")}
+            plain = json.loads((folder / FILE).read_text())
+            record = {name: str(plain[name]) for name in ("module", "folder", "commit")}
         except (OSError, ValueError, LookupError, TypeError):
             continue
         # Code that came with a run, which may be a stranger's, is never imported.
-        return None if Path(found["folder"]).resolve().is_relative_to(folder) else found
+        return None if Path(record["folder"]).resolve().is_relative_to(folder) else record
     return None
 
 

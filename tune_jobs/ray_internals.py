@@ -115,8 +115,8 @@ def _read_copied_variables() -> tuple[dict[str, str], set[str]]:
 def forget_decision(controller: TuneController, trial_id: str) -> None:
     """Forget what Tune wants to do with a trial after its save, which it has forgotten.
 
-    Of a trial that saves while it is paused Tune remembers "stop after this save": it would end
-    without a word at its next one (ray#57906).
+    Tune remembers "stop after this save" of a trial that saves while it is paused: the trial would
+    end silently at its next one (ray#57906).
     """
     getattr(controller, "_cached_trial_decisions", {}).pop(trial_id, None)
 

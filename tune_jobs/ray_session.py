@@ -34,11 +34,11 @@ class RayStartError(Exception):
 
 def count_cores() -> int:
     """Return the number of cores that this process may use, by its affinity and its container."""
-    found = len(os.sched_getaffinity(0))
+    cores = len(os.sched_getaffinity(0))
     with suppress(OSError, ValueError):
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return max(1, min(found, int(quota) // int(period)))  # a quota of "max" is none
-    return found
+        return max(1, min(cores, int(quota) // int(period)))  # a quota of "max" is none
+    return cores
 
 
 def offered_cpus(cpus: int | None) -> int:
@@ -80,10 +80,9 @@ def is_ray_ours() -> bool:
 
 
 SLOW = "timed out during startup"
-"""What Ray says where its processes were not ready in time."""
+"""Ray's words where its processes were not ready in time."""
 TRIES = 8
-"""Starts of Ray: at a load of ten for each core four commands had needed more than two, and two
-more than four."""
+"""Starts of Ray; at a load of ten for each core two commands had needed more than four."""
 
 
 @contextmanager
@@ -202,12 +201,12 @@ def _start(**options: Any) -> None:
     import ray
 
     this = psutil.Process()
-    for left in reversed(range(TRIES)):
+    for tries_left in reversed(range(TRIES)):
         others = set(this.children())
         try:
             _init(**options)
         except Exception as error:
-            if not left or options["address"] != "local" or SLOW not in str(error):
+            if not tries_left or options["address"] != "local" or SLOW not in str(error):
                 raise
             ray.shutdown()
             # Ray would leave the processes of this start to run until our own end.
@@ -224,23 +223,23 @@ def _init(**options: Any) -> None:
     import ray
     from ray.job_config import JobConfig
 
-    # What its workers look through: the script's folder, this one, PYTHONPATH, and what is
-    # installed, which may come before ours.
+    # Its workers look through the script's folder, this one, PYTHONPATH, and what is installed,
+    # which may come before ours.
     first = [str(Path(sys.argv[0]).resolve().parent), str(Path.cwd())]
     given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     if has_user_packages([*first, *filter(None, given), *sys.path]):
         options["runtime_env"] = {"worker_process_setup_hook": make_claim(str(ROOT))}
     if options["address"] != "local":  # its workers have not inherited our PYTHONPATH
-        paths = [str(Path(place).absolute()) for place in reversed(given) if place]
+        paths = [str(Path(path).absolute()) for path in reversed(given) if path]
         options["job_config"] = JobConfig(_py_driver_sys_path=paths)
     handler = signal.getsignal(signal.SIGTERM)
-    ours = callable(handler) and threading.current_thread() is threading.main_thread()
+    can_restore = callable(handler) and threading.current_thread() is threading.main_thread()
     try:
         try:
             with start_less() if options["address"] == "local" else nullcontext():
                 ray.init(**options)
         finally:
-            if ours:
+            if can_restore:
                 signal.signal(signal.SIGTERM, handler)
     # Raised by Ray's handler: in `ray.init`, or after it and before ours is back. A signal that
     # hits a destructor raises nothing, and only the thread that reads signals has seen it.

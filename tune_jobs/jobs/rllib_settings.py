@@ -20,9 +20,8 @@ RLLIB_NAMES = {
     "grad_clip": ("grad_clip",),
     "lr": ("lr", "actor_lr"),
 }
-"""Our name of a setting -> RLlib's, the first of which that an algorithm uses counts. Settings of
-the same purpose and another scale (a limit of the KL, the weight of the value error) are left
-out."""
+"""Our name of a setting -> RLlib's names; the first that an algorithm uses counts. Settings of
+another scale (a limit of the KL, the weight of the value error) are left out."""
 EPOCHS_OF = ("rllib/PPO",)
 """Algorithms that take several epochs; the others inherit the setting and do not read it."""
 

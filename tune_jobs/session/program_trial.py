@@ -22,8 +22,7 @@ from tune_jobs.programs.process import find_program, identify_machine
 from tune_jobs.programs.trial_program import get_program_folder, open_trial_program
 
 REACHED = "reached.json"
-"""File of a checkpoint: the last iteration reported, and the time until then. What the program
-saves is in its folder."""
+"""File of a checkpoint: last iteration reported, and time until then; programs save elsewhere."""
 
 
 def make_program_trainable(job: Job, directory: Path) -> type[ProgramTrainable]:

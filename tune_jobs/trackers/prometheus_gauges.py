@@ -69,7 +69,7 @@ class RunGauges:
         self._counters = {n: Counter(PREFIX + n, said, keys) for n, said in COUNTED.items()}
         self._reached: defaultdict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
         self._open: defaultdict[str, dict[str, set[int]]] = defaultdict(dict)
-        """By trial and symptom: the levels of the findings that stand."""
+        """Levels of the findings that stand, by trial and symptom."""
 
     def show_row(self, row: Row) -> None:
         """Update the gauges and counters that an event row changes."""

@@ -223,11 +223,11 @@ class MlflowRuns(RemoteRuns):
         """Return the id of the MLflow run with this tag, or of a new one."""
         from mlflow.entities import Param
 
-        # By tag, as MLflow chooses the ids of its runs itself and names are not unique.
+        # The tag finds it, as MLflow chooses the ids of its runs itself and names are not unique.
         client, experiment = self.store
-        for found in client.search_runs([experiment], f"tags.`{KEY}` = '{key}'"):
-            client.update_run(found.info.run_id, "RUNNING")
-            return found.info.run_id
+        for run in client.search_runs([experiment], f"tags.`{KEY}` = '{key}'"):
+            client.update_run(run.info.run_id, "RUNNING")
+            return run.info.run_id
         run = client.create_run(experiment, run_name=name, tags={KEY: key})
         named = {to_mlflow_name(setting): str(value) for setting, value in settings.items()}
         params = [Param(setting, value) for setting, value in named.items()]
@@ -294,5 +294,5 @@ def _open_experiment() -> tuple[MlflowClient, str]:
     from mlflow import MlflowClient
 
     client, name = MlflowClient(), os.environ[MlflowRuns.VARIABLE]
-    known = client.get_experiment_by_name(name)
-    return client, known.experiment_id if known else client.create_experiment(name)
+    experiment = client.get_experiment_by_name(name)
+    return client, experiment.experiment_id if experiment else client.create_experiment(name)

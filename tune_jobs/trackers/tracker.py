@@ -33,7 +33,7 @@ EVENTS: Any = event_pb2
 """Messages of TensorBoard, which have no types."""
 SUMMARIES: Any = summary_pb2
 END = hparams({}, {})[2]
-"""What the file of a trial ends with."""
+"""The summary that ends the file of a trial."""
 PAUSE_S, PAUSE_RATIO = 60.0, 10.0
 """Pause after a failed call, in seconds and as a multiple of the call's duration (the longer one).
 

@@ -58,8 +58,8 @@ class CurvePoints:
 
     def __call__(self, result: Mapping[str, Any]) -> dict[str, float]:
         """Return the numbers of a result of ``TrialTrainable.step``, by curve name."""
-        found = parse_metrics(result["metrics"])
-        numbers: dict[str, float] = {n: v for n, v in found.items() if isinstance(v, int | float)}
+        metrics = parse_metrics(result["metrics"])
+        numbers: dict[str, float] = {n: v for n, v in metrics.items() if isinstance(v, int | float)}
         self._note(result["trial"], result["iteration"], numbers)
         points = {add_group(name): value for name, value in numbers.items()}
         if THOUGHTS in numbers:
@@ -70,7 +70,7 @@ class CurvePoints:
         return points
 
     def _note(self, trial: str, iteration: int, metrics: Mapping[str, Any]) -> None:
-        # By iteration: a restored trial runs again what came after its checkpoint.
+        # The iteration is the key: a restored trial runs again what came after its checkpoint.
         self.episodes.setdefault(trial, {})[iteration] = metrics.get("episodes", 0)
 
 
@@ -87,7 +87,7 @@ def add_group(name: str) -> str:
 def rename_for_post_mortem(numbers: Mapping[str, float]) -> dict[str, float]:
     """Return metrics under the names of the post-mortem, without those that are missing."""
     first = {
-        name: next((numbers[own] for own in metrics if own in numbers), None)
+        name: next((numbers[metric] for metric in metrics if metric in numbers), None)
         for name, metrics in POST_MORTEM.items()
     }
     return {name: value for name, value in first.items() if value is not None}
