@@ -78,5 +78,5 @@ def _wrap_step(
     return recording_step
 
 
-def _are_equal(one: dict[str, Any], two: dict[str, Any]) -> bool:
-    return one.keys() == two.keys() and all(np.array_equal(one[name], two[name]) for name in one)
+def _are_equal(a: dict[str, Any], b: dict[str, Any]) -> bool:
+    return a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a)

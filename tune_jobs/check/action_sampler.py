@@ -50,17 +50,17 @@ def probe_sampler(target: CheckTarget, seconds: float) -> ProbeResult:
     """Compare the actions that the policy draws with their log-probabilities."""
     outcome = ProbeResult()
     module, deadline = target.module, target.clock() + seconds
-    seen = sample_random_play(target, seconds).observations
+    sample = sample_random_play(target, seconds).observations
     # Spread over the whole play, since observations near each other have nearly the same policy.
-    ids = np.unique(np.linspace(0, len(seen) - 1, OBSERVATIONS).astype(int))
+    ids = np.unique(np.linspace(0, len(sample) - 1, OBSERVATIONS).astype(int))
     tests: list[dict[str, Any]] = []
     for k, i in enumerate(ids):
         # At least one observation is tested, however short the time.
         if tests and target.clock() > deadline:
             break
-        tests.append(_test_draws(module, seen[i], k))
+        tests.append(_test_draws(module, sample[i], k))
         if (tests[-1]["p"] or 1) <= RETRY_LEVEL:  # repeated, as one small p-value may be chance
-            tests[-1] = _test_draws(module, seen[i], 1000 + k)
+            tests[-1] = _test_draws(module, sample[i], 1000 + k)
     outcome.figures = {"draws": sum(f["draws"] for f in tests)} | {
         name: worst([f[name] for f in tests if f[name] is not None], default=None)
         for name, worst in (
@@ -72,7 +72,7 @@ def probe_sampler(target: CheckTarget, seconds: float) -> ProbeResult:
     }
     _judge_figures(outcome, tests[0]["draws"])
     count = 4 if isinstance(module.head, TopKHead) else 256  # a graph takes 1 MB
-    action, _, _ = module.act(_repeat(module, seen[0], count), torch.Generator().manual_seed(9))
+    action, _, _ = module.act(_repeat(module, sample[0], count), torch.Generator().manual_seed(9))
     if alteration := _describe_alteration(
         module.head, {name: part.numpy() for name, part in action.items()}
     ):
@@ -89,10 +89,10 @@ def _test_draws(module: PolicyModule, observation: Columns, seed: int) -> dict[s
     draws = int(np.clip(MAX_ENTRIES // max(size, 1), MIN_DRAWS, DRAWS))
     batch = _repeat(module, observation, draws)
     action, logp, _ = module.act(batch, torch.Generator().manual_seed(seed))
-    one = {name: torch.from_numpy(column[:1]) for name, column in batch.items()}
+    row = {name: torch.from_numpy(column[:1]) for name, column in batch.items()}
     with torch.no_grad():
-        outputs, _ = module.compute_outputs(module.normalise_observations(one))
-        surprise, entropy = -logp.double(), float(module.dist(outputs, one).entropy()[0])
+        outputs, _ = module.compute_outputs(module.normalise_observations(row))
+        surprise, entropy = -logp.double(), float(module.dist(outputs, row).entropy()[0])
     # The mean of -log p estimates the entropy. The floor is for a uniform policy, where all -log p
     # are equal and the true error is rounding.
     error = max(float(surprise.std()) / np.sqrt(draws), 1e-6)
@@ -105,7 +105,7 @@ def _test_draws(module: PolicyModule, observation: Columns, seed: int) -> dict[s
     if table is None:
         return figures
     columns, widths, counts = table
-    rows = {name: part.expand(len(counts), *part.shape[1:]) for name, part in one.items()}
+    rows = {name: part.expand(len(counts), *part.shape[1:]) for name, part in row.items()}
     with torch.no_grad():
         # A density times the width of its cell is the mass of a value; choices have width 1.
         all_actions = {name: torch.from_numpy(column) for name, column in columns.items()}

@@ -89,7 +89,7 @@ def probe_determinism(target: CheckTarget, seconds: float) -> ProbeResult:
     # In the reverse order: what a reset keeps of the previous episode then differs.
     second = play_plans(target, plans[: len(first)][::-1], seconds)
     pairs = list(zip(reversed(first), second, strict=False))
-    steps = [step for one, two in pairs if (step := _find_difference(one, two)) is not None]
+    steps = [step for pair in pairs if (step := _find_difference(*pair)) is not None]
     outcome.figures = {"episodes_twice": len(pairs), "differing": len(steps)}
     if steps:
         evidence = (
@@ -107,18 +107,18 @@ def probe_determinism(target: CheckTarget, seconds: float) -> ProbeResult:
 
 def _are_scaled(pairs: list[tuple[Episode, Episode]]) -> bool:
     """Return whether only the rewards differ, nearly all of them, and by their size alone."""
-    if any(one.observation_keys != two.observation_keys for one, two in pairs):
+    if any(first.observation_keys != second.observation_keys for first, second in pairs):
         return False
-    left, right = (np.concatenate([e.rewards for e in side]) for side in zip(*pairs, strict=True))
-    paid, scaled = (left != 0) | (right != 0), (left != right) & (np.sign(left) == np.sign(right))
+    a, b = (np.concatenate([e.rewards for e in side]) for side in zip(*pairs, strict=True))
+    paid, scaled = (a != 0) | (b != 0), (a != b) & (np.sign(a) == np.sign(b))
     return bool(scaled.sum() >= max(FEWEST_SCALED, SCALED_FRACTION * paid.sum()))
 
 
 def _describe_resumed(target: CheckTarget, plans: list[EpisodePlan], seconds: float) -> str:
     """Describe resets that show the last observation before them; empty if they do not."""
-    seen = ObservationSample()
-    play_plans(target, plans, seconds, 1, seen)
-    rows = [flatten_observation(columns) for columns in seen.rows]
+    sample = ObservationSample()
+    play_plans(target, plans, seconds, 1, sample)
+    rows = [flatten_observation(columns) for columns in sample.rows]
     # Copies of a batch are not reset in turn, and of large observations not all are kept.
     if target.world or len(rows) != 2 * len(plans) or len({row.shape for row in rows}) > 1:
         return ""
@@ -129,15 +129,15 @@ def _describe_resumed(target: CheckTarget, plans: list[EpisodePlan], seconds: fl
     return more * bool(resumed.any())
 
 
-def _find_difference(one: Episode, two: Episode) -> int | None:
+def _find_difference(first: Episode, second: Episode) -> int | None:
     """Return the first step at which two episodes differ; None if they agree up to the shorter."""
-    both = min(len(one.rewards), len(two.rewards))
-    left, right = np.array(one.rewards[:both]), np.array(two.rewards[:both])
-    differ = (left != right) & ~(np.isnan(left) & np.isnan(right))
-    found = [int(differ.argmax()) + 1] if differ.any() else []
-    keys = zip(one.observation_keys, two.observation_keys, strict=False)
-    found += [step for step, (left, right) in enumerate(keys) if left != right][:1]
-    # Of different lengths, one ran out of time, or they ended at different steps.
-    if len(one.rewards) != len(two.rewards) and one.end and two.end:
-        found.append(both)
-    return min(found, default=None)
+    both = min(len(first.rewards), len(second.rewards))
+    a, b = np.array(first.rewards[:both]), np.array(second.rewards[:both])
+    differ = (a != b) & ~(np.isnan(a) & np.isnan(b))
+    steps = [int(differ.argmax()) + 1] if differ.any() else []
+    keys = zip(first.observation_keys, second.observation_keys, strict=False)
+    steps += [step for step, (a, b) in enumerate(keys) if a != b][:1]
+    # Where their lengths differ, one ran out of time, or they ended at different steps.
+    if len(first.rewards) != len(second.rewards) and first.end and second.end:
+        steps.append(both)
+    return min(steps, default=None)

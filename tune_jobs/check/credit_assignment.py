@@ -71,9 +71,9 @@ class Change:
     @property
     def leak(self) -> str:
         """The leak as a clause."""
-        own = f"{count(self.episodes, 'other episode')} of its own"
+        siblings = f"{count(self.episodes, 'other episode')} of its own"
         parts = [count(self.copies, "other copy", "other copies")] * bool(self.copies)
-        reached = " and ".join([*parts, *[own] * bool(self.episodes)])
+        reached = " and ".join([*parts, *[siblings] * bool(self.episodes)])
         what = NUMBERS[self.name].format(self.copy, self.step)
         return f"{what} changed the {' and '.join(self.columns)} of {reached}"
 
@@ -122,8 +122,8 @@ def make_synthetic_rollout(target: CheckTarget, seconds: float) -> SyntheticRoll
     whole_episodes = "starts" in objective.needs
     group = np.repeat(np.arange(STARTS), settings.group_size if whole_episodes else 1)
     T, B = shape = STEPS, len(group)
-    seen = sample_random_play(target, seconds).observations
-    rows = [seen[i % len(seen)] for i in range(T * B)]
+    sample = sample_random_play(target, seconds).observations
+    rows = [sample[i % len(sample)] for i in range(T * B)]
     observation = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
     observation, _ = target.module.recall(observation, target.module.initial_state(T * B))
     action, logp, _ = target.module.act(observation, torch.Generator().manual_seed(0))
@@ -132,7 +132,7 @@ def make_synthetic_rollout(target: CheckTarget, seconds: float) -> SyntheticRoll
     # after any shuffling or pairing by the algorithm.
     flat = observation | acted | {"logp": logp.numpy(), STEP_INDEX: np.arange(T * B)}
     columns = {name: column.reshape(*shape, *column.shape[1:]) for name, column in flat.items()}
-    # Not played numbers: rewards of random play are often all zero, which hides leaks.
+    # Random numbers, because rewards of random play are often all zero, which hides leaks.
     numbers = {n: rng.normal(size=shape).astype(np.float32) for n in ("rewards", "values")}
     numbers["final_values"] = rng.normal(size=shape).astype(np.float32)
     numbers["last_values"] = rng.normal(size=B).astype(np.float32)
@@ -270,12 +270,12 @@ def _find_differing_rows(
     # Rows are matched by their steps, since an algorithm may order or drop them differently.
     both = [steps for steps in low if steps in high]
     shape = len(both), len(names)
-    one, two = (np.reshape([rows[steps] for steps in both], shape) for rows in (low, high))
+    at_low, at_high = (np.reshape([rows[steps] for steps in both], shape) for rows in (low, high))
     foreign = np.array([not allowed[list(steps)].all() for steps in both], bool)
     # Exact, because a row without influence goes through the same arithmetic both times.
-    differ = one != two
+    differ = at_low != at_high
     # Normalising the advantages over the batch moves all rows together, which is no leak.
-    if _is_affine(one[foreign], two[foreign]):
+    if _is_affine(at_low[foreign], at_high[foreign]):
         differ &= ~foreign[:, None]
     columns = (name for name, d in zip(names, differ[foreign].any(0), strict=True) if d)
     changed = [steps for steps, d in zip(both, differ.any(1), strict=True) if d]
@@ -299,11 +299,11 @@ def _to_matrix(column: Column, count: int) -> Array:
     return np.reshape(column, (count, -1)).astype(np.float64)
 
 
-def _is_affine(one: Array, two: Array) -> bool:
+def _is_affine(a: Array, b: Array) -> bool:
     """Return whether two tables [N, C] are equal up to the mean and scale of each column."""
 
     def standard(table: Array) -> Array:
         # The small constant keeps columns without spread from becoming NaN.
         return (table - table.mean(0)) / (table.std(0) + 1e-8)
 
-    return len(one) > 0 and np.allclose(standard(one), standard(two), atol=AFFINE_TOLERANCE)
+    return len(a) > 0 and np.allclose(standard(a), standard(b), atol=AFFINE_TOLERANCE)

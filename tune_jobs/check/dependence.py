@@ -250,7 +250,7 @@ def count_informative_starts(starts: list[list[Episode]]) -> int:
         return 0
     rewards, counts = np.unique([r for e in every for r in e.rewards], return_counts=True)
     returns, often = np.unique([e.episode_return for e in every], return_counts=True)
-    # Not relative to zero: a constant cost per step carries no information either.
+    # The most frequent ones, not zero: a constant cost per step carries no information either.
     reward, total = rewards[counts.argmax()], returns[often.argmax()]
     return sum(
         any(e.episode_return != total or any(r != reward for r in e.rewards) for e in s)

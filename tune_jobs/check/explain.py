@@ -37,32 +37,32 @@ def explain(symptom: str) -> Answer:
         InputError: there is no symptom of this name; names the nearest ones.
     """
     symptom = symptom.strip().lower().replace("-", "_")
-    known = _known(symptom)
-    checked = isinstance(known, CheckSymptom)
+    entry = _find_entry(symptom)
+    checked = isinstance(entry, CheckSymptom)
     return {
         "symptom": symptom,
         "title": title(symptom),
-        "meaning": known.meaning if checked else _read_meaning(known),
-        "warm_up": "" if checked else known.describe_warm_up(),
+        "meaning": entry.meaning if checked else _read_meaning(entry),
+        "warm_up": "" if checked else entry.describe_warm_up(),
         "measured": {
             "probe": SYMPTOMS[symptom].probe if symptom in SYMPTOMS else "",
-            "needs": {} if checked else {need: _metric(need) for need in known.needs},
-            "thresholds": {} if checked else _thresholds(known),
+            "needs": {} if checked else {need: _metric(need) for need in entry.needs},
+            "thresholds": {} if checked else _thresholds(entry),
         },
         "stops": get_stop_limits(symptom),
-        "causes": list(known.causes),
-        "remedy": known.word_remedy() if checked else worded(known.remedy),
+        "causes": list(entry.causes),
+        "remedy": entry.word_remedy() if checked else worded(entry.remedy),
     }
 
 
 def title(symptom: str) -> str:
     """Return the symptom in one clause."""
-    return _known(symptom).title
+    return _find_entry(symptom).title
 
 
 def get_stop_limits(symptom: str) -> dict[str, str]:
     """Return the highest severity of a symptom, and from when it ends a run by default."""
-    rule = _known(symptom)
+    rule = _find_entry(symptom)
     if isinstance(rule, CheckSymptom):
         looked = "before a run" if rule.probe else "over the trials of a sweep"
         return {"highest": rule.highest, "when": f"never: it is looked for {looked}"}
@@ -103,17 +103,17 @@ def check_table() -> str:
     return "\n".join(lines)
 
 
-def _known(symptom: str) -> Rule | CheckSymptom:
+def _find_entry(symptom: str) -> Rule | CheckSymptom:
     """Return the rule or the catalogue entry of a symptom."""
-    known: dict[str, Rule | CheckSymptom] = {**CHECKED, **SWEEP_FINDINGS, **RULES}
-    if symptom in known:
-        return known[symptom]
-    if about := [name for name in known if _is_about(symptom, name)]:
+    entries: dict[str, Rule | CheckSymptom] = {**CHECKED, **SWEEP_FINDINGS, **RULES}
+    if symptom in entries:
+        return entries[symptom]
+    if about := [name for name in entries if _is_about(symptom, name)]:
         raise InputError(
             f"There is no symptom {symptom!r}, but its title has this word: did you mean "
             f"{' or '.join(about)}?"
         )
-    raise unknown_name_error("symptom", symptom, known)
+    raise unknown_name_error("symptom", symptom, entries)
 
 
 def _is_about(words: str, symptom: str) -> bool:

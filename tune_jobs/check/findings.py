@@ -33,7 +33,7 @@ class CheckSymptom:
     highest: Severity
     """Its highest severity."""
     remedy: str | Remedy
-    """What to try; steps where it depends on the settings of the algorithm."""
+    """Advice in words; steps where it depends on the settings of the algorithm."""
     title: str = ""
     """The fault in one clause."""
     meaning: str = ""

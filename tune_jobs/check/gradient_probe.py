@@ -87,10 +87,10 @@ def choose_rollout_length(
     target: CheckTarget, seconds: float, copies: int = 8, most: int = 64
 ) -> int:
     """Return the rollout length that takes at most half of the time and fits into memory."""
-    seen = sample_random_play(target, seconds)
-    size = sum(np.size(part) for part in seen.observations[0].values())
+    play = sample_random_play(target, seconds)
+    size = sum(np.size(part) for part in play.observations[0].values())
     # Half of the time, the rest is for the losses and their derivatives.
-    steps = min(seen.steps_per_s * seconds / 2, MAX_ENTRIES / max(size, 1)) / copies
+    steps = min(play.steps_per_s * seconds / 2, MAX_ENTRIES / max(size, 1)) / copies
     return int(np.clip(steps, MIN_STEPS, most))
 
 
@@ -124,11 +124,11 @@ def _pass_rows(objective: Objective[Any], module: PolicyModule, rows: Columns) -
         for weight in module.parameters():
             weight += STEP * torch.randn(weight.shape, generator=generator)
     # After the move: ratio and KL to the collecting policy then have a gradient.
-    seen = objective.build_network_inputs(rows)
-    outputs, value = module.compute_outputs(module.normalise_observations(seen))
-    dist = module.dist(outputs, seen)
+    inputs = objective.build_network_inputs(rows)
+    outputs, value = module.compute_outputs(module.normalise_observations(inputs))
+    dist = module.dist(outputs, inputs)
     loss = objective.loss({"dist": dist, "value": value}, rows, objective.initialise_coefficients())
-    return _ForwardPass(module, seen, outputs, dist, loss.terms)
+    return _ForwardPass(module, inputs, outputs, dist, loss.terms)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,7 +136,7 @@ class _ForwardPass:
     """The results of network, head and loss for a batch of rows."""
 
     module: PolicyModule
-    seen: Mapping[str, Tensor]
+    inputs: Mapping[str, Tensor]
     """Network inputs: observations, and the actions taken."""
     outputs: Tensor
     dist: ActionDistribution
@@ -153,7 +153,7 @@ class _ForwardPass:
         if not used.any():  # only a log-std is left, which all rows share
             used[:] = True
         logp_slopes = self._differentiate(
-            (self.dist.logp(self.seen) + self.dist.entropy())[used].sum()
+            (self.dist.logp(self.inputs) + self.dist.entropy())[used].sum()
         )
         label = self.module.head.label_outputs
         shaping = label(*logp_slopes)

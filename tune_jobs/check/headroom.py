@@ -187,7 +187,7 @@ def _play_constants(
 def _measure_share(episodes: Sequence[Episode], action: object) -> float:
     """Return the share of the steps in which an action was taken; 1 where there are none."""
     key = compute_key(to_named_arrays(action))
-    taken = [one == key for episode in episodes for one in episode.action_keys]
+    taken = [k == key for episode in episodes for k in episode.action_keys]
     return float(np.mean(taken)) if taken else 1.0
 
 
@@ -228,10 +228,10 @@ def _combine(
     ]
     actions: dict[str, Any] = {}
     for number in _spread(math.prod(map(len, options))):
-        left, chosen = number, list[tuple[str, Any]]()
+        rest, chosen = number, list[tuple[str, Any]]()
         # The digits of the number, in a base for each part: the count of its options.
         for part in reversed(options):
-            left, digit = divmod(left, len(part))
+            rest, digit = divmod(rest, len(part))
             chosen.insert(0, part[digit])
         words = ", ".join(name for name, _ in chosen)
         short = len(parts) <= MAX_NAMED
@@ -243,4 +243,4 @@ def _combine(
 def _spread(count: int) -> list[int]:
     """Return numbers below a count, evenly spread: all of a few, both ends of many."""
     most = min(count, MAX_ACTIONS)
-    return [(count - 1) * place // max(most - 1, 1) for place in range(most)]
+    return [(count - 1) * i // max(most - 1, 1) for i in range(most)]

@@ -51,14 +51,14 @@ def probe_memory(target: CheckTarget, seconds: float) -> ProbeResult:
         for lag in LAGS
         if lag >= depth
     }
-    histories["at the start of the episode"] = lambda seen, t: seen[0] if t >= depth else None
-    found = {
+    histories["at the start of the episode"] = lambda keys, t: keys[0] if t >= depth else None
+    results = {
         when: measure_dependence(played, get_history, depth)
         for when, get_history in histories.items()
     }
-    rows = max(result[2] for result in found.values())
-    when = max(found, key=lambda name: found[name][1])
-    fraction, errors, _ = found[when]
+    rows = max(result[2] for result in results.values())
+    when = max(results, key=lambda name: results[name][1])
+    fraction, errors, _ = results[when]
     outcome.figures = {"rows": rows, "variance_fraction": fraction, "standard_deviations": errors}
     name = target.env.rpartition(":")[2]
     if errors >= ERRORS and fraction >= FRACTION:
@@ -80,9 +80,9 @@ def probe_memory(target: CheckTarget, seconds: float) -> ProbeResult:
     return outcome
 
 
-def _get_earlier(lag: int, seen: Sequence[int], t: int) -> int | None:
+def _get_earlier(lag: int, keys: Sequence[int], t: int) -> int | None:
     """Return the key of what was observed ``lag`` steps before a step."""
-    return seen[t - lag] if t >= lag else None
+    return keys[t - lag] if t >= lag else None
 
 
 def measure_dependence(
@@ -102,11 +102,11 @@ def measure_dependence(
     """
     rows = [
         # Before the start the first observation stands for those before it, as in the policy.
-        (hash((*(seen[max(s, 0)] for s in range(t - depth + 1, t + 1)), actions[t])), key, reward)
+        (hash((*(keys[max(s, 0)] for s in range(t - depth + 1, t + 1)), actions[t])), key, reward)
         for episode in episodes
-        for seen, actions in [(episode.observation_keys, episode.action_keys)]
+        for keys, actions in [(episode.observation_keys, episode.action_keys)]
         for t, reward in enumerate(episode.rewards)
-        if math.isfinite(reward) and (key := get_history(seen, t)) is not None
+        if math.isfinite(reward) and (key := get_history(keys, t)) is not None
     ][:MAX_ROWS]
     if not rows:
         return 0.0, 0.0, 0
@@ -135,12 +135,12 @@ def _compute_chance(group: Array, pair: Array, rewards: Array) -> Array:
     rng = np.random.default_rng(0)
     order = np.argsort(group, kind="stable")
     shuffled = np.empty_like(rewards)
-    found: list[float] = []
+    sums: list[float] = []
     for _ in range(PERMUTATIONS):
         # Sorted by group and, within it, by a random number.
         shuffled[order] = rewards[np.lexsort((rng.random(len(rewards)), group))]
-        found.append(_sum_squares(pair, shuffled))
-    return np.array(found)
+        sums.append(_sum_squares(pair, shuffled))
+    return np.array(sums)
 
 
 def _sum_squares(pair: Array, rewards: Array) -> float:

@@ -72,8 +72,8 @@ class RandomRule:
         """Return the action of the rule, among the legal candidates."""
         mask = get_mask(self.space, columns)
         scores = np.sin(self.weights @ (flatten_observation(columns) - self.mean) + self.phases)
-        for place in np.argsort(-scores):
-            action = self.candidates[place]
+        for index in np.argsort(-scores):
+            action = self.candidates[index]
             if mask is None or is_legal(self.space, mask, action):
                 return action
         return sample_legal(self.space, mask)
@@ -107,9 +107,9 @@ def get_mask(space: Space[Any], columns: Mapping[str, Array]) -> Array | None:
 def make_seeded_space(space: Space[Any], seed: int) -> Space[Any]:
     """Return a copy of an action space with a random stream of its own (``derive_seed``)."""
     # A copy: seeding the shared space would change what other actors draw.
-    own = copy.deepcopy(space)
-    own.seed(derive_seed(seed, "actions"))
-    return own
+    seeded = copy.deepcopy(space)
+    seeded.seed(derive_seed(seed, "actions"))
+    return seeded
 
 
 def stack_actions(actions: Iterable[Any]) -> Any:

@@ -74,7 +74,7 @@ def probe_episodes(target: CheckTarget, seconds: float) -> ProbeResult:
         return outcome
     # An attribute of that name that ends nothing is no limit.
     limit = limit if limit and limit > STEPS else None
-    known = (
+    hint = (
         f"; its time limit of {limit} steps will end them"
         if limit
         else ", the most that are played here, and no limit is known; later steps may end them"
@@ -82,7 +82,7 @@ def probe_episodes(target: CheckTarget, seconds: float) -> ProbeResult:
     outcome.add_finding(
         "no_episode_ends",
         "note",  # an environment that cuts its episodes off later need not say so
-        f"none of {len(played)} episodes of random play ended within {STEPS} steps{known}: until "
+        f"none of {len(played)} episodes of random play ended within {STEPS} steps{hint}: until "
         "one ends there is no return to compare trials by",
         remedy=f"Let each copy of the environment take at least {limit} steps: fewer copies "
         "(`num_envs`), or more `steps`."
@@ -113,8 +113,8 @@ def probe_observations(target: CheckTarget, seconds: float) -> ProbeResult:
     outcome = ProbeResult()
     encoders = _judge_images(target, outcome)
     played = sample_random_play(target, seconds)
-    seen = played.observations
-    table = {name: _stack_entries(seen, name) for name in seen[0] if name != MASK}
+    rows = played.observations
+    table = {name: _stack_entries(rows, name) for name in rows[0] if name != MASK}
     if not all(np.issubdtype(part.dtype, np.number) for part in table.values()):
         outcome.not_judged["observation_constant"] = "not all observations are numbers"
         return outcome
@@ -126,7 +126,7 @@ def probe_observations(target: CheckTarget, seconds: float) -> ProbeResult:
     largest = max((float(np.abs(part).max()) for part in scaled), default=None)
     moving = spreads[spreads > 0]
     outcome.figures = {
-        "observations": len(seen),
+        "observations": len(rows),
         "entries": len(constant),
         "constant_fraction": float(constant.mean()),
         "abs_max": largest,
@@ -145,7 +145,7 @@ def probe_observations(target: CheckTarget, seconds: float) -> ProbeResult:
         outcome.add_finding(
             "observation_constant",
             "note" if bandit else "warn",
-            f"all {len(constant)} entries were the same in {len(seen)} observations of random play",
+            f"all {len(constant)} entries were the same in {len(rows)} observations of random play",
         )
     elif played.episodes[1:]:
         for name, part in table.items():
@@ -154,7 +154,7 @@ def probe_observations(target: CheckTarget, seconds: float) -> ProbeResult:
                     "part_constant",
                     "note",
                     f"{describe_column(name)} ({count(part.shape[1], 'entry', 'entries')}) was the "
-                    f"same in {len(seen):,} observations of {len(played.episodes)} episodes of "
+                    f"same in {len(rows):,} observations of {len(played.episodes)} episodes of "
                     "random play",
                 )
     raw = [part for name, part in table.items() if name not in _list_normalised(target)]
@@ -205,8 +205,8 @@ def _judge_images(target: CheckTarget, outcome: ProbeResult) -> dict[str, str]:
     return {}
 
 
-def _stack_entries(seen: list[Mapping[str, Any]], name: str) -> np.ndarray[Any, Any]:
-    entries = np.stack([np.asarray(columns[name]).reshape(-1) for columns in seen])
+def _stack_entries(observations: list[Mapping[str, Any]], name: str) -> np.ndarray[Any, Any]:
+    entries = np.stack([np.asarray(columns[name]).reshape(-1) for columns in observations])
     # NumPy cannot subtract booleans, which the range of an entry needs.
     return entries.astype(np.int8) if entries.dtype == np.bool_ else entries
 
@@ -284,8 +284,8 @@ class RewardSummary:
         same = self.each.size > 0 and np.ptp(self.each) == 0
         # A constant reward per step is no fault where episodes differ in length (CartPole pays 1
         # per step): the return then differs.
-        one = bool(same and (self.each[0] == 0 or len(lengths) == 1))
-        self.constant: float | None = float(self.each[0]) if one else None
+        is_constant = bool(same and (self.each[0] == 0 or len(lengths) == 1))
+        self.constant: float | None = float(self.each[0]) if is_constant else None
         """The only reward seen, if the lengths of the episodes do not differ either."""
 
     def summarise(self) -> dict[str, Any]:

@@ -65,7 +65,7 @@ class ObservationSample:
     def add(self, columns: Mapping[str, Array]) -> None:
         """Store the observation, or skip it so that later ones fit."""
         for name, part in columns.items():
-            # Of all observations: a sample of every second one does not see a cycle of two.
+            # All observations are compared: a sample of every second one misses a cycle of two.
             moved = self.moved.setdefault(name, np.zeros(part.shape, np.bool_))
             if self.rows and part.shape == moved.shape:
                 moved |= part != self.rows[0][name]
@@ -167,9 +167,9 @@ def _set_noise(env: gymnasium.Env[Any, Any], noise: int) -> None:
     """
     generator = np.random.default_rng(counter_rng.derive_seed(noise, "fresh noise"))
     try:
-        own: Any = env.unwrapped.np_random
-        if not isinstance(own, np.random.Generator):  # it has other methods
-            raise FixedNoiseError(f"it is a {type(own).__name__}")
+        current: Any = env.unwrapped.np_random
+        if not isinstance(current, np.random.Generator):  # it has other methods
+            raise FixedNoiseError(f"it is a {type(current).__name__}")
         env.unwrapped.np_random = generator
     except AttributeError as error:
         raise FixedNoiseError(str(error)) from error
@@ -287,15 +287,15 @@ class RandomPlay:
         None if there is none, or an entry is not a number.
         """
         # A mean and spread exist for numbers only; text observations have no scale.
-        seen = np.stack([flatten_observation(columns) for columns in self.observations])
-        if not np.issubdtype(seen.dtype, np.number):
+        vectors = np.stack([flatten_observation(columns) for columns in self.observations])
+        if not np.issubdtype(vectors.dtype, np.number):
             return None
-        seen = seen.astype(np.float64)
-        seen = seen[np.isfinite(seen).all(1)]
-        if not len(seen):
+        vectors = vectors.astype(np.float64)
+        vectors = vectors[np.isfinite(vectors).all(1)]
+        if not len(vectors):
             return None
-        std = seen.std(0)
-        return seen.mean(0), np.where(std > 0, std, 1.0)
+        std = vectors.std(0)
+        return vectors.mean(0), np.where(std > 0, std, 1.0)
 
 
 def sample_random_play(target: CheckTarget, seconds: float) -> RandomPlay:

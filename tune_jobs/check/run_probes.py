@@ -111,17 +111,17 @@ def _run_probes(
     for name, (probe, seconds, question) in PROBES.items():
         if name not in only if only else target.is_shipped and name in OF_CODE:
             continue
-        left = deadline - target.clock()
-        if why := _explain_skip(target, name, findings) or ("" if left > 0 else _NO_TIME):
+        left_s = deadline - target.clock()
+        if why := _explain_skip(target, name, findings) or ("" if left_s > 0 else _NO_TIME):
             not_judged[name] = why
             continue
         # A probe should keep to its time; the interrupt below is for those that hang.
-        allowed_s = min(seconds * time_fraction, left)
+        allowed_s = min(seconds * time_fraction, left_s)
         if on_probe_start:
             on_probe_start(question, allowed_s)
         started = target.clock()
         outcome, failed = _run_probe(
-            probe, target, allowed_s, min(OVERRUN_FACTOR * seconds, left) + overrun_s
+            probe, target, allowed_s, min(OVERRUN_FACTOR * seconds, left_s) + overrun_s
         )
         spent = target.clock() - started
         if failed:  # a probe's own failure must not hide what the others found
@@ -148,7 +148,7 @@ def _list_refuted(learnt: dict[str, Any]) -> set[str]:
     """Return the findings that a short training has refuted, given its figures."""
     if not has_learnt(learnt):
         return set()
-    # What is learnt of a few starts may be their noise. The note says what was seen, which is true;
+    # The success on a few starts may be their noise. The note says what was seen, which is true;
     # the warning that actions explain nothing may be wrong of a hard task.
     return {"reward_blind_to_action", *["no_headroom_seen"] * has_generalised(learnt)}
 
@@ -206,7 +206,7 @@ def _run_probe(
         spent = target.clock() - started
         why = f"it took more than its {seconds:.0f} s and was interrupted after {spent:.0f} s{at}"
         outcome = ProbeResult()
-        # Of a single call, as many calls that each take a second are slow but not stuck.
+        # A single call counts, as many calls that each take a second are slow but not stuck.
         if cut.call_s >= STUCK_S:
             outcome.add_finding(
                 STUCK,
@@ -267,12 +267,12 @@ def time_limit(seconds: float) -> Generator[None]:
 
     started = time.monotonic()
     previous = signal.signal(signal.SIGALRM, end)
-    left, interval = signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-3), SIGNAL_INTERVAL_S)
+    alarm_s, interval = signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-3), SIGNAL_INTERVAL_S)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)
-        if left:  # an alarm set before, such as a test's, still fires on time
+        if alarm_s:  # an alarm set before, such as a test's, still fires on time
             spent = time.monotonic() - started
-            signal.setitimer(signal.ITIMER_REAL, max(left - spent, 1e-3), interval)
+            signal.setitimer(signal.ITIMER_REAL, max(alarm_s - spent, 1e-3), interval)
