@@ -57,6 +57,7 @@ class Bracket:
         self.reduction_factor, self.pauses = reduction_factor, pauses
         self.levels = sorted(levels)
         self.rungs = [Rung(at, mode, number) for at in self.levels]
+        # A trial is in one of these two, and in neither once it has ended or failed for good.
         self.next_rung_index = dict.fromkeys(trials, 0)
         """Next rung of each trial that runs or has not started; ``len(rungs)`` past the last."""
         self.waiting_rung_index: dict[str, int] = {}
@@ -89,7 +90,7 @@ class Bracket:
         index = self.find_reached_rung(trial, iteration)
         if index is None:
             return None
-        # It leaves its place among those on their way; each path below gives it a new one, or none.
+        # It heads for its former rung no more: from here it waits, heads for another, or has ended.
         self.remove_trial(trial)
         if score is None:
             # It still heads for this rung; trials that wait at those it passed need not expect it.

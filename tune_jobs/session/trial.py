@@ -95,8 +95,7 @@ class TrialTrainable(tune.Trainable):
         # A hung runner is replaced while the trial waits: the trial itself must wait longer.
         patience = settings.hang_limit_s * (4 if settings.num_env_runners else 1)
         self.watchdog = Watchdog(Path(plan["hang_report_dir"]), "trial", patience)
-        # A second one: parts of stage 1 take seconds, and say nothing about the time that a first
-        # iteration with its update may take.
+        # A second one: how long parts of stage 1 take says nothing about a first iteration.
         self.preparation_watchdog = Watchdog(Path(plan["hang_report_dir"]), "trial", patience)
         self.unprepared = self._list_column_agents()
         self.preparation_saved_at = time.monotonic()
