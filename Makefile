@@ -1,4 +1,4 @@
-# Everything starts from a bare Python 3.11 or 3.12: the first command that needs it makes .venv.
+# Everything starts from a bare Python 3.11, 3.12 or 3.13: the first command that needs it makes .venv.
 # A second run of any target installs nothing; editing pyproject.toml or constraints.txt does.
 
 PYTHON ?= python3
@@ -16,7 +16,7 @@ setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt
 	@echo "Setting up .venv (once; a few minutes where the network is slow)"
-	@$(PYTHON) -c 'import sys; ok = (3, 11) <= sys.version_info[:2] <= (3, 12); sys.exit(None if ok else f"Rungwise needs Python 3.11 or 3.12, but {sys.executable} is {sys.version.split()[0]}: call make PYTHON=python3.11 ...")'
+	@$(PYTHON) -c 'import sys; ok = (3, 11) <= sys.version_info[:2] <= (3, 13); sys.exit(None if ok else f"Rungwise needs Python 3.11, 3.12 or 3.13, but {sys.executable} is {sys.version.split()[0]}: call make PYTHON=python3.11 ...")'
 	@$(PYTHON) -m venv .venv
 	@# torch first and pinned: any other order may fetch another build of it.
 	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt torch==2.13.0

@@ -127,8 +127,9 @@ class LogBytes(io.RawIOBase):
         return rows
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the file, unless it could not be opened."""
+        if "_file" in vars(self):
+            self._file.close()
         super().close()
 
 
