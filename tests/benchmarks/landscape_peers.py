@@ -57,10 +57,10 @@ class MedianStopping(FullRuns):
     def __init__(self) -> None:
         self.rule = MedianStoppingRule("iteration", "score", "max", grace_period=1)
 
-    def goes_on(self, trial: Any, place: int) -> bool:
-        result = vars(trial.results[place])
+    def goes_on(self, trial: Any, index: int) -> bool:
+        result = vars(trial.results[index])
         said = self.rule.on_trial_result(NOTHING_PAUSED, TuneTrial(trial.id), result)  # type: ignore[arg-type]
-        return super().goes_on(trial, place) and said == TrialScheduler.CONTINUE
+        return super().goes_on(trial, index) and said == TrialScheduler.CONTINUE
 
 
 class Hyperband(FullRuns):
@@ -75,13 +75,13 @@ class Hyperband(FullRuns):
         trial.status = "TERMINATED"
         self.scheduler.on_trial_remove(self, trial)  # type: ignore[arg-type]
 
-    def goes_on(self, trial: Any, place: int) -> bool:
+    def goes_on(self, trial: Any, index: int) -> bool:
         if trial.id not in self.known:
             self.known[trial.id] = TuneTrial(trial.id)
             self.scheduler.on_trial_add(self, self.known[trial.id])  # type: ignore[arg-type]
-        known, row = self.known[trial.id], trial.results[place]
+        known, row = self.known[trial.id], trial.results[index]
         # Not a number compares with nothing: as Optuna, it ends the trial.
-        ended = not super().goes_on(trial, place) or not np.isfinite(row.score)
+        ended = not super().goes_on(trial, index) or not np.isfinite(row.score)
         said = TrialScheduler.STOP
         if not ended:
             said = self.scheduler.on_trial_result(self, known, vars(row))  # type: ignore[arg-type]
@@ -130,14 +130,14 @@ class OptunaSearch(FullRuns):
             self.asked[trial.id] = asked
             yield trial
 
-    def goes_on(self, trial: Any, place: int) -> bool:
-        asked, score = self.asked[trial.id], trial.results[place].score
+    def goes_on(self, trial: Any, index: int) -> bool:
+        asked, score = self.asked[trial.id], trial.results[index].score
         states = optuna.trial.TrialState
         if not np.isfinite(score):
             self.study.tell(asked, state=states.FAIL)
             return False
-        asked.report(score, place + 1)
-        if not super().goes_on(trial, place):
+        asked.report(score, index + 1)
+        if not super().goes_on(trial, index):
             self.study.tell(asked, score)
             return False
         if asked.should_prune():

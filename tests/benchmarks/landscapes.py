@@ -122,9 +122,9 @@ class Counted:
     def __init__(self, way: StoppingWay) -> None:
         self.way, self.used = way, 0
 
-    def goes_on(self, trial, place: int) -> bool:
+    def goes_on(self, trial, index: int) -> bool:
         self.used += 1
-        return self.way.goes_on(trial, place)
+        return self.way.goes_on(trial, index)
 
     def called(self) -> str | None:
         return self.way.called()
@@ -143,13 +143,13 @@ class RankAlone(ReplayedHalving):
 class LastScore(ReplayedHalving):
     """The same halving, which ranks by the last score: it sees no scores between rungs."""
 
-    def goes_on(self, trial, place: int) -> bool:
+    def goes_on(self, trial, index: int) -> bool:
         if (
-            place + 1 < len(trial.results)
-            and place + 1 not in self.brackets.by_trial[trial.id].levels
+            index + 1 < len(trial.results)
+            and index + 1 not in self.brackets.by_trial[trial.id].levels
         ):
             return True
-        return super().goes_on(trial, place)
+        return super().goes_on(trial, index)
 
 
 def full_runs(table: Table, cost: float, rng: np.random.Generator, choose=choose_last) -> Search:

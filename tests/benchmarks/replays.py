@@ -12,9 +12,9 @@ from tune_jobs.schedulers.replay import RecordedTrial
 class FullRuns:
     """Every trial to its end."""
 
-    def goes_on(self, trial: RecordedTrial, place: int) -> bool:
+    def goes_on(self, trial: RecordedTrial, index: int) -> bool:
         """Return whether it has another result."""
-        return place + 1 < len(trial.results)
+        return index + 1 < len(trial.results)
 
     def called(self) -> None:
         """Return no trial: none is paused."""
@@ -34,12 +34,12 @@ class Stock(FullRuns):
         )
         self.known: dict[str, SimpleNamespace] = {}
 
-    def goes_on(self, trial: RecordedTrial, place: int) -> bool:
+    def goes_on(self, trial: RecordedTrial, index: int) -> bool:
         if trial.id not in self.known:
             self.known[trial.id] = SimpleNamespace(trial_id=trial.id)
             self.scheduler.on_trial_add(None, self.known[trial.id])  # type: ignore[arg-type]
-        row = trial.results[place]
+        row = trial.results[index]
         score = math.nan if row.score is None else row.score
         result = {"iteration": row.iteration, "score": score}
         said = self.scheduler.on_trial_result(None, self.known[trial.id], result)  # type: ignore[arg-type]
-        return super().goes_on(trial, place) and said == TrialScheduler.CONTINUE
+        return super().goes_on(trial, index) and said == TrialScheduler.CONTINUE
