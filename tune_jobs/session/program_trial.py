@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from pyarrow.fs import FileSystem
 from ray import tune
 from ray.air.constants import TRAINING_ITERATION
 
@@ -20,19 +21,24 @@ from tune_jobs.jobs.trials import TrialPlan
 from tune_jobs.programs.followed_program import POLL_S, FollowedProgram, Reached
 from tune_jobs.programs.process import find_program, identify_machine
 from tune_jobs.programs.trial_program import get_program_folder, open_trial_program
+from tune_jobs.session.run_files import FolderCopy
 
 REACHED = "reached.json"
 """File of a checkpoint: last iteration reported, and time until then; programs save elsewhere."""
 
 
-def make_program_trainable(job: Job, directory: Path) -> type[ProgramTrainable]:
+def make_program_trainable(
+    job: Job, directory: Path, files: FileSystem | None = None
+) -> type[ProgramTrainable]:
     """Make the class whose actors run the programs of a job.
 
     Args:
         job: whose trials are programs.
-        directory: the run directory, which every machine of the cluster can write.
+        directory: the run directory.
+        files: those of the run, for nodes that do not see its directory; None: all see it.
     """
-    attributes = {"job": job, "directory": directory.absolute(), "driver_host": identify_machine()}
+    attributes = {"job": job, "directory": directory.absolute(), "files": files}
+    attributes["driver_host"] = identify_machine()
     return type(ProgramTrainable.__name__, (ProgramTrainable,), attributes)
 
 
@@ -41,6 +47,7 @@ class ProgramTrainable(tune.Trainable):
 
     job: Job
     directory: Path
+    files: FileSystem | None
     driver_host: str
     """The only machine on which the driver ends the programs that are left, or finds them again."""
 
@@ -50,7 +57,12 @@ class ProgramTrainable(tune.Trainable):
         # It is not started yet: Tune calls `load_checkpoint` next where the trial is to be
         # continued, and a program that begins anew would overwrite what it should continue from.
         self.program: FollowedProgram | None = None
-        self.reached = self._read_reached(self.plan.resume_from)
+        folder = get_program_folder(self.directory, self.plan.trial)
+        self.copy = FolderCopy(self.files, folder, folder)
+        self.reached = Reached()
+        if path := self.plan.resume_from:
+            with tune.Checkpoint(path, filesystem=self.files).as_directory() as checkpoint:
+                self.reached = self._read_reached(checkpoint)
 
     def _open(self) -> FollowedProgram:
         """Start the program, or find it where a process that died has left it.
@@ -59,7 +71,8 @@ class ProgramTrainable(tune.Trainable):
         run again. On another machine than the driver's it ends with its process: nothing else
         would end it, and a resume may run the trial elsewhere.
         """
-        process = find_program(get_program_folder(self.directory, self.plan.trial))
+        self.copy.fetch()
+        process = find_program(self.copy.folder)
         is_guarded = identify_machine() != self.driver_host
         if process is not None and (process.is_discarded or is_guarded):
             process.end()  # the actor that the trial had before, or its guard, may be ending it
@@ -110,6 +123,7 @@ class ProgramTrainable(tune.Trainable):
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Write how far the log was read."""
+        self.copy.update()
         Path(checkpoint_dir, REACHED).write_text(json.dumps(asdict(self.reached)))
         write_manifest(Path(checkpoint_dir))
 
@@ -122,9 +136,10 @@ class ProgramTrainable(tune.Trainable):
         """End the program."""
         if self.program is not None:
             self.program.end()
+            self.copy.update()
 
     def _read_reached(self, checkpoint: str) -> Reached:
         """Return what need not run again."""
-        if not checkpoint or not self.job.program.resume:
+        if not self.job.program.resume:
             return Reached()
         return Reached(**json.loads(Path(checkpoint, REACHED).read_text()))

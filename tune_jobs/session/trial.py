@@ -20,6 +20,7 @@ from rungwise.quick_imports import quick_imports
 
 with quick_imports():
     import numpy as np
+    from pyarrow.fs import FileSystem
     from ray import tune
     from ray.air.constants import TRAINING_ITERATION
     from ray.rllib.core import DEFAULT_MODULE_ID
@@ -57,14 +58,19 @@ PREPARATION_CHECKPOINT_S = 300.0
 """Time between two checkpoints during that: most of them never last so long."""
 
 
-def make_trainable(job: Job) -> type[TrialTrainable]:
+def make_trainable(job: Job, files: FileSystem | None = None) -> type[TrialTrainable]:
     """Make the class whose actors train the trials of a job.
+
+    Args:
+        job: the job.
+        files: those of the run, by the paths of the driver's node; None: this machine's.
 
     The job is part of the class and not, as ``tune.with_parameters`` would have it, an object of
     the driver in Ray's store: where SIGTERM ends Ray's processes, too (SLURM, ``timeout``), Ray
     looks for such an object and ends the driver with status 1 before it has written the end.
     """
-    return type(TrialTrainable.__name__, (TrialTrainable,), {"job": job})
+    members = {"job": job, "files": files}
+    return type(TrialTrainable.__name__, (TrialTrainable,), members)
 
 
 class TrialTrainable(tune.Trainable):
@@ -72,6 +78,8 @@ class TrialTrainable(tune.Trainable):
 
     job: Job
     """The job of the run; :func:`make_trainable` sets it."""
+    files: FileSystem | None = None
+    """Where checkpoints of earlier sessions are; None: on this machine."""
 
     def setup(self, config: dict[str, Any]) -> None:
         """Build the agents; continue from the plan's checkpoint, if it names one."""
@@ -111,7 +119,9 @@ class TrialTrainable(tune.Trainable):
         self.applied_settings: dict[str, Any] = {}
         """Changed settings as read back from the learner, until they are reported."""
         if plan["resume_from"]:
-            self._restore(Path(plan["resume_from"]))
+            checkpoint = tune.Checkpoint(plan["resume_from"], filesystem=self.files)
+            with checkpoint.as_directory() as folder:
+                self._restore(Path(folder))
 
     def _list_column_agents(self) -> list[ColumnAlgorithm]:
         """Return the agents of our own algorithms: all, or none of one of RLlib's."""

@@ -9,6 +9,7 @@ from logging import LogRecord
 from pathlib import Path
 from typing import Any
 
+from pyarrow.fs import FileSystem
 from ray import tune
 from ray.tune.execution import tune_controller
 from ray.tune.execution.placement_groups import PlacementGroupFactory
@@ -31,6 +32,7 @@ from tune_jobs.schedulers.optuna_sampler import OptunaSampler
 from tune_jobs.schedulers.pbt import RecordedPBT
 from tune_jobs.schedulers.trial_queue import Repeats, TrialQueue
 from tune_jobs.session.program_trial import make_program_trainable
+from tune_jobs.session.run_files import share_run_files
 from tune_jobs.session.stopper import TrialStopper
 from tune_jobs.session.trial import make_trainable
 from tune_jobs.session.tune_recorder import Scheduler, TuneRecorder
@@ -66,6 +68,7 @@ class TuneSession:
         self.sampler = OptunaSampler(job, directory, earlier) if job.searcher == "optuna" else None
         self.repeats = Repeats(job, directory, earlier)
         self.trackers = make_trackers(directory, earlier)
+        self.files: FileSystem | None = None
 
         def publish(row: Row) -> None:
             listener(row)
@@ -93,15 +96,23 @@ class TuneSession:
             return
         set_tune_environment(self.job)
         if not self.job.is_program:
-            self._fit(plans)
+            self._fit_anywhere(plans)
             return
         # Tune kills an actor that does not answer within 10 s, as one that waits for a row of its
         # log. What that leaves is ended here, or when there is no time left after SIGTERM.
         with run_last_words(lambda: end_programs(self.directory, LAST_GRACE_S)):
             try:
-                self._fit(plans)
+                self._fit_anywhere(plans)
             finally:
                 end_programs(self.directory)
+
+    def _fit_anywhere(self, plans: Sequence[TrialPlan]) -> None:
+        """Train on this machine, or on the nodes of a Ray that need not share a disk."""
+        if is_ray_ours():
+            self._fit(plans)
+            return
+        with share_run_files(self.directory) as self.files:
+            self._fit(plans)
 
     def _fit(self, plans: Sequence[TrialPlan]) -> None:
         if isinstance(self.scheduler, RecordedASHA):
@@ -136,6 +147,7 @@ class TuneSession:
             run_config=tune.RunConfig(
                 name=f"session-{session}",
                 storage_path=str(folder),
+                storage_filesystem=self.files,
                 stop=self.stopper,
                 callbacks=[self.recorder, *self.trackers],
                 verbose=0,
@@ -147,13 +159,13 @@ class TuneSession:
 
     def _make_trainable(self) -> type[tune.Trainable]:
         if self.job.is_program:
-            return make_program_trainable(self.job, self.directory)
+            return make_program_trainable(self.job, self.directory, self.files)
         job, ids = self.job, (row.id for row in self.earlier if isinstance(row, JobRow))
         if isinstance(job.settings, TrainingSettings):
             # Its id comes first: another run may have the same name.
             name = next(ids, "") or self.directory.absolute().name
             job = replace(job, settings=job.settings.record_below(name))
-        return make_trainable(job)
+        return make_trainable(job, self.files)
 
 
 def _make_checkpoint_config(job: Job) -> tune.CheckpointConfig:
