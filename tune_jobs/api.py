@@ -124,5 +124,5 @@ def _drive(
         if on_row and not isinstance(row, EvaluationStatus):
             on_row(row)
 
-    with hold_driver_lock(directory), ray_session(address, cpus):
+    with hold_driver_lock(directory), ray_session(address, cpus, directory):
         return drive(directory, listener)

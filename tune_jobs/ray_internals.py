@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ray.tune.execution.tune_controller import TuneController
+    from ray.tune.experiment import Trial
 
 TESTED = ("2.56", "2.57", "2.58", "2.59", "2.60")
 """Releases of Ray that have these parts."""
@@ -119,6 +120,16 @@ def forget_decision(controller: TuneController, trial_id: str) -> None:
     end silently at its next one (ray#57906).
     """
     getattr(controller, "_cached_trial_decisions", {}).pop(trial_id, None)
+
+
+def set_failures(trial: Trial, count: int) -> None:
+    """Set how many failures Tune counts of a trial, which it only lets grow.
+
+    Tune counts a node that is lost without notice as a failure of each trial on it, and failures of
+    a whole run instead of those in a row.
+    """
+    if are_known():
+        trial.run_metadata.num_failures = count
 
 
 def use_token() -> None:

@@ -20,6 +20,7 @@ import psutil
 from rungwise.interruption import received_sigterm
 from rungwise.user_packages import ROOT, has_user_packages, make_claim
 from rungwise.validation import InputError
+from tune_jobs.joined_nodes import check_nodes, make_runtime_env
 from tune_jobs.ray_internals import start_less
 
 MOST_PER_CORE = 8
@@ -86,7 +87,9 @@ TRIES = 8
 
 
 @contextmanager
-def ray_session(address: str = "local", cpus: int | None = None) -> Generator[None]:
+def ray_session(
+    address: str = "local", cpus: int | None = None, run: Path | None = None
+) -> Generator[None]:
     """Start or join Ray, and shut it down at the end.
 
     A Ray that this process has initialised before is used as it is, and left running.
@@ -95,9 +98,11 @@ def ray_session(address: str = "local", cpus: int | None = None) -> Generator[No
         address: ``local`` starts a new Ray on this machine. Anything else is an address to join.
             Ray's own default would silently join any cluster that it finds on this machine.
         cpus: CPUs to offer on a local Ray; None offers one for each core.
+        run: a run directory, whose code the nodes of a Ray that is joined are sent.
 
     Raises:
-        InputError: the cluster cannot be reached, or the CPUs cannot be offered.
+        InputError: the cluster cannot be reached, its nodes have other versions, or the CPUs cannot
+            be offered.
         RayStartError: no Ray starts on this machine.
     """
     # Ray reads these when it is imported: no telemetry, no advertisement of its own output.
@@ -131,6 +136,7 @@ def ray_session(address: str = "local", cpus: int | None = None) -> Generator[No
             include_dashboard=False if local else None,
             log_to_driver=False,
             logging_level=logging.ERROR,
+            runtime_env={} if local else make_runtime_env(run),
         )
     except ConnectionError as error:
         raise InputError(f"There is no Ray to join at {address}: {error}") from error
@@ -146,6 +152,8 @@ def ray_session(address: str = "local", cpus: int | None = None) -> Generator[No
     global _started_here
     _started_here = local
     try:
+        if not local:
+            check_nodes()
         yield
     finally:
         _started_here = False
@@ -175,7 +183,7 @@ def check_address(address: str) -> None:
     except (OSError, OverflowError) as error:
         raise InputError(
             f"There is no Ray to join at {address} ({error}): start one there with `ray start "
-            "--head`, or leave out --address."
+            "--head`, or train on this machine with --address local."
         ) from error
 
 
@@ -228,7 +236,7 @@ def _init(**options: Any) -> None:
     first = [str(Path(sys.argv[0]).resolve().parent), str(Path.cwd())]
     given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     if has_user_packages([*first, *filter(None, given), *sys.path]):
-        options["runtime_env"] = {"worker_process_setup_hook": make_claim(str(ROOT))}
+        options["runtime_env"]["worker_process_setup_hook"] = make_claim(str(ROOT))
     if options["address"] != "local":  # its workers have not inherited our PYTHONPATH
         paths = [str(Path(path).absolute()) for path in reversed(given) if path]
         options["job_config"] = JobConfig(_py_driver_sys_path=paths)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -47,8 +48,9 @@ ITERATION_SETTINGS = ("reference_interval", "starts", "warm_start_interval")
 class RayCommand(Command):
     """A command that runs trials on Ray."""
 
-    address: str = "local"
-    """`local` starts a Ray for this run; otherwise the address of the Ray to join."""
+    address: str = field(default_factory=lambda: os.environ.get("RAY_ADDRESS") or "local")
+    """`local` starts a Ray for this run; otherwise the address of the Ray to join. By default that
+    of RAY_ADDRESS."""
     cpus: int | None = None
     """CPUs of this machine to use; all by default."""
 

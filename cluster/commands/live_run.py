@@ -119,7 +119,7 @@ def run_with_progress(
             # Left in reverse: the lock is released last, after Ray has shut down.
             hold_driver_lock(directory),
             run_last_words(print_last_words),
-            _shown_ray_session(address, cpus) if job.needs_ray else nullcontext(),
+            _shown_ray_session(address, cpus, directory) if job.needs_ray else nullcontext(),
         ):
             gc.freeze()  # what was imported stays, and is not searched for garbage again
             return drive(directory, listener)
@@ -130,15 +130,20 @@ def run_with_progress(
 
 
 @contextmanager
-def _shown_ray_session(address: str, cpus: int | None) -> Generator[None]:
+def _shown_ray_session(address: str, cpus: int | None, run: Path) -> Generator[None]:
     """Start or join Ray, and show on stderr that this is being done."""
     from cluster.terminal.startup import show_activity
+    from tune_jobs.joined_nodes import find_user_module
     from tune_jobs.ray_session import ray_session
 
-    activity = "Starting Ray" if address == "local" else f"Joining the Ray at {address}"
+    activity = "Starting Ray"
+    if address != "local":
+        module = find_user_module(run)
+        sent = f", sending {module} to its nodes" if module else ""
+        activity = f"Joining the Ray at {address}{sent}"
     with ExitStack() as stack:
         with show_activity(activity):
-            stack.enter_context(ray_session(address, cpus))
+            stack.enter_context(ray_session(address, cpus, run))
         yield
 
 

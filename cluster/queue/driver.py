@@ -39,7 +39,7 @@ def drive_run(directory: Path, address: str, lock: int, cpus: int | None) -> Non
         job, _ = open_run(directory)
         check_machine(job, address, cpus)
         check_reporting(job)
-        with ray_session(address, cpus):
+        with ray_session(address, cpus, directory):
             drive(directory, lambda _: None)
 
 

@@ -122,7 +122,7 @@ def test_trials_of_a_killed_node_continue_on_others(tmp_path):
         tell("kill 0")
         assert driver.wait(400) == 0, (tmp_path / "tune.log").read_text()[-3000:]
     assert find_reasons(run) == dict.fromkeys(saved, "budget")
-    (moved,) = {row.trial for row in read_rows(run, FindingRow) if row.symptom == "crashed"}
+    (moved,) = {row.trial for row in read_rows(run, FindingRow) if row.symptom == "preempted"}
     if not torch.backends.cuda.is_built():
         idle = {row.trial for row in read_rows(run, FindingRow) if row.symptom == "idle_gpu"}
         assert idle == set(saved), "a GPU that torch cannot use is named"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -12,14 +13,18 @@ from ray import tune
 from ray.exceptions import RayActorError
 from ray.tune import Checkpoint
 from ray.tune.experiment import Trial
+from ray.tune.result import NODE_IP
 
 from algos.checkpoint import find_newest_intact
 from algos.rollouts.environment_fault import EnvironmentFault
 from algos.rollouts.watchdog import take_hang_reports
-from rungwise.run_log.events import CheckpointRow, Row
+from rungwise.health.finding import Finding
+from rungwise.run_log.events import CheckpointRow, FindingRow, Row
 from rungwise.run_log.stop_requests import list_stop_requests
 from tune_jobs.evaluation.checkpoint_keeper import CheckpointKeeper
 from tune_jobs.jobs.trials import get_hang_report_dir
+from tune_jobs.joined_nodes import find_lost_node, take_reports_of_node
+from tune_jobs.ray_internals import set_failures
 from tune_jobs.ray_session import is_ray_ours
 from tune_jobs.schedulers.asha import RecordedASHA
 from tune_jobs.schedulers.pbt import RecordedPBT
@@ -37,6 +42,8 @@ from tune_jobs.stopping.sweep_health import SweepHealth
 from tune_jobs.trackers.prometheus_gauges import RunGauges, name_run
 
 Scheduler: TypeAlias = RecordedASHA | RecordedPBT
+PREEMPTED = "preempted"
+CONTINUES = "Nothing is wrong with the trial: it continues from its last checkpoint."
 
 
 class TuneRecorder(EventRecorder, tune.Callback):
@@ -64,6 +71,8 @@ class TuneRecorder(EventRecorder, tune.Callback):
         super().__init__(directory, sweep, listener, gauges)
         self.scheduler, self._keeper = scheduler, keeper
         self._load = DriverLoad()
+        self._failed_at: dict[str, int] = {}
+        """The iteration that a trial had reached at its last failure, until it is beyond that."""
 
     def __getstate__(self) -> dict[str, Any]:
         """Return nothing: Tune pickles callbacks for its own restore, which is not used here."""
@@ -91,6 +100,10 @@ class TuneRecorder(EventRecorder, tune.Callback):
         """Write what the scheduler decided on a result, which the stopper has written before."""
         self.write_scheduling(result)
         self._load.count_result()
+        # Failures in a row count: beyond where it failed last, a trial has all its attempts again.
+        if result.get("iteration", 0) > self._failed_at.get(trial.trial_id, math.inf):
+            del self._failed_at[trial.trial_id]
+            set_failures(trial, 0)
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: object) -> None:
         """Write decisions that follow from no result: promotions, and ends of waiting trials."""
@@ -127,7 +140,13 @@ class TuneRecorder(EventRecorder, tune.Callback):
         """Write the failure of a trial that Tune starts again from its last checkpoint."""
         name, reached = _get_trial_and_iteration(trial)
         symptom, evidence = self._describe_failure(name, trial)
-        self.write_failure(name, reached, symptom, evidence, "from its last checkpoint")
+        if symptom == PREEMPTED:
+            set_failures(trial, max(0, trial.num_failures - 1))
+            note = Finding(symptom, "note", reached, evidence, CONTINUES)
+            self.write(FindingRow(trial=name, iteration=reached, **vars(note)))
+        else:
+            self._failed_at[trial.trial_id] = reached
+            self.write_failure(name, reached, symptom, evidence, "from its last checkpoint")
         if trial.checkpoint is not None:
             folder = Path(trial.checkpoint.path).parent
             intact, damage = find_newest_intact(sorted(folder.glob("checkpoint_*")))
@@ -148,9 +167,16 @@ class TuneRecorder(EventRecorder, tune.Callback):
 
     def _describe_failure(self, name: str, trial: Trial) -> tuple[str, str]:
         """Return the symptom and the evidence of a failed process of a trial."""
-        if reports := take_hang_reports(get_hang_report_dir(self.directory, name), "trial"):
-            return "hung", reports[0].removeprefix("trial ")
         error = _read_error(trial)
+        address = (trial.last_result or {}).get(NODE_IP, "")
+        if node := find_lost_node(error, address):
+            return PREEMPTED, f"its node {node} left the cluster, was paused, or was cut off"
+        folder = get_hang_report_dir(self.directory, name)
+        reports = take_hang_reports(folder, "trial")
+        if not (reports or is_ray_ours()):
+            reports = take_reports_of_node(address, folder)
+        if reports:
+            return "hung", reports[0].removeprefix("trial ")
         is_environment = isinstance(getattr(error, "cause", error), EnvironmentFault)
         symptom = ENVIRONMENT_FAILED if is_environment else "crashed"
         return symptom, _extract_error_message(error)
