@@ -2,12 +2,14 @@
 """Runs that are copied to an object storage, and what is in a copy."""
 
 import shutil
+import threading
+from contextlib import contextmanager
 
 from synthetic_sweep import job_row, result
 
 from rungwise.run_log.event_log import EventLog
 from rungwise.run_log.events import CheckpointRow, VideoRow
-from tune_jobs.session.object_storage import fetch_run
+from tune_jobs.session.object_storage import Mirror, copy_until, fetch_run
 
 
 def begun(directory, checkpoints):
@@ -47,3 +49,16 @@ def make_full(run, number):
     )
     (run / "report.html").write_text("<p>" * number)
     return run
+
+
+@contextmanager
+def copying(run, uri):
+    """Copy a run in this process, which may have faults planted, until the block ends."""
+    stop = threading.Event()
+    copier = threading.Thread(target=copy_until, args=(stop, Mirror(run, uri)))
+    copier.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        copier.join()

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import select
 import shutil
+import subprocess
 import sys
 import threading
 import time
@@ -17,14 +19,17 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from stat import S_ISREG
+from subprocess import PIPE
 from typing import TYPE_CHECKING
 
+from rungwise.formatting import format_command
 from rungwise.optional_imports import TRAIN, import_extra
 from rungwise.run_directory import COPY, LOG, NOTIFY
 from rungwise.run_log.driver_lock import LOCK
 from rungwise.run_log.event_log import read_event_log
 from rungwise.run_log.events import CheckpointRow, JobRow, Row, VideoRow
 from rungwise.run_log.log_file import SEGMENTS, get_segment, open_log
+from rungwise.user_packages import ROOT
 from rungwise.validation import InputError
 from rungwise.write_errors import describe_cause, refuse_unwritable
 
@@ -40,6 +45,8 @@ PROGRAMS = "programs"
 PROGRAMS_EVERY = 60.0
 """Seconds between two copies of what programs write, besides those with checkpoints: some programs
 have none, and what grows is copied as a whole each time."""
+STALLED_S = 120.0
+"""Seconds without a copied file after which the end of a run waits for its copy no longer."""
 BLOCK = 1 << 22
 """Bytes of a file that are copied at a time."""
 
@@ -57,7 +64,8 @@ class Mirror:
 
     def __init__(self, directory: Path, uri: str) -> None:
         self.directory = directory.absolute()
-        self.filesystem, self.place = open_filesystem(uri)
+        self.uri, (self.filesystem, self.place) = uri, open_filesystem(uri)
+        self.on_copy: Callable[[], object] = bool  # called before each file or checkpoint
         self.remote_path = ""  # before the first update
         self.copied: dict[str, bool] = {}
         """Checkpoints on the storage, relative to the run directory, and whether each is whole."""
@@ -148,6 +156,7 @@ class Mirror:
 
     def _attempt(self, action: Callable[[str], object], path: str) -> None:
         """Copy or delete one path; where that fails, warn of it once and leave it for later."""
+        self.on_copy()
         try:
             action(path)
         except Exception as error:
@@ -241,27 +250,57 @@ def _get_kind(path: str) -> tuple[str, bool]:
 
 @contextmanager
 def mirror_run(directory: Path) -> Generator[None]:
-    """Mirror a run while the block runs, where :data:`MIRROR_VARIABLE` is set."""
+    """Mirror a run while the block runs, where :data:`MIRROR_VARIABLE` is set.
+
+    A process of its own copies: a storage that hangs holds threads of PyArrow that Tune needs, too.
+    """
     if not (uri := os.environ.get(MIRROR_VARIABLE)):
         yield
         return
-    mirror, stop = Mirror(directory, uri), threading.Event()
-
-    def follow() -> None:
-        while not stop.wait(EVERY):
-            _copy_or_warn(mirror.update, uri)
-
-    # A thread of its own: an upload takes seconds, in which trials would wait for the driver.
-    copier = threading.Thread(target=follow, daemon=True)
-    copier.start()
+    words = [sys.executable, "-m", "tune_jobs.session.object_storage", str(directory), uri]
+    path = {"PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))}
+    # Ctrl-C is for the run, whose end is copied, too.
+    process = subprocess.Popen(
+        words, stdin=PIPE, stdout=PIPE, env=os.environ | path, start_new_session=True
+    )
+    assert process.stdin is not None and process.stdout is not None  # noqa: S101
     try:
         yield
     finally:
-        stop.set()
-        copier.join()
-        for _ in range(3):  # at once: no update follows that could make it good
-            if _copy_or_warn(mirror.finish, uri):
+        process.stdin.close()  # it copies the end of the run, and writes a byte for each file
+        while select.select([process.stdout], [], [], STALLED_S)[0]:
+            if not os.read(process.stdout.fileno(), BLOCK):
                 break
+        else:
+            again = format_command("rungwise", "resume", directory)
+            sys.stderr.write(
+                f"rungwise: {uri} has not answered for {STALLED_S:.0f} s: the copy there lacks the "
+                f"end of the run; `{again}` copies it\n"
+            )
+        process.kill()
+        process.wait()
+
+
+def copy_until(stop: threading.Event, mirror: Mirror) -> None:
+    """Copy a run again and again, and its final state once it is stopped."""
+    while not stop.wait(EVERY):
+        _copy_or_warn(mirror.update, mirror.uri)
+    mirror.on_copy = lambda: os.write(1, b".")
+    for _ in range(3):  # at once: no update follows that could make it good
+        if _copy_or_warn(mirror.finish, mirror.uri):
+            break
+
+
+def main() -> None:
+    """Copy the run of the command line until standard input ends, as it does with the driver."""
+    stop = threading.Event()
+
+    def await_end() -> None:
+        sys.stdin.read()
+        stop.set()
+
+    threading.Thread(target=await_end, daemon=True).start()
+    copy_until(stop, Mirror(Path(sys.argv[1]), sys.argv[2]))
 
 
 def _copy_or_warn(copy: Callable[[], object], uri: str) -> bool:
@@ -335,3 +374,7 @@ def check_mirror() -> None:
     """
     if uri := os.environ.get(MIRROR_VARIABLE):
         open_filesystem(uri)
+
+
+if __name__ == "__main__":
+    main()

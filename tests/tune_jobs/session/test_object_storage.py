@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 from command_line import answer, command, rungwise
-from mirrored_runs import begun, fetch, list_files
+from mirrored_runs import begun, copying, fetch, list_files
 from pyarrow import fs
 from synthetic_sweep import job_row
 from waiting import find_free_port, wait_until
@@ -24,7 +24,6 @@ from tune_jobs.session.object_storage import (
     MIRROR_VARIABLE,
     Mirror,
     fetch_run,
-    mirror_run,
     open_filesystem,
 )
 
@@ -282,9 +281,8 @@ def test_runs_of_one_name_are_copied_apart(tmp_path, monkeypatch, capsys, ids, c
 def test_a_running_run_is_copied_again_and_again(tmp_path, monkeypatch):
     run, place = begun(tmp_path / "run", [1]), tmp_path / "new" / "place"
     monkeypatch.setattr(object_storage, "EVERY", 0.01)
-    monkeypatch.setenv(MIRROR_VARIABLE, place.as_uri())
     copy = place / "run" / "trials" / "checkpoint_1" / "weights"
-    with mirror_run(run):
+    with copying(run, place.as_uri()):
         wait_until(copy.exists)
     fetch_run((place / "run").as_uri(), tmp_path / "another" / "folder")
     assert (tmp_path / "another" / "folder" / "events.jsonl").exists()

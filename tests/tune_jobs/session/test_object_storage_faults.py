@@ -5,11 +5,12 @@ import contextlib
 import itertools
 import os
 import shutil
+import socket
 
 import pyarrow as pa
 import pytest
 from failing_storage import FailingStorage
-from mirrored_runs import begun, list_files, make_full
+from mirrored_runs import begun, copying, list_files, make_full
 from pyarrow import fs
 from waiting import wait_until
 
@@ -47,13 +48,12 @@ def test_a_copy_is_whole_whichever_operation_fails(tmp_path, storage):
     assert number > 60
 
 
-def test_the_end_of_a_run_is_copied_whichever_operation_fails(tmp_path, storage, monkeypatch):
+def test_the_end_of_a_run_is_copied_whichever_operation_fails(tmp_path, storage):
     """No update follows that could make it good."""
-    monkeypatch.setenv(MIRROR_VARIABLE, "there")
     for number in itertools.count(1):
         handler, place = storage(number)
         run = make_full(tmp_path / str(number) / "run", 1)
-        with mirror_run(run):
+        with copying(run, "there"):
             make_full(run, 2)
         assert list_files(place / "run") == list_files(run), number
         if handler.left > 0:
@@ -102,9 +102,8 @@ def test_the_copy_goes_on_after_any_exception(tmp_path, monkeypatch, capsys):
         update(mirror)
 
     monkeypatch.setattr(object_storage, "EVERY", 0.01)
-    monkeypatch.setenv(MIRROR_VARIABLE, place.as_uri())
     monkeypatch.setattr(Mirror, "update", fail_first)
-    with mirror_run(run):
+    with copying(run, place.as_uri()):
         wait_until((place / "run" / "trials" / "checkpoint_1" / "weights").exists)
     assert capsys.readouterr().err.count("not up to date") == 2
 
@@ -120,3 +119,17 @@ def test_deletions_that_fail_are_made_later(tmp_path, capsys):
         mirror.update()
     assert [path.name for path in (place / "run/trials").iterdir()] == ["checkpoint_3"]
     assert capsys.readouterr().err == ""
+
+
+def test_storage_that_hangs_does_not_hold_up_the_end_of_a_run(tmp_path, monkeypatch, capfd):
+    run = begun(tmp_path / "run", [1])
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts, and never answers
+        uri = (
+            f"s3://a:b@bucket/all?scheme=http&endpoint_override=127.0.0.1:{silent.getsockname()[1]}"
+        )
+        monkeypatch.setenv(MIRROR_VARIABLE, uri)
+        monkeypatch.setattr(object_storage, "STALLED_S", 1.0)
+        with mirror_run(run):
+            pass
+    said = capfd.readouterr().err
+    assert "has not answered for 1 s" in said and "rungwise resume" in said
