@@ -10,7 +10,7 @@ DOCS_READY := .venv/.ready-docs
 ZOO_READY := .venv/.ready-zoo
 OLDEST := .venv-oldest
 
-.PHONY: setup zoo tune test test-system test-gpu test-learning test-peers test-oldest check coverage docs bench bench-health bench-sweep bench-landscapes bench-panel bench-doctor clean
+.PHONY: setup zoo tune test test-system test-gpu test-learning test-cluster test-peers test-oldest check coverage docs bench bench-health bench-sweep bench-landscapes bench-panel bench-doctor clean
 
 setup: $(READY)
 
@@ -42,6 +42,10 @@ test-gpu: $(READY)
 # One seed of each preset; make test-learning SEEDS=3 takes three.
 test-learning: $(READY)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m slow -s --seeds $(SEEDS)
+
+# Nodes that share nothing, made of namespaces of this machine: as root, with iproute2 and util-linux.
+test-cluster: $(READY)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest tests/cluster/test_namespaces.py -m slow -rs
 
 # Peers are an extra, installed by the first call.
 test-peers: $(PEERS_READY)
