@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import string
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +13,8 @@ from rungwise.validation import AtLeastOne, InputError, NonNegative, Positive, v
 TEMPLATE_DIR = Path(__file__).parent
 NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 """Names that Kubernetes accepts."""
+TAINT = re.compile(r"([\w./-]+)(?:=([\w.-]*))?:(NoSchedule|PreferNoSchedule|NoExecute)")
+"""A taint of a node as `kubectl taint` writes it: key, value, effect."""
 MAX_LENGTHS = {"name": 30, "namespace": 63}
 """Longest names, in characters: KubeRay allows 47 for a job, and the time is appended."""
 
@@ -37,6 +39,12 @@ class ClusterSpec:
     """SLURM: a shell line that makes `rungwise` available: `source /shared/venv/bin/activate`."""
     partition: str = ""
     """SLURM: the partition; empty takes the site's default."""
+    account: str = ""
+    """SLURM: the account that is charged."""
+    qos: str = ""
+    """SLURM: the quality of service."""
+    constraint: str = ""
+    """SLURM: features that nodes must have."""
     image: str = ""
     """Kubernetes: an image with `rungwise` and this version of Ray, built by
     cluster/deploy/Dockerfile."""
@@ -47,6 +55,21 @@ class ClusterSpec:
     elsewhere the folder that it is in."""
     namespace: str = "default"
     """Kubernetes: the namespace."""
+    queue: str = ""
+    """Kubernetes: the local queue of Kueue that admits the job; it is created suspended."""
+    priority_class: str = ""
+    """Kubernetes: the priority class of the pods."""
+    service_account: str = ""
+    """Kubernetes: the service account of the pods; by default that of KubeRay."""
+    node_selector: dict[str, str] = field(default_factory=dict[str, str])
+    """Kubernetes: labels that nodes must have: `--node-selector pool gpu`."""
+    toleration: tuple[str, ...] = ()
+    """Kubernetes: taints of nodes that the pods tolerate: `spot=true:NoSchedule`."""
+    pull_secret: str = ""
+    """Kubernetes: the secret by which the image is pulled."""
+    env_secret: str = ""
+    """Kubernetes: a secret whose entries become variables of all pods: credentials of a bucket,
+    WANDB_API_KEY, RUNGWISE_NOTIFY."""
     redis: str = ""
     """Kubernetes: address of a Redis that stores the state of a standing cluster's head; without
     one, a volume of the head stores it (KubeRay 1.7 or newer)."""
@@ -61,9 +84,15 @@ class ClusterSpec:
                     f"begin with a letter, but it is {value!r}."
                 )
         # A line break would end the directive and start a command.
-        for flag in ("setup", "partition"):
+        for flag in ("setup", "partition", "account", "qos", "constraint"):
             if "\n" in (value := getattr(self, flag)):
                 raise InputError(f"--{flag} must be one line, but it is {value!r}.")
+        for taint in self.toleration:
+            if not TAINT.fullmatch(taint):
+                raise InputError(
+                    f"--toleration must be KEY:EFFECT or KEY=VALUE:EFFECT, but it is {taint!r}: "
+                    "for example spot=true:NoSchedule."
+                )
 
 
 class _Template(string.Template):

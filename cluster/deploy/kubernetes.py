@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cluster.deploy.cluster_spec import ClusterSpec, fill_template
+from cluster.deploy.cluster_spec import TAINT, ClusterSpec, fill_template
 from rungwise.validation import InputError
 
 REQUIRED_FLAGS = {
@@ -57,6 +57,8 @@ def make_rayjob_manifest(cluster: ClusterSpec, job: str, run: Path, name: str) -
         job=json.dumps(job),  # JSON is YAML, and quoting keeps the job from changing the manifest
         entrypoint=json.dumps(f"sh -c {shlex.quote(script)}"),
         seconds=max(1, round(3600 * cluster.hours)),
+        labels=json.dumps({"kueue.x-k8s.io/queue-name": cluster.queue} if cluster.queue else {}),
+        suspended=json.dumps(bool(cluster.queue)),  # Kueue starts it when its queue has room
         pods=_render_pods(
             cluster, default, 4, run, JOB_MOUNT, f"- {{name: job, {volume}: {name}-job}}}}"
         ),
@@ -136,6 +138,12 @@ def _render_pods(
         claim=json.dumps(cluster.claim),
         storage=json.dumps(str(storage)),
         environment=json.dumps(list(environment)),
+        account=json.dumps(cluster.service_account),
+        priority=json.dumps(cluster.priority_class),
+        selector=json.dumps(dict(cluster.node_selector)),
+        tolerations=json.dumps(list(map(_make_toleration, cluster.toleration))),
+        pull=json.dumps([{"name": cluster.pull_secret}] if cluster.pull_secret else []),
+        secrets=json.dumps([{"secretRef": {"name": s}} for s in (cluster.env_secret,) if s]),
         workers=cluster.nodes - 1,
         ray=importlib.metadata.version("ray"),
         job_mount=job_mount,
@@ -144,6 +152,15 @@ def _render_pods(
         head_gpus=0 if idle_head else cluster.gpus,
     )
     return textwrap.indent(lines.rstrip(), " " * indent)
+
+
+def _make_toleration(taint: str) -> dict[str, str]:
+    """Return what tolerates a taint such as ``spot=true:NoSchedule``."""
+    match = TAINT.fullmatch(taint)
+    assert match is not None  # noqa: S101
+    key, value, effect = match.groups()
+    same = {"operator": "Exists"} if value is None else {"operator": "Equal", "value": value}
+    return {"key": key, **same, "effect": effect}
 
 
 def _make_head_storage(cluster: ClusterSpec) -> str:

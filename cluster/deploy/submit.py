@@ -109,7 +109,8 @@ def make_submission_folder(files: Path, name: str) -> Path:
 
 def make_slurm_script(cluster: ClusterSpec, job: Path, run: Path) -> str:
     """Render the batch script that starts a run, or continues it."""
-    extra = [f"#SBATCH --partition={shlex.quote(cluster.partition)}"] if cluster.partition else []
+    flags = {name: getattr(cluster, name) for name in ("partition", "account", "qos", "constraint")}
+    extra = [f"#SBATCH --{name}={shlex.quote(value)}" for name, value in flags.items() if value]
     extra += [f"#SBATCH --gpus-per-node={cluster.gpus}"] if cluster.gpus else []
     return fill_template(
         "slurm.sh",

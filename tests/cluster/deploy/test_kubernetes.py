@@ -16,6 +16,7 @@ from cluster.deploy.kubernetes import (
     make_rayjob_manifest,
     make_rayservice_manifest,
 )
+from rungwise.validation import InputError
 from tune_jobs.jobs.job_yaml import dump_job, load_job, parse_job
 
 CRDS = SHARED / "kuberay_crds.tar.gz"
@@ -145,3 +146,42 @@ def test_the_job_arrives_in_the_cluster_as_it_is():
     job = load_job("cartpole")
     told = manifests()["ConfigMap"]["data"]["job.yaml"]
     assert parse_job(told, "job.yaml") == job
+
+
+def test_shared_clusters_admit_place_and_provision_the_pods(schemas):
+    rich = {
+        **{"queue": "team", "priority_class": "low", "service_account": "runs"},
+        **{
+            "node_selector": {"pool": "gpu"},
+            "toleration": ("spot=true:NoSchedule", "gpu:NoExecute"),
+        },
+        **{"pull_secret": "registry", "env_secret": "bucket"},
+    }
+    job = manifests(**rich)["RayJob"]
+    schemas["RayJob"].validate(job)
+    assert job["metadata"]["labels"] == {"kueue.x-k8s.io/queue-name": "team"}
+    assert job["spec"]["suspend"] is True
+    spec = job["spec"]["rayClusterSpec"]
+    for group in (spec["headGroupSpec"], *spec["workerGroupSpecs"]):
+        pod = group["template"]["spec"]
+        assert pod["securityContext"] == {"runAsNonRoot": True, "runAsUser": 1000, "fsGroup": 1000}
+        assert (pod["priorityClassName"], pod["serviceAccountName"]) == ("low", "runs")
+        assert pod["nodeSelector"] == {"pool": "gpu"}
+        assert pod["tolerations"] == [
+            {"key": "spot", "operator": "Equal", "value": "true", "effect": "NoSchedule"},
+            {"key": "gpu", "operator": "Exists", "effect": "NoExecute"},
+        ]
+        assert pod["imagePullSecrets"] == [{"name": "registry"}]
+        assert pod["containers"][0]["envFrom"] == [{"secretRef": {"name": "bucket"}}]
+    assert manifests()["RayJob"]["spec"]["suspend"] is False, "without Kueue nothing would start it"
+
+
+def test_metrics_ports_are_open_to_prometheus():
+    *_, rule = manifests()["NetworkPolicy"]["spec"]["ingress"]
+    assert rule["from"][0]["podSelector"]["matchLabels"] == {"app.kubernetes.io/name": "prometheus"}
+    assert {"port": 8080} in rule["ports"]
+
+
+def test_a_toleration_of_another_form_is_refused():
+    with pytest.raises(InputError, match=r"KEY=VALUE:EFFECT, but it is 'spot'"):
+        ClusterSpec(toleration=("spot",))
