@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import NoReturn
 
 INTERRUPTED, TERMINATED = 130, 143
 """Exit status after Ctrl-C and after SIGTERM, as shells give it: 128 and the signal's number."""
@@ -67,7 +68,12 @@ def _end_in_time(pipe: int) -> None:
         pass
     _received.set()
     time.sleep(GRACE_S)
+    end_with_last_words(TERMINATED)
+
+
+def end_with_last_words(status: int) -> NoReturn:
+    """End this process from a thread, where its main thread waits for what never answers."""
     for say in reversed(_last_words):
         with suppress(Exception):
             say()
-    os._exit(TERMINATED)
+    os._exit(status)

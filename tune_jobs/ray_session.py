@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Generator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 
 import psutil
 
-from rungwise.interruption import received_sigterm
+from rungwise.interruption import end_with_last_words, received_sigterm
 from rungwise.user_packages import ROOT, has_user_packages, make_claim
 from rungwise.validation import InputError
 from tune_jobs.joined_nodes import check_nodes, make_runtime_env
@@ -25,6 +26,8 @@ from tune_jobs.ray_internals import start_less
 
 MOST_PER_CORE = 8
 """CPUs that a local Ray may offer for each core of the machine."""
+HEAD_LOOK_S, HEAD_LOST_S = 5.0, 45.0
+"""Seconds between two looks at the head of a Ray, and without an answer until it is lost."""
 CONNECT_S = 10.0
 """Seconds within which the head of a cluster has to accept a connection."""
 
@@ -154,10 +157,31 @@ def ray_session(
     try:
         if not local:
             check_nodes()
+            head = ray.get_runtime_context().gcs_address
+            threading.Thread(target=_watch_head, args=(head,), daemon=True).start()
         yield
     finally:
         _started_here = False
         ray.shutdown()
+
+
+def _watch_head(head: str) -> None:
+    """End this process with a sentence where the head of Ray is lost, before Ray aborts it.
+
+    Ray waits for 60 s and then prints a stack of C++; the main thread waits inside it.
+    """
+    import ray
+
+    host, _, port = head.rpartition(":")
+    answered = time.monotonic()
+    while ray.is_initialized() and ray.get_runtime_context().gcs_address == head:
+        with suppress(OSError):
+            socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()
+            answered = time.monotonic()
+        if time.monotonic() - answered > HEAD_LOST_S:
+            sys.stderr.write(f"rungwise: the head of the Ray at {head} is lost.\n")
+            end_with_last_words(1)
+        time.sleep(HEAD_LOOK_S)
 
 
 def find_ray_folder() -> str:

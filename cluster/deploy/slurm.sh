@@ -8,9 +8,11 @@
 #SBATCH --output=@{log}
 #SBATCH --open-mode=append
 #SBATCH --requeue
+#SBATCH --signal=B:USR1@180
 @{extra}
 # Written by `rungwise submit`. SLURM runs this script again after a preemption; the run then
-# continues from its last checkpoints.
+# continues from its last checkpoints. At its time limit SLURM would end the job for good: three
+# minutes before, the run is asked to stop with checkpoints, and the job is queued again.
 set -euo pipefail
 @{setup}
 export RUN=@{run} JOB=@{job}
@@ -44,7 +46,9 @@ $private true || {
   exit 1
 }
 
-status=0
+requeue=
+trap 'requeue=1; mkdir -p "$RUN/stop"; touch "$RUN/stop/job"' USR1
+touch "$MARK.start"
 srun --ntasks-per-node=1 $private ray symmetric-run \
   --address "$ADDRESS" --min-nodes "$SLURM_JOB_NUM_NODES" \
   --num-cpus @{cpus} --num-gpus @{gpus} --temp-dir "/tmp/rungwise-$SLURM_JOB_ID" \
@@ -57,8 +61,17 @@ srun --ntasks-per-node=1 $private ray symmetric-run \
       rungwise resume "$RUN" --address "$ADDRESS"
     else
       rungwise tune "$JOB" --out "$RUN" --address "$ADDRESS"
-    fi && touch "$MARK"' || status=$?
+    fi && touch "$MARK"' &
+step=$! status=0
+# A signal ends `wait`, but not the step.
+while kill -0 "$step" 2>/dev/null; do status=0; wait "$step" || status=$?; done
 rm -rf "/tmp/rungwise-$SLURM_JOB_ID"
+saved=$(find "$RUN/trials" -name manifest.json -newer "$MARK.start" -print -quit 2>/dev/null || true)
+rm -f "$MARK.start"
+# A session without a new checkpoint would repeat itself for ever.
+if [ "$requeue" ] && [ "$saved" ] && [ ! -f "$MARK" ]; then
+  exec scontrol requeue "$SLURM_JOB_ID"
+fi
 if [ ! -f "$MARK" ]; then
   echo "The run failed; its output is above." >&2
   exit $((status ? status : 1))

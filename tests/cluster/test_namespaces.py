@@ -13,7 +13,7 @@ from namespaces import HOME, can_make_nodes, cluster
 from programs import RESUMABLE
 from waiting import wait_until
 
-from rungwise.run_log.events import CheckpointRow, EndRow, FindingRow, ResultRow
+from rungwise.run_log.events import CheckpointRow, EndRow, FindingRow, JobEndRow, ResultRow
 
 pytestmark = [
     pytest.mark.slow,
@@ -160,3 +160,18 @@ def test_trials_of_a_lost_node_continue_on_another(nodes, fault):
     assert symptoms.count("preempted") == 2 and {"crashed", "hung"}.isdisjoint(symptoms)
     assert all(repeated <= 2 for repeated in read_repeated(run).values())
     assert str(HOME) not in "".join(row.evidence for row in read_rows(run, FindingRow))
+
+
+def test_a_lost_head_ends_the_driver_with_a_sentence(nodes):
+    head = nodes[0]
+    run = head.home / "project/run"
+    driver = start(head, "tune", "job.yaml", "--out", "run")
+    wait_until(lambda: read_rows(run, CheckpointRow), process=driver)
+    for process in head.list_processes():
+        if process.name() == "gcs_server":
+            process.kill()
+    assert driver.wait(150) == 1
+    said = (head.folder / "said").read_text()
+    assert "the head of the Ray at" in said and "rungwise resume" in said
+    assert "bug in Ray" not in said
+    assert {row.reason for row in read_rows(run, JobEndRow)} == {"interrupted"}

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from command_line import answer, command
+from live_runs import read_rows
 from waiting import wait_until
 
 from cluster.deploy.cluster_spec import MAX_LENGTHS, TEMPLATE_DIR, ClusterSpec
@@ -22,6 +23,7 @@ from cluster.deploy.submit import (
     run_if_installed,
     submit_job,
 )
+from rungwise.run_log.events import JobRow, ResultRow
 from rungwise.validation import InputError
 
 ON_KUBERNETES = {"name": "sweep", "image": "registry/rungwise:1", "claim": "runs", "nodes": 3}
@@ -175,10 +177,11 @@ def ended(environment, number):
     return wait_until(find_end, 1)
 
 
-def batch(environment, tmp_path, run, job="cartpole"):
+def batch(environment, tmp_path, run, job="cartpole", hours=0.5):
     """Submit by the command; the job's number."""
     setup = f"export PATH={Path(sys.executable).parent}:$PATH HOME={tmp_path}"
-    words = ("--run", run, "--name", run.name, "--cpus", 1, "--memory-gib", 1, "--hours", 0.5)
+    words = ("--run", run, "--name", run.name, "--cpus", 1, "--memory-gib", 1)
+    words += ("--hours", hours)
     done = subprocess.run(
         command("submit", job, "--slurm", *words, "--setup", setup, "--json"),
         env=environment,
@@ -207,3 +210,19 @@ def test_a_job_runs_under_slurm_and_a_failed_start_fails(slurm_cluster, tmp_path
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "something").write_text("")
     assert ended(slurm_cluster, batch(slurm_cluster, tmp_path, tmp_path / "bad", job)) == "FAILED"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1100)
+def test_job_at_its_time_limit_is_queued_again_and_continues(slurm_cluster, tmp_path):
+    job = tmp_path / "long.yaml"
+    about = "env: CartPole-v1\niterations: 700\ncheckpoint_interval: 10\nevaluation_episodes: 0\n"
+    job.write_text(f"{about}observe: true\n")
+    run = tmp_path / "run"
+    # Four minutes: a minute until the signal.
+    number = batch(slurm_cluster, tmp_path, run, job, hours=4 / 60)
+    state = ended(slurm_cluster, number)
+    assert state == "COMPLETED", (tmp_path / "run.log").read_text()[-3000:]
+    sessions = read_rows(run, JobRow)
+    iterations = [row.iteration for row in read_rows(run, ResultRow)]
+    assert len(sessions) >= 2 and iterations == list(range(1, 701)), "nothing is run twice"
