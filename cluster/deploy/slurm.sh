@@ -8,7 +8,7 @@
 #SBATCH --output=@{log}
 #SBATCH --open-mode=append
 #SBATCH --requeue
-#SBATCH --signal=B:USR1@180
+#SBATCH --signal=B:USR1@@180
 @{extra}
 # Written by `rungwise submit`. SLURM runs this script again after a preemption; the run then
 # continues from its last checkpoints. At its time limit SLURM would end the job for good: three
