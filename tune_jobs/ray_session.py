@@ -121,6 +121,7 @@ def ray_session(
     local = address == "local"
     offered = offered_cpus(cpus) if local else None
     import ray
+    from ray.exceptions import RuntimeEnvSetupError
 
     if ray.is_initialized():
         yield
@@ -143,6 +144,11 @@ def ray_session(
         )
     except ConnectionError as error:
         raise InputError(f"There is no Ray to join at {address}: {error}") from error
+    except RuntimeEnvSetupError as error:
+        raise InputError(
+            f"The module of the environment cannot be sent to the nodes of the Ray at {address}: "
+            f"{error} Keep large files outside of its folder, or name them in its .gitignore."
+        ) from error
     except Exception as error:  # Ray raises whatever its processes failed with
         ray.shutdown()
         if not local:
@@ -155,7 +161,7 @@ def ray_session(
     global _started_here
     _started_here = local
     try:
-        if not local:
+        if not local and not address.startswith("ray://"):  # a client is no node
             check_nodes()
             head = ray.get_runtime_context().gcs_address
             threading.Thread(target=_watch_head, args=(head,), daemon=True).start()
