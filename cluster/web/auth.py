@@ -10,22 +10,28 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import os
+import re
 import secrets
 import stat
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import cookie_parser
-from starlette.responses import JSONResponse, RedirectResponse
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rungwise.validation import InputError
 from rungwise.write_errors import refuse_unwritable
 
 COOKIE = "rungwise_token"
+HEALTH = "/healthz"
+"""The path that is answered without a token."""
+PREFIX = re.compile(r"(/[\w.-]+)*")
+"""What a proxy says in X-Forwarded-Prefix: a path, and never another host."""
 POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 """Content security policy of all answers but the pages, which have one of their own."""
 HEADERS = {
@@ -130,7 +136,9 @@ class TokenMiddleware:
                 raise HTTPException(413, TOO_LARGE)
             return message
 
-        response = self._refuse(scope)
+        # What restarts a server that hangs has no token, and learns nothing but that it answers.
+        is_probe = scope["path"] == HEALTH
+        response = PlainTextResponse("ok\n") if is_probe else self._refuse(scope)
         await (response or self.app)(scope, receive_limited, send_with_headers)
 
     def _refuse(self, scope: Scope) -> JSONResponse | RedirectResponse | None:
@@ -178,12 +186,16 @@ def _redirect_with_cookie(
     """Redirect to the same address without the token, and store the token in a cookie."""
     # One slash: a path that begins with two would lead to another host.
     path = "/" + scope["path"].lstrip("/\\")
+    prefix = Headers(scope=scope).get("x-forwarded-prefix", "")
+    path = prefix + path if PREFIX.fullmatch(prefix) else path
     # The token must not stay in the address, which histories, bookmarks and screenshots keep.
     response = RedirectResponse(
         path + ("?" + urlencode(other_parameters) if other_parameters else ""), status_code=303
     )
-    # No script can read the cookie. It is not `secure`, because the servers speak plain HTTP.
-    response.set_cookie(COOKIE, token, max_age=30 * 86400, httponly=True, samesite="lax")
+    # No script can read the cookie. The servers speak plain HTTP, and a proxy may speak HTTPS.
+    options: dict[str, Any] = {"httponly": True, "samesite": "lax"}
+    is_https = scope.get("scheme") == "https"
+    response.set_cookie(COOKIE, token, max_age=30 * 86400, secure=is_https, **options)
     return response
 
 

@@ -42,12 +42,15 @@ async def page(scope, receive, send):
     await PlainTextResponse(str(size))(scope, receive, send)
 
 
-def call(path="/", *headers, token: str | None = TOKEN, parts=(b"",), query="", host=HOST):
+def call(
+    path="/", *headers, token: str | None = TOKEN, parts=(b"",), query="", host=HOST, scheme="http"
+):
     """Status, headers (names in lower case, the last of each) and body of one request."""
     scope = {
         "type": "http",
         "method": "GET",
         "path": path,
+        "scheme": scheme,
         "query_string": query.encode(),
         "headers": [(n.encode(), v.encode()) for n, v in (host, *headers)],
     }
@@ -187,6 +190,30 @@ def test_a_token_of_another_server_in_the_address_lets_no_one_in():
 def test_the_way_back_never_leads_to_another_host(path):
     location = call(path, query=f"token={TOKEN}")[1]["location"]
     assert location == "/evil.example" and not urlsplit(location).netloc
+
+
+@pytest.mark.parametrize(
+    ("prefix", "path"),
+    [
+        ("/rungwise", "/rungwise/runs"),
+        ("//evil.example", "/runs"),
+        ("/a b", "/runs"),
+        ("", "/runs"),
+    ],
+)
+def test_the_way_back_stays_below_the_prefix_of_a_proxy(prefix, path):
+    location = call("/runs", ("x-forwarded-prefix", prefix), query=f"token={TOKEN}")[1]["location"]
+    assert location == path
+
+
+def test_cookie_behind_https_is_sent_over_https_only():
+    assert "Secure" in call("/", query=f"token={TOKEN}", scheme="https")[1]["set-cookie"]
+    assert "Secure" not in call("/", query=f"token={TOKEN}")[1]["set-cookie"]
+
+
+def test_health_is_answered_without_a_token_and_nothing_else():
+    assert call("/healthz")[::2] == (200, "ok\n")
+    assert call("/healthz/runs")[0] == 401
 
 
 def test_a_cookie_counts_only_on_our_own_pages():
