@@ -80,14 +80,18 @@ def find_lost_node(error: object, address: str) -> str:
         return ""
     if "node has died" in str(error):  # Ray knows it only when heartbeats have been missed
         return address or "of the cluster"
-    ports = [n["NodeManagerPort"] for n in ray.nodes() if n["NodeManagerAddress"] == address]
-    for port in ports:
-        try:
-            socket.create_connection((address, port), CONNECT_S).close()
-        except OSError:
-            continue
-        return ""
-    return address if ports else ""
+    nodes = [node for node in ray.nodes() if node["NodeManagerAddress"] == address]
+    alive = [node["NodeManagerPort"] for node in nodes if node["Alive"]]
+    is_here = bool(alive) and all(_accepts(address, port) for port in alive)
+    return address if nodes and not is_here else ""
+
+
+def _accepts(address: str, port: int) -> bool:
+    try:
+        socket.create_connection((address, port), CONNECT_S).close()
+    except OSError:
+        return False
+    return True
 
 
 def take_reports_of_node(address: str, folder: Path) -> list[str]:
