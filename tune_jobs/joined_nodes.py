@@ -80,6 +80,8 @@ def find_lost_node(error: object, address: str) -> str:
         return ""
     if "node has died" in str(error):  # Ray knows it only when heartbeats have been missed
         return address or "of the cluster"
+    if not address:  # it died before its first result
+        return ""
     nodes = [node for node in ray.nodes() if node["NodeManagerAddress"] == address]
     alive = [node["NodeManagerPort"] for node in nodes if node["Alive"]]
     is_here = bool(alive) and all(_accepts(address, port) for port in alive)

@@ -126,7 +126,7 @@ def set_failures(trial: Trial, count: int) -> None:
     """Set how many failures Tune counts of a trial, which it only lets grow.
 
     Tune counts a node that is lost without notice as a failure of each trial on it, and failures of
-    a whole run instead of those in a row.
+    a whole run, however far apart.
     """
     if are_known():
         trial.run_metadata.num_failures = count

@@ -202,9 +202,9 @@ class ResourceFields:
     """GPUs of a trial; a fraction shares one. The processes that learn, and those that act on a GPU
     (`acting_device`), hold equal parts of them."""
     max_failures: Annotated[int, NonNegative] = 3
-    """How many times a crashed trial is restarted from its last checkpoint, and how many exceptions
-    of its environment in a row it survives: the iteration is repeated with new environments, and
-    one that succeeds begins the count anew."""
+    """How many times a crashed trial is restarted from its last checkpoint, counted anew ten
+    iterations later, and how many exceptions of its environment in a row it survives: the iteration
+    is repeated with new environments, and one that succeeds begins the count anew."""
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,9 @@ from tune_jobs.trackers.prometheus_gauges import RunGauges, name_run
 Scheduler: TypeAlias = RecordedASHA | RecordedPBT
 PREEMPTED = "preempted"
 CONTINUES = "Nothing is wrong with the trial: it continues from its last checkpoint."
+FORGIVEN_AFTER = 10
+"""Iterations after a failure with which a trial has all its attempts again: one that fails more often
+than in a tenth of them ends."""
 
 
 class TuneRecorder(EventRecorder, tune.Callback):
@@ -71,8 +74,8 @@ class TuneRecorder(EventRecorder, tune.Callback):
         super().__init__(directory, sweep, listener, gauges)
         self.scheduler, self._keeper = scheduler, keeper
         self._load = DriverLoad()
-        self._failed_at: dict[str, int] = {}
-        """The iteration that a trial had reached at its last failure, until it is beyond that."""
+        self._forgiven_at: dict[str, int] = {}
+        """The iteration at which a trial that failed has all its attempts again."""
 
     def __getstate__(self) -> dict[str, Any]:
         """Return nothing: Tune pickles callbacks for its own restore, which is not used here."""
@@ -100,9 +103,8 @@ class TuneRecorder(EventRecorder, tune.Callback):
         """Write what the scheduler decided on a result, which the stopper has written before."""
         self.write_scheduling(result)
         self._load.count_result()
-        # Failures in a row count: beyond where it failed last, a trial has all its attempts again.
-        if result.get("iteration", 0) > self._failed_at.get(trial.trial_id, math.inf):
-            del self._failed_at[trial.trial_id]
+        if result.get("iteration", 0) >= self._forgiven_at.get(trial.trial_id, math.inf):
+            del self._forgiven_at[trial.trial_id]
             set_failures(trial, 0)
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: object) -> None:
@@ -145,7 +147,7 @@ class TuneRecorder(EventRecorder, tune.Callback):
             note = Finding(symptom, "note", reached, evidence, CONTINUES)
             self.write(FindingRow(trial=name, iteration=reached, **vars(note)))
         else:
-            self._failed_at[trial.trial_id] = reached
+            self._forgiven_at[trial.trial_id] = reached + FORGIVEN_AFTER
             self.write_failure(name, reached, symptom, evidence, "from its last checkpoint")
         if trial.checkpoint is not None:
             folder = Path(trial.checkpoint.path).parent
@@ -173,7 +175,7 @@ class TuneRecorder(EventRecorder, tune.Callback):
             return PREEMPTED, f"its node {node} left the cluster, was paused, or was cut off"
         folder = get_hang_report_dir(self.directory, name)
         reports = take_hang_reports(folder, "trial")
-        if not (reports or is_ray_ours()):
+        if address and not (reports or is_ray_ours()):
             reports = take_reports_of_node(address, folder)
         if reports:
             return "hung", reports[0].removeprefix("trial ")

@@ -105,6 +105,16 @@ def test_an_environment_that_failed_for_good_says_how_often(recorder, tmp_path, 
     assert f"rungwise resume {tmp_path}` {words}" in row.sentence
 
 
+@pytest.mark.parametrize(("reached", "failures"), [(13, 1), (14, 0)])
+def test_a_trial_far_beyond_its_last_failure_has_all_its_attempts(
+    recorder, tmp_path, reached, failures
+):
+    trial = FailedTrial(tmp_path, RayActorError(), iteration=4)
+    recorder.on_trial_recover(0, [], trial)
+    recorder.on_trial_result(0, [], trial, {"iteration": reached})
+    assert trial.num_failures == failures
+
+
 AT_START = RayTaskError(
     "__init__",
     "Traceback\nInputError: No module named 'mine'",
