@@ -45,8 +45,8 @@ Scheduler: TypeAlias = RecordedASHA | RecordedPBT
 PREEMPTED = "preempted"
 CONTINUES = "Nothing is wrong with the trial: it continues from its last checkpoint."
 FORGIVEN_AFTER = 10
-"""Iterations after a failure with which a trial has all its attempts again: one that fails more often
-than in a tenth of them ends."""
+"""Iterations after a failure with which a trial has all its attempts again: one that fails more
+often than in a tenth of them ends."""
 
 
 class TuneRecorder(EventRecorder, tune.Callback):
