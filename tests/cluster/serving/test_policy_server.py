@@ -272,7 +272,11 @@ def test_other_wrong_calls_get_a_sentence_too(address):
     assert status == 413 and "bytes" in answer["error"]
 
 
-@pytest.mark.parametrize("path", ["/act", "/schema", "/healthz", "/metrics", "/nothing"])
+def test_probe_needs_no_token(address):
+    assert ask(address, "/healthz", token="")[0] == 200
+
+
+@pytest.mark.parametrize("path", ["/act", "/schema", "/metrics", "/nothing"])
 def test_without_the_token_every_address_is_refused(address, path):
     assert ask(address, path, token="wrong")[0] == 401
     assert ask(address, path, body={"observation": GOOD}, token="")[0] == 401
