@@ -31,19 +31,30 @@ def check_is_run(directory: Path) -> None:
         raise InputError(f"{directory} is not a run: {why}. Runs are listed in runs/.")
 
 
+def find_address(path: Path) -> str:
+    """Return the address of an object storage that a path was made of; empty for a local path.
+
+    >>> find_address(Path("s3://bucket/runs/1"))
+    's3://bucket/runs/1'
+    """
+    parts = re.fullmatch(r"([A-Za-z][\w+.-]+):/(.*)", str(path))
+    if not parts or path.exists():
+        return ""
+    return f"{parts[1]}:{'///' if parts[1] == 'file' else '//'}{parts[2]}"
+
+
 def check_is_local(path: Path) -> None:
     """Refuse the address of an object storage, which as a path is a new folder of this one.
 
     Raises:
         InputError: it is one, as ``s3:/bucket/runs/1``.
     """
-    if (parts := re.fullmatch(r"([A-Za-z][\w+.-]+):/(.*)", str(path))) and not path.exists():
-        root = f"{parts[1]}:{'///' if parts[1] == 'file' else '//'}"
-        address, bucket = root + parts[2], root + (parts[2].rpartition("/")[0] or parts[2])
+    if address := find_address(path):
+        folder = address.rpartition("/")[0]
+        bucket = address if folder.endswith("/") else folder
         raise InputError(
             f"{address} is an address, and a run directory is local: name a folder of this "
-            f"machine. RUNGWISE_MIRROR={bucket} copies its runs there while "
-            f"they train; `rungwise fetch {address}` brings one back."
+            f"machine. `--storage {bucket}` copies its run there while it trains."
         )
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import abc
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import tyro
 
 from cluster.errors import PlainConsole
-from rungwise.run_directory import check_is_local
+from rungwise.run_directory import check_is_local, find_address
 from rungwise.validation import InputError
 
 if TYPE_CHECKING:
@@ -67,10 +67,37 @@ def parse_flags(cls: Any, argv: Sequence[str], prog: str, default: Any = None) -
     parsed, unknown = tyro.cli(cls, prog=prog, args=argv, return_unknown_args=True, **given)
     if unknown:
         raise InputError(_describe_unknown_word(unknown[0], list_flags(vars(parsed)), prog))
+    if isinstance(parsed, Command):
+        parsed = _bring_runs(parsed)
     for value in vars(parsed if isinstance(parsed, Command) else parsed.command).values():
         if isinstance(value, Path):
             check_is_local(value)
     return parsed
+
+
+def _bring_runs(command: Command) -> Command:
+    """Return the command with local copies of the runs that it names by address.
+
+    Raises:
+        InputError: there is no run at an address.
+    """
+
+    def bring(path: Any) -> Any:
+        if not (isinstance(path, Path) and (address := find_address(path))):
+            return path
+        from tune_jobs.session.stored_run import bring_run
+
+        directory = bring_run(address)
+        PlainConsole(stderr=True).print(f"{address} is in {directory}", soft_wrap=True)
+        return directory
+
+    brought = dict[str, Any]()
+    for argument in fields(command):
+        if "Positional" in str(argument.type):
+            value = getattr(command, argument.name)
+            paths = tuple(map(bring, value)) if isinstance(value, tuple) else bring(value)
+            brought |= {argument.name: paths} if paths != value else {}
+    return replace(command, **brought)
 
 
 def list_flags(values: Mapping[str, Any], prefix: str = "--") -> list[str]:

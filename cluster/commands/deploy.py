@@ -83,7 +83,7 @@ class Deploy(Command):
         from cluster.deploy.submit import IN_FILES, run_if_installed
         from rungwise.write_errors import refuse_unwritable
 
-        path = self.checkpoint or self.cluster.storage or kubernetes.STORAGE
+        path = self.checkpoint or self.cluster.mount or kubernetes.MOUNT
         text = (
             kubernetes.make_rayservice_manifest(self.cluster, path)
             if self.checkpoint

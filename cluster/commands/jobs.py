@@ -6,9 +6,8 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import urlsplit
 
 import tyro
 from rich.console import Console
@@ -118,6 +117,8 @@ class Resume(RayCommand):
     """Extend the budget of each trial to this many iterations."""
     steps: int | None = None
     """The same in environment steps of each seed."""
+    storage: str | None = None
+    """Copy the run to this object storage from now on."""
     search: dict[str, str] = field(default_factory=dict[str, str])
     """Other spaces for the trials that join: `--search.lr "{loguniform: [1e-5, 1e-3]}"`."""
 
@@ -134,8 +135,9 @@ class Resume(RayCommand):
 
     def _read_extension(self) -> dict[str, Any]:
         search = read_values("search", self.search)
-        given = {"trials": self.trials, "iterations": self.iterations, "steps": self.steps}
-        return {name: n for name, n in {**given, "search": search or None}.items() if n is not None}
+        names = "trials", "iterations", "steps", "storage"
+        given = {name: getattr(self, name) for name in names} | {"search": search or None}
+        return {name: value for name, value in given.items() if value is not None}
 
     def __call__(self, console: Console) -> Answer:
         """Continue the run, or start one that was stopped before its first row."""
@@ -254,7 +256,7 @@ def _read_outcome(run: Path) -> tuple[list[Row], Outcome]:
 
 @dataclass(frozen=True, kw_only=True)
 class Fetch(Command):
-    """Copy a run back from the object storage of RUNGWISE_MIRROR, to resume it here."""
+    """Copy a run back from the object storage of a job, to resume it here."""
 
     source: tyro.conf.Positional[str]
     """Address of the run there: s3://bucket/folder/RUN."""
@@ -263,15 +265,10 @@ class Fetch(Command):
 
     def __call__(self, console: Console) -> Answer:
         """Copy the run."""
-        from tune_jobs.jobs.job_yaml import get_file_mode
-        from tune_jobs.report.winner_section import WINNER
-        from tune_jobs.session.object_storage import fetch_run
+        from tune_jobs.session.stored_run import fetch_run, get_name
 
-        out = self.out or Path(PurePosixPath(urlsplit(self.source).path).name)
+        out = self.out or Path(get_name(self.source))
         fetch_run(self.source, out)
-        for file in (out / JOB, out / WINNER):  # the storage keeps no permissions
-            if file.is_file():
-                file.chmod(file.stat().st_mode & get_file_mode(file.read_text()))
         resume = format_command("rungwise", "resume", out)
         console.print(f"Now: {resume}", highlight=False, soft_wrap=True)
         return {"run": str(out)}

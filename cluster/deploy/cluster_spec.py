@@ -50,7 +50,7 @@ class ClusterSpec:
     cluster/deploy/Dockerfile."""
     claim: str = ""
     """Kubernetes: the persistent volume claim for the runs, writable by every pod."""
-    storage: Path | None = None
+    mount: Path | None = None
     """Kubernetes: where the claim is mounted in all pods; by default /runs, or for a run that is
     elsewhere the folder that it is in."""
     namespace: str = "default"

@@ -18,8 +18,8 @@ REQUIRED_FLAGS = {
     "image": "an image with `rungwise` and this Ray, built by cluster/deploy/Dockerfile",
     "claim": "the claim of a volume for the runs that all pods can write",
 }
-STORAGE = Path("/runs")
-"""Where the volume of the runs is mounted in the pods, unless --storage says otherwise."""
+MOUNT = Path("/runs")
+"""Where the volume of the runs is mounted in the pods, unless --mount says otherwise."""
 JOB_MOUNT = "- {name: job, mountPath: /etc/rungwise}"
 """Volume mount of the job file in the pods."""
 
@@ -43,7 +43,7 @@ def make_rayjob_manifest(cluster: ClusterSpec, job: str, run: Path, name: str) -
     # would be refused because its run directory exists.
     tune = f"rungwise tune /etc/rungwise/job.yaml --out {directory} --address auto"
     resume = f"rungwise resume {directory} --address auto"
-    default = STORAGE if run.is_relative_to(STORAGE) else run.parent
+    default = MOUNT if run.is_relative_to(MOUNT) else run.parent
     script = f"if [ -s {directory}/job.yaml ]; then {resume}; else {tune}; fi"
     kind, data, volume = "ConfigMap", "data", "configMap: {name"
     if get_file_mode(job) == 0o600:  # all who may list ConfigMaps can read them
@@ -66,7 +66,7 @@ def make_rayjob_manifest(cluster: ClusterSpec, job: str, run: Path, name: str) -
     )
 
 
-def make_raycluster_manifest(cluster: ClusterSpec, storage: Path) -> str:
+def make_raycluster_manifest(cluster: ClusterSpec, mount: Path) -> str:
     """Render a standing RayCluster, whose workers are scaled with the load, as YAML.
 
     Raises:
@@ -78,7 +78,7 @@ def make_raycluster_manifest(cluster: ClusterSpec, storage: Path) -> str:
         gcs=_make_head_storage(cluster),
         kuberay=_find_kuberay_version(cluster),
         # No trial runs on the head if there are workers: a restart of the head would end it.
-        pods=_render_pods(cluster, storage, 2, storage / "run", idle_head=cluster.nodes > 1),
+        pods=_render_pods(cluster, mount, 2, mount / "run", idle_head=cluster.nodes > 1),
         network=fill_template("network.yaml", cluster, open=_render_open_ports(8265, 10001)),
     )
 
@@ -104,14 +104,14 @@ def make_rayservice_manifest(cluster: ClusterSpec, checkpoint: Path) -> str:
         kuberay=_find_kuberay_version(cluster),
         # Twice, because serveConfigV2 is a string that contains a document; JSON serves as YAML.
         serve=json.dumps(json.dumps({"applications": [served]})),
-        pods=_render_pods(cluster, STORAGE, 4, checkpoint, environment=environment),
+        pods=_render_pods(cluster, MOUNT, 4, checkpoint, environment=environment),
         network=fill_template("network.yaml", cluster, open=_render_open_ports(8000)),
     )
 
 
 def _render_pods(
     cluster: ClusterSpec,
-    storage: Path,
+    mount: Path,
     indent: int,
     path: Path,
     job_mount: str = "",
@@ -120,13 +120,13 @@ def _render_pods(
     environment: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """Render head and workers, whose volume holds ``path``, as the indented lines of a manifest."""
-    storage = cluster.storage or storage
+    mount = cluster.mount or mount
     above = Path(os.path.normpath(path)).parents
     # A container cannot start with a volume over its root.
-    if not storage.is_absolute() or storage not in above or storage == above[-1]:
+    if not mount.is_absolute() or mount not in above or mount == above[-1]:
         raise InputError(
-            f"{path} must be below the folder where the volume is mounted, but that is {storage}: "
-            f"give another one than / with --storage, or a path such as {STORAGE / path.name}."
+            f"{path} must be below the folder where the volume is mounted, but that is {mount}: "
+            f"give another one than / with --mount, or a path such as {MOUNT / path.name}."
         )
     for flag, meaning in REQUIRED_FLAGS.items():
         if not getattr(cluster, flag):
@@ -136,7 +136,7 @@ def _render_pods(
         cluster,
         image=json.dumps(cluster.image),
         claim=json.dumps(cluster.claim),
-        storage=json.dumps(str(storage)),
+        mount=json.dumps(str(mount)),
         environment=json.dumps(list(environment)),
         account=json.dumps(cluster.service_account),
         priority=json.dumps(cluster.priority_class),

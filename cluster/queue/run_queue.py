@@ -38,7 +38,9 @@ from rungwise.run_log.stop_requests import (
     request_stop,
 )
 from rungwise.validation import InputError
+from tune_jobs.jobs.notify_url import VARIABLE as NOTIFY_VARIABLE
 from tune_jobs.ray_session import offered_cpus
+from tune_jobs.session.object_storage import MIRROR_VARIABLE
 
 MAX_STARTS = 3
 """Drivers started for a run before it is given up."""
@@ -118,11 +120,12 @@ class RunQueue:
                 "A job with a command can run anything as the user of the service, so it needs a "
                 "token: start the service without --no-token."
             )
-        if job.notify and not self.accepts_programs:
-            raise InputError(
-                "A job with notify has the service send requests to any host, so it needs a token: "
-                "start the service without --no-token, or set RUNGWISE_NOTIFY where it starts."
-            )
+        for field, variable in (("notify", NOTIFY_VARIABLE), ("storage", MIRROR_VARIABLE)):
+            if getattr(job, field) and not self.accepts_programs:
+                raise InputError(
+                    f"A job with {field} has the service write to any host, so it needs a token: "
+                    f"start the service without --no-token, or set {variable} where it starts."
+                )
         with self._submitting:  # a lock of its own: runs are driven during checks of minutes
             # Under the lock: two requests could find the same free name before either has used it.
             directory = self.root / name if name else find_free_directory(job.env, self.root)

@@ -22,7 +22,7 @@ def test_runs_of_a_day_are_numbered(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize("address", ["s3://bucket/a", "gs://bucket", "file:///runs/a"])
 def test_an_address_is_no_run_directory(address, call, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match=f"{address} is an address.* RUNGWISE_MIRROR="):
+    with pytest.raises(InputError, match=f"{address} is an address.* `--storage "):
         call(Path(address))
     assert not list(tmp_path.iterdir())
 

@@ -9,7 +9,8 @@ from synthetic_sweep import job_row, result
 
 from rungwise.run_log.event_log import EventLog
 from rungwise.run_log.events import CheckpointRow, VideoRow
-from tune_jobs.session.object_storage import Mirror, copy_until, fetch_run
+from tune_jobs.session.object_storage import Mirror, copy_until
+from tune_jobs.session.stored_run import fetch_run
 
 
 def begun(directory, checkpoints):

@@ -13,7 +13,7 @@ from tune_jobs.jobs.job import Job, make_job
 from tune_jobs.jobs.job_yaml import make_plain
 from tune_jobs.jobs.rllib_settings import RLlibSettings
 
-EXTENDABLE = ("trials", "iterations", "steps", "search")
+EXTENDABLE = ("trials", "iterations", "steps", "search", "storage")
 """Fields that a resume may change; ``search`` holds the spaces of searched fields."""
 
 
@@ -35,7 +35,7 @@ def extend_job(job: Job, fields: Mapping[str, Any]) -> Job:
     plain = make_plain(job)
     for name, value in fields.items():
         check_extendable(name, value)
-        hint: Any = dict[str, Any] if name == "search" else int
+        hint: Any = {"search": dict[str, Any], "storage": str}.get(name, int)
         check_value(name, value, hint, AtLeastOne)
     fields = dict(fields)
     if search := fields.pop("search", {}):

@@ -189,6 +189,9 @@ class CheckpointFields:
     """Which checkpoint is a trial's result. `best`: the newest one whose score, in the iterations
     after it, is not below the best one by more than noise and `min_delta`; it costs the space of
     one more checkpoint. `last`: the last one."""
+    storage: str = ""
+    """Object storage to which the run is copied while it runs: `s3://bucket/folder`, `gs://...` or
+    another address of PyArrow's file systems. By default RUNGWISE_MIRROR."""
 
 
 @dataclass(frozen=True)

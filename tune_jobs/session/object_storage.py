@@ -1,8 +1,8 @@
 """Mirror a run to object storage while it runs.
 
-``RUNGWISE_MIRROR=s3://bucket/folder`` switches it on; any address of PyArrow's file systems works.
-Each run has a folder of its name there, with its id where another run has that name. ``rungwise
-fetch`` downloads a run, to be resumed.
+A job's ``storage: s3://bucket/folder``, or RUNGWISE_MIRROR, switches it on; any address of
+PyArrow's file systems works. Each run has a folder of its name there, with its id where another run
+has that name.
 """
 
 from __future__ import annotations
@@ -20,24 +20,20 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from stat import S_ISREG
 from subprocess import PIPE
-from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from rungwise.formatting import format_command
-from rungwise.optional_imports import TRAIN, import_extra
 from rungwise.run_directory import COPY, LOG, NOTIFY
 from rungwise.run_log.driver_lock import LOCK
 from rungwise.run_log.event_log import read_event_log
 from rungwise.run_log.events import CheckpointRow, JobRow, Row, VideoRow
-from rungwise.run_log.log_file import SEGMENTS, get_segment, open_log
+from rungwise.run_log.log_file import SEGMENTS, open_log
 from rungwise.user_packages import ROOT
 from rungwise.validation import InputError
-from rungwise.write_errors import describe_cause, refuse_unwritable
-
-if TYPE_CHECKING:
-    from pyarrow import fs
+from tune_jobs.session.stored_run import log_begins_with, open_filesystem
 
 MIRROR_VARIABLE = "RUNGWISE_MIRROR"
-"""Environment variable with the address of the copies; unset, no copy is made."""
+"""Environment variable with the storage of runs whose job names none."""
 EVERY = 5.0
 """Seconds between two updates of a copy: the most that is lost with the machine."""
 PROGRAMS = "programs"
@@ -140,17 +136,13 @@ class Mirror:
         with open_log(self.directory / LOG) as log:
             first = log.readline()
         path = f"{self.place}/{self.directory.name}"
-        names = *(get_segment(Path(LOG), number).name for number in (0, 1)), LOG
-        logs = self.filesystem.get_file_info([f"{path}/{name}" for name in names])
-        if log := next((file for file in logs if file.is_file), None):
-            with self.filesystem.open_input_stream(log.path) as file:  # which decompresses it
-                is_own = file.read(len(first)) == first
-            if not is_own:
-                ids = [row.id for row in rows if isinstance(row, JobRow) and row.id]
-                path += f"-{(ids or [hashlib.sha256(first).hexdigest()[:16]])[0]}"
-                sys.stderr.write(f"rungwise: the copy of this run is {path}: its name is taken\n")
+        begins_so = log_begins_with(first, self.filesystem, path)
+        if begins_so is False:
+            ids = [row.id for row in rows if isinstance(row, JobRow) and row.id]
+            path += f"-{(ids or [hashlib.sha256(first).hexdigest()[:16]])[0]}"
+            sys.stderr.write(f"rungwise: the copy of this run is {path}: its name is taken\n")
         self.remote_path = path
-        if not log:
+        if begins_so is None:
             self._copy_file("job.yaml")
             self._write_log(first)
 
@@ -249,12 +241,12 @@ def _get_kind(path: str) -> tuple[str, bool]:
 
 
 @contextmanager
-def mirror_run(directory: Path) -> Generator[None]:
-    """Mirror a run while the block runs, where :data:`MIRROR_VARIABLE` is set.
+def mirror_run(directory: Path, storage: str) -> Generator[None]:
+    """Mirror a run while the block runs, where a job or :data:`MIRROR_VARIABLE` asks for that.
 
     A process of its own copies: a storage that hangs holds threads of PyArrow that Tune needs, too.
     """
-    if not (uri := os.environ.get(MIRROR_VARIABLE)):
+    if not (uri := storage or os.environ.get(MIRROR_VARIABLE)):
         yield
         return
     words = [sys.executable, "-m", "tune_jobs.session.object_storage", str(directory), uri]
@@ -312,67 +304,18 @@ def _copy_or_warn(copy: Callable[[], object], uri: str) -> bool:
         return False
 
 
-def open_filesystem(uri: str) -> tuple[fs.FileSystem, str]:
-    """Return the file system of an address, and the path in it.
-
-    Raises:
-        InputError: the address is not valid or cannot be reached, or PyArrow is not installed.
-    """
-    fs = import_extra("pyarrow.fs", TRAIN)
-    asked = uri
-    if uri.startswith("s3://"):  # a small file in one request instead of three
-        asked += ("&" if "?" in uri else "?") + "allow_delayed_open=true"
-    try:
-        filesystem, path = fs.FileSystem.from_uri(asked)
-        if not path.strip("/"):
-            raise ValueError("it names no folder")
-        # from_uri opens no connection: this is the first request.
-        filesystem.get_file_info(path)
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{uri} cannot be reached ({error}): give an address such as s3://bucket/folder, with "
-            "?endpoint_override=HOST:PORT for a storage of your own."
-        ) from error
-    return filesystem, path.rstrip("/")
-
-
-def fetch_run(uri: str, directory: Path) -> None:
-    """Download a mirrored run into a new directory.
-
-    Raises:
-        InputError: there is no run at the address, the directory exists or cannot be written, or
-            the copy fails.
-    """
-    if directory.exists():
-        raise InputError(f"{directory} exists already: choose another place with --out.")
-    filesystem, path = open_filesystem(uri)
-    from pyarrow import fs
-
-    if filesystem.get_file_info(f"{path}/{LOG}").type != fs.FileType.File:
-        raise InputError(f"There is no run at {uri}: it has no {LOG}.")
-    with refuse_unwritable(directory):
-        directory.mkdir(parents=True)
-    local = fs.LocalFileSystem()
-    try:
-        fs.copy_files(
-            *(path, str(directory.absolute())),
-            source_filesystem=filesystem,
-            destination_filesystem=local,
-        )
-    except OSError as error:
-        raise InputError(
-            f"{uri} could not be copied whole to {directory} ({describe_cause(error)}): delete the "
-            "directory, free some disk space where there is none, and fetch the run again."
-        ) from error
-
-
-def check_mirror() -> None:
+def check_storage(storage: str) -> None:
     """Check before a run that its copy can be written.
 
     Raises:
-        InputError: the address cannot be reached.
+        InputError: the address cannot be reached, or has a secret in it that files would hold.
     """
-    if uri := os.environ.get(MIRROR_VARIABLE):
+    if "@" in urlsplit(storage).netloc:
+        raise InputError(
+            "storage has a key before the bucket, which the files of the run would hold: leave it "
+            "out, and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
+        )
+    if uri := storage or os.environ.get(MIRROR_VARIABLE):
         open_filesystem(uri)
 
 

@@ -35,7 +35,7 @@ from tune_jobs.jobs.trials import add_default_point
 from tune_jobs.ray_session import check_address, offered_cpus
 from tune_jobs.schedulers.optuna_sampler import check_optuna
 from tune_jobs.session.machine import describe_machine
-from tune_jobs.session.object_storage import check_mirror
+from tune_jobs.session.object_storage import check_storage
 
 if TYPE_CHECKING:
     from envs.contract.batched import World
@@ -142,7 +142,7 @@ def _check_settings(job: Job) -> None:
 
 
 def check_reporting(job: Job) -> None:
-    """Check the trackers, the mirror and the messages that the process environment asks for.
+    """Check the trackers, the storage and the messages that the run is asked for.
 
     Raises:
         InputError: one of them cannot be used as it is configured.
@@ -152,7 +152,7 @@ def check_reporting(job: Job) -> None:
         from tune_jobs.trackers.tracker import check_trackers
 
         check_trackers()
-    check_mirror()
+    check_storage(job.storage)
 
 
 def check_machine(job: Job, address: str, cpus: int | None) -> None:

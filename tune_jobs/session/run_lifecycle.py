@@ -136,7 +136,7 @@ def _run_session(
     started = time.monotonic()
     session = _make_session(job, directory, earlier, listener)
     recorder = session.recorder
-    with mirror_run(directory):
+    with mirror_run(directory, job.storage):
         try:
             import_forest_early(job.trials)
             session.run(plans)

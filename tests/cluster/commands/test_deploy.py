@@ -72,7 +72,7 @@ def test_ray_is_given_no_address_of_messages(tmp_path):
 
 @pytest.mark.parametrize(
     ("run", "storage"),
-    [("/runs/exp1", ()), ("/runs/team/exp1", ()), ("/a/b/c", ("--storage", "/a"))],
+    [("/runs/exp1", ()), ("/runs/team/exp1", ()), ("/a/b/c", ("--mount", "/a"))],
 )
 def test_a_checkpoint_is_served_from_where_its_run_wrote_it(tmp_path, run, storage):
     words = (*ON_KUBERNETES, *storage)
@@ -94,17 +94,17 @@ def test_a_checkpoint_is_served_from_where_its_run_wrote_it(tmp_path, run, stora
     [
         ("submit", "cartpole", "--kuberay", "--run", "/exp1"),
         ("submit", "cartpole", "--kuberay", "--run", "/runs"),
-        ("submit", "cartpole", "--kuberay", "--run", "/data/exp1", "--storage", "/runs"),
+        ("submit", "cartpole", "--kuberay", "--run", "/data/exp1", "--mount", "/runs"),
         ("submit", "cartpole", "--kuberay", "--run", "/runs/../exp1"),
         ("deploy", "/data/exp1/checkpoint_000001"),
-        ("deploy", "/runs", "--storage", "/runs"),
-        ("deploy", "/runs/a/checkpoint_000001", "--storage", "runs"),
-        ("deploy", "--storage", "/"),
+        ("deploy", "/runs", "--mount", "/runs"),
+        ("deploy", "/runs/a/checkpoint_000001", "--mount", "runs"),
+        ("deploy", "--mount", "/"),
     ],
 )
 def test_a_path_that_the_volume_cannot_hold_is_refused(tmp_path, words):
     done = call(*words, *ON_KUBERNETES, cwd=tmp_path)
-    assert done.returncode == 2 and "--storage" in done.stderr, done.stdout
+    assert done.returncode == 2 and "--mount" in done.stderr, done.stdout
 
 
 def test_brackets_in_the_folder_are_printed_as_they_are(tmp_path):

@@ -26,7 +26,8 @@ from rungwise.run_log.event_log import (
 from rungwise.run_log.events import JobEndRow, TrialRow
 from rungwise.run_log.log_file import get_log_size, get_segment, open_log, open_log_and_state
 from rungwise.validation import InputError
-from tune_jobs.session.object_storage import Mirror, fetch_run
+from tune_jobs.session.object_storage import Mirror
+from tune_jobs.session.stored_run import fetch_run
 
 ROWS = [
     job_row(trials=1),

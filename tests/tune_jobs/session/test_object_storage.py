@@ -7,6 +7,7 @@ import resource
 import shutil
 import socket
 import subprocess
+from pathlib import Path
 
 import pytest
 from command_line import answer, command, rungwise
@@ -20,12 +21,8 @@ from rungwise.run_log.event_log import EventLog, read_event_log
 from rungwise.run_log.events import CheckpointRow, EndRow, ResultRow, VideoRow
 from rungwise.validation import InputError
 from tune_jobs.session import object_storage
-from tune_jobs.session.object_storage import (
-    MIRROR_VARIABLE,
-    Mirror,
-    fetch_run,
-    open_filesystem,
-)
+from tune_jobs.session.object_storage import MIRROR_VARIABLE, Mirror
+from tune_jobs.session.stored_run import bring_run, fetch_run, open_filesystem
 
 JOB = ["--env", "CartPole-v1", "--iterations", 12, "--checkpoint-interval", 1]
 
@@ -294,6 +291,53 @@ def test_a_run_is_fetched_to_its_own_name(tmp_path):
     told = rungwise("fetch", f"{run.as_uri()}/", "--json", cwd=tmp_path / "here")
     assert answer(told) == {"run": "run"}
     assert (tmp_path / "here" / "run" / "events.jsonl").exists()
+
+
+def test_run_named_by_its_address_is_brought_and_kept_up_to_date(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run, address = begun(tmp_path / "run", [1, 2]), (tmp_path / "there" / "run").as_uri()
+    copy, here = Mirror(run, (tmp_path / "there").as_uri()), Path("runs/run")
+    copy.finish()
+    assert bring_run(address) == here and list_files(here) == list_files(run)
+    begun(run, [3])
+    copy.finish()
+    assert list_files(bring_run(address)) == list_files(run)
+    begun(here, [4])  # it has been continued here
+    continued = list_files(here)
+    assert list_files(bring_run(address)) == continued
+    begun(run, [5])  # and there, too: neither is lost
+    copy.finish()
+    assert list_files(bring_run(address)) == continued
+    (here / "events.jsonl").unlink()
+    EventLog(here / "events.jsonl").append(job_row(id="other"))
+    with pytest.raises(InputError, match=r"runs/run is another run than .* --out DIR"):
+        bring_run(address)
+
+
+def test_address_with_a_key_in_it_is_refused(tmp_path):
+    words = ["--storage", "s3://KEY:SECRET@bucket/runs", "--out", "run"]
+    refused = rungwise("train", *JOB, *words, cwd=tmp_path)
+    assert refused.returncode == 2 and "AWS_SECRET_ACCESS_KEY" in refused.stderr
+    assert "SECRET@" not in refused.stderr and not (tmp_path / "run").exists()
+
+
+@pytest.mark.system
+def test_run_on_a_storage_is_resumed_and_read_by_its_address(tmp_path):
+    here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
+    here.mkdir()
+    elsewhere.mkdir()
+    storage = (tmp_path / "there").as_uri()
+    words = ["--storage", storage, "--evaluation-episodes", 0, "--out", "run"]
+    assert rungwise("train", *JOB, *words, cwd=here).returncode == 0
+    shutil.rmtree(here)
+    words = "resume", f"{storage}/run", "--iterations", 14, "--json"
+    resumed = answer(rungwise(*words, cwd=elsewhere))
+    assert resumed["trials"][0]["iterations"] == 14
+    shutil.rmtree(elsewhere / "runs")
+    report = answer(rungwise("report", f"{storage}/run", "--json", cwd=elsewhere))
+    assert report["trials"][0]["iterations"] == 14
+    evaluated = rungwise("evaluate", f"{storage}/run", "--episodes", 2, "--json", cwd=elsewhere)
+    assert evaluated.returncode == 0, evaluated.stderr
 
 
 @pytest.mark.parametrize("uri", ["s3://", "s3://?endpoint_override=127.0.0.1:9", "file:///"])

@@ -129,7 +129,7 @@ def test_storage_that_hangs_does_not_hold_up_the_end_of_a_run(tmp_path, monkeypa
         )
         monkeypatch.setenv(MIRROR_VARIABLE, uri)
         monkeypatch.setattr(object_storage, "STALLED_S", 1.0)
-        with mirror_run(run):
+        with mirror_run(run, ""):
             pass
     said = capfd.readouterr().err
     assert "has not answered for 1 s" in said and "rungwise resume" in said
