@@ -312,7 +312,7 @@ def test_ray_serve_swaps_checkpoints_without_a_failed_request(tmp_path):
         assert process.stdout is not None
         said = json.loads(process.stdout.readline())
         place = urlsplit(said["url"]).netloc
-        assert ask(place, "/healthz", token="wrong")[0] == 401
+        assert ask(place, "/schema", token="wrong")[0] == 401
         seen, done = Counter(), threading.Event()
 
         def hammer():
