@@ -4,8 +4,10 @@
 Run by ``make test-cluster``, as root.
 """
 
+import shutil
 import signal
 import subprocess
+import time
 
 import pytest
 from live_runs import read_rows
@@ -44,6 +46,8 @@ max_failures: 1
 settings: {num_envs: 8, rollout_length: 64, minibatch_size: 128}
 search: {lr: {loguniform: [1.0e-4, 1.0e-2]}}
 """
+OWN = JOB.replace("my_envs:Slow-v0", "CausalOptimisation-v0").replace("64,", "256,")
+TRIALS = "00", "01", "02", "03"
 PROGRAM = f"""
 command: python {HOME}/train.py {{out}} {{x}}
 resume: --load {{checkpoint}}
@@ -70,10 +74,10 @@ def nodes(tmp_path):
         yield nodes
 
 
-def start(head, *words):
+def start(head, *words, **variables):
     """A command on the head's node, in the folder with the user's module."""
     inside = ["bash", "-c", 'cd project && exec python -m rungwise "$@"', "rungwise", *words]
-    environment = {"RAY_ADDRESS": f"{head.address}:6379"}
+    environment = {"RAY_ADDRESS": f"{head.address}:6379", **variables}
     said = (head.folder / "said").open("w")
     return subprocess.Popen(head.words(*inside, **environment), stdout=said, stderr=said)
 
@@ -83,6 +87,10 @@ def finish(head, driver):
     said = (head.folder / "said").read_text()
     assert status == 0, said[-4000:]
     return said
+
+
+def read_scores(run):
+    return {(row.trial, row.iteration): row.score for row in read_rows(run, ResultRow)}
 
 
 def read_repeated(run):
@@ -102,11 +110,8 @@ def test_sweep_on_nodes_that_share_nothing_equals_one_machine(nodes):
     )
     for row in read_rows(run, CheckpointRow)[-2:]:
         assert (run / row.path / "manifest.json").is_file()
-    scores = [
-        {(row.trial, row.iteration): row.score for row in read_rows(folder, ResultRow)}
-        for folder in (run, alone)
-    ]
-    assert scores[0] == scores[1] and len(scores[0]) == 48
+    scores = read_scores(run)
+    assert scores == read_scores(alone) and len(scores) == 48
 
 
 def test_programs_of_a_lost_node_continue_on_another(nodes):
@@ -132,6 +137,62 @@ def test_programs_of_a_lost_node_continue_on_another(nodes):
     assert "preempted" in symptoms and "crashed" not in symptoms
 
 
+def test_results_after_a_lost_node_equal_those_of_one_machine(nodes):
+    head, taken, _ = nodes
+    (head.home / "project/job.yaml").write_text(OWN)
+    run, alone = (head.home / "project" / name for name in ("run", "alone"))
+    driver = start(head, "tune", "job.yaml", "--out", "run")
+    wait_until(
+        lambda: len({row.trial for row in read_rows(run, CheckpointRow)}) == 4, process=driver
+    )
+    lose(taken)
+    finish(head, driver)
+    finish(head, start(head, "tune", "job.yaml", "--out", "alone", "--address", "local"))
+    assert [row.symptom for row in read_rows(run, FindingRow)].count("preempted") == 2
+    assert read_scores(run) == read_scores(alone)
+
+
+def test_run_on_a_storage_that_hangs_continues_on_another_node(nodes):
+    head, other, store = nodes
+    (head.home / "project/job.yaml").write_text(
+        OWN.replace("256,", "1024,").replace(": 12", ": 60")
+    )
+    keys = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "test")
+    serving = store.words("moto_server", "-H", store.address, "-p", 5000)
+    server = subprocess.Popen(serving, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    place = f"?scheme=http&region=us-east-1&endpoint_override={store.address}:5000"
+    make = (
+        "from pyarrow import fs; fs.S3FileSystem(allow_bucket_creation=True, scheme='http', "
+        f"region='us-east-1', endpoint_override='{store.address}:5000').create_dir('runs')"
+    )
+    wait_until(lambda: head.run("python", "-c", make, **keys).returncode == 0, 1, server)
+    words = "tune", "job.yaml", "--out", "run", "--storage", f"s3://runs/all{place}"
+    run, driver = head.home / "project/run", start(head, *words, **keys)
+    wait_until(lambda: read_rows(run, CheckpointRow), process=driver)
+    (hung,) = (p for p in store.list_processes() if "moto_server" in " ".join(p.cmdline()))
+    hung.suspend()
+    before = len(read_rows(run, ResultRow))
+    time.sleep(60)
+    assert len(read_rows(run, ResultRow)) > before + 4 and driver.poll() is None
+    hung.resume()
+    copy = f"s3://runs/all/run{place}"
+    read = ("python", "-m", "rungwise", "fetch", copy, "--out", "seen")
+
+    def is_copied():
+        shutil.rmtree(head.home / "seen", ignore_errors=True)
+        done = head.run(*read, **keys)
+        return not done.returncode and len(read_rows(head.home / "seen", CheckpointRow)) >= 8
+
+    wait_until(is_copied, 2, driver)
+    lose(head)
+    driver.wait(60)
+    resume = ("python", "-m", "rungwise", "resume", copy, "--address", "local", "--cpus", 2)
+    done = other.run(*resume, **keys)
+    assert done.returncode == 0, done.stderr[-4000:]
+    rows = read_rows(other.home / "runs/run", EndRow)
+    assert {row.trial: row.reason for row in rows} == dict.fromkeys(TRIALS, "budget")
+
+
 def lose(node):
     node.lose()
 
@@ -155,7 +216,7 @@ def test_trials_of_a_lost_node_continue_on_another(nodes, fault):
     fault(taken)
     finish(head, driver)
     ends = {row.trial: row.reason for row in read_rows(run, EndRow)}
-    assert ends == dict.fromkeys(("00", "01", "02", "03"), "budget")
+    assert ends == dict.fromkeys(TRIALS, "budget")
     symptoms = [row.symptom for row in read_rows(run, FindingRow)]
     assert symptoms.count("preempted") == 2 and {"crashed", "hung"}.isdisjoint(symptoms)
     assert all(repeated <= 2 for repeated in read_repeated(run).values())

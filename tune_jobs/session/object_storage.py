@@ -30,7 +30,7 @@ from rungwise.run_log.events import CheckpointRow, JobRow, Row, VideoRow
 from rungwise.run_log.log_file import SEGMENTS, open_log
 from rungwise.user_packages import ROOT
 from rungwise.validation import InputError
-from tune_jobs.session.stored_run import log_begins_with, open_filesystem
+from tune_jobs.session.stored_run import BLOCK, log_begins_with, open_filesystem
 
 MIRROR_VARIABLE = "RUNGWISE_MIRROR"
 """Environment variable with the storage of runs whose job names none."""
@@ -43,8 +43,6 @@ PROGRAMS_EVERY = 60.0
 have none, and what grows is copied as a whole each time."""
 STALLED_S = 120.0
 """Seconds without a copied file after which the end of a run waits for its copy no longer."""
-BLOCK = 1 << 22
-"""Bytes of a file that are copied at a time."""
 
 
 class Mirror:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -19,6 +20,13 @@ from tune_jobs.report.winner_section import WINNER
 
 if TYPE_CHECKING:
     from pyarrow import fs
+
+BLOCK = 1 << 22
+"""Bytes of a file that are copied at a time."""
+STREAMS = 16
+"""Files that are downloaded at once."""
+LOOKS = 5
+"""Times that the files of a run are listed, whose driver may be deleting some meanwhile."""
 
 
 def open_filesystem(uri: str) -> tuple[fs.FileSystem, str]:
@@ -61,13 +69,11 @@ def fetch_run(uri: str, directory: Path) -> None:
         raise InputError(f"There is no run at {uri}: it has no {LOG}.")
     with refuse_unwritable(directory):
         directory.mkdir(parents=True)
-    local = fs.LocalFileSystem()
     try:
-        fs.copy_files(
-            *(path, str(directory.absolute())),
-            source_filesystem=filesystem,
-            destination_filesystem=local,
-        )
+        # What is deleted meanwhile has been replaced by what a later look finds.
+        for _ in range(LOOKS):
+            if _copy_new_files(filesystem, path, directory):
+                break
     except OSError as error:
         raise InputError(
             f"{uri} could not be copied whole to {directory} ({describe_cause(error)}): delete the "
@@ -76,6 +82,33 @@ def fetch_run(uri: str, directory: Path) -> None:
     for file in (directory / JOB, directory / WINNER):  # the storage keeps no permissions
         if file.is_file():
             file.chmod(file.stat().st_mode & get_file_mode(file.read_text()))
+
+
+def _copy_new_files(filesystem: fs.FileSystem, path: str, directory: Path) -> bool:
+    """Copy the files that a directory lacks; return whether none was deleted meanwhile."""
+    from pyarrow import fs
+
+    def copy(info: fs.FileInfo) -> bool:
+        target = directory / PurePosixPath(info.path).relative_to(path)
+        if target.exists() and target.name != LOG and target.stat().st_size == info.size:
+            return True
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with (
+                filesystem.open_input_stream(info.path, compression=None) as source,
+                target.open("wb") as file,
+            ):
+                shutil.copyfileobj(source, file, BLOCK)
+        except OSError:
+            if filesystem.get_file_info(info.path).is_file:
+                raise
+            target.unlink(missing_ok=True)
+            return False
+        return True
+
+    infos = filesystem.get_file_info(fs.FileSelector(path, recursive=True))
+    with ThreadPoolExecutor(STREAMS) as pool:
+        return all(list(pool.map(copy, (info for info in infos if info.is_file))))
 
 
 def bring_run(address: str) -> Path:

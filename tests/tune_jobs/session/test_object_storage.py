@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from command_line import answer, command, rungwise
@@ -20,7 +21,7 @@ from rungwise.run_log import log_file
 from rungwise.run_log.event_log import EventLog, read_event_log
 from rungwise.run_log.events import CheckpointRow, EndRow, ResultRow, VideoRow
 from rungwise.validation import InputError
-from tune_jobs.session import object_storage
+from tune_jobs.session import object_storage, stored_run
 from tune_jobs.session.object_storage import MIRROR_VARIABLE, Mirror
 from tune_jobs.session.stored_run import bring_run, fetch_run, open_filesystem
 
@@ -291,6 +292,31 @@ def test_a_run_is_fetched_to_its_own_name(tmp_path):
     told = rungwise("fetch", f"{run.as_uri()}/", "--json", cwd=tmp_path / "here")
     assert answer(told) == {"run": "run"}
     assert (tmp_path / "here" / "run" / "events.jsonl").exists()
+
+
+def test_run_whose_checkpoints_are_deleted_meanwhile_is_fetched(tmp_path, monkeypatch):
+    run, deleted = begun(tmp_path / "run", [1, 2, 3]), []
+
+    def list_then_delete(filesystem, path, directory):
+        if not deleted:
+            deleted.append(path)
+            real_listing = filesystem.get_file_info(fs.FileSelector(path, recursive=True))
+            shutil.rmtree(run / "trials" / "checkpoint_1")
+            begun(run, [4])
+            stale = SimpleNamespace(
+                get_file_info=lambda asked: (
+                    real_listing
+                    if isinstance(asked, fs.FileSelector)
+                    else filesystem.get_file_info(asked)
+                ),
+                open_input_stream=filesystem.open_input_stream,
+            )
+            return copy(stale, path, directory)
+        return copy(filesystem, path, directory)
+
+    copy = stored_run._copy_new_files
+    monkeypatch.setattr(stored_run, "_copy_new_files", list_then_delete)
+    assert fetch(run.as_uri(), tmp_path / "back") == list_files(run)
 
 
 def test_run_named_by_its_address_is_brought_and_kept_up_to_date(tmp_path, monkeypatch):
