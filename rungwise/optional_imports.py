@@ -1,6 +1,6 @@
 """Imports of what an extra installs, when they are first used.
 
-``pip install rungwise`` brings what judges logs; the extra ``train`` brings the rest.
+``pip install rungwise`` installs only the log tools; the extra ``train`` brings the rest.
 """
 
 from __future__ import annotations

@@ -215,5 +215,6 @@ def _describe_type(hint: Any) -> str:
         bool: "true or false",
         type(None): "nothing",
         dict: "names and values",
+        tuple: "a list",
     }
     return plain.get(origin or hint, str(getattr(hint, "__name__", hint)))

@@ -133,7 +133,7 @@ def _describe_unknown_word(word: str, flags: Sequence[str], prog: str) -> str:
         hint = f"`{prog} --help` lists its flags."
     if word.startswith("-"):
         return f"`{prog}` has no flag {spelt}: {hint}"
-    return f"`{prog}` has no place for the word {word!r}: {hint}"
+    return f"Unexpected {word!r} after `{prog}`: {hint}"
 
 
 def split_pairs(

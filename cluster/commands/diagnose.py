@@ -207,7 +207,9 @@ def _print_log(log: Answer, console: Console) -> None:
         needed = f"at least {log['rows_needed']} are needed"
         _print_indented(f"too short to judge: {size}, and {needed}", console)
     elif log["rows"] and not log["findings"]:
-        _print_indented(f"nothing found by {count(len(log['judged']), 'rule')}", console)
+        _print_indented(
+            f"{count(len(log['judged']), 'rule')} judged this log and found no fault", console
+        )
     if log["unmapped"]:
         _print_indented(f"unknown metrics: {', '.join(log['unmapped'])}", console, style="dim")
     if log["rows"] and log["likely_return"]:

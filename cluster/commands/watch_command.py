@@ -83,8 +83,8 @@ class WatchCommand(Command):
         given = [watch.path is not None, bool(command), watch.resume is not None]
         if sum(given) != 1:
             raise InputError(
-                "`rungwise watch` follows one thing: -- COMMAND, the path of a log, or --resume "
-                f"RUN, but {sum(given)} are given."
+                "Give `rungwise watch` one of -- COMMAND, the path of a log, or --resume RUN; "
+                f"{sum(given)} are given."
             )
         if watch.pid is not None and watch.path is None:
             raise InputError(f"--pid {watch.pid} needs the path of the log of that process.")

@@ -26,7 +26,7 @@ from rungwise.run_log.outcome import Outcome
 
 POINTS_PER_S = 10_000
 """Points that a page draws in a second, at most: a plot of 20,000 is drawn again after 2 s."""
-LOG_AXES = {"as the values span": None, "linear": False, "logarithmic": True}
+LOG_AXES = {"automatic": None, "linear": False, "logarithmic": True}
 
 
 class CurvesTab:
@@ -46,7 +46,7 @@ class CurvesTab:
                 ui.select(groups, value="", label="Curves", on_change=self._set("group"))
             ui.select(
                 list(LOG_AXES),
-                value="as the values span",
+                value="automatic",
                 label="Axis",
                 on_change=lambda e: self._change(log=LOG_AXES[e.value]),
             )

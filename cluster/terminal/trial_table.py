@@ -102,5 +102,5 @@ def _format_state(trial: TrialOutcome) -> str:
 
 def format_finding(row: FindingRow) -> str:
     """Format a finding, and whether other trials share it."""
-    noticed = f"{format_identifier(row.symptom)} noticed"
-    return f"{noticed} ({row.siblings})" if row.siblings else noticed
+    symptom = format_identifier(row.symptom)
+    return f"{symptom} ({row.siblings})" if row.siblings else symptom

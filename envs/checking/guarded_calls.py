@@ -135,7 +135,7 @@ def make_violation(source: str, error: BaseException, step: int | None) -> Viola
     """Describe an exception of an environment, with the line of user code that raised it."""
     frame, cause = find_user_frame(error), error.__cause__
     location = f" ({frame})" if frame else ""
-    remedy = "mend that line; a legal action must never raise"
+    remedy = "fix that line"
     if source == "reset()" and re.search(
         "unexpected keyword argument '(seed|options)'", str(error)
     ):

@@ -53,7 +53,7 @@ def format_episode_count(row: EvaluationRow, what: str) -> str:
     played = count(row.episodes, what)
     if row.episodes >= row.most:
         return played
-    return f"{played} (of {row.most}: a fifth of the training's steps; more with --episodes)"
+    return f"{played} (--episodes {row.most} for more)"
 
 
 def list_remarks(

@@ -236,7 +236,7 @@ class Outcome:
         if judged:
             rose = [trial.id for trial in judged if trial.rose_after_observed_end]
             names = f" ({', '.join(rose)})" if rose else ""
-            text += f" Of {len(judged)} not by ASHA, {len(rose)} rose afterwards{names}."
+            text += f" Without ASHA: {len(rose)} of {len(judged)} recovered afterwards{names}."
         return text
 
     def find_result(self, directory: str | Path) -> Path | None:

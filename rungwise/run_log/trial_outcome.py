@@ -286,7 +286,7 @@ class TrialOutcome:
             if self.decisions and self.decisions[-1].waits:
                 running = f"waits at rung {self.decisions[-1].rung}"
             if warning:
-                return f"{running}, {format_identifier(warning.symptom)} noticed"
+                return f"{running}, {format_identifier(warning.symptom)}"
             if self.results and (stagnant := self.results[-1].stagnant):
                 return f"{running}, no better for {stagnant} of {self.job.patience}"
             return running

@@ -40,9 +40,9 @@ def test_help_answers_at_once(tmp_path):
         (["help", "tunee"], "did you mean tune"),
         (["train", "cartpole", "lr=0.1"], "did you mean `--settings.lr 0.1`"),
         (["tune", "cartpole", "iteration"], "did you mean `--iterations VALUE`"),
-        (["train", "cartpole", "acrobot"], "has no place for the word 'acrobot'"),
+        (["train", "cartpole", "acrobot"], "Unexpected 'acrobot' after"),
         (["fetch", "s3://bucket/run", "out"], "did you mean `--out VALUE`"),
-        (["evaluate", "a", "b"], "has no place for the word 'b'"),
+        (["evaluate", "a", "b"], "Unexpected 'b' after"),
         (["explain", "nan"], "did you mean observation_finite or not_finite"),
         (["explain", "no-improvment"], "did you mean no_improvement"),
         (["jobs", "submit", "cartpole", "--name", "../evil"], "such as 'evil'"),
@@ -60,12 +60,11 @@ def test_help_answers_at_once(tmp_path):
                 ["tune", "cartpole", "--out"],
                 ["watch", "log", "--out"],
                 ["fetch", "file:///a", "--out"],
-                ["resume"],
-                ["report"],
-                ["tail"],
-                ["dashboard"],
-                ["service"],
             )
+        ),
+        *(
+            ([word, "file:///nowhere/a"], "There is no run at file:///nowhere/a")
+            for word in ("resume", "report", "tail", "dashboard", "evaluate", "serve", "fetch")
         ),
         (["check", "NoSuch-v0"], "NoSuch"),
         (["check", "CausalLearning-v0", "--scm", "randon"], "did you mean random"),

@@ -46,9 +46,9 @@ def test_bounds_include_closed_ends_alone(bounds, words, inside, outside):
         (1, bool, "true or false"),
         ("c", Literal["a", "b"], "one of 'a', 'b'"),
         ("1", int | None, "a whole number or nothing"),
-        ([1], tuple[int, ...], "tuple"),
-        ((1, "2"), tuple[int, ...], "tuple"),
-        ((1, 2, 3), tuple[int, int], "tuple"),
+        ([1], tuple[int, ...], "a list"),
+        ((1, "2"), tuple[int, ...], "a list"),
+        ((1, 2, 3), tuple[int, int], "a list"),
     ],
 )
 def test_a_value_of_another_type_is_refused(value, hint, words):

@@ -69,7 +69,14 @@ class Node:
             "COLUMNS": "120",
             **environment,
         }
-        inside = ["nsenter", "-t", self.pid, *["-m", "-u", "-i", "-p", "-n"], f"--wd={HOME}", "--"]
+        inside = [
+            "nsenter",
+            "-t",
+            self.pid,
+            *["-m", "-u", "-i", "-p", "-n"],
+            f"--wdns={HOME}",
+            "--",
+        ]
         own = [f"{name}={value}" for name, value in variables.items()]
         return [str(word) for word in (*inside, "env", "-i", *own, *command)]
 

@@ -40,8 +40,8 @@ SHOWN_FIGURES: dict[str, dict[str, str]] = {
         "starts": "starts",
         "return_random": "random",
         "return_last": "learnt",
-        "standard_errors": "standard errors above random:",
-        "fresh_errors": "from other starts:",
+        "standard_errors": "learnt, in standard errors above random:",
+        "fresh_errors": "the same from other starts:",
         "iterations": "iterations",
     },
 }
@@ -72,7 +72,7 @@ def format_answer(answer: Mapping[str, Any], width: int) -> Iterator[tuple[str, 
         yield from _wrap(" " * GAP, finding["evidence"], width, "")
         yield from _wrap(" " * GAP, finding["remedy"], width, STYLES["dim"])
     if not answer["findings"]:
-        yield f"nothing found by {len(answer['judged'])} probes", "bold green"
+        yield f"{len(answer['judged'])} probes found no fault", "bold green"
 
 
 def _format_figures(probe: str, figures: Mapping[str, Any]) -> Iterator[str]:

@@ -191,6 +191,6 @@ def explain_missing_log(follower: LogFollower, waited_s: float) -> str:
 def explain_missing_score(rows: LogRows) -> str:
     """Return a sentence on a log in which no return is known."""
     return (
-        f"{rows.path} has the columns {format_names(rows.columns)}, of which none is known as a "
-        f"return: only what needs none is judged. {advise_rename(rows.likely_return)}"
+        f"No return column was found in {rows.path} ({format_names(rows.columns)}): only rules "
+        f"that need none judge it. {advise_rename(rows.likely_return)}"
     )

@@ -91,7 +91,14 @@ def list_scores(outcomes: Outcomes) -> ComparedTable:
         source = f"trial {best.id}, {score.source}"
         interval = format_interval(score.value, score.error)
         rows.append([name, metric, score.text, interval, gap, score.likely or "-", source])
-    head = ["run", "score", "winner", "95 % interval", "less the first", "most likely action"]
+    head = [
+        "run",
+        "score",
+        "winner",
+        "95 % interval",
+        "difference to the first",
+        "most likely action",
+    ]
     note = "± is a standard error; max: higher is better, min: lower is better."
     return ComparedTable("Best scores", [*head, MEASURED], rows, note)
 

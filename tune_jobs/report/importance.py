@@ -57,7 +57,10 @@ class Importance:
 def plot_importance(outcome: Outcome) -> Plot:
     """Plot the share of each searched setting, with its spread over the trees of the forest."""
     if not _can_rank(outcome):  # first: looking for the forest imports it
-        return f"Which setting mattered takes {FEWEST} trials with a score and two settings."
+        scored = len(score_trials(outcome))
+        return (
+            f"Importance needs {FEWEST} scored trials ({scored} so far) and two searched settings."
+        )
     importance = measure_importance(outcome)
     if importance is None:
         return NO_FOREST

@@ -210,7 +210,7 @@ def _finals(outcome: Outcome) -> list[str]:
         f"{last.seed}; ± is a standard error. These episodes chose the winner."
     )
     if (result := find_result_score(outcome)) and result.likely:
-        note += " Its score at the top is of other episodes, which the choice does not flatter."
+        note += " The headline score uses other episodes, so it is unbiased."
     head = [
         "policy",
         format_identifier(last.metric),

@@ -81,7 +81,7 @@ def caption_slice(name: str, values: Sequence[Any], scores: Sequence[float]) -> 
     """Return a setting with Spearman's rank correlation of its values with the scores."""
     numbers = read_numbers(values)
     if numbers is None:
-        return f"{name}: names without an order, {len(scores)} trials"
+        return f"{name}: categorical, {len(scores)} trials"
     if len(set(numbers)) < 2 or len(set(scores)) < 2:
         return f"{name}: no rank correlation, {len(scores)} trials"
     if not is_installed("scipy"):  # without it the correlation has no probability

@@ -44,5 +44,5 @@ def test_a_healthy_environment_is_shown_probe_by_probe(tmp_path):
     done = call("check", "CartPole-v1", "--algo", "reinforce", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "variance by actions, same randomness 1" in " ".join(done.stdout.split())
-    assert "nothing found by" in done.stdout
+    assert "probes found no fault" in done.stdout
     assert not any(line.endswith(" ") for line in done.stdout.splitlines())

@@ -68,7 +68,7 @@ def test_doctor_with_json_prints_one_object_and_the_same_status(sick, tmp_path):
 def test_doctor_of_a_healthy_run_says_how_many_rules_looked(healthy, tmp_path):
     done = call("doctor", healthy, cwd=tmp_path)
     assert done.returncode == 0, done.stdout
-    assert "nothing found by" in done.stdout
+    assert "judged this log and found no fault" in done.stdout
     assert done.stderr == ""
 
 

@@ -61,7 +61,7 @@ def test_a_run_is_summarised_and_then_each_event_is_a_line(appended, capsys):
         "trial 00  1/27 excess risk 0.400 running",
         "trial 00  2/27 excess risk 0.500 running",
         "trial 00 rung 2: 0.5 is among the best",
-        "trial 01 kl runaway noticed: KL 14",
+        "trial 01 kl runaway: KL 14",
         "trial 01  3/27 excess risk - stopped: rung 3: 0.1 is below 0.4",
         "trial 00  4/27 excess risk 0.500 finished",
         "trial 00 final: m 0.700 ± 0.100 on 20 fresh episodes",

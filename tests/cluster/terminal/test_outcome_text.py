@@ -194,7 +194,7 @@ def test_means_come_with_their_standard_errors():
         standard_errors={"policy": {"return_mean": 3.2}, "random": {"return_mean": 0.5}},
     )
     lines = show(row)
-    assert "Evaluated: trial 00 on 40 fresh episodes (of 256: " in "".join(lines)
+    assert "Evaluated: trial 00 on 40 fresh episodes (--episodes 256" in "".join(lines)
     assert any(line.endswith(": return mean -83.2 ± 3.20, return std 20.0") for line in lines)
     assert "Episodes with the same seeds (return mean): random -500 ± 0.500" in lines
 

@@ -76,12 +76,12 @@ def test_a_finding_names_the_other_trials_that_have_it():
     for row in [noticed("02", ALONE), noticed("03")]:
         progress.update(row)
     assert written(out).splitlines() == [
-        f"trial 02 kl runaway noticed ({ALONE}): KL 14",
-        "trial 03 kl runaway noticed: KL 14",
+        f"trial 02 kl runaway ({ALONE}): KL 14",
+        "trial 03 kl runaway: KL 14",
     ]
     screen = console(width=200)
     progress = ProgressDisplay(JOB, earlier=[*rows_of(), noticed("02", ALONE)], console=screen)
-    assert any(f"running, kl runaway noticed ({ALONE}" in line for line in drawn(progress, screen))
+    assert any(f"running, kl runaway ({ALONE}" in line for line in drawn(progress, screen))
 
 
 @pytest.mark.parametrize(("reason", "lines"), [("budget", 2), ("health", 1)])
@@ -92,7 +92,7 @@ def test_a_stop_that_ended_nothing_is_printed_at_the_end(reason, lines):
     progress.update(EndRow(trial="02", iteration=9, reason=reason, sentence="kl_runaway: KL 14"))
     written_lines = written(out).splitlines()
     assert len(written_lines) == lines
-    assert (written_lines[-1] == "trial 02 kl runaway noticed: KL 14") == (reason == "budget")
+    assert (written_lines[-1] == "trial 02 kl runaway: KL 14") == (reason == "budget")
 
 
 def test_without_a_terminal_there_is_a_summary_every_few_seconds():

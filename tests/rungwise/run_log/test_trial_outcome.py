@@ -16,7 +16,7 @@ def test_a_finding_is_kept_once_and_noticed_in_the_state():
     row = finding("01", "entropy_collapse", iteration=4)
     (trial,) = Outcome.from_rows([job_row(), result("01", 4, 0.3), row, row]).trials
     assert len(trial.findings) == 1
-    assert trial.status_text == "running, entropy collapse noticed"
+    assert trial.status_text == "running, entropy collapse"
 
 
 def make_trial(*rows, **job):

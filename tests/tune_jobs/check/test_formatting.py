@@ -29,7 +29,7 @@ def test_figures_of_every_probe_can_be_shown():
 
 
 def test_an_answer_without_findings_counts_its_probes():
-    assert format_lines() == [("nothing found by 2 probes", "bold green")]
+    assert format_lines() == [("2 probes found no fault", "bold green")]
 
 
 def test_a_finding_has_its_step_evidence_and_remedy():

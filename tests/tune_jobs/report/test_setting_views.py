@@ -24,7 +24,7 @@ def test_importance_is_drawn_with_its_spread_over_the_trees():
     figure: Any = plot_importance(outcome)
     (bars,) = figure.data
     assert bars.y[-1] == "lr" and bars.x[-1] > 70 and all(e > 0 for e in bars.error_x.array)
-    assert "takes 20 trials" in str(plot_importance(sweep(by_lr, trials=19)))
+    assert "20 scored trials (19 so far)" in str(plot_importance(sweep(by_lr, trials=19)))
     assert "differs from noise" in str(plot_importance(sweep(lambda c, rng: rng.normal())))
     found: Any = measure_importance(outcome)
     assert found.spread.keys() == found.shares.keys()
@@ -42,7 +42,7 @@ def test_slices_are_captioned_with_rank_correlations():
 @pytest.mark.parametrize(
     ("values", "scores", "words"),
     [
-        (["a", "b"], [1.0, 2.0], "names without an order"),
+        (["a", "b"], [1.0, 2.0], "categorical"),
         ([1, 1, 1], [1.0, 2.0, 3.0], "no rank correlation"),
         ([1, 2, 3, 4], [4.0, 3.0, 2.0, 1.0], "-1.00"),
     ],

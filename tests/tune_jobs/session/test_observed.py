@@ -133,7 +133,7 @@ def test_the_account_says_what_would_have_been_saved_and_whether_it_was_right(tm
 def test_a_trial_that_rose_afterwards_is_named():
     outcome = Outcome.from_rows(observed_rows([0.0, 0.0, 0.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 5.0]))
     said = outcome.observed_text
-    assert "The best, 00, is among them. Of 1 not by ASHA, 1 rose afterwards (00)." in said
+    assert "The best, 00, is among them. Without ASHA: 1 of 1 recovered afterwards (00)." in said
     assert outcome.as_dict()["observed"][0]["rose_afterwards"] is True
 
 
