@@ -20,6 +20,7 @@ QUICK = {
     "foreign_suite": "--half set",
     "health_suite": "--only NaN --half reported",
     "landscapes": "--data {folder}/tables --replays 1 --costs 320",
+    "spot": "--data {folder}/tables --traces {folder}/spot.npz --trials 10 --nodes 3 --seeds 2",
     "shop": "--steps 500 --seeds 0 --products 60 --only ppo",
 }
 """Arguments for the smallest task, of those for which that takes seconds."""
@@ -83,7 +84,7 @@ def test_a_benchmark_answers_on_its_smallest_task(name, tmp_path):
 
 
 def write_curves(folder):
-    """Two tables of settings that one algorithm was trained with, and the curve of a run."""
+    """Two tables of settings that one algorithm was trained with, a run's curve, a spot trace."""
     rng = np.random.default_rng(0)
     for part in ("tables", "curves"):
         (folder / part).mkdir()
@@ -94,6 +95,7 @@ def write_curves(folder):
             names=["lr"],
             settings=[[str(i / 40)] for i in range(40)],
         )
+    np.savez(folder / "spot.npz", **{"a": rng.integers(0, 3, 100), "a|gap_seconds": 600})
     np.savetxt(folder / "curves/run.csv", rng.normal(size=200).cumsum())
 
 
