@@ -52,6 +52,9 @@ class RayCommand(Command):
     of RAY_ADDRESS."""
     cpus: int | None = None
     """CPUs of this machine to use; all by default."""
+    metrics: str = ""
+    """HOST:PORT to serve `/metrics` and `/healthz` of the run on while it is driven, with the token
+    of `dashboard`: `127.0.0.1:8472`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +95,7 @@ class Tune(RayCommand):
             prepared = prepare_job(job, directory)
         announce_job(prepared, self.address, self.cpus)
         warn_of_late_scores(prepared)
-        outcome = run_with_progress(directory, self.address, self.cpus)
+        outcome = run_with_progress(directory, self.address, self.cpus, metrics=self.metrics)
         return print_and_check_outcome(outcome, directory, console, make_answer)
 
 
@@ -159,7 +162,7 @@ class Resume(RayCommand):
             return print_and_check_outcome(outcome, self.run, console, Outcome.as_dict)
         check_and_describe_machine(job, self.address, self.cpus)
         check_reporting(job)
-        outcome = run_with_progress(self.run, self.address, self.cpus, rows)
+        outcome = run_with_progress(self.run, self.address, self.cpus, rows, self.metrics)
         return print_and_check_outcome(outcome, self.run, console, Outcome.as_dict)
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import signal
 import socket
 import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rungwise.validation import InputError
 
 if TYPE_CHECKING:
+    import uvicorn
     from starlette.types import ASGIApp
 
     from cluster.errors import Terminal
@@ -67,6 +70,28 @@ def serve_app(app: ASGIApp, listening_socket: socket.socket) -> None:
     Raises:
         KeyboardInterrupt: Ctrl-C or SIGTERM stopped the server.
     """
+    server = _make_server(app)
+    server.run(sockets=[listening_socket])
+    # uvicorn raises the signal again only while its event loop is closing, where asyncio may
+    # swallow it.
+    if server.should_exit:
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def served_app(app: ASGIApp, listening_socket: socket.socket) -> Generator[None]:
+    """Serve an application from a thread for as long as the block lasts."""
+    server = _make_server(app)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening_socket]})
+    thread.start()
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def _make_server(app: ASGIApp) -> uvicorn.Server:
     import uvicorn
 
     # No access log: the first address that a browser opens contains the token.
@@ -75,9 +100,4 @@ def serve_app(app: ASGIApp, listening_socket: socket.socket) -> None:
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=1
     )
-    server = uvicorn.Server(config)
-    server.run(sockets=[listening_socket])
-    # uvicorn raises the signal again only while its event loop is closing, where asyncio may
-    # swallow it.
-    if server.should_exit:
-        raise KeyboardInterrupt
+    return uvicorn.Server(config)
