@@ -15,7 +15,6 @@ from rich.text import Text
 
 from cluster.errors import Answer, CommandFailed, PlainConsole, RunInterrupted
 from rungwise.formatting import count
-from rungwise.validation import InputError
 
 if TYPE_CHECKING:
     from rungwise.run_log.events import Row
@@ -77,11 +76,7 @@ def warn_of_late_scores(job: Job) -> None:
 
 
 def run_with_progress(
-    directory: Path,
-    address: str,
-    cpus: int | None,
-    earlier_rows: Sequence[Row] = (),
-    metrics: str = "",
+    directory: Path, address: str, cpus: int | None, earlier_rows: Sequence[Row] = ()
 ) -> Outcome:
     """Drive a prepared run with live progress on stderr.
 
@@ -90,10 +85,8 @@ def run_with_progress(
         address: ``local`` or the address of the Ray to join.
         cpus: CPUs of this machine to use; None uses all of them.
         earlier_rows: the rows of a run that is resumed; they are counted and not printed again.
-        metrics: host and port to serve its metrics on; empty serves none.
 
     Raises:
-        InputError: another process drives the run, or its metrics cannot be served there.
         CommandFailed: the disk is full, or the driver failed.
         RunInterrupted: Ctrl-C or SIGTERM stopped the run.
     """
@@ -125,7 +118,6 @@ def run_with_progress(
             shown,
             # Left in reverse: the lock is released last, after Ray has shut down.
             hold_driver_lock(directory),
-            _served_metrics(directory, metrics) if metrics else nullcontext(),
             run_last_words(print_last_words),
             _shown_ray_session(address, cpus, directory) if job.needs_ray else nullcontext(),
         ):
@@ -135,21 +127,6 @@ def run_with_progress(
         raise CommandFailed({"run": str(directory)}, str(error)) from error
     except KeyboardInterrupt:  # while Ray starts, or a second time while the run is stopped
         raise RunInterrupted({"run": str(directory)}, directory) from None
-
-
-@contextmanager
-def _served_metrics(directory: Path, where: str) -> Generator[None]:
-    """Serve the metrics of a run, and the API that stops it, at HOST:PORT."""
-    from cluster.web.auth import load_or_create_token
-    from cluster.web.listening import bind_socket, served_app
-    from cluster.web.server import make_app
-
-    host, _, port = where.rpartition(":")
-    if not host or not port.isdecimal():
-        raise InputError(f"--metrics must be HOST:PORT, such as 127.0.0.1:8472, but it is {where}.")
-    app = make_app(directory, load_or_create_token())
-    with served_app(app, bind_socket(host.strip("[]"), int(port))):
-        yield
 
 
 @contextmanager

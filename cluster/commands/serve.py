@@ -10,11 +10,9 @@ import tyro
 
 from cluster.commands.command import Command, choose_checkpoint
 from cluster.errors import PlainConsole
-from rungwise.validation import InputError
 
 if TYPE_CHECKING:
     from cluster.errors import Terminal
-    from cluster.web.auth_users import User
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,20 +37,6 @@ class PageCommand(ServerCommand):
     """YAML file of users with tokens of their own, who may read or act: `anna: {token: TOKEN, role:
     read}`. What they do is logged in actions.jsonl."""
 
-    def load_access(self) -> tuple[str | None, list[User]]:
-        """Return the token to require and the users who have others.
-
-        Raises:
-            InputError: a file of either cannot be used, or no token is to be required.
-        """
-        from cluster.web.auth import choose_token
-        from cluster.web.auth_users import load_users
-
-        token = choose_token(self.host, self.token)
-        if self.users and token is None:
-            raise InputError("--users tells users by their tokens: leave out --no-token.")
-        return token, load_users(self.users) if self.users else []
-
 
 @dataclass(frozen=True, kw_only=True)
 class Dashboard(PageCommand):
@@ -64,11 +48,13 @@ class Dashboard(PageCommand):
     def __call__(self, console: Terminal) -> None:
         """Serve until Ctrl-C."""
         from cluster.pages.site import make_dashboard
+        from cluster.web.auth import choose_token
+        from cluster.web.auth_users import load_users
         from cluster.web.listening import bind_socket, print_address, serve_app
 
-        token, users = self.load_access()
+        token = choose_token(self.host, self.token)
         # Before it listens: a missing directory is refused.
-        page = make_dashboard(self.directory, token, users=users)
+        page = make_dashboard(self.directory, token, users=load_users(self.users))
         listening_socket = bind_socket(self.host, self.port)
         print_address(listening_socket.getsockname(), token, console)
         serve_app(page, listening_socket)

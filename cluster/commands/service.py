@@ -51,11 +51,13 @@ class Service(PageCommand):
         """Serve until Ctrl-C; runs that have started continue, and the next service finds them."""
         from cluster.pages.site import make_dashboard
         from cluster.queue.run_queue import RunQueue
+        from cluster.web.auth import choose_token
+        from cluster.web.auth_users import load_users
         from cluster.web.listening import bind_socket, print_address, serve_app
         from rungwise.run_log.driver_lock import file_lock
         from rungwise.write_errors import refuse_unwritable
 
-        token, users = self.load_access()
+        token, users = choose_token(self.host, self.token), load_users(self.users)
         with refuse_unwritable(self.directory, "name another directory"):
             self.directory.mkdir(parents=True, exist_ok=True)
         queue = RunQueue(

@@ -45,7 +45,7 @@ RUN_ALERTS = {
         "Look for a trial that hangs, and for resources that the cluster cannot give.",
     ),
     "TrialsPreempted": (
-        'increase(rungwise_run_findings_total{symptom="preempted"}[1h])'
+        'increase(rungwise_run_findings{symptom="preempted"}[1h])'
         ' > ignoring (symptom, severity, state) 2 * rungwise_run_trials{state="running"}',
         "{{ $labels.run }}: more than two preemptions of each running trial in an hour",
         "Use nodes that stay longer, or a smaller checkpoint_interval.",
@@ -66,10 +66,8 @@ def write_monitoring_files(
 ) -> list[Path]:
     """Write the files.
 
-    Args:
-        directory: where to.
-        ray_files: directory of Ray's sessions (``/tmp/ray``).
-        servers: host and port of services, dashboards and drivers to scrape.
+    ``ray_files`` is the directory of Ray's sessions (``/tmp/ray``); ``servers`` are host and port
+    of services, dashboards and drivers.
     """
     directory.mkdir(parents=True, exist_ok=True)
     texts = {
@@ -103,21 +101,13 @@ def make_scrape_config(ray_files: Path, servers: Sequence[str] = ()) -> dict[str
 
 
 def make_alerts() -> dict[str, Any]:
-    """Make one alert per health rule, which fires while a running trial has the symptom, and those
-    about runs.
-    """
+    """Make one alert per health rule and those about runs; each fires while its state lasts."""
     of_runs = [
-        {
-            "alert": name,
-            "expr": expr,
-            "for": "1m",
-            "labels": {"severity": "warn"},
-            "annotations": {"summary": summary, "description": description},
-        }
+        {"alert": name, "expr": expr, "for": "1m", "labels": {"severity": "warn"}}
+        | {"annotations": {"summary": summary, "description": description}}
         for name, (expr, summary, description) in RUN_ALERTS.items()
     ]
-    of_trials = [_alert(symptom) for symptom in RULES]
-    groups = {"rungwise": of_trials, "rungwise_runs": of_runs}
+    groups = {"rungwise": [_alert(symptom) for symptom in RULES], "rungwise_runs": of_runs}
     return {"groups": [{"name": name, "rules": rules} for name, rules in groups.items()]}
 
 

@@ -38,7 +38,7 @@ SPAN = """p => { const s = p.value; if (s === null || s === undefined) return ''
 if (s < 100) return Math.round(s) + ' s'; const m = Math.round(s / 60);
 return m < 100 ? m + ' min' : Math.floor(m / 60) + ' h ' + (m % 60) + ' min'; }"""
 LINK = """p => { const a = document.createElement('a'); a.textContent = p.value;
-a.href = window.path_prefix + '/run/' + encodeURIComponent(p.value); return a; }"""
+a.href = 'run/' + encodeURIComponent(p.value); return a; }"""
 COLUMNS = [
     define_column("run", "run", **{":cellRenderer": LINK}, pinned="left"),
     define_column("state", "state", **{":cellRenderer": CHIP}, tooltipField="message"),

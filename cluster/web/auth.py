@@ -106,11 +106,16 @@ class TokenMiddleware:
         app: the application.
         token: the token to require, that of the owner; None requires none.
         users: others who have tokens of their own.
+
+    Raises:
+        InputError: there are users, but no token is required.
     """
 
     def __init__(self, app: ASGIApp, token: str | None, users: Sequence[User] = ()) -> None:
+        if users and token is None:
+            raise InputError("--users tells users by their tokens: leave out --no-token.")
         self.app, self.users = app, users
-        self.owner = None if token is None else User("owner", token)
+        self.owner = None if token is None else User(token, "act", "owner")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""

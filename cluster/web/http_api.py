@@ -150,9 +150,9 @@ class ApiHandlers:
         """Put a job into the queue."""
         queue, order = self._require_queue(), Order(submission.priority)
         arguments = (submission.job, submission.preset, submission.name or "", order)
-        with recorded_action(self.runs.root, "submit") as row:
+        with recorded_action(self.runs.root, "submit") as runs:
             directory = await asyncio.to_thread(queue.submit, *arguments)
-            row["run"] = directory.name
+            runs.append(directory.name)
         return make_job_state(directory)
 
     async def stop_job(self, name: str) -> JobState:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import signal
 import socket
 import threading
-from collections.abc import Generator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rungwise.validation import InputError
@@ -78,17 +76,10 @@ def serve_app(app: ASGIApp, listening_socket: socket.socket) -> None:
         raise KeyboardInterrupt
 
 
-@contextmanager
-def served_app(app: ASGIApp, listening_socket: socket.socket) -> Generator[None]:
-    """Serve an application from a thread for as long as the block lasts."""
-    server = _make_server(app)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening_socket]})
-    thread.start()
-    try:
-        yield
-    finally:
-        server.should_exit = True
-        thread.join()
+def serve_beside(app: ASGIApp, listening_socket: socket.socket) -> None:
+    """Serve an application in a thread until this process ends."""
+    run, sockets = _make_server(app).run, [listening_socket]
+    threading.Thread(target=run, kwargs={"sockets": sockets}, daemon=True).start()
 
 
 def _make_server(app: ASGIApp) -> uvicorn.Server:

@@ -5,12 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Generator, Iterable
 from pathlib import Path
-from typing import NamedTuple
 
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 from starlette.responses import Response
 
 from cluster.queue.orders import get_run_state
@@ -21,28 +18,22 @@ from rungwise.run_log.events import FindingRow
 from rungwise.run_log.trial_outcome import TrialOutcome, to_finite_float
 
 RECENT_S = 86400.0
-"""Seconds after its last row for which a run has figures of its own: until then they are scraped,
-and old logs need not be read."""
+"""Seconds after its last row for which a run has figures of its own: older logs are not read."""
 GAUGES = {
-    "driver_alive": "1 while a process drives the run, 0 if that was lost; none after its end.",
-    "best_score": "Score of the best trial.",
-    "iterations": "Iterations of all trials. A trial that is preempted repeats some.",
-    "env_steps": "Environment steps of all trials.",
-    "iteration_seconds": "Mean duration of an iteration of a trial; 0 before the first.",
-    "last_event_timestamp_seconds": "When the last row was written, in seconds since 1970.",
+    "runs": ("state", "Runs by state."),
+    "disk_used_bytes": ("", "Disk that the runs of the service take."),
+    "run_driver_alive": ("run", "1 while a run is driven, 0 if its driver was lost, else none."),
+    "run_best_score": ("run", "Score of the best trial."),
+    "run_iterations": ("run", "Iterations of all trials; less after a resume that repeats some."),
+    "run_env_steps": ("run", "Environment steps of all trials."),
+    "run_iteration_seconds": ("run", "Mean duration of an iteration of a trial."),
+    "run_last_event_timestamp_seconds": ("run", "Time of the last row, since 1970."),
+    "run_trials": ("run state", "Trials by state: running, waiting, or why they ended."),
+    "run_findings": ("run symptom severity", "Findings so far; failures and preemptions, too."),
 }
-"""What each gauge of a run measures."""
-
-
-class RunFigures(NamedTuple):
-    """What is exported of one run."""
-
-    gauges: dict[str, float | None]
-    """Those of :data:`GAUGES`; None where there is no value yet."""
-    trials: Counter[str]
-    """Trials by state: ``running``, ``waiting``, or why they ended."""
-    findings: Counter[tuple[str, str]]
-    """Findings by symptom and severity; losses of a process and preemptions are among them."""
+"""The labels of each gauge and what it measures."""
+Samples = dict[tuple[str, ...], float | None]
+"""Values by gauge and the values of its labels; None where there is none yet."""
 
 
 class RunMetrics:
@@ -56,42 +47,29 @@ class RunMetrics:
     async def respond(self) -> Response:
         """Return the metrics in the text format of Prometheus."""
         states = await asyncio.to_thread(self._list_states)
-        recent = [d for d in states if time.time() - _get_last_change(d) < RECENT_S]
-        self._views = {d: self.runs.open_view(d) for d in recent}
-        figures: dict[str, RunFigures] = {}
-        for directory, view in self._views.items():
+        samples: Samples = {("runs", state): n for state, n in Counter(states.values()).items()}
+        if self.queue:
+            samples["disk_used_bytes",] = await asyncio.to_thread(self.queue.disk.measure)
+        recent = [run for run in states if time.time() - _get_last_change(run) < RECENT_S]
+        self._views = {directory: self.runs.open_view(directory) for directory in recent}
+        for view in list(self._views.values()):
             await view.read()
-            if of_run := await view.query(measure_run):
-                figures[directory.name] = of_run
-        used = await asyncio.to_thread(self.queue.disk.measure) if self.queue else None
-        # Collected anew for each scrape: a run that is no longer recent leaves no series behind.
-        families = list(_make_families(states, figures, used))
-        return Response(generate_latest(_Collected(families)), media_type=CONTENT_TYPE_LATEST)
+            samples |= await view.query(measure_run)
+        return Response(format_samples(samples), media_type=CONTENT_TYPE_LATEST)
 
     def _list_states(self) -> dict[Path, str]:
         return {directory: get_run_state(directory)[0] for directory in self.runs.list_runs()}
 
 
-class _Collected:
-    """Metrics that have been collected already."""
-
-    def __init__(self, families: Iterable[Metric]) -> None:
-        self.families = families
-
-    def collect(self) -> Iterable[Metric]:
-        return self.families
-
-
-def measure_run(view: RunView) -> RunFigures | None:
-    """Return the figures of a run; None where its log has no job yet."""
+def measure_run(view: RunView) -> Samples:
+    """Return the figures of a run; none where its log has no job yet."""
     if (outcome := view.outcome) is None:
-        return None
+        return {}
     last = [trial.results[-1] for trial in outcome.trials if trial.results]
-    iterations = sum(row.iteration for row in last)
-    state = get_run_state(view.directory)[0]
+    iterations, state = sum(row.iteration for row in last), get_run_state(view.directory)[0]
     # The outcome of a run whose driver was lost has an end that says so.
     is_lost = state == "silent" or (outcome.end and outcome.end.sentence == view.lost != "")
-    gauges: dict[str, float | None] = {
+    gauges = {
         "driver_alive": 1.0 if state == "running" else 0.0 if is_lost else None,
         "best_score": to_finite_float(outcome.best_score),
         "iterations": iterations,
@@ -105,7 +83,10 @@ def measure_run(view: RunView) -> RunFigures | None:
     findings = Counter({("preempted", "note"): 0, ("crashed", "warn"): 0})
     rows = [row for _, row in view.other_rows if isinstance(row, FindingRow) and not row.withdrawn]
     findings.update((row.symptom, row.severity) for row in rows)
-    return RunFigures(gauges, trials, findings)
+    run = view.directory.name
+    samples: Samples = {(f"run_{name}", run): value for name, value in gauges.items()}
+    samples |= {("run_trials", run, state): n for state, n in trials.items()}
+    return samples | {("run_findings", run, *names): n for names, n in findings.items()}
 
 
 def _get_state(trial: TrialOutcome) -> str:
@@ -113,33 +94,19 @@ def _get_state(trial: TrialOutcome) -> str:
     return trial.end_reason or ("waiting" if waits else "running")
 
 
-def _make_families(
-    states: dict[Path, str], figures: dict[str, RunFigures], used: int | None
-) -> Generator[Metric]:
-    runs = GaugeMetricFamily("rungwise_runs", "Runs by state.", labels=["state"])
-    for state, number in Counter(states.values()).items():
-        runs.add_metric([state], number)
-    yield runs
-    if used is not None:
-        about = "Disk that the runs of the service take."
-        yield GaugeMetricFamily("rungwise_disk_used_bytes", about, value=used)
-    for name, about in GAUGES.items():
-        family = GaugeMetricFamily(f"rungwise_run_{name}", about, labels=["run"])
-        for run, of_run in figures.items():
-            if (value := of_run.gauges[name]) is not None:
-                family.add_metric([run], value)
-        yield family
-    about = "Trials by state: running, waiting, or why they ended."
-    trials = GaugeMetricFamily("rungwise_run_trials", about, labels=["run", "state"])
-    about = "Findings, preemptions and failures that were survived, by symptom."
-    labels = ["run", "symptom", "severity"]
-    findings = CounterMetricFamily("rungwise_run_findings", about, labels=labels)
-    for run, of_run in figures.items():
-        for state, number in of_run.trials.items():
-            trials.add_metric([run, state], number)
-        for names, number in of_run.findings.items():
-            findings.add_metric([run, *names], number)
-    yield from (trials, findings)
+def format_samples(samples: Samples) -> bytes:
+    """Format values in the text format of Prometheus."""
+    # A registry of their own: a run that is no longer recent leaves no series behind.
+    registry, names = CollectorRegistry(), {name for name, *_ in samples}
+    gauges = {
+        name: Gauge(f"rungwise_{name}", about, labels.split(), registry=registry)
+        for name, (labels, about) in GAUGES.items()
+        if name in names
+    }
+    for (name, *labels), value in samples.items():
+        if value is not None:
+            (gauges[name].labels(*labels) if labels else gauges[name]).set(value)
+    return generate_latest(registry)
 
 
 def _get_last_change(directory: Path) -> float:

@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from cluster.queue.run_queue import RunQueue
 from cluster.web.auth import TokenMiddleware
-from cluster.web.auth_users import User
 from cluster.web.http_api import ApiHandlers, make_api
 from cluster.web.run_index import RunIndex
 from rungwise.validation import InputError
 
 
-def make_app(
-    root: Path, token: str | None, queue: RunQueue | None = None, users: Sequence[User] = ()
-) -> TokenMiddleware:
+def make_app(root: Path, token: str | None, queue: RunQueue | None = None) -> TokenMiddleware:
     """Make the API about the runs below a directory.
 
     Args:
         root: a run, or a directory of runs.
         token: the token to require; None requires none.
         queue: the queue that starts runs; without it, runs can only be stopped.
-        users: users with tokens of their own.
 
     Raises:
         InputError: the directory does not exist.
     """
-    return TokenMiddleware(make_api(open_runs(root, queue)), token, users)
+    return TokenMiddleware(make_api(open_runs(root, queue)), token)
 
 
 def open_runs(root: Path, queue: RunQueue | None) -> ApiHandlers:

@@ -138,7 +138,7 @@ RUN_CASES = {
             'rungwise_run_trials{run="r",state="running"}': "2x80",
             'rungwise_run_trials{run="r",state="waiting"}': "0x80",
             # Two of each trial an hour are endured, a fifth is not.
-            'rungwise_run_findings_total{run="r",symptom="preempted",severity="note"}': (
+            'rungwise_run_findings{run="r",symptom="preempted",severity="note"}': (
                 "0x10 4x10 6x90"
             ),
         },
@@ -150,7 +150,7 @@ RUN_CASES = {
 
 
 def run_case(rule, series, begins, ends):
-    """The alert is silent before a minute, fires until shortly before another, and is silent again."""
+    """The alert is silent before a minute, fires until shortly before another, then not."""
     labels = {"job": "rungwise", "instance": "h:1"} if "up" in next(iter(series)) else {"run": "r"}
     said = {
         name: text.replace("{{ $labels.run }}", "r").replace("{{ $labels.instance }}", "h:1")
