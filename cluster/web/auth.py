@@ -113,7 +113,7 @@ class TokenMiddleware:
 
     def __init__(self, app: ASGIApp, token: str | None, users: Sequence[User] = ()) -> None:
         if users and token is None:
-            raise InputError("--users tells users by their tokens: leave out --no-token.")
+            raise InputError("--users needs tokens: leave out --no-token.")
         self.app, self.users = app, users
         self.owner = None if token is None else User(token, "act", "owner")
 

@@ -77,7 +77,7 @@ def measure_run(view: RunView) -> Samples:
         "iteration_seconds": sum(row.seconds for row in last) / max(1, iterations),
         "last_event_timestamp_seconds": max(r.time for r in [*last, view.other_rows[-1][1]]),
     }
-    # Those that may come to be are there from the start: a rate needs a first value.
+    # Present from the start where an alert needs a rate, which needs a first value.
     trials = Counter({"running": 0, "waiting": max(0, outcome.job.trials - len(outcome.trials))})
     trials.update(map(_get_state, outcome.trials))
     findings = Counter({("preempted", "note"): 0, ("crashed", "warn"): 0})

@@ -89,6 +89,8 @@ def test_a_flag_of_another_action_is_refused(tmp_path, words, said):
 )
 def test_what_servers_are_told_is_checked_before_they_start(tmp_path, words, said):
     (tmp_path / "runs").mkdir()
+    (tmp_path / "users.yaml").touch(0o600)
+    (tmp_path / "users.yaml").write_text("anna: {token: a-token-of-the-tests, role: read}")
     done = (
         call(*words, "--port", 0, cwd=tmp_path)
         if words[0] != "train"

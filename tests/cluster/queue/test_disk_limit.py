@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportOptionalMemberAccess=false, reportArgumentType=false
 """Jobs wait while the runs of a service take more disk than they may."""
 
 import pytest
