@@ -116,10 +116,12 @@ class Monitoring(Command):
     def __call__(self, console: Console) -> Answer:
         """Write the files."""
         from cluster.deploy.prometheus_files import write_monitoring_files
+        from cluster.web.auth import get_token_path
         from rungwise.write_errors import refuse_unwritable
 
         with refuse_unwritable(self.out):
-            files = write_monitoring_files(self.out, self.ray_files.absolute(), self.servers)
+            ray_files, token_file = self.ray_files.absolute(), get_token_path()
+            files = write_monitoring_files(self.out, ray_files, self.servers, token_file)
         for file in files:
             console.print(f"Written: {file}", highlight=False, soft_wrap=True)
         config = f"--config.file={self.out / 'prometheus.yaml'}"

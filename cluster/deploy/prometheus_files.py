@@ -12,7 +12,6 @@ from typing import Any
 
 import yaml
 
-from cluster.web.auth import get_token_path
 from rungwise.formatting import format_identifier
 from rungwise.health.rules import RULES
 from rungwise.metrics import METRICS
@@ -62,16 +61,18 @@ CHOSEN = 'run=~"$run",trial=~"$trial"'
 
 
 def write_monitoring_files(
-    directory: Path, ray_files: Path, servers: Sequence[str] = ()
+    directory: Path, ray_files: Path, servers: Sequence[str] = (), token_file: Path = Path()
 ) -> list[Path]:
     """Write the files.
 
     ``ray_files`` is the directory of Ray's sessions (``/tmp/ray``); ``servers`` are host and port
-    of services, dashboards and drivers.
+    of services, dashboards and drivers, whose token is in ``token_file``.
     """
     directory.mkdir(parents=True, exist_ok=True)
     texts = {
-        "prometheus.yaml": yaml.safe_dump(make_scrape_config(ray_files, servers), sort_keys=False),
+        "prometheus.yaml": yaml.safe_dump(
+            make_scrape_config(ray_files, servers, token_file), sort_keys=False
+        ),
         "alerts.yaml": yaml.safe_dump(make_alerts(), sort_keys=False, width=100),
         "grafana.json": json.dumps(make_dashboard(), indent=1) + "\n",
     }
@@ -80,7 +81,9 @@ def write_monitoring_files(
     return [directory / name for name in texts]
 
 
-def make_scrape_config(ray_files: Path, servers: Sequence[str] = ()) -> dict[str, Any]:
+def make_scrape_config(
+    ray_files: Path, servers: Sequence[str] = (), token_file: Path = Path()
+) -> dict[str, Any]:
     """Make a configuration of Prometheus for Ray's nodes and our servers, with the alerts."""
     # The file is behind a link, whose change Prometheus does not notice: it must poll.
     nodes = {
@@ -89,7 +92,7 @@ def make_scrape_config(ray_files: Path, servers: Sequence[str] = ()) -> dict[str
     }
     ours = {
         "job_name": "rungwise",
-        "authorization": {"credentials_file": str(get_token_path())},
+        "authorization": {"credentials_file": str(token_file)},
         "static_configs": [{"targets": list(servers)}],
     }
     ray = {"job_name": "ray", "file_sd_configs": [nodes]}

@@ -72,7 +72,7 @@ def test_promtool_accepts_the_configuration_and_every_expression(tmp_path, monke
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / ".rungwise").mkdir()
     get_token_path().write_text("a-token-that-prometheus-sends")
-    write_monitoring_files(tmp_path, Path("/tmp/ray"), ["127.0.0.1:8470"])
+    write_monitoring_files(tmp_path, Path("/tmp/ray"), ["127.0.0.1:8470"], get_token_path())
     promtool("check", "config", "prometheus.yaml", cwd=tmp_path)
     named = [
         {"record": f"e{place}", "expr": chosen(expr)}
