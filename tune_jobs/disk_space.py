@@ -1,12 +1,13 @@
-"""Disk space of a run directory: the check before a start, and the error when the disk is full."""
+"""Disk space of runs: what they take, the check before a start, the error when the disk is full."""
 
 from __future__ import annotations
 
 import errno
+import os
 import shlex
 import shutil
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rungwise.validation import InputError
@@ -19,6 +20,16 @@ FULL_BYTES = 2**20
 
 class DiskFullError(Exception):
     """A full disk ended a run; nothing that was saved is lost."""
+
+
+def measure_size(directory: Path) -> int:
+    """Return the size of all files below a directory, in bytes."""
+    size = 0
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            with suppress(OSError):  # deleted meanwhile
+                size += Path(folder, name).lstat().st_size
+    return size
 
 
 def check_disk_space(directory: Path) -> None:

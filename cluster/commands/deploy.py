@@ -110,14 +110,18 @@ class Monitoring(Command):
     """Directory for the files."""
     ray_files: Path = Path("/tmp/ray")
     """Directory where the monitored Ray keeps its files (its --temp-dir)."""
+    servers: tuple[str, ...] = ()
+    """HOST:PORT of services, dashboards and runs with --metrics to scrape: `127.0.0.1:8470`."""
 
     def __call__(self, console: Console) -> Answer:
         """Write the files."""
         from cluster.deploy.prometheus_files import write_monitoring_files
+        from cluster.web.auth import get_token_path
         from rungwise.write_errors import refuse_unwritable
 
         with refuse_unwritable(self.out):
-            files = write_monitoring_files(self.out, self.ray_files.absolute())
+            ray_files, token_file = self.ray_files.absolute(), get_token_path()
+            files = write_monitoring_files(self.out, ray_files, self.servers, token_file)
         for file in files:
             console.print(f"Written: {file}", highlight=False, soft_wrap=True)
         config = f"--config.file={self.out / 'prometheus.yaml'}"

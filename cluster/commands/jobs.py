@@ -52,6 +52,29 @@ class RayCommand(Command):
     of RAY_ADDRESS."""
     cpus: int | None = None
     """CPUs of this machine to use; all by default."""
+    metrics: str = ""
+    """HOST:PORT to serve `/metrics` and `/healthz` of the run on while it is driven, with the token
+    of `dashboard`: `127.0.0.1:8472`."""
+
+    def serve_metrics(self, directory: Path) -> None:
+        """Serve the metrics of a run, and the API that stops it, if a flag asks for it.
+
+        Raises:
+            InputError: the flag names no address, or one that cannot be listened on.
+        """
+        if not self.metrics:
+            return
+        from cluster.web.auth import TokenMiddleware, load_or_create_token
+        from cluster.web.http_api import ApiHandlers, make_api
+        from cluster.web.listening import bind_socket, serve_beside
+        from cluster.web.run_index import RunIndex
+
+        host, _, port = self.metrics.rpartition(":")
+        if not host or not port.isdecimal():
+            raise InputError(f"--metrics must be HOST:PORT, but it is {self.metrics}.")
+        listening_socket = bind_socket(host.strip("[]"), int(port))
+        api = make_api(ApiHandlers(RunIndex(directory), None))
+        serve_beside(TokenMiddleware(api, load_or_create_token()), listening_socket)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +111,7 @@ class Tune(RayCommand):
         directory = self.out or find_free_directory(job.env)
         # Before the directory is created: a refused job must leave nothing behind.
         check_and_describe_machine(job, self.address, self.cpus)
+        self.serve_metrics(directory)
         with show_activity("Checking the job: building its environment"), quick_imports():
             prepared = prepare_job(job, directory)
         announce_job(prepared, self.address, self.cpus)
@@ -159,6 +183,7 @@ class Resume(RayCommand):
             return print_and_check_outcome(outcome, self.run, console, Outcome.as_dict)
         check_and_describe_machine(job, self.address, self.cpus)
         check_reporting(job)
+        self.serve_metrics(self.run)
         outcome = run_with_progress(self.run, self.address, self.cpus, rows)
         return print_and_check_outcome(outcome, self.run, console, Outcome.as_dict)
 

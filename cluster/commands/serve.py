@@ -30,7 +30,16 @@ class ServerCommand(Command):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dashboard(ServerCommand):
+class PageCommand(ServerCommand):
+    """A command that shows the pages."""
+
+    users: Path | None = None
+    """YAML file of users with tokens of their own, who may read or act: `anna: {token: TOKEN, role:
+    read}`. What they do is logged in actions.jsonl."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dashboard(PageCommand):
     """Show runs on a page: live curves, and every decision and finding in words."""
 
     directory: tyro.conf.Positional[Path] = Path("runs")
@@ -40,11 +49,12 @@ class Dashboard(ServerCommand):
         """Serve until Ctrl-C."""
         from cluster.pages.site import make_dashboard
         from cluster.web.auth import choose_token
+        from cluster.web.auth_users import load_users
         from cluster.web.listening import bind_socket, print_address, serve_app
 
         token = choose_token(self.host, self.token)
         # Before it listens: a missing directory is refused.
-        page = make_dashboard(self.directory, token)
+        page = make_dashboard(self.directory, token, users=load_users(self.users))
         listening_socket = bind_socket(self.host, self.port)
         print_address(listening_socket.getsockname(), token, console)
         serve_app(page, listening_socket)

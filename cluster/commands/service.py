@@ -13,7 +13,7 @@ import tyro
 from rich.console import Console
 
 from cluster.commands.command import Command
-from cluster.commands.serve import ServerCommand
+from cluster.commands.serve import PageCommand
 from cluster.errors import Answer
 from rungwise.validation import InputError, unknown_name_error
 
@@ -33,7 +33,7 @@ FLAG_ACTIONS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Service(ServerCommand):
+class Service(PageCommand):
     """Run jobs from a queue, controlled over HTTP and on the page."""
 
     directory: tyro.conf.Positional[Path] = Path("runs")
@@ -44,17 +44,20 @@ class Service(ServerCommand):
     """CPUs of this machine for each run; all by default."""
     at_once: int = 1
     """Runs that are driven at the same time; the others wait, ordered by priority."""
+    disk_limit: float | None = None
+    """GiB of disk: while the runs take more, none is started; no limit by default."""
 
     def __call__(self, console: Terminal) -> None:
         """Serve until Ctrl-C; runs that have started continue, and the next service finds them."""
         from cluster.pages.site import make_dashboard
         from cluster.queue.run_queue import RunQueue
         from cluster.web.auth import choose_token
+        from cluster.web.auth_users import load_users
         from cluster.web.listening import bind_socket, print_address, serve_app
         from rungwise.run_log.driver_lock import file_lock
         from rungwise.write_errors import refuse_unwritable
 
-        token = choose_token(self.host, self.token)
+        token, users = choose_token(self.host, self.token), load_users(self.users)
         with refuse_unwritable(self.directory, "name another directory"):
             self.directory.mkdir(parents=True, exist_ok=True)
         queue = RunQueue(
@@ -63,6 +66,7 @@ class Service(ServerCommand):
             self.cpus,
             self.at_once,
             accepts_programs=token is not None,
+            disk_limit=self.disk_limit,
         )
         # Two queues on one directory would count and judge the starts of the same orders.
         with file_lock(self.directory / ".service.lock") as lock:
@@ -76,7 +80,8 @@ class Service(ServerCommand):
             worker = threading.Thread(target=queue.run_until_stopped, args=(stop,))
             worker.start()
             try:
-                serve_app(make_dashboard(self.directory, token, queue), listening_socket)
+                page = make_dashboard(self.directory, token, queue, users)
+                serve_app(page, listening_socket)
             finally:
                 stop.set()
                 # The last tick ends before the lock on the directory is released.

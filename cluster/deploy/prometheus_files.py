@@ -6,6 +6,7 @@ They are generated from the catalogue of metrics and the health rules, so that t
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +31,48 @@ WIDE, HIGH, COLUMNS = 8, 7, 24
 """Width and height of a panel, and the columns of Grafana's grid."""
 UNITS = {"fraction": "percentunit", "s": "s", "steps/s": "ops", "count": "none"}
 """Grafana's name of each unit of the catalogue that it knows."""
+RUN_ALERTS = {
+    "DriverLost": (
+        "rungwise_run_driver_alive == 0",
+        "{{ $labels.run }}: the process that drives it was lost",
+        "`rungwise resume RUN` continues from the last checkpoints; driver.log may say why.",
+    ),
+    "RunStalled": (
+        "time() - rungwise_run_last_event_timestamp_seconds"
+        " > 1800 + 10 * rungwise_run_iteration_seconds and rungwise_run_driver_alive == 1",
+        "{{ $labels.run }}: no result for half an hour and ten iterations",
+        "Look for a trial that hangs, and for resources that the cluster cannot give.",
+    ),
+    "TrialsPreempted": (
+        'increase(rungwise_run_findings{symptom="preempted"}[1h])'
+        ' > ignoring (symptom, severity, state) 2 * rungwise_run_trials{state="running"}',
+        "{{ $labels.run }}: more than two preemptions of each running trial in an hour",
+        "Use nodes that stay longer, or a smaller checkpoint_interval.",
+    ),
+    "ServerDown": (
+        'up{job="rungwise"} == 0',
+        "{{ $labels.instance }} does not answer",
+        "A service, a dashboard, or the driver of a run with --metrics has ended or was lost.",
+    ),
+}
+"""Alerts about runs, each for a minute: expression, summary, what to do."""
 CHOSEN = 'run=~"$run",trial=~"$trial"'
 """Label filter of the series that the dashboard's variables choose."""
 
 
-def write_monitoring_files(directory: Path, ray_files: Path) -> list[Path]:
-    """Write the files; ``ray_files`` is the directory of Ray's sessions (``/tmp/ray``)."""
+def write_monitoring_files(
+    directory: Path, ray_files: Path, servers: Sequence[str] = (), token_file: Path = Path()
+) -> list[Path]:
+    """Write the files.
+
+    ``ray_files`` is the directory of Ray's sessions (``/tmp/ray``); ``servers`` are host and port
+    of services, dashboards and drivers, whose token is in ``token_file``.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     texts = {
-        "prometheus.yaml": yaml.safe_dump(make_scrape_config(ray_files), sort_keys=False),
+        "prometheus.yaml": yaml.safe_dump(
+            make_scrape_config(ray_files, servers, token_file), sort_keys=False
+        ),
         "alerts.yaml": yaml.safe_dump(make_alerts(), sort_keys=False, width=100),
         "grafana.json": json.dumps(make_dashboard(), indent=1) + "\n",
     }
@@ -47,23 +81,37 @@ def write_monitoring_files(directory: Path, ray_files: Path) -> list[Path]:
     return [directory / name for name in texts]
 
 
-def make_scrape_config(ray_files: Path) -> dict[str, Any]:
-    """Make a configuration of Prometheus that finds Ray's nodes and loads the alerts."""
+def make_scrape_config(
+    ray_files: Path, servers: Sequence[str] = (), token_file: Path = Path()
+) -> dict[str, Any]:
+    """Make a configuration of Prometheus for Ray's nodes and our servers, with the alerts."""
     # The file is behind a link, whose change Prometheus does not notice: it must poll.
     nodes = {
         "files": [str(ray_files / "prom_metrics_service_discovery.json")],
         "refresh_interval": "10s",
     }
+    ours = {
+        "job_name": "rungwise",
+        "authorization": {"credentials_file": str(token_file)},
+        "static_configs": [{"targets": list(servers)}],
+    }
+    ray = {"job_name": "ray", "file_sd_configs": [nodes]}
     return {
         "global": {"scrape_interval": "10s", "evaluation_interval": "10s"},
         "rule_files": ["alerts.yaml"],
-        "scrape_configs": [{"job_name": "ray", "file_sd_configs": [nodes]}],
+        "scrape_configs": [ray, *([ours] if servers else [])],
     }
 
 
 def make_alerts() -> dict[str, Any]:
-    """Make one alert per health rule; it fires while a running trial has the symptom."""
-    return {"groups": [{"name": "rungwise", "rules": [_alert(symptom) for symptom in RULES]}]}
+    """Make one alert per health rule and those about runs; each fires while its state lasts."""
+    of_runs = [
+        {"alert": name, "expr": expr, "for": "1m", "labels": {"severity": "warn"}}
+        | {"annotations": {"summary": summary, "description": description}}
+        for name, (expr, summary, description) in RUN_ALERTS.items()
+    ]
+    groups = {"rungwise": [_alert(symptom) for symptom in RULES], "rungwise_runs": of_runs}
+    return {"groups": [{"name": name, "rules": rules} for name, rules in groups.items()]}
 
 
 def _alert(symptom: str) -> dict[str, Any]:

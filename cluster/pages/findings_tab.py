@@ -73,7 +73,8 @@ class FindingsTab(PartsTab):
         if row.withdrawn:
             word = "withdrawn"
             evidence += f". Withdrawn at iteration {row.withdrawn}: {DISPROVED}"
-        address = f"/run/{quote(self.run.name)}/trial/{quote(row.trial)}"
+        # Relative to the page, which a proxy may have put below a prefix.
+        address = f"{quote(self.run.name)}/trial/{quote(row.trial)}"
         return (
             f'<b class="{escape(word)}">{escape(word)}</b> '
             f'<a href="{escape(address)}">trial {escape(row.trial)}</a> '

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from html import escape
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -20,6 +19,7 @@ from rungwise.formatting import count, format_identifier
 from rungwise.run_directory import read_number_of_trials
 from rungwise.run_log.event_log import read_log_ends
 from rungwise.run_log.trial_outcome import to_finite_float
+from tune_jobs.disk_space import measure_size
 from tune_jobs.report.result_score import find_result_score
 
 Rows: TypeAlias = list[dict[str, Any]]
@@ -153,7 +153,7 @@ class RunRows:
             figures, goes_on = await view.query(_summarise)
         except Exception:  # one damaged log must not keep the figures of other runs from the list
             figures, goes_on = {}, False
-        figures["bytes"] = await asyncio.to_thread(_measure_size, directory)
+        figures["bytes"] = await asyncio.to_thread(measure_size, directory)
         if goes_on:
             self._growing[directory] = view
         else:
@@ -189,10 +189,6 @@ def _describe_run(directory: Path) -> dict[str, Any]:
     }
 
 
-def _measure_size(directory: Path) -> int:
-    return sum(path.stat().st_size for path in directory.rglob("*") if _is_plain(path))
-
-
 def _summarise(view: RunView) -> tuple[dict[str, Any], bool]:
     """Return the result of a run, empty where its log is not that of a run, and whether it runs."""
     if (outcome := view.outcome) is None:
@@ -210,7 +206,3 @@ def _summarise(view: RunView) -> tuple[dict[str, Any], bool]:
         "curve": scores[::step],
     }
     return figures, outcome.end is None
-
-
-def _is_plain(path: Path) -> bool:
-    return not path.is_symlink() and os.access(path, os.R_OK) and path.is_file()

@@ -23,6 +23,7 @@ from cluster.pages.run_context import RunContext
 from cluster.pages.settings_tab import build_settings
 from cluster.pages.trials_tab import TrialsTab
 from cluster.queue.orders import get_run_state
+from cluster.web.auth_users import may_act
 from cluster.web.run_view import RunView
 from cluster.web.schemas import Extension
 from rungwise.run_log.outcome import Outcome
@@ -66,7 +67,7 @@ class RunPage:
 
     def __init__(self, desk: Desk, name: str, tab: str, selected: list[str]) -> None:
         self.run = RunContext(desk, name, selected=selected, on_select=self._select)
-        self.tab = tab
+        self.tab, self.may_act = tab, may_act()
         self.built: dict[str, Tab] = {}
         begin_page(name, ("All runs", "/"))
         heading(name)
@@ -140,14 +141,16 @@ class RunPage:
         """Keep what is looked at in the address, so that it can be sent and bookmarked."""
         parts = {"tab": self.tab, "trials": ",".join(self.run.selected)}
         query = urlencode({name: value for name, value in parts.items() if value})
-        ui.navigate.history.replace(f"/run/{quote(self.run.name)}?{query}")
+        # Without its path, which a proxy may have put below a prefix.
+        ui.navigate.history.replace(f"?{query}")
 
     def _show_actions(self) -> None:
         """Show what can be done now with the run and the selected trials."""
         outcome = self.run.outcome
         if outcome is None:
             return
-        actions = list_actions(outcome, self.run.selected, self.run.desk.can_start)
+        can_start, selected = self.run.desk.can_start, self.run.selected
+        actions = list_actions(outcome, selected, can_start) if self.may_act else []
         directory = self.run.desk.find_run(self.run.name)
         has_report = (directory / "report.html").is_file()
         # A button stays as long as what it does is possible: a press on one that has just been
@@ -179,7 +182,7 @@ class RunPage:
     def _offer_extension(self, outcome: Outcome) -> None:
         """Offer to resume the run with more trials or iterations, if it has ended."""
         names = ("trials",) if outcome.job.is_program else ("trials", "iterations")
-        can_extend = outcome.end is not None and self.run.desk.can_start
+        can_extend = outcome.end is not None and self.run.desk.can_start and self.may_act
         now = {name: int(getattr(outcome.job, name)) for name in names} if can_extend else {}
         if now == self.shown_size:  # what is being written stays
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -22,7 +23,8 @@ from cluster.pages.run_page import RunPage
 from cluster.pages.trial_page import TrialPage
 from cluster.queue.run_queue import RunQueue
 from cluster.web.auth import TokenMiddleware
-from cluster.web.http_api import ApiHandlers, make_api
+from cluster.web.auth_users import User
+from cluster.web.http_api import METRICS, ApiHandlers, make_api
 from cluster.web.server import open_runs
 from tune_jobs.report import report
 
@@ -43,17 +45,19 @@ RECONNECT_S = 15.0
 """Seconds for which a page that lost its connection is remembered."""
 
 
-def make_dashboard(root: Path, token: str | None, queue: RunQueue | None = None) -> TokenMiddleware:
+def make_dashboard(
+    root: Path, token: str | None, queue: RunQueue | None = None, users: Sequence[User] = ()
+) -> TokenMiddleware:
     """Make the API together with the pages; a process can have one dashboard.
 
     Args and errors are those of :func:`cluster.web.server.make_app`.
     """
     handlers = open_runs(root, queue)
-    return TokenMiddleware(ByPath(make_api(handlers), _make_pages(handlers)), token)
+    return TokenMiddleware(ByPath(make_api(handlers), _make_pages(handlers)), token, users)
 
 
 class ByPath:
-    """Leads what is below ``/api`` to the API, and all else to the pages."""
+    """Leads what is below ``/api``, and ``/metrics``, to the API, and all else to the pages."""
 
     def __init__(self, api: FastAPI, pages: FastAPI) -> None:
         self.api, self.pages = api, pages
@@ -61,7 +65,8 @@ class ByPath:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request, or the server's start and end, which only the pages need."""
         path = scope.get("path", "")
-        app: ASGIApp = self.api if path == "/api" or path.startswith("/api/") else self.pages
+        is_api = path in ("/api", METRICS) or path.startswith("/api/")
+        app: ASGIApp = self.api if is_api else self.pages
         await app(scope, receive, send)
 
 

@@ -52,6 +52,8 @@ class Order:
     """The latest of these starts whose driver was found lost; 0 for none."""
     restart_after_end: bool = False
     """Whether to start another driver when this one ends: a trial was resumed meanwhile."""
+    waits: str = ""
+    """Why no driver is started for now; empty while its turn decides."""
     failure: str = ""
     """Why no more drivers are started; empty while they are."""
 
@@ -122,7 +124,7 @@ def get_run_state(directory: Path) -> tuple[RunState, str]:
     # The queue deletes an order at its next look after the end.
     has_ended = end is not None and end.reason != "error" and order is not None and order.num_starts
     if order is not None and (order.failure or order.restart_after_end or not has_ended):
-        return ("failed", order.failure) if order.failure else ("queued", "")
+        return ("failed", order.failure) if order.failure else ("queued", order.waits)
     if not log.is_file():
         return "stopped", "stopped before it started"
     if end:

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from cluster.queue.disk_limit import DiskLimit
 from cluster.queue.orders import (
     DRIVER_LOG,
     Order,
@@ -57,6 +58,7 @@ class RunQueue:
         cpus: CPUs of each Ray on this machine.
         at_once: number of runs driven at the same time.
         accepts_programs: whether jobs may be programs: who can submit one can run any command.
+        disk_limit: GiB of disk above which no run is started; None for no limit.
 
     Raises:
         InputError: no run could start with these numbers, or several runs would each use all of
@@ -71,6 +73,7 @@ class RunQueue:
         at_once: int = 1,
         *,
         accepts_programs: bool = True,
+        disk_limit: float | None = None,
     ) -> None:
         if at_once < 1:
             raise InputError(
@@ -86,7 +89,7 @@ class RunQueue:
                 "with --cpus, or name a Ray that the runs share with --address."
             )
         self.root, self.address, self.cpus, self.at_once = root, address, cpus, at_once
-        self.accepts_programs = accepts_programs
+        self.accepts_programs, self.disk = accepts_programs, DiskLimit(root, disk_limit)
         self._children: list[subprocess.Popen[bytes]] = []
         self._reported = set[str]()
         self._lock, self._submitting = threading.Lock(), threading.Lock()
@@ -215,16 +218,22 @@ class RunQueue:
             _report_lost_driver(directory, order.num_starts, last_line)
 
     def _start(self, directory: Path, order: Order) -> bool:
-        """Start a driver; return False if another process drives the run."""
+        """Start a driver; return False if another process drives the run, or the disk is full."""
         with file_lock(directory / LOCK) as lock:
             if lock is None or read_order(directory) is None:  # stopped meanwhile
+                return False
+            if waits := self.disk.explain():
+                if waits != order.waits:
+                    write_order(directory, dataclasses.replace(order, waits=waits))
                 return False
             size = get_log_size(directory / "events.jsonl")
             # The start is counted before the process exists: if the service is killed in between,
             # one start is lost. Counting afterwards could start a crashing driver without end.
             write_order(
                 directory,
-                dataclasses.replace(order, num_starts=order.num_starts + 1, log_size=size),
+                dataclasses.replace(
+                    order, num_starts=order.num_starts + 1, log_size=size, waits=""
+                ),
             )
             # -P: a folder `cluster` or `envs` of the working directory is not taken for ours.
             words = [sys.executable, "-P", "-m", "cluster.queue.driver", str(directory)]

@@ -12,7 +12,7 @@ import ipaddress
 import os
 import re
 import secrets
-import stat
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from starlette.requests import cookie_parser
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from cluster.web.auth_users import USER, User, check_is_secret
 from rungwise.validation import InputError
 from rungwise.write_errors import refuse_unwritable
 
@@ -67,11 +68,7 @@ def load_or_create_token() -> str:
             with os.fdopen(file, "w") as out:
                 out.write(secrets.token_urlsafe(32) + "\n")
     # A copy or a restored backup may have widened the mode since.
-    if (mode := stat.S_IMODE(path.stat().st_mode)) & 0o077:
-        raise InputError(
-            f"Other users can read {path} (mode {mode:o}), so its token is no secret: delete the "
-            "file, and a new one is created."
-        )
+    check_is_secret(path, "delete the file, and a new one is created")
     if not (token := path.read_text().strip()):
         raise InputError(f"{path} is empty: delete the file, and a new one is created.")
     return token
@@ -103,10 +100,22 @@ def is_loopback(host: str) -> bool:
 
 
 class TokenMiddleware:
-    """Middleware that answers 401 without the token and adds security headers."""
+    """Middleware that answers 401 without the token and adds security headers.
 
-    def __init__(self, app: ASGIApp, token: str | None) -> None:
-        self.app, self.token = app, token
+    Args:
+        app: the application.
+        token: the token to require, that of the owner; None requires none.
+        users: others who have tokens of their own.
+
+    Raises:
+        InputError: there are users, but no token is required.
+    """
+
+    def __init__(self, app: ASGIApp, token: str | None, users: Sequence[User] = ()) -> None:
+        if users and token is None:
+            raise InputError("--users needs tokens: leave out --no-token.")
+        self.app, self.users = app, users
+        self.owner = None if token is None else User(token, "act", "owner")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -151,22 +160,25 @@ class TokenMiddleware:
             )
         if int(length) > MAX_REQUEST_BYTES:
             return _make_error_response(413, TOO_LARGE)
-        if self.token is None:
+        if self.owner is None:
+            USER.set(None)
             return _refuse_other_sites(headers)
         # Latin-1 decodes any bytes, so no query can raise an error before it is authenticated.
         parameters = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         given = dict(parameters).get("token")
-        if given is not None and self._is_token(given):
+        if given is not None and self._find_user(given):
             return _redirect_with_cookie(
                 scope, [pair for pair in parameters if pair[0] != "token"], given
             )
         bearer = headers.get("authorization", "").removeprefix("Bearer ")
-        if self._is_token(bearer):
+        if user := self._find_user(bearer):
+            USER.set(user if self.users else None)
             return None
         # SameSite does not distinguish ports, so a page of another server on this host could use
         # the cookie: the origin must match, too.
         cookie = cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
-        if self._is_token(cookie) and _has_own_origin(headers):
+        if (user := self._find_user(cookie)) and _has_own_origin(headers):
+            USER.set(user if self.users else None)
             return None
         return _make_error_response(
             401,
@@ -174,10 +186,12 @@ class TokenMiddleware:
             "`Authorization: Bearer TOKEN`.",
         )
 
-    def _is_token(self, given: str) -> bool:
+    def _find_user(self, token: str) -> User | None:
         # In constant time: how long a comparison takes must not show how many characters are right.
         # Encoded, because compare_digest refuses strings that are not ASCII.
-        return hmac.compare_digest(given.encode(), (self.token or "").encode())
+        known = [*([self.owner] if self.owner else []), *self.users]
+        same = [u for u in known if hmac.compare_digest(token.encode(), u.token.encode())]
+        return same[0] if same else None
 
 
 def _redirect_with_cookie(

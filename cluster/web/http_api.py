@@ -15,7 +15,9 @@ from starlette.responses import JSONResponse, Response
 
 from cluster.queue.orders import Order, get_run_state, read_order
 from cluster.queue.run_queue import RunQueue, reopen_trial, stop_run
+from cluster.web.auth_users import recorded_action
 from cluster.web.run_index import RunIndex
+from cluster.web.run_metrics import RunMetrics
 from cluster.web.run_view import RunView
 from cluster.web.schemas import Curve, ErrorResponse, Extension, JobDetails, JobState, Submission
 from rungwise.run_directory import read_number_of_trials
@@ -28,13 +30,18 @@ from rungwise.validation import InputError
 if TYPE_CHECKING:
     from tune_jobs.jobs.job import Job
 
+METRICS = "/metrics"
+"""The path that Prometheus scrapes."""
 MAX_POINTS = 400
 """Points of a curve, at most."""
 T = TypeVar("T")
 _REFUSALS: dict[int | str, dict[str, Any]] = {
     400: {"model": ErrorResponse, "description": "The request is not valid HTTP"},
     401: {"model": ErrorResponse, "description": "The token is missing or wrong"},
-    403: {"model": ErrorResponse, "description": "The request comes from a page of another site"},
+    403: {
+        "model": ErrorResponse,
+        "description": "The user may only read, or a page of another site",
+    },
     404: {"model": ErrorResponse, "description": "There is no such job or trial"},
     409: {"model": ErrorResponse, "description": "The state of the job or trial does not allow it"},
     413: {"model": ErrorResponse, "description": "The request is too large"},
@@ -74,6 +81,8 @@ def make_api(handlers: ApiHandlers) -> FastAPI:
     ]
     for path, answer in reading:
         api.add_api_route(path, answer)
+    metrics = RunMetrics(handlers.runs, handlers.queue)
+    api.add_api_route(METRICS, metrics.respond, include_in_schema=False)
     api.add_api_route("/api/jobs", handlers.submit, methods=["POST"], status_code=201)
     for path, answer in acting:
         api.add_api_route(path, answer, methods=["POST"])
@@ -141,13 +150,17 @@ class ApiHandlers:
         """Put a job into the queue."""
         queue, order = self._require_queue(), Order(submission.priority)
         arguments = (submission.job, submission.preset, submission.name or "", order)
-        return make_job_state(await asyncio.to_thread(queue.submit, *arguments))
+        with recorded_action(self.runs.root, "submit") as runs:
+            directory = await asyncio.to_thread(queue.submit, *arguments)
+            runs.append(directory.name)
+        return make_job_state(directory)
 
     async def stop_job(self, name: str) -> JobState:
         """Stop a job; it can be resumed."""
         directory = self.runs.find_run(name)
         try:
-            await asyncio.to_thread(stop_run, directory)
+            with recorded_action(self.runs.root, "stop", name):
+                await asyncio.to_thread(stop_run, directory)
         except InputError as error:
             raise HTTPException(409, str(error)) from error
         return make_job_state(directory)
@@ -158,7 +171,8 @@ class ApiHandlers:
         if (state := get_run_state(directory)[0]) in ("running", "queued"):
             raise HTTPException(409, f"{name} is already {state}.")
         given = {field: n for field, n in vars(extension or Extension()).items() if n is not None}
-        await asyncio.to_thread(self._require_queue().resume, directory, given)
+        with recorded_action(self.runs.root, "resume", name):
+            await asyncio.to_thread(self._require_queue().resume, directory, given)
         return make_job_state(directory)
 
     async def stop_trial(self, name: str, trial: str) -> TrialSummary:
@@ -168,7 +182,8 @@ class ApiHandlers:
             raise HTTPException(
                 409, f"Trial {trial} of {name} does not run: {outcome.status_text}."
             )
-        await asyncio.to_thread(request_stop, directory, trial)
+        with recorded_action(self.runs.root, "stop", name, trial):
+            await asyncio.to_thread(request_stop, directory, trial)
         return outcome.summarise()
 
     async def resume_trial(self, name: str, trial: str) -> TrialSummary:
@@ -184,8 +199,9 @@ class ApiHandlers:
         if get_run_state(directory)[0] == "running" and read_order(directory) is None:
             raise HTTPException(409, f"{name} runs elsewhere: resume the trial when it has ended.")
         # In this order: a driver that starts at once must find the trial open.
-        await asyncio.to_thread(reopen_trial, directory, trial, outcome.iterations)
-        await asyncio.to_thread(queue.resume, directory)
+        with recorded_action(self.runs.root, "resume", name, trial):
+            await asyncio.to_thread(reopen_trial, directory, trial, outcome.iterations)
+            await asyncio.to_thread(queue.resume, directory)
         return (await self._find_trial(name, trial)).summarise()
 
     async def _query_run(self, name: str, query: Callable[[RunView], T]) -> T:

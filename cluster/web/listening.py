@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rungwise.validation import InputError
 
 if TYPE_CHECKING:
+    import uvicorn
     from starlette.types import ASGIApp
 
     from cluster.errors import Terminal
@@ -67,6 +68,21 @@ def serve_app(app: ASGIApp, listening_socket: socket.socket) -> None:
     Raises:
         KeyboardInterrupt: Ctrl-C or SIGTERM stopped the server.
     """
+    server = _make_server(app)
+    server.run(sockets=[listening_socket])
+    # uvicorn raises the signal again only while its event loop is closing, where asyncio may
+    # swallow it.
+    if server.should_exit:
+        raise KeyboardInterrupt
+
+
+def serve_beside(app: ASGIApp, listening_socket: socket.socket) -> None:
+    """Serve an application in a thread until this process ends."""
+    run, sockets = _make_server(app).run, [listening_socket]
+    threading.Thread(target=run, kwargs={"sockets": sockets}, daemon=True).start()
+
+
+def _make_server(app: ASGIApp) -> uvicorn.Server:
     import uvicorn
 
     # No access log: the first address that a browser opens contains the token.
@@ -75,9 +91,4 @@ def serve_app(app: ASGIApp, listening_socket: socket.socket) -> None:
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=1
     )
-    server = uvicorn.Server(config)
-    server.run(sockets=[listening_socket])
-    # uvicorn raises the signal again only while its event loop is closing, where asyncio may
-    # swallow it.
-    if server.should_exit:
-        raise KeyboardInterrupt
+    return uvicorn.Server(config)

@@ -36,14 +36,14 @@ def read_whole(directory):
 
 
 @contextmanager
-def shown(root, command="dashboard"):
+def shown(root, command="dashboard", *more):
     """The pages about the runs below a directory: the command itself, in a process of its own.
 
     Yields its address, and that address with the token.
     """
     home = root.parent / "home"
     home.mkdir(exist_ok=True)
-    words = [sys.executable, "-m", "rungwise", command, str(root), "--port", "0", "--json"]
+    words = [sys.executable, "-m", "rungwise", command, str(root), "--port", "0", "--json", *more]
     environment = os.environ | {"HOME": str(home)}
     process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment)
     try:

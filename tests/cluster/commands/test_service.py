@@ -74,6 +74,32 @@ def test_a_flag_of_another_action_is_refused(tmp_path, words, said):
     assert done.returncode == 2 and said in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["service", "runs", "--disk-limit", "0"], "--disk-limit must be above 0 GiB"),
+        (
+            ["service", "runs", "--users", "none.yaml"],
+            "none.yaml is no file of users (No such file",
+        ),
+        (["dashboard", "runs", "--users", "users.yaml", "--no-token"], "leave out --no-token"),
+        (["train", "cartpole", "--metrics", "8472"], "--metrics must be HOST:PORT"),
+        (["train", "cartpole", "--metrics", "no.such.host.:1"], "cannot be listened on"),
+    ],
+)
+def test_what_servers_are_told_is_checked_before_they_start(tmp_path, words, said):
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "users.yaml").touch(0o600)
+    (tmp_path / "users.yaml").write_text("anna: {token: a-token-of-the-tests, role: read}")
+    done = (
+        call(*words, "--port", 0, cwd=tmp_path)
+        if words[0] != "train"
+        else call(*words, "--out", tmp_path / "new", cwd=tmp_path)
+    )
+    assert done.returncode == 2 and said in " ".join(done.stderr.split())
+    assert not (tmp_path / "new").exists()
+
+
 @contextmanager
 def service(home, *words):
     """The real command, in a home of its own; its process and a client."""

@@ -10,10 +10,11 @@ import subprocess
 import pyarrow.parquet as pq
 import pytest
 from command_line import answer, call, rungwise
-from dashboard_app import TOKEN, served_app
+from dashboard_app import TOKEN, bearer, get, served_app
 from live_runs import read_rows, start
-from waiting import wait_until
+from waiting import find_free_port, wait_until
 
+from cluster.web.auth import load_or_create_token
 from cluster.web.client import Client
 from cluster.web.server import make_app
 from rungwise.logs.discovery import find_readers
@@ -195,6 +196,30 @@ def test_a_trial_waiting_at_a_rung_is_stopped_from_the_page(tmp_path):
     reasons = {t["id"]: t["end_reason"] for t in json.loads(said)["trials"]}
     assert reasons.pop(first.trial) == "stopped"
     assert len(reasons) == 5 and set(reasons.values()) <= {"budget", "asha", "health"}
+
+
+def test_a_driver_serves_its_own_metrics_while_it_runs(tmp_path):
+    run, port = tmp_path / "run", find_free_port()
+    words = ("tune", "causal-quick", "--out", run, *LONG, "--metrics", f"127.0.0.1:{port}")
+    url, headers = f"http://127.0.0.1:{port}/", bearer(load_or_create_token())
+
+    def scrape():
+        try:
+            return get(url, "metrics", **headers)[2]
+        except OSError:
+            return ""
+
+    process = start(*words, cwd=tmp_path)
+    try:
+        alive = 'rungwise_run_driver_alive{run="run"} 1.0'
+        iterations = re.compile(r'rungwise_run_iterations\{run="run"\} [1-9]')
+        wait_until(lambda: alive in (text := scrape()) and iterations.search(text))
+        assert get(url, "healthz")[0] == 200 and get(url, "metrics")[0] == 401
+        process.send_signal(signal.SIGINT)
+        assert process.wait() == 130
+    finally:
+        process.kill()
+    assert scrape() == "" and read_rows(run)[-1].reason == "interrupted"
 
 
 def is_in_the_middle(run):

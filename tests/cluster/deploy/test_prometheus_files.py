@@ -25,6 +25,7 @@ from cluster.deploy.prometheus_files import (
     make_scrape_config,
     write_monitoring_files,
 )
+from cluster.web.auth import get_token_path
 from rungwise.health.rules import RULES
 from rungwise.metrics import METRICS
 from tune_jobs.trackers.prometheus_gauges import FINDING, LEVEL, list_gauge_metrics
@@ -53,9 +54,9 @@ def test_every_metric_has_a_panel_and_every_rule_an_alert():
         "nonfinite_where",
         "runners_lost_why",
     }
-    (group,) = make_alerts()["groups"]
+    group, of_runs = make_alerts()["groups"]
     assert [rule["labels"]["symptom"] for rule in group["rules"]] == list(RULES)
-    for rule in group["rules"]:
+    for rule in [*group["rules"], *of_runs["rules"]]:
         assert rule["annotations"]["description"] and rule["labels"]["severity"] in LEVEL
 
 
@@ -67,8 +68,11 @@ def test_no_panel_lies_on_another():
 
 
 @needs_prometheus
-def test_promtool_accepts_the_configuration_and_every_expression(tmp_path):
-    write_monitoring_files(tmp_path, Path("/tmp/ray"))
+def test_promtool_accepts_the_configuration_and_every_expression(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".rungwise").mkdir()
+    get_token_path().write_text("a-token-that-prometheus-sends")
+    write_monitoring_files(tmp_path, Path("/tmp/ray"), ["127.0.0.1:8470"], get_token_path())
     promtool("check", "config", "prometheus.yaml", cwd=tmp_path)
     named = [
         {"record": f"e{place}", "expr": chosen(expr)}
@@ -82,8 +86,9 @@ def test_promtool_accepts_the_configuration_and_every_expression(tmp_path):
 @needs_prometheus
 def test_alerts_fire_on_their_symptom_until_the_trial_ends(tmp_path):
     write_monitoring_files(tmp_path, Path("/tmp/ray"))
-    (group,) = make_alerts()["groups"]
+    group, of_runs = make_alerts()["groups"]
     tests = [case(rule) for rule in group["rules"]]
+    tests += [run_case(rule, *RUN_CASES[rule["alert"]]) for rule in of_runs["rules"]]
     (tmp_path / "test.yaml").write_text(
         yaml.safe_dump({"rule_files": ["alerts.yaml"], "tests": tests})
     )
@@ -111,6 +116,54 @@ def case(rule):
         "alert_rule_test": [
             {"eval_time": time, "alertname": rule["alert"], "exp_alerts": fired if fires else []}
             for time, fires in (("0m", False), ("1m", True), ("2m", True), ("3m", False))
+        ],
+    }
+
+
+RUN_CASES = {
+    # Series, the first minute at which the alert fires, and the first at which it does not.
+    "DriverLost": ({'rungwise_run_driver_alive{run="r"}': "1 1 1 1 1 0 0 0 0 0 1 1"}, 6, 10),
+    "RunStalled": (
+        {
+            'rungwise_run_driver_alive{run="r"}': "1x80",
+            # Ten iterations take ten minutes: 40 minutes after the row of minute 4, and a minute.
+            'rungwise_run_iteration_seconds{run="r"}': "60x80",
+            'rungwise_run_last_event_timestamp_seconds{run="r"}': "240x50 3060x30",
+        },
+        46,
+        51,
+    ),
+    "TrialsPreempted": (
+        {
+            'rungwise_run_trials{run="r",state="running"}': "2x80",
+            'rungwise_run_trials{run="r",state="waiting"}': "0x80",
+            # Two of each trial an hour are endured, a fifth is not.
+            'rungwise_run_findings{run="r",symptom="preempted",severity="note"}': (
+                "0x10 4x10 6x90"
+            ),
+        },
+        23,
+        72,
+    ),
+    "ServerDown": ({'up{job="rungwise",instance="h:1"}': "1 1 1 1 1 0 0 0 0 0 1 1"}, 6, 10),
+}
+
+
+def run_case(rule, series, begins, ends):
+    """The alert is silent before a minute, fires until shortly before another, then not."""
+    labels = {"job": "rungwise", "instance": "h:1"} if "up" in next(iter(series)) else {"run": "r"}
+    said = {
+        name: text.replace("{{ $labels.run }}", "r").replace("{{ $labels.instance }}", "h:1")
+        for name, text in rule["annotations"].items()
+    }
+    fired = [{"exp_labels": labels | rule["labels"], "exp_annotations": said}]
+    times = {begins - 1: [], begins: fired, ends - 3: fired, ends: []}
+    return {
+        "interval": "1m",
+        "input_series": [{"series": name, "values": text} for name, text in series.items()],
+        "alert_rule_test": [
+            {"eval_time": f"{minute}m", "alertname": rule["alert"], "exp_alerts": alerts}
+            for minute, alerts in times.items()
         ],
     }
 
