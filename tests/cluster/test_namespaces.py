@@ -155,7 +155,7 @@ def test_results_after_a_lost_node_equal_those_of_one_machine(nodes):
 def test_run_on_a_storage_that_hangs_continues_on_another_node(nodes):
     head, other, store = nodes
     (head.home / "project/job.yaml").write_text(
-        OWN.replace("256,", "1024,").replace(": 12", ": 60")
+        OWN.replace("256,", "1024,").replace(": 12", ": 32")
     )
     keys = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "test")
     serving = store.words("moto_server", "-H", store.address, "-p", 5000)
