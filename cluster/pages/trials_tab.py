@@ -68,6 +68,7 @@ def list_columns(job: JobRow) -> list[dict[str, Any]]:
         define_column("iterations", "iterations", **NUMERIC),
         define_column("steps", "steps", hide=True, **NUMERIC),
         define_column("seconds", "time, s", hide=True, **NUMERIC),
+        define_column("node", "node", hide=True),
         *(define_column(_get_field(n), format_identifier(n), **NUMERIC) for n in job.searched),
         define_column("findings", "findings", width=220, tooltipField="findings", **ONE_LINE),
         define_column("reason", "reason", width=420, tooltipField="reason", **ONE_LINE),
@@ -99,6 +100,7 @@ def _build_row(trial: TrialOutcome, results: TrialResults | None, is_best: bool)
         "iterations": trial.iterations,
         "steps": trial.env_steps,
         "seconds": round(trial.seconds, 1),
+        "node": trial.node,
         "findings": ", ".join(dict.fromkeys(format_identifier(row.symptom) for row in standing)),
         "reason": trial.sentence or trial.status_text,
     } | {_get_field(name): _to_cell(trial.config.get(name)) for name in trial.job.searched}

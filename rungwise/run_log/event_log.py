@@ -36,7 +36,8 @@ FIRST_BLOCK = 4096
 RESULT_LINE = re.compile(
     rb'\{"kind": "result", "time": [-+.\deE]+, "trial": "([^"\\]*)", "iteration": (\d{1,18}), '
     rb'"score": ([-+.\deE]+|null), "seconds": ([-+.\deE]+), "env_steps": (\d{1,18}), '
-    rb'.*, "stagnant": \d{1,18}, "stage_since": \d{1,18}(?:, "nonfinite": \[\[.*\]\])?\}$'
+    rb'.*, "stagnant": \d{1,18}, "stage_since": \d{1,18}(?:, "node": "[^"]*")?'
+    rb'(?:, "nonfinite": \[\[.*\]\])?\}$'
 )
 
 

@@ -127,6 +127,8 @@ class ResultRow(IterationEvent):
     stage_since: int = 0
     """The iteration with which the stage of a curriculum began that the score is of; 0 in the first
     one, and where the score does not depend on it."""
+    node: str = ""
+    """Address of the node that the trial ran on, where the run has joined a Ray."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -76,6 +76,8 @@ class TrialSummary:
     """The searched settings."""
     checkpoint: str | None
     """The resulting checkpoint, relative to the run directory."""
+    node: str
+    """Address of the node that it ran on last, where the run has joined a Ray."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -222,6 +224,11 @@ class TrialOutcome:
     def env_steps(self) -> int:
         """Environment steps taken."""
         return self.results[-1].env_steps if self.results else 0
+
+    @property
+    def node(self) -> str:
+        """Address of the node that it ran on last, where the run has joined a Ray."""
+        return self.results[-1].node if self.results else ""
 
     @property
     def iterations_not_run(self) -> int:

@@ -112,6 +112,8 @@ def test_sweep_on_nodes_that_share_nothing_equals_one_machine(nodes):
         assert (run / row.path / "manifest.json").is_file()
     scores = read_scores(run)
     assert scores == read_scores(alone) and len(scores) == 48
+    assert {row.node for row in read_rows(run, ResultRow)} == {node.address for node in nodes[1:]}
+    assert {row.node for row in read_rows(alone, ResultRow)} == {""}
 
 
 def test_programs_of_a_lost_node_continue_on_another(nodes):

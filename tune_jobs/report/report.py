@@ -245,9 +245,10 @@ def render_comparison(evaluation: EvaluationRow | None, failure: str = "") -> st
 
 def _trials(outcome: Outcome) -> str:
     job, best = outcome.job, outcome.best
+    node = ["node"] if any(trial.node for trial in outcome.trials) else []
     head = [
         *("trial", label_training_score(outcome), "iterations", "env steps", "time"),
-        *(*job.searched, "how it ended"),
+        *(*node, *job.searched, "how it ended"),
     ]
     rows: list[list[str]] = []
     errors = {trial.id: estimate_training_error(trial) for trial in outcome.trials}
@@ -257,6 +258,7 @@ def _trials(outcome: Outcome) -> str:
         iterations = f"{trial.iterations}" + (f" of {trial.budget}" if trial.budget else "")
         score = strong.format(format_estimate(trial.score, errors[trial.id]))
         spent = [f"{trial.env_steps:,}", format_duration(trial.seconds)]
+        spent += [escape(trial.node)] if node else []
         ending = escape(trial.full_status_text)
         name = strong.format(escape(trial.id + (", the winner" if trial is best else "")))
         rows.append([name, score, iterations, *spent, *settings, ending])

@@ -17,6 +17,7 @@ from rungwise.run_log.events import FindingRow, ObservedEndRow, ResultRow
 from rungwise.run_log.json_types import parse_metrics
 from rungwise.run_log.stop_requests import clear_stop_request, is_stop_requested
 from tune_jobs.jobs.job import Job
+from tune_jobs.ray_session import is_ray_ours
 from tune_jobs.session.recorder import EventRecorder
 from tune_jobs.stopping.stop_rules import (
     ENVIRONMENT_FAILED,
@@ -67,6 +68,7 @@ class TrialStopper:
                     metrics={name: value for name, value in metrics.items() if value != ""},
                     stagnant=count_stagnant_iterations(self.job, self.sweep.get_history(trial)),
                     stage_since=find_stage_start(self.job, self.sweep.get_history(trial)),
+                    node="" if is_ray_ours() else result.get("node_ip", ""),
                 )
             )
         for failure in result.get("failures", ()):
