@@ -15,7 +15,14 @@ from namespaces import HOME, can_make_nodes, cluster
 from programs import RESUMABLE
 from waiting import wait_until
 
-from rungwise.run_log.events import CheckpointRow, EndRow, FindingRow, JobEndRow, ResultRow
+from rungwise.run_log.events import (
+    CheckpointRow,
+    EndRow,
+    FindingRow,
+    JobEndRow,
+    JobRow,
+    ResultRow,
+)
 
 pytestmark = [
     pytest.mark.slow,
@@ -189,10 +196,15 @@ def test_run_on_a_storage_that_hangs_continues_on_another_node(nodes):
     lose(head)
     driver.wait(60)
     resume = ("python", "-m", "rungwise", "resume", copy, "--address", "local", "--cpus", 2)
-    done = other.run(*resume, **keys)
-    assert done.returncode == 0, done.stderr[-4000:]
-    rows = read_rows(other.home / "runs/run", EndRow)
-    assert {row.trial: row.reason for row in rows} == dict.fromkeys(TRIALS, "budget")
+    resumed = subprocess.Popen(other.words(*resume, **keys), stdout=subprocess.DEVNULL)
+    brought = other.home / "runs/run"
+    wait_until(lambda: len(read_rows(brought, JobRow)) == 2, 1, resumed)
+    saved = {row.trial: row.iteration for row in read_rows(brought, CheckpointRow)}
+    num_before = len(read_rows(brought, ResultRow))
+    wait_until(lambda: len(read_rows(brought, ResultRow)) > num_before + 1, 1, resumed)
+    for row in read_rows(brought, ResultRow)[num_before:][:2]:
+        assert row.iteration == saved.get(row.trial, 0) + 1
+    resumed.kill()
 
 
 def lose(node):
