@@ -69,8 +69,7 @@ def make_trainable(job: Job, files: FileSystem | None = None) -> type[TrialTrain
     the driver in Ray's store: where SIGTERM ends Ray's processes, too (SLURM, ``timeout``), Ray
     looks for such an object and ends the driver with status 1 before it has written the end.
     """
-    members = {"job": job, "files": files}
-    return type(TrialTrainable.__name__, (TrialTrainable,), members)
+    return type(TrialTrainable.__name__, (TrialTrainable,), {"job": job, "files": files})
 
 
 class TrialTrainable(tune.Trainable):
