@@ -76,7 +76,7 @@ gymnasium.register("Dose-v0", Dose)  # type: ignore[arg-type]
 
 def main() -> None:
     torch.set_num_threads(1)  # threads that wait for each other cost more than such a network
-    ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
+    ray.init("local", num_cpus=1, include_dashboard=False, log_to_driver=False)
     settings = PPOSettings(rollout_length=128)
     for kinds in ([], [LogScaleHead]):
         KINDS[:0] = kinds

@@ -75,7 +75,7 @@ class AWR(ColumnAlgorithm):
 
 def main() -> None:
     torch.set_num_threads(1)  # threads that wait for each other cost more than such a network
-    ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
+    ray.init("local", num_cpus=1, include_dashboard=False, log_to_driver=False)
     settings = AWRSettings(rollout_length=256, lr=1e-3, epochs=8, entropy_coef=0.0)
     config = AWR.get_default_config()
     config.environment("CartPole-v1").debugging(seed=0)
